@@ -1,0 +1,1 @@
+"""Manifests: files in, rules out, and back."""

@@ -1,0 +1,1 @@
+"""Pure planning: what the manifests say against what is live, down to the requests that make them one."""

@@ -1,0 +1,198 @@
+"""What can go wrong, and the exit code that says so.
+
+    ReconcilerError                 1   has problems: place, cause, remedy
+    ├── UsageError                  1   flags and arguments
+    ├── ManifestError               1   files, and names in files that the API does not know
+    ├── ApiError                    1   one failed request
+    │   ├── ConnectionFailed            no answer: DNS, refused, TLS, reset, timeout (outcome unknown)
+    │   ├── AuthenticationFailed        401
+    │   ├── PermissionDenied            403
+    │   ├── NotFound                    404
+    │   ├── RequestRefused              400, 405, 413 and other 4xx
+    │   ├── RateLimited                 429, may carry retry_after_s
+    │   ├── ServerFailed                5xx (outcome unknown)
+    │   └── UnexpectedAnswer            a redirect, HTML, or JSON of another shape
+    ├── IncompleteRead              1   the pages of a listing do not add up
+    ├── PlanUnsound                 1   a plan failed its own proof: our bug
+    ├── Refused                     3   a guard
+    ├── Stale                       4   the world moved since the plan
+    └── Interrupted               130   SIGINT, SIGTERM
+
+Foreign exceptions are mapped to these at the border where they arise; `cli.run` catches them, once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """What the process ends with, the same for every output format."""
+
+    DONE = 0
+    ERROR = 1
+    CHANGES = 2
+    REFUSED = 3
+    STALE = 4
+    NOT_CONVERGED = 5
+    NOT_CONFIRMED = 6
+    INTERRUPTED = 130
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong: where (if in a file), what, and what to do about it.
+
+    `line` and `column` count from 1. `hint` is the remedy, a sentence without a final stop.
+    """
+
+    message: str
+    path: str | None = None
+    line: int | None = None
+    column: int | None = None
+    hint: str | None = None
+
+    @property
+    def place(self) -> str | None:
+        """`path:line:column`, as far as it is known."""
+        parts = [str(part) for part in (self.path, self.line, self.column) if part is not None]
+        return ":".join(parts) if self.path else None
+
+    def __str__(self) -> str:
+        """One line: `path:line:column: message (hint)`; without a place it starts with `Error: `."""
+        head = f"{self.place}: " if self.place else "Error: "
+        tail = f" ({self.hint})" if self.hint else ""
+        return f"{head}{self.message}{tail}"
+
+    @property
+    def sort_key(self) -> tuple[str, int, int, str]:
+        """Order of a report: by place, problems without one first."""
+        return (self.path or "", self.line or 0, self.column or 0, self.message)
+
+
+class ReconcilerError(Exception):
+    """Anything the user must be told. `problems` is never empty."""
+
+    exit_code: ExitCode = ExitCode.ERROR
+
+    def __init__(self, problems: Iterable[Problem] | str, *, hint: str | None = None) -> None:
+        if isinstance(problems, str):
+            problems = (Problem(problems, hint=hint),)
+        self.problems = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class UsageError(ReconcilerError):
+    """A flag or argument that cannot be."""
+
+
+class ManifestError(ReconcilerError):
+    """Problems in files, all of those found, sorted by place."""
+
+    def __init__(self, problems: Iterable[Problem] | str, *, hint: str | None = None) -> None:
+        if not isinstance(problems, str):
+            problems = sorted(problems, key=lambda problem: problem.sort_key)
+        super().__init__(problems, hint=hint)
+
+
+class ApiError(ReconcilerError):
+    """One request failed.
+
+    Attributes:
+        status: HTTP status, or None when there was no answer.
+        outcome_unknown: a write may or may not have taken effect.
+    """
+
+    outcome_unknown = False
+
+    def __init__(self, message: str, *, hint: str | None = None, status: int | None = None) -> None:
+        self.status = status
+        super().__init__(message, hint=hint)
+
+
+class ConnectionFailed(ApiError):
+    """No answer: name resolution, refused, TLS, reset, or a timeout."""
+
+    outcome_unknown = True
+
+
+class AuthenticationFailed(ApiError):
+    """401: the token is wrong or has expired."""
+
+
+class PermissionDenied(ApiError):
+    """403: the token lacks a scope, or is for another application."""
+
+
+class NotFound(ApiError):
+    """404."""
+
+
+class RequestRefused(ApiError):
+    """400, 405, 413 and other 4xx: the request itself is at fault; never retried."""
+
+
+class RateLimited(ApiError):
+    """429. `retry_after_s` is what the server asked for, if it did."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        status: int | None = 429,
+        retry_after_s: float | None = None,
+    ) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(message, hint=hint, status=status)
+
+
+class ServerFailed(ApiError):
+    """5xx. `retry_after_s` is what the server asked for, if it did."""
+
+    outcome_unknown = True
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        status: int | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(message, hint=hint, status=status)
+
+
+class UnexpectedAnswer(ApiError):
+    """A redirect, a body that is no JSON, or JSON of another shape than the API's."""
+
+    outcome_unknown = True
+
+
+class IncompleteRead(ReconcilerError):
+    """The pages of a listing do not add up to what the server said there is."""
+
+
+class PlanUnsound(ReconcilerError):
+    """A plan failed its own proof. Nothing was sent; this is a bug of ours."""
+
+
+class Refused(ReconcilerError):
+    """A guard stopped the run."""
+
+    exit_code = ExitCode.REFUSED
+
+
+class Stale(ReconcilerError):
+    """The world is no longer the one that was planned for."""
+
+    exit_code = ExitCode.STALE
+
+
+class Interrupted(ReconcilerError):
+    """SIGINT or SIGTERM."""
+
+    exit_code = ExitCode.INTERRUPTED

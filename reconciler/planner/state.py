@@ -1,0 +1,170 @@
+"""The values that planning is about: what is live, what is desired, what is there to choose from.
+
+All maps are keyed by ids (24 hex digits, lower case). Versions are names, compared as exact text.
+`released` is what the platform last told a device to run, `reported` what the device last said it runs;
+None means nothing. A missing entry, an entry with both None and a missing record are the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NamedTuple, TypeAlias
+
+DeviceId: TypeAlias = str
+FlowId: TypeAlias = str
+Version: TypeAlias = str
+Row: TypeAlias = tuple[DeviceId, FlowId]
+
+
+class Kind(StrEnum):
+    """The two sorts of deployment the API knows; a manifest document is about one of them."""
+
+    EMBEDDED = "embedded"
+    EDGE = "edge"
+
+    @property
+    def device_class(self) -> str:
+        """The only `deviceClass` that deployments of this kind go to."""
+        return "embedded" if self is Kind.EMBEDDED else "edgeCompute"
+
+
+class Entry(NamedTuple):
+    """One row as the API shows it. Few distinct values exist in a fleet, so readers share instances."""
+
+    released: Version | None
+    reported: Version | None
+
+
+NOTHING = Entry(None, None)
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """One line of a device's deployment log. Times are RFC 3339 text as the API sent it."""
+
+    date: str | None = None
+    change: str | None = None  # "desired" | "current"
+    flow_id: FlowId | None = None
+    version: Version | None = None
+    bundle: str | None = None
+    attempted: str | None = None
+    error: str | None = None
+    source_type: str | None = None
+    source_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LiveDevice:
+    """What the API says of one device's deployments.
+
+    `logs` may be left out (empty) for a device whose every entry is converged: nobody asks for those.
+    `unmanageable` names flows of custom-node records (edge): they are rows, but never changes.
+    """
+
+    flows: Mapping[FlowId, Entry]
+    name: str | None = None
+    connected: bool | None = None
+    connection_time: str | None = None
+    unknown_bundle: bool = False
+    released_bundle: str | None = None
+    reported_bundle: str | None = None
+    logs: tuple[LogEntry, ...] = ()
+    unmanageable: frozenset[FlowId] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """The released and reported versions of an application, as read from the API.
+
+    `only_flow`: the listing was restricted to that flow, so rows of other flows are unknown, not absent.
+    `flow_names`: names that came with the records.
+    """
+
+    devices: Mapping[DeviceId, LiveDevice]
+    flow_names: Mapping[FlowId, str] = field(default_factory=dict)
+    only_flow: FlowId | None = None
+
+    def entry(self, device_id: DeviceId, flow_id: FlowId) -> Entry:
+        """The row's versions; `NOTHING` where there is no record."""
+        device = self.devices.get(device_id)
+        return NOTHING if device is None else device.flows.get(flow_id, NOTHING)
+
+    def rows(self) -> Iterator[tuple[DeviceId, FlowId, Entry]]:
+        """Every row that was read, in the order it was read."""
+        for device_id, device in self.devices.items():
+            for flow_id, entry in device.flows.items():
+                yield device_id, flow_id, entry
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """A spot in a manifest; line and column count from 1."""
+
+    path: str
+    line: int
+    column: int = 1
+
+    def __str__(self) -> str:
+        """`path:line`, the form that plans show."""
+        return f"{self.path}:{self.line}"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What the manifests say for one row, who says so, and what that overrode.
+
+    `version` None means absent. `rule` is `pin`, `device`, `group NAME` or `prune`. Devices that the same rules
+    decide share one mapping of decisions, so comparing 100,000 of them stays cheap.
+    """
+
+    version: Version | None
+    place: Place
+    rule: str
+    overrides: tuple[Decision, ...] = ()
+
+    @property
+    def group(self) -> str | None:
+        """Name of the group that decided, if it was one."""
+        return self.rule[6:] if self.rule.startswith("group ") else None
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """What the manifests say, resolved: device -> flow -> decision. Nothing else is called desired."""
+
+    devices: Mapping[DeviceId, Mapping[FlowId, Decision]]
+
+    def rows(self) -> Iterator[tuple[DeviceId, FlowId, Decision]]:
+        """Every row that is declared."""
+        for device_id, flows in self.devices.items():
+            for flow_id, decision in flows.items():
+                yield device_id, flow_id, decision
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A device of the application. `tags` keeps every value of a repeated key."""
+
+    id: DeviceId
+    name: str | None = None
+    device_class: str | None = None
+    tags: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """A flow of the application; `flow_class` is the API's (`embedded`, `edge`, `customNode`, …)."""
+
+    id: FlowId
+    name: str | None = None
+    flow_class: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """An application of the account."""
+
+    id: str
+    name: str | None = None

@@ -1,0 +1,83 @@
+"""What the rest of the program asks of the API, and nothing more.
+
+Two subjects keep these: `api.client` over HTTP, and the fake of the tests. One contract suite runs against both.
+Every method may raise the `ApiError` family; readers also `IncompleteRead`. Nothing is cached behind a port.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Protocol
+
+from reconciler.planner.calls import Request
+from reconciler.planner.state import Application, Device, DeviceId, Flow, FlowId, Live, Version
+
+
+class Reader(Protocol):
+    """Reads one application, for one kind of deployment. Sends GET only."""
+
+    async def application(self) -> Application:
+        """The application's own record."""
+        ...
+
+    async def live(self, *, flow_id: FlowId | None = None, device_id: DeviceId | None = None) -> Live:
+        """Every deployment record, or those with that flow, or that device's.
+
+        Complete or an error: pages are read by id, de-duplicated, and counted against `totalCount`.
+        """
+        ...
+
+    async def devices(
+        self,
+        *,
+        ids: Collection[DeviceId] | None = None,
+        names: Collection[str] | None = None,
+        query: str | None = None,
+        any_class: bool = False,
+    ) -> tuple[Device, ...]:
+        """Devices sorted by id: those with one of `ids` or `names`, those that `query` selects, or all.
+
+        `query` is the JSON text of a Losant advanced device query. Only devices of the kind's class, unless
+        `any_class`. Ids and names are asked for 100 at a time, the API's limit for a `$in`.
+        """
+        ...
+
+    async def device_count(self) -> int:
+        """How many devices of the kind's class there are (one small request)."""
+        ...
+
+    async def flows(self) -> tuple[Flow, ...]:
+        """Every flow of the kind's class, sorted by id."""
+        ...
+
+    async def versions(self, flow_id: FlowId, *, names: Collection[Version] | None = None) -> tuple[Version, ...]:
+        """Version names of a flow, sorted: those of `names` that exist, or all. NotFound if there is no such flow."""
+        ...
+
+
+class Writer(Protocol):
+    """Changes one application's deployments of one kind."""
+
+    async def send(self, request: Request) -> None:
+        """Send one call, once: no retry in here.
+
+        Returns when the API accepted it (which is not yet its effect). Raises an `ApiError`; where its
+        `outcome_unknown` is set the call may have taken effect all the same.
+        """
+        ...
+
+
+class Clock(Protocol):
+    """Time, injected so that nothing in a test waits for real."""
+
+    def monotonic(self) -> float:
+        """Seconds that only go forward."""
+        ...
+
+    def utc_now(self) -> str:
+        """The wall clock as RFC 3339 text in UTC, with milliseconds and `Z`."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait; cancellation ends it at once."""
+        ...
