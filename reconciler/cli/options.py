@@ -1,0 +1,82 @@
+"""Options that several commands share, each written once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _together(*decorators: Callable[[Any], Any]) -> Callable[[F], F]:
+    def decorate(function: F) -> F:
+        for decorator in reversed(decorators):
+            function = decorator(function)
+        return function
+
+    return decorate
+
+
+paths = click.argument("paths", nargs=-1, metavar="[PATH]...")
+
+pick = _together(
+    click.option("--application", metavar="ID|NAME", help="Only this application of what the paths hold."),
+    click.option("--kind", type=click.Choice(["embedded", "edge"]), help="Only this kind of deployment."),
+)
+
+filters = _together(
+    click.option(
+        "--target",
+        "targets",
+        multiple=True,
+        metavar="KEY=NAME",
+        help="Plan only these rows: device=, flow= or group=. Repeatable.",
+    ),
+    click.option(
+        "--exclude", "excludes", multiple=True, metavar="KEY=NAME", help="Leave these rows out. Repeatable."
+    ),
+)
+
+planning = _together(
+    click.option(
+        "--calls",
+        type=click.Choice(["fewest", "explicit"]),
+        default="fewest",
+        show_default=True,
+        help="May calls without device ids be used where they are safe?",
+    ),
+    click.option(
+        "--allow-removals",
+        type=click.IntRange(min=0),
+        default=0,
+        metavar="N",
+        help="Lift the removal limits for at most N removals.",
+    ),
+    click.option("--allow-empty", is_flag=True, help="Accept manifests that declare nothing at all."),
+    click.option("--strict", is_flag=True, help="Refuse on warnings."),
+)
+
+PLANNING_FLAGS = ("targets", "excludes", "calls", "allow_removals", "allow_empty", "strict")
+
+parallelism = click.option(
+    "--parallelism",
+    type=click.IntRange(1, 32),
+    default=4,
+    show_default=True,
+    metavar="N",
+    help="Requests in flight at once, 1 to 32.",
+)
+
+
+def formats(*names: str) -> Callable[[F], F]:
+    """`--format`, with the formats that the command has."""
+    return click.option(
+        "--format",
+        "fmt",
+        type=click.Choice(names),
+        default="text",
+        show_default=True,
+        help="Format of the result on stdout.",
+    )

@@ -1,0 +1,36 @@
+"""Text that came from the API or a file, made harmless for where it is shown.
+
+In a terminal no control character may act. In a CI log no line may be taken for a command of the CI system:
+GitHub reads `::name::` at the start of a line and `##[name]` anywhere in it, Azure Pipelines `##vso[name]`.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+# C0, DEL and C1 controls, surrogates, line and paragraph separators, and everything that is invisible or reorders text.
+_UNPRINTABLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+_SUSPECT = re.compile(r"[^\x20-\x7e]|##|^\s*::", re.ASCII)
+_CI_ANYWHERE = re.compile(r"##(?=\[|vso\[)", re.IGNORECASE)
+_CI_AT_START = re.compile(r"^(\s*):(?=:)")
+
+
+def inert(text: str, *, limit: int | None = None) -> str:
+    """One line of text that does nothing but be read; cut to `limit` characters with an ellipsis."""
+    if limit is not None and len(text) > limit:
+        text = text[: limit - 1] + "…"
+    if not _SUSPECT.search(text):
+        return text
+    text = "".join(_escape(char) for char in text)
+    text = _CI_ANYWHERE.sub(r"#\\x23", text)
+    return _CI_AT_START.sub(r"\1\\x3a", text)
+
+
+def _escape(char: str) -> str:
+    if " " <= char <= "~":
+        return char
+    if unicodedata.category(char) not in _UNPRINTABLE:
+        return char
+    code = ord(char)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

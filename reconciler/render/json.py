@@ -1,0 +1,51 @@
+"""The JSON documents that every command writes with `--format json`: one shape, one list by name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+
+from reconciler.errors import ExitCode, Problem
+
+FORMAT_VERSION = "1"
+
+
+def error_data(code: ExitCode, problems: Iterable[Problem]) -> dict[str, object]:
+    """`{"code", "problems": [{"path", "line", "column", "message", "hint"}]}`."""
+    return {"code": int(code), "problems": [problem_data(problem) for problem in problems]}
+
+
+def problem_data(problem: Problem) -> dict[str, object]:
+    """One problem; absent parts are null."""
+    return {
+        "path": problem.path,
+        "line": problem.line,
+        "column": problem.column,
+        "message": problem.message,
+        "hint": problem.hint,
+    }
+
+
+def document(
+    command: str,
+    *,
+    error: Mapping[str, object] | None = None,
+    lists: Mapping[str, Sequence[object]] | None = None,
+    **extra: object,
+) -> dict[str, object]:
+    """A whole document: version, command, error, then the named lists and what stands beside them."""
+    return {"format_version": FORMAT_VERSION, "command": command, "error": error, **extra, **(lists or {})}
+
+
+def dump(data: object) -> str:
+    """Compact JSON on one line. Characters stay as they are, but lone surrogates, which no file could hold."""
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    return text.encode("utf-8", "backslashreplace").decode("utf-8") if _has_surrogate(text) else text
+
+
+def _has_surrogate(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return True
+    return False

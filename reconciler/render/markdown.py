@@ -1,0 +1,128 @@
+"""A plan as Markdown for a pull request: the verdict, a table by flow, removals one by one, details folded."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+
+from reconciler.planner.plan import Change, Op, Plan
+from reconciler.render.page import DEFAULT_MAX_BYTES, Page, code, folded
+from reconciler.render.text import counted
+
+_SIGN = {Op.ADD: "add", Op.UPDATE: "change", Op.REMOVE: "**destroy**"}
+_ELSEWHERE = "Run `reconciler plan`, or see the plan that the job saved, for the whole of it."
+
+
+def plan_markdown(
+    plans: Sequence[Plan], digest: str, *, commit: str | None = None, max_bytes: int = DEFAULT_MAX_BYTES
+) -> str:
+    """The plans of one run on one page of at most `max_bytes` bytes."""
+    page = Page(max_bytes, elsewhere=_ELSEWHERE)
+    page.line(f"**{_verdict(plans)}**")
+    page.line()
+    page.line(f"Digest: `{digest}`" + (f", commit {code(commit)}" if commit else ""))
+    for plan in plans:
+        _refusals(page, plan)
+    for plan in plans:
+        _changes(page, plan)
+    for plan in plans:
+        _removals(page, plan)
+    for plan in plans:
+        _the_rest(page, plan)
+    return page.text()
+
+
+def _verdict(plans: Sequence[Plan]) -> str:
+    refused = " Refused." if any(plan.refusals for plan in plans) else ""
+    partial = " Partial plan." if any(plan.partial for plan in plans) else ""
+    if not any(plan.changes for plan in plans):
+        return f"No changes.{partial}{refused}"
+    add, update, remove = (sum(getattr(plan.summary, op) for plan in plans) for op in ("add", "update", "remove"))
+    return f"Plan: {add:d} to add, {update:d} to change, {remove:d} to destroy.{partial}{refused}"
+
+
+def _title(plan: Plan) -> str:
+    name = f"{code(plan.application.name)} " if plan.application.name else ""
+    return f"\n### Application {name}`{plan.application.id}`, {plan.kind}\n"
+
+
+def _refusals(page: Page, plan: Plan) -> None:
+    rows = (f"- {code(refusal.message)}: {code(refusal.hint)}" for refusal in plan.refusals)
+    page.section(rows, noun="refusals", opening=f"{_title(plan)}\nRefused:\n\n")
+
+
+def _changes(page: Page, plan: Plan) -> None:
+    groups = Counter((change.flow_id, change.op, change.from_version, change.to_version) for change in plan.changes)
+    order = sorted(groups, key=lambda key: (key[0], key[1] != Op.REMOVE, key[2] or "", key[3] or ""))
+    rows = (
+        f"| {_flow(plan, flow_id)} | {_SIGN[op]} | {_version(old)} | {_version(new)} "
+        f"| {groups[flow_id, op, old, new]:,} |"
+        for flow_id, op, old, new in order
+    )
+    head = "\n| flow | | from | to | devices |\n| --- | --- | --- | --- | ---: |\n"
+    page.section(rows, noun="kinds of change", opening=_title(plan) + head)
+
+
+def _removals(page: Page, plan: Plan) -> None:
+    removals = [change for change in plan.changes if change.op is Op.REMOVE]
+    page.section(
+        (_row(plan, change) for change in removals),
+        noun="removals",
+        opening=f"{_title(plan)}\nRemovals:\n\n",
+    )
+
+
+def _the_rest(page: Page, plan: Plan) -> None:
+    others = [change for change in plan.changes if change.op is not Op.REMOVE]
+    warnings = (
+        f"- {code(warning.message)}" + (f" ({code(str(warning.place))})" if warning.place else "")
+        for warning in plan.warnings
+    )
+    page.section(warnings, noun="warnings", opening=f"{_title(plan)}\nWarnings:\n\n")
+    _fold(page, f"{counted(len(plan.calls), 'call')}", _calls(plan), "calls")
+    _fold(page, f"{counted(len(others), 'device change')}", (_row(plan, change) for change in others), "changes")
+    pending = (
+        f"- {_device(plan, row.device_id)} {_flow(plan, row.flow_id)}: {_version(row.released)}, "
+        f"reports {_version(row.reported)}"
+        + (", offline" if row.connected is False else "")
+        + (f", last error {code(row.last_error)}" if row.last_error else "")
+        for row in plan.pending
+    )
+    _fold(page, f"{counted(len(plan.pending), 'row')} pending", pending, "pending rows")
+    unmanaged = (
+        f"- {_device(plan, row.device_id)} {_flow(plan, row.flow_id)}: {_version(row.released)}"
+        for row in plan.unmanaged
+    )
+    _fold(page, f"{counted(len(plan.unmanaged), 'row')} unmanaged, left alone", unmanaged, "unmanaged rows")
+
+
+def _fold(page: Page, summary: str, rows: Iterable[str], noun: str) -> None:
+    opening, closing = folded(summary)
+    page.section(rows, noun=noun, opening=opening, closing=closing)
+
+
+def _calls(plan: Plan) -> Iterator[str]:
+    for call in plan.calls:
+        after = f", after {', '.join(f'{number}' for number in call.after)}" if call.after else ""
+        reason = f": {code(call.reason)}" if call.reason else ""
+        yield f"- call {call.id}: {call.request.action}, {counted(len(call.rows), 'change')}{after}{reason}"
+
+
+def _row(plan: Plan, change: Change) -> str:
+    return (
+        f"- {_device(plan, change.device_id)} {_flow(plan, change.flow_id)}: {_version(change.from_version)} to "
+        f"{_version(change.to_version)} ({code(str(change.source))})"
+    )
+
+
+def _device(plan: Plan, device_id: str) -> str:
+    name = plan.device_names.get(device_id)
+    return f"{code(name)} `{device_id}`" if name else f"`{device_id}`"
+
+
+def _flow(plan: Plan, flow_id: str) -> str:
+    return code(plan.flow_names.get(flow_id) or flow_id)
+
+
+def _version(version: str | None) -> str:
+    return "nothing" if version is None else code(version)
