@@ -1,87 +1,38 @@
-"""Requests to the API as values (the search for the fewest of them follows)."""
+"""Changes to requests (the search for the fewest of them follows)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TypeAlias
+from collections import defaultdict
+from collections.abc import Iterable
 
-from reconciler.planner.state import DeviceId, FlowId, Version
+from reconciler.planner.plan import CallMode, Change, PlannedCall
+from reconciler.planner.requests import (
+    Release,
+    RemoveDevice,
+    RemoveFlow,
+    RemoveRow,
+    Replace,
+    Request,
+)
+from reconciler.planner.state import DeviceId, FlowId, Live, Version
 
-
-@dataclass(frozen=True, slots=True)
-class Release:
-    """Release `version` of a flow to 1 to 1000 devices, by id; version None is the bulk removal."""
-
-    flow_id: FlowId
-    version: Version | None
-    device_ids: tuple[DeviceId, ...]
-
-    action = "release"
-
-    @property
-    def body(self) -> dict[str, object]:
-        """The request body on the wire."""
-        return {"flowId": self.flow_id, "version": self.version, "deviceIds": list(self.device_ids)}
+__all__ = ["Release", "RemoveDevice", "RemoveFlow", "RemoveRow", "Replace", "Request", "cover"]
 
 
-@dataclass(frozen=True, slots=True)
-class Replace:
-    """Move every deployment of a flow at `old` to `new`, application-wide; new None removes."""
-
-    flow_id: FlowId
-    old: Version
-    new: Version | None
-
-    action = "replace"
-
-    @property
-    def body(self) -> dict[str, object]:
-        """The request body on the wire."""
-        return {"flowId": self.flow_id, "oldVersion": self.old, "newVersion": self.new}
-
-
-@dataclass(frozen=True, slots=True)
-class RemoveRow:
-    """Remove one flow from one device."""
-
-    flow_id: FlowId
-    device_id: DeviceId
-
-    action = "remove"
-
-    @property
-    def body(self) -> dict[str, object]:
-        """The request body on the wire."""
-        return {"flowId": self.flow_id, "deviceId": self.device_id}
-
-
-@dataclass(frozen=True, slots=True)
-class RemoveDevice:
-    """Remove every flow from one device."""
-
-    device_id: DeviceId
-
-    action = "remove"
-
-    @property
-    def body(self) -> dict[str, object]:
-        """The request body on the wire."""
-        return {"flowId": None, "deviceId": self.device_id}
-
-
-@dataclass(frozen=True, slots=True)
-class RemoveFlow:
-    """Remove one flow from every device."""
-
-    flow_id: FlowId
-
-    action = "remove"
-
-    @property
-    def body(self) -> dict[str, object]:
-        """The request body on the wire."""
-        return {"flowId": self.flow_id, "deviceId": None}
-
-
-# `remove` with neither flow nor device has no type here, so no code can send it.
-Request: TypeAlias = Release | Replace | RemoveRow | RemoveDevice | RemoveFlow
+def cover(
+    changes: Iterable[Change], live: Live, *, mode: CallMode = CallMode.FEWEST, chunk: int = 1000
+) -> tuple[PlannedCall, ...]:
+    """Requests that make the changes, in the order to send them."""
+    moves: dict[tuple[FlowId, Version | None], list[DeviceId]] = defaultdict(list)
+    for change in changes:
+        moves[change.flow_id, change.to_version].append(change.device_id)
+    requests = [
+        Release(flow_id, version, tuple(sorted(ids)[start : start + chunk]))
+        for (flow_id, version), ids in moves.items()
+        for start in range(0, len(ids), chunk)
+    ]
+    requests.sort(key=lambda request: (request.device_ids, request.flow_id, request.version or ""))
+    return tuple(
+        PlannedCall(number, request, tuple((device, request.flow_id) for device in request.device_ids))
+        for number, request in enumerate(requests)
+    )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
-from reconciler.planner.calls import Request
+from reconciler.planner.requests import Request
 from reconciler.planner.rules import Forbid, Source
 from reconciler.planner.state import Application, Desired, DeviceId, FlowId, Kind, Live, Place, Row, Version
 
@@ -120,7 +120,11 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """Everything planning looks at, for one application and kind: read, resolved, pruned, checked."""
+    """Everything planning looks at, for one application and kind: read, resolved, pruned, checked.
+
+    `groups`: every group of the manifests, those that decide no row included. `dropped`: the `--exclude device=`
+    texts that were honoured before devices were looked up, so that nobody asks whether they exist.
+    """
 
     application: Application
     kind: Kind
@@ -131,6 +135,8 @@ class World:
     device_names: Mapping[DeviceId, str] = field(default_factory=dict)
     flow_names: Mapping[FlowId, str] = field(default_factory=dict)
     aliases: Mapping[str, FlowId] = field(default_factory=dict)
+    groups: frozenset[str] = frozenset()
+    dropped: frozenset[str] = frozenset()
 
 
 class CallMode(StrEnum):

@@ -1,0 +1,155 @@
+"""Desired against live: what must move, what is on its way, what nobody declares.
+
+Released is what counts; reported only tells the pending rows from the converged ones, so that a device which is
+offline is never a change.
+
+A fleet holds few distinct devices: the same rules decide thousands of them, and they run the same versions. So the
+work is done once for each pair of (decisions, entries) and the verdict is shared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from operator import itemgetter
+from typing import NamedTuple
+
+from reconciler.planner.plan import Change, PendingRow, UnmanagedRow
+from reconciler.planner.state import (
+    NOTHING,
+    Decision,
+    Desired,
+    DeviceId,
+    Entry,
+    FlowId,
+    Live,
+    LiveDevice,
+    LogEntry,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What differs. Lists are sorted by device, then flow.
+
+    `rows` counts the managed rows, `released` those of them with something released, `devices` the distinct devices
+    that have a managed row.
+    """
+
+    changes: tuple[Change, ...]
+    pending: tuple[PendingRow, ...]
+    unmanaged: tuple[UnmanagedRow, ...]
+    rows: int
+    released: int
+    devices: int
+
+    @property
+    def kept(self) -> int:
+        """Managed rows that need no change, the pending ones included."""
+        return self.rows - len(self.changes)
+
+
+class _Verdict(NamedTuple):
+    """What comparing one device gave, without the device."""
+
+    changes: tuple[tuple[FlowId, Entry, Decision], ...]
+    pending: tuple[tuple[FlowId, Entry], ...]
+    unmanaged: tuple[tuple[FlowId, Entry], ...]
+    rows: int
+    released: int
+    quiet: bool
+    decisions: Mapping[FlowId, Decision]  # kept, so that its id stays its own as long as the memo lives
+
+
+_ROW = itemgetter(0, 1)
+_NO_DECISIONS: Mapping[FlowId, Decision] = {}
+_NO_RECORD = LiveDevice(flows={})
+
+
+def compare(desired: Desired, live: Live) -> Difference:
+    """Compare row by row.
+
+    A row that the live read did not cover (`Live.only_flow`) is unknown and left out. Flows that a device holds as
+    unmanageable are never changes: they count as unmanaged, declared or not.
+    """
+    changes: list[Change] = []
+    pending: list[PendingRow] = []
+    unmanaged: list[UnmanagedRow] = []
+    rows = released = devices = 0
+    for device_id, device, verdict in _verdicts(desired, live):
+        rows += verdict.rows
+        released += verdict.released
+        devices += verdict.rows > 0
+        if verdict.quiet:
+            continue
+        changes += [
+            Change(device_id, flow_id, entry.released, decision.version, entry.reported, decision.place)
+            for flow_id, entry, decision in verdict.changes
+        ]
+        pending += [
+            PendingRow(device_id, flow_id, *entry, device.connected, last_error(device, flow_id))
+            for flow_id, entry in verdict.pending
+        ]
+        unmanaged += [UnmanagedRow(device_id, flow_id, *entry) for flow_id, entry in verdict.unmanaged]
+    for rows_found in (changes, pending, unmanaged):
+        rows_found.sort(key=_ROW)
+    return Difference(tuple(changes), tuple(pending), tuple(unmanaged), rows, released, devices)
+
+
+def last_error(device: LiveDevice, flow_id: FlowId) -> str | None:
+    """The text of the newest error in the device's log, unless the row was released anew after it."""
+    since = max((_moment(log) for log in device.logs if log.change == "desired" and log.flow_id == flow_id), default="")
+    errors = [(_moment(log), log.error) for log in device.logs if log.error is not None and _moment(log) >= since]
+    return max(errors)[1] if errors else None
+
+
+def _moment(log: LogEntry) -> str:
+    """When a log entry was written, as text that sorts; empty when the API did not say."""
+    try:
+        moment = datetime.fromisoformat(log.date or "")
+    except ValueError:
+        return ""
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def _verdicts(desired: Desired, live: Live) -> Iterable[tuple[DeviceId, LiveDevice, _Verdict]]:
+    """Every device that is declared or live, with its record and its verdict."""
+    memo: dict[tuple[object, ...], _Verdict] = {}
+    decided, records, only_flow = desired.devices, live.devices, live.only_flow
+    for device_id, device in records.items():
+        decisions, flows = decided.get(device_id, _NO_DECISIONS), device.flows
+        key = (id(decisions), device.unmanageable, *flows, *flows.values())
+        verdict = memo.get(key)
+        if verdict is None:
+            verdict = memo[key] = _judge(decisions, device, only_flow)
+        yield device_id, device, verdict
+    unrecorded: dict[int, _Verdict] = {}
+    for device_id, decisions in decided.items():
+        if device_id not in records:
+            verdict = unrecorded.get(id(decisions))
+            if verdict is None:
+                verdict = unrecorded[id(decisions)] = _judge(decisions, _NO_RECORD, only_flow)
+            yield device_id, _NO_RECORD, verdict
+
+
+def _judge(decisions: Mapping[FlowId, Decision], device: LiveDevice, only_flow: FlowId | None) -> _Verdict:
+    """Compare one device."""
+    managed = {
+        flow_id: decision
+        for flow_id, decision in decisions.items()
+        if flow_id not in device.unmanageable and only_flow in (None, flow_id)
+    }
+    entries = [(flow_id, device.flows.get(flow_id, NOTHING), decision) for flow_id, decision in managed.items()]
+    changes = tuple(item for item in entries if item[1].released != item[2].version)
+    pending = tuple((flow, entry) for flow, entry, want in entries if entry.reported != entry.released == want.version)
+    unmanaged = tuple(item for item in device.flows.items() if item[0] not in managed and item[1] != NOTHING)
+    return _Verdict(
+        changes,
+        pending,
+        unmanaged,
+        rows=len(entries),
+        released=sum(entry.released is not None for _, entry, _ in entries),
+        quiet=not (changes or pending or unmanaged),
+        decisions=decisions,
+    )

@@ -1,0 +1,102 @@
+"""The way from a read world to a plan: compare, narrow, cover, prove, guard."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+from reconciler.planner import guard
+from reconciler.planner.calls import cover
+from reconciler.planner.diff import Difference, compare
+from reconciler.planner.filters import Scope, read_scope
+from reconciler.planner.plan import (
+    Change,
+    Op,
+    Options,
+    PendingRow,
+    Plan,
+    PlannedCall,
+    Summary,
+    UnmanagedRow,
+    Warning,
+    World,
+)
+from reconciler.planner.prove import prove
+from reconciler.planner.rules import Limits, Source
+from reconciler.planner.state import DeviceId, FlowId, Place
+
+
+def make_plan(world: World, *, limits: Limits, sources: tuple[Source, ...], options: Options) -> Plan:
+    """Plan one application and kind. A plan that a guard refuses is a plan too: see its `refusals`.
+
+    Raises:
+        UsageError: a target or exclude that names nothing known.
+        PlanUnsound: the plan failed its own proof, which is our bug.
+    """
+    whole = compare(world.desired, world.live)
+    scope = read_scope(world, options)
+    difference = whole if scope is None else _narrow(whole, scope, world)
+    calls = cover(difference.changes, world.live, mode=options.calls, chunk=options.chunk)
+    prove(difference.changes, calls, world.live)
+    warnings = tuple(sorted(set(world.warnings), key=_warning_order))
+    world = replace(world, warnings=warnings)
+    refusals = guard.check(world, difference.changes, released=whole.released, limits=limits, options=options)
+    device_names, flow_names = _names(difference, world)
+    return Plan(
+        application=world.application,
+        kind=world.kind,
+        sources=tuple(sorted(set(sources))),
+        partial=scope is not None,
+        summary=_summary(difference, calls),
+        changes=difference.changes,
+        calls=calls,
+        pending=difference.pending,
+        unmanaged=difference.unmanaged,
+        warnings=warnings,
+        refusals=refusals,
+        device_names=device_names,
+        flow_names=flow_names,
+    )
+
+
+def _narrow(whole: Difference, scope: Scope, world: World) -> Difference:
+    """The difference over the rows in scope. What is unmanaged is so on the whole, and listed where it is in scope."""
+    narrowed = compare(scope.narrow(world.desired), world.live)
+    return replace(narrowed, unmanaged=tuple(row for row in whole.unmanaged if scope.holds(row.device_id, row.flow_id)))
+
+
+def _warning_order(warning: Warning) -> tuple[Place, str, str]:
+    """By place, those without one first."""
+    return (warning.place or Place("", 0, 0), warning.message, warning.hint or "")
+
+
+def _summary(difference: Difference, calls: tuple[PlannedCall, ...]) -> Summary:
+    ops = Counter(change.op for change in difference.changes)
+    return Summary(
+        add=ops[Op.ADD],
+        update=ops[Op.UPDATE],
+        remove=ops[Op.REMOVE],
+        keep=difference.kept,
+        pending=len(difference.pending),
+        unmanaged=len(difference.unmanaged),
+        devices=difference.devices,
+        calls=len(calls),
+    )
+
+
+def _names(difference: Difference, world: World) -> tuple[dict[DeviceId, str], dict[FlowId, str]]:
+    """Names of the devices and flows that the plan lists, sorted by id; those that have none are left out."""
+    rows: tuple[tuple[Change | PendingRow | UnmanagedRow, ...], ...] = (
+        difference.changes,
+        difference.pending,
+        difference.unmanaged,
+    )
+    device_names = {}
+    for device_id in sorted({row.device_id for listed in rows for row in listed}):
+        record = world.live.devices.get(device_id)
+        name = world.device_names.get(device_id) or (record.name if record else None)
+        if name:
+            device_names[device_id] = name
+    known = {**world.live.flow_names, **world.flow_names}
+    flow_ids = sorted({row.flow_id for listed in rows for row in listed})
+    return device_names, {flow_id: known[flow_id] for flow_id in flow_ids if known.get(flow_id)}

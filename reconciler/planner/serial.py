@@ -1,0 +1,124 @@
+"""Plans as plain data and back: what `--out` saves, `show` prints and `apply --plan` carries out.
+
+The digest is over the changes alone, and only the changes are ever carried out: calls are computed anew from them.
+So whoever edits a call in a saved plan changes what is shown and nothing that is sent, and whoever edits a change
+breaks the digest. `parse` is the way back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from reconciler import __version__
+from reconciler.planner.digest import digest
+from reconciler.planner.parse import FORMAT_VERSION, from_data, parse_document
+from reconciler.planner.plan import Change, PendingRow, Plan, PlannedCall, Refusal, UnmanagedRow, Warning
+from reconciler.planner.state import Place, Row
+
+__all__ = [
+    "FORMAT_VERSION",
+    "digest",
+    "document",
+    "from_data",
+    "parse_document",
+    "refusal_data",
+    "to_data",
+    "warning_data",
+]
+
+
+def document(plans: Iterable[Plan], command: str) -> dict[str, object]:
+    """The JSON document that holds plans, sorted by application and kind."""
+    ordered = sorted(plans, key=lambda plan: (plan.application.id, plan.kind.value))
+    return {
+        "format_version": FORMAT_VERSION,
+        "command": command,
+        "error": None,
+        "digest": digest(ordered),
+        "plans": [to_data(plan) for plan in ordered],
+    }
+
+
+def to_data(plan: Plan, *, version: str = __version__) -> dict[str, object]:
+    """One plan as plain data; `version` is that of the tool."""
+    call_of: dict[Row, int] = {row: call.id for call in plan.calls for row in call.rows}
+    summary = plan.summary
+    return {
+        "tool": {"name": "reconciler", "version": version},
+        "application": {"id": plan.application.id, "name": plan.application.name},
+        "kind": plan.kind.value,
+        "manifests": [{"path": source.path, "sha256": source.sha256} for source in plan.sources],
+        "partial": plan.partial,
+        "digest": digest([plan]),
+        "summary": {name: getattr(summary, name) for name in summary.__slots__},
+        "changes": [_change(plan, change, call_of.get(change.row)) for change in plan.changes],
+        "calls": [_call(call) for call in plan.calls],
+        "pending": [_pending(plan, row) for row in plan.pending],
+        "unmanaged": [_unmanaged(row) for row in plan.unmanaged],
+        "warnings": [warning_data(warning) for warning in plan.warnings],
+        "refused": [refusal_data(refusal) for refusal in plan.refusals],
+    }
+
+
+def _change(plan: Plan, change: Change, call: int | None) -> dict[str, object]:
+    return {
+        "op": change.op.value,
+        "device_id": change.device_id,
+        "device_name": plan.device_names.get(change.device_id),
+        "flow_id": change.flow_id,
+        "flow_name": plan.flow_names.get(change.flow_id),
+        "from": change.from_version,
+        "to": change.to_version,
+        "reported": change.reported,
+        "source": str(change.source),
+        "call": call,
+    }
+
+
+def _call(call: PlannedCall) -> dict[str, object]:
+    return {
+        "id": call.id,
+        "action": call.request.action,
+        "body": call.request.body,
+        "count": len(call.rows),
+        "after": list(call.after),
+    }
+
+
+def _pending(plan: Plan, row: PendingRow) -> dict[str, object]:
+    return {
+        "device_id": row.device_id,
+        "device_name": plan.device_names.get(row.device_id),
+        "flow_id": row.flow_id,
+        "flow_name": plan.flow_names.get(row.flow_id),
+        "released": row.released,
+        "reported": row.reported,
+        "connected": row.connected,
+        "last_error": row.last_error,
+    }
+
+
+def _unmanaged(row: UnmanagedRow) -> dict[str, object]:
+    return row._asdict()
+
+
+def warning_data(warning: Warning) -> dict[str, object]:
+    """A warning in the shape that `error.problems` has."""
+    return {**_place(warning.place), "message": warning.message, "hint": warning.hint}
+
+
+def refusal_data(refusal: Refusal) -> dict[str, object]:
+    """A refusal in the shape that `error.problems` has, with its guard and its rows."""
+    return {
+        "guard": refusal.guard.value,
+        **_place(refusal.place),
+        "message": refusal.message,
+        "hint": refusal.hint,
+        "rows": [{"device_id": device_id, "flow_id": flow_id} for device_id, flow_id in refusal.rows],
+    }
+
+
+def _place(place: Place | None) -> Mapping[str, object]:
+    if place is None:
+        return {"path": None, "line": None, "column": None}
+    return {"path": place.path, "line": place.line, "column": place.column}
