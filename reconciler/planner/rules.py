@@ -2,7 +2,7 @@
 
 One `Rules` holds everything for one application and kind: all documents merged, `extends` applied, every scalar
 the text in the file, every part with its place. References to devices and flows are as written (`Ref`): an alias,
-an id or a Losant name; `resolve` turns them into ids with an inventory.
+an id (in lower case) or a Losant name; `resolve` turns them into ids with an inventory.
 """
 
 from __future__ import annotations
@@ -57,7 +57,6 @@ class Selector:
     query: str | None = None  # JSON text of an advanced device query
     all: bool = False
     percent: Decimal | None = None
-    salt: str | None = None
     exclude: Selector | None = None
 
 
@@ -70,6 +69,12 @@ class Group:
     select: Selector
     flows: tuple[FlowRule, ...]
     priority: int = 0
+    salt: str = ""  # of `percent`; empty: the name
+
+    @property
+    def effective_salt(self) -> str:
+        """What `percent` hashes with the device id."""
+        return self.salt or self.name
 
 
 @dataclass(frozen=True, slots=True)

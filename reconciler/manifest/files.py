@@ -1,0 +1,141 @@
+"""Where manifests are read from: the disk here, a git revision in `git`.
+
+A file has the path that users see and a real one, symlinks resolved, that says whether two paths are one file.
+Nothing that a file names (`extends`, a symlink in a directory) may lead out of the git work tree it stands in, or,
+outside git, out of the working directory.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, NamedTuple, Protocol
+
+from reconciler.errors import Problem
+
+SUFFIXES = (".yaml", ".yml")
+MAX_BYTES = 32 * 1024 * 1024  # twice a device-by-device manifest of 100,000 devices and three flows
+STDIN = "<stdin>"
+
+
+class File(NamedTuple):
+    """A file: `shown` to users, `real` with symlinks resolved."""
+
+    shown: str
+    real: str
+
+
+class Files(Protocol):
+    """A place that manifests are read from. What cannot be done is a `Problem`, never an exception."""
+
+    def expand(self, path: str) -> tuple[list[File], list[Problem]]:
+        """The files that a path stands for, in no order."""
+        ...
+
+    def read(self, file: File) -> bytes | Problem:
+        """The bytes of a file, at most `MAX_BYTES` of them."""
+        ...
+
+    def beside(self, file: File, relative: str) -> File | Problem:
+        """The file that a path written in another file means."""
+        ...
+
+
+class DiskFiles:
+    """Files of this machine, and standard input."""
+
+    def __init__(self, stdin: BinaryIO | None = None) -> None:
+        self._stdin = stdin
+
+    def expand(self, path: str) -> tuple[list[File], list[Problem]]:
+        """A file, a directory's `*.yaml` and `*.yml`, or `-`."""
+        if path == "-":
+            return [File(STDIN, STDIN)], []
+        try:
+            if not Path(path).is_dir():
+                return [File(show(path), os.path.realpath(path))], []
+        except ValueError as error:  # a NUL character
+            return [], [Problem(f"cannot be read: {error}", path)]
+        problems: list[Problem] = []
+        files = list(_walk(Path(path), problems))
+        if not files and not problems:
+            hint = "name the directory that holds the manifests"
+            problems.append(Problem("no *.yaml or *.yml below this directory", show(path), hint=hint))
+        return files, problems
+
+    def read(self, file: File) -> bytes | Problem:
+        """The bytes of a file or of standard input."""
+        try:
+            if file.real == STDIN:
+                data = (self._stdin or sys.stdin.buffer).read(MAX_BYTES + 1)
+            else:
+                path = Path(file.real)
+                if path.exists() and not path.is_file():
+                    hint = "name a file, a directory, or - for standard input"
+                    return Problem("not a regular file", file.shown, hint=hint)
+                with path.open("rb") as stream:
+                    data = stream.read(MAX_BYTES + 1)
+        except FileNotFoundError:
+            return Problem("no such file or directory", file.shown, hint="check the path")
+        except OSError as error:
+            return Problem(f"cannot be read: {error.strerror}", file.shown, hint="check its permissions")
+        return data if len(data) <= MAX_BYTES else too_large(file.shown)
+
+    def beside(self, file: File, relative: str) -> File | Problem:
+        """Resolve `extends`, written in `file`."""
+        directory = Path() if file.real == STDIN else Path(file.shown).parent
+        root = work_tree(directory.resolve())
+        try:
+            real = (directory / relative).resolve()
+        except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: a loop of symlinks
+            return Problem(f"extends {relative} cannot be resolved: {error}", hint="check the path")
+        if not real.is_relative_to(root or Path.cwd()):
+            where = "the git work tree" if root else "the working directory"
+            return Problem(f"extends {relative} leaves {where}", hint=f"keep the base inside {root or Path.cwd()}")
+        return File(show(directory / relative), str(real))
+
+
+def show(path: str | Path) -> str:
+    """A path as users see it: relative to the working directory where it is below that, with forward slashes."""
+    shown = Path(os.path.normpath(path))
+    if shown.is_absolute() and shown.is_relative_to(Path.cwd()):
+        shown = shown.relative_to(Path.cwd())
+    return shown.as_posix()
+
+
+def too_large(shown: str) -> Problem:
+    """A file that is too large to be a manifest."""
+    message = f"larger than {MAX_BYTES // 1024 // 1024} MiB"
+    return Problem(message, shown, hint="use groups, or split the devices over several files")
+
+
+def work_tree(directory: Path) -> Path | None:
+    """The git work tree that a real directory is in, if any."""
+    return next((path for path in (directory, *directory.parents) if (path / ".git").exists()), None)
+
+
+def _walk(top: Path, problems: list[Problem]) -> Iterator[File]:
+    """The manifests below a directory. Each real directory is walked once, whatever symlinks lead back to it."""
+    roots = (work_tree(top.resolve()) or Path.cwd(), top.resolve())
+    seen: set[str] = set()
+
+    def unreadable(error: OSError) -> None:
+        problems.append(Problem(f"cannot be read: {error.strerror}", show(str(error.filename))))
+
+    for directory, folders, names in os.walk(top, followlinks=True, onerror=unreadable):
+        real = os.path.realpath(directory)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders.sort()
+        for name in sorted(names):
+            if name.endswith(SUFFIXES):
+                path = Path(directory, name)
+                target = Path(os.path.realpath(path))
+                if any(target.is_relative_to(root) for root in roots):
+                    yield File(show(path), str(target))
+                else:
+                    problems.append(Problem("is a symlink that leaves the work tree", show(path), hint="copy the file"))

@@ -1,0 +1,166 @@
+"""Files to rules, in three steps: read (bytes), parse (YAML with positions), validate (shape, then meaning).
+
+Every problem of every file is found in one run. What is wrong with one item hides nothing that is wrong with another.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from os import PathLike
+from typing import BinaryIO
+
+from pydantic import ValidationError
+
+from reconciler.errors import ManifestError, Problem
+from reconciler.manifest.extends import extend
+from reconciler.manifest.files import DiskFiles, File, Files
+from reconciler.manifest.layer import Layer, layer_of
+from reconciler.manifest.merge import merge
+from reconciler.manifest.problems import problems_of, salvage
+from reconciler.manifest.schema import Document
+from reconciler.manifest.syntax import EMPTY, Map, Node, parse
+from reconciler.planner.rules import Rules, Source
+from reconciler.planner.state import Kind, Place
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What paths hold. `files` counts what was read; `rules` are sorted by application and kind."""
+
+    rules: tuple[Rules, ...]
+    problems: tuple[Problem, ...]
+    files: int
+
+
+def load_manifests(paths: Iterable[str | PathLike[str]], *, stdin: BinaryIO | None = None) -> tuple[Rules, ...]:
+    """The rules of every application that the paths hold, sorted by application id and kind.
+
+    A path is a file, a directory (every `*.yaml` and `*.yml` below it) or `-` for `stdin` (default: the process's).
+
+    Raises:
+        ManifestError: with all problems of all files, or when no document names an application.
+    """
+    loaded = load(paths, DiskFiles(stdin))
+    if loaded.problems:
+        raise ManifestError(loaded.problems)
+    if not loaded.rules:
+        names = ", ".join(str(path) for path in paths)
+        raise ManifestError(f"no document in {names} names an application", hint="add `application: <id>` to one")
+    return loaded.rules
+
+
+def load(paths: Iterable[str | PathLike[str]], files: Files) -> Loaded:
+    """The same with the problems as data, from any place that holds files."""
+    return _Loader(files).load([str(path) for path in paths])
+
+
+def validate(tree: Node, path: str, source: Source) -> tuple[Layer | None, list[Problem]]:
+    """One parsed document as typed parts, without the items that are wrong, and what is wrong."""
+    if not isinstance(tree, Map):
+        hint = "a manifest begins with `apiVersion: reconciler/v1`"
+        return None, [Problem("a manifest is a map (key: value)", path, 1, 1, hint)]
+    problems: list[Problem] = []
+    for _ in range(3):  # what is left after a salvage is sound, but for items that an inner alias shares
+        try:
+            document = Document.model_validate(tree)
+        except ValidationError as error:
+            problems += problems_of(error, tree, path)
+            if not salvage(error, tree):
+                return None, problems
+        else:
+            return layer_of(document, tree, path, source, problems), problems
+    return None, problems
+
+
+@dataclass(slots=True)
+class _Content:
+    """A file that was read: its documents, each None if nothing of it could be used."""
+
+    file: File
+    layers: list[Layer | None] = field(default_factory=list)
+
+
+class _Loader:
+    """Reads each file once, however many documents extend it."""
+
+    def __init__(self, files: Files) -> None:
+        self._files = files
+        self._contents: dict[str, _Content] = {}
+        self._problems: dict[Problem, None] = {}
+
+    def load(self, paths: Sequence[str]) -> Loaded:
+        layers: dict[tuple[str, Kind], list[Layer]] = {}
+        for file in self._listed(paths):
+            content = self._read(file)
+            for layer in content.layers:
+                whole = layer and self._based(layer, content.file, (content.file.real,))
+                if whole and whole.application:
+                    key = (whole.application.id, whole.kind or Kind.EMBEDDED)
+                    layers.setdefault(key, []).append(whole)
+        merging: list[Problem] = []
+        rules = tuple(merge(layers[key], merging) for key in sorted(layers))
+        problems = dict.fromkeys([*self._problems, *merging])
+        return Loaded(rules, tuple(sorted(problems, key=lambda problem: problem.sort_key)), len(self._contents))
+
+    def _listed(self, paths: Sequence[str]) -> list[File]:
+        """Every file once, under the first of its paths."""
+        found: list[File] = []
+        for path in paths:
+            files, problems = self._files.expand(path)
+            found += files
+            self._problems.update(dict.fromkeys(problems))
+        by_real: dict[str, File] = {}
+        for file in sorted(found):
+            by_real.setdefault(file.real, file)
+        return list(by_real.values())
+
+    def _read(self, file: File) -> _Content:
+        if file.real in self._contents:
+            return self._contents[file.real]
+        content = self._contents[file.real] = _Content(file)
+        data = self._files.read(file)
+        if isinstance(data, Problem):
+            self._problems[data] = None
+            return content
+        trees, problems = parse(data, file.shown)
+        self._problems.update(dict.fromkeys(problems))
+        source = Source(file.shown, hashlib.sha256(data).hexdigest())
+        documents = [tree for tree in trees if tree is not EMPTY]
+        if not documents and not problems:
+            self._problem(Place(file.shown, 1), "the file is empty", "begin with `apiVersion: reconciler/v1`")
+        for tree in documents:
+            layer, problems = validate(tree, file.shown, source)
+            self._problems.update(dict.fromkeys(problems))
+            content.layers.append(layer)
+        return content
+
+    def _based(self, layer: Layer, file: File, chain: tuple[str, ...]) -> Layer | None:
+        """A document on its base, and that on its own."""
+        if layer.extends is None:
+            return layer
+        base_file = self._files.beside(file, layer.extends.text)
+        if isinstance(base_file, Problem):
+            self._problem(layer.extends.place, base_file.message, base_file.hint)
+            return None
+        if base_file.real in chain:
+            names = " -> ".join(self._contents[real].file.shown for real in (*chain, base_file.real))
+            self._problem(layer.extends.place, f"extends in a circle: {names}", "cut the circle at one of them")
+            return None
+        content = self._read(base_file)
+        if len(content.layers) != 1 or content.layers[0] is None:
+            if len(content.layers) > 1:
+                message = f"base {base_file.shown} holds {len(content.layers)} documents"
+                self._problem(layer.extends.place, message, "give the base a file of its own")
+            return None
+        base = content.layers[0]
+        if base.application is not None:
+            message = f"base {base_file.shown} names an application"
+            self._problem(layer.extends.place, message, "a base has no `application`; move what is common to one")
+            return None
+        whole = self._based(base, content.file, (*chain, base_file.real))
+        return whole and extend(whole, layer)
+
+    def _problem(self, place: Place, message: str, hint: str | None) -> None:
+        self._problems[Problem(message, place.path, place.line, place.column, hint)] = None

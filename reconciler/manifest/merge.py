@@ -1,0 +1,99 @@
+"""Documents of one application and kind, made into one `Rules`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from reconciler.errors import Problem
+from reconciler.manifest.layer import Alias, GroupLayer, Layer, LimitRules, PruneRule
+from reconciler.manifest.syntax import shown
+from reconciler.planner.rules import ApplicationRef, DeviceRules, Group, Limits, Pin, Protection, Prune, Rules
+from reconciler.planner.state import Kind, Place
+
+Placed = TypeVar("Placed", PruneRule, LimitRules)
+Item = TypeVar("Item", Pin, Protection)
+
+
+def merge(layers: Sequence[Layer], problems: list[Problem]) -> Rules:
+    """One `Rules` from documents that name one application and kind. Problems are appended; the rest is merged."""
+    layers = sorted(layers, key=lambda layer: layer.place)
+    prune = _one("prune", [layer.prune for layer in layers if layer.prune], problems)
+    limits = _one("limits", [layer.limits for layer in layers if layer.limits], problems)
+    aliases: dict[str, Alias] = _joined("alias", [layer.aliases for layer in layers], problems)
+    groups: dict[str, GroupLayer] = _joined("group", [layer.groups for layer in layers], problems)
+    devices: dict[str, DeviceRules] = _joined("device", [layer.devices for layer in layers], problems)
+    return Rules(
+        application=_application(layers, problems),
+        kind=layers[0].kind or Kind.EMBEDDED,
+        prune=prune.prune if prune else Prune.OFF,
+        prune_place=prune.place if prune else None,
+        aliases={name: alias.flow for name, alias in sorted(aliases.items())},
+        groups=tuple(filter(None, (_group(groups[name], problems) for name in sorted(groups)))),
+        devices=tuple(devices[text] for text in sorted(devices)),
+        pins=_distinct(pin for layer in layers for pin in layer.pins),
+        protect=_distinct(protection for layer in layers for protection in layer.protect),
+        limits=Limits(**limits.given, place=limits.place) if limits else Limits(),  # type: ignore[arg-type]
+        sources=tuple(sorted({source for layer in layers for source in layer.sources})),
+    )
+
+
+def _joined(noun: str, maps: Iterable[Mapping[str, Any]], problems: list[Problem]) -> dict[str, Any]:
+    """Maps of named items as one. One item reached twice is the same item; two with one name are a problem."""
+    joined: dict[str, Any] = {}
+    for items in maps:
+        if not joined:
+            joined = dict(items)
+            continue
+        problems += [
+            _twice(f"{noun} {shown(name)}", _place(items[name]), _place(joined[name]))
+            for name in sorted(items.keys() & joined.keys())
+            if items[name] != joined[name]
+        ]
+        joined = {**items, **joined}
+    return joined
+
+
+def _one(key: str, found: list[Placed], problems: list[Problem]) -> Placed | None:
+    hint = "keep it in one document per application and kind"
+    problems += [_twice(key, one.place, found[0].place, hint) for one in found if one.place != found[0].place]
+    return found[0] if found else None
+
+
+def _twice(what: str, one: Place, other: Place, hint: str = "keep one of them") -> Problem:
+    first, second = sorted((one, other))
+    where = f"{first.path}:{first.line}:{first.column}"
+    return Problem(f"{what} is declared in two places, first at {where}", second.path, second.line, second.column, hint)
+
+
+def _place(item: Alias | GroupLayer | DeviceRules) -> Place:
+    return item.device.place if isinstance(item, DeviceRules) else item.place
+
+
+def _application(layers: Sequence[Layer], problems: list[Problem]) -> ApplicationRef:
+    refs = [layer.application for layer in layers if layer.application]
+    named = [ref for ref in refs if ref.name is not None]
+    for other in named[1:]:
+        if other.name != named[0].name:
+            names = f"{shown(other.name or '')} here and {shown(named[0].name or '')} at {named[0].place}"
+            message = f"application {other.id} is named {names}"
+            problems.append(Problem(message, other.place.path, other.place.line, other.place.column, "keep one name"))
+    return (named or refs)[0]
+
+
+def _group(group: GroupLayer, problems: list[Problem]) -> Group | None:
+    place = group.place
+    for part in ("select", "flows"):
+        if not getattr(group, part):
+            message = f"group {shown(group.name)} has no `{part}`"
+            problems.append(
+                Problem(message, place.path, place.line, place.column, f"add `{part}`, here or in its base")
+            )
+    if group.select is None or not group.flows:
+        return None
+    return Group(group.name, place, group.select, group.flows, group.priority or 0, group.salt or "")
+
+
+def _distinct(items: Iterable[Item]) -> tuple[Item, ...]:
+    """Items in the order of their places; one that was reached twice stands once."""
+    return tuple(dict.fromkeys(sorted(items, key=lambda item: item.place)))

@@ -1,0 +1,161 @@
+"""What pydantic found wrong with a document, as problems with place, cause and remedy."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, TypeAlias
+
+from pydantic import BaseModel, ValidationError
+
+from reconciler.errors import Problem
+from reconciler.manifest import schema
+from reconciler.manifest.syntax import EMPTY, Map, Mark, Node, Seq, shown
+
+Loc: TypeAlias = tuple[int | str, ...]
+
+
+def problems_of(error: ValidationError, tree: Node, path: str) -> list[Problem]:
+    """Every problem of one document, placed."""
+    found: dict[Problem, None] = {}
+    for item in error.errors(include_url=False):
+        loc = tuple(item["loc"])
+        of_key = loc[-1:] == ("[key]",)
+        loc = loc[:-1] if of_key else loc
+        mark = _mark(tree, loc, at_key=of_key or item["type"] == "extra_forbidden")
+        message, hint = _words(item, loc)
+        problem = Problem(message, path, mark.line + 1, mark.column + 1, hint)
+        found[problem] = None
+    return list(found)
+
+
+def salvage(error: ValidationError, tree: Map) -> bool:
+    """Drop the items that are wrong, so that the rest can still be checked against other files.
+
+    An item is a group, a device, a pin, an alias and the like, or a whole top-level key that holds no items. Returns
+    whether there is anything left to check.
+    """
+    locs = {tuple(item["loc"])[:2] for item in error.errors(include_url=False)}
+    for loc in sorted(locs, key=lambda loc: [(isinstance(part, str), part) for part in loc], reverse=True):
+        if not loc or loc[0] not in tree:
+            continue
+        inner = tree[str(loc[0])]
+        if len(loc) == 2 and isinstance(inner, Map) and loc[1] in inner:
+            inner.drop(str(loc[1]))
+        elif len(loc) == 2 and isinstance(inner, Seq) and isinstance(loc[1], int):
+            inner.drop(loc[1])
+        else:
+            tree.drop(str(loc[0]))
+    return "apiVersion" in tree
+
+
+def nearest(text: str, known: Collection[str]) -> str | None:
+    """The likeliest thing that was meant, if any is near."""
+    matches = difflib.get_close_matches(text, known, n=1, cutoff=0.6)
+    return matches[0] if matches else None
+
+
+def _mark(node: Any, loc: Loc, *, at_key: bool) -> Mark:
+    """Where a location is; the innermost part of it that exists, when it does not."""
+    mark: Mark = node.mark
+    for index, part in enumerate(loc):
+        if isinstance(node, Map) and part in node:
+            mark = node.key_mark(str(part)) if at_key and index == len(loc) - 1 else node.value_mark(str(part))
+        elif isinstance(node, Seq) and isinstance(part, int) and part < len(node):
+            mark = node.marks[part]
+        else:
+            break
+        node = node[part]
+    return mark
+
+
+def _words(item: Mapping[str, Any], loc: Loc) -> tuple[str, str | None]:
+    """Message and hint for one of pydantic's errors."""
+    given, context = item["input"], item.get("ctx", {})
+    name = _name(loc)
+    if item["type"] == schema.OWN:
+        return f"{name}: {context['message']}", context["hint"]
+    if item["type"] == "missing":
+        return f"{name} is missing", f"add `{loc[-1]}: …`" if loc else None
+    if item["type"] == "extra_forbidden":
+        return _unknown_key(str(loc[-1]), loc[:-1])
+    if given is EMPTY or given == "":
+        return _empty(loc, name)
+    return f"{name}: {_expectation(item['type'], context, given)}", None
+
+
+def _name(loc: Loc) -> str:
+    match loc:
+        case (*_, list_name, int(index)):
+            return f"item {index + 1} of {shown(str(list_name))}"
+        case (*_, key):
+            return shown(str(key))
+    return "the document"
+
+
+def _empty(loc: Loc, name: str) -> tuple[str, str]:
+    if is_version(loc):
+        return f"{name} has no version", "write `absent` if this flow must not run here"
+    return f"{name} is empty", "give it a value or remove the key"
+
+
+def is_version(loc: Loc) -> bool:
+    """Whether a location is that of a version: a value of a `flows` map."""
+    match loc:
+        case ("devices", _, str()) | ("groups", _, "flows", str()) | ("pins", _, "flows", str()):
+            return True
+    return False
+
+
+_MAP = "expected a map (key: value), found {noun}"
+_EXPECTATIONS = {
+    "string_type": "expected text, found {noun}",
+    "dict_type": _MAP,
+    "model_type": _MAP,
+    "model_attributes_type": _MAP,
+    "list_type": "expected a list (- item), found {noun}",
+    "literal_error": "expected {expected}, found {noun}",
+    "string_too_long": "longer than {max_length} characters",
+    "too_short": "needs at least one entry",
+}
+
+
+def _expectation(kind: str, context: Mapping[str, Any], given: object) -> str:
+    words = {key: str(value).replace("'", '"') for key, value in context.items()}
+    return _EXPECTATIONS.get(kind, f"not as expected ({kind})").format_map({**words, "noun": _noun(given)})
+
+
+def _noun(given: object) -> str:
+    match given:
+        case str():
+            return shown(given)
+        case Mapping():
+            return "a map"
+        case Sequence():
+            return "a list"
+    return "nothing" if given is EMPTY else shown(str(given))
+
+
+def _unknown_key(key: str, parent: Loc) -> tuple[str, str]:
+    model = _model_at(parent)
+    known = list(model.model_fields)
+    if match := nearest(key, known):
+        return f"unknown key {shown(key)}", f"did you mean {match}?"
+    return f"unknown key {shown(key)}", f"known here: {', '.join(known)}"
+
+
+# The map at a location; `*` stands for any key or index. What is not here is the document itself.
+_MODELS: dict[Loc, type[BaseModel]] = {
+    ("application",): schema.ApplicationPart,
+    ("groups", "*"): schema.GroupPart,
+    ("groups", "*", "select"): schema.SelectPart,
+    ("pins", "*"): schema.PinPart,
+    ("protect", "*"): schema.ProtectPart,
+    ("limits",): schema.LimitsPart,
+    ("limits", "*"): schema.LimitPart,
+}
+
+
+def _model_at(loc: Loc) -> type[BaseModel]:
+    pattern = tuple("*" if index == 1 else part for index, part in enumerate(loc[:3]))
+    return _MODELS.get(pattern, schema.Document)

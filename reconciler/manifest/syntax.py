@@ -1,0 +1,348 @@
+"""YAML text to documents: maps, lists and text that know where they stand.
+
+Our own rules on top of YAML: every scalar is the text in the file (a plain `~`, `null` or nothing is `EMPTY`), keys
+are text and unique, tags and merge keys are refused, aliases may not recurse nor expand without bound.
+
+The builder reads parser events instead of composed nodes. libyaml's composer recurses in C and takes the process
+down at some ten thousand levels; events do not recurse, cost a sixth of `yaml.load`, and let us stop at a depth.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any, Protocol, TypeAlias
+
+import yaml
+from yaml.events import (
+    AliasEvent,
+    DocumentStartEvent,
+    MappingEndEvent,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+    StreamEndEvent,
+)
+
+from reconciler.errors import Problem
+from reconciler.planner.state import Place
+
+MAX_DEPTH = 50
+MAX_ALIASED_NODES = 1_000_000  # what aliases may add to a file: a map of three flows for 250,000 devices
+
+Node: TypeAlias = Any  # Map | Seq | str | EMPTY; inside a `query` also numbers, booleans and None
+
+
+class Empty:
+    """The type of `EMPTY`, which is no value of any key. Not None, for None is how schemas spell "not given"."""
+
+
+EMPTY = Empty()
+
+
+class Mark(Protocol):
+    """A position as the YAML parsers count it: from 0."""
+
+    line: int
+    column: int
+
+
+class Map(dict[str, Node]):
+    """A mapping. `marks` holds the marks of each key and each value in turn, in the order of the keys."""
+
+    __slots__ = ("mark", "marks")
+
+    def __init__(self, mark: Mark) -> None:
+        super().__init__()
+        self.mark = mark
+        self.marks: list[Mark] = []
+
+    def key_mark(self, key: str) -> Mark:
+        """Where a key stands."""
+        return self.marks[2 * list(self).index(key)]
+
+    def value_mark(self, key: str) -> Mark:
+        """Where the value of a key stands."""
+        return self.marks[2 * list(self).index(key) + 1]
+
+    def drop(self, key: str) -> None:
+        """Forget a key with its marks."""
+        index = list(self).index(key)
+        del self.marks[2 * index : 2 * index + 2]
+        del self[key]
+
+
+class Seq(list[Node]):
+    """A list. `marks` holds the mark of each item."""
+
+    __slots__ = ("mark", "marks")
+
+    def __init__(self, mark: Mark) -> None:
+        super().__init__()
+        self.mark = mark
+        self.marks: list[Mark] = []
+
+    def drop(self, index: int) -> None:
+        """Forget an item with its mark."""
+        del self.marks[index]
+        del self[index]
+
+
+class PureParser(yaml.reader.Reader, yaml.scanner.Scanner, yaml.parser.Parser):
+    """PyYAML's own parser, for where libyaml is missing."""
+
+    def __init__(self, stream: str) -> None:
+        yaml.reader.Reader.__init__(self, stream)
+        yaml.scanner.Scanner.__init__(self)
+        yaml.parser.Parser.__init__(self)
+
+
+def fastest_parser() -> Callable[[str], Any]:
+    """The class that parses fastest here: libyaml's where PyYAML was built with it."""
+    if yaml.__with_libyaml__:
+        from yaml._yaml import CParser  # noqa: PLC0415 - only where PyYAML was built with it
+
+        return CParser
+    return PureParser
+
+
+def parse(data: bytes, path: str, *, parser: Callable[[str], Any] | None = None) -> tuple[list[Node], list[Problem]]:
+    """The documents of a file and what is wrong with their YAML. Documents before a syntax error are returned."""
+    text = _decode(data, path)
+    if isinstance(text, Problem):
+        return [], [text]
+    builder = _Builder(path)
+    try:
+        builder.read((parser or fastest_parser())(text).get_event)
+    except yaml.MarkedYAMLError as error:
+        builder.problems.append(_syntax_problem(error, path, text))
+    except yaml.YAMLError as error:
+        builder.problems.append(Problem(f"not valid YAML: {' '.join(str(error).split())}", path, 1, 1))
+    except _Stop:
+        pass
+    return builder.documents, builder.problems
+
+
+def place_of(path: str, mark: Mark) -> Place:
+    """A parser's mark as a place in a file."""
+    return Place(path, mark.line + 1, mark.column + 1)
+
+
+# --- text -------------------------------------------------------------------------------------------------------
+
+_UTF16_32 = (b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")
+# What YAML does not allow unescaped, and a byte order mark anywhere but at the start (libyaml and PyYAML differ there).
+_NOT_YAML = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+
+
+def _decode(data: bytes, path: str) -> str | Problem:
+    if data.startswith(_UTF16_32):
+        return Problem("the file is not UTF-8 but UTF-16 or UTF-32", path, 1, 1, hint="save it as UTF-8")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = data[: error.start].decode("utf-8-sig", "replace")
+        line, column = _line_and_column(before)
+        message = f"byte 0x{data[error.start]:02x} is not UTF-8"
+        return Problem(message, path, line, column, hint="save the file as UTF-8")
+    if found := _NOT_YAML.search(text):
+        line, column = _line_and_column(text[: found.start()])
+        message = f"character U+{ord(found[0]):04X} may not stand in a YAML file"
+        return Problem(message, path, line, column, hint="remove it, or write it as an escape in double quotes")
+    return text
+
+
+def _line_and_column(before: str) -> tuple[int, int]:
+    start = max(before.rfind("\n"), before.rfind("\r")) + 1
+    return len(re.findall(r"\r\n|\r|\n", before)) + 1, len(before) - start + 1
+
+
+def _syntax_problem(error: yaml.MarkedYAMLError, path: str, text: str) -> Problem:
+    mark = error.problem_mark or error.context_mark
+    parts = [part for part in (error.problem, error.context) if part]
+    hint = None
+    if mark is not None:
+        lines = text.splitlines()
+        line = lines[mark.line] if mark.line < len(lines) else ""
+        if "\t" in line[: mark.column + 1]:
+            hint = "indent with spaces, not with tabs"
+    message = f"not valid YAML: {' '.join(' '.join(parts).split())}"
+    return Problem(message, path, mark.line + 1 if mark else 1, mark.column + 1 if mark else 1, hint=hint)
+
+
+# --- events -----------------------------------------------------------------------------------------------------
+
+_NULLS = frozenset({"", "~", "null", "Null", "NULL"})
+_MAP_TAG, _SEQ_TAG, _STR_TAG = (f"tag:yaml.org,2002:{name}" for name in ("map", "seq", "str"))
+_NEEDED = object()  # a map waits for its next key
+_DROPPED = object()  # the value to come belongs to a key that was refused
+_OPEN = object()  # an anchor whose container is not closed yet
+
+
+class _Stop(Exception):
+    """The file is not worth reading on."""
+
+
+class _Builder:
+    """Turns the events of one file into documents.
+
+    State of the open container: the node itself (None at the top), the key that waits for its value (a map's),
+    how many nodes are in it, and whether it is JSON (a `query` written as YAML, where plain scalars keep JSON's types).
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.documents: list[Node] = []
+        self.problems: list[Problem] = []
+        self._node: Node = None
+        self._key: Any = None
+        self._size = 0
+        self._json = False
+        self._stack: list[tuple[Node, Any, int, bool, str | None]] = []
+        self._anchors: dict[str, Node] = {}
+        self._sizes: dict[str, int] = {}  # anchor -> its nodes, aliases expanded
+        self._aliased = 0
+
+    def read(self, get_event: Callable[[], Any]) -> None:
+        """Read events to the end of the stream."""
+        handlers: dict[type, Callable[[Any], None]] = {
+            ScalarEvent: self._scalar,
+            MappingStartEvent: self._open,
+            SequenceStartEvent: self._open,
+            MappingEndEvent: self._close,
+            SequenceEndEvent: self._close,
+            AliasEvent: self._alias,
+            DocumentStartEvent: self._begin,
+        }
+        while True:
+            event = get_event()
+            if handler := handlers.get(event.__class__):
+                handler(event)
+            elif event.__class__ is StreamEndEvent:
+                return
+
+    def _begin(self, event: Any) -> None:  # noqa: ARG002 - a handler
+        self._anchors, self._sizes = {}, {}
+
+    def _scalar(self, event: Any) -> None:
+        value: Node = event.value
+        plain = event.implicit[0]
+        if event.tag is not None:
+            plain = self._check_tag(event, _STR_TAG) and plain
+        if plain and self._json and self._key is not _NEEDED:
+            value = _json_value(value)
+        elif plain and value in _NULLS:
+            value = EMPTY
+        if event.anchor is not None:
+            self._anchors[event.anchor], self._sizes[event.anchor] = value, 1
+        self._size += 1
+        if plain and value == "<<" and self._key is _NEEDED:
+            self._refuse(
+                event.start_mark, "merge keys (<<) are not supported", "use a group, `extends` or a whole alias"
+            )
+            self._key = _DROPPED
+            return
+        self._put(value, event.start_mark)
+
+    def _open(self, event: Any) -> None:
+        mark, is_map = event.start_mark, event.__class__ is MappingStartEvent
+        if len(self._stack) >= MAX_DEPTH:
+            self._refuse(mark, f"nested deeper than {MAX_DEPTH} levels", "a manifest needs no more than ten")
+            raise _Stop
+        if event.tag is not None:
+            self._check_tag(event, _MAP_TAG if is_map else _SEQ_TAG)
+        if event.anchor is not None:
+            self._anchors[event.anchor] = _OPEN
+        self._stack.append((self._node, self._key, self._size, self._json, event.anchor))
+        self._json = self._json or self._is_query()
+        self._node = Map(mark) if is_map else Seq(mark)
+        self._key = _NEEDED if is_map else None
+        self._size = 0
+
+    def _is_query(self) -> bool:
+        return self._key == "query" and len(self._stack) > 1 and self._stack[-2][1] in ("select", "exclude")
+
+    def _close(self, event: Any) -> None:  # noqa: ARG002 - a handler
+        value, size = self._node, self._size + 1
+        self._node, self._key, before, self._json, anchor = self._stack.pop()
+        self._size = before + size
+        if anchor is not None:
+            self._anchors[anchor], self._sizes[anchor] = value, size
+        self._put(value, value.mark)
+
+    def _alias(self, event: Any) -> None:
+        value = self._anchors.get(event.anchor, EMPTY)
+        if event.anchor not in self._anchors:
+            self._refuse(event.start_mark, f"alias *{event.anchor} has no anchor", f"write &{event.anchor} before it")
+        elif value is _OPEN:
+            self._refuse(event.start_mark, f"alias *{event.anchor} contains itself", "write the part out")
+            value = EMPTY
+        size = self._sizes.get(event.anchor, 1)
+        self._aliased += size
+        if self._aliased > MAX_ALIASED_NODES:
+            message = f"aliases expand to more than {MAX_ALIASED_NODES:,} nodes"
+            self._refuse(event.start_mark, message, "use groups instead of repeating parts")
+            raise _Stop
+        self._size += size
+        self._put(value, event.start_mark)
+
+    def _put(self, value: Node, mark: Mark) -> None:
+        """Put a finished node where it belongs: into the open map or list, or among the documents."""
+        node, key = self._node, self._key
+        if key is _NEEDED:
+            self._key = self._checked_key(value, mark)
+        elif key is None:
+            (self.documents if node is None else node).append(value)
+            if node is not None:
+                node.marks.append(mark)
+        else:
+            if key is not _DROPPED:
+                node[key] = value
+                node.marks.append(mark)
+            self._key = _NEEDED
+
+    def _checked_key(self, key: Node, mark: Mark) -> Any:
+        node = self._node
+        if key.__class__ is not str or key == "":
+            empty = key is EMPTY or key == ""
+            self._refuse(mark, "a key is empty" if empty else "a key must be text", "write a name before the colon")
+            return _DROPPED
+        if key in node:
+            first = place_of(self.path, node.key_mark(key))
+            self._refuse(mark, f"duplicate key {shown(key)}, first at line {first.line}", "keep one of them")
+            return _DROPPED
+        node.marks.append(mark)
+        return key
+
+    def _check_tag(self, event: Any, allowed: str) -> bool:
+        """Refuse a tag that is not the node's own kind; whether the node has the meaning it has without a tag."""
+        if event.tag in (allowed, "!"):
+            return False
+        self._refuse(event.start_mark, f"tag {shown(event.tag)} is not allowed", "remove it: every value is text")
+        return False
+
+    def _refuse(self, mark: Mark, message: str, hint: str) -> None:
+        self.problems.append(Problem(message, self.path, mark.line + 1, mark.column + 1, hint))
+
+
+_JSON_NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?")
+
+
+def _json_value(text: str) -> Node:
+    """A plain scalar inside a query, by JSON's rules; what is no JSON literal is text."""
+    if text in ("true", "false", "null"):
+        return json.loads(text)
+    if text in _NULLS:
+        return None
+    if len(text) < 100 and _JSON_NUMBER.fullmatch(text):
+        return json.loads(text)
+    return text
+
+
+def shown(text: str, limit: int = 80) -> str:
+    """Text from a file for a message: in double quotes, escaped, cut to a length."""
+    if len(text) > limit:
+        text = text[: limit - 1] + "…"
+    return json.dumps(text, ensure_ascii=False)
