@@ -1,0 +1,32 @@
+"""What the parts of one run tell each other besides the journal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class Course:
+    """The run's pace and end.
+
+    Attributes:
+        limit: requests in flight at most; only ever falls.
+        pause_until: monotonic time before which nothing is sent.
+        stopped_by: why nothing is sent any more, or None.
+        read_error: how the newest read failed, or None when it did not.
+        unseen: a call may have acted since the last read of everything began.
+    """
+
+    limit: int
+    pause_until: float = 0.0
+    stopped_by: str | None = None
+    read_error: str | None = None
+    unseen: bool = False
+
+    def hold(self, until: float) -> None:
+        """Send nothing before that time; the longest pause wins."""
+        self.pause_until = max(self.pause_until, until)
+
+    def stop(self, reason: str) -> None:
+        """Send nothing more; the first reason stays."""
+        self.stopped_by = self.stopped_by or reason

@@ -1,0 +1,57 @@
+"""The newest knowledge of each row, pieced together from reads of everything and reads of one flow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from reconciler.planner.state import FlowId, Live, Row, Version
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A complete read, with the monotonic times at which it began and ended (seconds)."""
+
+    live: Live
+    began: float
+    ended: float
+
+
+class Picture:
+    """What the run knows of the live state. Reads are added one after the other, never overlapping."""
+
+    def __init__(self, first: Read) -> None:
+        self.full = first
+        self._flows: dict[FlowId, Read] = {}
+        self.is_newer = False  # than the first read
+
+    def add(self, read: Read) -> None:
+        """Take a newer read in; one of everything replaces all that was known."""
+        self.is_newer = True
+        if read.live.only_flow is None:
+            self.full = read
+            self._flows.clear()
+        else:
+            self._flows[read.live.only_flow] = read
+
+    def newest(self, flow_id: FlowId | None) -> Read:
+        """The newest read that covers every row of the flow, or every row of all flows."""
+        return self.full if flow_id is None else self._flows.get(flow_id, self.full)
+
+    def released(self, row: Row) -> Version | None:
+        """The row's released version, as last read."""
+        return self.newest(row[1]).live.entry(*row).released
+
+    def moved_since(self, first: Live) -> Iterator[tuple[Row, Version | None, Version | None]]:
+        """Rows whose released version is not what it was in `first`: row, before, now. In no order."""
+        for device_id, flow_id, entry in first.rows():
+            now = self.released((device_id, flow_id))
+            if now != entry.released:
+                yield (device_id, flow_id), entry.released, now
+        for read in (self.full, *self._flows.values()):
+            for device_id, flow_id, entry in read.live.rows():
+                if entry.released is None or self.newest(flow_id) is not read:
+                    continue
+                before = first.devices.get(device_id)
+                if before is None or flow_id not in before.flows:
+                    yield (device_id, flow_id), None, entry.released

@@ -1,0 +1,20 @@
+"""Whether devices run what they should: verdicts by one read, the status table, and the wait for convergence."""
+
+from reconciler.watch.status import FlowStatus, Standing, StatusReport, VersionStatus, summarise
+from reconciler.watch.verdict import Laggard, Verdict, Verdicts, verdicts
+from reconciler.watch.wait import Offline, Wait, wait
+
+__all__ = [
+    "FlowStatus",
+    "Laggard",
+    "Offline",
+    "Standing",
+    "StatusReport",
+    "Verdict",
+    "Verdicts",
+    "VersionStatus",
+    "Wait",
+    "summarise",
+    "verdicts",
+    "wait",
+]

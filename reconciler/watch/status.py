@@ -1,0 +1,153 @@
+"""Sync and health of an application by one read: a table per flow, and the rows that lag."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from reconciler.errors import ExitCode
+from reconciler.planner.plan import World
+from reconciler.planner.state import NOTHING, Application, DeviceId, FlowId, Kind, Version
+from reconciler.watch.verdict import Expected, Laggard, Verdict, expected_rows, explain, tally, verdict_of
+
+
+class Standing(StrEnum):
+    """The columns of the table. Each live or managed row counts in exactly one; `in_sync` is converged."""
+
+    IN_SYNC = "in_sync"
+    PENDING = "pending"
+    OFFLINE = "offline"
+    FAILED = "failed"
+    DRIFT = "drift"
+    UNMANAGED = "unmanaged"
+
+
+_COLUMN = {
+    Verdict.CONVERGED: Standing.IN_SYNC,
+    Verdict.PENDING: Standing.PENDING,
+    Verdict.OFFLINE: Standing.OFFLINE,
+    Verdict.FAILED: Standing.FAILED,
+    Verdict.DRIFT: Standing.DRIFT,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class VersionStatus:
+    """One line of a flow's table: rows by standing. `version` is the desired one, the released one of unmanaged rows.
+
+    None stands for rows that should hold nothing.
+    """
+
+    version: Version | None
+    rows: Mapping[Standing, int]
+
+
+@dataclass(frozen=True, slots=True)
+class FlowStatus:
+    """One flow's table, by version name; rows that should hold nothing come last."""
+
+    flow_id: FlowId
+    flow_name: str | None
+    versions: tuple[VersionStatus, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StatusReport:
+    """One application and kind. `laggards`: managed rows that are not in sync, worst first."""
+
+    application: Application
+    kind: Kind
+    flows: tuple[FlowStatus, ...]
+    rows: Mapping[Standing, int]
+    devices: Mapping[Verdict, int]
+    laggards: tuple[Laggard, ...]
+
+    def exit_code(self, *, detailed: bool) -> ExitCode:
+        """5 when a device failed; 2 on drift if `detailed`; else 0."""
+        if self.rows[Standing.FAILED]:
+            return ExitCode.NOT_CONVERGED
+        return ExitCode.CHANGES if detailed and self.rows[Standing.DRIFT] else ExitCode.DONE
+
+    def to_data(self) -> dict[str, object]:
+        """Plain data for JSON, one element of the document's `status`."""
+        return {
+            "application": {"id": self.application.id, "name": self.application.name},
+            "kind": str(self.kind),
+            "rows": _counts(self.rows),
+            "devices": {str(verdict): self.devices[verdict] for verdict in Verdict},
+            "flows": [
+                {
+                    "flow_id": flow.flow_id,
+                    "flow_name": flow.flow_name,
+                    "versions": [{"version": line.version, **_counts(line.rows)} for line in flow.versions],
+                }
+                for flow in self.flows
+            ],
+            "laggards": [laggard.to_data() for laggard in self.laggards],
+        }
+
+
+def summarise(world: World, *, only: Collection[DeviceId] | None = None) -> StatusReport:
+    """Judge every row of a world, or those of some devices."""
+    table: Counter[tuple[FlowId, Version | None, Standing]] = Counter()
+    laggards: list[Laggard] = []
+    managed: set[tuple[DeviceId, FlowId]] = set()
+    for row in expected_rows(world.desired, world.live):
+        if only is not None and row.device_id not in only:
+            continue
+        managed.add((row.device_id, row.flow_id))
+        verdict, laggard = _judge(row, world)
+        table[row.flow_id, row.version, _COLUMN[verdict]] += 1
+        if laggard:
+            laggards.append(laggard)
+    for device_id, flow_id, entry in world.live.rows():
+        if (device_id, flow_id) in managed or entry == NOTHING or (only is not None and device_id not in only):
+            continue
+        table[flow_id, entry.released, Standing.UNMANAGED] += 1
+    verdicts = tally(laggards, rows=len(managed), devices=len({device_id for device_id, _ in managed}))
+    totals = Counter[Standing]()
+    for (_, _, standing), number in table.items():
+        totals[standing] += number
+    return StatusReport(
+        application=world.application,
+        kind=world.kind,
+        flows=_flows(table, {**world.live.flow_names, **world.flow_names}),
+        rows={standing: totals[standing] for standing in Standing},
+        devices=verdicts.devices,
+        laggards=verdicts.laggards,
+    )
+
+
+def _judge(row: Expected, world: World) -> tuple[Verdict, Laggard | None]:
+    record = world.live.devices.get(row.device_id)
+    verdict = verdict_of(row, record, reachable=record is not None and record.connected is True)
+    if verdict is Verdict.CONVERGED:
+        return verdict, None
+    names = {**world.live.flow_names, **world.flow_names}
+    laggard = explain(row, record, verdict, names)
+    return verdict, replace(laggard, device_name=world.device_names.get(row.device_id) or laggard.device_name)
+
+
+def _flows(
+    table: Mapping[tuple[FlowId, Version | None, Standing], int], names: Mapping[FlowId, str]
+) -> tuple[FlowStatus, ...]:
+    lines: dict[FlowId, dict[Version | None, Counter[Standing]]] = {}
+    for (flow_id, version, standing), number in table.items():
+        lines.setdefault(flow_id, {}).setdefault(version, Counter())[standing] += number
+    return tuple(
+        FlowStatus(
+            flow_id,
+            names.get(flow_id),
+            tuple(
+                VersionStatus(version, {standing: counts[standing] for standing in Standing})
+                for version, counts in sorted(versions.items(), key=lambda item: (item[0] is None, item[0] or ""))
+            ),
+        )
+        for flow_id, versions in sorted(lines.items(), key=lambda item: (names.get(item[0]) or "", item[0]))
+    )
+
+
+def _counts(rows: Mapping[Standing, int]) -> dict[str, int]:
+    return {str(standing): rows[standing] for standing in Standing}

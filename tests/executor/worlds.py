@@ -1,0 +1,90 @@
+"""Small worlds with a plan for them, ready to be carried out."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from typing import Any
+
+from reconciler.executor import Execution, Result
+from reconciler.executor.result import CallResult
+from reconciler.planner.make import make_plan
+from reconciler.planner.plan import CallMode, Options, Plan
+from reconciler.planner.rules import Limits
+from reconciler.planner.state import Desired, Entry, Live, Row
+from tests.builders import desired, live, world
+from tests.fakes import FakeApi
+
+NO_LIMITS = Limits(removals_count=None, removals_percent=None)
+
+
+def plan_for(wanted: Desired, seen: Live, *, calls: CallMode = CallMode.EXPLICIT, chunk: int = 1000) -> Plan:
+    """The plan that makes `seen` what is wanted."""
+    options = Options(calls=calls, chunk=chunk, allow_empty=True)
+    return make_plan(world(wanted, seen), limits=NO_LIMITS, sources=(), options=options)
+
+
+@dataclass
+class Witness:
+    """An observer that remembers."""
+
+    states: list[tuple[int, str]] = field(default_factory=list)
+    counts: list[tuple[int, int]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def call(self, call: CallResult) -> None:
+        self.states.append((call.id, str(call.state)))
+
+    def rows(self, confirmed: int, total: int) -> None:
+        self.counts.append((confirmed, total))
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+class Stage:
+    """A fake API that holds a world, and what is wanted of it."""
+
+    def __init__(
+        self, seen: str, wanted: str, *, calls: CallMode = CallMode.EXPLICIT, chunk: int = 1000, **fake: Any
+    ) -> None:
+        self.api = FakeApi(**fake).load(live(seen))
+        self.wanted = desired(wanted)
+        for device_id in self.wanted.devices:
+            if device_id not in self.api.devices_by_id:
+                self.api.add_device(device_id)
+        self.calls = calls
+        self.chunk = chunk
+        self.witness = Witness()
+        self.before = self.api.rows()
+
+    @property
+    def clock(self) -> Any:
+        return self.api.clock
+
+    async def plan(self) -> tuple[Plan, Live]:
+        seen = await self.api.live()
+        return plan_for(self.wanted, seen, calls=self.calls, chunk=self.chunk), seen
+
+    async def execution(self, **options: Any) -> Execution:
+        plan, seen = await self.plan()
+        self.api.log.clear()
+        options.setdefault("rng", random.Random(1))
+        return Execution(
+            plan, seen, self.api, clock=self.clock, read_at=self.clock.monotonic(), observe=self.witness, **options
+        )
+
+    async def apply(self, **options: Any) -> Result:
+        execution = await self.execution(**options)
+        await execution.carry_out()
+        return execution.result()
+
+    def released(self) -> dict[Row, str | None]:
+        return {row: entry.released for row, entry in self.api.rows().items() if entry.released}
+
+    def untouched(self, *rows: str) -> bool:
+        """Whether these rows are as they were at first."""
+        keys = [(device, flow) for device, flow in (row.split("/") for row in rows)]
+        nothing = Entry(None, None)
+        now = self.api.rows()
+        return all(now.get(key, nothing).released == self.before.get(key, nothing).released for key in keys)
