@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Protocol
 
-from reconciler.planner.calls import Request
+from reconciler.planner.requests import Request
 from reconciler.planner.state import Application, Device, DeviceId, Flow, FlowId, Live, Version
 
 
