@@ -1,0 +1,136 @@
+"""References in manifests to ids: alias, 24-hex id, Losant name, in this order; a name must match exactly one thing."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from reconciler.errors import Problem
+from reconciler.planner.rules import Ref
+from reconciler.planner.state import Device, DeviceId, FlowId, Place
+
+_ID = re.compile(r"[0-9a-f]{24}")
+_SUGGESTIONS = 20  # names that are looked for near misses: the search is slow among 100,000 devices
+
+
+def is_id(text: str) -> bool:
+    """Whether a reference is an id: 24 hex digits, in lower case as manifests are read."""
+    return len(text) == 24 and _ID.fullmatch(text) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """What the API said of what the rules name.
+
+    Attributes:
+        devices: those that were read, of the manifest's class, sorted by id.
+        flows: ids of the flows by name. A name may have several.
+        queries: ids of the devices that each query selects, by its JSON text.
+    """
+
+    devices: Mapping[DeviceId, Device] = field(default_factory=dict)
+    flows: Mapping[str, tuple[FlowId, ...]] = field(default_factory=dict)
+    queries: Mapping[str, frozenset[DeviceId]] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Unresolved:
+    noun: str
+    found: Collection[str]
+    places: list[Place]
+
+
+class Names:
+    """Resolves references, and remembers those that cannot be.
+
+    `ignored`: device references that may be unknown (`--exclude device=`).
+    """
+
+    def __init__(self, aliases: Mapping[str, Ref], inventory: Inventory, ignored: Collection[str] = ()) -> None:
+        self._aliases = aliases
+        self._inventory = inventory
+        self._ignored = ignored
+        self._flows: dict[str, FlowId | None] = {}
+        self._devices_by_name: Mapping[str, list[DeviceId]] | None = None
+        self._unresolved: dict[tuple[str, str], _Unresolved] = {}
+
+    @property
+    def devices_by_name(self) -> Mapping[str, list[DeviceId]]:
+        """Ids of the devices that were read, by name."""
+        if self._devices_by_name is None:
+            by_name = defaultdict(list)
+            for device in self._inventory.devices.values():
+                if device.name is not None:
+                    by_name[device.name].append(device.id)
+            self._devices_by_name = dict(by_name)
+        return self._devices_by_name
+
+    def flow(self, ref: Ref) -> FlowId | None:
+        """The id of a flow, or None (remembered as a problem)."""
+        if ref.text in self._flows:
+            flow_id = self._flows[ref.text]
+            if flow_id is None:
+                self._remember("flow", ref, ())
+            return flow_id
+        target = self._aliases.get(ref.text, ref)
+        flow_id = target.text if is_id(target.text) else self._one("flow", target, self._inventory.flows)
+        self._flows[ref.text] = flow_id
+        return flow_id
+
+    def known_flow(self, alias: str) -> FlowId | None:
+        """The id that an alias stands for, if it is known; else nothing is remembered."""
+        text = self._aliases[alias].text
+        found = (text,) if is_id(text) else self._inventory.flows.get(text, ())
+        return found[0] if len(found) == 1 else None
+
+    def device(self, ref: Ref) -> DeviceId | None:
+        """The id of a device, or None (remembered as a problem)."""
+        return ref.text if is_id(ref.text) else self._one("device", ref, self.devices_by_name)
+
+    def problems(self) -> list[Problem]:
+        """One problem for each name that did not resolve, at its first place."""
+        problems = []
+        for count, ((noun, text), unresolved) in enumerate(self._unresolved.items()):
+            places = sorted(set(unresolved.places))
+            first = places[0]
+            more = f", here and in {len(places) - 1:,} more places" if len(places) > 1 else ""
+            if unresolved.found:
+                message = f'{len(unresolved.found)} {noun}s are named "{text}"{more}'
+                hint = f"write the id instead: {', '.join(sorted(unresolved.found)[:10])}"
+            else:
+                message = f'no {noun} is named "{text}"{more}'
+                hint = self._hint(noun, text) if count < _SUGGESTIONS else "check the spelling"
+            problems.append(Problem(message, first.path, first.line, first.column, hint))
+        return problems
+
+    def _one(self, noun: str, ref: Ref, by_name: Mapping[str, Collection[str]]) -> str | None:
+        found = by_name.get(ref.text, ())
+        if len(found) == 1:
+            return next(iter(found))
+        if noun == "flow" or ref.text not in self._ignored:
+            self._remember(noun, ref, found)
+        return None
+
+    def _remember(self, noun: str, ref: Ref, found: Collection[str]) -> None:
+        known = self._unresolved.setdefault((noun, ref.text), _Unresolved(noun, found, []))
+        known.places.append(ref.place)
+
+    def _hint(self, noun: str, text: str) -> str:
+        known = {*self._aliases, *self._inventory.flows} if noun == "flow" else set(self.devices_by_name)
+        near = nearest(text, known)
+        if near:
+            return f"nearest: {', '.join(near)}"
+        if noun == "device" and "*" in text:
+            return "a * stands for several names only in a group's `select`"
+        return f"check the spelling; the application has {len(known):,} {noun} names" if known else "check the spelling"
+
+
+def nearest(text: str, known: Iterable[str], *, count: int = 3) -> list[str]:
+    """The likeliest things that were meant, the best first."""
+    folded: dict[str, str] = {}
+    for name in sorted(known):
+        folded.setdefault(name.casefold(), name)
+    return [folded[match] for match in difflib.get_close_matches(text.casefold(), folded, n=count, cutoff=0.6)]

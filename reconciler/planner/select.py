@@ -1,0 +1,138 @@
+"""Selectors: what they need to know of the fleet, and which devices they pick from it."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Set
+from dataclasses import dataclass, field
+from decimal import Decimal
+from fractions import Fraction
+
+from reconciler.planner.names import Inventory, Names, is_id
+from reconciler.planner.rules import Ref, Rules, Selector
+from reconciler.planner.state import DeviceId, Place
+
+
+def is_glob(ref: Ref) -> bool:
+    """Whether a reference in a selector stands for any number of names."""
+    return "*" in ref.text
+
+
+@dataclass(slots=True)
+class Needs:
+    """What must be asked of the API before the rules can be resolved.
+
+    Attributes:
+        listing: every device of the class.
+        device_names: devices with these names.
+        device_ids: the records (name and tags) of these devices.
+        queries: the devices that these select.
+        flow_names: the list of flows, for these names.
+    """
+
+    listing: bool = False
+    device_names: set[str] = field(default_factory=set)
+    device_ids: set[DeviceId] = field(default_factory=set)
+    queries: set[str] = field(default_factory=set)
+    flow_names: set[str] = field(default_factory=set)
+
+
+def needs_of(rules: Rules, ignored: Iterable[str] = ()) -> Needs:
+    """What the rules need to know. Rules that hold only ids need nothing."""
+    needs = Needs()
+    refs = [rules_.device for rules_ in rules.devices]
+    refs += [pin.device for pin in rules.pins]
+    refs += [protection.device for protection in rules.protect if protection.device]
+    needs.device_names = {ref.text for ref in refs if not is_id(ref.text)}
+    for group in rules.groups:
+        _selector_needs(group.select, needs)
+    needs.device_names -= set(ignored)
+    needs.flow_names = _flow_names(rules)
+    return needs
+
+
+def _flow_names(rules: Rules) -> set[str]:
+    lists = [*(group.flows for group in rules.groups), *(device.flows for device in rules.devices)]
+    lists += [pin.flows for pin in rules.pins]
+    texts = {rule.flow.text for flows in lists for rule in flows}
+    texts |= {protection.flow.text for protection in rules.protect if protection.flow}
+    targets = {rules.aliases[text].text if text in rules.aliases else text for text in texts}
+    return {text for text in targets if not is_id(text)}
+
+
+def _selector_needs(selector: Selector, needs: Needs) -> None:
+    """A selector picks from a base: its exact devices, else its query's, else all; the rest filters that base."""
+    exact = selector.devices is not None and not any(map(is_glob, selector.devices))
+    if not exact and selector.query is None:
+        needs.listing = True
+    parts = list(_with_excludes(selector))
+    if exact and any(part.tags is not None or any(map(is_glob, part.devices or ())) for part in parts):
+        needs.device_ids |= {ref.text for ref in selector.devices or () if is_id(ref.text)}
+    for part in parts:
+        needs.queries |= {part.query} if part.query is not None else set()
+        needs.device_names |= {ref.text for ref in part.devices or () if not is_id(ref.text) and not is_glob(ref)}
+
+
+def _with_excludes(selector: Selector | None) -> Iterable[Selector]:
+    while selector is not None:
+        yield selector
+        selector = selector.exclude
+
+
+class Selection:
+    """Picks devices. `written` collects every device that a selector names, with its place."""
+
+    def __init__(self, inventory: Inventory, names: Names) -> None:
+        self._inventory = inventory
+        self._names = names
+        self._by_tag: dict[str, dict[str, set[DeviceId]]] = {}
+        self.written: dict[DeviceId, Place] = {}
+
+    def members(self, selector: Selector, salt: str, *, among: Set[DeviceId] | None = None) -> Set[DeviceId]:
+        """The devices that a selector picks, in no order; `among` those given, else among all that were read."""
+        parts: list[Set[DeviceId]] = [] if among is None else [among]
+        if selector.devices is not None:
+            parts.append(self._named(selector.devices))
+        if selector.query is not None:
+            parts.append(self._inventory.queries[selector.query])
+        parts += [self._tagged(key, values) for key, values in (selector.tags or {}).items()]
+        found: Set[DeviceId] = set.intersection(*map(set, parts)) if parts else self._inventory.devices.keys()
+        if selector.percent is not None:
+            found = set(within_percent(found, selector.percent, salt))
+        if selector.exclude is not None:
+            found = found - self.members(selector.exclude, salt, among=found)
+        return found
+
+    def _named(self, refs: Iterable[Ref]) -> set[DeviceId]:
+        found: set[DeviceId] = set()
+        for ref in refs:
+            if is_glob(ref):
+                pattern = re.compile(".*".join(map(re.escape, ref.text.split("*"))), re.DOTALL)
+                for name, ids in self._names.devices_by_name.items():
+                    if pattern.fullmatch(name):
+                        found.update(ids)
+            elif device_id := self._names.device(ref):
+                self.written.setdefault(device_id, ref.place)
+                found.add(device_id)
+        return found
+
+    def _tagged(self, key: str, values: Iterable[str]) -> set[DeviceId]:
+        index = self._by_tag.get(key)
+        if index is None:
+            index = self._by_tag[key] = {}
+            for device_id, device in self._inventory.devices.items():
+                for value in device.tags.get(key, ()):
+                    index.setdefault(value, set()).add(device_id)
+        return set().union(*(index.get(value, ()) for value in values))
+
+
+def within_percent(device_ids: Iterable[DeviceId], percent: Decimal, salt: str) -> Iterable[DeviceId]:
+    """The devices whose hash with the salt falls below a percentage: the same ones for ever, more as it grows."""
+    threshold = Fraction(percent) * 2**64 / 100
+    if threshold >= 2**64:
+        return device_ids
+    # A hash h is kept when h < threshold; for whole numbers that is h < ceil(threshold), compared as 8 bytes.
+    limit = (-(-threshold.numerator // threshold.denominator)).to_bytes(8, "big")
+    prefix = f"{salt}\0".encode()
+    return [one for one in device_ids if hashlib.sha256(prefix + one.encode()).digest()[:8] < limit]

@@ -1,0 +1,120 @@
+"""What is known of the application's devices so far, and asking for more in the fewest requests."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Collection, Coroutine, Iterable
+from typing import Any, TypeVar
+
+from reconciler.errors import PermissionDenied
+from reconciler.planner.state import Device, DeviceId, Kind
+from reconciler.ports import Reader
+
+LOOK_UP_SIZE = 100  # values in one `$in`
+PAGE_SIZE = 1000  # devices in one page of a listing
+
+T = TypeVar("T")
+
+
+async def together(*coroutines: Coroutine[Any, Any, Any]) -> list[Any]:
+    """Run at the same time; the first failure cancels the rest and is raised as itself."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(coroutine) for coroutine in coroutines]
+    except BaseExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+    return [task.result() for task in tasks]
+
+
+class Census:
+    """Devices by id, as they become known.
+
+    Attributes:
+        devices: devices of the manifest's class.
+        others: looked up, and of another class.
+        complete: every device of the class is known.
+        at_least: how many devices there are at the least, as far as it is known without a request.
+    """
+
+    def __init__(self, reader: Reader, kind: Kind) -> None:
+        self._reader = reader
+        self._kind = kind
+        self.devices: dict[DeviceId, Device] = {}
+        self.others: dict[DeviceId, Device] = {}
+        self.complete = False
+        self.at_least = 0
+
+    async def list_all(self) -> None:
+        """Read the whole list: one request for each thousand devices."""
+        if not self.complete:
+            self._learn(await _allowed(self._reader.devices()))
+            self.complete = True
+
+    async def try_to_list_all(self) -> bool:
+        """Read the whole list if the token may."""
+        try:
+            await self.list_all()
+        except PermissionDenied:
+            return False
+        return True
+
+    async def query(self, query: str) -> frozenset[DeviceId]:
+        """The devices that an advanced query selects."""
+        devices = await _allowed(self._reader.devices(query=query))
+        self._learn(devices)
+        return frozenset(device.id for device in devices)
+
+    async def look_up(self, *, ids: Iterable[DeviceId] = (), names: Iterable[str] = ()) -> None:
+        """Learn of these devices, by batches or by the whole list, whichever is fewer requests."""
+        wanted_ids, wanted_names = set(ids) - self.devices.keys() - self.others.keys(), set(names)
+        look_ups = -(-len(wanted_ids) // LOOK_UP_SIZE) + -(-len(wanted_names) // LOOK_UP_SIZE)
+        if self.complete or not look_ups:
+            return
+        if await self._listing_is_shorter(look_ups):
+            await self.list_all()
+            return
+        if wanted_ids:
+            self._learn(await _allowed(self._reader.devices(ids=sorted(wanted_ids), any_class=True)))
+        if wanted_names:
+            self._learn(await _allowed(self._reader.devices(names=sorted(wanted_names))))
+
+    async def existing(self, ids: Collection[DeviceId]) -> Collection[DeviceId]:
+        """Those of `ids`, at least, that are devices of the class."""
+        await self.look_up(ids=ids)
+        return self.devices.keys()
+
+    async def other_class(self, ids: Iterable[DeviceId]) -> None:
+        """Learn which of a few devices that are not of the class are of another."""
+        unknown = sorted(set(ids) - self.others.keys())[:LOOK_UP_SIZE]
+        if self.complete and unknown:
+            self._learn(await _allowed(self._reader.devices(ids=unknown, any_class=True)))
+
+    def ids_named(self, names: Collection[str]) -> frozenset[DeviceId]:
+        """Known devices with one of these names."""
+        if not names:
+            return frozenset()
+        return frozenset(device.id for device in self.devices.values() if device.name in names)
+
+    def names(self) -> dict[DeviceId, str]:
+        """Names of the known devices."""
+        return {device.id: device.name for device in self.devices.values() if device.name}
+
+    async def _listing_is_shorter(self, look_ups: int) -> bool:
+        # Asking for the number of devices is a request too, so it pays only where it can save one.
+        if look_ups <= 2 or -(-self.at_least // PAGE_SIZE) >= look_ups:
+            return False
+        return -(-await _allowed(self._reader.device_count()) // PAGE_SIZE) < look_ups
+
+    def _learn(self, devices: Iterable[Device]) -> None:
+        ours = (None, self._kind.device_class)
+        for device in devices:
+            (self.devices if device.device_class in ours else self.others)[device.id] = device
+
+
+async def _allowed(answer: Awaitable[T]) -> T:
+    """The answer; a token that may not have it is told which scope that takes."""
+    try:
+        return await answer
+    except PermissionDenied as error:
+        hint = "give the token the scope devices.get, or write devices by their ids"
+        raise PermissionDenied(f"devices cannot be read: {error.problems[0].message}", hint=hint, status=403) from None
