@@ -1,0 +1,236 @@
+"""Every action of the API that the simulator knows: its route, its parameters, its scopes, its code.
+
+`ACTIONS` is the list; the router, the checks and the tests all read it. Routes are tried in its order, so a fixed
+path stands before one with a parameter in its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+from urllib.parse import unquote
+
+from reconciler.simulator import reads, schemas
+from reconciler.simulator.deployments import Kind
+from reconciler.simulator.schemas import DIGITS, ID, NAME, QUERIES, TEXT, one_of
+from reconciler.simulator.shapes import Entity
+from reconciler.simulator.store import World
+from reconciler.simulator.validation import Schema
+
+Read: TypeAlias = Callable[[World, Mapping[str, Any]], Entity]
+_LONGEST_PATH_PARAMETER = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Deploy:
+    """A write to deployments: its verb is release, replace, remove or export."""
+
+    kind: Kind
+    verb: str
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One action.
+
+    Attributes:
+        name: resource and action, e.g. `embeddedDeployments.get`; also the name of its scope.
+        does: a read, or a write to deployments.
+        entity: the `_type` of the answer, None for bare answers; `item` that of the items of a collection.
+        query: schemas of the query parameters; those in `json_params` hold JSON text.
+        body: name and schema of the body, which is required if the schema requires keys.
+    """
+
+    name: str
+    method: str
+    path: str
+    does: Read | Deploy
+    entity: str | None = None
+    item: str | None = None
+    query: Mapping[str, Schema] = field(default_factory=dict)
+    json_params: Mapping[str, Schema] = field(default_factory=dict)
+    body: tuple[str, Schema] | None = None
+    status: int = 200
+    serves_devices: bool = False
+
+    @property
+    def is_read(self) -> bool:
+        """Whether the `.read` families of scopes cover it; an export changes nothing."""
+        return self.method == "GET" or (isinstance(self.does, Deploy) and self.does.verb == "export")
+
+    def match(self, segments: list[str]) -> dict[str, str] | None:
+        """The path parameters, decoded, if the (raw) segments are this action's."""
+        own = self.path.split("/")[1:]
+        if len(own) != len(segments):
+            return None
+        found = {}
+        for pattern, segment in zip(own, segments, strict=True):
+            text = unquote(segment)
+            if pattern.startswith("{"):
+                if not text or len(text) > _LONGEST_PATH_PARAMETER:
+                    return None
+                found[pattern[1:-1]] = text
+            elif pattern != text:
+                return None
+        return found
+
+
+_APPLICATION = "/applications/{applicationId}"
+
+
+def _order(default: str, *fields: str) -> dict[str, Schema]:
+    return {
+        "sortField": one_of(default, *fields),
+        "sortDirection": one_of("asc", "desc"),
+        "page": DIGITS,
+        "perPage": DIGITS,
+    }
+
+
+def _filter(name: str) -> dict[str, Schema]:
+    return {"filterField": one_of("", name), "filter": TEXT}
+
+
+def _deployments(kind: Kind, plural: str, singular: str) -> list[Action]:
+    base = f"{_APPLICATION}/{kind}/deployments"
+    sort_fields = ["creationDate", "lastUpdated"]
+    own: dict[str, Schema] = {}
+    if kind is Kind.EDGE:
+        sort_fields += ["deviceId", "flowId", "desiredVersion", "currentVersion"]
+        own = {"filterEmpty": {}}
+    filters = {"deviceId": ID, "version": TEXT, "flowId": ID, **own}
+    release = schemas.EMBEDDED_RELEASE if kind is Kind.EMBEDDED else schemas.EDGE_RELEASE
+    listing, getting = reads.DEPLOYMENT_READS[kind]
+    bodies = {"release": release, "replace": schemas.REPLACE, "remove": schemas.REMOVE}
+    return [
+        Action(
+            f"{plural}.get", "GET", base, listing, plural, singular, query={**_order("id", *sort_fields), **filters}
+        ),
+        *(
+            Action(
+                f"{plural}.{verb}",
+                "POST",
+                f"{base}/{verb}",
+                Deploy(kind, verb),
+                body=("deployment", schema),
+                status=201,
+            )
+            for verb, schema in bodies.items()
+        ),
+        Action(f"{singular}.get", "GET", f"{base}/{{{singular}Id}}", getting, singular),
+    ]
+
+
+_DEVICE_FORM: dict[str, Schema] = dict.fromkeys(
+    ("excludeConnectionInfo", "tagsAsObject", "attributesAsObject", "queryDeleted"), TEXT
+)
+_FLOW_FORM: dict[str, Schema] = {
+    **_order("name", "id", "creationDate", "lastUpdated"),
+    **_filter("name"),
+    "flowClass": one_of(*schemas.FLOW_CLASSES),
+}
+_DEVICE_QUERY: dict[str, Schema] = {"query": QUERIES["advancedDeviceQuery"]}
+
+ACTIONS: tuple[Action, ...] = (
+    *_deployments(Kind.EMBEDDED, "embeddedDeployments", "embeddedDeployment"),
+    *_deployments(Kind.EDGE, "edgeDeployments", "edgeDeployment"),
+    Action(
+        "embeddedDeployments.export",
+        "POST",
+        f"{_APPLICATION}/embedded/deployments/export",
+        Deploy(Kind.EMBEDDED, "export"),
+        body=("options", schemas.EXPORT),
+        status=202,
+    ),
+    Action(
+        "devices.get",
+        "GET",
+        f"{_APPLICATION}/devices",
+        reads.devices_list,
+        "devices",
+        "device",
+        query={
+            **_order("name", "id", "creationDate", "lastUpdated", "connectionStatus", "deletedAt"),
+            **_filter("name"),
+            "deviceClass": schemas.DEVICE_CLASS,
+            "tagFilter": schemas.TAGS,
+            "parentId": ID,
+            **_DEVICE_FORM,
+        },
+        json_params=_DEVICE_QUERY,
+        serves_devices=True,
+    ),
+    Action(
+        "devices.deviceNames",
+        "GET",
+        f"{_APPLICATION}/devices/deviceNames",
+        reads.device_names,
+        query={"startsWith": TEXT},
+        json_params=_DEVICE_QUERY,
+    ),
+    Action(
+        "devices.tagKeys",
+        "GET",
+        f"{_APPLICATION}/devices/tagKeys",
+        reads.tag_keys,
+        query={"startsWith": TEXT},
+        json_params=_DEVICE_QUERY,
+    ),
+    Action(
+        "devices.tagValues",
+        "GET",
+        f"{_APPLICATION}/devices/tagValues",
+        reads.tag_values,
+        query={"key": {**TEXT, "required": True}, "startsWith": TEXT},
+        json_params=_DEVICE_QUERY,
+    ),
+    Action(
+        "device.get",
+        "GET",
+        f"{_APPLICATION}/devices/{{deviceId}}",
+        reads.device_get,
+        "device",
+        query=_DEVICE_FORM,
+        serves_devices=True,
+    ),
+    Action(
+        "flows.get",
+        "GET",
+        f"{_APPLICATION}/flows",
+        reads.flows_list,
+        "flows",
+        "flow",
+        query=_FLOW_FORM,
+        json_params={"query": QUERIES["advancedFlowQuery"]},
+    ),
+    Action(
+        "flows.getByVersion",
+        "GET",
+        f"{_APPLICATION}/flows/version",
+        reads.flows_by_version,
+        "flowVersions",
+        "flowVersion",
+        query={"version": {**NAME, "required": True}, **_FLOW_FORM},
+        json_params={"query": QUERIES["advancedFlowByVersionQuery"]},
+    ),
+    Action("flow.get", "GET", f"{_APPLICATION}/flows/{{flowId}}", reads.flow_get, "flow"),
+    Action(
+        "flowVersions.get",
+        "GET",
+        f"{_APPLICATION}/flows/{{flowId}}/versions",
+        reads.versions_list,
+        "flowVersions",
+        "flowVersion",
+        query={**_order("version", "id", "creationDate", "lastUpdated"), **_filter("version")},
+        json_params={"query": QUERIES["advancedFlowVersionQuery"]},
+    ),
+    Action(
+        "flowVersion.get",
+        "GET",
+        f"{_APPLICATION}/flows/{{flowId}}/versions/{{flowVersionId}}",
+        reads.version_get,
+        "flowVersion",
+    ),
+    Action("application.get", "GET", _APPLICATION, reads.application_get, "application"),
+)

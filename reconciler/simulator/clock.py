@@ -1,0 +1,44 @@
+"""Time in the simulator: the wall clock plus an offset, or a clock that moves only when told to."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+
+
+class Clock:
+    """Milliseconds since the epoch. A frozen clock stands still between calls of `advance`."""
+
+    def __init__(self, *, frozen_at: datetime | None = None) -> None:
+        self._frozen_ms = None if frozen_at is None else round(frozen_at.timestamp() * 1000)
+        self.offset_ms = 0
+
+    def now_ms(self) -> int:
+        """The present, as the simulated world sees it."""
+        base = time.time_ns() // 1_000_000 if self._frozen_ms is None else self._frozen_ms
+        return base + self.offset_ms
+
+    def advance(self, seconds: float) -> None:
+        """Move the world forward; it never goes back.
+
+        Raises:
+            ValueError: seconds is negative.
+        """
+        if seconds < 0:
+            raise ValueError(f"time cannot go back ({seconds} seconds)")
+        self.offset_ms += round(seconds * 1000)
+
+
+def rfc3339(ms: int) -> str:
+    """Text of a moment as the API writes it: UTC, milliseconds, `Z`."""
+    moment = datetime.fromtimestamp(ms // 1000, UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{ms % 1000:03}Z"
+
+
+def parse_ms(text: str) -> int | None:
+    """Milliseconds of an RFC 3339 text; None when it is no such text. No zone means UTC."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)

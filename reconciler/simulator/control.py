@@ -1,0 +1,243 @@
+"""The control surface: what a test, or somebody at a second terminal, does behind the API's back.
+
+Every public method is also a command of the control endpoint (`control_http`), with the same name and the same
+arguments as a JSON object. Devices and flows are named by id, or by a name that only one of them has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TypeAlias
+
+from pydantic import ValidationError
+
+from reconciler.simulator import agents
+from reconciler.simulator.deployments import Change, Kind, rebundle, release, schedule_touched, touch
+from reconciler.simulator.faults import Fault
+from reconciler.simulator.fleet import Device, Text, Version
+from reconciler.simulator.ids import bundle_id, object_id
+from reconciler.simulator.logs import Author, log_head, write_logs
+from reconciler.simulator.requests import RequestLog
+from reconciler.simulator.seed import seed_device
+from reconciler.simulator.store import World
+from reconciler.simulator.switches import Switches
+
+Data: TypeAlias = dict[str, Any]
+_PERSON = Author("user", object_id("user", "somebody at the web interface"))
+
+
+class ControlError(ValueError):
+    """A command that cannot be: an unknown device, a name that several things have, a bad value."""
+
+
+class Control:
+    """Changes and inspects a running simulator."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.log = RequestLog()
+
+    def now_ms(self) -> int:
+        """The present of the simulated world."""
+        return self.world.clock.now_ms()
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass, and everything happen that is due."""
+        if seconds < 0:
+            raise ControlError(f"time cannot go back ({seconds} seconds)")
+        with self.world.lock:
+            self.world.advance(seconds)
+            agents.bring_up_to_date(self.world)
+
+    def settle(self) -> None:
+        """Let time pass until nothing is due any more: no take-up under way, no late write."""
+        with self.world.lock:
+            agents.bring_up_to_date(self.world)
+            while (due_ms := agents.next_event_ms(self.world)) is not None:
+                self.world.advance(max(0.0, (due_ms - self.now_ms()) / 1000))
+                agents.bring_up_to_date(self.world)
+
+    def connect(self, device: str) -> None:
+        """A device comes online, and after its take-up time tries what it lacks or failed before."""
+        with self._present():
+            agents.connect(self.world, self._device(device), self.now_ms())
+
+    def disconnect(self, device: str) -> None:
+        """A device goes offline; a take-up that had begun is broken off."""
+        with self._present():
+            agents.disconnect(self.world, self._device(device), self.now_ms())
+
+    def report_unknown_bundle(self, device: str, bundle: Text | None = None) -> None:
+        """A device says that it runs a bundle the platform does not know."""
+        with self._present():
+            own = self._device(device)
+            name = bundle or bundle_id(own, [("unknown", "bundle")], self.now_ms())
+            agents.report_unknown_bundle(self.world, own, name, self.now_ms())
+
+    def fail(self, device: str, flow: str, version: Version, error: Text) -> None:
+        """From now on the device fails when it tries this version."""
+        with self._present() as db:
+            db.execute(
+                "insert or replace into failures values (?, ?, ?, ?)",
+                (self._device(device), self._flow(flow), version, error),
+            )
+
+    def heal(self, device: str) -> None:
+        """The device fails nothing any more; it tries again at its next connect or release."""
+        with self._present() as db:
+            db.execute("delete from failures where device_id = ?", (self._device(device),))
+
+    def set_released(self, device: str, flow: str, version: Version | None) -> None:
+        """Somebody releases (None: removes) a version at the web interface."""
+        with self._present():
+            own, flow_id = self._device(device), self._flow(flow)
+            kind, application_id = self._home(own)
+            release(self.world, Change(kind, application_id, version, _PERSON, self.now_ms()), [(own, flow_id)])
+
+    def set_reported(self, device: str, flow: str, version: Version | None) -> None:
+        """The device says that it runs another version of a flow, without having been told to."""
+        with self._present() as db:
+            own, flow_id, now = self._device(device), self._flow(flow), self.now_ms()
+            row = db.execute(
+                "update entries set reported = ?, updated_ms = ? where device_id = ? and flow_id = ? returning 1",
+                (version, now, own, flow_id),
+            ).fetchone()
+            if row is None:
+                raise ControlError(f"{flow} was never deployed to {device}")
+            db.execute("update records set updated_ms = ? where device_id = ?", (now, own))
+
+    def change_globals(self, application: str | None = None) -> None:
+        """Somebody changes the application's globals: every device is told to run a new bundle, same versions."""
+        with self._present() as db:
+            own, now = self._application(application), self.now_ms()
+            db.execute("update applications set globals_revision = globals_revision + 1 where id = ?", (own,))
+            rows = db.execute("select device_id, id from records where application_id = ?", (own,)).fetchall()
+            bundles = rebundle(self.world, [device_id for device_id, _ in rows], now)
+            head = {**log_head(_PERSON, now, "desired"), "updateType": "globals"}
+            write_logs(self.world, ((record, {**head, "newBundle": bundles[device]}) for device, record in rows))
+            touch(self.world, ((device_id, "") for device_id, _ in rows))
+            schedule_touched(self.world, Kind.EMBEDDED, now)
+
+    def add_device(self, device: Device, application: str | None = None) -> list[str]:
+        """New devices, written as in a fleet file but with nothing deployed. Returns their ids."""
+        if device.deployed or device.fails:
+            raise ControlError("a new device has nothing deployed; use set_released and fail afterwards")
+        with self._present():
+            return seed_device(self.world, self._application(application), device)
+
+    def delete_device(self, device: str) -> None:
+        """A device is deleted; its deployment records stay, as leftovers."""
+        with self._present() as db:
+            db.execute(
+                "update devices set deleted_ms = ?, connected = 0, attempt_ms = null where id = ?",
+                (self.now_ms(), self._device(device)),
+            )
+
+    def add_version(self, flow: str, version: Version) -> None:
+        """Somebody saves a new version of a flow."""
+        with self._present() as db:
+            own, now = self._flow(flow), self.now_ms()
+            values = (object_id(own, "version", version), own, version, now, now)
+            db.execute("insert or ignore into versions values (?, ?, ?, ?, ?)", values)
+
+    def delete_version(self, flow: str, version: Version) -> None:
+        """Somebody deletes a version; devices that run it are left alone."""
+        with self._present() as db:
+            db.execute("delete from versions where flow_id = ? and name = ?", (self._flow(flow), version))
+
+    def rows(self) -> list[Data]:
+        """Every entry of every deployment, by the names of device and flow: what is released, what is reported."""
+        with self._present() as db:
+            found = db.execute(
+                "select d.name, coalesce(f.name, e.flow_id), e.released, e.reported, e.device_id, e.flow_id "
+                "from entries e join devices d on d.id = e.device_id left join flows f on f.id = e.flow_id "
+                "order by 1, 2"
+            ).fetchall()
+        keys = ("device", "flow", "released", "reported", "device_id", "flow_id")
+        return [dict(zip(keys, row, strict=True)) for row in found]
+
+    def switch(self, **values: Any) -> Data:
+        """Answer open questions in another way; returns all switches."""
+        with self.world.lock:
+            try:
+                self.world.switch(Switches.model_validate({**self.world.switches.model_dump(), **values}))
+            except ValidationError as error:
+                raise ControlError(str(error)) from error
+            return self.world.switches.model_dump()
+
+    def fault(self, fault: Fault) -> int:
+        """Switch a fault on; returns its number."""
+        with self.world.lock:
+            return self.world.faults.add(fault)
+
+    def clear_faults(self, number: int | None = None) -> None:
+        """Switch one fault off, or all of them."""
+        with self.world.lock:
+            try:
+                self.world.faults.clear(number)
+            except KeyError as error:
+                raise ControlError(f"no fault has the number {number}") from error
+
+    def faults(self) -> list[Data]:
+        """The faults that are on: number, how often they saw a request that concerns them and struck, the fault."""
+        with self.world.lock:
+            return [
+                {"number": number, "seen": one.seen, "fired": one.fired, "fault": one.fault.model_dump(mode="json")}
+                for number, one in self.world.faults.armed.items()
+            ]
+
+    def requests(self) -> list[Data]:
+        """The requests so far, oldest first, without their tokens."""
+        with self.world.lock:
+            return self.log.plain()
+
+    def counts(self) -> dict[str, int]:
+        """How many requests each action had so far."""
+        with self.world.lock:
+            return self.log.counts()
+
+    def forget_requests(self) -> None:
+        """Empty the log of requests."""
+        with self.world.lock:
+            self.log.entries.clear()
+
+    def jobs(self) -> list[Data]:
+        """Export jobs: id, status (queued, done, failed) and what became of them."""
+        with self._present() as db:
+            found = db.execute("select id, application_id, status, detail from jobs order by created_ms").fetchall()
+        return [dict(zip(("id", "application_id", "status", "detail"), row, strict=True)) for row in found]
+
+    @contextmanager
+    def _present(self) -> Iterator[Any]:
+        with self.world.changing() as db:
+            agents.bring_up_to_date(self.world)
+            yield db
+
+    def _device(self, reference: str) -> str:
+        return self._find("devices where deleted_ms is null and", reference, "device")
+
+    def _flow(self, reference: str) -> str:
+        return self._find("flows where", reference, "flow")
+
+    def _application(self, reference: str | None) -> str:
+        if reference is None:
+            return self.world.recall("first_application") or ""
+        return self._find("applications where", reference, "application")
+
+    def _find(self, table: str, reference: str, thing: str) -> str:
+        found = self.world.db.execute(
+            f"select id from {table} (id = ? or name = ?) limit 2", (reference.lower(), reference)
+        ).fetchall()
+        if len(found) != 1:
+            raise ControlError(f'{"several" if found else "no"} {thing}s are "{reference}"')
+        return str(found[0][0])
+
+    def _home(self, device_id: str) -> tuple[Kind, str]:
+        device_class, application_id = self.world.db.execute(
+            "select device_class, application_id from devices where id = ?", (device_id,)
+        ).fetchone()
+        for kind in Kind:
+            if kind.device_class == device_class:
+                return kind, str(application_id)
+        raise ControlError(f"a device of class {device_class} takes no deployments")

@@ -1,0 +1,97 @@
+"""What the framework adds to an answer: `_type` always; `_etag`, `_links` and `_actions` around an entity."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+from urllib.parse import quote
+
+from reconciler.simulator.actions import ACTIONS, Action
+from reconciler.simulator.ids import etag
+from reconciler.simulator.shapes import Entity
+from reconciler.simulator.tokens import Token
+
+TRUE_TEXTS = frozenset({"true", "1", "yes"})
+_PARENTS = {
+    "embeddedDeployment": "embeddedDeployments",
+    "edgeDeployment": "edgeDeployments",
+    "device": "devices",
+    "flow": "flows",
+    "flowVersion": "flowVersions",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Flags:
+    """What the client wants around entities. Absent or empty means yes; so do `true`, `1` and `yes`, nothing else.
+
+    `_embedded` is read and has no effect: none of these entities embeds another.
+    """
+
+    actions: bool
+    links: bool
+
+    @classmethod
+    def of(cls, query: Mapping[str, Any]) -> Flags:
+        """The flags of a request."""
+        return cls(*(not query.get(name) or query[name] in TRUE_TEXTS for name in ("_actions", "_links")))
+
+
+def present(body: Entity, action: Action, flags: Flags, token: Token) -> Entity:
+    """The answer of a read with the framework's keys, items of a collection included."""
+    if action.entity is None:
+        return body
+    answer = _dress(body, action.entity, flags, token)
+    if action.item is not None:
+        answer["items"] = [_dress(item, action.item, flags, token) for item in body["items"]]
+    return answer
+
+
+def _dress(body: Entity, resource: str, flags: Flags, token: Token) -> Entity:
+    dressed = {**body, "_type": resource}
+    if "id" in body:
+        dressed["_etag"] = f'"{etag(body["id"], body.get("lastUpdated", ""))}"'
+    if flags.actions:
+        dressed["_actions"] = {
+            action.name.split(".")[1]: {"href": _href(action.path, body), "method": action.method}
+            for action in _allowed(resource, token)
+        }
+    if flags.links:
+        dressed["_links"] = {rel: {"href": _href(path, body)} for rel, path in _links(resource).items()}
+    return dressed
+
+
+def _href(path: str, body: Entity) -> str:
+    segments = path.split("/")
+    return "/".join(quote(str(body.get(one[1:-1], "")), safe="") if one.startswith("{") else one for one in segments)
+
+
+@lru_cache(maxsize=256)
+def _allowed(resource: str, token: Token) -> tuple[Action, ...]:
+    return tuple(
+        action
+        for action in ACTIONS
+        if action.name.split(".")[0] == resource
+        and token.may(action.name, is_read=action.is_read, serves_devices=action.serves_devices)
+    )
+
+
+@lru_cache(maxsize=64)
+def _links(resource: str) -> Mapping[str, str]:
+    paths = {action.name.removesuffix(".get"): action.path for action in ACTIONS if action.name.endswith(".get")}
+    links = {"self": paths[resource], "application": paths["application"]}
+    if resource in _PARENTS:
+        links[_PARENTS[resource]] = paths[_PARENTS[resource]]
+    return links
+
+
+def definition() -> Entity:
+    """What `GET /` tells: the resources and actions that are there."""
+    resources: dict[str, Any] = {}
+    for action in ACTIONS:
+        resource, name = action.name.split(".")
+        own = resources.setdefault(resource, {"actions": {}})
+        own["actions"][name] = {"method": action.method, "path": action.path}
+    return {"name": "Losant API simulator", "version": "1.30.0", "resources": resources}

@@ -1,0 +1,28 @@
+"""Ids that are the same in every run: hashes of what they name, in the shapes that the API uses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import sha256
+
+ID_PATTERN = r"^[A-Fa-f0-9]{24}$"
+
+
+def object_id(*parts: str) -> str:
+    """24 hex digits for a thing, e.g. `object_id(application_id, "device", "pump-001")`."""
+    return sha256("\0".join(parts).encode()).hexdigest()[:24]
+
+
+def bundle_id(device_id: str, contents: Sequence[tuple[str, str]], revision: int) -> str:
+    """The opaque name of a compiled bundle: ten digits, as in the official example.
+
+    Equal contents (sorted pairs of flow id and version) on the same device give the same bundle; `revision`
+    stands for everything else that is compiled in, such as the application's globals.
+    """
+    text = "\0".join((device_id, str(revision), *(part for pair in contents for part in pair)))
+    return str(int.from_bytes(sha256(text.encode()).digest()[:8]) % 9_000_000_000 + 1_000_000_000)
+
+
+def etag(*parts: str) -> str:
+    """32 hex digits that stand for the content of one edge workflow version."""
+    return sha256("\0".join(parts).encode()).hexdigest()[:32]
