@@ -46,13 +46,14 @@ class _Unresolved:
 class Names:
     """Resolves references, and remembers those that cannot be.
 
-    `ignored`: device references that may be unknown (`--exclude device=`).
+    `ignored`: device references that may be unknown (`--exclude device=`); those that are end up in `passed_over`.
     """
 
     def __init__(self, aliases: Mapping[str, Ref], inventory: Inventory, ignored: Collection[str] = ()) -> None:
         self._aliases = aliases
         self._inventory = inventory
         self._ignored = ignored
+        self.passed_over: set[str] = set()
         self._flows: dict[str, FlowId | None] = {}
         self._devices_by_name: Mapping[str, list[DeviceId]] | None = None
         self._unresolved: dict[tuple[str, str], _Unresolved] = {}
@@ -110,7 +111,9 @@ class Names:
         found = by_name.get(ref.text, ())
         if len(found) == 1:
             return next(iter(found))
-        if noun == "flow" or ref.text not in self._ignored:
+        if noun == "device" and ref.text in self._ignored:
+            self.passed_over.add(ref.text)
+        else:
             self._remember(noun, ref, found)
         return None
 

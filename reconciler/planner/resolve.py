@@ -45,6 +45,7 @@ class Resolution:
     Attributes:
         flows: the flows that some rule gives a version or `absent`, whether or not it selects a device.
         written: the devices that are written out somewhere, with the place; whether they exist is yet to be asked.
+        passed_over: names that were to be ignored and that no device has.
         problems: if there are any, the rest is not to be used.
     """
 
@@ -55,6 +56,7 @@ class Resolution:
     aliases: Mapping[str, FlowId] = field(default_factory=dict)
     flows: frozenset[FlowId] = frozenset()
     written: Mapping[DeviceId, Place] = field(default_factory=dict)
+    passed_over: frozenset[str] = frozenset()
 
 
 def resolve(rules: Rules, inventory: Inventory, *, today: date, ignored: Collection[str] = ()) -> Resolution:
@@ -117,6 +119,7 @@ class _Resolver:
             aliases=self.aliases(),
             flows=frozenset(self.flows),
             written={**self.selection.written, **self.written},
+            passed_over=frozenset(self.names.passed_over),
         )
 
     def votes(self, level: tuple[int, int], flows: Iterable[FlowRule], rule: str) -> list[Vote]:

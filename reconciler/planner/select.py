@@ -38,22 +38,20 @@ class Needs:
     flow_names: set[str] = field(default_factory=set)
 
 
-def needs_of(rules: Rules, ignored: Iterable[str] = ()) -> Needs:
+def needs_of(rules: Rules) -> Needs:
     """What the rules need to know. Rules that hold only ids need nothing."""
     needs = Needs()
-    refs = [rules_.device for rules_ in rules.devices]
-    refs += [pin.device for pin in rules.pins]
+    refs = [*(one.device for one in rules.devices), *(pin.device for pin in rules.pins)]
     refs += [protection.device for protection in rules.protect if protection.device]
     needs.device_names = {ref.text for ref in refs if not is_id(ref.text)}
     for group in rules.groups:
         _selector_needs(group.select, needs)
-    needs.device_names -= set(ignored)
     needs.flow_names = _flow_names(rules)
     return needs
 
 
 def _flow_names(rules: Rules) -> set[str]:
-    lists = [*(group.flows for group in rules.groups), *(device.flows for device in rules.devices)]
+    lists = [*(group.flows for group in rules.groups), *(one.flows for one in rules.devices)]
     lists += [pin.flows for pin in rules.pins]
     texts = {rule.flow.text for flows in lists for rule in flows}
     texts |= {protection.flow.text for protection in rules.protect if protection.flow}

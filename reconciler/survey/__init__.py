@@ -53,7 +53,7 @@ class _Survey:
 
     async def run(self) -> World:
         application = await self.application()
-        needs = needs_of(self.rules, self.excluded)
+        needs = needs_of(self.rules)
         live, queries = await self.read(needs)
         self.census.at_least = len(live.devices)
         await self.look_up(needs)
@@ -72,6 +72,8 @@ class _Survey:
             device_names={**_device_names(live), **self.census.names()},
             flow_names={**live.flow_names, **{flow.id: flow.name for flow in self.flows or () if flow.name}},
             aliases=resolution.aliases,
+            groups=frozenset(group.name for group in self.rules.groups),
+            dropped=resolution.passed_over,
         )
 
     async def application(self) -> Application:
