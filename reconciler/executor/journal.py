@@ -184,7 +184,7 @@ class Journal:
             self.give_up(call, reason)
 
     def break_up(self, call: Call, reason: str) -> list[Call]:
-        """Turn a wildcard that was never sent into releases. The first takes its place and its id."""
+        """Turn a wildcard that was never sent into releases. The first takes its place and its id; gives the others."""
         (request, changes), *rest = releases(call.open)
         call.request, call.changes, call.count = request, changes, len(changes)
         call.open = list(changes)
@@ -194,7 +194,7 @@ class Journal:
                 waiting.after += [new.id for new in more]
         call.note = reason
         self.observe.call(call.snapshot())
-        return [call, *more]
+        return more
 
     def finish_by_releases(self, call: Call) -> list[Call]:
         """Hand what a wildcard of unknown outcome has not moved to releases; it stays unknown for good."""
@@ -212,9 +212,10 @@ class Journal:
         return call
 
     def trim(self, call: Call, picture: Picture) -> None:
-        """Before an explicit call is sent: leave out the rows that are there already or that another moved.
+        """Before a call is sent: leave out the rows that are there already or that another moved.
 
-        The call is confirmed or failed at once where that leaves none.
+        The call is confirmed or failed at once where that leaves none. A wildcard cannot be narrowed; it has no rows
+        that another moved, or it would have been broken up.
         """
         left: list[Change] = []
         for change in call.open:
@@ -223,8 +224,6 @@ class Journal:
                 left.append(change)
             elif released != change.to_version:
                 call.moved.append(change)
-        if len(left) == len(call.open):
-            return
         call.open = left
         if left:
             call.request = _narrowed(call.request, left)
@@ -292,7 +291,7 @@ def releases(changes: Iterable[Change]) -> list[tuple[Release, list[Change]]]:
 
 
 def _narrowed(request: Request, changes: list[Change]) -> Request:
-    if isinstance(request, Release):
+    if isinstance(request, Release) and len(request.device_ids) != len(changes):
         return Release(request.flow_id, request.version, tuple(change.device_id for change in changes))
     return request
 

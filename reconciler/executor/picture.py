@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from reconciler.planner.reach import overlay
 from reconciler.planner.state import FlowId, Live, Row, Version
 
 
@@ -23,11 +24,13 @@ class Picture:
     def __init__(self, first: Read) -> None:
         self.full = first
         self._flows: dict[FlowId, Read] = {}
+        self._view: Live | None = None
         self.is_newer = False  # than the first read
 
     def add(self, read: Read) -> None:
         """Take a newer read in; one of everything replaces all that was known."""
         self.is_newer = True
+        self._view = None
         if read.live.only_flow is None:
             self.full = read
             self._flows.clear()
@@ -41,6 +44,14 @@ class Picture:
     def released(self, row: Row) -> Version | None:
         """The row's released version, as last read."""
         return self.newest(row[1]).live.entry(*row).released
+
+    def view(self) -> Live:
+        """Everything that is known, the newest of each row, as one live state."""
+        if self._view is None:
+            self._view = self.full.live
+            for read in self._flows.values():
+                self._view = overlay(self._view, read.live)
+        return self._view
 
     def moved_since(self, first: Live) -> Iterator[tuple[Row, Version | None, Version | None]]:
         """Rows whose released version is not what it was in `first`: row, before, now. In no order."""

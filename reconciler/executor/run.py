@@ -21,6 +21,7 @@ import random
 from typing import Protocol
 
 from reconciler.executor.course import Course
+from reconciler.executor.footing import Footing
 from reconciler.executor.journal import Call, Journal, Observer, Quiet
 from reconciler.executor.patience import Patience
 from reconciler.executor.picture import Picture, Read
@@ -30,7 +31,7 @@ from reconciler.executor.settle import Settling
 from reconciler.planner.digest import digest
 from reconciler.planner.plan import Plan
 from reconciler.planner.requests import RemoveDevice, outcome
-from reconciler.planner.state import DeviceId, Live, Row, Version
+from reconciler.planner.state import Live, Row, Version
 from reconciler.ports import Clock, Reader, Writer
 
 
@@ -75,6 +76,7 @@ class Execution:
         self._journal = Journal(plan, clock=clock, observe=observe or Quiet())
         self._course = Course(parallelism)
         patience = Patience(len(plan.calls), rng=rng or random.Random())  # noqa: S311 - jitter is no secret
+        self._footing = Footing(api, plan, clock=clock, picture=self._picture, course=self._course)
         self._sender = Sender(api, clock=clock, journal=self._journal, course=self._course, patience=patience)
         self._settling = Settling(
             api, clock=clock, journal=self._journal, picture=self._picture, course=self._course, patience=patience
@@ -129,18 +131,16 @@ class Execution:
                 self._journal.give_up_due(f"not sent: {self._course.stopped_by}")
             if not (due := self._journal.due()):
                 return
-            await self._sender.send(due, prepare=self._prepare, reach=self._reach)
+            await self._sender.send(due, prepare=self._prepare, reach=self._footing.reach)
             await self._settling.settle_round()
 
     async def _prepare(self, call: Call) -> list[Call]:
         """What to send for a call that is about to go: itself, others in its stead, or nothing."""
-        if not call.is_explicit:
-            return self._journal.break_up(call, "sent as releases")
+        more: list[Call] = []
+        if not call.is_explicit and (reason := await self._footing.why_not(call)):
+            more = self._journal.break_up(call, f"sent as releases: {reason}")
         self._journal.trim(call, self._picture)
-        return [call] if call.is_due else []
-
-    def _reach(self, call: Call) -> frozenset[DeviceId]:
-        return frozenset(change.device_id for change in call.changes)
+        return [call, *more] if call.is_due else more
 
     def _moved(self) -> tuple[tuple[Moved, ...], tuple[Moved, ...]]:
         """Rows outside the plan that moved since its read: those that a call of this run could have moved, the rest."""

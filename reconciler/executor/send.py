@@ -83,7 +83,6 @@ class Sender:
 
     async def _deliver(self, call: Call) -> None:
         self._journal.set(call, CallState.SENT)
-        self._course.unseen = True
         try:
             await self._api.send(call.request)
         except RateLimited as error:
@@ -95,6 +94,7 @@ class Sender:
             raise
         else:
             self._journal.set(call, CallState.ACCEPTED)
+        self._course.unseen = self._course.unseen or call.acted
 
     def _slow_down(self, call: Call, error: RateLimited) -> None:
         """429 means not carried out: send it again later, and fewer at a time."""

@@ -8,15 +8,14 @@ from reconciler.errors import (
     AuthenticationFailed,
     NotFound,
     PermissionDenied,
-    ReconcilerError,
     RequestRefused,
 )
 from reconciler.executor.course import Course
+from reconciler.executor.footing import read
 from reconciler.executor.journal import Call, Journal
 from reconciler.executor.patience import Patience
-from reconciler.executor.picture import Picture, Read
+from reconciler.executor.picture import Picture
 from reconciler.executor.result import CallState
-from reconciler.planner.state import FlowId
 from reconciler.ports import Clock, Reader
 
 CONFIRM_S = 60.0  # how long reads wait for an accepted call to show (contract 6.5)
@@ -85,15 +84,9 @@ class Settling:
         """Read what the calls are about, and judge them by it. Nothing may be in flight."""
         flows = {change.flow_id for call in waiting for change in call.open}
         only = flows.pop() if len(flows) == 1 and not everything else None
-        try:
-            await read(self._api, only, clock=self._clock, picture=self._picture)
-        except ReconcilerError as error:
-            self._course.read_error = str(error.problems[0].message)
-            if isinstance(error, AuthenticationFailed):
-                self._course.stop(self._course.read_error)
+        if error := await read(self._api, only, clock=self._clock, picture=self._picture, course=self._course):
             hopeless = isinstance(error, AuthenticationFailed | PermissionDenied | NotFound | RequestRefused)
             return Look.HOPELESS if hopeless else Look.FAILED
-        self._course.read_error = None
         self._course.unseen = self._course.unseen and only is not None
         self._journal.judge(self._picture)
         return Look.SEEN
@@ -132,13 +125,6 @@ class Settling:
             elif call.state is CallState.ACCEPTED or call.is_explicit:
                 text = f"{len(call.open)} of {call.count} rows had not moved {CONFIRM_S:.0f} s after the last call"
                 self._journal.set(call, CallState.FAILED, _joined(call.error, text))
-
-
-async def read(api: Reader, only: FlowId | None, *, clock: Clock, picture: Picture) -> None:
-    """Read everything, or one flow, into the picture."""
-    began = clock.monotonic()
-    live = await api.live(flow_id=only)
-    picture.add(Read(live, began, clock.monotonic()))
 
 
 def _joined(before: str | None, text: str) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from reconciler.executor import Execution, Result
 from reconciler.executor.result import CallResult
 from reconciler.planner.make import make_plan
-from reconciler.planner.plan import CallMode, Options, Plan
+from reconciler.planner.plan import CallMode, Options, Plan, PlannedCall
+from reconciler.planner.requests import Request
 from reconciler.planner.rules import Limits
 from reconciler.planner.state import Desired, Entry, Live, Row
 from tests.builders import desired, live, world
@@ -42,6 +43,12 @@ class Witness:
         self.notes.append(text)
 
 
+def row_of(text: str) -> Row:
+    """`a/f`."""
+    device_id, _, flow_id = text.partition("/")
+    return device_id, flow_id
+
+
 class Stage:
     """A fake API that holds a world, and what is wanted of it."""
 
@@ -55,6 +62,7 @@ class Stage:
                 self.api.add_device(device_id)
         self.calls = calls
         self.chunk = chunk
+        self.planned_calls: tuple[PlannedCall, ...] | None = None
         self.witness = Witness()
         self.before = self.api.rows()
 
@@ -64,7 +72,16 @@ class Stage:
 
     async def plan(self) -> tuple[Plan, Live]:
         seen = await self.api.live()
-        return plan_for(self.wanted, seen, calls=self.calls, chunk=self.chunk), seen
+        plan = plan_for(self.wanted, seen, calls=self.calls, chunk=self.chunk)
+        return (replace(plan, calls=self.planned_calls) if self.planned_calls else plan), seen
+
+    def by(self, *calls: tuple[Request, str, tuple[int, ...]]) -> Stage:
+        """Fix the calls: each with the rows that it carries (`a/f b/f`) and the calls that it waits for."""
+        self.planned_calls = tuple(
+            PlannedCall(number, request, tuple(row_of(word) for word in rows.split()), after)
+            for number, (request, rows, after) in enumerate(calls)
+        )
+        return self
 
     async def execution(self, **options: Any) -> Execution:
         plan, seen = await self.plan()
@@ -84,7 +101,7 @@ class Stage:
 
     def untouched(self, *rows: str) -> bool:
         """Whether these rows are as they were at first."""
-        keys = [(device, flow) for device, flow in (row.split("/") for row in rows)]
+        keys = [row_of(row) for row in rows]
         nothing = Entry(None, None)
         now = self.api.rows()
         return all(now.get(key, nothing).released == self.before.get(key, nothing).released for key in keys)
