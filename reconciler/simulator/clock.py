@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
+from functools import lru_cache
 
 
 class Clock:
@@ -29,6 +30,7 @@ class Clock:
         self.offset_ms += round(seconds * 1000)
 
 
+@lru_cache(maxsize=65536)
 def rfc3339(ms: int) -> str:
     """Text of a moment as the API writes it: UTC, milliseconds, `Z`."""
     moment = datetime.fromtimestamp(ms // 1000, UTC)

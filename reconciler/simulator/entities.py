@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
-from urllib.parse import quote
 
 from reconciler.simulator.actions import ACTIONS, Action
 from reconciler.simulator.ids import etag
@@ -53,25 +53,23 @@ def _dress(body: Entity, resource: str, flags: Flags, token: Token) -> Entity:
     dressed = {**body, "_type": resource}
     if "id" in body:
         dressed["_etag"] = f'"{etag(body["id"], body.get("lastUpdated", ""))}"'
+    # Every parameter of these paths is an id, so nothing needs encoding; a collection may lack one.
+    values = defaultdict(str, body)
     if flags.actions:
         dressed["_actions"] = {
-            action.name.split(".")[1]: {"href": _href(action.path, body), "method": action.method}
-            for action in _allowed(resource, token)
+            name: {"href": path.format_map(values), "method": method}
+            for name, path, method in _allowed(resource, token)
         }
     if flags.links:
-        dressed["_links"] = {rel: {"href": _href(path, body)} for rel, path in _links(resource).items()}
+        dressed["_links"] = {rel: {"href": path.format_map(values)} for rel, path in _links(resource).items()}
     return dressed
 
 
-def _href(path: str, body: Entity) -> str:
-    segments = path.split("/")
-    return "/".join(quote(str(body.get(one[1:-1], "")), safe="") if one.startswith("{") else one for one in segments)
-
-
 @lru_cache(maxsize=256)
-def _allowed(resource: str, token: Token) -> tuple[Action, ...]:
+def _allowed(resource: str, token: Token) -> tuple[tuple[str, str, str], ...]:
+    """Name, path and method of the resource's actions that the token may do."""
     return tuple(
-        action
+        (action.name.split(".")[1], action.path, action.method)
         for action in ACTIONS
         if action.name.split(".")[0] == resource
         and token.may(action.name, is_read=action.is_read, serves_devices=action.serves_devices)

@@ -40,6 +40,7 @@ def seed(world: World, fleet: Fleet) -> None:
             for device in application.devices:
                 _seed_devices(world, application, device, fleet.take_up_s, now)
         world.remember("first_application", fleet.applications[0].object_id)
+        world.build_indexes()
 
 
 def _seed_token(world: World, token: Token, application_id: str | None) -> None:

@@ -44,15 +44,16 @@ def embedded_records(world: World, ids: Sequence[str]) -> list[Entity]:
 
 
 def _flows_by_device(world: World, device_ids: Sequence[str]) -> Mapping[str, Entity]:
+    names = dict(world.db.execute("select id, name from flows"))
     found = world.db.execute(
-        "select device_id, flow_id, flows.name, reported, released from entries left join flows on flows.id = flow_id "
+        "select device_id, flow_id, reported, released from entries "
         "where device_id in (select value from json_each(?)) order by device_id, flow_id",
         (json.dumps(device_ids),),
     )
     by_device: Mapping[str, Entity] = defaultdict(dict)
-    for device_id, flow_id, name, reported, released in found:
-        versions = {"currentVersion": reported, "desiredVersion": released}
-        by_device[device_id][flow_id] = versions if name is None else {"flowName": name, **versions}
+    for device_id, flow_id, reported, released in found:
+        entry = {"currentVersion": reported, "desiredVersion": released}
+        by_device[device_id][flow_id] = {"flowName": names[flow_id], **entry} if flow_id in names else entry
     return by_device
 
 

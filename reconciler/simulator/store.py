@@ -20,7 +20,7 @@ from reconciler.simulator.clock import Clock
 from reconciler.simulator.faults import Faults
 from reconciler.simulator.switches import Switches
 
-_SCHEMA = """
+_TABLES = """
 create table if not exists meta (key text primary key, value text not null);
 create table if not exists applications (
     id text primary key, name text not null, created_ms integer not null, globals_revision integer not null default 0);
@@ -38,13 +38,9 @@ create table if not exists devices (
     connected integer, connection_ms integer, connected_ms integer, disconnected_ms integer,
     created_ms integer not null, updated_ms integer not null, deleted_ms integer,
     take_up_ms integer, attempt_ms integer);
-create index if not exists devices_by_name on devices (application_id, name, id);
-create index if not exists devices_by_id on devices (application_id, id);
-create index if not exists devices_by_attempt on devices (attempt_ms) where attempt_ms is not null;
 create table if not exists tags (
     device_id text not null, position integer not null, key text not null, value text not null,
     primary key (device_id, position)) without rowid;
-create index if not exists tags_by_key on tags (device_id, key, value);
 create table if not exists failures (
     device_id text not null, flow_id text not null, version text not null, error text not null,
     primary key (device_id, flow_id, version)) without rowid;
@@ -52,16 +48,11 @@ create table if not exists records (
     id text primary key, application_id text not null, device_id text not null unique,
     created_ms integer not null, updated_ms integer not null,
     reported_bundle text, released_bundle text, unknown_bundle integer not null default 0);
-create index if not exists records_by_id on records (application_id, id);
-create index if not exists records_by_update on records (application_id, updated_ms, id);
 create table if not exists entries (
     device_id text not null, flow_id text not null, application_id text not null, released text, reported text,
     record_id text unique, released_etag text, reported_etag text, created_ms integer, updated_ms integer,
     primary key (device_id, flow_id)) without rowid;
-create index if not exists entries_by_flow on entries (flow_id, released);
-create index if not exists entries_by_record on entries (application_id, record_id) where record_id is not null;
 create table if not exists logs (sequence integer primary key, record_id text not null, entry text not null);
-create index if not exists logs_by_record on logs (record_id);
 create table if not exists late_writes (
     sequence integer primary key, due_ms integer not null, action text not null, application_id text not null,
     body text not null, author text not null, keep integer not null);
@@ -71,6 +62,20 @@ create table if not exists jobs (
 create temp table if not exists touched (device_id text not null, flow_id text not null,
     primary key (device_id, flow_id)) without rowid;
 create temp table if not exists page (position integer primary key, id text not null);
+"""
+_INDEXES = """
+create index if not exists devices_by_id on devices (application_id, deleted_ms, id);
+create index if not exists devices_by_class on devices (application_id, deleted_ms, device_class, id);
+create index if not exists devices_by_name on devices (application_id, deleted_ms, name, id);
+create index if not exists devices_by_attempt on devices (attempt_ms) where attempt_ms is not null;
+create index if not exists tags_by_text on tags (key, value, device_id);
+create index if not exists records_by_id on records (application_id, id);
+create index if not exists records_by_update on records (application_id, updated_ms, id);
+create index if not exists entries_by_flow on entries (flow_id, released, device_id);
+create index if not exists entries_by_version on entries (application_id, released);
+create index if not exists entries_by_report on entries (application_id, reported);
+create index if not exists entries_by_record on entries (application_id, record_id) where record_id is not null;
+create index if not exists logs_by_record on logs (record_id);
 """
 
 
@@ -88,7 +93,7 @@ class World:
         self.db = sqlite3.connect(str(path) if path else ":memory:", check_same_thread=False, isolation_level=None)
         self.db.create_function("casefold", 1, _casefold, deterministic=True)
         # A killed process loses nothing that it answered for; only a power cut could.
-        self.db.executescript("pragma journal_mode = wal; pragma synchronous = off;" + _SCHEMA)
+        self.db.executescript("pragma journal_mode = wal; pragma synchronous = off;" + _TABLES)
         self.clock = clock or Clock()
         self.clock.offset_ms += int(self.recall("clock_offset_ms") or 0)
         self.switches = Switches.model_validate_json(self.recall("switches") or "{}")
@@ -98,6 +103,13 @@ class World:
     def is_empty(self) -> bool:
         """Whether no fleet was ever loaded into it."""
         return self.db.execute("select 1 from applications limit 1").fetchone() is None
+
+    def build_indexes(self) -> None:
+        """Index what is there. Done after a fleet is loaded: much faster than keeping indexes while it grows."""
+        with self.lock:
+            for statement in _INDEXES.strip().splitlines():
+                self.db.execute(statement)
+            self.db.execute("analyze")
 
     @contextmanager
     def changing(self) -> Iterator[sqlite3.Connection]:
