@@ -12,16 +12,16 @@ from datetime import date
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
-API_VERSION = "reconciler/v1"
 OWN = "manifest"  # type of the errors whose message is ours, whole
 
 _ID = re.compile(r"[0-9A-Fa-f]{24}")
-_INTEGER = re.compile(r"-?\d{1,9}")
-_DECIMAL = re.compile(r"\d{1,9}(\.\d{1,30})?")
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_INTEGER = "-?[0-9]{1,9}"
+_COUNT = "[0-9]{1,9}"
+_PERCENT = "(100([.]0{1,30})?|[0-9]{1,2}([.][0-9]{1,30})?)"
+_DAY = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
 
 
 def is_id(text: str) -> bool:
@@ -50,25 +50,25 @@ def _application_id(text: str) -> str:
 
 
 def _integer(text: Any) -> int:
-    if not isinstance(text, str) or not _INTEGER.fullmatch(text):
+    if not isinstance(text, str) or not re.fullmatch(_INTEGER, text):
         raise wrong("expected a whole number")
     return int(text)
 
 
 def _count(text: Any) -> int:
-    if not isinstance(text, str) or not _INTEGER.fullmatch(text) or text.startswith("-"):
+    if not isinstance(text, str) or not re.fullmatch(_COUNT, text):
         raise wrong("expected a whole number, 0 or more")
     return int(text)
 
 
 def _percent(text: Any) -> Decimal:
-    if not isinstance(text, str) or not _DECIMAL.fullmatch(text) or Decimal(text) > 100:
+    if not isinstance(text, str) or not re.fullmatch(_PERCENT, text):
         raise wrong("expected a percentage from 0 to 100, such as 10 or 0.5")
     return Decimal(text)
 
 
 def _day(text: Any) -> date:
-    if isinstance(text, str) and _DATE.fullmatch(text):
+    if isinstance(text, str) and re.fullmatch(_DAY, text):
         try:
             return date.fromisoformat(text)
         except ValueError:
@@ -102,11 +102,78 @@ def _alias(text: str) -> str:
     return text
 
 
-Text = Annotated[str, Field(min_length=1, max_length=255)]
-Version = Annotated[str, Field(min_length=1, max_length=255), AfterValidator(_version)]
+# Editors read YAML 1.2, where an unquoted 1.10 is a number: what is text to us may be any scalar to the JSON Schema.
+_SCALARS = ["string", "number", "boolean"]
+_ANY_TEXT = {"type": _SCALARS, "minLength": 1, "maxLength": 255}
+_ID_PATTERN = "^[0-9A-Fa-f]{24}$"
+
+
+def _or_number(pattern: str, **number: float) -> WithJsonSchema:
+    return WithJsonSchema({"anyOf": [{"type": "string", "pattern": pattern}, {"type": "number", **number}]})
+
+
+Text = Annotated[str, Field(min_length=1, max_length=255), WithJsonSchema(_ANY_TEXT)]
+Version = Annotated[
+    str,
+    Field(min_length=1, max_length=255),
+    AfterValidator(_version),
+    WithJsonSchema(
+        {
+            "type": _SCALARS,
+            "minLength": 1,
+            "maxLength": 255,
+            "not": {"enum": ["develop", "default"]},
+            "description": "A version's name, or `absent`: must not run here.",
+        }
+    ),
+]
+AliasName = Annotated[Text, AfterValidator(_alias)]
+ApplicationId = Annotated[str, AfterValidator(_application_id), _or_number(_ID_PATTERN, minimum=1e20)]
+Percent = Annotated[Decimal, BeforeValidator(_percent), _or_number(f"^{_PERCENT}$", minimum=0, maximum=100)]
+Count = Annotated[
+    int,
+    BeforeValidator(_count),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "pattern": f"^{_COUNT}$"},
+                {"type": "integer", "minimum": 0, "maximum": 999_999_999},
+            ]
+        }
+    ),
+]
+Priority = Annotated[
+    int,
+    BeforeValidator(_integer),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "pattern": f"^{_INTEGER}$"},
+                {"type": "integer", "minimum": -999_999_999, "maximum": 999_999_999},
+            ]
+        }
+    ),
+]
+Day = Annotated[
+    date, BeforeValidator(_day), WithJsonSchema({"type": "string", "pattern": f"^{_DAY}$", "format": "date"})
+]
+Query = Annotated[
+    str,
+    BeforeValidator(_query),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "object", "minProperties": 1}]}),
+]
+True_ = Annotated[Literal["true"], WithJsonSchema({"enum": [True, "true"]})]
+PruneSetting = Annotated[
+    Literal["false", "devices", "flows", "application"],
+    WithJsonSchema({"enum": [False, "false", "devices", "flows", "application"]}),
+]
 Flows = Annotated[dict[Text, Version], Field(min_length=1)]
-Percent = Annotated[Decimal, BeforeValidator(_percent)]
-Count = Annotated[int, BeforeValidator(_count)]
+TagValues = Annotated[
+    list[Text],
+    Field(min_length=1),
+    BeforeValidator(_listed),
+    WithJsonSchema({"anyOf": [_ANY_TEXT, {"type": "array", "minItems": 1, "items": _ANY_TEXT}]}),
+]
 
 
 class Part(BaseModel):
@@ -116,77 +183,87 @@ class Part(BaseModel):
 
 
 class ApplicationPart(Part):
-    """`application`, in its long form."""
+    """`application` in its long form."""
 
-    id: Annotated[str, AfterValidator(_application_id)]
-    name: Text | None = None
+    id: ApplicationId = Field(description="The application's id, 24 hex digits.")
+    name: Text | None = Field(None, description="The application's name; then it is checked before anything is read.")
 
 
 class SelectPart(Part):
-    """`select` of a group, and `exclude` inside one."""
+    """Which devices. Keys AND together."""
 
-    devices: Annotated[list[Text], Field(min_length=1)] | None = None
-    tags: (
-        Annotated[dict[Text, Annotated[list[Text], Field(min_length=1), BeforeValidator(_listed)]], Field(min_length=1)]
-        | None
-    ) = None
-    query: Annotated[str, BeforeValidator(_query)] | None = None
-    all: Literal["true"] | None = None
-    percent: Percent | None = None
-    exclude: SelectPart | None = None
+    devices: Annotated[list[Text], Field(min_length=1)] | None = Field(
+        None, description="Ids or names; names may hold `*`."
+    )
+    tags: Annotated[dict[Text, TagValues], Field(min_length=1)] | None = Field(
+        None, description="Tags: AND across keys, OR inside a list."
+    )
+    query: Query | None = Field(None, description="An advanced device query of Losant, as JSON text or as a map.")
+    all: True_ | None = Field(None, description="Every device of the kind's class.")
+    percent: Percent | None = Field(None, description="Keep this share of the devices, always the same ones.")
+    exclude: SelectPart | None = Field(None, description="Devices to leave out.")
 
 
 class GroupPart(Part):
-    """One of `groups`. `select` and `flows` may come from a base, so both may be missing here."""
+    """Devices by selector, and the flows they run."""
 
-    select: SelectPart | None = None
-    flows: Flows | None = None
-    priority: Annotated[int, BeforeValidator(_integer)] | None = None
-    salt: Text | None = None
+    select: SelectPart | None = Field(None, description="Which devices. Needed here or in the base.")
+    flows: Flows | None = Field(None, description="Flow to version. Needed here or in the base.")
+    priority: Priority | None = Field(None, description="The highest decides where groups overlap. Default 0.")
+    salt: Text | None = Field(None, description="What `percent` is drawn by. Default: the group's name.")
 
 
 class PinPart(Part):
-    """One of `pins`."""
+    """An exception for one device."""
 
-    device: Text
-    flows: Flows
-    reason: Text
-    until: Annotated[date, BeforeValidator(_day)] | None = None
+    device: Text = Field(description="Id or name.")
+    flows: Flows = Field(description="Flow to version.")
+    reason: Text = Field(description="Why.")
+    until: Day | None = Field(None, description="Last day (UTC). After it the pin stays in force and warns.")
 
 
 class ProtectPart(Part):
-    """One of `protect`."""
+    """Rows that must not be removed, or not be changed at all. Keys AND together."""
 
-    device: Text | None = None
-    flow: Text | None = None
-    forbid: Literal["removal", "change"] | None = None
+    device: Text | None = Field(None, description="Id or name.")
+    flow: Text | None = Field(None, description="Alias, id or name.")
+    forbid: Literal["removal", "change"] | None = Field(None, description="Default: removal.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _names_something(cls, value: Any) -> Any:
+        if isinstance(value, dict) and not {"device", "flow"} & value.keys():
+            raise wrong("names neither a device nor a flow", "add `device`, `flow` or both")
+        return value
 
 
 class LimitPart(Part):
     """A pair of limits; crossing either refuses."""
 
-    count: Count | None = None
-    percent: Percent | None = None
+    count: Count | None = Field(None, description="So many rows.")
+    percent: Percent | None = Field(None, description="So many of a hundred managed rows with something released.")
 
 
 class LimitsPart(Part):
-    """`limits`."""
+    """How much one plan may do."""
 
-    removals: LimitPart | None = None
-    changes: LimitPart | None = None
+    removals: LimitPart | None = Field(None, description="Default: 10, and 10 percent.")
+    changes: LimitPart | None = Field(None, description="Adds, updates and removals together. Off by default.")
 
 
 class Document(Part):
-    """A whole document."""
+    """A manifest document."""
 
-    apiVersion: Literal["reconciler/v1"]  # noqa: N815 - the manifest's own spelling
-    extends: Text | None = None
-    application: Annotated[ApplicationPart, BeforeValidator(_identified)] | None = None
-    kind: Literal["embedded", "edge"] | None = None
-    prune: Literal["false", "devices", "flows", "application"] | None = None
-    flows: dict[Annotated[Text, AfterValidator(_alias)], Text] | None = None
-    groups: dict[Text, GroupPart] | None = None
-    devices: dict[Text, Flows] | None = None
-    pins: list[PinPart] | None = None
-    protect: list[ProtectPart] | None = None
-    limits: LimitsPart | None = None
+    apiVersion: Literal["reconciler/v1"] = Field(description="The version of this format.")  # noqa: N815 - its spelling
+    extends: Text | None = Field(None, description="Path of a base, from this file.")
+    application: Annotated[ApplicationPart, BeforeValidator(_identified)] | None = Field(
+        None, description="Id of the application, or its id and name. A file without one is a base."
+    )
+    kind: Literal["embedded", "edge"] | None = Field(None, description="Kind of deployments. Default: embedded.")
+    prune: PruneSetting | None = Field(None, description="How far what is not declared is removed. Default: false.")
+    flows: dict[AliasName, Text] | None = Field(None, description="Alias to flow id or name. Declares nothing.")
+    groups: dict[Text, GroupPart] | None = Field(None, description="Group name to selector and flows.")
+    devices: dict[Text, Flows] | None = Field(None, description="Device id or name to flow to version.")
+    pins: list[PinPart] | None = Field(None, description="Exceptions, which win over devices and groups.")
+    protect: list[ProtectPart] | None = Field(None, description="Rows that a plan must not touch.")
+    limits: LimitsPart | None = Field(None, description="How much one plan may do.")

@@ -327,7 +327,7 @@ class _Builder:
         self.problems.append(Problem(message, self.path, mark.line + 1, mark.column + 1, hint))
 
 
-_JSON_NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?")
+_JSON_NUMBER = re.compile("-?(0|[1-9][0-9]*)([.][0-9]+)?([eE][+-]?[0-9]+)?")
 
 
 def _json_value(text: str) -> Node:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import NamedTuple, TypeAlias
@@ -85,13 +85,20 @@ def decide(votes: Iterable[Vote]) -> tuple[Decisions, list[tuple[Vote, Vote]]]:
     return decisions, conflicts
 
 
+def expired_pins(rules: Rules, today: date) -> Iterator[Warning]:
+    """Pins past their end. They stay in force, so that midnight stops nobody's hotfix."""
+    for pin in rules.pins:
+        if pin.until is not None and pin.until < today:
+            message = f'pin for device "{pin.device.text}" was meant to end on {pin.until} and is still in force'
+            yield Warning(message, pin.place, "remove the pin, or move its `until`")
+
+
 class _Resolver:
     """One resolution. Groups are kept highest priority first, so that the bits of a mask are in deciding order."""
 
     def __init__(self, rules: Rules, inventory: Inventory, today: date, ignored: Collection[str]) -> None:
         self.rules = rules
         self.inventory = inventory
-        self.today = today
         self.names = Names(rules.aliases, inventory, ignored)
         self.selection = Selection(inventory, self.names)
         self.groups = sorted(rules.groups, key=lambda group: (-group.priority, group.name))
@@ -100,7 +107,7 @@ class _Resolver:
         ]
         self.written: dict[DeviceId, Place] = {}
         self.flows: set[FlowId] = set()
-        self.warnings: list[Warning] = []
+        self.warnings = list(expired_pins(rules, today))
         self.problems: list[Problem] = []
         self.conflicts: dict[tuple[Vote, Vote], list[DeviceId]] = defaultdict(list)
 
@@ -164,9 +171,6 @@ class _Resolver:
     def pins(self) -> dict[DeviceId, list[tuple[Pin, list[Vote]]]]:
         pins: dict[DeviceId, list[tuple[Pin, list[Vote]]]] = {}
         for pin in self.rules.pins:
-            if pin.until is not None and pin.until < self.today:
-                message = f'pin for device "{pin.device.text}" was meant to end on {pin.until} and is still in force'
-                self.warnings.append(Warning(message, pin.place, "remove the pin, or move its `until`"))
             device_id = self.names.device(pin.device)
             votes = self.votes(_PIN, pin.flows, "pin")
             self.flows.update(vote.flow_id for vote in votes)

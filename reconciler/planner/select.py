@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
 
 from reconciler.planner.names import Inventory, Names, is_id
-from reconciler.planner.rules import Ref, Rules, Selector
+from reconciler.planner.rules import DeviceRules, Group, Pin, Ref, Rules, Selector
 from reconciler.planner.state import DeviceId, Place
 
 
@@ -41,22 +41,26 @@ class Needs:
 def needs_of(rules: Rules) -> Needs:
     """What the rules need to know. Rules that hold only ids need nothing."""
     needs = Needs()
-    refs = [*(one.device for one in rules.devices), *(pin.device for pin in rules.pins)]
-    refs += [protection.device for protection in rules.protect if protection.device]
-    needs.device_names = {ref.text for ref in refs if not is_id(ref.text)}
+    needs.device_names = {ref.text for ref in written_devices(rules) if not is_id(ref.text)}
     for group in rules.groups:
         _selector_needs(group.select, needs)
-    needs.flow_names = _flow_names(rules)
+    targets = (rules.aliases.get(ref.text, ref) for ref in written_flows(rules))
+    needs.flow_names = {target.text for target in targets if not is_id(target.text)}
     return needs
 
 
-def _flow_names(rules: Rules) -> set[str]:
-    lists = [*(group.flows for group in rules.groups), *(one.flows for one in rules.devices)]
-    lists += [pin.flows for pin in rules.pins]
-    texts = {rule.flow.text for flows in lists for rule in flows}
-    texts |= {protection.flow.text for protection in rules.protect if protection.flow}
-    targets = {rules.aliases[text].text if text in rules.aliases else text for text in texts}
-    return {text for text in targets if not is_id(text)}
+def written_devices(rules: Rules) -> Iterator[Ref]:
+    """Every device that is written out, but for those in selectors."""
+    yield from (one.device for one in rules.devices)
+    yield from (pin.device for pin in rules.pins)
+    yield from (protection.device for protection in rules.protect if protection.device)
+
+
+def written_flows(rules: Rules) -> Iterator[Ref]:
+    """Every flow that is written out, as an alias, an id or a name."""
+    parts: tuple[Group | DeviceRules | Pin, ...] = (*rules.groups, *rules.devices, *rules.pins)
+    yield from (rule.flow for part in parts for rule in part.flows)
+    yield from (protection.flow for protection in rules.protect if protection.flow)
 
 
 def _selector_needs(selector: Selector, needs: Needs) -> None:
@@ -64,7 +68,7 @@ def _selector_needs(selector: Selector, needs: Needs) -> None:
     exact = selector.devices is not None and not any(map(is_glob, selector.devices))
     if not exact and selector.query is None:
         needs.listing = True
-    parts = list(_with_excludes(selector))
+    parts = list(with_excludes(selector))
     if exact and any(part.tags is not None or any(map(is_glob, part.devices or ())) for part in parts):
         needs.device_ids |= {ref.text for ref in selector.devices or () if is_id(ref.text)}
     for part in parts:
@@ -72,7 +76,8 @@ def _selector_needs(selector: Selector, needs: Needs) -> None:
         needs.device_names |= {ref.text for ref in part.devices or () if not is_id(ref.text) and not is_glob(ref)}
 
 
-def _with_excludes(selector: Selector | None) -> Iterable[Selector]:
+def with_excludes(selector: Selector | None) -> Iterator[Selector]:
+    """A selector and what it excludes, outermost first."""
     while selector is not None:
         yield selector
         selector = selector.exclude

@@ -1,0 +1,138 @@
+"""What changed in meaning between two sets of rules, without asking the API.
+
+Both sides are resolved offline into nested maps that hold meaning only: no places, names of groups, reasons or order.
+Keyed equality throws out what is the same; DeepDiff explains the rest, at a threshold that keeps it from giving up
+where two maps share few keys.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from deepdiff import DeepDiff
+from deepdiff.helper import NotPresent
+
+from reconciler.manifest.offline import Offline, resolve_offline
+from reconciler.planner.rules import Limits, Protection, Prune, Rules
+from reconciler.planner.state import FlowId, Place
+
+Meaning: TypeAlias = dict[str, Any]
+
+ROWS = "rows"
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One thing that is no longer the same; None is "nothing".
+
+    `subject` is a device (id or name), a selector in angle brackets, or a setting; `flow` is None for settings. The
+    source is where the new side says so, or, where it is silent, the old one.
+    """
+
+    application: str
+    kind: str
+    subject: str
+    flow: str | None
+    before: str | None
+    after: str | None
+    source: Place | None = None
+
+
+def compare(base: Iterable[Rules], head: Iterable[Rules]) -> tuple[Difference, ...]:
+    """Every difference, sorted by application, kind, subject and flow."""
+    before, after = ({(one.application.id, str(one.kind)): _Side(one) for one in side} for side in (base, head))
+    found: list[Difference] = []
+    for key in sorted(before.keys() | after.keys()):
+        found += _differences(key, before.get(key), after.get(key))
+    return tuple(
+        sorted(found, key=lambda one: (one.application, one.kind, one.flow is None, one.subject, one.flow or ""))
+    )
+
+
+class _Side:
+    """One application and kind, as nested maps of text, and the places of its rows."""
+
+    def __init__(self, rules: Rules) -> None:
+        offline = resolve_offline(rules)
+        priorities = {group.name: group.priority for group in rules.groups}
+        contested = _contested(offline)
+        self.aliases = {flow_id: alias for alias, flow_id in sorted(offline.resolution.aliases.items(), reverse=True)}
+        self.places: dict[tuple[str, FlowId], Place] = {}
+        rows: dict[str, dict[FlowId, str]] = defaultdict(dict)
+        for subject, flow_id, decision in offline.resolution.desired.rows():
+            text = decision.version or "absent"
+            if decision.group is not None and flow_id in contested:
+                text += f" (priority {priorities[decision.group]})"
+            rows[subject][flow_id] = text
+            self.places[subject, flow_id] = decision.place
+        self.meaning: Meaning = {ROWS: dict(rows), **_settings(rules)}
+
+
+def _contested(offline: Offline) -> set[FlowId]:
+    """Flows that several selectors speak of: there the priority of each is part of the meaning."""
+    speakers: dict[FlowId, set[str]] = defaultdict(set)
+    for subject, flow_id, decision in offline.resolution.desired.rows():
+        if any(one.group is not None for one in (decision, *decision.overrides)):
+            speakers[flow_id].add(subject if subject in offline.subjects else "")
+    return {flow_id for flow_id, subjects in speakers.items() if len(subjects) > 1}
+
+
+def _settings(rules: Rules) -> Meaning:
+    limits, usual = rules.limits, Limits()
+    names = ("removals_count", "removals_percent", "changes_count", "changes_percent")
+    return {
+        "application name": rules.application.name,
+        "prune": str(rules.prune),
+        "limits": {name: str(value) for name in names if (value := getattr(limits, name)) != getattr(usual, name)},
+        "protect": {_protection_text(one, rules): str(one.forbid) for one in rules.protect},
+    }
+
+
+def _protection_text(one: Protection, rules: Rules) -> str:
+    device = [f"device {one.device.text}"] if one.device else []
+    flow = [f"flow {rules.aliases.get(one.flow.text, one.flow).text}"] if one.flow else []
+    return " and ".join([*device, *flow])
+
+
+_SILENT: Meaning = {ROWS: {}, "application name": None, "prune": str(Prune.OFF), "limits": {}, "protect": {}}
+
+
+def _differences(key: tuple[str, str], base: _Side | None, head: _Side | None) -> Iterator[Difference]:
+    before, after = base.meaning if base else _SILENT, head.meaning if head else _SILENT
+    places = {**(base.places if base else {}), **(head.places if head else {})}
+    aliases = {**(base.aliases if base else {}), **(head.aliases if head else {})}
+    for path, old, new in _explained(_changed_only(before, after), _changed_only(after, before)):
+        if path[0] == ROWS:
+            subject, flow_id = path[1:]
+            flow = aliases.get(flow_id, flow_id)
+            yield Difference(*key, subject, flow, old, new, places.get((subject, flow_id)))
+        else:
+            yield Difference(*key, " ".join(path).replace("_", " "), None, old, new)
+
+
+def _changed_only(side: Meaning, other: Meaning) -> Meaning:
+    """A side without the rows of subjects that are the same on both: the differ is slow, and most are."""
+    rows = {subject: flows for subject, flows in side[ROWS].items() if other[ROWS].get(subject) != flows}
+    return {**side, ROWS: rows}
+
+
+def _explained(before: Meaning, after: Meaning) -> Iterator[tuple[list[str], str | None, str | None]]:
+    """The leaves that differ: path, old value, new value."""
+    explained = DeepDiff(before, after, view="tree", threshold_to_diff_deeper=0, verbose_level=2)
+    for items in explained.values():
+        for item in items:
+            path = [str(part) for part in item.path(output_format="list")]
+            old, new = (None if isinstance(value, NotPresent) else value for value in (item.t1, item.t2))
+            yield from _leaves(path, old, new)
+
+
+def _leaves(path: list[str], old: Any, new: Any) -> Iterator[tuple[list[str], str | None, str | None]]:
+    """A whole map that came or went, leaf by leaf."""
+    if isinstance(old, dict) or isinstance(new, dict):
+        for name in sorted({*(old or {}), *(new or {})}):
+            yield from _leaves([*path, name], (old or {}).get(name), (new or {}).get(name))
+    elif old != new:
+        yield path, old, new

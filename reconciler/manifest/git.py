@@ -1,0 +1,158 @@
+"""Manifests of a git revision, read from the object store: the work tree is neither read nor touched."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from reconciler.errors import Problem, UsageError
+from reconciler.manifest.files import MAX_BYTES, SUFFIXES, File, too_large
+
+_SYMLINK = "120000"
+_MAX_LINKS = 40  # as many as Linux follows
+_TIMEOUT_S = 60
+
+
+class _Blob(NamedTuple):
+    mode: str
+    sha: str
+    size: int
+
+
+class GitFiles:
+    """The files of one revision of the repository that a directory is in."""
+
+    def __init__(self, revision: str, directory: Path | None = None) -> None:
+        """Look the revision up.
+
+        Raises:
+            UsageError: there is no git, no repository, or no such revision.
+        """
+        self._directory = directory or Path.cwd()
+        self._revision = revision
+        if revision.startswith("-"):
+            raise UsageError(f"{revision!r} is no revision", hint="a revision does not start with a dash")
+        self._prefix = self._git("rev-parse", "--show-prefix").decode().strip()
+        commit = self._commit()
+        listing = self._git("ls-tree", "-r", "-z", "-l", "--full-tree", commit)
+        self._blobs = dict(_listed(listing))
+        self._folders = {"", *(str(parent) for path in self._blobs for parent in _parents(path))}
+
+    def expand(self, path: str) -> tuple[list[File], list[Problem]]:
+        """A file, or the `*.yaml` and `*.yml` below a directory."""
+        start = self._real(posixpath.join(self._prefix, Path(path).as_posix()))
+        if start in self._blobs:
+            return [File(self._shown(path), start)], []
+        if start not in self._folders:
+            return [], [Problem("no such file or directory", self._shown(path), hint="check --path")]
+        files = [File(self._shown(posixpath.join(path, below)), real) for below, real in self._below(start, set())]
+        if not files:
+            return [], [Problem("no *.yaml or *.yml below this directory", self._shown(path), hint="check --path")]
+        return files, []
+
+    def read(self, file: File) -> bytes | Problem:
+        """The bytes of a blob."""
+        blob = self._blobs.get(file.real)
+        if blob is None:
+            return Problem("no such file or directory", file.shown, hint="check the path")
+        if blob.size > MAX_BYTES:
+            return too_large(file.shown)
+        return self._git("cat-file", "blob", blob.sha)
+
+    def beside(self, file: File, relative: str) -> File | Problem:
+        """Resolve `extends`, written in `file`."""
+        shown = file.shown.removeprefix(f"{self._revision}:")
+        path = posixpath.join(posixpath.dirname(shown), relative)
+        real = self._real(posixpath.join(self._prefix, path))
+        if real is None:
+            return Problem(f"extends {relative} leaves the git work tree", hint="keep the base inside the repository")
+        return File(self._shown(posixpath.normpath(path)), real)
+
+    def _shown(self, path: str) -> str:
+        return f"{self._revision}:{posixpath.normpath(path)}"
+
+    def _below(self, folder: str, seen: set[str]) -> Iterator[tuple[str, str]]:
+        """Manifests below a folder, symlinks followed: their path from it, and their real path."""
+        if folder in seen:
+            return
+        seen.add(folder)
+        start = f"{folder}/" if folder else ""
+        for path, blob in self._blobs.items():
+            if not path.startswith(start):
+                continue
+            real = path if blob.mode != _SYMLINK else self._real(path)
+            if real in self._folders:
+                inner = path.removeprefix(start)
+                yield from ((posixpath.join(inner, below), target) for below, target in self._below(real, seen))
+            elif real in self._blobs and path.endswith(SUFFIXES):
+                yield path.removeprefix(start), real
+
+    def _real(self, path: str) -> str | None:
+        """A path from the root of the tree with its symlinks followed; None where that leaves the tree."""
+        done: list[str] = []
+        todo = [part for part in reversed(path.split("/")) if part not in ("", ".")]
+        links = 0
+        while todo:
+            part = todo.pop()
+            if part == "..":
+                if not done:
+                    return None
+                done.pop()
+                continue
+            done.append(part)
+            blob = self._blobs.get("/".join(done))
+            if blob is not None and blob.mode == _SYMLINK:
+                links += 1
+                target = os.fsdecode(self._git("cat-file", "blob", blob.sha)) if links <= _MAX_LINKS else "/"
+                if target.startswith("/"):
+                    return None
+                done.pop()
+                todo += [part for part in reversed(target.split("/")) if part not in ("", ".")]
+        return "/".join(done)
+
+    def _commit(self) -> str:
+        try:
+            found = self._git("rev-parse", "--verify", "--quiet", f"{self._revision}^{{commit}}")
+        except UsageError:
+            raise UsageError(
+                f"git has no revision {self._revision!r}", hint="name a commit, branch or tag, or a folder with a /"
+            ) from None
+        return found.decode().strip()
+
+    def _git(self, *arguments: str) -> bytes:
+        environment = {**os.environ, "LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", "GIT_NO_LAZY_FETCH": "1"}
+        try:
+            done = subprocess.run(  # noqa: S603 - a fixed program, a list of arguments, no shell
+                ["git", *arguments],  # noqa: S607 - wherever the user's git is
+                cwd=self._directory,
+                env=environment,
+                capture_output=True,
+                check=False,
+                timeout=_TIMEOUT_S,
+            )
+        except FileNotFoundError:
+            raise UsageError("git is not installed", hint="compare two folders, or install git") from None
+        except subprocess.TimeoutExpired:
+            raise UsageError(f"git {arguments[0]} did not answer in {_TIMEOUT_S} s") from None
+        if done.returncode:
+            reason = os.fsdecode(done.stderr).strip().removeprefix("fatal: ") or f"exit code {done.returncode}"
+            raise UsageError(f"git {arguments[0]}: {reason}", hint="run this inside a git repository")
+        return done.stdout
+
+
+def _listed(listing: bytes) -> Iterator[tuple[str, _Blob]]:
+    r"""`mode type sha size\tpath`, ended by NUL."""
+    for line in filter(None, listing.split(b"\0")):
+        about, _, path = line.partition(b"\t")
+        mode, kind, sha, size = about.decode().split()
+        if kind == "blob":
+            yield os.fsdecode(path), _Blob(mode, sha, int(size))
+
+
+def _parents(path: str) -> Iterator[str]:
+    while path := posixpath.dirname(path):
+        yield path

@@ -1,0 +1,239 @@
+"""Live state to a manifest whose plan is empty.
+
+Devices that run the same become a group where a tag explains them exactly: every device with the tag, the idle ones
+included, runs the same. Whatever no tag explains is listed device by device. Names come along as comments.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeAlias
+
+from reconciler.planner.names import is_id
+from reconciler.planner.state import Application, Device, DeviceId, FlowId, Kind, Live, Version
+
+Runs: TypeAlias = tuple[tuple[FlowId, Version], ...]  # sorted; the flows released to a device
+
+AUTO, NONE = "auto", "none"
+_UNWRITABLE = frozenset({"absent", "develop", "default"})  # versions that a manifest cannot name
+_WIDTH = 100
+
+
+class TagGroup(NamedTuple):
+    """Devices with one of these values of a tag all run the same, and no other device has such a value."""
+
+    key: str
+    values: tuple[str, ...]
+    runs: Runs
+
+
+@dataclass(slots=True)
+class Fleet:
+    """What is to be written: who runs what, and what of it a manifest cannot say."""
+
+    runs: dict[DeviceId, Runs] = field(default_factory=dict)
+    left_out: list[str] = field(default_factory=list)
+
+
+def write_manifest(
+    live: Live, devices: Mapping[DeviceId, Device] | None, *, application: Application, kind: Kind, group_by: str
+) -> str:
+    """A manifest of everything that is released.
+
+    Args:
+        live: the whole application, for that kind.
+        devices: every device of the kind's class; None if the token may not list them, and then nothing is grouped.
+        application: its id, and its name for a comment.
+        kind: of the deployments.
+        group_by: `auto`, `none` or `tag:KEY`.
+    """
+    fleet = _fleet(live, devices)
+    groups = list(_groups(fleet.runs, devices or {}, group_by))
+    grouped = _covered(groups, devices or {})
+    aliases = _aliases(fleet.runs, live.flow_names)
+    names = {one: device.name for one, device in (devices or {}).items()}
+    names |= {one: device.name for one, device in live.devices.items() if not names.get(one)}
+    lines = [
+        "apiVersion: reconciler/v1",
+        f"application: {application.id}{_comment(application.name)}",
+        f"kind: {kind}",
+        *_flow_lines(aliases),
+        *_group_lines(groups, aliases),
+        *_device_lines({one: runs for one, runs in fleet.runs.items() if one not in grouped}, aliases, names),
+        *(f"# Not written: {_inert(reason)}" for reason in sorted(fleet.left_out)),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _fleet(live: Live, devices: Mapping[DeviceId, Device] | None) -> Fleet:
+    fleet = Fleet()
+    for device_id, record in sorted(live.devices.items()):
+        runs = []
+        for flow_id, entry in sorted(record.flows.items()):
+            if entry.released is None or flow_id in record.unmanageable:
+                continue
+            if _is_writable(entry.released):
+                runs.append((flow_id, entry.released))
+            else:
+                fleet.left_out.append(f"device {device_id}, flow {flow_id}: a manifest cannot name that version")
+        if runs and devices is not None and device_id not in devices:
+            fleet.left_out.append(f"device {device_id}: it has a deployment record, but is not in the device list")
+        elif runs:
+            fleet.runs[device_id] = tuple(runs)
+    return fleet
+
+
+def _is_writable(text: str) -> bool:
+    return text not in _UNWRITABLE and 0 < len(text) <= 255 and not re.search("[\ud800-\udfff]", text)
+
+
+# --- groups -----------------------------------------------------------------------------------------------------
+
+
+def _groups(runs: Mapping[DeviceId, Runs], devices: Mapping[DeviceId, Device], group_by: str) -> Iterator[TagGroup]:
+    """Greedily the tag key that explains most devices that are not explained yet, until none explains two."""
+    if group_by == NONE:
+        return
+    least = 2 if group_by == AUTO else 1
+    explained = _explained_by(runs, devices, least)
+    if group_by != AUTO:
+        key = group_by.removeprefix("tag:")
+        explained = {key: explained[key]} if key in explained else {}
+    done: set[DeviceId] = set()
+    while explained:
+        gain = {
+            key: len({one for _, members in values.values() for one in members} - done)
+            for key, values in explained.items()
+        }
+        key = min(gain, key=lambda one: (-gain[one], len(explained[one]), one))
+        values = explained.pop(key)
+        if gain[key] < least:
+            return
+        by_runs: dict[Runs, list[str]] = defaultdict(list)
+        for value, (what, members) in sorted(values.items()):
+            if not done.issuperset(members):
+                by_runs[what].append(value)
+                done |= members
+        yield from (TagGroup(key, tuple(found), what) for what, found in by_runs.items())
+
+
+def _explained_by(
+    runs: Mapping[DeviceId, Runs], devices: Mapping[DeviceId, Device], least: int
+) -> dict[str, dict[str, tuple[Runs, set[DeviceId]]]]:
+    """Tag key -> value -> what all devices with it run, and which these are."""
+    members: dict[tuple[str, str], set[DeviceId]] = defaultdict(set)
+    for device in devices.values():
+        for key, values in device.tags.items():
+            for value in values:
+                if _is_tag_text(key) and _is_tag_text(value):
+                    members[key, value].add(device.id)
+    explained: dict[str, dict[str, tuple[Runs, set[DeviceId]]]] = defaultdict(dict)
+    for (key, value), found in members.items():
+        what = {runs.get(device_id, ()) for device_id in found}
+        if len(found) >= least and len(what) == 1 and (same := what.pop()):
+            explained[key][value] = (same, found)
+    return explained
+
+
+def _is_tag_text(text: str) -> bool:
+    # YAML allows a key 1,024 characters on its line, escapes included.
+    return 0 < len(text) <= 255 and not re.search("[\ud800-\udfff]", text) and len(quoted(text)) < 1000
+
+
+def _covered(groups: Iterable[TagGroup], devices: Mapping[DeviceId, Device]) -> set[DeviceId]:
+    wanted = {(group.key, value) for group in groups for value in group.values}
+    return {
+        device.id
+        for device in devices.values()
+        if any((key, value) in wanted for key, values in device.tags.items() for value in values)
+    }
+
+
+# --- text -------------------------------------------------------------------------------------------------------
+
+
+def _aliases(runs: Mapping[DeviceId, Runs], flow_names: Mapping[FlowId, str]) -> dict[FlowId, str]:
+    """An alias for each flow: its name, with the end of its id where two flows share it."""
+    used = sorted({flow_id for what in runs.values() for flow_id, _ in what})
+    named = {one: flow_names[one] for one in used if _is_alias(flow_names.get(one, ""))}
+    shared = {name for name in named.values() if list(named.values()).count(name) > 1}
+    aliases: dict[FlowId, str] = {}
+    for flow_id, name in named.items():
+        alias = f"{name[:200]}-{flow_id[-6:]}" if name in shared else name
+        if alias not in aliases.values() and (alias == name or alias not in named.values()):
+            aliases[flow_id] = alias
+    return aliases
+
+
+def _is_alias(name: str) -> bool:
+    return _is_tag_text(name) and not is_id(name.lower())
+
+
+def _flow_lines(aliases: Mapping[FlowId, str]) -> list[str]:
+    lines = [f"  {quoted(alias)}: {flow_id}" for flow_id, alias in sorted(aliases.items(), key=lambda item: item[1])]
+    return ["flows:", *lines] if lines else []
+
+
+def _group_lines(groups: Iterable[TagGroup], aliases: Mapping[FlowId, str]) -> list[str]:
+    lines: list[str] = []
+    names: set[str] = set()
+    for group in groups:
+        name = base = f"{group.key}-{'-'.join(group.values)}"[:60]
+        while name in names:
+            name = f"{base}-{len(names)}"
+        names.add(name)
+        values = quoted(group.values[0]) if len(group.values) == 1 else f"[{', '.join(map(quoted, group.values))}]"
+        lines += [
+            f"  {quoted(name)}:",
+            f"    select: {{tags: {{{quoted(group.key)}: {values}}}}}",
+            *_runs_lines("    flows", group.runs, aliases, ""),
+        ]
+    return ["groups:", *lines] if lines else []
+
+
+def _device_lines(
+    runs: Mapping[DeviceId, Runs], aliases: Mapping[FlowId, str], names: Mapping[DeviceId, str | None]
+) -> list[str]:
+    lines: list[str] = []
+    for device_id, what in runs.items():
+        lines += _runs_lines(f"  {quoted(device_id)}", what, aliases, _comment(names.get(device_id)))
+    return ["devices:", *lines] if lines else []
+
+
+def _runs_lines(head: str, runs: Runs, aliases: Mapping[FlowId, str], comment: str) -> list[str]:
+    """`head: {flow: version, …}`, or a block where that would be long."""
+    pairs = [f"{quoted(aliases.get(flow_id, flow_id))}: {quoted(version)}" for flow_id, version in runs]
+    line = f"{head}: {{{', '.join(pairs)}}}"
+    if len(line) <= _WIDTH:
+        return [line + comment]
+    indent = " " * (len(head) - len(head.lstrip()) + 2)
+    return [f"{head}:{comment}", *(indent + pair for pair in pairs)]
+
+
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./+-]*")
+_HEX = re.compile(r"[0-9a-f]{24}")
+_NUMBER_LIKE = re.compile("[0-9]+(e[0-9]+)?")
+_WORDS = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})  # text to us, not to other tools
+_BREAKS = re.compile("[^\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+
+
+def quoted(text: str) -> str:
+    """Text as a YAML scalar that every YAML reader takes for that text."""
+    if _PLAIN.fullmatch(text) and text.lower() not in _WORDS:
+        return text
+    if _HEX.fullmatch(text) and not _NUMBER_LIKE.fullmatch(text):
+        return text
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + _BREAKS.sub(lambda found: f"\\u{ord(found[0]):04x}", escaped) + '"'
+
+
+def _comment(name: str | None) -> str:
+    return f"  # {_inert(name)}" if name else ""
+
+
+def _inert(text: str) -> str:
+    """Text that stays on its line."""
+    return "".join(char if char.isprintable() else "?" for char in text)
