@@ -28,13 +28,17 @@ ROWS = "rows"
 class Difference:
     """One thing that is no longer the same; None is "nothing".
 
-    `subject` is a device (id or name), a selector in angle brackets, or a setting; `flow` is None for settings. The
-    source is where the new side says so, or, where it is silent, the old one.
+    Attributes:
+        what: `version` or `priority` of a row; or a setting: `prune`, `limits`, `protect`, `name` (the application's).
+        subject: of a row a device (id or name) or a selector in angle brackets; else what the setting is about.
+        flow: of a row: its alias, else its id or name.
+        source: of a row: where the new side says so, or, where that is silent, the old one.
     """
 
     application: str
     kind: str
-    subject: str
+    what: str
+    subject: str | None
     flow: str | None
     before: str | None
     after: str | None
@@ -47,9 +51,11 @@ def compare(base: Iterable[Rules], head: Iterable[Rules]) -> tuple[Difference, .
     found: list[Difference] = []
     for key in sorted(before.keys() | after.keys()):
         found += _differences(key, before.get(key), after.get(key))
-    return tuple(
-        sorted(found, key=lambda one: (one.application, one.kind, one.flow is None, one.subject, one.flow or ""))
-    )
+    return tuple(sorted(found, key=_order))
+
+
+def _order(one: Difference) -> tuple[str, ...]:
+    return (one.application, one.kind, "row" if one.flow else "setting", one.subject or "", one.flow or "", one.what)
 
 
 class _Side:
@@ -61,12 +67,11 @@ class _Side:
         contested = _contested(offline)
         self.aliases = {flow_id: alias for alias, flow_id in sorted(offline.resolution.aliases.items(), reverse=True)}
         self.places: dict[tuple[str, FlowId], Place] = {}
-        rows: dict[str, dict[FlowId, str]] = defaultdict(dict)
+        rows: dict[str, dict[FlowId, dict[str, str]]] = defaultdict(dict)
         for subject, flow_id, decision in offline.resolution.desired.rows():
-            text = decision.version or "absent"
+            rows[subject][flow_id] = {"version": decision.version or "absent"}
             if decision.group is not None and flow_id in contested:
-                text += f" (priority {priorities[decision.group]})"
-            rows[subject][flow_id] = text
+                rows[subject][flow_id]["priority"] = str(priorities[decision.group])
             self.places[subject, flow_id] = decision.place
         self.meaning: Meaning = {ROWS: dict(rows), **_settings(rules)}
 
@@ -84,9 +89,13 @@ def _settings(rules: Rules) -> Meaning:
     limits, usual = rules.limits, Limits()
     names = ("removals_count", "removals_percent", "changes_count", "changes_percent")
     return {
-        "application name": rules.application.name,
+        "name": rules.application.name,
         "prune": str(rules.prune),
-        "limits": {name: str(value) for name in names if (value := getattr(limits, name)) != getattr(usual, name)},
+        "limits": {
+            name.replace("_", " "): str(value)
+            for name in names
+            if (value := getattr(limits, name)) != getattr(usual, name)
+        },
         "protect": {_protection_text(one, rules): str(one.forbid) for one in rules.protect},
     }
 
@@ -97,7 +106,7 @@ def _protection_text(one: Protection, rules: Rules) -> str:
     return " and ".join([*device, *flow])
 
 
-_SILENT: Meaning = {ROWS: {}, "application name": None, "prune": str(Prune.OFF), "limits": {}, "protect": {}}
+_SILENT: Meaning = {ROWS: {}, "name": None, "prune": str(Prune.OFF), "limits": {}, "protect": {}}
 
 
 def _differences(key: tuple[str, str], base: _Side | None, head: _Side | None) -> Iterator[Difference]:
@@ -105,12 +114,13 @@ def _differences(key: tuple[str, str], base: _Side | None, head: _Side | None) -
     places = {**(base.places if base else {}), **(head.places if head else {})}
     aliases = {**(base.aliases if base else {}), **(head.aliases if head else {})}
     for path, old, new in _explained(_changed_only(before, after), _changed_only(after, before)):
-        if path[0] == ROWS:
-            subject, flow_id = path[1:]
-            flow = aliases.get(flow_id, flow_id)
-            yield Difference(*key, subject, flow, old, new, places.get((subject, flow_id)))
-        else:
-            yield Difference(*key, " ".join(path).replace("_", " "), None, old, new)
+        match path:
+            case ["rows", subject, flow_id, what]:
+                if what == "version" or (old is not None and new is not None):
+                    flow = aliases.get(flow_id, flow_id)
+                    yield Difference(*key, what, subject, flow, old, new, places.get((subject, flow_id)))
+            case [what, *about]:
+                yield Difference(*key, what, about[0] if about else None, None, old, new)
 
 
 def _changed_only(side: Meaning, other: Meaning) -> Meaning:

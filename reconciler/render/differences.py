@@ -16,6 +16,7 @@ def difference_data(one: Difference) -> dict[str, object]:
     return {
         "application": one.application,
         "kind": one.kind,
+        "what": one.what,
         "subject": one.subject,
         "flow": one.flow,
         "from": one.before,
@@ -33,24 +34,30 @@ def differences_text(found: Sequence[Difference], *, verbose: bool = False) -> s
         lines.append(f"{application} ({kind}):")
         items = list(of_application)
         lines += _rows([one for one in items if one.flow is not None], verbose=verbose)
-        lines += [f"  {inert(one.subject)}: {_move(one)}" for one in items if one.flow is None]
+        lines += [f"  {inert(_setting(one))}: {_move(one)}" for one in items if one.flow is None]
     lines.append(f"{len(found):,} {'difference' if len(found) == 1 else 'differences'}.")
     return "\n".join(lines)
 
 
 def _rows(rows: Sequence[Difference], *, verbose: bool) -> Iterator[str]:
-    def move(one: Difference) -> tuple[str, str, str]:
-        return (one.flow or "", one.before or "", one.after or "")
+    def move(one: Difference) -> tuple[str, str, str, str]:
+        return (one.flow or "", one.what, one.before or "", one.after or "")
 
     for _, group in groupby(sorted(rows, key=move), key=move):
         same = list(group)
-        yield f"  {inert(same[0].flow or '')} {_move(same[0])}"
+        priority = "priority " if same[0].what == "priority" else ""
+        yield f"  {inert(same[0].flow or '')} {priority}{_move(same[0])}"
         shown = same if verbose or len(same) <= SHOWN else same[: SHOWN - 1]
         for one in shown:
             place = f"  {inert(str(one.source))}" if one.source else ""
-            yield f"    {inert(one.subject)}{place}"
+            yield f"    {inert(one.subject or '')}{place}"
         if len(shown) < len(same):
             yield f"    and {len(same) - len(shown):,} more"
+
+
+def _setting(one: Difference) -> str:
+    words = "application name" if one.what == "name" else one.what
+    return f"{words} {one.subject}" if one.subject else words
 
 
 def _move(one: Difference) -> str:
