@@ -1,0 +1,58 @@
+"""Where the API is: a base URL that a token may be sent to."""
+
+from __future__ import annotations
+
+import ipaddress
+
+import httpx
+
+from reconciler.errors import UsageError
+
+DEFAULT_URL = "https://api.losant.com"
+
+
+def api_url(text: str | None) -> str:
+    """The base URL without a final slash; None or empty text gives Losant's own.
+
+    Raises:
+        UsageError: no URL, plain http to another machine, or parts that do not belong into a base URL.
+    """
+    if text is None or not text.strip():
+        return DEFAULT_URL
+    text = text.strip()
+    url = _parse(text)
+    if problem := _problem(url, text):
+        raise UsageError(f"the API URL {problem}", hint=f"--api-url or LOSANT_API_URL, such as {DEFAULT_URL}")
+    return str(url).rstrip("/")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host of a URL is this machine, by its text alone: 127.0.0.0/8, ::1, localhost."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _parse(text: str) -> httpx.URL:
+    try:
+        return httpx.URL(text)
+    except (httpx.InvalidURL, ValueError):
+        raise UsageError(
+            "the API URL cannot be read as a URL", hint=f"--api-url or LOSANT_API_URL, such as {DEFAULT_URL}"
+        ) from None
+
+
+def _problem(url: httpx.URL, text: str) -> str | None:
+    """What is wrong; a password in the URL is not repeated."""
+    if url.userinfo:
+        return "holds a user name or password; the token goes into LOSANT_API_TOKEN"
+    if url.scheme not in ("http", "https") or not url.host:
+        return "must start with https:// and name a host"
+    if "?" in text or "#" in text:
+        return "must not hold a query string or fragment"
+    if url.scheme == "http" and not is_loopback(url.host):
+        return f"is plain http to {url.host}: the token would travel unencrypted; only loopback may be plain"
+    return None

@@ -1,0 +1,264 @@
+"""The API as the rest of the program sees it: `ports.Reader` and `ports.Writer` over HTTP."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import random
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from typing import TypeVar
+
+import httpx
+
+from reconciler.api import edge, embedded
+from reconciler.api.connection import Connection, Exchange, Timeouts, connect
+from reconciler.api.credentials import Token
+from reconciler.api.failures import unreadable
+from reconciler.api.inventory import device_page, flow_page, of_class, parse_query, queries, version_page
+from reconciler.api.paging import Page, read_all
+from reconciler.api.request import ApiRequest, path
+from reconciler.api.retry import BUDGET
+from reconciler.api.wire import ApplicationShape, Missing, S, SuccessShape, Unreadable, parse_strictly, shaped
+from reconciler.errors import IncompleteRead
+from reconciler.planner.requests import Request
+from reconciler.planner.state import Application, Device, DeviceId, Flow, FlowId, Kind, Live, LiveDevice, Version
+from reconciler.ports import Clock
+
+PER_PAGE = 1000
+PER_PAGE_OF_FLOWS = 100  # each comes with all of its nodes, so a page of 1000 could be enormous
+
+T = TypeVar("T")
+
+
+class LosantApi:
+    """One application's deployments of one kind. Any number of them may share a connection."""
+
+    def __init__(self, connection: Connection, *, token: Token, application_id: str, kind: Kind) -> None:
+        self.connection = connection
+        self.application_id = application_id
+        self.kind = kind
+        self._token = token
+        self._deployments = f"{kind.value}Deployments"
+
+    # ports.Reader
+
+    async def application(self) -> Application:
+        """The application's own record."""
+        request = ApiRequest("application.get", "GET", self._path())
+        shape = await self._answer(request, ApplicationShape, retry=True)
+        return Application(shape.id, shape.name)
+
+    async def live(self, *, flow_id: FlowId | None = None, device_id: DeviceId | None = None) -> Live:
+        """Every deployment record, or those with that flow, or that device's."""
+        params = {"flowId": flow_id, "deviceId": device_id}
+        request = ApiRequest(
+            f"{self._deployments}.get",
+            "GET",
+            self._path(self.kind.value, "deployments"),
+            {key: value for key, value in params.items() if value is not None},
+        )
+        if self.kind is Kind.EMBEDDED:
+            devices, names = await self._embedded(request)
+        else:
+            devices, names = await self._edge(request)
+        return _narrowed(devices, names, flow_id=flow_id, device_id=device_id)
+
+    async def _embedded(self, request: ApiRequest) -> tuple[dict[DeviceId, LiveDevice], dict[FlowId, str]]:
+        pages = embedded.EmbeddedPages()
+        found = await self._listing(request, pages.page)
+        return _merge(request, lambda: embedded.merged(found)), pages.flow_names
+
+    async def _edge(self, request: ApiRequest) -> tuple[dict[DeviceId, LiveDevice], dict[FlowId, str]]:
+        found = await self._listing(request, edge.EdgePages().page)
+        return _merge(request, lambda: edge.merged(found)), edge.flow_names(found)
+
+    async def devices(
+        self,
+        *,
+        ids: Collection[DeviceId] | None = None,
+        names: Collection[str] | None = None,
+        query: str | None = None,
+        any_class: bool = False,
+    ) -> tuple[Device, ...]:
+        """Devices sorted by id. `ids`, `names` and `query` narrow the listing, and each other."""
+        device_class = None if any_class else self.kind.device_class
+        found: dict[str, Device] = {}
+        for narrowed in _narrowings(ids=ids, names=names, query=query):
+            request = self._devices(of_class(narrowed, device_class))
+            found |= await self._listing(request, device_page)
+        return tuple(found[key] for key in sorted(found) if _is_wanted(found[key], ids, names, device_class))
+
+    def _devices(self, query: str) -> ApiRequest:
+        return ApiRequest("devices.get", "GET", self._path("devices"), {"query": query})
+
+    async def device_count(self) -> int:
+        """How many devices of the kind's class there are."""
+        request = self._devices(of_class(None, self.kind.device_class))
+        page = await self._page(request, device_page, number=0, per_page=1)
+        return page.total
+
+    async def flows(self) -> tuple[Flow, ...]:
+        """Every flow of the kind's class, sorted by id. Without `flowClass` the API lists cloud flows only."""
+        request = ApiRequest("flows.get", "GET", self._path("flows"), {"flowClass": self.kind.value})
+        found = await self._listing(request, flow_page, per_page=PER_PAGE_OF_FLOWS)
+        return tuple(found.values())
+
+    async def versions(self, flow_id: FlowId, *, names: Collection[Version] | None = None) -> tuple[Version, ...]:
+        """Version names of a flow, sorted. Asked for by name, so that a name may hold anything."""
+        found: dict[str, Version] = {}
+        for query in queries("version", names) if names is not None else [None]:
+            params = {"query": of_class(query, None)} if query else {}
+            request = ApiRequest(
+                "flowVersions.get",
+                "GET",
+                self._path("flows", flow_id, "versions"),
+                params,
+                remedy="check the flow's id, and that it belongs to this application",
+            )
+            found |= await self._listing(request, version_page, per_page=PER_PAGE_OF_FLOWS)
+        return tuple(sorted({name for name in found.values() if names is None or name in names}))
+
+    async def deployment(self, device_id: DeviceId) -> LiveDevice | None:
+        """One device's deployments; None if it has no record."""
+        return (await self.live(device_id=device_id)).devices.get(device_id)
+
+    # ports.Writer
+
+    async def send(self, request: Request) -> None:
+        """Send one call, once."""
+        await self._post(request.action, request.body)
+
+    async def export(self, options: Mapping[str, object]) -> str | None:
+        """Ask for compiled WASM; `options` is the Export body. Returns the job's id. Sent once."""
+        return (await self._post("export", options)).jobId
+
+    async def _post(self, action: str, body: Mapping[str, object]) -> SuccessShape:
+        request = ApiRequest(
+            f"{self._deployments}.{action}", "POST", self._path(self.kind.value, "deployments", action), body=body
+        )
+        shape = await self._answer(request, SuccessShape, retry=False)
+        if not shape.success:
+            raise unreadable(request, "the answer does not say success: true")
+        return shape
+
+    # What all of them share.
+
+    def _path(self, *parts: str) -> str:
+        return path("applications", self.application_id, *parts)
+
+    async def _answer(self, request: ApiRequest, shape: type[S], *, retry: bool) -> S:
+        ask = self.connection.read if retry else self.connection.once
+        body = await ask(request, self._token)
+        try:
+            return shaped(parse_strictly(body), shape)
+        except Unreadable as error:
+            raise unreadable(request, str(error)) from None
+
+    async def _listing(
+        self, request: ApiRequest, parse: Callable[[bytes], Page[T]], *, per_page: int = PER_PAGE
+    ) -> dict[str, T]:
+        async def fetch(number: int, size: int) -> Page[T]:
+            return await self._page(request, parse, number=number, per_page=size)
+
+        return await read_all(fetch, name=request.name, per_page=per_page, parallelism=self.connection.parallelism)
+
+    async def _page(
+        self, request: ApiRequest, parse: Callable[[bytes], Page[T]], *, number: int, per_page: int
+    ) -> Page[T]:
+        """One page; its text is gone when this returns."""
+        paging = {"sortField": "id", "sortDirection": "asc", "page": str(number), "perPage": str(per_page)}
+        request = ApiRequest(
+            request.action, request.method, request.path, {**request.params, **paging}, remedy=request.remedy
+        )
+        body = await self.connection.read(request, self._token)
+        try:
+            return parse(body)
+        except Missing as error:
+            raise IncompleteRead(f"{request.name}: {error}", hint=_FAIL_CLOSED) from None
+        except Unreadable as error:
+            raise unreadable(request, str(error)) from None
+
+
+_FAIL_CLOSED = "nothing is planned on a listing that can not be read in full"
+
+
+def _merge(request: ApiRequest, merge: Callable[[], dict[DeviceId, LiveDevice]]) -> dict[DeviceId, LiveDevice]:
+    try:
+        return merge()
+    except Missing as error:
+        raise IncompleteRead(f"{request.name}: {error}", hint=_FAIL_CLOSED) from None
+
+
+def _narrowed(
+    devices: dict[DeviceId, LiveDevice],
+    names: dict[FlowId, str],
+    *,
+    flow_id: FlowId | None,
+    device_id: DeviceId | None,
+) -> Live:
+    """What was asked for and no more, whatever the server makes of its own filters."""
+    if device_id is not None:
+        devices = {key: device for key, device in devices.items() if key == device_id}
+    if flow_id is not None:
+        devices = {key: _only(device, flow_id) for key, device in devices.items() if flow_id in device.flows}
+        names = {key: name for key, name in names.items() if key == flow_id}
+    return Live(devices, names, flow_id)
+
+
+def _only(device: LiveDevice, flow_id: FlowId) -> LiveDevice:
+    if len(device.flows) == 1:
+        return device
+    return dataclasses.replace(device, flows={flow_id: device.flows[flow_id]})
+
+
+def _narrowings(
+    *, ids: Collection[str] | None, names: Collection[str] | None, query: str | None
+) -> list[dict[str, object] | None]:
+    """The queries to ask, one after the other; `None` asks for everything."""
+    base = parse_query(query) if query is not None else None
+    if ids is None and names is None:
+        return [base]
+    asked = queries("id", ids) if ids is not None else queries("name", names or ())
+    return [{"$and": [chunk, base]} if base else chunk for chunk in asked]
+
+
+def _is_wanted(
+    device: Device, ids: Collection[str] | None, names: Collection[str] | None, device_class: str | None
+) -> bool:
+    """The same question asked here again, so that a server which ignores a query selects nobody by it."""
+    return (
+        (ids is None or device.id in ids)
+        and (names is None or device.name in names)
+        and (device_class is None or device.device_class in (None, device_class))
+    )
+
+
+@contextlib.asynccontextmanager
+async def open_api(
+    *,
+    url: str,
+    token: Token,
+    application_id: str,
+    kind: Kind = Kind.EMBEDDED,
+    parallelism: int = 4,
+    clock: Clock | None = None,
+    rng: random.Random | None = None,
+    timeouts: Timeouts | None = None,
+    retry_budget: int = BUDGET,
+    observe: Callable[[Exchange], None] | None = None,
+    note: Callable[[str], None] | None = None,
+    transport: httpx.AsyncBaseTransport | None = None,
+) -> AsyncIterator[LosantApi]:
+    """One application over a connection of its own; see `connect` for what the arguments mean."""
+    async with connect(
+        url=url,
+        parallelism=parallelism,
+        clock=clock,
+        rng=rng,
+        timeouts=timeouts,
+        retry_budget=retry_budget,
+        observe=observe,
+        note=note,
+        transport=transport,
+    ) as connection:
+        yield LosantApi(connection, token=token, application_id=application_id, kind=kind)

@@ -1,0 +1,126 @@
+"""The token: where it comes from, and how it is kept out of everything that people read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from reconciler.errors import UsageError
+
+VARIABLE = "LOSANT_API_TOKEN"
+REMOVED = "[token removed]"
+
+_MAX_BYTES = 64 * 1024  # a token is some hundred characters; this bounds `--token-file /dev/zero`
+_FILE_HINT = "name a file that holds the token and nothing else"
+_PIECE = 12  # a run of this many characters of the token is removed from texts too
+
+
+class Token:
+    """An API token and the place it came from. Its text leaves only through `header`.
+
+    Attributes:
+        source: what to look at when the token is refused, such as `LOSANT_API_TOKEN` or `--token-file ci.token`.
+    """
+
+    __slots__ = ("_pieces", "_text", "source")
+
+    def __init__(self, text: str, *, source: str) -> None:
+        self._text = text
+        self.source = source
+        size = min(_PIECE, len(text))
+        self._pieces = frozenset(text[start : start + size] for start in range(len(text) - size + 1))
+
+    @property
+    def header(self) -> str:
+        """Value of the `Authorization` header."""
+        return f"Bearer {self._text}"
+
+    def redact(self, text: str) -> str:
+        """The text without the token and without any run of 12 or more of its characters."""
+        size = min(_PIECE, len(self._text))
+        kept, start, position = [], 0, 0
+        while position <= len(text) - size:
+            if text[position : position + size] not in self._pieces:
+                position += 1
+                continue
+            kept.append(text[start:position])
+            position += size
+            while text[position - size + 1 : position + 1] in self._pieces:
+                position += 1
+            kept.append(REMOVED)
+            start = position
+        return "".join([*kept, text[start:]])
+
+    def is_in(self, body: bytes) -> bool:
+        """Whether an answer repeats the token; one too short to be real is not looked for."""
+        return len(self._text) > _PIECE and self._text.encode() in body
+
+    def __repr__(self) -> str:
+        return f"<Token from {self.source}>"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        raise TypeError("a token is not to be pickled")
+
+
+def find_token(environ: Mapping[str, str], application_id: str, *, token_file: str | None = None) -> Token:
+    """The token for an application: `--token-file`, else the application's own variable, else the common one.
+
+    An empty variable counts as unset: that is what CI systems make of a secret that does not exist.
+
+    Raises:
+        UsageError: no token, an unreadable file, or text that can not be a token. Never repeats the text.
+    """
+    if token_file is not None:
+        return _token(_read(token_file), source=f"--token-file {token_file}")
+    own = list(
+        dict.fromkeys(f"{VARIABLE}_{form}" for form in (application_id, application_id.upper(), application_id.lower()))
+    )
+    for name in [*own, VARIABLE]:
+        if environ.get(name, "").strip():
+            return _token(environ[name], source=name)
+    empty = [name for name in [*own, VARIABLE] if name in environ]
+    raise UsageError(
+        f"no API token for application {application_id}" + (f": {', '.join(empty)} is empty" if empty else ""),
+        hint=f"set {VARIABLE}_{application_id} or {VARIABLE}, or pass --token-file",
+    )
+
+
+def _read(path: str) -> str:
+    try:
+        with Path(path).open("rb") as file:
+            content = file.read(_MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "not a usable path"
+        raise UsageError(f"--token-file {path}: {reason}", hint=_FILE_HINT) from None
+    if len(content) > _MAX_BYTES:
+        raise UsageError(f"--token-file {path}: too large to be a token", hint=_FILE_HINT)
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise UsageError(f"--token-file {path}: not UTF-8 text", hint="save it as plain ASCII text") from None
+
+
+def _token(text: str, *, source: str) -> Token:
+    """Surrounding white space goes (files end in a newline); anything odd inside is an error."""
+    text = text.strip(" \t\r\n")
+    problem = _problem(text)
+    if problem:
+        raise UsageError(
+            f"{source}: the token {problem}", hint="it must be the token's text alone, as Losant showed it once"
+        )
+    return Token(text, source=source)
+
+
+def _problem(text: str) -> str | None:
+    if not text:
+        return "is empty"
+    if text[:7].lower() == "bearer ":
+        return "starts with the word Bearer"
+    if not text.isascii():
+        return "holds characters that are not ASCII"
+    if re.search(r"\s", text):
+        return "holds white space or several lines"
+    if not text.isprintable():
+        return "holds control characters"
+    return None

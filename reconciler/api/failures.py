@@ -1,0 +1,180 @@
+"""From whatever goes wrong on the way to an answer, to the error tree: place, cause, remedy."""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+import httpx
+
+from reconciler.api.credentials import Token
+from reconciler.api.request import ApiRequest
+from reconciler.errors import (
+    ApiError,
+    AuthenticationFailed,
+    ConnectionFailed,
+    NotFound,
+    PermissionDenied,
+    RateLimited,
+    RequestRefused,
+    ServerFailed,
+    UnexpectedAnswer,
+)
+
+MAX_QUOTED = 300
+
+_TOO_LONG = 10_000  # characters of a server's message that are looked at
+
+
+class CertificateRejected(ConnectionFailed):
+    """The server's certificate is not trusted: trying again can not help."""
+
+    outcome_unknown = False
+
+
+def inert(text: str, token: Token) -> str:
+    """Text of a server fit to be quoted: token removed, unprintable characters escaped, at most 300 characters."""
+    text = token.redact(text[:_TOO_LONG])
+    text = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+    return text if len(text) <= MAX_QUOTED else text[: MAX_QUOTED - 1] + "…"
+
+
+def refused(
+    request: ApiRequest, status: int, headers: Mapping[str, str], body: bytes, *, token: Token, now: str
+) -> ApiError:
+    """The error for an answer that is neither 2xx nor 3xx; `now` is RFC 3339 text, for a Retry-After that is a date."""
+    said = _message(body)
+    cause = f"HTTP {status}" + (f', the server says "{inert(said, token)}"' if said else "")
+    text = f"{request.name}: {cause}"
+    if status == 429 or status >= 500:
+        made = RateLimited if status == 429 else ServerFailed
+        return made(text, hint=_LATER[made], status=status, retry_after_s=retry_after_s(headers, now))
+    return _KINDS.get(status, RequestRefused)(text, hint=_remedy(request, status, token), status=status)
+
+
+_KINDS: dict[int, type[ApiError]] = {401: AuthenticationFailed, 403: PermissionDenied, 404: NotFound}
+_LATER = {
+    RateLimited: "the API asks for fewer requests: try later, or with a lower --parallelism",
+    ServerFailed: "the trouble is on the server's side, or on a proxy's: try again later",
+}
+
+
+def _remedy(request: ApiRequest, status: int, token: Token) -> str | None:
+    match status:
+        case 401:
+            return f"the token from {token.source} is wrong, revoked or expired: make a new application API token"
+        case 403:
+            return f"the token from {token.source} needs the scope {request.action}, and must be of this application"
+        case 404:
+            return request.remedy
+        case 405:
+            return "is the API URL that of a Losant API?"
+        case 413:
+            return "the request is too large for the server, or for a proxy before it"
+        case _:
+            return None
+
+
+def _message(body: bytes) -> str | None:
+    """The `message` of an error envelope (losant/api.md 6.1); anything else is not worth quoting."""
+    try:
+        data = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    message = data.get("message") if isinstance(data, dict) else None
+    return message if isinstance(message, str) and message.strip() else None
+
+
+def retry_after_s(headers: Mapping[str, str], now: str) -> float | None:
+    """What `Retry-After` asks for, in seconds from `now`: it may hold a number or a date. None if it makes no sense."""
+    text = headers.get("retry-after", "").strip()
+    if text.isascii() and text.isdigit():
+        return float(text[:9])
+    try:
+        date = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    date = date if date.tzinfo else date.replace(tzinfo=UTC)
+    return max(0.0, (date - datetime.fromisoformat(now)).total_seconds())
+
+
+def redirected(request: ApiRequest, status: int, location: str, token: Token) -> UnexpectedAnswer:
+    """A redirect: not followed, since the token must not go where an answer says."""
+    try:
+        host = httpx.URL(location).host
+    except (httpx.InvalidURL, ValueError):
+        host = ""
+    where = f" to host {inert(host, token)}" if host else ""
+    return UnexpectedAnswer(
+        f"{request.name}: HTTP {status}, a redirect{where}, which is not followed",
+        hint="give the API's own address with --api-url or LOSANT_API_URL; a login page of a network does this too",
+        status=status,
+    )
+
+
+def unreadable(request: ApiRequest, problem: str, *, status: int | None = None) -> UnexpectedAnswer:
+    """An answer that is not what the API sends."""
+    return UnexpectedAnswer(
+        f"{request.name}: {problem}",
+        hint="is something between here and the API, or is the API URL wrong?",
+        status=status,
+    )
+
+
+def no_answer(request: ApiRequest, error: Exception, *, host: str, token: Token) -> ApiError:
+    """The error for a request that got no answer, or not all of it."""
+    causes = list(_chain(error))
+    if isinstance(error, httpx.DecodingError):
+        return unreadable(request, "the answer's compression is broken")
+    if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
+        reason = next(cause.verify_message for cause in causes if isinstance(cause, ssl.SSLCertVerificationError))
+        return CertificateRejected(
+            f"{request.name}: the certificate of {host} is not trusted: {inert(str(reason), token)}",
+            hint="a company's own authority goes into SSL_CERT_FILE",
+        )
+    failure = ConnectionFailed(f"{request.name}: no answer from {host}: {_reason(error, causes, token)}", hint=_HINT)
+    if isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)):
+        failure.outcome_unknown = False  # nothing was sent
+    return failure
+
+
+_HINT = "check the network, the proxy variables, and the API URL"
+
+
+def _reason(error: Exception, causes: list[BaseException], token: Token) -> str:
+    for cause in causes:
+        if isinstance(cause, ssl.SSLError):
+            return f"TLS failed ({inert(cause.reason or str(cause), token)})"
+    for kind, reason in _REASONS:
+        if any(isinstance(cause, kind) for cause in causes):
+            return reason
+    return inert(str(error) or type(error).__name__, token)
+
+
+_REASONS: tuple[tuple[type[BaseException], str], ...] = (
+    (socket.gaierror, "its name does not resolve"),
+    (ConnectionRefusedError, "connection refused"),
+    (httpx.ConnectTimeout, "no connection in time"),
+    (httpx.TimeoutException, "timed out"),
+    (TimeoutError, "timed out"),
+    (ConnectionResetError, "connection reset"),
+)
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An exception, its causes, and the members of groups among them."""
+    seen: set[int] = set()
+    waiting = [error]
+    while waiting:
+        current = waiting.pop(0)
+        if current is None or id(current) in seen:
+            continue
+        seen.add(id(current))
+        yield current
+        waiting += [current.__cause__, current.__context__]
+        if isinstance(current, BaseExceptionGroup):
+            waiting += current.exceptions

@@ -1,0 +1,48 @@
+"""One request as a value: what to send, and what to call it when it fails."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import quote, urlencode
+
+# Answers without links, permitted actions and embedded entities are smaller. The server knows only this spelling
+# of a boolean (losant/api.md section 1).
+FLAGS = {"_actions": "false", "_links": "false", "_embedded": "false"}
+
+_SHOWN = ("page", "flowId", "deviceId")
+
+
+@dataclass(frozen=True, slots=True)
+class ApiRequest:
+    """A request of the API.
+
+    Attributes:
+        action: the API's own name for it, which is also the scope that allows it: `embeddedDeployments.get`.
+        path: from the root, with every part percent-encoded.
+        body: sent as JSON; None sends no body.
+        remedy: what to look at when the answer is 404.
+    """
+
+    action: str
+    method: str
+    path: str
+    params: Mapping[str, str] = field(default_factory=dict)
+    body: Mapping[str, object] | None = None
+    remedy: str = "check the application's id in the manifest, and that the token belongs to that application"
+
+    @property
+    def name(self) -> str:
+        """`GET /applications/…/devices?page=2`: enough to find it, and no longer than a line."""
+        shown = {key: value for key, value in self.params.items() if key in _SHOWN}
+        return f"{self.method} {self.path}" + (f"?{urlencode(shown)}" if shown else "")
+
+    @property
+    def target(self) -> str:
+        """Path and query string, as they go over the wire."""
+        return f"{self.path}?{urlencode({**FLAGS, **self.params}, quote_via=quote)}"
+
+
+def path(*parts: str) -> str:
+    """`/a/b/c` with every part encoded, so that an id or a name can not lead anywhere else."""
+    return "".join(f"/{quote(part, safe='')}" for part in parts)
