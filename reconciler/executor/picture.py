@@ -37,6 +37,11 @@ class Picture:
         else:
             self._flows[read.live.only_flow] = read
 
+    @property
+    def is_patched(self) -> bool:
+        """Whether a flow was read by itself since everything was."""
+        return bool(self._flows)
+
     def newest(self, flow_id: FlowId | None) -> Read:
         """The newest read that covers every row of the flow, or every row of all flows."""
         return self.full if flow_id is None else self._flows.get(flow_id, self.full)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from typing import TypeAlias
 
-from reconciler.errors import ApiError, AuthenticationFailed, RateLimited
+from reconciler.errors import ApiError, AuthenticationFailed, ConnectionFailed, RateLimited
 from reconciler.executor.course import Course
 from reconciler.executor.journal import Call, Journal
 from reconciler.executor.patience import Patience
@@ -85,8 +85,6 @@ class Sender:
         self._journal.set(call, CallState.SENT)
         try:
             await self._api.send(call.request)
-        except RateLimited as error:
-            self._slow_down(call, error)
         except ApiError as error:
             self._fail(call, error)
         except BaseException:
@@ -96,30 +94,36 @@ class Sender:
             self._journal.set(call, CallState.ACCEPTED)
         self._course.unseen = self._course.unseen or call.acted
 
-    def _slow_down(self, call: Call, error: RateLimited) -> None:
-        """429 means not carried out: send it again later, and fewer at a time."""
-        now = self._clock.monotonic()
-        if now >= self._course.pause_until:
+    def _fail(self, call: Call, error: ApiError) -> None:
+        match error:
+            case RateLimited():
+                self._slow_down()
+                self._postpone(call, error)
+            case _ if error.outcome_unknown:
+                self._journal.set(call, CallState.UNKNOWN, message(error))
+                call.failure = error
+            case ConnectionFailed():
+                self._postpone(call, error)
+            case _:
+                self._refuse(call, message(error))
+        if isinstance(error, AuthenticationFailed):
+            self._course.stop(message(error))
+
+    def _slow_down(self) -> None:
+        """After a 429 fewer go at a time; those that come while the run pauses already are the same news."""
+        if self._clock.monotonic() >= self._course.pause_until:
             self._course.limit = max(1, self._course.limit // 2)
+
+    def _postpone(self, call: Call, error: ApiError) -> None:
+        """The request was not carried out for sure (429, or never left): send it again later, whatever it is."""
         delay_s = self._patience.delay_s(call.attempts, error)
         if isinstance(delay_s, str):
             self._refuse(call, f"{message(error)}; {delay_s}")
             return
         self._journal.set(call, CallState.UNKNOWN if call.acted else CallState.PLANNED, message(error))
         call.again = call.acted
-        self._course.hold(now + delay_s)
-        self._journal.observe.note(
-            f"the API asks for fewer requests: next one in {delay_s:.0f} s, {self._course.limit} at a time"
-        )
-
-    def _fail(self, call: Call, error: ApiError) -> None:
-        if error.outcome_unknown:
-            self._journal.set(call, CallState.UNKNOWN, message(error))
-            call.failure = error
-            return
-        self._refuse(call, message(error))
-        if isinstance(error, AuthenticationFailed):
-            self._course.stop(message(error))
+        self._course.hold(self._clock.monotonic() + delay_s)
+        self._journal.observe.note(f"{message(error)}: next request in {delay_s:.0f} s, {self._course.limit} at a time")
 
     def _refuse(self, call: Call, reason: str) -> None:
         """A definite no to this request. An earlier try of unknown outcome may have acted all the same."""

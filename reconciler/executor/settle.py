@@ -55,6 +55,8 @@ class Settling:
         """After the last call: read until every change shows, or time is up; then say of each call what it came to."""
         if self._course.unseen:
             look = await self._poll(last=True)
+            if look is Look.SEEN and self._picture.is_patched:
+                await self._look([], everything=True)  # what was read of other flows is old by now
             self._close(seen=look is Look.SEEN)
 
     def _waiting(self, *, last: bool) -> list[Call]:
@@ -65,18 +67,23 @@ class Settling:
     def _holds_back_others(self, call: Call) -> bool:
         return call.state is CallState.ACCEPTED and not call.over and self._journal.is_awaited(call)
 
+    def _is_settled(self, *, last: bool) -> bool:
+        return not self._waiting(last=last) and not (last and self._course.unseen)
+
     async def _poll(self, *, last: bool) -> Look:
         until = self._clock.monotonic() + CONFIRM_S
         pause_s = FIRST_POLL_S
         look = Look.SEEN
-        while (waiting := self._waiting(last=last)) or (last and self._course.unseen):
-            look = await self._look(waiting, everything=last and self._course.unseen)
+        while not self._is_settled(last=last):
+            began = self._clock.monotonic()
+            look = await self._look(self._waiting(last=last), everything=last and self._course.unseen)
+            took_s = self._clock.monotonic() - began
             left_s = until - self._clock.monotonic()
             if look is Look.SEEN:
                 self._decide(time_is_up=left_s <= 0)
-            if look is Look.HOPELESS or left_s <= 0 or not self._waiting(last=last):
+            if look is Look.HOPELESS or left_s <= 0 or self._is_settled(last=last):
                 break
-            await self._clock.sleep(min(pause_s, left_s))
+            await self._clock.sleep(min(max(pause_s, took_s), left_s))
             pause_s = min(pause_s * POLL_GROWTH, LONGEST_POLL_S)
         return look
 

@@ -20,6 +20,7 @@ from reconciler.errors import (
     UnexpectedAnswer,
 )
 from reconciler.executor import CallState, Result
+from reconciler.planner.requests import Release, Replace
 from tests.executor.worlds import Stage
 from tests.fakes import Effect
 
@@ -113,14 +114,6 @@ def test_a_token_that_stops_working_stops_the_run(at: int) -> None:
 
 def test_a_token_that_stops_working_for_reads_leaves_calls_accepted() -> None:
     stage = three()
-    stage.api.forbidden["live"] = AuthenticationFailed("GET deployments: the token has expired", status=401)
-
-    async def run() -> Result:
-        execution = await stage.execution()
-        await execution.carry_out()
-        return execution.result()
-
-    stage.api.forbidden.clear()
     execution = asyncio.run(stage.execution())
     stage.api.forbidden["live"] = AuthenticationFailed("GET deployments: the token has expired", status=401)
     asyncio.run(execution.carry_out())
@@ -143,12 +136,37 @@ def test_a_429_waits_and_goes_again_with_fewer_at_a_time(asked: float | None, wa
     assert result.exit_code is ExitCode.DONE
 
 
+def never_left() -> ConnectionFailed:
+    error = ConnectionFailed("POST replace: connection refused")
+    error.outcome_unknown = False
+    return error
+
+
+def test_a_request_that_never_left_goes_again_even_if_it_is_a_wildcard() -> None:
+    stage = Stage("a/f=1", "a/f=2").by((Replace("f", "1", "2"), "a/f", ()))
+    stage.api.fail("replace", never_left(), times=2)
+    result = asyncio.run(stage.apply())
+    assert [(call.action, str(call.state), call.attempts) for call in result.calls] == [("replace", "confirmed", 3)]
+    assert stage.api.actions() == ["replace"] * 3 + ["live"]
+    assert stage.witness.notes[0].endswith("4 at a time")
+
+
+def test_requests_that_never_leave_are_given_up() -> None:
+    stage = Stage("a/f=1", "a/f=2")
+    stage.api.forbidden["release"] = never_left()
+    result = asyncio.run(stage.apply())
+    assert states(result) == ["failed"]
+    assert result.calls[0].error == "POST replace: connection refused; gave up after 5 tries"
+    assert "live" not in stage.api.actions()
+
+
 def test_429_for_ever_is_given_up_after_five_tries_each() -> None:
     stage = three()
     stage.api.forbidden["release"] = RateLimited("POST release: 429")
     result = asyncio.run(stage.apply())
     assert states(result) == ["failed"] * 3
-    assert [call.attempts for call in result.calls] == [5, 5, 5] or sum(call.attempts for call in result.calls) == 13
+    assert sum(call.attempts for call in result.calls) == 3 + 10  # the budget of so small a run
+    assert max(call.attempts for call in result.calls) == 5
     assert result.exit_code is ExitCode.NOT_CONFIRMED
     assert stage.api.actions().count("live") == 0
 
@@ -196,8 +214,8 @@ def test_an_accepted_call_without_effect_fails_after_a_minute_and_is_not_sent_ag
     assert len(stage.api.writes) == 3
     assert 60 <= stage.clock.monotonic() < 75
     reads = [details for action, details in stage.api.log if action == "live"]
-    assert reads[0]["flow_id"] is None
-    assert {read["flow_id"] for read in reads[1:]} == {"g"}
+    assert [reads[0]["flow_id"], reads[-1]["flow_id"]] == [None, None]
+    assert {read["flow_id"] for read in reads[1:-1]} == {"g"}
     assert len(reads) < 15
 
 
@@ -217,6 +235,19 @@ def test_reads_that_fail_for_a_while_do_not_end_the_run() -> None:
     asyncio.run(execution.carry_out())
     assert states(execution.result()) == ["confirmed"] * 3
     assert execution.result().notes == ()
+
+
+def test_a_last_read_that_fails_once_is_read_again() -> None:
+    stage = Stage("a/f=2 c/f=1 z/x=1", "a/f=3 c/f=2").by(
+        (Replace("f", "2", "3"), "a/f", ()), (Release("f", "2", ("c",)), "c/f", (0,))
+    )
+    execution = asyncio.run(stage.execution())
+    stage.api.fail("live", ServerFailed("GET deployments: 503", status=503), skip=1)
+    stage.api.before = Other(stage, 2, ("z", "x"), "5")
+    asyncio.run(execution.carry_out())
+    result = execution.result()
+    assert result.exit_code is ExitCode.DONE
+    assert [moved[:4] for moved in result.moved_meanwhile] == [("z", "x", "1", "5")]
 
 
 def test_reads_that_fail_for_good_leave_calls_accepted_and_say_so() -> None:
@@ -242,8 +273,6 @@ class Other:
 
     def __call__(self, action: str, _: object) -> None:
         if action == "release" and len(self.stage.api.writes) == self.at:
-            from reconciler.planner.requests import Release
-
             self.at = -1
             self.stage.api.carry_out(Release(self.row[1], self.version, (self.row[0],)))
 

@@ -56,7 +56,7 @@ fault = st.one_of(
 
 @st.composite
 def stages(draw: st.DrawFn) -> Stage:
-    """A fleet in which what runs a version mostly goes to one other version, so that wildcards pay, and chains arise."""
+    """A fleet in which what runs one version mostly goes to one other, so that wildcards pay and chains arise."""
     seen, wanted = [], []
     for flow in FLOWS:
         goals = {version: draw(wanted_row) for version in ("-", *VERSIONS)}
