@@ -93,7 +93,7 @@ class DiskFiles:
             return Problem(f"extends {relative} cannot be resolved: {error}", hint="check the path")
         if not real.is_relative_to(root or Path.cwd()):
             where = "the git work tree" if root else "the working directory"
-            return Problem(f"extends {relative} leaves {where}", hint=f"keep the base inside {root or Path.cwd()}")
+            return Problem(f"extends {relative} leaves {where}", hint="keep the base inside it")
         return File(show(directory / relative), str(real))
 
 

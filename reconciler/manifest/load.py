@@ -76,9 +76,10 @@ def validate(tree: Node, path: str, source: Source) -> tuple[Layer | None, list[
 
 @dataclass(slots=True)
 class _Content:
-    """A file that was read: its documents, each None if nothing of it could be used."""
+    """A file: its documents, each None if nothing of it could be used, or why it could not be read."""
 
     file: File
+    unreadable: Problem | None = None
     layers: list[Layer | None] = field(default_factory=list)
 
 
@@ -89,11 +90,14 @@ class _Loader:
         self._files = files
         self._contents: dict[str, _Content] = {}
         self._problems: dict[Problem, None] = {}
+        self._circles: set[frozenset[str]] = set()
 
     def load(self, paths: Sequence[str]) -> Loaded:
         layers: dict[tuple[str, Kind], list[Layer]] = {}
         for file in self._listed(paths):
             content = self._read(file)
+            if content.unreadable:
+                self._problems[content.unreadable] = None
             for layer in content.layers:
                 whole = layer and self._based(layer, content.file, (content.file.real,))
                 if whole and whole.application:
@@ -122,7 +126,7 @@ class _Loader:
         content = self._contents[file.real] = _Content(file)
         data = self._files.read(file)
         if isinstance(data, Problem):
-            self._problems[data] = None
+            content.unreadable = data
             return content
         trees, problems = parse(data, file.shown)
         self._problems.update(dict.fromkeys(problems))
@@ -145,14 +149,17 @@ class _Loader:
             self._problem(layer.extends.place, base_file.message, base_file.hint)
             return None
         if base_file.real in chain:
-            names = " -> ".join(self._contents[real].file.shown for real in (*chain, base_file.real))
-            self._problem(layer.extends.place, f"extends in a circle: {names}", "cut the circle at one of them")
+            self._circle(layer.extends.place, (*chain[chain.index(base_file.real) :], base_file.real))
             return None
         content = self._read(base_file)
+        if content.unreadable:
+            self._problem(
+                layer.extends.place, f"base {base_file.shown}: {content.unreadable.message}", "check the path"
+            )
+        elif len(content.layers) > 1:
+            message = f"base {base_file.shown} holds {len(content.layers)} documents"
+            self._problem(layer.extends.place, message, "give the base a file of its own")
         if len(content.layers) != 1 or content.layers[0] is None:
-            if len(content.layers) > 1:
-                message = f"base {base_file.shown} holds {len(content.layers)} documents"
-                self._problem(layer.extends.place, message, "give the base a file of its own")
             return None
         base = content.layers[0]
         if base.application is not None:
@@ -161,6 +168,13 @@ class _Loader:
             return None
         whole = self._based(base, content.file, (*chain, base_file.real))
         return whole and extend(whole, layer)
+
+    def _circle(self, place: Place, circle: tuple[str, ...]) -> None:
+        """Report a circle once, whichever of its files was met first."""
+        if frozenset(circle) not in self._circles:
+            self._circles.add(frozenset(circle))
+            names = " -> ".join(self._contents[real].file.shown for real in circle)
+            self._problem(place, f"extends in a circle: {names}", "cut the circle at one of them")
 
     def _problem(self, place: Place, message: str, hint: str | None) -> None:
         self._problems[Problem(message, place.path, place.line, place.column, hint)] = None

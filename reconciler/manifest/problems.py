@@ -10,22 +10,24 @@ from pydantic import BaseModel, ValidationError
 
 from reconciler.errors import Problem
 from reconciler.manifest import schema
-from reconciler.manifest.syntax import EMPTY, Map, Mark, Node, Seq, shown
+from reconciler.manifest.syntax import EMPTY, REFUSED, Map, Mark, Node, Seq, shown
 
 Loc: TypeAlias = tuple[int | str, ...]
 
 
 def problems_of(error: ValidationError, tree: Node, path: str) -> list[Problem]:
-    """Every problem of one document, placed."""
+    """Every problem of one document, placed. What was reported while parsing is not reported again."""
     found: dict[Problem, None] = {}
     for item in error.errors(include_url=False):
-        loc = tuple(item["loc"])
-        of_key = loc[-1:] == ("[key]",)
-        loc = loc[:-1] if of_key else loc
-        mark = _mark(tree, loc, at_key=of_key or item["type"] == "extra_forbidden")
-        message, hint = _words(item, loc)
-        problem = Problem(message, path, mark.line + 1, mark.column + 1, hint)
-        found[problem] = None
+        if item["input"] is REFUSED:
+            continue
+        of_key = item["loc"][-1:] == ("[key]",)
+        loc = item["loc"][:-1] if of_key else item["loc"]
+        # What is empty has no place of its own on which the two YAML parsers agree.
+        at_key = of_key or item["type"] == "extra_forbidden" or item["input"] is EMPTY
+        known, mark = _found(tree, loc, at_key=at_key)
+        message, hint = _words(item, loc if item["type"] == "missing" else known)
+        found[Problem(message, path, mark.line + 1, mark.column + 1, hint)] = None
     return list(found)
 
 
@@ -55,8 +57,8 @@ def nearest(text: str, known: Collection[str]) -> str | None:
     return matches[0] if matches else None
 
 
-def _mark(node: Any, loc: Loc, *, at_key: bool) -> Mark:
-    """Where a location is; the innermost part of it that exists, when it does not."""
+def _found(node: Any, loc: Loc, *, at_key: bool) -> tuple[Loc, Mark]:
+    """As much of a location as there is in the tree (short forms have less than the models), and where it stands."""
     mark: Mark = node.mark
     for index, part in enumerate(loc):
         if isinstance(node, Map) and part in node:
@@ -64,9 +66,9 @@ def _mark(node: Any, loc: Loc, *, at_key: bool) -> Mark:
         elif isinstance(node, Seq) and isinstance(part, int) and part < len(node):
             mark = node.marks[part]
         else:
-            break
+            return loc[:index], mark
         node = node[part]
-    return mark
+    return loc, mark
 
 
 def _words(item: Mapping[str, Any], loc: Loc) -> tuple[str, str | None]:
@@ -137,6 +139,8 @@ def _noun(given: object) -> str:
 
 
 def _unknown_key(key: str, parent: Loc) -> tuple[str, str]:
+    if key == "salt" and parent[-1:] in (("select",), ("exclude",)):
+        return f"unknown key {shown(key)}", "it stands beside `select`, in the group"
     model = _model_at(parent)
     known = list(model.model_fields)
     if match := nearest(key, known):

@@ -43,8 +43,8 @@ def _version(text: str) -> str:
 def _application_id(text: str) -> str:
     if not is_id(text):
         raise wrong(
-            f"an application is named by its id, 24 hex digits, not {json.dumps(text)}",
-            "{id: …, name: …} checks the name too",
+            f"expected an id, 24 hex digits, found {json.dumps(text)}",
+            "its name may stand beside it: {id: …, name: …}",
         )
     return text.lower()
 
@@ -189,6 +189,11 @@ class ApplicationPart(Part):
     name: Text | None = Field(None, description="The application's name; then it is checked before anything is read.")
 
 
+SELECTING = frozenset(
+    {"devices", "tags", "query", "all", "percent"}
+)  # one of them is needed: `exclude` only takes away
+
+
 class SelectPart(Part):
     """Which devices. Keys AND together."""
 
@@ -202,6 +207,12 @@ class SelectPart(Part):
     all: True_ | None = Field(None, description="Every device of the kind's class.")
     percent: Percent | None = Field(None, description="Keep this share of the devices, always the same ones.")
     exclude: SelectPart | None = Field(None, description="Devices to leave out.")
+
+    @model_validator(mode="after")
+    def _selects_something(self) -> SelectPart:
+        if not SELECTING & self.model_fields_set:
+            raise wrong("selects nothing", "add `devices`, `tags`, `query`, `all: true` or `percent`")
+        return self
 
 
 class GroupPart(Part):
@@ -229,12 +240,11 @@ class ProtectPart(Part):
     flow: Text | None = Field(None, description="Alias, id or name.")
     forbid: Literal["removal", "change"] | None = Field(None, description="Default: removal.")
 
-    @model_validator(mode="before")
-    @classmethod
-    def _names_something(cls, value: Any) -> Any:
-        if isinstance(value, dict) and not {"device", "flow"} & value.keys():
+    @model_validator(mode="after")
+    def _names_something(self) -> ProtectPart:
+        if self.device is None and self.flow is None:
             raise wrong("names neither a device nor a flow", "add `device`, `flow` or both")
-        return value
+        return self
 
 
 class LimitPart(Part):

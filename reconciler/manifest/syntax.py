@@ -40,6 +40,7 @@ class Empty:
 
 
 EMPTY = Empty()
+REFUSED = Empty()  # what stands where something was refused: no value either, but reported already
 
 
 class Mark(Protocol):
@@ -50,13 +51,17 @@ class Mark(Protocol):
 
 
 class Map(dict[str, Node]):
-    """A mapping. `marks` holds the marks of each key and each value in turn, in the order of the keys."""
+    """A mapping. `marks` holds the marks of each key and each value in turn, in the order of the keys.
 
-    __slots__ = ("mark", "marks")
+    `refused`: a key that would have brought others was refused, so what seems missing may not be.
+    """
+
+    __slots__ = ("mark", "marks", "refused")
 
     def __init__(self, mark: Mark) -> None:
         super().__init__()
         self.mark = mark
+        self.refused = False
         self.marks: list[Mark] = []
 
     def key_mark(self, key: str) -> Mark:
@@ -242,7 +247,7 @@ class _Builder:
             self._refuse(
                 event.start_mark, "merge keys (<<) are not supported", "use a group, `extends` or a whole alias"
             )
-            self._key = _DROPPED
+            self._key, self._node.refused = _DROPPED, True
             return
         self._put(value, event.start_mark)
 
@@ -270,15 +275,15 @@ class _Builder:
         self._size = before + size
         if anchor is not None:
             self._anchors[anchor], self._sizes[anchor] = value, size
-        self._put(value, value.mark)
+        self._put(REFUSED if isinstance(value, Map) and value.refused else value, value.mark)
 
     def _alias(self, event: Any) -> None:
-        value = self._anchors.get(event.anchor, EMPTY)
+        value = self._anchors.get(event.anchor, REFUSED)
         if event.anchor not in self._anchors:
             self._refuse(event.start_mark, f"alias *{event.anchor} has no anchor", f"write &{event.anchor} before it")
         elif value is _OPEN:
             self._refuse(event.start_mark, f"alias *{event.anchor} contains itself", "write the part out")
-            value = EMPTY
+            value = REFUSED
         size = self._sizes.get(event.anchor, 1)
         self._aliased += size
         if self._aliased > MAX_ALIASED_NODES:

@@ -28,12 +28,14 @@ class Inventory:
     Attributes:
         devices: those that were read, of the manifest's class, sorted by id.
         flows: ids of the flows by name. A name may have several.
+        other_classes: names of devices that are not of the manifest's class, with theirs; only where asked for.
         queries: ids of the devices that each query selects, by its JSON text.
     """
 
     devices: Mapping[DeviceId, Device] = field(default_factory=dict)
     flows: Mapping[str, tuple[FlowId, ...]] = field(default_factory=dict)
     queries: Mapping[str, frozenset[DeviceId]] = field(default_factory=dict)
+    other_classes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -91,13 +93,17 @@ class Names:
         """The id of a device, or None (remembered as a problem)."""
         return ref.text if is_id(ref.text) else self._one("device", ref, self.devices_by_name)
 
+    def unknown_devices(self) -> frozenset[str]:
+        """Device names that nothing has."""
+        return frozenset(text for (noun, text), one in self._unresolved.items() if noun == "device" and not one.found)
+
     def problems(self) -> list[Problem]:
         """One problem for each name that did not resolve, at its first place."""
         problems = []
         for count, ((noun, text), unresolved) in enumerate(self._unresolved.items()):
             places = sorted(set(unresolved.places))
             first = places[0]
-            more = f", here and in {len(places) - 1:,} more places" if len(places) > 1 else ""
+            more = f", here{and_more(len(places) - 1, 'place')}" if len(places) > 1 else ""
             if unresolved.found:
                 message = f'{len(unresolved.found)} {noun}s are named "{text}"{more}'
                 hint = f"write the id instead: {', '.join(sorted(unresolved.found)[:10])}"
@@ -126,9 +132,20 @@ class Names:
         near = nearest(text, known)
         if near:
             return f"nearest: {', '.join(near)}"
+        if noun == "device" and text in self._inventory.other_classes:
+            return (
+                f"one of class {self._inventory.other_classes[text]} is, but these deployments do not go to that class"
+            )
+        if 20 <= len(text) <= 28 and re.fullmatch("[0-9a-fA-F]+", text):
+            return f"an id has 24 hex digits, this has {len(text)}"
         if noun == "device" and "*" in text:
             return "a * stands for several names only in a group's `select`"
         return f"check the spelling; the application has {len(known):,} {noun} names" if known else "check the spelling"
+
+
+def and_more(count: int, noun: str = "device") -> str:
+    """` and 3 more devices`, or nothing."""
+    return f" and {count:,} more {noun}{'' if count == 1 else 's'}" if count else ""
 
 
 def nearest(text: str, known: Iterable[str], *, count: int = 3) -> list[str]:

@@ -17,7 +17,7 @@ from datetime import date
 from typing import NamedTuple, TypeAlias
 
 from reconciler.errors import Problem
-from reconciler.planner.names import Inventory, Names
+from reconciler.planner.names import Inventory, Names, and_more
 from reconciler.planner.plan import Protected, Warning
 from reconciler.planner.rules import FlowRule, Group, Pin, Rules
 from reconciler.planner.select import Selection
@@ -45,6 +45,7 @@ class Resolution:
     Attributes:
         flows: the flows that some rule gives a version or `absent`, whether or not it selects a device.
         written: the devices that are written out somewhere, with the place; whether they exist is yet to be asked.
+        unknown: names of devices that did not resolve.
         passed_over: names that were to be ignored and that no device has.
         problems: if there are any, the rest is not to be used.
     """
@@ -56,6 +57,7 @@ class Resolution:
     aliases: Mapping[str, FlowId] = field(default_factory=dict)
     flows: frozenset[FlowId] = frozenset()
     written: Mapping[DeviceId, Place] = field(default_factory=dict)
+    unknown: frozenset[str] = frozenset()
     passed_over: frozenset[str] = frozenset()
 
 
@@ -126,6 +128,7 @@ class _Resolver:
             aliases=self.aliases(),
             flows=frozenset(self.flows),
             written={**self.selection.written, **self.written},
+            unknown=self.names.unknown_devices(),
             passed_over=frozenset(self.names.passed_over),
         )
 
@@ -238,10 +241,10 @@ class _Resolver:
         first, second = sorted(votes, key=lambda vote: vote.decision.place)
         device = self.inventory.devices.get(min(device_ids))
         example = (device.name if device else None) or min(device_ids)
-        more = f" and {len(device_ids) - 1:,} more devices" if len(device_ids) > 1 else ""
+        also = "" if first.flow_text == second.flow_text else f' (which is "{first.flow_text}" too)'
         message = (
-            f'{_says(second)} on device "{example}"{more}, but {_says(first)}'
-            f" at {first.decision.place}:{first.decision.place.column}"
+            f'flow "{second.flow_text}"{also} on device "{example}"{and_more(len(device_ids) - 1)}: '
+            f"{_says(second)}, {_says(first)} at {first.decision.place}:{first.decision.place.column}"
         )
         hint = "give one group a higher `priority`" if first.level[0] == 0 else "keep one of them"
         place = second.decision.place
@@ -254,8 +257,8 @@ def warning_key(warning: Warning) -> tuple[Place, str]:
 
 
 def _says(vote: Vote) -> str:
-    rule = f'group "{vote.decision.group}"' if vote.decision.group else f"a {vote.decision.rule}"
-    return f'{rule} says flow "{vote.flow_text}" is {vote.decision.version or "absent"}'
+    rule = {"device": "its entry", "pin": "a pin"}.get(vote.decision.rule, f'group "{vote.decision.group}"')
+    return f"{rule} says {vote.decision.version or 'absent'}"
 
 
 def _selects_nothing(group: Group) -> Warning:

@@ -122,7 +122,7 @@ class _Survey:
 
     async def resolution(self, queries: dict[str, frozenset[str]]) -> Resolution:
         resolution = resolve(self.rules, self.inventory(queries), today=self.today, ignored=self.excluded)
-        if resolution.problems and not self.census.complete and await self.census.try_to_list_all():
+        if resolution.unknown and await self.census.try_to_name(resolution.unknown):
             # Once more with every name in hand, for the problems to tell which are near.
             resolution = resolve(self.rules, self.inventory(queries), today=self.today, ignored=self.excluded)
         if resolution.problems:
@@ -134,7 +134,7 @@ class _Survey:
         for flow in self.flows or ():
             if flow.name is not None:
                 flows[flow.name] = (*flows.get(flow.name, ()), flow.id)
-        return Inventory(self.census.devices, flows, queries)
+        return Inventory(self.census.devices, flows, queries, self.census.other_classes())
 
     async def pruned(self, resolution: Resolution, live: Live) -> Desired:
         setting, place = self.rules.prune, self.rules.prune_place

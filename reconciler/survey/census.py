@@ -50,10 +50,11 @@ class Census:
             self._learn(await _allowed(self._reader.devices()))
             self.complete = True
 
-    async def try_to_list_all(self) -> bool:
-        """Read the whole list if the token may."""
+    async def try_to_name(self, names: Collection[str]) -> bool:
+        """Learn what a mistake in a name may have meant: all names, and devices of other classes. If the token may."""
         try:
             await self.list_all()
+            self._learn(await self._reader.devices(names=sorted(names)[:LOOK_UP_SIZE], any_class=True))
         except PermissionDenied:
             return False
         return True
@@ -88,6 +89,10 @@ class Census:
         unknown = sorted(set(ids) - self.others.keys())[:LOOK_UP_SIZE]
         if self.complete and unknown:
             self._learn(await _allowed(self._reader.devices(ids=unknown, any_class=True)))
+
+    def other_classes(self) -> dict[str, str]:
+        """Names of the devices that are not of the class, with theirs."""
+        return {one.name: one.device_class for one in self.others.values() if one.name and one.device_class}
 
     def ids_named(self, names: Collection[str]) -> frozenset[DeviceId]:
         """Known devices with one of these names."""

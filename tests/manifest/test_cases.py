@@ -1,0 +1,128 @@
+"""Every file of tests/cases/manifest against what stands beside it.
+
+A case is a file, or a folder of files, with its expectation in `NAME.expect`: the problems, or the rows that it comes
+to in the world of `fleet.plant`, with who decided them and what that overrode, the warnings, and the requests it took.
+
+    RECONCILER_REWRITE_CASES=1 pytest tests/manifest/test_cases.py     writes the expectations; read the git diff
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from collections import Counter
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from reconciler.errors import ReconcilerError
+from reconciler.manifest.files import DiskFiles
+from reconciler.manifest.load import Loaded, load, load_manifests
+from reconciler.manifest.offline import resolve_offline
+from reconciler.manifest.syntax import PureParser, fastest_parser
+from reconciler.planner.rules import Limits, Rules
+from reconciler.planner.state import Decision
+from reconciler.survey import survey
+from tests.manifest.fleet import plant
+
+CASES = Path(__file__).parents[1] / "cases" / "manifest"
+TODAY = date(2026, 6, 15)
+REWRITE = os.environ.get("RECONCILER_REWRITE_CASES")
+
+
+def cases(*kinds: str) -> list[Path]:
+    """The cases of some kinds: `valid`, `invalid` (found offline), `unknown` (found by asking the API)."""
+    found = [path for kind in kinds for path in sorted((CASES / kind).iterdir()) if path.suffix != ".expect"]
+    assert found
+    return found
+
+
+def name(case: Path) -> str:
+    return f"{case.parent.name}/{case.name}"
+
+
+@pytest.fixture(scope="session")
+def work_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The cases in a git work tree, wherever the tests themselves lie."""
+    root = tmp_path_factory.mktemp("tree")
+    (root / ".git").mkdir()
+    shutil.copytree(CASES, root / "cases")
+    return root / "cases"
+
+
+@pytest.fixture
+def at_cases(work_tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(work_tree)
+
+
+def loaded(case: Path) -> Loaded:
+    return load([case.relative_to(CASES)], DiskFiles())
+
+
+@pytest.mark.usefixtures("at_cases")
+@pytest.mark.parametrize("case", cases("valid", "invalid", "unknown"), ids=name)
+def test_case_comes_to_what_it_says(case: Path) -> None:
+    got = outcome(case)
+    expectation = case.with_suffix(".expect")
+    if REWRITE:
+        expectation.write_text(got, encoding="utf-8")
+    assert got == expectation.read_text(encoding="utf-8")
+    assert got.startswith("refused") == (case.parent.name != "valid")
+
+
+@pytest.mark.usefixtures("at_cases")
+@pytest.mark.parametrize("case", cases("valid", "invalid", "unknown"), ids=name)
+def test_libyaml_and_the_pure_parser_agree(case: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the rules, or on the problems; where the YAML itself is broken, on the file."""
+    if fastest_parser() is PureParser:
+        pytest.skip("PyYAML is without libyaml here")
+    fast = loaded(case)
+    monkeypatch.setattr("reconciler.manifest.syntax.fastest_parser", lambda: PureParser)
+    pure = loaded(case)
+    assert fast.rules == pure.rules
+    if any("not valid YAML" in problem.message for problem in fast.problems):
+        assert {problem.path for problem in fast.problems} == {problem.path for problem in pure.problems}
+    else:
+        assert fast.problems == pure.problems
+
+
+def outcome(case: Path) -> str:
+    try:
+        rules = load_manifests([case.relative_to(CASES)])
+        problems = [problem for one in rules for problem in resolve_offline(one).resolution.problems]
+        if problems:
+            return "refused\n" + "".join(f"{problem}\n" for problem in problems)
+        return "".join(told(one) for one in rules)
+    except ReconcilerError as error:
+        return "refused\n" + "".join(f"{problem}\n" for problem in error.problems)
+
+
+def told(rules: Rules) -> str:
+    """What one application's rules come to in the plant."""
+    api = plant(rules.kind)
+    world = asyncio.run(survey(rules, api, today=TODAY))
+    names = {**world.flow_names, **{flow_id: alias for alias, flow_id in world.aliases.items()}}
+    lines = [f"application {rules.application.id} {rules.kind}"]
+    if rules.limits != Limits():
+        lines.append(f"limits {limits_text(rules.limits)}")
+    lines += [
+        f"{world.device_names.get(device, device)} {names.get(flow, flow)} = {decision_text(decision)}"
+        for device, flow, decision in world.desired.rows()
+    ]
+    lines += [f"protected device={p.device_id} flow={p.flow_id} forbid={p.forbid} {p.place}" for p in world.protected]
+    lines += [f"warning {warning.place}: {warning.message} ({warning.hint})" for warning in world.warnings]
+    requests = Counter(api.actions())
+    lines.append("requests " + ", ".join(f"{action} x{count}" for action, count in sorted(requests.items())))
+    return "\n".join(lines) + "\n"
+
+
+def decision_text(decision: Decision) -> str:
+    overrides = "".join(f", over {decision_text(one)}" for one in decision.overrides)
+    return f"{decision.version or 'absent'} by {decision.rule} {decision.place}:{decision.place.column}{overrides}"
+
+
+def limits_text(limits: Limits) -> str:
+    parts = ("removals_count", "removals_percent", "changes_count", "changes_percent")
+    return " ".join(f"{part}={getattr(limits, part)}" for part in parts)
