@@ -222,7 +222,7 @@ def tag_keys(world: World, params: Params) -> Entity:
 
 def tag_values(world: World, params: Params) -> Entity:
     """devices.tagValues of one key: at most 1000, unpaged."""
-    return {"key": params["key"], "tagValues": _tag_texts(world, params, "value", "tags.key = ?", (params["key"],))}
+    return {"tagKey": params["key"], "tagValues": _tag_texts(world, params, "value", "tags.key = ?", (params["key"],))}
 
 
 def _tag_texts(world: World, params: Params, column: str, condition: str, values: tuple[str, ...]) -> list[str]:

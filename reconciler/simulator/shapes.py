@@ -170,19 +170,18 @@ def flows(world: World, ids: Sequence[str]) -> list[Entity]:
 def flow_versions(world: World, ids: Sequence[str]) -> list[Entity]:
     """Versions of workflows, in the order of `ids`. `develop` is not among them."""
     found = world.db.execute(
-        "select v.id, v.flow_id, f.application_id, v.name, f.name, f.flow_class, f.enabled, v.created_ms, v.updated_ms "
+        "select v.id, v.flow_id, f.application_id, v.name, f.flow_class, f.enabled, v.created_ms, v.updated_ms "
         "from versions v join flows f on f.id = v.flow_id where v.id in (select value from json_each(?))",
         (json.dumps(ids),),
     )
     entities = {}
-    for own, flow_id, application_id, version, name, flow_class, enabled, created, updated in found:
+    for own, flow_id, application_id, version, flow_class, enabled, created, updated in found:
         entities[own] = {
             "id": own,
             "flowVersionId": own,
             "flowId": flow_id,
             "applicationId": application_id,
             "version": version,
-            **({"name": name} if flow_class == "experience" else {}),
             "flowClass": flow_class,
             "notes": "",
             "enabled": bool(enabled),
