@@ -36,7 +36,7 @@ def parse_document(data: object, *, path: str | None = None) -> tuple[Plan, ...]
         ManifestError: not such a document, of another format, damaged, or edited in what would change.
     """
     try:
-        return _document(_Node(data, ""))
+        return _document(_Node(data))
     except _Misshapen as error:
         hint = "make the plan again with `reconciler plan --out FILE`"
         raise ManifestError([Problem(str(error), path=path, hint=hint)]) from None
@@ -49,7 +49,7 @@ def from_data(data: Mapping[str, object]) -> Plan:
         ManifestError: another shape, or changes that do not fit its digest.
     """
     try:
-        return _plan(_Node(data, ""))
+        return _plan(_Node(data))
     except _Misshapen as error:
         raise ManifestError([Problem(str(error))]) from None
 
@@ -59,78 +59,91 @@ class _Misshapen(Exception):
 
 
 class _Node:
-    """A value in a document, with its path in there."""
+    """An object in a document; where that is in there is worked out only when something is wrong with it."""
 
-    def __init__(self, value: object, where: str) -> None:
-        self.value = value
-        self.where = where
+    __slots__ = ("_key", "_parent", "_value")
 
-    def fail(self, message: str) -> _Misshapen:
-        return _Misshapen(f"{self.where or 'the document'} {message}")
+    def __init__(self, value: object, parent: _Node | None = None, key: str = "") -> None:
+        self._parent, self._key = parent, key
+        if not isinstance(value, dict):
+            raise _Misshapen(f"{self.where() or 'the document'} must be an object")
+        self._value: dict[str, object] = value
 
-    def get(self, key: str) -> _Node:
-        if not isinstance(self.value, Mapping):
-            raise self.fail("must be an object")
-        where = f"{self.where}.{key}" if self.where else key
-        if key not in self.value:
-            raise _Misshapen(f"{where} is missing")
-        return _Node(self.value[key], where)
+    def where(self) -> str:
+        above = self._parent.where() if self._parent else ""
+        return f"{above}.{self._key}" if above else self._key
 
-    def items(self, key: str) -> Iterator[_Node]:
-        node = self.get(key)
-        if not isinstance(node.value, list):
-            raise node.fail("must be a list")
-        for number, item in enumerate(node.value):
-            yield _Node(item, f"{node.where}[{number}]")
+    def fail(self, key: str, message: str) -> _Misshapen:
+        where = self.where()
+        return _Misshapen(f"{f'{where}.{key}' if where else key} {message}")
+
+    def get(self, key: str) -> object:
+        try:
+            return self._value[key]
+        except KeyError:
+            raise self.fail(key, "is missing") from None
+
+    def list(self, key: str) -> list[object]:
+        value = self.get(key)
+        if not isinstance(value, list):
+            raise self.fail(key, "must be a list")
+        return value
+
+    def node(self, key: str) -> _Node:
+        return _Node(self.get(key), self, key)
+
+    def nodes(self, key: str) -> Iterator[_Node]:
+        for number, value in enumerate(self.list(key)):
+            yield _Node(value, self, f"{key}[{number}]")
 
     def text(self, key: str) -> str:
-        node = self.get(key)
-        if not isinstance(node.value, str) or not node.value:
-            raise node.fail("must be text")
-        return node.value
+        value = self.get(key)
+        if not isinstance(value, str) or not value:
+            raise self.fail(key, "must be text")
+        return value
 
     def text_or_none(self, key: str) -> str | None:
-        return None if self.get(key).value is None else self.text(key)
+        return None if self.get(key) is None else self.text(key)
 
     def id(self, key: str) -> str:
         text = self.text(key)
         if not _ID.fullmatch(text):
-            raise self.get(key).fail("must be an id")
+            raise self.fail(key, "must be an id")
         return text
 
     def id_or_none(self, key: str) -> str | None:
-        return None if self.get(key).value is None else self.id(key)
+        return None if self.get(key) is None else self.id(key)
 
     def number(self, key: str) -> int:
-        node = self.get(key)
-        if not isinstance(node.value, int) or isinstance(node.value, bool) or node.value < 0:
-            raise node.fail("must be a whole number")
-        return node.value
+        value = self.get(key)
+        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+            raise self.fail(key, "must be a whole number")
+        return value
 
     def flag(self, key: str) -> bool:
-        node = self.get(key)
-        if not isinstance(node.value, bool):
-            raise node.fail("must be true or false")
-        return node.value
+        value = self.get(key)
+        if not isinstance(value, bool):
+            raise self.fail(key, "must be true or false")
+        return value
 
     def flag_or_none(self, key: str) -> bool | None:
-        return None if self.get(key).value is None else self.flag(key)
+        return None if self.get(key) is None else self.flag(key)
 
     def choice(self, key: str, kind: type[_Choice]) -> _Choice:
         text = self.text(key)
         try:
             return kind(text)
         except ValueError:
-            raise self.get(key).fail(f"must be one of {', '.join(kind)}") from None
+            raise self.fail(key, f"must be one of {', '.join(kind)}") from None
 
 
 def _document(node: _Node) -> tuple[Plan, ...]:
-    version = node.get("format_version").value
+    version = node.get("format_version")
     if version != FORMAT_VERSION:
         raise _Misshapen(f'format_version is {version!r}; this version of reconciler reads "{FORMAT_VERSION}"')
-    if node.get("error").value is not None:
+    if node.get("error") is not None:
         raise _Misshapen("the document holds an error, not a plan")
-    plans = tuple(_plan(item) for item in node.items("plans"))
+    plans = tuple(_plan(item) for item in node.nodes("plans"))
     seen = [(plan.application.id, plan.kind) for plan in plans]
     if len(set(seen)) < len(seen):
         raise _Misshapen("plans holds one application and kind twice")
@@ -141,40 +154,40 @@ def _document(node: _Node) -> tuple[Plan, ...]:
 def _check_digest(node: _Node, plans: tuple[Plan, ...]) -> None:
     stated, actual = node.text("digest"), digest(plans)
     if stated != actual:
-        raise node.get("digest").fail(f"is {stated}, but the changes give {actual}: the file was edited or damaged")
+        raise node.fail("digest", f"is {stated}, but the changes give {actual}: the file was edited or damaged")
 
 
 def _plan(node: _Node) -> Plan:
-    application = node.get("application")
+    application = node.node("application")
     changes: list[Change] = []
     carried: dict[int, list[Row]] = {}
     device_names: dict[str, str] = {}
     flow_names: dict[str, str] = {}
-    for item in node.items("changes"):
+    for item in node.nodes("changes"):
         change = _change(item)
         changes.append(change)
-        if item.get("call").value is not None:
+        if item.get("call") is not None:
             carried.setdefault(item.number("call"), []).append(change.row)
         _note_names(item, device_names, flow_names)
     rows = [change.row for change in changes]
     if rows != sorted(set(rows)):
-        raise node.get("changes").fail("must be sorted by device and flow, each row once")
+        raise node.fail("changes", "must be sorted by device and flow, each row once")
     pending = []
-    for item in node.items("pending"):
+    for item in node.nodes("pending"):
         pending.append(_pending(item))
         _note_names(item, device_names, flow_names)
     plan = Plan(
         application=Application(application.id("id"), application.text_or_none("name")),
         kind=node.choice("kind", Kind),
-        sources=tuple(Source(item.text("path"), item.text("sha256")) for item in node.items("manifests")),
+        sources=tuple(Source(item.text("path"), item.text("sha256")) for item in node.nodes("manifests")),
         partial=node.flag("partial"),
-        summary=_summary(node.get("summary")),
+        summary=_summary(node.node("summary")),
         changes=tuple(changes),
-        calls=tuple(_call(item, carried) for item in node.items("calls")),
+        calls=tuple(_call(item, carried) for item in node.nodes("calls")),
         pending=tuple(pending),
-        unmanaged=tuple(_unmanaged(item) for item in node.items("unmanaged")),
-        warnings=tuple(_warning(item) for item in node.items("warnings")),
-        refusals=tuple(_refusal(item) for item in node.items("refused")),
+        unmanaged=tuple(_unmanaged(item) for item in node.nodes("unmanaged")),
+        warnings=tuple(_warning(item) for item in node.nodes("warnings")),
+        refusals=tuple(_refusal(item) for item in node.nodes("refused")),
         device_names=device_names,
         flow_names=flow_names,
     )
@@ -199,16 +212,16 @@ def _change(item: _Node) -> Change:
         _source(item),
     )
     if change.from_version == change.to_version:
-        raise item.fail("moves nowhere: `from` and `to` are the same")
+        raise item.fail("to", "is the same as `from`")
     if change.op != item.text("op"):
-        raise item.get("op").fail(f"must be {change.op}, by its `from` and `to`")
+        raise item.fail("op", f"must be {change.op}, by its `from` and `to`")
     return change
 
 
 def _source(item: _Node) -> Place:
     path, _, line = item.text("source").rpartition(":")
     if not path or not line.isascii() or not line.isdigit():
-        raise item.get("source").fail("must be path:line")
+        raise item.fail("source", "must be path:line")
     return Place(path, int(line))
 
 
@@ -219,25 +232,27 @@ def _summary(node: _Node) -> Summary:
 def _call(item: _Node, carried: Mapping[int, list[Row]]) -> PlannedCall:
     number = item.number("id")
     rows = tuple(carried.get(number, ()))
-    after = item.get("after").value
-    if not isinstance(after, list) or not all(isinstance(other, int) for other in after):
-        raise item.get("after").fail("must be a list of call ids")
+    after = tuple(other for other in item.list("after") if isinstance(other, int))
+    if len(after) < len(item.list("after")):
+        raise item.fail("after", "must be a list of call ids")
     if item.number("count") != len(rows):
-        raise item.get("count").fail(f"must be {len(rows)}, the number of changes with this call")
-    return PlannedCall(number, _request(item), rows, tuple(after))
+        raise item.fail("count", f"must be {len(rows)}, the number of changes with this call")
+    return PlannedCall(number, _request(item), rows, after)
 
 
 def _request(item: _Node) -> Request:
-    body = item.get("body")
+    body = item.node("body")
     match item.text("action"):
         case "release":
-            ids = [_Node({"id": one.value}, one.where).id("id") for one in body.items("deviceIds")]
-            return Release(body.id("flowId"), body.text_or_none("version"), tuple(ids))
+            ids = tuple(one for one in body.list("deviceIds") if isinstance(one, str))
+            if len(ids) < len(body.list("deviceIds")):
+                raise body.fail("deviceIds", "must be a list of ids")
+            return Release(body.id("flowId"), body.text_or_none("version"), ids)
         case "replace":
             return Replace(body.id("flowId"), body.text("oldVersion"), body.text_or_none("newVersion"))
         case "remove":
             return _removal(body)
-    raise item.get("action").fail("must be one of release, replace, remove")
+    raise item.fail("action", "must be one of release, replace, remove")
 
 
 def _removal(body: _Node) -> Request:
@@ -245,7 +260,7 @@ def _removal(body: _Node) -> Request:
     if flow_id is not None:
         return RemoveFlow(flow_id) if device_id is None else RemoveRow(flow_id, device_id)
     if device_id is None:
-        raise body.fail("names neither flow nor device, which no call may do")
+        raise body.fail("deviceId", "is null like flowId, which no call may have")
     return RemoveDevice(device_id)
 
 
@@ -271,11 +286,11 @@ def _warning(item: _Node) -> Warning:
 
 
 def _refusal(item: _Node) -> Refusal:
-    rows = tuple((row.id("device_id"), row.id("flow_id")) for row in item.items("rows"))
+    rows = tuple((row.id("device_id"), row.id("flow_id")) for row in item.nodes("rows"))
     return Refusal(item.choice("guard", Guard), item.text("message"), item.text("hint"), rows, _place(item))
 
 
 def _place(item: _Node) -> Place | None:
-    if item.get("path").value is None:
+    if item.get("path") is None:
         return None
     return Place(item.text("path"), item.number("line"), item.number("column"))
