@@ -136,6 +136,15 @@ def test_a_429_waits_and_goes_again_with_fewer_at_a_time(asked: float | None, wa
     assert result.exit_code is ExitCode.DONE
 
 
+def test_a_call_in_doubt_that_meets_a_429_goes_again_without_another_read() -> None:
+    stage = Stage("a/f=1", "a/f=2")
+    stage.api.fail("release")
+    stage.api.fail("release", RateLimited("POST release: 429"))
+    result = asyncio.run(stage.apply())
+    assert [(str(call.state), call.attempts) for call in result.calls] == [("confirmed", 3)]
+    assert stage.api.actions()[-3:] == ["release", "release", "live"]
+
+
 def never_left() -> ConnectionFailed:
     error = ConnectionFailed("POST replace: connection refused")
     error.outcome_unknown = False

@@ -92,6 +92,7 @@ def test_a_wildcard_of_unknown_outcome_is_finished_by_releases(error: ApiError, 
     stage = chain()
     stage.api.fail("replace", error, effect=effect, late_s=50)
     result = asyncio.run(stage.apply())
+    assert 15 <= stage.clock.monotonic() < 25
     stage.clock.advance(100)
     assert told(result) == [("replace", "unknown"), ("release", "skipped"), ("release", "confirmed")]
     assert stage.api.actions().count("replace") == 1
