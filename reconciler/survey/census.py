@@ -54,7 +54,7 @@ class Census:
         """Learn what a mistake in a name may have meant: all names, and devices of other classes. If the token may."""
         try:
             await self.list_all()
-            self._learn(await self._reader.devices(names=sorted(names)[:LOOK_UP_SIZE], any_class=True))
+            self._learn(await self._reader.devices(names=set(sorted(names)[:LOOK_UP_SIZE]), any_class=True))
         except PermissionDenied:
             return False
         return True
@@ -75,9 +75,9 @@ class Census:
             await self.list_all()
             return
         if wanted_ids:
-            self._learn(await _allowed(self._reader.devices(ids=sorted(wanted_ids), any_class=True)))
+            self._learn(await _allowed(self._reader.devices(ids=wanted_ids, any_class=True)))
         if wanted_names:
-            self._learn(await _allowed(self._reader.devices(names=sorted(wanted_names))))
+            self._learn(await _allowed(self._reader.devices(names=wanted_names)))
 
     async def existing(self, ids: Collection[DeviceId]) -> Collection[DeviceId]:
         """Those of `ids`, at least, that are devices of the class."""
@@ -86,7 +86,7 @@ class Census:
 
     async def other_class(self, ids: Iterable[DeviceId]) -> None:
         """Learn which of a few devices that are not of the class are of another."""
-        unknown = sorted(set(ids) - self.others.keys())[:LOOK_UP_SIZE]
+        unknown = set(sorted(set(ids) - self.others.keys())[:LOOK_UP_SIZE])
         if self.complete and unknown:
             self._learn(await _allowed(self._reader.devices(ids=unknown, any_class=True)))
 

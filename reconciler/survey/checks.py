@@ -106,7 +106,7 @@ class Checks:
             self._problem(place, message, self._flow_hint(flow_id))
             return
         try:
-            found = set(await self._reader.versions(flow_id, names=sorted(versions)))
+            found = set(await self._reader.versions(flow_id, names=versions.keys()))
         except PermissionDenied:
             message = "not verified: whether the versions that would be released exist"
             self._warnings.append(Warning(message, hint="the token needs the scope flowVersions.get"))

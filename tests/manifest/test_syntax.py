@@ -1,0 +1,208 @@
+"""YAML by our rules: text stays text, keys are unique, nothing runs away. Both parsers, same answers."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconciler.manifest.syntax import EMPTY, MAX_DEPTH, Map, PureParser, fastest_parser, parse, shown
+
+PARSERS = [pytest.param(fastest_parser(), id="fastest"), pytest.param(PureParser, id="pure")]
+both_parsers = pytest.mark.parametrize("parser", PARSERS)
+
+
+def parsed(text: str | bytes, parser: Any) -> tuple[list[Any], list[str]]:
+    data = text if isinstance(text, bytes) else text.encode()
+    documents, problems = parse(data, "f.yaml", parser=parser)
+    return documents, [str(problem) for problem in problems]
+
+
+@both_parsers
+@pytest.mark.parametrize(
+    "scalar",
+    ["1.10", "1.0", "2026-01-15", "2019-03-26 10:33:32", "012", "1_000", "1:30", "on", "off", "yes", "no", "y", "true",
+     "False", "0x1f", "1e3", ".inf", ".nan", "0o17", "0b1", "=", "+1", "123456789012345678901234", "absent"],
+)  # fmt: skip
+def test_scalars_are_the_text_in_the_file(scalar: str, parser: Any) -> None:
+    documents, problems = parsed(f"key: {scalar}\n{scalar}: [{scalar}]\n", parser)
+    assert problems == []
+    assert documents == [{"key": scalar, scalar: [scalar]}]
+
+
+@both_parsers
+@pytest.mark.parametrize("scalar", ["", "~", "null", "Null", "NULL"])
+def test_nothing_is_empty_and_quoted_nothing_is_text(scalar: str, parser: Any) -> None:
+    documents, problems = parsed(f'a: {scalar}\nb: "{scalar}"\nc: [ x, {scalar or "~"} ]\n', parser)
+    assert problems == []
+    assert documents[0]["a"] is EMPTY
+    assert documents[0]["b"] == scalar
+    assert documents[0]["c"][1] is EMPTY
+
+
+@both_parsers
+def test_marks_are_those_of_keys_and_values(parser: Any) -> None:
+    [tree], _ = parsed("a: 1\nbb:\n  - x\n  - {c: d}\n", parser)
+    assert isinstance(tree, Map)
+    assert (tree.key_mark("bb").line, tree.key_mark("bb").column) == (1, 0)
+    assert (tree.value_mark("bb").line, tree.value_mark("bb").column) == (2, 2)
+    inner = tree["bb"][1]
+    assert (inner.value_mark("c").line, inner.value_mark("c").column) == (3, 8)
+    tree.drop("a")
+    assert (tree.key_mark("bb").line, list(tree)) == (1, ["bb"])
+    tree["bb"].drop(0)
+    assert (tree["bb"].marks[0].line, len(tree["bb"])) == (3, 1)
+
+
+@both_parsers
+def test_every_duplicate_key_names_the_line_of_the_first(parser: Any) -> None:
+    documents, problems = parsed("a: 1\nb: {c: 2, c: {d: 3, d: 4}}\na: 5\n", parser)
+    assert sorted(problems) == [
+        'f.yaml:2:11: duplicate key "c", first at line 2 (keep one of them)',
+        'f.yaml:2:21: duplicate key "d", first at line 2 (keep one of them)',
+        'f.yaml:3:1: duplicate key "a", first at line 1 (keep one of them)',
+    ]
+    assert documents == [{"a": "1", "b": {"c": "2"}}]
+
+
+@both_parsers
+def test_merge_keys_are_refused_and_the_word_is_not(parser: Any) -> None:
+    _, problems = parsed("<<: {a: b}\n", parser)
+    assert problems == ["f.yaml:1:1: merge keys (<<) are not supported (use a group, `extends` or a whole alias)"]
+    documents, problems = parsed('"<<": a\nb: <<\n', parser)
+    assert (documents, problems) == ([{"<<": "a", "b": "<<"}], [])
+
+
+@both_parsers
+@pytest.mark.parametrize("tag", ["!!int", "!!python/name:os.system", "!local", "!!set", "!<tag:example.com,2026:x>"])
+def test_tags_are_refused(tag: str, parser: Any) -> None:
+    for text in (f"a: {tag} 1\n", f"a: {tag} [b]\n", f"a: {tag} {{b: c}}\n", f"{tag} a: b\n"):
+        _, problems = parsed(text, parser)
+        assert len(problems) == 1
+        assert "is not allowed (remove it: every value is text)" in problems[0]
+
+
+@both_parsers
+def test_the_tags_that_say_what_is_so_anyway_are_fine(parser: Any) -> None:
+    documents, problems = parsed("!!map {a: !!str 1, b: !!seq [! x], c: !!str }\n", parser)
+    assert (documents, problems) == ([{"a": "1", "b": ["x"], "c": ""}], [])
+
+
+@both_parsers
+def test_aliases_stand_for_whole_parts(parser: Any) -> None:
+    documents, problems = parsed("a: &a {x: &x 1}\nb: *a\n*x : [*x, *a]\n", parser)
+    assert (documents, problems) == ([{"a": {"x": "1"}, "b": {"x": "1"}, "1": ["1", {"x": "1"}]}], [])
+
+
+@both_parsers
+def test_aliases_end_with_their_document(parser: Any) -> None:
+    _, problems = parsed("a: &a 1\n---\nb: *a\n", parser)
+    assert problems == ["f.yaml:3:4: alias *a has no anchor (write &a before it)"]
+
+
+@both_parsers
+@pytest.mark.parametrize("text", ["&a [*a]", "&a {k: *a}", "&a {k: {l: [*a]}}", "{k: &a [&b [*a, *b]]}"])
+def test_recursive_aliases_are_refused(text: str, parser: Any) -> None:
+    _, problems = parsed(text, parser)
+    assert problems
+    assert all("contains itself" in problem for problem in problems)
+
+
+@both_parsers
+def test_aliases_do_not_expand_without_bound(parser: Any) -> None:
+    lines = ["- &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"- &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 30)]
+    _, problems = parsed("\n".join(lines), parser)
+    assert len(problems) == 1
+    assert "aliases expand to more than 1,000,000 nodes" in problems[0]
+
+
+@both_parsers
+def test_many_aliases_of_one_small_part_are_no_bomb(parser: Any) -> None:
+    text = "flows: &f {a: v1, b: v2}\n" + "".join(f"d{n}: *f\n" for n in range(5_000))
+    [tree], problems = parsed(text, parser)
+    assert problems == []
+    assert len(tree) == 5_001
+
+
+@both_parsers
+@pytest.mark.parametrize("text", ["[" * 100_000, "- " * 100_000, "{a: " * 100_000, "? - " * 100_000])
+def test_depth_is_bounded_before_any_stack_is(text: str, parser: Any) -> None:
+    _, problems = parsed(text, parser)
+    assert any(f"nested deeper than {MAX_DEPTH} levels" in problem for problem in problems)
+
+
+@both_parsers
+def test_the_deepest_that_is_allowed_is_allowed(parser: Any) -> None:
+    assert parsed("[" * MAX_DEPTH + "]" * MAX_DEPTH, parser)[1] == []
+    assert len(parsed("[" * (MAX_DEPTH + 1) + "]" * (MAX_DEPTH + 1), parser)[1]) == 1
+
+
+@both_parsers
+def test_a_query_keeps_the_types_of_json(parser: Any) -> None:
+    text = 'select: {query: {a: 1, b: "1", c: true, d: [null, 1.5, -2, 1e3, 012, yes, ~]}}\nquery: {a: 1}\n'
+    [tree], _ = parsed(text, parser)
+    assert tree["select"]["query"] == {"a": 1, "b": "1", "c": True, "d": [None, 1.5, -2, 1000.0, "012", "yes", None]}
+    assert tree["query"] == {"a": "1"}
+
+
+@both_parsers
+def test_documents_before_a_syntax_error_are_kept(parser: Any) -> None:
+    documents, problems = parsed("a: b\n---\nc: [\n", parser)
+    assert documents == [{"a": "b"}]
+    assert len(problems) == 1
+
+
+@pytest.mark.parametrize(
+    ("data", "place", "words"),
+    [
+        (b"a: \xe9\n", "1:4", "byte 0xe9 is not UTF-8"),
+        (b"a: b\r\nc: \xff\n", "2:4", "byte 0xff is not UTF-8"),
+        ("é: \x07".encode(), "1:4", "character U+0007 may not stand"),
+        (b"a: \x00", "1:4", "character U+0000 may not stand"),
+        ("a: b\nc: \ufeff".encode(), "2:4", "character U+FEFF may not stand"),
+        ("a: b".encode("utf-16"), "1:1", "not UTF-8 but UTF-16"),
+    ],
+)
+def test_what_is_no_text_is_placed(data: bytes, place: str, words: str) -> None:
+    _, [problem] = parsed(data, None)
+    assert problem.startswith(f"f.yaml:{place}: ")
+    assert words in problem
+
+
+def test_a_byte_order_mark_at_the_start_is_not_text() -> None:
+    assert parsed(b"\xef\xbb\xbfa: b\n", None) == ([{"a": "b"}], [])
+
+
+def test_shown_text_is_cut_and_escaped() -> None:
+    assert shown('a"\n') == '"a\\"\\n"'
+    assert len(shown("x" * 1000)) == 82
+
+
+plain = st.text(alphabet=st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), max_size=8)
+trees = st.recursive(
+    plain, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(plain.filter(bool), inner, max_size=4)
+)
+
+
+@given(trees)
+def test_what_yaml_writes_is_read_back(tree: Any) -> None:
+    """PyYAML quotes whatever it would take for something else, so text comes back as text."""
+    text = yaml.safe_dump(tree, allow_unicode=True)
+    [found], problems = parse(text.encode(), "f")
+    assert problems == []
+    assert found == tree
+
+
+def test_recursion_limit_does_not_matter() -> None:
+    limit = sys.getrecursionlimit()
+    text = "[" * MAX_DEPTH + "]" * MAX_DEPTH
+    try:
+        sys.setrecursionlimit(150)
+        assert parse(text.encode(), "f")[1] == []
+    finally:
+        sys.setrecursionlimit(limit)
