@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import bisect
 import difflib
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from reconciler.errors import Problem
@@ -13,7 +14,7 @@ from reconciler.planner.rules import Ref
 from reconciler.planner.state import Device, DeviceId, FlowId, Place
 
 _ID = re.compile(r"[0-9a-f]{24}")
-_SUGGESTIONS = 20  # names that are looked for near misses: the search is slow among 100,000 devices
+_SUGGESTIONS = 20  # names for which near misses are looked for; the search is slow
 
 
 def is_id(text: str) -> bool:
@@ -57,6 +58,7 @@ class Names:
         self._ignored = ignored
         self.passed_over: set[str] = set()
         self._flows: dict[str, FlowId | None] = {}
+        self._spellings: dict[str, Spelling] = {}
         self._devices_by_name: Mapping[str, list[DeviceId]] | None = None
         self._unresolved: dict[tuple[str, str], _Unresolved] = {}
 
@@ -128,8 +130,10 @@ class Names:
         known.places.append(ref.place)
 
     def _hint(self, noun: str, text: str) -> str:
-        known = {*self._aliases, *self._inventory.flows} if noun == "flow" else set(self.devices_by_name)
-        near = nearest(text, known)
+        known = {*self._aliases, *self._inventory.flows} if noun == "flow" else self.devices_by_name.keys()
+        if noun not in self._spellings:
+            self._spellings[noun] = Spelling(known)
+        near = self._spellings[noun].nearest(text)
         if near:
             return f"nearest: {', '.join(near)}"
         if noun == "device" and text in self._inventory.other_classes:
@@ -148,9 +152,26 @@ def and_more(count: int, noun: str = "device") -> str:
     return f" and {count:,} more {noun}{'' if count == 1 else 's'}" if count else ""
 
 
-def nearest(text: str, known: Iterable[str], *, count: int = 3) -> list[str]:
-    """The likeliest things that were meant, the best first."""
-    folded: dict[str, str] = {}
-    for name in sorted(known):
-        folded.setdefault(name.casefold(), name)
-    return [folded[match] for match in difflib.get_close_matches(text.casefold(), folded, n=count, cutoff=0.6)]
+class Spelling:
+    """Looks for what a misspelt name may have meant.
+
+    Comparing with each of 100,000 names takes seconds, so only those are compared that share the longest beginning
+    or the longest end with the name: a typing error rarely spoils both.
+    """
+
+    def __init__(self, known: Iterable[str]) -> None:
+        self._names = {name.casefold(): name for name in sorted(known, reverse=True)}
+        self._by_beginning = sorted(self._names)
+        self._by_end = sorted(name[::-1] for name in self._names)
+
+    def nearest(self, text: str, *, count: int = 3) -> list[str]:
+        """The likeliest names, the best first."""
+        folded = text.casefold()
+        near = {*_around(self._by_beginning, folded), *(name[::-1] for name in _around(self._by_end, folded[::-1]))}
+        matches = difflib.get_close_matches(folded, sorted(near), n=count, cutoff=0.6)
+        return [self._names[match] for match in matches]
+
+
+def _around(ordered: Sequence[str], text: str, reach: int = 100) -> Sequence[str]:
+    index = bisect.bisect_left(ordered, text)
+    return ordered[max(0, index - reach) : index + reach]

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from reconciler.errors import ApiError, ManifestError, NotFound, PermissionDenied, Problem
-from reconciler.planner.names import nearest
+from reconciler.planner.names import Spelling
 from reconciler.planner.plan import Warning
 from reconciler.planner.resolve import Resolution
 from reconciler.planner.rules import Rules
@@ -125,8 +125,9 @@ class Checks:
             known = await self._reader.versions(flow_id)
         except ApiError:
             known = ()  # the list was only for the hint
+        spelling = Spelling(known)
         for version in missing:
-            near = nearest(version, known)
+            near = spelling.nearest(version)
             hint = f"nearest: {', '.join(near)}" if near else "create it in Losant, or check the spelling"
             self._problem(places[version], f"flow {self._name(flow_id)} has no version {version}", hint)
 

@@ -1,0 +1,261 @@
+"""Resolution against a slow, plain model of the precedence rules, and what must hold whatever the rules say."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Mapping
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconciler.planner.names import Inventory
+from reconciler.planner.resolve import Resolution, resolve
+from reconciler.planner.rules import (
+    ApplicationRef,
+    DeviceRules,
+    FlowRule,
+    Group,
+    Pin,
+    Ref,
+    Rules,
+    Selector,
+)
+from reconciler.planner.select import within_percent
+from reconciler.planner.state import Decision, Device, Place
+from tests.builders import hex_id
+
+TODAY = date(2026, 6, 15)
+KNOWN = [7, 27, 36, 37]
+FLOWS = [hex_id(n, "f") for n in range(3)]
+DEVICES = [hex_id(n, "d") for n in range(6)]
+SITES = ("leeds", "york")
+
+
+def at(line: int) -> Place:
+    return Place("m.yaml", line)
+
+
+def flow_rules(flows: Mapping[int, str | None], line: int) -> tuple[FlowRule, ...]:
+    return tuple(FlowRule(Ref(FLOWS[n], Place("m.yaml", line, n + 1)), version) for n, version in flows.items())
+
+
+def fleet(tags: Mapping[int, str]) -> Inventory:
+    return Inventory({DEVICES[n]: Device(DEVICES[n], f"d{n}", "embedded", {"site": (tag,)}) for n, tag in tags.items()})
+
+
+def rules(**parts: Any) -> Rules:
+    return Rules(ApplicationRef("5" * 24, at(1)), **parts)
+
+
+def run(rules_: Rules, inventory: Inventory) -> Resolution:
+    return resolve(rules_, inventory, today=TODAY)
+
+
+versions = st.one_of(st.none(), st.sampled_from(["v1", "v2"]))
+flow_maps = st.dictionaries(st.integers(0, 2), versions, min_size=1, max_size=3)
+selectors = st.one_of(
+    st.sets(st.integers(0, 5), min_size=1, max_size=4).map(
+        lambda some: Selector(at(1), devices=tuple(Ref(DEVICES[n], at(1)) for n in sorted(some)))
+    ),
+    st.sampled_from(SITES).map(lambda site: Selector(at(1), tags={"site": (site,)})),
+    st.just(Selector(at(1), all=True)),
+)
+
+
+@st.composite
+def any_rules(draw: st.DrawFn) -> Rules:
+    groups = [
+        Group(f"g{n}", at(100 + n), draw(selectors), flow_rules(draw(flow_maps), 100 + n), draw(st.integers(0, 2)))
+        for n in range(draw(st.integers(0, 4)))
+    ]
+    devices = [
+        DeviceRules(Ref(DEVICES[n], at(200 + n)), flow_rules(draw(flow_maps), 200 + n))
+        for n in draw(st.sets(st.integers(0, 5), max_size=3))
+    ]
+    pins = [
+        Pin(
+            at(300 + n), Ref(DEVICES[draw(st.integers(0, 5))], at(300 + n)), flow_rules(draw(flow_maps), 300 + n), "why"
+        )
+        for n in range(draw(st.integers(0, 2)))
+    ]
+    return rules(groups=tuple(groups), devices=tuple(devices), pins=tuple(pins))
+
+
+fleets = st.fixed_dictionaries({n: st.sampled_from(SITES) for n in range(6)}).map(fleet)
+
+
+def picks(group: Group, device: Device) -> bool:
+    named = group.select.devices is None or device.id in {ref.text for ref in group.select.devices}
+    return named and (group.select.tags is None or device.tags["site"][0] in group.select.tags["site"])
+
+
+def model(rules_: Rules, inventory: Inventory) -> dict[tuple[str, str], set[str | None]]:
+    """Each row with the versions at the highest level that speaks of it, read straight off the rules."""
+    votes: dict[tuple[str, str], list[tuple[tuple[int, int], str | None]]] = {}
+
+    def vote(device_id: str, flows: tuple[FlowRule, ...], level: tuple[int, int]) -> None:
+        for rule in flows:
+            votes.setdefault((device_id, rule.flow.text), []).append((level, rule.version))
+
+    for group in rules_.groups:
+        for device in inventory.devices.values():
+            if picks(group, device):
+                vote(device.id, group.flows, (0, group.priority))
+    for device_rules in rules_.devices:
+        vote(device_rules.device.text, device_rules.flows, (1, 0))
+    for pin in rules_.pins:
+        vote(pin.device.text, pin.flows, (2, 0))
+    return {
+        row: {version for level, version in said if level == max(one[0] for one in said)} for row, said in votes.items()
+    }
+
+
+@given(any_rules(), fleets)
+def test_every_row_is_decided_as_the_model_says(rules_: Rules, inventory: Inventory) -> None:
+    wanted = model(rules_, inventory)
+    found = run(rules_, inventory)
+    assert bool(found.problems) == any(len(versions) > 1 for versions in wanted.values())
+    if not found.problems:
+        rows = {(device_id, flow_id): decision.version for device_id, flow_id, decision in found.desired.rows()}
+        assert rows == {row: next(iter(versions)) for row, versions in wanted.items()}
+
+
+@given(any_rules(), fleets)
+def test_every_decision_knows_its_line_and_what_it_overrode(rules_: Rules, inventory: Inventory) -> None:
+    found = run(rules_, inventory)
+    said: dict[Place, tuple[str | None, str]] = {}
+    for group in rules_.groups:
+        said |= {rule.flow.place: (rule.version, f"group {group.name}") for rule in group.flows}
+    said |= {rule.flow.place: (rule.version, "device") for device in rules_.devices for rule in device.flows}
+    said |= {rule.flow.place: (rule.version, "pin") for pin in rules_.pins for rule in pin.flows}
+    levels = {"pin": (2, 0), "device": (1, 0)} | {f"group {group.name}": (0, group.priority) for group in rules_.groups}
+    for _, _, decision in found.desired.rows():
+        for one in (decision, *decision.overrides):
+            assert said[one.place] == (one.version, one.rule)
+        ranks = [levels[one.rule] for one in decision.overrides]
+        assert ranks == sorted(ranks, reverse=True)
+        assert all(rank < levels[decision.rule] for rank in ranks)
+
+
+@given(any_rules(), fleets, st.randoms(use_true_random=False))
+def test_the_order_of_everything_does_not_matter(rules_: Rules, inventory: Inventory, rng: random.Random) -> None:
+    def shuffled(items: tuple[Any, ...]) -> tuple[Any, ...]:
+        return tuple(rng.sample(items, len(items)))
+
+    other = rules(groups=shuffled(rules_.groups), devices=shuffled(rules_.devices), pins=shuffled(rules_.pins))
+    turned = Inventory(dict(shuffled(tuple(inventory.devices.items()))))
+    found, again = run(rules_, inventory), run(other, turned)
+    assert found.problems == again.problems
+    assert found.warnings == again.warnings
+    if not found.problems:
+        assert list(found.desired.rows()) == list(again.desired.rows())
+
+
+@given(any_rules(), fleets)
+def test_devices_that_the_same_groups_decide_share_their_decisions(rules_: Rules, inventory: Inventory) -> None:
+    found = run(rules_, inventory)
+    special = {one.device.text for one in rules_.devices} | {pin.device.text for pin in rules_.pins}
+    shared: dict[tuple[bool, ...], set[int]] = {}
+    for device_id, decisions in found.desired.devices.items():
+        if device_id not in special:
+            picked = tuple(picks(group, inventory.devices[device_id]) for group in rules_.groups)
+            shared.setdefault(picked, set()).add(id(decisions))
+    assert all(len(mappings) == 1 for mappings in shared.values())
+
+
+def test_a_conflict_names_both_places_and_a_device() -> None:
+    groups = (
+        Group("a", at(1), Selector(at(1), all=True), flow_rules({0: "v1"}, 10)),
+        Group("b", at(2), Selector(at(2), all=True), flow_rules({0: "v2"}, 20)),
+    )
+    [problem] = run(rules(groups=groups), fleet(dict.fromkeys(range(6), "leeds"))).problems
+    assert str(problem) == (
+        f'm.yaml:20:1: flow "{FLOWS[0]}" on device "d0" and 5 more devices: group "b" says v2, group "a" says v1 at '
+        "m.yaml:10:1 (give one group a higher `priority`)"
+    )
+
+
+def test_a_conflict_below_the_level_that_decides_is_none() -> None:
+    groups = (
+        Group("a", at(1), Selector(at(1), all=True), flow_rules({0: "v1"}, 10)),
+        Group("b", at(2), Selector(at(2), all=True), flow_rules({0: "v2"}, 20)),
+        Group("c", at(3), Selector(at(3), all=True), flow_rules({0: "v3"}, 30), priority=1),
+    )
+    found = run(rules(groups=groups), fleet({0: "leeds"}))
+    assert found.problems == ()
+    [(_, _, decision)] = found.desired.rows()
+    assert decision == Decision(
+        "v3", at(30), "group c", (Decision("v1", at(10), "group a"), Decision("v2", at(20), "group b"))
+    )
+
+
+def test_pins_are_warned_of_by_their_own_rows_only() -> None:
+    inventory = fleet({0: "leeds"})
+    group = Group("all", at(1), Selector(at(1), all=True), flow_rules({0: "v1", 1: "v1"}, 10))
+    half = Pin(at(30), Ref(DEVICES[0], at(30)), flow_rules({0: "v1", 1: "v2"}, 30), "half of it changes something")
+    idle = Pin(at(40), Ref(DEVICES[0], at(40)), flow_rules({0: "v1"}, 40), "nothing does")
+    assert run(rules(groups=(group,), pins=(half,)), inventory).warnings == ()
+    [warning] = run(rules(groups=(group,), pins=(half, idle)), inventory).warnings
+    assert warning.place == at(40)
+
+
+def test_the_last_day_of_a_pin_is_not_past() -> None:
+    for until, expired in ((date(2026, 6, 14), True), (TODAY, False), (date(2026, 6, 16), False), (None, False)):
+        pin = Pin(at(1), Ref(DEVICES[0], at(1)), flow_rules({0: "v1"}, 1), "why", until)
+        found = run(rules(pins=(pin,)), Inventory())
+        assert bool(found.warnings) == expired
+        assert found.desired.devices[DEVICES[0]][FLOWS[0]].version == "v1"
+
+
+def test_names_that_are_to_be_ignored_may_be_unknown() -> None:
+    device = DeviceRules(Ref("gone", at(5)), flow_rules({0: "v1"}, 5))
+    found = resolve(rules(devices=(device,)), Inventory(), today=TODAY, ignored={"gone"})
+    assert not found.problems
+    assert found.passed_over == {"gone"}
+    assert not found.desired.devices
+    assert resolve(rules(devices=(device,)), Inventory(), today=TODAY).problems
+
+
+def test_a_thousand_unknown_names_are_told_without_searching_for_each() -> None:
+    """Near misses are looked for twenty times only, and then among few."""
+    named = {hex_id(n): Device(hex_id(n), f"pump-{n:05}") for n in range(30_000)}
+    devices = tuple(DeviceRules(Ref(f"pmup-{n:05}", at(n + 1)), flow_rules({0: "v1"}, n + 1)) for n in range(1_000))
+    found = run(rules(devices=devices), Inventory(named))
+    assert len(found.problems) == 1_000
+    assert sum("nearest" in (problem.hint or "") for problem in found.problems) == 20
+    assert found.problems[7].hint is not None
+    assert found.problems[7].hint.startswith("nearest: pump-00007, ")
+
+
+def test_percent_is_exact_at_its_edge() -> None:
+    """Against the definition, in whole numbers: first 8 bytes of sha256, over 2 to the 64."""
+    ids = [hex_id(n) for n in range(500)]
+    for percent in (
+        Decimal(0),
+        Decimal("0.1"),
+        Decimal("12.5"),
+        Decimal("33.333333333333333333"),
+        Decimal(99),
+        Decimal(100),
+    ):
+        kept = set(within_percent(ids, percent, "salt"))
+        for one in ids:
+            number = int.from_bytes(hashlib.sha256(f"salt\0{one}".encode()).digest()[:8], "big")
+            assert (one in kept) == (number * 100 * 10**20 < int(percent * 10**20) * 2**64)
+
+
+@given(st.sets(st.integers(0, 10**6), max_size=50), st.decimals(0, 100, places=3), st.decimals(0, 100, places=3))
+def test_a_larger_share_keeps_the_smaller_one_inside(numbers: set[int], one: Decimal, other: Decimal) -> None:
+    ids = [hex_id(n) for n in numbers]
+    assert set(within_percent(ids, min(one, other), "s")) <= set(within_percent(ids, max(one, other), "s"))
+
+
+def test_the_share_does_not_depend_on_the_hash_seed_nor_on_the_machine() -> None:
+    """A known answer: computed once, by hand, with another tool (`printf 'canary\\0<id>' | sha256sum`)."""
+    ids = [hex_id(n) for n in range(40)]
+    kept = sorted(int(one, 16) for one in within_percent(ids, Decimal(10), "canary"))
+    assert kept == KNOWN
