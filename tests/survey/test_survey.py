@@ -1,0 +1,304 @@
+"""Which requests a survey sends, and what it makes of answers that it may not have."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Collection
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reconciler.errors import AuthenticationFailed, ConnectionFailed, IncompleteRead, ManifestError, PermissionDenied
+from reconciler.manifest.load import load_manifests
+from reconciler.planner.plan import World
+from reconciler.planner.state import Entry
+from reconciler.survey import survey
+from tests.builders import APPLICATION, hex_id
+from tests.fakes import FakeApi
+
+FLOW, OTHER = hex_id(1, "f"), hex_id(2, "f")
+HEAD = f"apiVersion: reconciler/v1\napplication: {APPLICATION.id}\n"
+TODAY = date(2026, 6, 15)
+
+
+@pytest.fixture
+def api() -> FakeApi:
+    """Ten pumps with v1 released, odd ones in leeds; a gateway."""
+    api = FakeApi()
+    for number in range(10):
+        tags = {"site": ("leeds" if number % 2 else "york",)}
+        api.add_device(hex_id(number), f"pump-{number}", tags=tags, flows={FLOW: Entry("v1", "v1")})
+    api.add_device(hex_id(90), "gw", device_class="gateway")
+    api.add_flow(FLOW, "telemetry", ["v1", "v2"])
+    api.add_flow(OTHER, "alarms", ["v1"])
+    return api
+
+
+def looked_at(api: FakeApi, manifest: str, tmp_path: Path, exclude_devices: Collection[str] = ()) -> World:
+    path = tmp_path / "m.yaml"
+    path.write_text(HEAD + manifest)
+    [rules] = load_manifests([path])
+    return asyncio.run(survey(rules, api, today=TODAY, exclude_devices=exclude_devices))
+
+
+def requests(api: FakeApi) -> str:
+    return " ".join(f"{action}:{count}" for action, count in sorted(Counter(api.actions()).items()))
+
+
+def refused(api: FakeApi, manifest: str, tmp_path: Path, **options: Any) -> list[str]:
+    with pytest.raises(ManifestError) as caught:
+        looked_at(api, manifest, tmp_path, **options)
+    return [str(problem).partition("m.yaml:")[2] for problem in caught.value.problems]
+
+
+# --- how many requests ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("manifest", "sent"),
+    [
+        (f"devices: {{{hex_id(1)}: {{{FLOW}: v1}}}}", "live:1"),
+        (f"devices: {{{hex_id(1)}: {{{FLOW}: v2}}}}", "devices:1 live:1 versions:1"),
+        (f"devices: {{{hex_id(1)}: {{{FLOW}: absent}}}}", "devices:1 live:1"),
+        (f"devices: {{{hex_id(1)}: {{{OTHER}: absent}}}}", "live:1"),
+        (f"devices: {{pump-1: {{{FLOW}: v1}}}}", "devices:1 live:1"),
+        (f"devices: {{pump-1: {{{FLOW}: v2}}}}", "devices:1 live:1 versions:1"),
+        (f"devices: {{{hex_id(1)}: {{telemetry: v1}}}}", "flows:1 live:1"),
+        (f"groups: {{a: {{select: {{all: true}}, flows: {{{FLOW}: v1}}}}}}", "devices:1 live:1"),
+        (f"groups: {{a: {{select: {{tags: {{site: leeds}}}}, flows: {{{FLOW}: v1}}}}}}", "devices:1 live:1"),
+        (f"groups: {{a: {{select: {{devices: ['*']}}, flows: {{{FLOW}: v2}}}}}}", "devices:1 live:1 versions:1"),
+        (f"groups: {{a: {{select: {{devices: [{hex_id(1)}]}}, flows: {{{FLOW}: v1}}}}}}", "live:1"),
+        (f"groups: {{a: {{select: {{devices: [{hex_id(1)}], percent: 100}}, flows: {{{FLOW}: v1}}}}}}", "live:1"),
+        (f"groups: {{a: {{select: {{query: {{name: pump-1}}}}, flows: {{{FLOW}: v1}}}}}}", "devices:1 live:1"),
+    ],
+)
+def test_no_more_is_asked_than_the_rules_need(manifest: str, sent: str, api: FakeApi, tmp_path: Path) -> None:
+    looked_at(api, manifest, tmp_path)
+    assert requests(api) == sent
+
+
+def test_one_listing_answers_every_question_about_devices(api: FakeApi, tmp_path: Path) -> None:
+    manifest = (
+        f"groups:\n  a: {{select: {{tags: {{site: leeds}}}}, flows: {{{FLOW}: v2}}}}\n"
+        f"  b: {{select: {{devices: [pump-2, {hex_id(4)}, '*6']}}, flows: {{{FLOW}: v2}}}}\n"
+        f"  c: {{select: {{percent: 50}}, flows: {{{OTHER}: v1}}}}\n"
+        f"devices: {{pump-8: {{{FLOW}: v2}}}}\nprune: application\nprotect: [{{device: pump-3}}]\n"
+    )
+    looked_at(api, manifest, tmp_path)
+    assert requests(api) == "devices:1 live:1 versions:2"
+
+
+def test_one_query_is_asked_once(api: FakeApi, tmp_path: Path) -> None:
+    group = 'select: {query: \'{"name": "pump-%d"}\'}'
+    manifest = "groups:\n" + "".join(
+        f"  g{n}: {{{group % (n % 2)}, flows: {{{hex_id(n, 'e')}: absent}}}}\n" for n in range(6)
+    )
+    looked_at(api, manifest, tmp_path)
+    assert requests(api) == "devices:2 live:1"
+
+
+def test_versions_are_asked_for_once_a_flow_and_only_those_that_would_be_sent(api: FakeApi, tmp_path: Path) -> None:
+    api.add_flow(FLOW, "telemetry", ["v1", "v2", "v3"])
+    manifest = "devices:\n" + "".join(f"  {hex_id(n)}: {{{FLOW}: v{n % 3 + 1}}}\n" for n in range(9))
+    looked_at(api, manifest, tmp_path)
+    [asked] = [set(details["names"]) for action, details in api.log if action == "versions"]
+    assert asked == {"v2", "v3"}
+
+
+@pytest.mark.parametrize(
+    ("devices", "named", "sent"),
+    [
+        (10, 10, "devices:1 live:1"),
+        (350, 200, "devices:1 live:1"),
+        (350, 201, "device_count:1 devices:1 live:1"),
+        (350, 300, "device_count:1 devices:1 live:1"),
+    ],
+)
+def test_names_are_looked_up_or_listed_whichever_is_fewer(
+    devices: int, named: int, sent: str, api: FakeApi, tmp_path: Path
+) -> None:
+    """`devices` is one call of the port; behind it 100 names, or 1000 devices of a listing, are one request."""
+    for number in range(devices):
+        api.add_device(hex_id(1000 + number), f"valve-{number}")
+    looked_at(api, "devices:\n" + "".join(f"  valve-{n}: {{{OTHER}: absent}}\n" for n in range(named)), tmp_path)
+    assert requests(api) == sent
+    [asked] = [details for action, details in api.log if action == "devices"]
+    assert (asked["names"] is None) == ("device_count" in sent)
+
+
+def test_a_large_fleet_is_not_listed_for_a_few_names(api: FakeApi, tmp_path: Path) -> None:
+    for number in range(5_000):
+        api.add_device(hex_id(1000 + number), f"valve-{number}", flows={})
+    looked_at(api, "devices:\n" + "".join(f"  valve-{n}: {{{OTHER}: absent}}\n" for n in range(450)), tmp_path)
+    assert requests(api) == "devices:1 live:1"
+    assert all(details["names"] is not None for action, details in api.log if action == "devices")
+
+
+# --- what may not be asked --------------------------------------------------------------------------------------
+
+DENIED = PermissionDenied("the token may not", status=403)
+
+
+def test_ids_alone_need_nothing_but_the_deployments(api: FakeApi, tmp_path: Path) -> None:
+    api.forbidden = dict.fromkeys(["devices", "device_count", "flows", "versions", "application"], DENIED)
+    manifest = (
+        f"groups: {{a: {{select: {{devices: [{hex_id(1)}, {hex_id(2)}], exclude: {{devices: [{hex_id(2)}]}}}}, "
+        f"flows: {{t: v2}}}}}}\nflows: {{t: {FLOW}}}\ndevices: {{{hex_id(77)}: {{t: v9}}}}\n"
+    )
+    world = looked_at(api, manifest, tmp_path)
+    assert {device_id for device_id, _, _ in world.desired.rows()} == {hex_id(1), hex_id(77)}
+    assert [f"{warning.message} ({warning.hint})" for warning in world.warnings] == [
+        "not verified: whether 2 devices exist and are embedded devices (the token needs the scope devices.get)",
+        "not verified: whether the versions that would be released exist (the token needs the scope flowVersions.get)",
+    ]
+
+
+def test_what_need_not_be_verified_is_not_warned_of(api: FakeApi, tmp_path: Path) -> None:
+    api.forbidden = dict.fromkeys(["devices", "versions"], DENIED)
+    assert looked_at(api, f"devices: {{{hex_id(1)}: {{{FLOW}: v1}}}}", tmp_path).warnings == ()
+
+
+def test_a_name_that_may_not_be_verified_is_a_warning(api: FakeApi, tmp_path: Path) -> None:
+    api.forbidden = {"application": DENIED}
+    path = tmp_path / "m.yaml"
+    path.write_text(HEAD.replace(APPLICATION.id, f"{{id: {APPLICATION.id}, name: plant}}"))
+    [rules] = load_manifests([path])
+    world = asyncio.run(survey(rules, api, today=TODAY))
+    [warning] = world.warnings
+    assert warning.message == f'not verified: that application {APPLICATION.id} is named "plant"'
+    assert world.application.name is None
+
+
+def test_another_application_is_refused_before_anything_is_read(api: FakeApi, tmp_path: Path) -> None:
+    path = tmp_path / "m.yaml"
+    path.write_text(HEAD.replace(APPLICATION.id, f"{{id: {APPLICATION.id}, name: plant staging}}"))
+    [rules] = load_manifests([path])
+    with pytest.raises(ManifestError, match='is named "plant", not "plant staging"'):
+        asyncio.run(survey(rules, api, today=TODAY))
+    assert requests(api) == "application:1"
+
+
+@pytest.mark.parametrize(
+    ("manifest", "forbidden", "words"),
+    [
+        (f"devices: {{pump-1: {{{FLOW}: v1}}}}", "devices", "scope devices.get"),
+        (f"groups: {{a: {{select: {{all: true}}, flows: {{{FLOW}: v1}}}}}}", "devices", "scope devices.get"),
+        (f"groups: {{a: {{select: {{query: {{name: a}}}}, flows: {{{FLOW}: v1}}}}}}", "devices", "scope devices.get"),
+        (f"devices: {{{hex_id(1)}: {{telemetry: v1}}}}", "flows", "scope flows.get"),
+    ],
+)
+def test_names_that_may_not_be_resolved_are_an_error(
+    manifest: str, forbidden: str, words: str, api: FakeApi, tmp_path: Path
+) -> None:
+    api.forbidden = {forbidden: DENIED}
+    with pytest.raises(PermissionDenied, match=words):
+        looked_at(api, manifest, tmp_path)
+
+
+@pytest.mark.parametrize("action", ["live", "devices", "flows", "versions"])
+@pytest.mark.parametrize("error", [ConnectionFailed("reset"), IncompleteRead("page 2"), AuthenticationFailed("no")])
+def test_a_read_that_fails_is_an_error_as_itself(action: str, error: Exception, api: FakeApi, tmp_path: Path) -> None:
+    api.forbidden = {action: error}
+    with pytest.raises(type(error)) as caught:
+        looked_at(api, f"groups: {{a: {{select: {{all: true}}, flows: {{telemetry: v2, {OTHER}: v1}}}}}}", tmp_path)
+    assert caught.value is error
+
+
+def test_a_hint_that_may_not_be_looked_up_is_left_out(api: FakeApi, tmp_path: Path) -> None:
+    """The list of versions is only there for the nearest name."""
+    api.fail("versions", DENIED, skip=1)
+    [problem] = refused(api, f"devices: {{{hex_id(1)}: {{{FLOW}: v3}}}}", tmp_path)
+    assert problem == '3:38: flow "telemetry" has no version v3 (create it in Losant, or check the spelling)'
+
+
+# --- what is checked --------------------------------------------------------------------------------------------
+
+
+def test_devices_that_do_not_exist_are_told_even_where_nothing_would_change(api: FakeApi, tmp_path: Path) -> None:
+    found = refused(
+        api, f"devices:\n  {hex_id(77)}: {{{FLOW}: absent}}\n  {hex_id(90)}: {{{FLOW}: absent}}\n", tmp_path
+    )
+    assert [problem.partition(" (check")[0].partition(" (embedded")[0] for problem in found] == [
+        f"4:3: device {hex_id(77)} does not exist in application {APPLICATION.id}",
+        f'5:3: device {hex_id(90)} ("gw") is of class gateway',
+    ]
+
+
+def test_a_device_that_is_gone_but_has_a_record_is_told_when_it_would_change(api: FakeApi, tmp_path: Path) -> None:
+    api.devices_by_id[hex_id(3)].device_class = "deleted"
+    looked_at(api, f"devices: {{{hex_id(3)}: {{{FLOW}: v1}}}}", tmp_path)
+    [problem] = refused(api, f"devices: {{{hex_id(3)}: {{{FLOW}: v2}}}}", tmp_path)
+    assert problem.startswith(f"3:11: device {hex_id(3)} ")
+
+
+def test_every_version_and_flow_that_is_missing_is_told_at_its_first_place(api: FakeApi, tmp_path: Path) -> None:
+    manifest = (
+        f"flows: {{t: {FLOW}}}\ndevices:\n  {hex_id(1)}: {{t: v3, {hex_id(9, 'f')}: v1}}\n"
+        f"  {hex_id(2)}: {{t: v3, {OTHER}: v2}}\n"
+    )
+    found = [problem.partition(" (")[0] for problem in refused(api, manifest, tmp_path)]
+    assert found == [
+        '5:30: flow "t" has no version v3',
+        f"5:37: flow {hex_id(9, 'f')} does not exist in application {APPLICATION.id}",
+        f"6:37: flow {OTHER} has no version v2",
+    ]
+
+
+def test_excluded_devices_are_not_checked_and_may_be_unknown(api: FakeApi, tmp_path: Path) -> None:
+    manifest = (
+        f"devices:\n  nobody: {{{FLOW}: v1}}\n  {hex_id(77)}: {{{FLOW}: v1}}\n  pump-1: {{{FLOW}: v9}}\n"
+        f"  pump-2: {{{FLOW}: v2}}\n"
+    )
+    world = looked_at(api, manifest, tmp_path, exclude_devices=["nobody", hex_id(77).upper(), "pump-1"])
+    assert world.dropped == {"nobody"}
+    assert {device_id for device_id, _, _ in world.desired.rows()} == {hex_id(1), hex_id(2), hex_id(77)}
+    assert len(refused(api, manifest, tmp_path)) == 1
+
+
+def test_prune_asks_which_devices_still_exist(api: FakeApi, tmp_path: Path) -> None:
+    api.devices_by_id[hex_id(3)].device_class = "deleted"
+    world = looked_at(api, f"prune: flows\ndevices: {{{hex_id(1)}: {{{FLOW}: v1}}}}", tmp_path)
+    pruned = {device_id for device_id, _, decision in world.desired.rows() if decision.rule == "prune"}
+    assert pruned == {hex_id(n) for n in range(10)} - {hex_id(1), hex_id(3)}
+    assert requests(api) == "devices:1 live:1"
+
+
+def test_prune_goes_on_with_a_warning_where_devices_may_not_be_read(api: FakeApi, tmp_path: Path) -> None:
+    api.forbidden = {"devices": DENIED}
+    world = looked_at(api, f"prune: application\ndevices: {{{hex_id(1)}: {{{FLOW}: v1}}}}", tmp_path)
+    assert sum(decision.rule == "prune" for _, _, decision in world.desired.rows()) == 9
+    assert [warning.message for warning in world.warnings] == [
+        "not verified: whether 9 devices exist and are embedded devices",
+        "not verified: whether 9 devices with undeclared rows still exist",
+    ]
+
+
+# --- what comes out ---------------------------------------------------------------------------------------------
+
+
+def test_names_come_along_for_people_to_read(api: FakeApi, tmp_path: Path) -> None:
+    world = looked_at(api, f"flows: {{t: {FLOW}}}\ndevices: {{pump-1: {{t: v1}}}}", tmp_path)
+    assert world.device_names[hex_id(1)] == "pump-1"
+    assert world.flow_names == {FLOW: "telemetry"}
+    assert world.aliases == {"t": FLOW}
+    assert world.application.id == APPLICATION.id
+
+
+def test_the_world_does_not_depend_on_the_order_of_answers(api: FakeApi, tmp_path: Path) -> None:
+    manifest = (
+        f"groups:\n  a: {{select: {{percent: 50}}, flows: {{{FLOW}: v2}}}}\n"
+        f"  b: {{select: {{tags: {{site: nowhere}}}}, flows: {{{FLOW}: v2}}}}\n"
+        f"pins: [{{device: pump-1, flows: {{{FLOW}: v1}}, reason: x, until: 2020-01-01}}]\n"
+    )
+    first = looked_at(api, manifest, tmp_path)
+    items = list(api.devices_by_id.items())
+    random.Random(1).shuffle(items)
+    api.devices_by_id = dict(items)
+    second = looked_at(api, manifest, tmp_path)
+    assert list(first.desired.rows()) == list(second.desired.rows())
+    assert first.warnings == second.warnings
+    assert len(first.warnings) == 2
