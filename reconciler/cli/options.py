@@ -34,9 +34,7 @@ filters = _together(
         metavar="KEY=NAME",
         help="Plan only these rows: device=, flow= or group=. Repeatable.",
     ),
-    click.option(
-        "--exclude", "excludes", multiple=True, metavar="KEY=NAME", help="Leave these rows out. Repeatable."
-    ),
+    click.option("--exclude", "excludes", multiple=True, metavar="KEY=NAME", help="Leave these rows out. Repeatable."),
 )
 
 planning = _together(
@@ -80,3 +78,13 @@ def formats(*names: str) -> Callable[[F], F]:
         show_default=True,
         help="Format of the result on stdout.",
     )
+
+
+max_bytes = click.option(
+    "--max-bytes",
+    type=click.IntRange(min=1_000),
+    default=65_000,
+    show_default=True,
+    metavar="N",
+    help="Largest Markdown, in bytes.",
+)

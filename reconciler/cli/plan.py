@@ -16,27 +16,27 @@ from reconciler.cli.session import Session
 @opt.filters
 @opt.planning
 @opt.parallelism
-@opt.formats("text", "json")
+@opt.formats("text", "json", "markdown")
+@opt.max_bytes
 @click.option("--out", metavar="FILE", type=click.Path(), help="Save the plan for `apply --plan`, refused or not.")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit 2 instead of 0 when changes are present.")
 @click.pass_obj
-def command(session: Session, paths: tuple[str, ...], **flags: Any) -> int:
+def command(session: Session, /, paths: tuple[str, ...], **flags: Any) -> int:
     """Read live state and print what would change. Nothing is written to the API.
 
     PATH is a file, a directory or `-`; the default is `manifests`.
     """
-    from reconciler.cli.planning import load_rules, parse_options, plan_everything, refused, run_async
+    from reconciler.cli.planning import Access, load_rules, parse_options, prepare, refused, run_async
     from reconciler.cli.report import save_plan, write_plans
     from reconciler.errors import ExitCode
-    from reconciler.planner.plan import Plan
 
-    options = parse_options(**{key: flags[key] for key in opt.PLANNING_FLAGS})
+    options = parse_options(**{name: flags[name] for name in opt.PLANNING_FLAGS})
     rules = load_rules(paths, application=flags["application"], kind=flags["kind"])
-    prepared = run_async(plan_everything(session, rules, options, parallelism=flags["parallelism"]))
-    plans: tuple[Plan, ...] = tuple(one.plan for one in prepared)
+    access = Access(session, [one.application.id for one in rules], parallelism=flags["parallelism"])
+    plans = [one.plan for one in run_async(prepare(access, rules, options))]
 
     refusal = refused(plans)
-    write_plans(session, "plan", plans, error=refusal)
+    write_plans(session, "plan", plans, fmt=flags["fmt"], max_bytes=flags["max_bytes"], error=refusal)
     if flags["out"]:
         save_plan(flags["out"], plans)
     if refusal:

@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import os
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from typing import Any, TypeVar
 
+from reconciler.api.address import api_url
 from reconciler.api.client import LosantApi
+from reconciler.api.clock import SystemClock
+from reconciler.api.connection import Connection, Exchange, connect
+from reconciler.api.credentials import Token, find_token
 from reconciler.cli.session import Session
-from reconciler.errors import ExitCode, ManifestError, Problem, ReconcilerError, Refused, UsageError
+from reconciler.errors import ManifestError, Problem, Refused, UsageError
 from reconciler.manifest.load import load_manifests
+from reconciler.manifest.pick import pick
 from reconciler.planner.make import make_plan
 from reconciler.planner.plan import CallMode, Filter, Options, Plan, Refusal, World
 from reconciler.planner.rules import Rules
+from reconciler.planner.state import Kind
 from reconciler.ports import Clock
 from reconciler.survey import survey
 
+T = TypeVar("T")
 DEFAULT_PATHS = ("manifests",)
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """One application's plan and the reading it stands on, which ended at monotonic time `read_at`."""
+    """One application's plan and the reading it stands on, which began at monotonic time `read_at`."""
 
-    rules: Rules
     world: World
     plan: Plan
     read_at: float
@@ -33,26 +42,8 @@ class Prepared:
 
 def load_rules(paths: Sequence[str], *, application: str | None, kind: str | None) -> tuple[Rules, ...]:
     """The rules that the paths hold, one per application and kind, narrowed by `--application` and `--kind`."""
-    everything = load_manifests(tuple(paths) or DEFAULT_PATHS, stdin=sys.stdin.buffer if "-" in paths else None)
-    chosen = tuple(rules for rules in everything if _is_chosen(rules, application, kind))
-    if not chosen:
-        held = ", ".join(sorted({f"{_called(rules)} ({rules.kind})" for rules in everything}))
-        raise UsageError(f"no manifest here is for that application and kind; there are: {held}")
-    names = {rules.application.id for rules in chosen}
-    if application and len(names) > 1:
-        raise UsageError(f"{application!r} names several applications: {', '.join(sorted(names))}; pass an id")
-    return chosen
-
-
-def _is_chosen(rules: Rules, application: str | None, kind: str | None) -> bool:
-    ref = rules.application
-    fits = application is None or application.lower() == ref.id or application == ref.name
-    return fits and (kind is None or kind == rules.kind)
-
-
-def _called(rules: Rules) -> str:
-    ref = rules.application
-    return f"{ref.name} {ref.id}" if ref.name else ref.id
+    held = load_manifests(tuple(paths) or DEFAULT_PATHS, stdin=sys.stdin.buffer if "-" in paths else None)
+    return pick(held, application=application, kind=kind) if application or kind else held
 
 
 def parse_options(
@@ -85,23 +76,72 @@ def _filter(option: str, text: str) -> Filter:
     return Filter(by, name)
 
 
-@contextlib.asynccontextmanager
-async def api_for(
-    session: Session, application_id: str, kind: str, *, clock: Clock, parallelism: int
-) -> AsyncIterator[LosantApi]:
-    """The API of one application, with its own token."""
-    raise NotImplementedError
+class Access:
+    """The way to the API for one run: where it is, which token each application has, how to talk of requests.
+
+    Tokens are found at once, so that a missing one is told before anything is read.
+    """
+
+    def __init__(self, session: Session, application_ids: Sequence[str], *, parallelism: int) -> None:
+        self._session = session
+        self._url = api_url(session.api_url or os.environ.get("LOSANT_API_URL"))
+        self._tokens: dict[str, Token] = {
+            application_id: find_token(os.environ, application_id, token_file=session.token_file)
+            for application_id in application_ids
+        }
+        self._parallelism = parallelism
+        self.clock: Clock = SystemClock()
+
+    @contextlib.asynccontextmanager
+    async def open(self) -> AsyncIterator[Callable[[str, Kind], LosantApi]]:
+        """A function that gives the API of an application and kind, all over one connection."""
+        async with connect(
+            url=self._url,
+            parallelism=self._parallelism,
+            clock=self.clock,
+            observe=self._tell if self._session.verbose > 1 else None,
+            note=self._session.note,
+        ) as connection:
+
+            def api_of(application_id: str, kind: Kind) -> LosantApi:
+                return LosantApi(
+                    connection, token=self._tokens[application_id], application_id=application_id, kind=kind
+                )
+
+            try:
+                yield api_of
+            finally:
+                self._tell_counts(connection)
+
+    def _tell(self, exchange: Exchange) -> None:
+        status = exchange.status or "no answer"
+        self._session.note(f"{exchange.name}: {status} in {exchange.duration_s:.3f} s")
+
+    def _tell_counts(self, connection: Connection) -> None:
+        if self._session.verbose and connection.counts:
+            listed = ", ".join(f"{number} {action}" for action, number in sorted(connection.counts.items()))
+            self._session.note(f"Requests: {connection.counts.total()} ({listed})")
 
 
-async def prepare(
-    rules: Rules, api: LosantApi, options: Options, *, clock: Clock, today: date | None = None
-) -> Prepared:
-    """Read what the rules need and plan."""
-    excluded = tuple(filter.text for filter in options.excludes if filter.by == "device")
-    world = await survey(rules, api, today=today or utc_today(), exclude_devices=excluded)
-    read_at = clock.monotonic()
-    plan = make_plan(world, limits=rules.limits, sources=rules.sources, options=options)
-    return Prepared(rules, world, plan, read_at)
+async def prepare(access: Access, rules: Sequence[Rules], options: Options) -> tuple[Prepared, ...]:
+    """Read what each application's rules need, and plan it. Problems in the manifests of all are told together."""
+    problems: list[Problem] = []
+    prepared: list[Prepared] = []
+    excluded = tuple(one.text for one in options.excludes if one.by == "device")
+    async with access.open() as api_of:
+        for one in rules:
+            read_at = access.clock.monotonic()
+            api = api_of(one.application.id, one.kind)
+            try:
+                world = await survey(one, api, today=utc_today(), exclude_devices=excluded)
+            except ManifestError as error:
+                problems += error.problems
+                continue
+            plan = make_plan(world, limits=one.limits, sources=one.sources, options=options)
+            prepared.append(Prepared(world, plan, read_at))
+    if problems:
+        raise ManifestError(problems)
+    return tuple(prepared)
 
 
 def utc_today() -> date:
@@ -109,11 +149,16 @@ def utc_today() -> date:
     return datetime.now(UTC).date()
 
 
+def run_async(work: Coroutine[Any, Any, T]) -> T:
+    """Run to the end; Ctrl-C cancels the work and becomes KeyboardInterrupt."""
+    return asyncio.run(work)
+
+
 def refusal_problem(refusal: Refusal) -> Problem:
     """A refusal as a problem: place, numbers, way out."""
     place = refusal.place
     return Problem(
-        refusal.message,
+        f"refused ({refusal.guard}): {refusal.message}",
         path=place.path if place else None,
         line=place.line if place else None,
         column=place.column if place else None,

@@ -37,7 +37,8 @@ class Session:
         self.verbose = 0
         self.color = False
         self.document: dict[str, object] = {}
-        self._wants_json = _asks_for_json(argv)
+        self._wants_json = _asks_for("json", argv)
+        self._wants_markdown = _asks_for("markdown", argv)
         self._command = next((word for word in argv if word in LISTS), "reconciler")
         self._written = False
 
@@ -46,18 +47,26 @@ class Session:
         """Whether stdout is to be one JSON document, whatever happens."""
         return self._wants_json
 
+    @property
+    def wants_text(self) -> bool:
+        """Whether stdout is for people."""
+        return not self._wants_json and not self._wants_markdown
+
+    @property
+    def wants_markdown(self) -> bool:
+        """Whether stdout is to be Markdown."""
+        return self._wants_markdown
+
     def write(self, text: str) -> None:
         """Write the result to stdout."""
         click.echo(text, nl=not text.endswith("\n"), color=self.color)
         self._written = True
 
-    def write_json(
-        self, command: str, *, error: Mapping[str, object] | None = None, **parts: object
-    ) -> None:
+    def write_json(self, command: str, *, error: Mapping[str, object] | None = None, **parts: object) -> None:
         """Write the one JSON document of this run."""
         from reconciler.render.json import document, dump
 
-        self.write(dump(document(command, error=error, **parts)))
+        self.write(dump(document(command, error=error, parts=parts)))
 
     def note(self, text: str) -> None:
         """Write one line to stderr: progress, a warning, an explanation."""
@@ -97,10 +106,10 @@ class Session:
         return int(code)
 
 
-def _asks_for_json(argv: Sequence[str]) -> bool:
-    """`--format json` as typed, also when the rest of the command line makes no sense."""
+def _asks_for(fmt: str, argv: Sequence[str]) -> bool:
+    """`--format FMT` as typed, also when the rest of the command line makes no sense."""
     pairs = zip(argv, [*argv[1:], ""], strict=True)
-    return any(word == "--format=json" or (word == "--format" and following == "json") for word, following in pairs)
+    return any(word == f"--format={fmt}" or (word == "--format" and following == fmt) for word, following in pairs)
 
 
 def _last_own_frame(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""`reconciler show`: print a saved plan or result again."""
+"""`reconciler show`: print a saved plan again."""
 
 from __future__ import annotations
 
@@ -8,14 +8,19 @@ from reconciler.cli import options as opt
 from reconciler.cli.session import Session
 
 
-@click.command(short_help="Print a saved plan again.")
+@click.command(short_help="Print a saved plan or result again.")
 @click.argument("file", metavar="FILE", type=click.Path())
-@opt.formats("text", "json")
+@opt.formats("text", "json", "markdown")
+@opt.max_bytes
 @click.pass_obj
-def command(session: Session, file: str, *, fmt: str) -> int:  # noqa: ARG001 - the session knows the format
-    """Print a plan that `plan --out` saved. Touches no network."""
-    from reconciler.cli.report import load_plans, write_plans
+def command(session: Session, file: str, *, fmt: str, max_bytes: int) -> int:
+    """Print what `plan --out` or `apply --result` saved. Touches no network."""
+    from reconciler.cli.report import load_saved, write_plans, write_results
     from reconciler.errors import ExitCode
 
-    write_plans(session, "show", load_plans(file))
+    saved = load_saved(file)
+    if saved.plans is not None:
+        write_plans(session, "show", saved.plans, fmt=fmt, max_bytes=max_bytes)
+    else:
+        write_results(session, "show", saved.results, fmt=fmt, max_bytes=max_bytes)
     return session.exit(ExitCode.DONE)

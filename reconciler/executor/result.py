@@ -8,6 +8,8 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from reconciler.errors import ExitCode
+from reconciler.planner.digest import digest
+from reconciler.planner.plan import Plan
 from reconciler.planner.state import Application, DeviceId, FlowId, Kind, Version
 
 
@@ -147,6 +149,24 @@ class Result:
             "flow_id": flow_id,
             "flow_name": (self.flow_names or {}).get(flow_id),
         }
+
+
+def not_started(plan: Plan) -> Result:
+    """The result of a plan of which nothing was sent yet: every call is planned."""
+    calls = tuple(
+        CallResult(call.id, call.request.action, call.request.body, len(call.rows), call.after, CallState.PLANNED)
+        for call in plan.calls
+    )
+    return Result(
+        application=plan.application,
+        kind=plan.kind,
+        digest=digest([plan]),
+        calls=calls,
+        total=len(plan.changes),
+        confirmed=0,
+        device_names=plan.device_names,
+        flow_names=plan.flow_names,
+    )
 
 
 def _call_data(call: CallResult) -> dict[str, object]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from reconciler.errors import ExitCode, Problem
 
@@ -30,11 +30,10 @@ def document(
     command: str,
     *,
     error: Mapping[str, object] | None = None,
-    lists: Mapping[str, Sequence[object]] | None = None,
-    **extra: object,
+    parts: Mapping[str, object] | None = None,
 ) -> dict[str, object]:
-    """A whole document: version, command, error, then the named lists and what stands beside them."""
-    return {"format_version": FORMAT_VERSION, "command": command, "error": error, **extra, **(lists or {})}
+    """A whole document: version, command, error, then the command's own parts, one list among them."""
+    return {"format_version": FORMAT_VERSION, "command": command, "error": error, **(parts or {})}
 
 
 def dump(data: object) -> str:

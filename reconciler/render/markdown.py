@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from reconciler.planner.plan import Change, Op, Plan
 from reconciler.render.page import DEFAULT_MAX_BYTES, Page, code, folded
+from reconciler.render.result import result_text
 from reconciler.render.text import counted
 
 _SIGN = {Op.ADD: "add", Op.UPDATE: "change", Op.REMOVE: "**destroy**"}
@@ -126,3 +128,13 @@ def _flow(plan: Plan, flow_id: str) -> str:
 
 def _version(version: str | None) -> str:
     return "nothing" if version is None else code(version)
+
+
+def result_markdown(results: Sequence[Mapping[str, Any]], *, max_bytes: int = DEFAULT_MAX_BYTES) -> str:
+    """What an apply did, from the data of its JSON document, on one page of at most `max_bytes` bytes."""
+    page = Page(max_bytes, elsewhere="See the result file of the job for the whole of it.")
+    text = result_text(results)
+    *details, verdict = text.splitlines()
+    page.line(f"**{verdict}**")
+    page.section(("    " + line for line in details), noun="lines", opening="\n")
+    return page.text()

@@ -12,7 +12,8 @@ from operator import itemgetter
 
 import click
 
-from reconciler.planner.plan import Change, Op, Plan, PlannedCall, Row
+from reconciler.planner.plan import Change, Op, Plan, PlannedCall
+from reconciler.planner.state import Row
 from reconciler.render.inert import inert
 
 EXAMPLES = 3  # names shown where a group stands for many devices
@@ -118,12 +119,24 @@ class PlanText:
             yield "Partial plan: rows outside --target and --exclude are left out."
 
     def _changes(self) -> Iterator[str]:
-        by_flow = sorted(self._plan.changes, key=_by_flow_then_versions)
+        by_flow = sorted(self._plan.changes, key=self._reading_order)
         for flow_id, in_flow in groupby(by_flow, key=itemgetter(1)):
             yield ""
             yield f"  flow {self._paint(self._names.flow_in_full(flow_id), 'bold')}"
             for _, group in groupby(in_flow, key=lambda change: (change.op, change.from_version, change.to_version)):
                 yield from self._group(list(group))
+
+    def _reading_order(self, change: Change) -> tuple[str, str, int, str, str, str, str]:
+        """By the names that a reader sees; ids decide between equal ones."""
+        return (
+            self._plan.flow_names.get(change.flow_id, ""),
+            change.flow_id,
+            _ORDER[change.op],
+            change.from_version or "",
+            change.to_version or "",
+            self._plan.device_names.get(change.device_id, ""),
+            change.device_id,
+        )
 
     def _group(self, changes: list[Change]) -> Iterator[str]:
         first = changes[0]
@@ -142,7 +155,7 @@ class PlanText:
         by_action: dict[str, list[int]] = {}
         for number in sorted(calls):
             by_action.setdefault(calls[number].request.action, []).append(number)
-        return ", ".join(f"{action} #{ranges(numbers)}" for action, numbers in by_action.items())
+        return ", ".join(f"{action} {ranges(numbers)}" for action, numbers in by_action.items())
 
     def _examples(self, device_ids: Sequence[str]) -> str:
         named = ", ".join(self._names.device(device_id) for device_id in device_ids[:EXAMPLES])
@@ -165,7 +178,7 @@ class PlanText:
                 yield f"    {self._call(call)}"
 
     def _call(self, call: PlannedCall) -> str:
-        after = f", after #{ranges(call.after)}" if call.after else ""
+        after = f", after {ranges(call.after)}" if call.after else ""
         reason = f": {inert(call.reason)}" if call.reason else ""
         return f"#{call.id} {call.request.action}, {counted(len(call.rows), 'change')}{after}{reason}"
 
@@ -212,16 +225,6 @@ def _more(total: int, shown: int) -> Iterator[str]:
         yield f"    and {total - shown:,} more"
 
 
-def _by_flow_then_versions(change: Change) -> tuple[str, int, str, str, str]:
-    return (
-        change.flow_id,
-        _ORDER[change.op],
-        change.from_version or "",
-        change.to_version or "",
-        change.device_id,
-    )
-
-
 def _movement(change: Change) -> str:
     if change.op is Op.ADD:
         return _version(change.to_version)
@@ -235,14 +238,14 @@ def _version(version: str | None) -> str:
 
 
 def ranges(numbers: Sequence[int]) -> str:
-    """Ascending numbers as `0-3, 7`."""
+    """Ascending call numbers as `#0-3, #7`."""
     parts: list[str] = []
     start = previous = numbers[0]
     for number in [*numbers[1:], None]:
         if number is not None and number == previous + 1:
             previous = number
             continue
-        parts.append(str(start) if start == previous else f"{start}-{previous}")
+        parts.append(f"#{start}" if start == previous else f"#{start}-{previous}")
         if number is not None:
             start = previous = number
     return ", ".join(parts)

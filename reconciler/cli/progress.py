@@ -1,0 +1,98 @@
+"""How far an apply has come, on stderr: a bar on a terminal, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from reconciler.cli.session import Session
+from reconciler.executor import CallResult, CallState
+from reconciler.ports import Clock
+from reconciler.render.inert import inert
+from reconciler.watch import Verdict, Wait
+
+QUIET_S = 30.0  # between two lines where there is no terminal
+_TOLD = {CallState.FAILED, CallState.SKIPPED, CallState.UNKNOWN}
+
+
+class Display:
+    """One bar per phase, or its words. `Progress` of rich draws; nothing is shown for what ends at once elsewhere."""
+
+    def __init__(self, session: Session, clock: Clock) -> None:
+        self._session = session
+        self._clock = clock
+        self._bars: Progress | None = None
+        self._last_line = clock.monotonic()
+
+    @contextmanager
+    def shown(self) -> Iterator[Display]:
+        """Draw while inside."""
+        if not sys.stderr.isatty():
+            yield self
+            return
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        console = Console(stderr=True, no_color=not self._session.color or None, highlight=False, markup=False)
+        with Progress(*columns, console=console, transient=True) as self._bars:
+            yield self
+        self._bars = None
+
+    def phase(self, title: str, total: int) -> Phase:
+        """A new bar with that many steps."""
+        task = self._bars.add_task(inert(title, limit=60), total=total) if self._bars else None
+        return Phase(self, title, total, task)
+
+    def draw(self, phase: Phase, done: int, suffix: str) -> None:
+        """Show a phase at `done` steps."""
+        if self._bars is not None and phase.task is not None:
+            title = f"{inert(phase.title, limit=60)}{suffix}"
+            self._bars.update(phase.task, completed=done, total=phase.total, description=title)
+        elif self._clock.monotonic() - self._last_line >= QUIET_S:
+            self._last_line = self._clock.monotonic()
+            self._session.note(f"{phase.title}: {done:,} of {phase.total:,}{suffix}")
+
+    def note(self, text: str) -> None:
+        """A line of its own, above the bars."""
+        if self._bars is not None:
+            self._bars.console.print(inert(text), markup=False, highlight=False, soft_wrap=True)
+        else:
+            self._session.note(inert(text))
+
+
+class Phase:
+    """Told of progress: as the executor's observer, and of each reading of a wait."""
+
+    def __init__(self, display: Display, title: str, total: int, task: TaskID | None) -> None:
+        self.title = title
+        self.total = total
+        self.task = task
+        self._display = display
+        self._confirmed = 0
+
+    def call(self, call: CallResult) -> None:
+        """A call changed its state; what went wrong is told at once."""
+        if call.state in _TOLD:
+            error = f": {call.error}" if call.error else ""
+            self._display.note(f"call #{call.id} ({call.action}) {call.state}{error}")
+
+    def rows(self, confirmed: int, total: int) -> None:
+        """So many changes are confirmed."""
+        self.total = total
+        self._display.draw(self, confirmed, "")
+
+    def note(self, text: str) -> None:
+        """Something worth a line."""
+        self._display.note(text)
+
+    def standing(self, wait: Wait) -> None:
+        """Where a wait stands."""
+        if wait.verdicts is None:
+            return
+        rows = wait.verdicts.rows
+        others = (Verdict.PENDING, Verdict.OFFLINE, Verdict.FAILED, Verdict.DRIFT)
+        told = ", ".join(f"{rows[verdict]:,} {verdict}" for verdict in others if rows[verdict])
+        self.total = sum(rows.values())
+        self._display.draw(self, rows[Verdict.CONVERGED], f" ({told})" if told else "")
