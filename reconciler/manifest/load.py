@@ -57,7 +57,7 @@ def load(paths: Iterable[str | PathLike[str]], files: Files) -> Loaded:
 
 
 def validate(tree: Node, path: str, source: Source) -> tuple[Layer | None, list[Problem]]:
-    """One parsed document as typed parts, without the items that are wrong, and what is wrong."""
+    """One parsed document as typed parts, and what is wrong with it. Items that are wrong are dropped from the tree."""
     if not isinstance(tree, Map):
         hint = "a manifest begins with `apiVersion: reconciler/v1`"
         return None, [Problem("a manifest is a map (key: value)", path, 1, 1, hint)]

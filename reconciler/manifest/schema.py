@@ -105,7 +105,7 @@ def _alias(text: str) -> str:
 # Editors read YAML 1.2, where an unquoted 1.10 is a number: what is text to us may be any scalar to the JSON Schema.
 _SCALARS = ["string", "number", "boolean"]
 _ANY_TEXT = {"type": _SCALARS, "minLength": 1, "maxLength": 255}
-_ID_PATTERN = "^[0-9A-Fa-f]{24}$"
+ID_PATTERN = "^[0-9A-Fa-f]{24}$"
 
 
 def _or_number(pattern: str, **number: float) -> WithJsonSchema:
@@ -128,7 +128,7 @@ Version = Annotated[
     ),
 ]
 AliasName = Annotated[Text, AfterValidator(_alias)]
-ApplicationId = Annotated[str, AfterValidator(_application_id), _or_number(_ID_PATTERN, minimum=1e20)]
+ApplicationId = Annotated[str, AfterValidator(_application_id), _or_number(ID_PATTERN, minimum=1e20)]
 Percent = Annotated[Decimal, BeforeValidator(_percent), _or_number(f"^{_PERCENT}$", minimum=0, maximum=100)]
 Count = Annotated[
     int,

@@ -1,0 +1,157 @@
+"""The published JSON Schema and our own loader agree about every file of the corpus, but for what no schema can say."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from reconciler.manifest.json_schema import manifest_schema
+from reconciler.manifest.load import validate
+from reconciler.manifest.syntax import EMPTY, Map, Seq, parse
+from reconciler.planner.rules import Source
+from tests.manifest.test_cases import CASES
+
+SCHEMA = manifest_schema()
+VALIDATOR = Draft202012Validator(SCHEMA)
+
+# What takes more than the shape of one document to see.
+SEMANTIC = {
+    "bases-only": "an application is needed somewhere, not in every document",
+    "conflict-devices.yaml": "an alias and an id may be one flow",
+    "conflict-groups.yaml": "two places",
+    "conflict-pins.yaml": "two places",
+    "dates.yaml": "days that no calendar has (2026-02-30); the others of the file are refused",
+    "duplicate-id.yaml": "two places",
+    "duplicates-across-files": "two files",
+    "base-changed": "two files",
+    "names-differ": "two files",
+    "extends-absolute.yaml": "where a path leads",
+    "extends-circle": "several files",
+    "extends-documents": "two files",
+    "extends-folder.yaml": "what a path leads to",
+    "extends-itself.yaml": "where a path leads",
+    "extends-missing.yaml": "what a path leads to",
+    "extends-no-base": "two files",
+    "extends-outside.yaml": "where a path leads",
+    "groups-incomplete.yaml": "a base may have the rest",
+    "query.yaml": "whether text is JSON; the others of the file are refused",
+}
+
+
+class Yaml12(yaml.SafeLoader):
+    """What an editor's YAML 1.2 core schema makes of a file."""
+
+    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - PyYAML's own way
+
+
+for tag, pattern, first in (
+    ("null", "~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("bool", "true|True|TRUE|false|False|FALSE", list("tTfF")),
+    ("int", "[-+]?[0-9]+", list("-+0123456789")),
+    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", list("-+.0123456789")),
+):
+    Yaml12.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(f"^(?:{pattern})$"), first)
+Yaml12.add_constructor("tag:yaml.org,2002:int", lambda _, node: int(node.value))
+Yaml12.add_constructor("tag:yaml.org,2002:float", lambda _, node: float(node.value))
+
+
+def files(*kinds: str) -> list[Path]:
+    found = [path for kind in kinds for path in sorted((CASES / kind).rglob("*.y*ml"))]
+    assert len(found) > 20
+    return found
+
+
+def name(path: Path) -> str:
+    return path.relative_to(CASES).as_posix()
+
+
+def plain(tree: Any) -> Any:
+    match tree:
+        case Map():
+            return {key: plain(value) for key, value in tree.items()}
+        case Seq():
+            return [plain(value) for value in tree]
+    return None if tree is EMPTY else tree
+
+
+def accepted(instance: Any) -> bool:
+    return VALIDATOR.is_valid(instance)
+
+
+def test_the_schema_is_a_schema() -> None:
+    Draft202012Validator.check_schema(SCHEMA)
+    assert json.loads(json.dumps(SCHEMA)) == SCHEMA
+
+
+@pytest.mark.parametrize("path", files("valid", "unknown"), ids=name)
+def test_what_the_loader_takes_the_schema_takes(path: Path) -> None:
+    trees, problems = parse(path.read_bytes(), path.name)
+    assert problems == []
+    typed = list(yaml.load_all(path.read_text(encoding="utf-8-sig"), Yaml12))
+    for instance in [*map(plain, trees), *typed]:
+        if instance is not None:
+            VALIDATOR.validate(instance)
+
+
+def comparable() -> list[Path]:
+    """Invalid files whose YAML is sound, so that a schema gets to see them, and that are wrong in their shape."""
+    shaped = [path for path in files("invalid") if path.relative_to(CASES / "invalid").parts[0] not in SEMANTIC]
+    return [path for path in shaped if not parse(path.read_bytes(), path.name)[1]]
+
+
+@pytest.mark.parametrize("path", comparable(), ids=name)
+def test_what_the_loader_refuses_the_schema_refuses(path: Path) -> None:
+    trees, _ = parse(path.read_bytes(), path.name)
+    documents = [tree for tree in trees if tree is not EMPTY]
+    by_schema = [not accepted(plain(tree)) for tree in documents]
+    refused = [bool(validate(tree, path.name, Source("", ""))[1]) for tree in documents]
+    assert by_schema == refused
+    typed = list(yaml.load_all(path.read_text(encoding="utf-8"), Yaml12))
+    assert [not accepted(instance) for instance in typed if instance is not None] == refused
+
+
+def test_the_list_of_what_only_the_loader_sees_holds_nothing_else() -> None:
+    for case in SEMANTIC:
+        path = CASES / "invalid" / case
+        assert path.exists()
+        found = sorted(path.rglob("*.yaml")) if path.is_dir() else [path]
+        verdicts = [accepted(plain(tree)) for one in found for tree in parse(one.read_bytes(), one.name)[0]]
+        assert any(verdicts) or case in {"dates.yaml", "query.yaml"}
+
+
+scalars = st.sampled_from(
+    ["a", "v1", "develop", "1", "-1", "10.5", "true", "false", "2026-01-01", "embedded", "", "absent", "devices",
+     "575ec8687ae143cd83dc4a97", "removal", "100", "1e3", "reconciler/v1"]
+)  # fmt: skip
+keys = st.sampled_from(
+    [*SCHEMA["properties"], "select", "device", "flow", "reason", "until", "forbid", "removals", "changes", "count",
+     "percent", "tags", "all", "exclude", "priority", "salt", "id", "name", "x"]
+)  # fmt: skip
+nodes = st.recursive(
+    scalars, lambda inner: st.dictionaries(keys, inner, max_size=4) | st.lists(inner, max_size=2), max_leaves=12
+)
+
+
+@given(st.dictionaries(keys, nodes, max_size=4))
+@settings(max_examples=300)
+def test_any_document_is_judged_alike(document: dict[str, Any]) -> None:
+    document = {"apiVersion": "reconciler/v1", **document}
+    [tree], problems = parse(yaml.safe_dump(document).encode(), "f")
+    assert problems == []
+    by_schema = accepted(plain(tree))
+    _, problems = validate(tree, "f", Source("f", ""))
+    if not any("must be JSON" in problem.message or "YYYY-MM-DD" in problem.message for problem in problems):
+        assert by_schema == (not problems)
+
+
+def test_the_schema_beside_the_manifests_is_the_one_that_is_printed() -> None:
+    path = Path(__file__).parents[2] / "manifests" / "schema.json"
+    assert json.loads(path.read_text(encoding="utf-8")) == SCHEMA
