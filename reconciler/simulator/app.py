@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from reconciler.simulator.querystring import read_query
 from reconciler.simulator.requests import LoggedRequest
 from reconciler.simulator.writes import Fate
 
+_LOG = logging.getLogger(__name__)
 _SECRET_PARAMS = frozenset({"access_token", "jwt"})
 
 
@@ -107,7 +109,11 @@ class Simulator:
             for fault in struck:
                 if isinstance(fault, kinds.Reports):
                     report_some(self.world, fault.devices)
-            return answer(self.world, request, fate)
+            try:
+                return answer(self.world, request, fate)
+            except Exception:
+                _LOG.exception("the simulator itself failed at %s %s", request.method, request.path)
+                return Answer(500, {"type": "Error", "message": "The simulator itself failed"})
 
     def _log(self, request: Request, action: str, struck: tuple[Fault, ...], status: int | None) -> None:
         query = {name: value for name, value in request.query.items() if name not in _SECRET_PARAMS}

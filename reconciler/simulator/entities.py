@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -53,23 +52,26 @@ def _dress(body: Entity, resource: str, flags: Flags, token: Token) -> Entity:
     dressed = {**body, "_type": resource}
     if "id" in body:
         dressed["_etag"] = f'"{etag(body["id"], body.get("lastUpdated", ""))}"'
-    # Every parameter of these paths is an id, so nothing needs encoding; a collection may lack one.
-    values = defaultdict(str, body)
+    # Every parameter of these paths is an id, so nothing needs encoding. The versions of one name across workflows
+    # have no flowId: paths that need it are left out.
     if flags.actions:
         dressed["_actions"] = {
-            name: {"href": path.format_map(values), "method": method}
-            for name, path, method in _allowed(resource, token)
+            name: {"href": path.format_map(body), "method": method}
+            for name, path, method, needs in _allowed(resource, token)
+            if needs <= body.keys()
         }
     if flags.links:
-        dressed["_links"] = {rel: {"href": path.format_map(values)} for rel, path in _links(resource).items()}
+        dressed["_links"] = {
+            rel: {"href": path.format_map(body)} for rel, path, needs in _links(resource) if needs <= body.keys()
+        }
     return dressed
 
 
 @lru_cache(maxsize=256)
-def _allowed(resource: str, token: Token) -> tuple[tuple[str, str, str], ...]:
-    """Name, path and method of the resource's actions that the token may do."""
+def _allowed(resource: str, token: Token) -> tuple[tuple[str, str, str, frozenset[str]], ...]:
+    """Name, path, method and path parameters of the resource's actions that the token may do."""
     return tuple(
-        (action.name.split(".")[1], action.path, action.method)
+        (action.name.split(".")[1], action.path, action.method, _parameters(action.path))
         for action in ACTIONS
         if action.name.split(".")[0] == resource
         and token.may(action.name, is_read=action.is_read, serves_devices=action.serves_devices)
@@ -77,12 +79,17 @@ def _allowed(resource: str, token: Token) -> tuple[tuple[str, str, str], ...]:
 
 
 @lru_cache(maxsize=64)
-def _links(resource: str) -> Mapping[str, str]:
+def _links(resource: str) -> tuple[tuple[str, str, frozenset[str]], ...]:
+    """Relation, path and path parameters."""
     paths = {action.name.removesuffix(".get"): action.path for action in ACTIONS if action.name.endswith(".get")}
     links = {"self": paths[resource], "application": paths["application"]}
     if resource in _PARENTS:
         links[_PARENTS[resource]] = paths[_PARENTS[resource]]
-    return links
+    return tuple((rel, path, _parameters(path)) for rel, path in links.items())
+
+
+def _parameters(path: str) -> frozenset[str]:
+    return frozenset(part[1:-1] for part in path.split("/") if part.startswith("{"))
 
 
 def definition() -> Entity:

@@ -75,7 +75,7 @@ class Device(_Part):
         Field("embedded", alias="class")
     )
     description: str | None = None
-    tags: dict[TagKey, Annotated[tuple[Text, ...], Field(min_length=1)]] = Field(default_factory=dict)
+    tags: dict[TagKey, tuple[Text, ...]] = Field(default_factory=dict)
     parent: Id | None = None
     connected: bool | None = True
     take_up_s: TakeUp | None = None
@@ -165,7 +165,7 @@ def _named_flow(name: str, flow: Any) -> Any:
 class Fleet(_Part):
     """Everything that a simulator starts with. `fleet_check.problems_of` says whether it holds together."""
 
-    applications: Annotated[tuple[Application, ...], Field(min_length=1)]
+    applications: tuple[Application, ...]
     tokens: tuple[Token, ...] = ()
     take_up_s: TakeUp = 1.0
     switches: Switches = Switches()

@@ -20,6 +20,8 @@ def check_fleet(fleet: Fleet) -> list[Finding]:
     """Every problem that reading the fleet as models does not find, in the order of the fleet."""
     ids: list[tuple[Place, str]] = [(("applications", i), one.object_id) for i, one in enumerate(fleet.applications)]
     findings = list(_repeated(ids, "id"))
+    if not fleet.applications:
+        findings.append((("applications",), "a fleet needs at least one application"))
     findings += _repeated(_token_texts(fleet), "token")
     for index, application in enumerate(fleet.applications):
         findings += [(("applications", index, *place), text) for place, text in _check_application(application)]

@@ -53,13 +53,14 @@ def parse_fleet(text: str, *, source: str = "fleet") -> Fleet:
         raise FleetError([_syntax_problem(error, source)]) from error
     if root is None:
         raise FleetError([f"{source}: the file is empty: it needs at least `applications:`"])
-    findings = list(_tangles(root, (), ()))
-    if not findings:
-        try:
-            return _checked(_plain(root))
-        except _FoundError as found:
-            findings = found.findings
-    raise FleetError([f"{source}:{_position(root, place)}: {spell(place)}: {said}" for place, said in findings])
+    tangles = [f"{source}:{_mark(node)}: {said}" for node, said in _tangles(root, ())]
+    if tangles:
+        raise FleetError(tangles)
+    try:
+        return _checked(_plain(root))
+    except _FoundError as found:
+        places = ((f"{source}:{_mark(_at(root, place))}: {spell(place)}", said) for place, said in found.findings)
+        raise FleetError([f"{where}: {said}" for where, said in places]) from None
 
 
 def build_fleet(data: Mapping[str, Any]) -> Fleet:
@@ -97,6 +98,12 @@ def _in_words(detail: Any) -> str:
             return "there is no such key"
         case "missing":
             return "this is required"
+        case "model_type" | "dict_type" | "model_attributes_type":
+            return "this should be a mapping"
+        case "list_type" | "tuple_type":
+            return "this should be a list"
+        case "string_type":
+            return "this should be a text"
         case "value_error":
             return str(detail["ctx"]["error"])
         case _:
@@ -109,24 +116,23 @@ def _syntax_problem(error: yaml.YAMLError, source: str) -> str:
     return f"{source}{place}: this is not YAML: {getattr(error, 'problem', None) or error}"
 
 
-def _tangles(node: Node, place: Place, above: tuple[Node, ...]) -> Iterator[Finding]:
-    """Duplicate keys, keys that are not text, and aliases that lead into themselves."""
+def _tangles(node: Node, above: tuple[Node, ...]) -> Iterator[tuple[Node, str]]:
+    """Duplicate keys, keys that are not text, and aliases that lead into themselves, each with its node."""
     if node in above or len(above) > _TOO_DEEP:
-        yield place, "an alias here leads into itself, or the file is nested too deep"
-        return
-    if isinstance(node, yaml.SequenceNode):
-        for index, item in enumerate(node.value):
-            yield from _tangles(item, (*place, index), (*above, node))
+        yield above[-1], "an alias here leads into itself, or the file is nested too deep"
+    elif isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            yield from _tangles(item, (*above, node))
     elif isinstance(node, yaml.MappingNode):
         seen: set[str] = set()
         for key, value in node.value:
             if not isinstance(key, yaml.ScalarNode):
-                yield place, "a key here is not a text"
+                yield key, "this key is not a text"
                 continue
             if key.value in seen:
-                yield (*place, key.value), f'"{key.value}" is here twice'
+                yield key, f'"{key.value}" is here twice'
             seen.add(key.value)
-            yield from _tangles(value, (*place, key.value), (*above, node))
+            yield from _tangles(value, (*above, node))
 
 
 def _plain(node: Node) -> Any:
@@ -137,14 +143,16 @@ def _plain(node: Node) -> Any:
     return None if node.tag == "tag:yaml.org,2002:null" else node.value
 
 
-def _position(root: Node, place: Place) -> str:
-    """`line:column` of a place, or of the nearest thing around it that is in the file."""
+def _mark(node: Node) -> str:
+    return f"{node.start_mark.line + 1}:{node.start_mark.column + 1}"
+
+
+def _at(root: Node, place: Place) -> Node:
+    """The node at a place, or the nearest thing around it that is in the file."""
     node = root
     for part in place:
-        found = _child(node, part)
-        if found is not None:
-            node = found
-    return f"{node.start_mark.line + 1}:{node.start_mark.column + 1}"
+        node = _child(node, part) or node
+    return node
 
 
 def _child(node: Node, part: str | int) -> Node | None:

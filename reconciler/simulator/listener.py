@@ -58,9 +58,8 @@ class Listener:
 
 class _QuickServer(uvicorn.Server):
     def __init__(self, app: Simulator) -> None:
-        # The log of uvicorn would report each fault that it was not built for; nobody configured it, so it is silent.
-        logging.getLogger("uvicorn.error").addHandler(logging.NullHandler())
-        logging.getLogger("uvicorn.error").propagate = False
+        # uvicorn would report each fault that it was not built for.
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL + 1)
         config = uvicorn.Config(
             app,
             http=app.connections.protocol(),
@@ -69,6 +68,7 @@ class _QuickServer(uvicorn.Server):
             lifespan="off",
             log_config=None,
             access_log=False,
+            proxy_headers=False,
             date_header=False,
             server_header=False,
         )
@@ -88,12 +88,12 @@ class _QuickServer(uvicorn.Server):
             server.close()
         for listening in sockets or []:
             listening.close()
+        self._connections.abort_all()
+        await asyncio.sleep(0)  # The transports close their sockets, and tell uvicorn, in the loop's next round.
         tasks = list(self.server_state.tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        self._connections.abort_all()
-        await asyncio.sleep(0)  # The transports close their sockets in the loop's next round.
 
     def finish(self) -> None:
         if self._loop is not None and not self._loop.is_closed():

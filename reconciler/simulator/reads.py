@@ -249,7 +249,8 @@ def flows_by_version(world: World, params: Params) -> Entity:
     where.also("version = ?", params["version"])
     page = page_of(world, params, sort_field="name", sort_direction="asc", per_page=100)
     ids, total = page_ids(world, _VERSION_TABLE, where.sql, page, _COLUMNS[page.sort_field])
-    return {**page.envelope(shapes.flow_versions(world, ids), total), **_flow_echo(params)}
+    echo = {key: text for key, text in _flow_echo(params).items() if key != "flowClass"}
+    return {**page.envelope(shapes.flow_versions(world, ids), total), **echo}
 
 
 def _flow_conditions(params: Params) -> _Where:
