@@ -10,7 +10,6 @@ Here the rule is applied to one request, as the executor needs it; `cohorts` app
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 
 from reconciler.planner.plan import Change
 from reconciler.planner.requests import (
@@ -97,11 +96,11 @@ def overlay(whole: Live, fresh: Live) -> Live:
     devices = {device_id: _without(device, flow_id) for device_id, device in whole.devices.items()}
     for device_id, device in fresh.devices.items():
         flows = devices[device_id].flows if device_id in devices else {}
-        devices[device_id] = replace(device, flows={**flows, **device.flows})
+        devices[device_id] = device._replace(flows={**flows, **device.flows})
     return Live(devices, {**whole.flow_names, **fresh.flow_names}, whole.only_flow)
 
 
 def _without(device: LiveDevice, flow_id: FlowId) -> LiveDevice:
     if flow_id not in device.flows:
         return device
-    return replace(device, flows={one: entry for one, entry in device.flows.items() if one != flow_id})
+    return device._replace(flows={one: entry for one, entry in device.flows.items() if one != flow_id})

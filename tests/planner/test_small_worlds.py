@@ -1,0 +1,76 @@
+"""Small worlds, all of them: the rules are safe on each, tight, and the chosen plan is safe and short.
+
+A sample runs by default. `RECONCILER_EXHAUSTIVE=1` runs every world (about an hour and a half on one core).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from itertools import islice
+
+import pytest
+
+from reconciler.planner.calls import cover
+from reconciler.planner.diff import compare
+from reconciler.planner.plan import CallMode, PlannedCall
+from reconciler.planner.prove import prove
+from reconciler.planner.requests import Release, RemoveRow, Replace
+from reconciler.planner.state import Live, Row, Version
+from tests.planner.model import astray
+from tests.planner.worlds import Calls, Size, Spec, allowed, build, legal_plans, sure, wildcards
+
+WHOLE = os.environ.get("RECONCILER_EXHAUSTIVE") == "1"
+SIZES = {
+    "one flow, three devices, three versions": Size(devices=3, flows=1, versions=3),
+    "two flows, two devices, two versions": Size(devices=2, flows=2, versions=2),
+}
+SHARDS = 4
+SAMPLE = 250  # worlds in each shard
+
+
+def _plain(calls: tuple[PlannedCall, ...]) -> Calls:
+    return [(call.request, frozenset(call.after)) for call in calls]
+
+
+def _is_wildcard(call: PlannedCall) -> bool:
+    return not isinstance(call.request, Release | RemoveRow)
+
+
+def _check_world(spec: Spec, versions: list[Version]) -> None:
+    desired, live = build(spec)
+    changes = compare(desired, live).changes
+    wanted = {change.row: change.to_version for change in changes}
+    for chunk in (1, 2):
+        plans = list(legal_plans(live, wanted, versions, chunk))
+        calls = cover(changes, live, chunk=chunk)
+        prove(changes, calls, live)
+        assert sorted(row for call in calls for row in call.rows) == sorted(wanted)
+        assert not list(astray(live, wanted, _plain(calls), versions))
+        fewest = min((len(plan), narrow) for narrow, plan in plans)
+        assert (len(calls), sum(map(_is_wildcard, calls))) == fewest, f"{calls} for {live}"
+        explicit = cover(changes, live, mode=CallMode.EXPLICIT, chunk=chunk)
+        prove(changes, explicit, live)
+        assert all(isinstance(call.request, Release) and not call.after for call in explicit)
+        assert len(calls) <= len(explicit)
+        for _, plan in plans:
+            assert not list(astray(live, wanted, plan, versions)), plan
+    _check_tight(live, wanted, versions)
+
+
+def _check_tight(live: Live, wanted: Mapping[Row, Version | None], versions: list[Version]) -> None:
+    """What the rule forbids and would be of use does go wrong under some reading, in some order."""
+    for request in wildcards(live, wanted, versions):
+        if isinstance(request, Replace) and sure(request, live, wanted) and not allowed(request, live, wanted):
+            rest = {row: to for row, to in wanted.items() if row not in sure(request, live, wanted)}
+            calls: Calls = [(request, frozenset())]
+            calls += [(Release(flow, to, (device,)), frozenset()) for (device, flow), to in rest.items()]
+            assert list(astray(live, wanted, calls, versions)), f"{request} is forbidden on {live} and does no harm"
+
+
+@pytest.mark.parametrize("shard", range(SHARDS))
+@pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
+def test_small_world(size: Size, shard: int) -> None:
+    worlds = islice(size.all(), shard, None, SHARDS) if WHOLE else size.some(SAMPLE, seed=shard)
+    for spec in worlds:
+        _check_world(spec, size.names)
