@@ -1,0 +1,72 @@
+"""`reconciler applications`: rows for people, programs and a GitHub matrix."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from reconciler.cli.app import run
+
+PLANT, OTHER = "575ec8687ae143cd83dc4a97", "575ec8687ae143cd83dc4a98"
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("manifests").mkdir()
+    Path("manifests/b.yaml").write_text(
+        f"apiVersion: reconciler/v1\napplication: {OTHER}\nkind: edge\nextends: base.yaml\n"
+    )
+    Path("manifests/base.yaml").write_text("apiVersion: reconciler/v1\n")
+    Path("manifests/a.yaml").write_text(
+        f"apiVersion: reconciler/v1\napplication: {{id: {PLANT}, name: plant}}\n---\n"
+        f"apiVersion: reconciler/v1\napplication: {OTHER}\n"
+    )
+
+
+ROWS = [
+    {"application": PLANT, "name": "plant", "kind": "embedded", "paths": ["manifests/a.yaml"]},
+    {"application": OTHER, "name": None, "kind": "edge", "paths": ["manifests/b.yaml", "manifests/base.yaml"]},
+    {"application": OTHER, "name": None, "kind": "embedded", "paths": ["manifests/a.yaml"]},
+]
+
+
+def test_text(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["applications"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        f"{PLANT} (plant) embedded: manifests/a.yaml",
+        f"{OTHER} edge: manifests/b.yaml, manifests/base.yaml",
+        f"{OTHER} embedded: manifests/a.yaml",
+    ]
+
+
+def test_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["applications", "--format", "json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document == {"format_version": "1", "command": "applications", "error": None, "applications": ROWS}
+
+
+def test_a_matrix_is_one_line_for_a_workflow_output(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["applications", "--format", "github-matrix"]) == 0
+    out, err = capsys.readouterr()
+    assert out.count("\n") == 1
+    assert json.loads(out) == {"include": ROWS}
+    assert err == ""
+
+
+def test_more_rows_than_github_has_jobs_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    documents = [f"apiVersion: reconciler/v1\napplication: {n:024x}\n" for n in range(257)]
+    Path("many.yaml").write_text("---\n".join(documents))
+    assert run(["applications", "many.yaml", "--format", "github-matrix"]) == 0
+    out, err = capsys.readouterr()
+    assert len(json.loads(out)["include"]) == 257
+    assert "257 rows, but GitHub makes at most 256 jobs of a matrix" in err
+
+
+def test_problems_are_an_error_in_json_too(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["applications", "nowhere", "--format", "json"]) == 1
+    document = json.loads(capsys.readouterr().out)
+    assert document["error"]["problems"][0]["message"] == "no such file or directory"
+    assert document["applications"] == []

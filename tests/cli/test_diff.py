@@ -1,0 +1,153 @@
+"""`reconciler diff`: two revisions or two folders, without touching the work tree."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from reconciler.cli.app import run
+
+HEAD = "apiVersion: reconciler/v1\napplication: 575ec8687ae143cd83dc4a97\n"
+
+
+def git(*arguments: str) -> str:
+    return subprocess.run(
+        ["git", "-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "commit.gpgsign=false", *arguments],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+
+
+def write(name: str, text: str) -> None:
+    Path(name).parent.mkdir(parents=True, exist_ok=True)
+    Path(name).write_text(text)
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two commits: v1, then v2; the work tree is at v3."""
+    monkeypatch.chdir(tmp_path)
+    git("init", "-q", "-b", "main")
+    write("base.yaml", "apiVersion: reconciler/v1\ngroups: {all: {select: {all: true}, flows: {f: v1}}}\n")
+    write("manifests/deep/a.yaml", HEAD + "extends: ../../base.yaml\ndevices: {pump: {g: v1}}\n")
+    git("add", ".")
+    git("commit", "-qm", "one")
+    git("tag", "first")
+    write("base.yaml", "apiVersion: reconciler/v1\ngroups: {all: {select: {all: true}, flows: {f: v2}}}\n")
+    git("commit", "-qam", "two")
+    git("branch", "feature/x")
+    write("base.yaml", "apiVersion: reconciler/v1\ngroups: {all: {select: {all: true}, flows: {f: v3}}}\n")
+    return tmp_path
+
+
+def differences(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[str]:
+    assert run(["diff", "--format", "json", *arguments]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (document["command"], document["error"]) == ("diff", None)
+    return [
+        f"{one['subject']} {one['flow']} {one['from']} {one['to']} {one['source']}" for one in document["differences"]
+    ]
+
+
+@pytest.mark.usefixtures("repository")
+class TestRevisions:
+    def test_two_revisions(self, capsys: pytest.CaptureFixture[str]) -> None:
+        before = git("status", "--porcelain")
+        assert differences(capsys, "first", "HEAD") == ["<all> f v1 v2 HEAD:base.yaml:2"]
+        assert git("status", "--porcelain") == before
+
+    def test_one_revision_is_compared_with_what_is_on_the_disk(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert differences(capsys, "first") == ["<all> f v1 v3 base.yaml:2"]
+
+    def test_the_same_revision_has_no_differences(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert run(["diff", "HEAD", "main"]) == 0
+        assert capsys.readouterr().out == "No differences.\n"
+
+    def test_a_branch_with_a_slash_is_a_revision_where_there_is_no_such_folder(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert differences(capsys, "first", "feature/x") == ["<all> f v1 v2 feature/x:base.yaml:2"]
+
+    def test_from_a_folder_below_the_root(
+        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir("manifests")
+        assert differences(capsys, "first", "HEAD", "--path", "deep") == ["<all> f v1 v2 HEAD:../base.yaml:2"]
+        assert differences(capsys, "first", "HEAD", "--path", ".") == ["<all> f v1 v2 HEAD:../base.yaml:2"]
+
+    def test_a_single_file(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert len(differences(capsys, "first", "HEAD", "--path", "manifests/deep/a.yaml")) == 1
+
+    def test_symlinks_of_a_revision_are_followed_inside_it(self, capsys: pytest.CaptureFixture[str]) -> None:
+        Path("linked").mkdir()
+        Path("linked/a.yaml").symlink_to("../manifests/deep/a.yaml")
+        Path("linked/folder").symlink_to("../manifests/deep")
+        Path("linked/loop").symlink_to("../linked")
+        git("add", ".")
+        git("commit", "-qm", "links")
+        git("tag", "third")
+        write("manifests/deep/a.yaml", HEAD + "devices: {pump: {g: v2}}\n")
+        git("commit", "-qam", "fourth")
+        found = differences(capsys, "third", "HEAD", "--path", "linked/folder")
+        assert {one.partition(" ")[0] for one in found} == {"<all>", "pump"}
+
+    def test_a_symlink_that_leaves_the_tree_is_refused(self, capsys: pytest.CaptureFixture[str]) -> None:
+        Path("up.yaml").symlink_to("../outside.yaml")
+        write("manifests/deep/a.yaml", HEAD + "extends: ../../up.yaml\n")
+        git("add", ".")
+        git("commit", "-qm", "links")
+        assert run(["diff", "first", "HEAD"]) == 1
+        assert (
+            "HEAD:manifests/deep/a.yaml:3:10: extends ../../up.yaml leaves the git work tree" in capsys.readouterr().err
+        )
+
+    @pytest.mark.parametrize(
+        ("arguments", "words"),
+        [
+            (["nowhere"], "git has no revision 'nowhere'"),
+            (["no/where"], "no/where is no folder, and git knows no such revision"),
+            (["--", "--output=x"], "'--output=x' is no revision"),
+            (["first", "--path", "nowhere"], "nowhere: no such file or directory"),
+            (["first", "HEAD", "--path", "manifests/nowhere"], "first:manifests/nowhere: no such file or directory"),
+            (["first", "HEAD", "--path", "../.."], "no such file or directory"),
+            ([], "Missing argument 'BASE'"),
+        ],
+    )
+    def test_what_is_not_there_is_told(
+        self, arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert run(["diff", *arguments]) == 1
+        assert words in capsys.readouterr().err
+
+    def test_problems_name_the_revision(self, capsys: pytest.CaptureFixture[str]) -> None:
+        write("manifests/deep/a.yaml", HEAD + "x: 1\n")
+        git("commit", "-qam", "bad")
+        assert run(["diff", "HEAD", "first"]) == 1
+        assert 'HEAD:manifests/deep/a.yaml:3:1: unknown key "x"' in capsys.readouterr().err
+
+
+def test_two_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, version in (("a", "v1"), ("b", "v2")):
+        devices = "".join(f"  pump-{n:02}: {{f: {version}}}\n" for n in range(12))
+        write(f"{name}/m.yaml", HEAD + "devices:\n" + devices)
+    write("b/m.yaml", Path("b/m.yaml").read_text() + "prune: devices\n")
+    assert run(["diff", "a", "./b"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:3] == ["575ec8687ae143cd83dc4a97 (embedded):", "  f v1 → v2", "    pump-00  b/m.yaml:4"]
+    assert lines[-3:] == ["    and 3 more", "  prune: false → devices", "13 differences."]
+    assert run(["-v", "diff", "a", "b"]) == 0
+    assert "    pump-11  b/m.yaml:15" in capsys.readouterr().out.splitlines()
+
+
+def test_outside_git_only_folders_can_be_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert run(["diff", "HEAD"]) == 1
+    assert "not a git repository" in capsys.readouterr().err

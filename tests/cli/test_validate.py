@@ -1,0 +1,142 @@
+"""`reconciler validate`: the files, all of them, and nothing but the files."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from reconciler.cli.app import run
+
+HEAD = "apiVersion: reconciler/v1\napplication: 575ec8687ae143cd83dc4a97\n"
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def write(name: str, text: str) -> None:
+    Path(name).parent.mkdir(parents=True, exist_ok=True)
+    Path(name).write_text(text)
+
+
+def test_the_default_is_the_folder_manifests(capsys: pytest.CaptureFixture[str]) -> None:
+    write("manifests/a.yaml", HEAD + "devices: {pump: {f: v1}}\n")
+    write("manifests/base.yaml", "apiVersion: reconciler/v1\n")
+    assert run(["validate"]) == 0
+    out, err = capsys.readouterr()
+    assert out == "575ec8687ae143cd83dc4a97 embedded: manifests/a.yaml\n2 files checked, no problems found.\n"
+    assert err == ""
+
+
+def test_problems_go_to_stderr_sorted_by_place(capsys: pytest.CaptureFixture[str]) -> None:
+    write("b.yaml", HEAD + "device: {}\n")
+    write("a.yaml", HEAD + "devices: {pump: {f: develop}}\nkind: cloud\n")
+    assert run(["validate", "b.yaml", "a.yaml"]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.splitlines() == [
+        'a.yaml:3:21: "f": "develop" is not deployable (name a version of the flow)',
+        'a.yaml:4:7: "kind": expected "embedded" or "edge", found "cloud"',
+        'b.yaml:3:1: unknown key "device" (did you mean devices?)',
+    ]
+
+
+def test_json_holds_every_problem_with_its_place(capsys: pytest.CaptureFixture[str]) -> None:
+    write("a.yaml", HEAD + "device: {}\n")
+    assert run(["validate", "--format", "json", "a.yaml"]) == 1
+    assert json.loads(capsys.readouterr().out) == {
+        "format_version": "1",
+        "command": "validate",
+        "error": {
+            "code": 1,
+            "problems": [
+                {
+                    "path": "a.yaml",
+                    "line": 3,
+                    "column": 1,
+                    "message": 'unknown key "device"',
+                    "hint": "did you mean devices?",
+                }
+            ],
+        },
+        "applications": [],
+    }
+
+
+def test_json_holds_the_applications_and_the_warnings(capsys: pytest.CaptureFixture[str]) -> None:
+    write("a.yaml", HEAD + "pins: [{device: a, flows: {f: v1}, reason: x, until: 2020-01-01}]\n")
+    assert run(["validate", "--format=json", "a.yaml"]) == 0
+    out, err = capsys.readouterr()
+    document = json.loads(out)
+    assert document["error"] is None
+    assert document["applications"] == [
+        {"application": "575ec8687ae143cd83dc4a97", "name": None, "kind": "embedded", "paths": ["a.yaml"]}
+    ]
+    [warning] = document["warnings"]
+    assert (warning["path"], warning["line"]) == ("a.yaml", 3)
+    assert err.startswith('Warning: a.yaml:3: pin for device "a" was meant to end on 2020-01-01')
+
+
+def test_conflicts_that_need_no_api_are_found(capsys: pytest.CaptureFixture[str]) -> None:
+    write(
+        "a.yaml",
+        HEAD + "groups:\n  a: {select: {all: true}, flows: {f: v1}}\n  b: {select: {all: true}, flows: {f: v2}}\n",
+    )
+    assert run(["validate", "a.yaml"]) == 1
+    assert 'group "b" says v2, group "a" says v1 at a.yaml:4:36' in capsys.readouterr().err
+
+
+def test_standard_input_is_a_path(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO((HEAD + "x: 1\n").encode())))
+    assert run(["validate", "-"]) == 1
+    assert capsys.readouterr().err.startswith('<stdin>:3:1: unknown key "x"')
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        ([], 0),
+        (["--application", "575EC8687AE143CD83DC4A97"], 0),
+        (["--application", "plant", "--kind", "embedded"], 0),
+        (["--application", "other"], 1),
+        (["--kind", "edge"], 1),
+    ],
+)
+def test_application_and_kind_pick(arguments: list[str], code: int) -> None:
+    write("a.yaml", HEAD.replace("575ec8687ae143cd83dc4a97", "{id: 575ec8687ae143cd83dc4a97, name: plant}"))
+    assert run(["validate", "a.yaml", *arguments]) == code
+
+
+def test_names_from_files_are_inert_in_a_terminal_and_in_ci(capsys: pytest.CaptureFixture[str]) -> None:
+    write("a.yaml", HEAD + 'devices: {"\\e[31m::error::": {f: [x]}}\n"::warning::\\n": 1\n')
+    assert run(["validate", "a.yaml"]) == 1
+    err = capsys.readouterr().err
+    assert "\x1b" not in err
+    assert not any(line.startswith("::") for line in err.splitlines())
+
+
+def test_a_file_that_is_a_base_needs_no_application(capsys: pytest.CaptureFixture[str]) -> None:
+    write("base.yaml", "apiVersion: reconciler/v1\n")
+    assert run(["validate", "base.yaml"]) == 0
+    assert capsys.readouterr().out == "1 file checked, no problems found.\n"
+
+
+def test_a_small_file_loads_nothing_that_it_does_not_need() -> None:
+    write("a.yaml", HEAD)
+    code = "import sys; from reconciler.cli.app import run; run(['validate', 'a.yaml']); print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+    loaded = {name.partition(".")[0] for name in done.stdout.split()}
+    assert {"yaml", "pydantic"} <= loaded
+    assert not loaded & {"httpx", "deepdiff", "rich", "starlette", "uvicorn", "tenacity", "anyio"}
