@@ -9,7 +9,7 @@ import asyncio
 import itertools
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import Enum, StrEnum
 from typing import Any
@@ -309,7 +309,7 @@ class FakeApi:
             if owner.flows is not None and (flow_id is None or flow_id in owner.flows) and device_id in (None, owner.id)
         }
         if flow_id is not None:
-            records = {key: replace(value, flows={flow_id: value.flows[flow_id]}) for key, value in records.items()}
+            records = {key: value._replace(flows={flow_id: value.flows[flow_id]}) for key, value in records.items()}
         named = {key for record in records.values() for key in record.flows}
         names = {key: known.name for key, known in self.flows_by_id.items() if known.name and key in named}
         return Live(records, names, flow_id)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import random
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from typing import TypeVar
@@ -208,7 +207,7 @@ def _narrowed(
 def _only(device: LiveDevice, flow_id: FlowId) -> LiveDevice:
     if len(device.flows) == 1:
         return device
-    return dataclasses.replace(device, flows={flow_id: device.flows[flow_id]})
+    return device._replace(flows={flow_id: device.flows[flow_id]})
 
 
 def _narrowings(

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from operator import itemgetter
+from typing import Any, Final, TypeAlias
 
 from reconciler.api.paging import Page
 from reconciler.api.wire import (
@@ -26,39 +27,37 @@ from reconciler.api.wire import (
     parse_strictly,
     shaped,
 )
-from reconciler.planner.state import NOTHING, DeviceId, Entry, FlowId, LiveDevice, LogEntry
+from reconciler.planner.state import NOTHING, DeviceId, Entry, FlowId, LiveDevice, LogEntry, Version
 
 CONNECTED: Final[Mapping[object, bool | None]] = {1: True, 0: False, None: None}
 _is_id = re.compile(r"[0-9A-Fa-f]{24}").fullmatch
-_TEXT_OR_NULL = frozenset({str, type(None)})
 
 
-class Record(NamedTuple):
-    """One device's deployments, still with its record's id beside it in the page."""
+_NO_FLOWS: Final[dict[str, dict[str, Any]]] = {}
 
-    device_id: DeviceId
-    device: LiveDevice
-
-
-class _Flow(NamedTuple):
-    """A flow that was met: its id in lower case, and every name that records gave it."""
-
-    id: FlowId
-    names: set[object]
+Record: TypeAlias = tuple[DeviceId, LiveDevice]
 
 
 class EmbeddedPages:
     """Turns the pages of one listing into records, sharing what they have in common."""
 
     def __init__(self) -> None:
-        self._entries: dict[tuple[object, object], Entry] = {(None, None): NOTHING}
-        self._flows: dict[str, _Flow] = {}
+        self._entries: dict[tuple[object, object], Entry] = {NOTHING: NOTHING}
+        self._flows: dict[str, tuple[FlowId, set[object]]] = {}
+        self._raw = (
+            _NO_FLOWS  # of the device before: the next one often has the same, and may share what was made of it
+        )
+        self._made = self._entries_of(_NO_FLOWS)
 
     @property
     def flow_names(self) -> dict[FlowId, str]:
         """Names that came with the records; of several for one flow, the first by alphabet."""
-        named = {flow.id: sorted(name for name in flow.names if isinstance(name, str)) for flow in self._flows.values()}
-        return {flow_id: names[0] for flow_id, names in sorted(named.items()) if names}
+        named: dict[FlowId, str] = {}
+        for flow_id, names in self._flows.values():
+            for name in names:
+                if isinstance(name, str):
+                    named[flow_id] = min(name, named.get(flow_id, name))
+        return dict(sorted(named.items()))
 
     def page(self, body: bytes) -> Page[Record]:
         """The records of one page.
@@ -83,64 +82,68 @@ class EmbeddedPages:
         return Page(total, per_page, records)
 
     def _record(self, item: dict[str, Any]) -> tuple[str, Record, int]:
-        """The record's id, its value, and how many keys it holds."""
+        """The record's id, its value, and how many keys it holds. This runs once a device: every look-up counts."""
         get = item.get
-        device_id, name = item["deviceId"], get("deviceName")
-        unknown, connection, logs = get("unknownBundle"), get("deviceConnectionInfo"), get("logs")
+        device_id, name, unknown = item["deviceId"], get("deviceName"), get("unknownBundle")
         released_bundle, reported_bundle = get(RELEASED_BUNDLE), get(REPORTED_BUNDLE)
-        flows, keys, settled = self._entries_of(get("flows"))
+        if (raw := get("flows") or _NO_FLOWS) != self._raw:
+            self._made, self._raw = self._entries_of(raw), raw
+        flows, keys, settled = self._made
         keys += len(item)
         time = connected = None
-        if connection:
-            time, connected = connection.get("time"), CONNECTED[connection.get("connected")]
+        if connection := get("deviceConnectionInfo"):
             keys += len(connection)
-        if logs:
-            keys += sum(map(len, logs))
-        texts = {type(name), type(time), type(released_bundle), type(reported_bundle)}
-        if not _is_id(device_id) or not texts <= _TEXT_OR_NULL or type(unknown) not in _BOOLEAN_OR_NULL:
+            time, connected = connection.get("time"), CONNECTED[connection.get("connected")]
+        kept: tuple[LogEntry, ...] = ()
+        if logs := get("logs"):
+            for log in logs:
+                keys += len(log)
+            if unknown or not settled:
+                kept = tuple(map(log_entry, logs))
+        for text in (name, time, released_bundle, reported_bundle):
+            if text is not None and type(text) is not str:
+                raise Unreadable
+        if not _is_id(device_id) or (unknown is not None and type(unknown) is not bool):
             raise Unreadable
-        kept = () if not logs or (settled and not unknown) else tuple(map(log_entry, logs))
         device = LiveDevice(flows, name, connected, time, bool(unknown), released_bundle, reported_bundle, kept)
-        return record_id_of(item, device_id), Record(device_id.lower(), device), keys
+        return record_id_of(item, device_id), (device_id.lower(), device), keys
 
-    def _entries_of(self, flows: dict[str, dict[str, Any]] | None) -> tuple[dict[FlowId, Entry], int, bool]:
+    def _entries_of(self, flows: dict[str, dict[str, Any]]) -> tuple[dict[FlowId, Entry], int, bool]:
         """The entries that hold something, the number of keys, and whether all are released as reported."""
-        if not flows:
-            return {}, 0, True
         made: dict[FlowId, Entry] = {}
         keys, empty, settled = len(flows), 0, True
+        entries, known = self._entries, self._flows
         for text, item in flows.items():
-            flow = self._flows.get(text) or self._flow(text)
-            flow.names.add(item.get("flowName"))
-            pair = (item.get(RELEASED), item.get(REPORTED))
-            entry = self._entries.get(pair) or self._entry(pair)
+            keys += len(item)
+            flow_id, names = known.get(text) or self._flow(text)
+            names.add(item.get("flowName"))
+            released = item.get(RELEASED)
+            reported = item.get(REPORTED)
+            entry = entries.get((released, reported)) or self._entry(released, reported)
             if entry is NOTHING:
                 empty += 1
             else:
-                made[flow.id] = entry
-            settled = settled and entry[0] == entry[1]
-            keys += len(item)
+                made[flow_id] = entry
+                if released != reported:
+                    settled = False
         if len(made) + empty != len(flows):
             raise Unreadable
         return made, keys, settled
 
-    def _flow(self, text: str) -> _Flow:
+    def _flow(self, text: str) -> tuple[FlowId, set[object]]:
         if not _is_id(text):
             raise Unreadable
-        return self._flows.setdefault(text, _Flow(text.lower(), set()))
+        return self._flows.setdefault(text, (text.lower(), set()))
 
-    def _entry(self, pair: tuple[object, object]) -> Entry:
-        released, reported = pair
-        if not (_is_version(released) and _is_version(reported)):
-            raise Unreadable
-        return self._entries.setdefault(pair, Entry(*pair))  # type: ignore[arg-type]  # just checked
+    def _entry(self, released: object, reported: object) -> Entry:
+        entry = Entry(_version(released), _version(reported))
+        return self._entries.setdefault(entry, entry)
 
 
-_BOOLEAN_OR_NULL = frozenset({bool, type(None)})
-
-
-def _is_version(value: object) -> bool:
-    return value is None or (isinstance(value, str) and value != "")
+def _version(value: object) -> Version | None:
+    if value is None or (isinstance(value, str) and value):
+        return value
+    raise Unreadable
 
 
 def record_id_of(item: Mapping[str, Any], device_id: str) -> str:
@@ -192,7 +195,7 @@ def merged(found: Mapping[str, Record]) -> dict[DeviceId, LiveDevice]:
         Missing: two records are about one device, which nothing says how to read.
     """
     devices: dict[DeviceId, LiveDevice] = {}
-    for device_id, device in sorted(found.values(), key=lambda record: record.device_id):
+    for device_id, device in sorted(found.values(), key=itemgetter(0)):
         if device_id in devices:
             raise Missing(f"two records are about device {device_id}")
         devices[device_id] = device

@@ -66,7 +66,7 @@ class Pace:
         except asyncio.CancelledError:
             if place.done() and not place.cancelled():
                 self.leave()  # the place was given in the same moment
-            else:
+            elif place in self._waiting:
                 self._waiting.remove(place)
             raise
 

@@ -55,9 +55,8 @@ class LogEntry:
     source_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class LiveDevice:
-    """What the API says of one device's deployments.
+class LiveDevice(NamedTuple):
+    """What the API says of one device's deployments. A tuple, since a read makes one for every device of a fleet.
 
     `logs` may be left out (empty) for a device whose every entry is converged: nobody asks for those.
     `unmanageable` names flows of custom-node records (edge): they are rows, but never changes.
