@@ -1,0 +1,99 @@
+"""The published schema of the JSON documents, against documents that the commands really write."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from reconciler.render.json_schema import output_schema
+from reconciler.simulator import Server, serve
+
+FLEET = """
+applications:
+  - id: 5f0c8a1b2d3e4f5061728394
+    name: shop
+    flows: {telemetry: [v1, v2], alarms: [v1]}
+    devices:
+      - {name: a, tags: {site: x}, deployed: {telemetry: v1, alarms: v1}}
+      - {name: b, tags: {site: x}, connected: false, deployed: {telemetry: {released: v2, reported: v1}}}
+"""
+MANIFEST = """
+apiVersion: reconciler/v1
+application: {id: 5f0c8a1b2d3e4f5061728394, name: shop}
+groups:
+  all: {select: {all: true}, flows: {telemetry: v2}}
+limits: {removals: {count: 0, percent: 0}}
+"""
+
+
+@pytest.fixture(scope="module")
+def validator() -> jsonschema.Draft202012Validator:
+    schema = output_schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return jsonschema.Draft202012Validator(schema)
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with serve(FLEET) as running:
+        yield running
+
+
+def written(server: Server, folder: Path, *argv: str) -> tuple[int, dict[str, Any]]:
+    """Exit code and the one document on stdout."""
+    (folder / "shop.yaml").write_text(MANIFEST)
+    (folder / "removal.yaml").write_text(MANIFEST + "devices: {a: {alarms: absent}}\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "reconciler", *argv, "--format", "json"],
+        cwd=folder,
+        env={**os.environ, "LOSANT_API_URL": server.url, "LOSANT_API_TOKEN": server.token},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    data = json.loads(done.stdout)
+    assert isinstance(data, dict)
+    return done.returncode, data
+
+
+@pytest.mark.parametrize(
+    ("argv", "code"),
+    [
+        (["plan", "shop.yaml"], 0),
+        (["plan", "removal.yaml"], 3),
+        (["plan", "nowhere.yaml"], 1),
+        (["plan", "--misspelt"], 1),
+        (["apply", "shop.yaml", "--yes"], 0),
+        (["apply", "shop.yaml", "--yes", "--wait"], 0),
+        (["apply", "shop.yaml", "--dry-run"], 0),
+        (["apply", "shop.yaml"], 1),
+        (["apply", "removal.yaml", "--yes"], 3),
+        (["apply", "shop.yaml", "--yes", "--expect-digest", "sha256:00"], 4),
+        (["validate", "shop.yaml"], 0),
+        (["validate", "nowhere.yaml"], 1),
+        (["applications", "shop.yaml"], 0),
+    ],
+)
+def test_documents_fit(
+    argv: list[str], code: int, validator: jsonschema.Draft202012Validator, server: Server, tmp_path: Path
+) -> None:
+    returned, document = written(server, tmp_path, *argv)
+    assert returned == code
+    validator.validate(document)
+    assert (document["error"] is None) == (code == 0)
+    if document["error"]:
+        assert document["error"]["code"] == code
+
+
+def test_a_document_with_an_unknown_key_does_not_fit(
+    validator: jsonschema.Draft202012Validator, server: Server, tmp_path: Path
+) -> None:
+    _, document = written(server, tmp_path, "plan", "shop.yaml")
+    document["plans"][0]["surprise"] = 1
+    assert not validator.is_valid(document)
