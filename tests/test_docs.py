@@ -1,0 +1,81 @@
+"""What the README shows is what the product does. `python tests/test_docs.py` writes the shown output anew."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from reconciler.cli.app import COMMANDS, cli
+from reconciler.cli.demo_fleet import demo_fleet, demo_manifest
+from reconciler.errors import ExitCode
+from reconciler.simulator import serve
+
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+OUTPUT = re.compile(r"(<!-- output of: reconciler (.+) -->\n```text\n)(.*?)(```)", re.DOTALL)
+FILE = re.compile(r"(<!-- file: (.+) -->\n```yaml\n)(.*?)(```)", re.DOTALL)
+
+
+def outputs() -> Iterator[tuple[str, str, str]]:
+    """Command line, text shown, text produced, for each output that the README shows."""
+    with serve(demo_fleet()) as server:
+        env = {**os.environ, "LOSANT_API_URL": server.url, "LOSANT_API_TOKEN": server.token}
+        for match in OUTPUT.finditer(README.read_text(encoding="utf-8")):
+            argv = [sys.executable, "-m", "reconciler", *match[2].split()]
+            done = subprocess.run(argv, cwd=ROOT, env=env, capture_output=True, text=True, check=True)
+            yield match[2], match[3], done.stdout
+
+
+def test_readme_shows_real_output() -> None:
+    seen = 0
+    for command, shown, produced in outputs():
+        assert shown == produced, command
+        seen += 1
+    assert seen
+
+
+def test_readme_shows_real_files() -> None:
+    shown = FILE.findall(README.read_text(encoding="utf-8"))
+    assert shown
+    for _, path, text, _ in shown:
+        assert text == (ROOT / path).read_text(encoding="utf-8"), path
+
+
+def test_the_demo_has_the_repositorys_manifest() -> None:
+    assert demo_manifest() == (ROOT / "manifests/demo.yaml").read_text(encoding="utf-8")
+
+
+def test_readme_lists_every_command() -> None:
+    listed = set(re.findall(r"^\| `reconciler ([a-z]+)", README.read_text(encoding="utf-8"), re.MULTILINE))
+    with click.Context(cli) as context:
+        assert listed == set(cli.list_commands(context))
+    assert listed <= set(COMMANDS)
+
+
+def test_readme_lists_every_exit_code() -> None:
+    listed = re.findall(r"^\| (\d+) \|", README.read_text(encoding="utf-8"), re.MULTILINE)
+    assert listed == [str(int(code)) for code in ExitCode]
+
+
+@pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)#]+)\)", README.read_text(encoding="utf-8")))))
+def test_links_lead_somewhere(link: str) -> None:
+    assert link.startswith("https://") or (ROOT / link).exists()
+
+
+def write_anew() -> None:
+    """Put today's output and files into the README."""
+    text = README.read_text(encoding="utf-8")
+    for command, _, produced in list(outputs()):
+        pattern = re.compile(rf"(<!-- output of: reconciler {re.escape(command)} -->\n```text\n)(.*?)(```)", re.DOTALL)
+        text = pattern.sub(lambda match, new=produced: match[1] + new + match[3], text)  # type: ignore[misc]
+    text = FILE.sub(lambda match: match[1] + (ROOT / match[2]).read_text(encoding="utf-8") + match[4], text)
+    README.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write_anew()
