@@ -135,7 +135,8 @@ def _circle(target: Mapping[Version, Version | None]) -> list[tuple[Version, Ver
         path: dict[Version, Version | None] = {}
         version: Version | None = start
         while version is not None and version in target and version not in path:
-            version = path[version] = target[version]
+            path[version] = target[version]
+            version = path[version]
         if version == start:
             return list(path.items())
     return []
