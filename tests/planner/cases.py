@@ -90,8 +90,14 @@ class Case:
             return NO_LIMITS
         if limits == "default":
             return Limits(place=PLACE)
-        numbers = {key: Decimal(value) if key.endswith("percent") else value for key, value in limits.items()}
-        return Limits(**{"removals_count": None, "removals_percent": None, "place": PLACE, **numbers})
+        percents = {key: Decimal(limits[key]) for key in ("removals_percent", "changes_percent") if key in limits}
+        return Limits(
+            removals_count=limits.get("removals_count"),
+            removals_percent=percents.get("removals_percent"),
+            changes_count=limits.get("changes_count"),
+            changes_percent=percents.get("changes_percent"),
+            place=PLACE,
+        )
 
     @property
     def options(self) -> Options:

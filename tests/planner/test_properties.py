@@ -1,0 +1,218 @@
+"""Larger worlds than can be enumerated, at random: soundness, counts, restarts, and the same plan from any order."""
+
+from __future__ import annotations
+
+import json
+import random
+
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from reconciler.planner.calls import cover
+from reconciler.planner.diff import compare
+from reconciler.planner.make import make_plan
+from reconciler.planner.plan import CallMode, Filter, Options, PlannedCall, World
+from reconciler.planner.prove import prove
+from reconciler.planner.requests import Release, RemoveRow, Replace
+from reconciler.planner.rules import Limits
+from reconciler.planner.serial import document, parse_document
+from reconciler.planner.state import Decision, Desired, Entry, Kind, Live, LiveDevice, Row, Version
+from tests.builders import APPLICATION, PLACE
+from tests.planner.model import ALL_ANSWERS, Answers, Platform, astray
+from tests.planner.worlds import legal_plans
+
+VERSIONS = ["1", "2", "3"]
+version = st.sampled_from([None, *VERSIONS])
+slow = settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+
+
+@st.composite
+def entries(draw: st.DrawFn) -> Entry:
+    """Mostly converged, since that is what makes cohorts."""
+    released = draw(version)
+    return Entry(released, released if draw(st.integers(0, 4)) else draw(version))
+
+
+@st.composite
+def worlds(draw: st.DrawFn, flows: int = 3, devices: int = 7) -> tuple[Desired, Live]:
+    """Few rules shared by many devices, some devices on their own, some unmanaged, few with an unknown bundle."""
+    names = "fgh"[:flows]
+    targets = {flow: st.sampled_from(draw(st.lists(version, min_size=1, max_size=2))) for flow in names}
+    wanted: dict[str, dict[str, Decision]] = {}
+    records: dict[str, LiveDevice] = {}
+    for device_id in "abcdefghijkl"[: draw(st.integers(1, devices))]:
+        flows_of = {flow: draw(entries()) for flow in names if draw(st.integers(0, 5))}
+        records[device_id] = LiveDevice(flows_of, unknown_bundle=not draw(st.integers(0, 12)))
+        decisions = {
+            flow: Decision(draw(targets[flow] if draw(st.integers(0, 3)) else version), PLACE, "device")
+            for flow in names
+            if draw(st.integers(0, 9))
+        }
+        if draw(st.integers(0, 12)):
+            wanted[device_id] = decisions
+    return Desired(wanted), Live(records)
+
+
+def _wanted(desired: Desired, live: Live) -> dict[Row, Version | None]:
+    return {change.row: change.to_version for change in compare(desired, live).changes}
+
+
+def _is_wildcard(call: PlannedCall) -> bool:
+    return not isinstance(call.request, Release | RemoveRow)
+
+
+@slow
+@given(worlds(), st.integers(1, 3), st.sampled_from(CallMode))
+def test_calls_are_sound_under_every_reading_and_carry_each_change_once(
+    world: tuple[Desired, Live], chunk: int, mode: CallMode
+) -> None:
+    desired, live = world
+    changes = compare(desired, live).changes
+    calls = cover(changes, live, mode=mode, chunk=chunk)
+    prove(changes, calls, live)
+    assert sorted(row for call in calls for row in call.rows) == sorted(change.row for change in changes)
+    plain = [(call.request, frozenset(call.after)) for call in calls]
+    assert not list(astray(live, _wanted(desired, live), plain, VERSIONS))
+    for call in calls:
+        assert all(other < call.id for other in call.after)
+        if isinstance(call.request, Release):
+            assert 1 <= len(call.request.device_ids) <= chunk
+
+
+@slow
+@given(worlds(flows=1, devices=9), st.integers(1, 3))
+def test_one_flow_has_the_fewest_calls_and_of_those_the_fewest_wildcards(
+    world: tuple[Desired, Live], chunk: int
+) -> None:
+    desired, live = world
+    changes = compare(desired, live).changes
+    assume(changes)
+    wanted = {change.row: change.to_version for change in changes}
+    calls = cover(changes, live, chunk=chunk)
+    fewest = min((len(plan), wildcards) for wildcards, plan in legal_plans(live, wanted, VERSIONS, chunk))
+    assert (len(calls), sum(map(_is_wildcard, calls))) == fewest
+
+
+@slow
+@given(worlds(flows=3, devices=4), st.integers(1, 3))
+def test_several_flows_never_need_more_calls_than_explicit_ones(world: tuple[Desired, Live], chunk: int) -> None:
+    desired, live = world
+    changes = compare(desired, live).changes
+    explicit = cover(changes, live, mode=CallMode.EXPLICIT, chunk=chunk)
+    assert len(cover(changes, live, chunk=chunk)) <= len(explicit)
+
+
+@slow
+@given(worlds(), st.integers(1, 3), st.sampled_from(ALL_ANSWERS), st.integers(0, 10), st.integers(0, 2**32))
+def test_a_plan_cut_anywhere_is_finished_by_the_next_one(
+    world: tuple[Desired, Live], chunk: int, answers: Answers, cut: int, seed: int
+) -> None:
+    desired, live = world
+    platform = Platform.of(live, answers, random.Random(seed), VERSIONS)
+    before = platform.released()
+    wanted = _wanted(desired, live)
+    after = {row: version for row, version in {**before, **wanted}.items() if version is not None}
+    _play(platform, desired, live, chunk, stop=cut)
+    fresh = platform.read()
+    _play(platform, desired, fresh, chunk)
+    assert platform.released() == after
+    assert not compare(desired, platform.read()).changes
+
+
+def _play(platform: Platform, desired: Desired, live: Live, chunk: int, stop: int = 10_000) -> None:
+    """Send calls in some order that `after` permits, with reports in between; no row may ever be anywhere else."""
+    changes = compare(desired, live).changes
+    wanted = {change.row: change.to_version for change in changes}
+    before = platform.released()
+    calls = list(cover(changes, live, chunk=chunk))
+    done: set[int] = set()
+    for _ in range(min(stop, len(calls))):
+        platform.report()
+        free = [call for call in calls if call.id not in done and done.issuperset(call.after)]
+        call = platform.dice.choice(free)
+        platform.send(call.request)
+        done.add(call.id)
+        now = platform.released()
+        for row in now.keys() | before.keys():
+            assert now.get(row) in {before.get(row), wanted.get(row, before.get(row))}, (row, call)
+
+
+@slow
+@given(worlds(), st.integers(1, 3), st.integers(0, 2**32))
+def test_the_order_of_inputs_does_not_matter(world: tuple[Desired, Live], chunk: int, seed: int) -> None:
+    dice = random.Random(seed)
+    desired, live = world
+    options = Options(chunk=chunk)
+    texts = set()
+    for shuffled_desired, shuffled_live in (world, (_shuffled(desired, dice), _shuffled_live(live, dice))):
+        planned = World(APPLICATION, Kind.EMBEDDED, shuffled_desired, shuffled_live)
+        plan = make_plan(planned, limits=Limits(), sources=(), options=options)
+        texts.add(json.dumps(document([plan], "plan")))
+        assert [call.reason for call in plan.calls if not call.reason] == []
+    assert len(texts) == 1
+
+
+def _shuffled(desired: Desired, dice: random.Random) -> Desired:
+    devices = list(desired.devices.items())
+    dice.shuffle(devices)
+    return Desired({device_id: dict(dice.sample(list(flows.items()), len(flows))) for device_id, flows in devices})
+
+
+def _shuffled_live(live: Live, dice: random.Random) -> Live:
+    devices = list(live.devices.items())
+    dice.shuffle(devices)
+    return Live(
+        {
+            device_id: device._replace(flows=dict(dice.sample(list(device.flows.items()), len(device.flows))))
+            for device_id, device in devices
+        }
+    )
+
+
+filters = st.lists(
+    st.one_of(
+        st.builds(Filter, st.just("device"), st.sampled_from("ab")), st.builds(Filter, st.just("flow"), st.just("f"))
+    ),
+    max_size=2,
+)
+
+
+@slow
+@given(worlds(), filters, filters, st.integers(1, 2))
+def test_a_partial_plan_moves_nothing_outside_its_scope(
+    world: tuple[Desired, Live], targets: list[Filter], excludes: list[Filter], chunk: int
+) -> None:
+    desired, live = world
+    assume({"a", "b"} <= live.devices.keys() and any("f" in device.flows for device in live.devices.values()))
+    options = Options(targets=tuple(targets), excludes=tuple(excludes), chunk=chunk)
+    planned = World(APPLICATION, Kind.EMBEDDED, desired, live)
+    plan = make_plan(planned, limits=Limits(), sources=(), options=options)
+    named = [(one.by, one.text) for one in targets], [(one.by, one.text) for one in excludes]
+
+    def in_scope(row: Row) -> bool:
+        chosen, left_out = (("device", row[0]) in each or ("flow", row[1]) in each for each in named)
+        return (chosen or not targets) and not left_out
+
+    wanted = {row: to for row, to in _wanted(desired, live).items() if in_scope(row)}
+    assert {change.row: change.to_version for change in plan.changes} == wanted
+    assert plan.partial == bool(targets or excludes)
+    plain = [(call.request, frozenset(call.after)) for call in plan.calls]
+    assert not list(astray(live, wanted, plain, VERSIONS))
+
+
+@slow
+@given(worlds(), st.integers(1, 3))
+def test_saving_and_reading_gives_the_same_document(world: tuple[Desired, Live], chunk: int) -> None:
+    planned = World(APPLICATION, Kind.EMBEDDED, *world)
+    plan = make_plan(planned, limits=Limits(), sources=(), options=Options(chunk=chunk))
+    saved = json.loads(json.dumps(document([plan], "plan")))
+    assert document(parse_document(saved), "plan") == saved
+
+
+@slow
+@given(worlds(flows=2), st.integers(1, 3))
+def test_replaces_are_never_both_for_one_old_version(world: tuple[Desired, Live], chunk: int) -> None:
+    desired, live = world
+    calls = cover(compare(desired, live).changes, live, chunk=chunk)
+    olds = [(call.request.flow_id, call.request.old) for call in calls if isinstance(call.request, Replace)]
+    assert len(olds) == len(set(olds))
