@@ -83,11 +83,12 @@ def _take_bundles(world: World, due: _Due) -> None:
         "update entries set reported = released where device_id = ?", [(device_id,) for device_id, _, _ in done]
     )
     world.db.executemany(
-        "update records set reported_bundle = released_bundle, unknown_bundle = 0 where device_id = ?",
-        [(device_id,) for device_id, _, _ in done],
+        "update records set reported_bundle = released_bundle, unknown_bundle = 0, updated_ms = ? where device_id = ?",
+        [(at_ms, device_id) for device_id, _, at_ms in done],
     )
     world.db.executemany(
-        "update records set updated_ms = ? where device_id = ?", [(at_ms, device_id) for device_id, _, at_ms in due]
+        "update records set updated_ms = ? where device_id = ?",
+        [(at_ms, device_id) for device_id, _, at_ms in due if device_id in failures],
     )
     logs: list[tuple[str, dict[str, Any]]] = []
     for device_id, application_id, at_ms in due:

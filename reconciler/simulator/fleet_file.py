@@ -92,22 +92,21 @@ def _checked(data: Any) -> Fleet:
     return fleet
 
 
+_WORDS = {
+    "extra_forbidden": "there is no such key",
+    "missing": "this is required",
+    "model_type": "this should be a mapping",
+    "dict_type": "this should be a mapping",
+    "list_type": "this should be a list",
+    "tuple_type": "this should be a list",
+    "string_type": "this should be a text",
+}
+
+
 def _in_words(detail: Any) -> str:
-    match detail["type"]:
-        case "extra_forbidden":
-            return "there is no such key"
-        case "missing":
-            return "this is required"
-        case "model_type" | "dict_type" | "model_attributes_type":
-            return "this should be a mapping"
-        case "list_type" | "tuple_type":
-            return "this should be a list"
-        case "string_type":
-            return "this should be a text"
-        case "value_error":
-            return str(detail["ctx"]["error"])
-        case _:
-            return f"{detail['msg'][0].lower()}{detail['msg'][1:]}"
+    if detail["type"] == "value_error":
+        return str(detail["ctx"]["error"])
+    return _WORDS.get(detail["type"]) or f"{detail['msg'][0].lower()}{detail['msg'][1:]}"
 
 
 def _syntax_problem(error: yaml.YAMLError, source: str) -> str:

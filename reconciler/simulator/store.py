@@ -71,9 +71,7 @@ create index if not exists devices_by_attempt on devices (attempt_ms) where atte
 create index if not exists tags_by_text on tags (key, value, device_id);
 create index if not exists records_by_id on records (application_id, id);
 create index if not exists records_by_update on records (application_id, updated_ms, id);
-create index if not exists entries_by_flow on entries (flow_id, released, device_id);
-create index if not exists entries_by_version on entries (application_id, released);
-create index if not exists entries_by_report on entries (application_id, reported);
+create index if not exists entries_by_flow on entries (flow_id);
 create index if not exists entries_by_record on entries (application_id, record_id) where record_id is not null;
 create index if not exists logs_by_record on logs (record_id);
 """
