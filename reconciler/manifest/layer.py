@@ -101,10 +101,10 @@ class _Reader:
     def layer(self, document: Document, tree: Map, source: Source) -> Layer:
         return Layer(
             place=self.place(tree.mark),
-            extends=Ref(document.extends, self.place(tree.value_mark("extends"))) if document.extends else None,
+            extends=Ref(document.extends, self.place(tree.value_marks["extends"])) if document.extends else None,
             application=self.application(document, tree),
             kind=Kind(document.kind) if document.kind else None,
-            prune=PruneRule(self.place(tree.key_mark("prune")), Prune(document.prune)) if document.prune else None,
+            prune=PruneRule(self.place(tree.key_marks["prune"]), Prune(document.prune)) if document.prune else None,
             aliases=self.aliases(tree.get("flows")),
             groups=self.groups(document.groups or {}, tree.get("groups")),
             devices=self.devices(tree.get("devices")),
@@ -118,26 +118,25 @@ class _Reader:
         part = document.application
         if part is None:
             return None
-        return ApplicationRef(part.id, self.place(tree.value_mark("application")), part.name)
+        return ApplicationRef(part.id, self.place(tree.value_marks["application"]), part.name)
 
     def aliases(self, tree: Map | None) -> dict[str, Alias]:
         if tree is None:
             return {}
-        marks = iter(tree.marks)
         return {
-            alias: Alias(self.place(mark), self.ref(flow, next(marks)))
-            for (alias, flow), mark in zip(tree.items(), marks, strict=False)
+            alias: Alias(self.place(tree.key_marks[alias]), self.ref(flow, tree.value_marks[alias]))
+            for alias, flow in tree.items()
         }
 
     def flows(self, tree: Map) -> tuple[FlowRule, ...]:
-        path, marks = self.path, tree.marks
+        path = self.path
         return tuple(
             [
                 FlowRule(
                     Ref(canonical(flow), Place(path, mark.line + 1, mark.column + 1)),
                     None if version == "absent" else version,
                 )
-                for (flow, version), mark in zip(tree.items(), marks[::2], strict=True)
+                for (flow, version), mark in zip(tree.items(), tree.key_marks.values(), strict=True)
             ]
         )
 
@@ -145,7 +144,7 @@ class _Reader:
         if tree is None:
             return {}
         devices: dict[str, DeviceRules] = {}
-        for (text, flows), mark in zip(tree.items(), tree.marks[::2], strict=True):
+        for (text, flows), mark in zip(tree.items(), tree.key_marks.values(), strict=True):
             device = self.ref(text, mark)
             if device.text in devices:
                 first = devices[device.text].device.place
@@ -160,11 +159,11 @@ class _Reader:
         if tree is None:
             return {}
         groups = {}
-        for (name, part), mark in zip(parts.items(), tree.marks[::2], strict=True):
+        for (name, part), mark in zip(parts.items(), tree.key_marks.values(), strict=True):
             body: Map = tree[name]
             select = None
             if part.select is not None:
-                select = self.selector(part.select, body["select"], body.key_mark("select"))
+                select = self.selector(part.select, body["select"], body.key_marks["select"])
             flows = self.flows(body["flows"]) if part.flows else ()
             groups[name] = GroupLayer(name, self.place(mark), select, flows, part.priority, part.salt)
         return groups
@@ -176,7 +175,7 @@ class _Reader:
             devices = tuple(self.ref(text, at) for text, at in zip(seq, seq.marks, strict=True))
         exclude = None
         if part.exclude is not None:
-            exclude = self.selector(part.exclude, tree["exclude"], tree.key_mark("exclude"))
+            exclude = self.selector(part.exclude, tree["exclude"], tree.key_marks["exclude"])
         tags = {key: tuple(values) for key, values in part.tags.items()} if part.tags else None
         return Selector(self.place(mark), devices, tags, part.query, part.all is not None, part.percent, exclude)
 
@@ -186,7 +185,7 @@ class _Reader:
         return tuple(
             Pin(
                 self.place(mark),
-                self.ref(part.device, body.value_mark("device")),
+                self.ref(part.device, body.value_marks["device"]),
                 self.flows(body["flows"]),
                 part.reason,
                 part.until,
@@ -200,8 +199,8 @@ class _Reader:
         return tuple(
             Protection(
                 self.place(mark),
-                self.ref(part.device, body.value_mark("device")) if part.device else None,
-                self.ref(part.flow, body.value_mark("flow")) if part.flow else None,
+                self.ref(part.device, body.value_marks["device"]) if part.device else None,
+                self.ref(part.flow, body.value_marks["flow"]) if part.flow else None,
                 Forbid(part.forbid or "removal"),
             )
             for part, body, mark in zip(parts, tree, tree.marks, strict=True)
@@ -215,4 +214,4 @@ class _Reader:
             for unit in ("count", "percent"):
                 if part is not None and (value := getattr(part, unit)) is not None:
                     given[f"{name}_{unit}"] = value
-        return LimitRules(self.place(tree.key_mark("limits")), given)
+        return LimitRules(self.place(tree.key_marks["limits"]), given)

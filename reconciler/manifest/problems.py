@@ -62,7 +62,7 @@ def _found(node: Any, loc: Loc, *, at_key: bool) -> tuple[Loc, Mark]:
     mark: Mark = node.mark
     for index, part in enumerate(loc):
         if isinstance(node, Map) and part in node:
-            mark = node.key_mark(str(part)) if at_key and index == len(loc) - 1 else node.value_mark(str(part))
+            mark = (node.key_marks if at_key and index == len(loc) - 1 else node.value_marks)[str(part)]
         elif isinstance(node, Seq) and isinstance(part, int) and part < len(node):
             mark = node.marks[part]
         else:

@@ -51,32 +51,23 @@ class Mark(Protocol):
 
 
 class Map(dict[str, Node]):
-    """A mapping. `marks` holds the marks of each key and each value in turn, in the order of the keys.
+    """A mapping that knows where it stands, and each of its keys and values.
 
     `refused`: a key that would have brought others was refused, so what seems missing may not be.
     """
 
-    __slots__ = ("mark", "marks", "refused")
+    __slots__ = ("key_marks", "mark", "refused", "value_marks")
 
     def __init__(self, mark: Mark) -> None:
         super().__init__()
         self.mark = mark
+        self.key_marks: dict[str, Mark] = {}
+        self.value_marks: dict[str, Mark] = {}
         self.refused = False
-        self.marks: list[Mark] = []
-
-    def key_mark(self, key: str) -> Mark:
-        """Where a key stands."""
-        return self.marks[2 * list(self).index(key)]
-
-    def value_mark(self, key: str) -> Mark:
-        """Where the value of a key stands."""
-        return self.marks[2 * list(self).index(key) + 1]
 
     def drop(self, key: str) -> None:
-        """Forget a key with its marks."""
-        index = list(self).index(key)
-        del self.marks[2 * index : 2 * index + 2]
-        del self[key]
+        """Forget a key."""
+        del self[key], self.key_marks[key], self.value_marks[key]
 
 
 class Seq(list[Node]):
@@ -138,8 +129,9 @@ def place_of(path: str, mark: Mark) -> Place:
 # --- text -------------------------------------------------------------------------------------------------------
 
 _UTF16_32 = (b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")
-# What YAML does not allow unescaped, and a byte order mark anywhere but at the start (libyaml and PyYAML differ there).
-_NOT_YAML = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+# What YAML does not allow unescaped, a byte order mark anywhere but at the start (libyaml and PyYAML differ there), and
+# the line breaks of YAML 1.1 that are none to YAML 1.2 nor to editors: they would put every place below them off.
+_NOT_YAML = re.compile("[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 
 
 def _decode(data: bytes, path: str) -> str | Problem:
@@ -161,7 +153,7 @@ def _decode(data: bytes, path: str) -> str | Problem:
 
 def _line_and_column(before: str) -> tuple[int, int]:
     start = max(before.rfind("\n"), before.rfind("\r")) + 1
-    return len(re.findall(r"\r\n|\r|\n", before)) + 1, len(before) - start + 1
+    return len(re.findall("\r\n|\r|\n", before)) + 1, len(before) - start + 1
 
 
 def _syntax_problem(error: yaml.MarkedYAMLError, path: str, text: str) -> Problem:
@@ -169,7 +161,7 @@ def _syntax_problem(error: yaml.MarkedYAMLError, path: str, text: str) -> Proble
     parts = [part for part in (error.problem, error.context) if part]
     hint = None
     if mark is not None:
-        lines = text.splitlines()
+        lines = re.split("\r\n|\r|\n", text)
         line = lines[mark.line] if mark.line < len(lines) else ""
         if "\t" in line[: mark.column + 1]:
             hint = "indent with spaces, not with tabs"
@@ -305,20 +297,20 @@ class _Builder:
         else:
             if key is not _DROPPED:
                 node[key] = value
-                node.marks.append(mark)
+                node.value_marks[key] = mark
             self._key = _NEEDED
 
     def _checked_key(self, key: Node, mark: Mark) -> Any:
-        node = self._node
+        first = self._node.key_marks
         if key.__class__ is not str or key == "":
             empty = key is EMPTY or key == ""
             self._refuse(mark, "a key is empty" if empty else "a key must be text", "write a name before the colon")
             return _DROPPED
-        if key in node:
-            first = place_of(self.path, node.key_mark(key))
-            self._refuse(mark, f"duplicate key {shown(key)}, first at line {first.line}", "keep one of them")
+        if key in first:
+            message = f"duplicate key {shown(key)}, first at line {first[key].line + 1}"
+            self._refuse(mark, message, "keep one of them")
             return _DROPPED
-        node.marks.append(mark)
+        first[key] = mark
         return key
 
     def _check_tag(self, event: Any, allowed: str) -> bool:

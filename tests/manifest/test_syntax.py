@@ -48,12 +48,12 @@ def test_nothing_is_empty_and_quoted_nothing_is_text(scalar: str, parser: Any) -
 def test_marks_are_those_of_keys_and_values(parser: Any) -> None:
     [tree], _ = parsed("a: 1\nbb:\n  - x\n  - {c: d}\n", parser)
     assert isinstance(tree, Map)
-    assert (tree.key_mark("bb").line, tree.key_mark("bb").column) == (1, 0)
-    assert (tree.value_mark("bb").line, tree.value_mark("bb").column) == (2, 2)
+    assert (tree.key_marks["bb"].line, tree.key_marks["bb"].column) == (1, 0)
+    assert (tree.value_marks["bb"].line, tree.value_marks["bb"].column) == (2, 2)
     inner = tree["bb"][1]
-    assert (inner.value_mark("c").line, inner.value_mark("c").column) == (3, 8)
+    assert (inner.value_marks["c"].line, inner.value_marks["c"].column) == (3, 8)
     tree.drop("a")
-    assert (tree.key_mark("bb").line, list(tree)) == (1, ["bb"])
+    assert (tree.key_marks["bb"].line, list(tree)) == (1, ["bb"])
     tree["bb"].drop(0)
     assert (tree["bb"].marks[0].line, len(tree["bb"])) == (3, 1)
 
