@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import json
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import Enum, StrEnum
 from typing import Any
 
+from reconciler.api.inventory import parse_query
 from reconciler.errors import ConnectionFailed, NotFound, RequestRefused
 from reconciler.planner.requests import Release, RemoveDevice, RemoveFlow, RemoveRow, Replace, Request
 from reconciler.planner.state import (
@@ -323,7 +323,7 @@ class FakeApi:
         any_class: bool = False,
     ) -> tuple[Device, ...]:
         await self._enter("devices", ids=ids, names=names, query=query, any_class=any_class)
-        wanted = json.loads(query) if query else {}
+        wanted = parse_query(query) if query is not None else {}
         found = [
             Device(owner.id, owner.name, owner.device_class, owner.tags)
             for owner in self.devices_by_id.values()
@@ -426,7 +426,7 @@ class FakeApi:
 def _record(owner: FakeDevice, flows: dict[str, Entry]) -> LiveDevice:
     unsettled = owner.unknown_bundle or any(seen.released != seen.reported for seen in flows.values())
     return LiveDevice(
-        flows=dict(sorted(flows.items())),
+        flows={flow_id: seen for flow_id, seen in sorted(flows.items()) if seen != (None, None)},
         name=owner.name,
         connected=owner.connected,
         connection_time=owner.connection_time,

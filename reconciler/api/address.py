@@ -53,6 +53,8 @@ def _problem(url: httpx.URL, text: str) -> str | None:
         return "must start with https:// and name a host"
     if "?" in text or "#" in text:
         return "must not hold a query string or fragment"
+    if url.port is not None and not 0 < url.port < 65536:
+        return f"names port {url.port}, which cannot be"
     if url.scheme == "http" and not is_loopback(url.host):
         return f"is plain http to {url.host}: the token would travel unencrypted; only loopback may be plain"
     return None

@@ -81,6 +81,7 @@ class LosantApi:
     ) -> tuple[Device, ...]:
         """Devices sorted by id. `ids`, `names` and `query` narrow the listing, and each other."""
         device_class = None if any_class else self.kind.device_class
+        ids, names = _distinct(ids), _distinct(names)
         found: dict[str, Device] = {}
         for narrowed in _narrowings(ids=ids, names=names, query=query):
             request = self._devices(of_class(narrowed, device_class))
@@ -104,6 +105,7 @@ class LosantApi:
 
     async def versions(self, flow_id: FlowId, *, names: Collection[Version] | None = None) -> tuple[Version, ...]:
         """Version names of a flow, sorted. Asked for by name, so that a name may hold anything."""
+        names = _distinct(names)
         found: dict[str, Version] = {}
         for query in queries("version", names) if names is not None else [None]:
             params = {"query": of_class(query, None)} if query else {}
@@ -208,6 +210,10 @@ def _only(device: LiveDevice, flow_id: FlowId) -> LiveDevice:
     if len(device.flows) == 1:
         return device
     return device._replace(flows={flow_id: device.flows[flow_id]})
+
+
+def _distinct(values: Collection[str] | None) -> frozenset[str] | None:
+    return None if values is None else frozenset(values)
 
 
 def _narrowings(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import random
 import ssl
 from collections import Counter
@@ -180,6 +181,8 @@ async def connect(
         UsageError: a URL that a token must not be sent to, or proxy and certificate variables that make no sense.
     """
     timeouts = timeouts or Timeouts()
+    for name in ("httpx", "httpcore"):  # they log the headers of answers, and an answer may echo the token
+        logging.getLogger(name).setLevel(logging.WARNING)
     async with _open_http(api_url(url), parallelism, timeouts, transport) as http:
         yield Connection(
             http,

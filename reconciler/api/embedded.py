@@ -96,6 +96,8 @@ class EmbeddedPages:
             time, connected = connection.get("time"), CONNECTED[connection.get("connected")]
         kept: tuple[LogEntry, ...] = ()
         if logs := get("logs"):
+            if type(logs) is not list:
+                raise Unreadable
             for log in logs:
                 keys += len(log)
             if unknown or not settled:

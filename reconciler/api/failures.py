@@ -105,7 +105,7 @@ def retry_after_s(headers: Mapping[str, str], now: str) -> float | None:
 def redirected(request: ApiRequest, status: int, location: str, token: Token) -> UnexpectedAnswer:
     """A redirect: not followed, since the token must not go where an answer says."""
     try:
-        host = httpx.URL(location).host
+        host = httpx.URL(token.redact(location)).host
     except (httpx.InvalidURL, ValueError):
         host = ""
     where = f" to host {inert(host, token)}" if host else ""
@@ -148,7 +148,8 @@ _HINT = "check the network, the proxy variables, and the API URL"
 def _reason(error: Exception, causes: list[BaseException], token: Token) -> str:
     for cause in causes:
         if isinstance(cause, ssl.SSLError):
-            return f"TLS failed ({inert(cause.reason or str(cause), token)})"
+            reason = getattr(cause, "reason", None) or str(cause)  # OpenSSL's own word, where there is one
+            return f"TLS failed ({inert(reason, token)})"
     for kind, reason in _REASONS:
         if any(isinstance(cause, kind) for cause in causes):
             return reason

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import quote, urlencode
 
+from reconciler.errors import UsageError
+
 # Answers without links, permitted actions and embedded entities are smaller. The server knows only this spelling
 # of a boolean (losant/api.md section 1).
 FLAGS = {"_actions": "false", "_links": "false", "_embedded": "false"}
@@ -44,5 +46,12 @@ class ApiRequest:
 
 
 def path(*parts: str) -> str:
-    """`/a/b/c` with every part encoded, so that an id or a name can not lead anywhere else."""
+    """`/a/b/c` with every part encoded.
+
+    Raises:
+        UsageError: a part that would lead elsewhere, such as `..`.
+    """
+    for part in parts:
+        if part.strip(".") == "":
+            raise UsageError(f"{part!r} cannot be an id")
     return "".join(f"/{quote(part, safe='')}" for part in parts)
