@@ -33,7 +33,13 @@ def command(session: Session, /, paths: tuple[str, ...], **flags: Any) -> int:
     options = parse_options(**{name: flags[name] for name in opt.PLANNING_FLAGS})
     rules = load_rules(paths, application=flags["application"], kind=flags["kind"])
     access = Access(session, [one.application.id for one in rules], parallelism=flags["parallelism"])
-    plans = [one.plan for one in run_async(prepare(access, rules, options))]
+    prepared = run_async(prepare(access, rules, options))
+    plans = [one.plan for one in prepared]
+    if session.verbose:
+        from reconciler.render.decisions import decisions_text
+
+        for one in prepared:
+            session.note(decisions_text(one.world))
 
     refusal = refused(plans)
     write_plans(session, "plan", plans, fmt=flags["fmt"], max_bytes=flags["max_bytes"], error=refusal)

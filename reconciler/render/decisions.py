@@ -1,0 +1,60 @@
+"""Who decided what: each rule that decides rows, where it stands, what it overrode, and for which devices."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+
+from reconciler.planner.plan import World
+from reconciler.planner.state import Decision, DeviceId, FlowId
+from reconciler.render.inert import inert
+
+LISTED = 200  # decisions that are shown; a manifest written device by device has one for each row
+EXAMPLES = 3  # devices named for one decision
+
+
+def decisions_text(world: World) -> str:
+    """One line for each decision on a flow, by flow and place."""
+    by_decision = _devices_by_decision(world)
+    lines = [f"Decisions for {world.application.id} ({world.kind}):"]
+    ordered = sorted(by_decision, key=lambda key: (_flow(world, key[0]), key[1].place, key[1].overrides))
+    for flow_id, decision in ordered[:LISTED]:
+        devices = _some(by_decision[flow_id, decision], world.device_names)
+        lines.append(f"  {inert(_flow(world, flow_id))} {inert(explained(decision))}: {devices}")
+    if len(ordered) > LISTED:
+        lines.append(f"  and {len(ordered) - LISTED:,} more decisions")
+    return "\n".join(lines)
+
+
+def explained(decision: Decision) -> str:
+    """`v1.3.0 by group canary (m.yaml:14), over v1.2.3 by group leeds (m.yaml:11)`."""
+    parts = [f"{one.version or 'absent'} by {one.rule} ({one.place})" for one in (decision, *decision.overrides)]
+    return ", over ".join(parts)
+
+
+def _devices_by_decision(world: World) -> Mapping[tuple[FlowId, Decision], list[DeviceId]]:
+    """Devices that one set of rules decides share a mapping of decisions, so each mapping is looked at once."""
+    sharing: dict[int, list[DeviceId]] = defaultdict(list)
+    for device_id, decisions in world.desired.devices.items():
+        sharing[id(decisions)].append(device_id)
+    by_decision: dict[tuple[FlowId, Decision], list[DeviceId]] = defaultdict(list)
+    for device_ids in sharing.values():
+        for flow_id, decision in world.desired.devices[device_ids[0]].items():
+            by_decision[flow_id, decision] += device_ids
+    return by_decision
+
+
+def _flow(world: World, flow_id: FlowId) -> str:
+    return next(_names(world, flow_id), flow_id)
+
+
+def _names(world: World, flow_id: FlowId) -> Iterator[str]:
+    yield from (alias for alias, target in sorted(world.aliases.items()) if target == flow_id)
+    if flow_id in world.flow_names:
+        yield world.flow_names[flow_id]
+
+
+def _some(device_ids: list[DeviceId], names: Mapping[DeviceId, str]) -> str:
+    shown = [inert(names.get(device_id) or device_id) for device_id in sorted(device_ids)[:EXAMPLES]]
+    rest = len(device_ids) - len(shown)
+    return ", ".join(shown) + (f" and {rest:,} more" if rest else "")

@@ -1,0 +1,47 @@
+"""`plan -v` tells who decided each row."""
+
+from __future__ import annotations
+
+from reconciler.planner.plan import World
+from reconciler.planner.state import Decision, Desired, Kind, Live, Place
+from reconciler.render.decisions import LISTED, decisions_text
+from tests.builders import APPLICATION, hex_id
+
+FLOW, OTHER = hex_id(1, "f"), hex_id(2, "f")
+
+
+def world(desired: Desired) -> World:
+    return World(
+        APPLICATION,
+        Kind.EMBEDDED,
+        desired,
+        Live({}),
+        device_names={hex_id(n): f"pump-{n}" for n in range(3)} | {hex_id(3): "::error::\x1b"},
+        flow_names={OTHER: "alarms"},
+        aliases={"telemetry": FLOW},
+    )
+
+
+def test_a_line_names_the_place_what_it_overrode_and_devices() -> None:
+    low = Decision("v1.2.3", Place("m.yaml", 11), "group leeds")
+    high = Decision("v1.3.0", Place("m.yaml", 14), "group canary", (low,))
+    gone = Decision(None, Place("m.yaml", 20), "pin", (high, low))
+    shared = {FLOW: low, OTHER: low}
+    desired = Desired({hex_id(n): shared for n in range(1, 6)} | {hex_id(0): {FLOW: gone}, hex_id(9): {FLOW: high}})
+    leeds = "v1.2.3 by group leeds (m.yaml:11)"
+    canary = "v1.3.0 by group canary (m.yaml:14)"
+    others = r"pump-1, pump-2, \x3a:error::\x1b and 2 more"
+    assert decisions_text(world(desired)).splitlines() == [
+        f"Decisions for {APPLICATION.id} (embedded):",
+        f"  alarms {leeds}: {others}",
+        f"  telemetry {leeds}: {others}",
+        f"  telemetry {canary}, over {leeds}: {hex_id(9)}",
+        f"  telemetry absent by pin (m.yaml:20), over {canary}, over {leeds}: pump-0",
+    ]
+
+
+def test_a_manifest_of_single_devices_is_cut() -> None:
+    rows = {hex_id(n): {FLOW: Decision("v1", Place("m.yaml", n + 1), "device")} for n in range(LISTED + 7)}
+    lines = decisions_text(world(Desired(rows))).splitlines()
+    assert len(lines) == LISTED + 2
+    assert lines[-1] == "  and 7 more decisions"
