@@ -151,7 +151,15 @@ def utc_today() -> date:
 
 def run_async(work: Coroutine[Any, Any, T]) -> T:
     """Run to the end; Ctrl-C cancels the work and becomes KeyboardInterrupt."""
-    return asyncio.run(work)
+    # The result goes round the task: on its way out, asyncio.run makes the repr of the task, and so of its result,
+    # which for a world of 100,000 devices takes seconds (signal.getsignal tries to make an enum of the handler).
+    results: list[T] = []
+
+    async def keep() -> None:
+        results.append(await work)
+
+    asyncio.run(keep())
+    return results[0]
 
 
 def refusal_problem(refusal: Refusal) -> Problem:
