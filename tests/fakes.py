@@ -306,10 +306,14 @@ class FakeApi:
         records = {
             owner.id: _record(owner, owner.flows)
             for owner in owners
-            if owner.flows is not None and (flow_id is None or flow_id in owner.flows) and device_id in (None, owner.id)
+            if owner.flows is not None and device_id in (None, owner.id)
         }
         if flow_id is not None:
-            records = {key: value._replace(flows={flow_id: value.flows[flow_id]}) for key, value in records.items()}
+            records = {
+                key: value._replace(flows={flow_id: value.flows[flow_id]})
+                for key, value in records.items()
+                if flow_id in value.flows
+            }
         named = {key for record in records.values() for key in record.flows}
         names = {key: known.name for key, known in self.flows_by_id.items() if known.name and key in named}
         return Live(records, names, flow_id)
