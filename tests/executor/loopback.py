@@ -1,0 +1,140 @@
+"""A run against the simulator over loopback HTTP, in the simulator's own time, which moves only when somebody waits."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime
+from typing import Any
+
+from reconciler.api.client import LosantApi, open_api
+from reconciler.api.connection import Timeouts
+from reconciler.api.credentials import Token
+from reconciler.executor import Execution, Result
+from reconciler.planner.make import make_plan
+from reconciler.planner.plan import CallMode, Options, Plan
+from reconciler.planner.rules import Limits
+from reconciler.planner.state import Decision, Desired, Kind, Live, Place
+from reconciler.simulator import Clock, Server, serve
+from reconciler.simulator.clock import rfc3339
+from reconciler.simulator.faults import Fault
+from reconciler.watch import Wait, wait
+from tests.builders import words, world
+
+START = datetime(2026, 3, 2, 9, tzinfo=UTC)
+QUICK = Timeouts(connect_s=0.5, read_s=0.2, total_s=2.0)
+
+
+class SimulatedTime:
+    """`ports.Clock` on the time of a simulator with a frozen clock: a sleep moves it on, nothing else does."""
+
+    def __init__(self, server: Server) -> None:
+        self._control = server.control
+
+    def monotonic(self) -> float:
+        return self._control.now_ms() / 1000
+
+    def utc_now(self) -> str:
+        return rfc3339(self._control.now_ms())
+
+    async def sleep(self, seconds: float) -> None:
+        due = self.monotonic() + seconds
+        await asyncio.sleep(0)
+        if (left := due - self.monotonic()) > 0:
+            self._control.advance(max(0.001, left))  # the simulator counts milliseconds
+
+
+class Site:
+    """A simulator with one application of one kind, and what is wanted of it, by names: `"pump-1/telemetry=v2"`."""
+
+    def __init__(self, fleet: Mapping[str, Any] | str, *, kind: Kind = Kind.EMBEDDED) -> None:
+        self.server = serve(fleet, clock=Clock(frozen_at=START))
+        self.control = self.server.control
+        self.clock = SimulatedTime(self.server)
+        self.kind = kind
+
+    def __enter__(self) -> Site:
+        self.server.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.server.stop()
+
+    def rows(self) -> dict[str, str | None]:
+        """Released version of each row, by names."""
+        return {f"{row['device']}/{row['flow']}": row["released"] for row in self.control.rows() if row["released"]}
+
+    def api(self, **options: Any) -> AbstractAsyncContextManager[LosantApi]:
+        return open_api(
+            url=self.server.url,
+            token=Token(self.server.token, source="test"),
+            application_id=self.server.application_id,
+            kind=self.kind,
+            clock=self.clock,
+            rng=random.Random(0),
+            timeouts=QUICK,
+            **options,
+        )
+
+    async def desired(self, api: LosantApi, text: str) -> Desired:
+        devices = {device.name: device.id for device in await api.devices()}
+        flows = {flow.name: flow.id for flow in await api.flows()}
+        wanted: dict[str, dict[str, Decision]] = {}
+        for device, flow, version in words([text]):
+            decision = Decision(None if version == "absent" else version, Place("m.yaml", 1), "device")
+            wanted.setdefault(devices[device], {})[flows[flow]] = decision
+        return Desired(wanted)
+
+    async def plan(self, api: LosantApi, wanted: Desired, **options: Any) -> tuple[Plan, Live]:
+        seen = await api.live()
+        limits = Limits(removals_count=None, removals_percent=None)
+        plan = make_plan(
+            world(wanted, seen, kind=self.kind), limits=limits, sources=(), options=Options(allow_empty=True, **options)
+        )
+        return plan, seen
+
+    def apply(
+        self,
+        text: str,
+        *,
+        faults: Sequence[Fault] = (),
+        calls: CallMode = CallMode.FEWEST,
+        chunk: int = 1000,
+        age_s: float = 0.0,
+    ) -> Result:
+        """Plan and carry out `age_s` later. The faults strike what comes after the planning."""
+
+        async def run() -> Result:
+            async with self.api() as api:
+                plan, seen = await self.plan(api, await self.desired(api, text), calls=calls, chunk=chunk)
+                read_at = self.clock.monotonic()
+                for fault in faults:
+                    self.control.fault(fault)
+                self.control.advance(age_s)
+                execution = Execution(plan, seen, api, clock=self.clock, read_at=read_at, rng=random.Random(0))
+                await execution.carry_out()
+                self.control.clear_faults()
+                return execution.result()
+
+        return asyncio.run(run())
+
+    def changes(self, text: str) -> int:
+        """How many changes a fresh plan has."""
+
+        async def run() -> int:
+            async with self.api() as api:
+                plan, _ = await self.plan(api, await self.desired(api, text))
+                return len(plan.changes)
+
+        return asyncio.run(run())
+
+    def wait(self, text: str, **options: Any) -> Wait:
+        async def run() -> Wait:
+            async with self.api() as api:
+                first = await api.live()
+                wanted = await self.desired(api, text)
+                return await wait(wanted, api, clock=self.clock, first=first, **options)
+
+        return asyncio.run(run())
