@@ -1,0 +1,297 @@
+"""The proof of a plan: it passes what is sound, and no planted bug in the search for calls gets past it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+
+import pytest
+
+from reconciler.errors import PlanUnsound
+from reconciler.planner import calls as calls_module
+from reconciler.planner import removals
+from reconciler.planner.cohorts import Cohort, Terrain, survey
+from reconciler.planner.diff import compare
+from reconciler.planner.plan import Change, PlannedCall
+from reconciler.planner.prove import prove
+from reconciler.planner.requests import Release, RemoveDevice, RemoveFlow, RemoveRow, Replace, Request
+from reconciler.planner.state import Live, Row, Version
+from tests.builders import desired, live
+from tests.planner.cases import load
+from tests.planner.model import astray
+from tests.planner.worlds import Size, build, sure, wildcards
+
+
+def call(number: int, request: Request, rows: str = "", after: tuple[int, ...] = ()) -> PlannedCall:
+    """A call that carries `device/flow` rows."""
+    pairs = [row.partition("/") for row in rows.split()]
+    return PlannedCall(number, request, tuple((device, flow) for device, _, flow in pairs), after)
+
+
+def changes(wanted: str, seen: Live) -> tuple[Change, ...]:
+    return compare(desired(wanted), seen).changes
+
+
+def test_sound_calls_pass() -> None:
+    seen = live("a/f=1 b/f=2 c/f=1>0 x/f=3")
+    replaces = call(0, Replace("f", "2", "3"), "b/f"), call(1, Release("f", "2", ("a", "c")), "a/f c/f", (0,))
+    prove(changes("a/f=2 b/f=3 c/f=2", seen), replaces, seen)
+
+
+MANY = tuple(f"d{number}" for number in range(1001))
+UNSOUND = {
+    "a replace that takes an unmanaged row along": (
+        "a/f=2", live("a/f=1 x/f=1"), [call(0, Replace("f", "1", "2"), "a/f")], "device x",
+    ),
+    "a replace that an unmanaged device only reports": (
+        "a/f=2", live("a/f=1 x/f=7>1"), [call(0, Replace("f", "1", "2"), "a/f")], "replace matches reported",
+    ),
+    "a replace that an unmanaged device has only released": (
+        "a/f=2", live("a/f=1 x/f=1>7"), [call(0, Replace("f", "1", "2"), "a/f")], "replace matches released",
+    ),
+    "a replace next to an unknown bundle": (
+        "a/f=2", live("a/f=1 x/g=1", unknown=["x"]), [call(0, Replace("f", "1", "2"), "a/f")], "device x",
+    ),
+    "a replace that is to move a row that is not reported": (
+        "a/f=2", live("a/f=1>0"), [call(0, Replace("f", "1", "2"), "a/f")], "might not move",
+    ),
+    "a replace that is to move a row that is not released": (
+        "a/f=2", live("a/f=0>1"), [call(0, Replace("f", "1", "2"), "a/f")], "might not move",
+    ),
+    "a replace that is to move a row of an unknown bundle": (
+        "a/f=2", live("a/f=1", unknown=["a"]), [call(0, Replace("f", "1", "2"), "a/f")], "might not move",
+    ),
+    "a release that does not wait for the replace of its version": (
+        "a/f=2 b/f=3", live("a/f=1 b/f=2"),
+        [call(0, Replace("f", "2", "3"), "b/f"), call(1, Release("f", "2", ("a",)), "a/f")], "device a",
+    ),
+    "a chain that does not wait": (
+        "a/f=2 b/f=3", live("a/f=1 b/f=2"),
+        [call(0, Replace("f", "2", "3"), "b/f"), call(1, Replace("f", "1", "2"), "a/f")], "device a",
+    ),
+    "a chain that waits the wrong way round": (
+        "a/f=2 b/f=3", live("a/f=1 b/f=2"),
+        [call(0, Replace("f", "1", "2"), "a/f"), call(1, Replace("f", "2", "3"), "b/f", (0,))], "device a",
+    ),
+    "a release of another version": (
+        "a/f=2", live("a/f=1"), [call(0, Release("f", "3", ("a",)), "a/f")], "device a",
+    ),
+    "a release of another flow": (
+        "a/f=2", live("a/f=1 a/g=1"), [call(0, Release("g", "2", ("a",)), "a/f")], "names other rows",
+    ),
+    "a release that names one device more": (
+        "a/f=2", live("a/f=1 b/f=1"), [call(0, Release("f", "2", ("a", "b")), "a/f")], "names other rows",
+    ),
+    "a release that names a device twice": (
+        "a/f=2", live("a/f=1"), [call(0, Release("f", "2", ("a", "a")), "a/f")], "names other rows",
+    ),
+    "a release to nobody": (
+        "a/f=2", live("a/f=1"), [call(0, Release("f", "2", ())), call(1, Release("f", "2", ("a",)), "a/f")], "none",
+    ),
+    "a release to too many": (
+        " ".join(f"{device}/f=2" for device in MANY), live(" ".join(f"{device}/f=1" for device in MANY)),
+        [call(0, Release("f", "2", MANY), " ".join(f"{device}/f" for device in MANY))], "more than 1000",
+    ),
+    "a change that no call carries": (
+        "a/f=2 b/f=2", live("a/f=1"), [call(0, Release("f", "2", ("a",)), "a/f")], "once",
+    ),
+    "a change that two calls carry": (
+        "a/f=2", live("a/f=1"),
+        [call(0, Release("f", "2", ("a",)), "a/f"), call(1, Release("f", "2", ("a",)), "a/f")], "once",
+    ),
+    "a row carried that is no change": (
+        "a/f=2", live("a/f=1 b/f=1"), [call(0, Release("f", "2", ("b",)), "b/f")], "once",
+    ),
+    "clearing a device that keeps a flow": (
+        "a/f=absent a/g=absent", live("a/f=1 a/g=1 a/own=1"), [call(0, RemoveDevice("a"), "a/f a/g")], "flow own",
+    ),
+    "clearing a device that gets a flow": (
+        "a/f=absent a/g=1", live("a/f=1"),
+        [call(0, RemoveDevice("a"), "a/f"), call(1, Release("g", "1", ("a",)), "a/g")], "flow g",
+    ),
+    "clearing a device that gets a flow, before": (
+        "a/f=absent a/g=1", live("a/f=1"),
+        [call(0, Release("g", "1", ("a",)), "a/g"), call(1, RemoveDevice("a"), "a/f", (0,))], "flow g",
+    ),
+    "clearing another device": ("a/f=absent", live("a/f=1 b/f=1"), [call(0, RemoveDevice("b"), "a/f")], "device"),
+    "removing a flow that an unmanaged device runs": (
+        "a/f=absent b/f=absent", live("a/f=1 b/f=2 x/f=3"), [call(0, RemoveFlow("f"), "a/f b/f")], "device x",
+    ),
+    "removing a flow that is added elsewhere": (
+        "a/f=absent b/f=1", live("a/f=1"),
+        [call(0, RemoveFlow("f"), "a/f"), call(1, Release("f", "1", ("b",)), "b/f")], "device b",
+    ),
+    "removing another flow": ("a/f=absent", live("a/f=1 a/g=1"), [call(0, RemoveFlow("g"), "a/f")], "flow"),
+    "removing a row and releasing it too": (
+        "a/f=2 b/f=absent", live("a/f=1 b/f=1"),
+        [call(0, Release("f", "2", ("a",)), "a/f"), call(1, RemoveRow("f", "a"), "b/f")], "names other rows",
+    ),
+    "calls that are misnumbered": ("a/f=2", live("a/f=1"), [call(1, Release("f", "2", ("a",)), "a/f")], "out of order"),
+    "a call that waits for itself": (
+        "a/f=2", live("a/f=1"), [call(0, Release("f", "2", ("a",)), "a/f", (0,))], "out of order",
+    ),
+    "a call that waits for a later one": (
+        "a/f=2 b/f=2", live("a/f=1 b/f=1"),
+        [call(0, Release("f", "2", ("a",)), "a/f", (1,)), call(1, Release("f", "2", ("b",)), "b/f")], "out of order",
+    ),
+    "a call that waits for nothing there is": (
+        "a/f=2", live("a/f=1"), [call(0, Release("f", "2", ("a",)), "a/f", (-1,))], "out of order",
+    ),
+    "a replace on a restricted read": (
+        "a/f=2", live("a/f=1", only_flow="f"), [call(0, Replace("f", "1", "2"), "a/f")], "further than what was read",
+    ),
+    "clearing a device on a restricted read": (
+        "a/f=absent", live("a/f=1", only_flow="f"), [call(0, RemoveDevice("a"), "a/f")], "further than what was read",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", UNSOUND)
+def test_unsound_calls_are_found(name: str) -> None:
+    wanted, seen, calls, told = UNSOUND[name]
+    with pytest.raises(PlanUnsound) as raised:
+        prove(changes(wanted, seen), calls, seen)
+    assert told in str(raised.value)
+    assert "please report" in str(raised.value)
+
+
+def test_a_flow_may_be_removed_on_a_read_of_it() -> None:
+    seen = live("a/f=1 b/f=2", only_flow="f")
+    calls = [call(0, RemoveFlow("f"), "a/f b/f")]
+    prove(changes("a/f=absent b/f=absent", seen), calls, seen)
+    with pytest.raises(PlanUnsound, match="further"):
+        prove(changes("a/f=absent b/f=absent", seen), calls, live("a/f=1 b/f=2", only_flow="g"))
+
+
+def test_two_calls_naming_one_row_are_followed_both() -> None:
+    seen = live("a/f=1 b/f=1")
+    calls = [call(0, Release("f", "2", ("a",)), "a/f"), call(1, Release("f", "2", ("b",)), "b/f")]
+    wrong = [calls[0], call(1, RemoveDevice("b"), "b/f")]
+    prove(changes("a/f=2 b/f=2", seen), calls, seen)
+    with pytest.raises(PlanUnsound, match="device b"):
+        prove(changes("a/f=2 b/f=2", seen), wrong, seen)
+
+
+# Planted bugs: each breaks one thing in the search for calls, and some readable case must then fail its proof.
+
+
+def _no_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reconciler.planner.order._replaces", lambda drafts: {})
+
+
+def _blind_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Terrain, "may_replace", lambda self, old, new: True)
+
+
+def _blind_to_flow_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Terrain, "may_remove", lambda self: True)
+
+
+def _blind_to_other_flows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(removals, "_may_clear", lambda device_id, moves, live: True)
+
+
+def _no_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calls_module, "_cut_circles", lambda groups, chunk: groups)
+
+
+def _altered(change: Callable[[Terrain, Mapping[str, Version | None], Live], None]) -> Callable[..., Terrain]:
+    def altered(flow_id: str, moves: Mapping[str, Version | None], live: Live) -> Terrain:
+        terrain = survey(flow_id, moves, live)
+        change(terrain, moves, live)
+        return terrain
+
+    return altered
+
+
+def _blind_to_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forget(terrain: Terrain, moves: Mapping[str, Version | None], live: Live) -> None:
+        for old, cohort in terrain.cohorts.items():
+            for end, devices in list(cohort.ends.items()):
+                if all(live.entry(device, terrain.flow_id).released != old for device in devices):
+                    del cohort.ends[end]
+
+    monkeypatch.setattr(calls_module, "survey", _altered(forget))
+
+
+def _blind_to_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calls_module, "survey", _altered(lambda terrain, moves, live: terrain.doubtful.clear()))
+
+
+def _sure_of_pending(monkeypatch: pytest.MonkeyPatch) -> None:
+    def trust(terrain: Terrain, moves: Mapping[str, Version | None], live: Live) -> None:
+        for old, cohort in terrain.cohorts.items():
+            cohort.sure[:] = sorted(device for device in moves if live.entry(device, terrain.flow_id).released == old)
+
+    monkeypatch.setattr(calls_module, "survey", _altered(trust))
+
+
+def _sure_of_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    def trust(terrain: Terrain, moves: Mapping[str, Version | None], live: Live) -> None:
+        cohorts: Mapping[str, Cohort] = terrain.cohorts
+        for device in moves:
+            entry = live.entry(device, terrain.flow_id)
+            if entry.released == entry.reported and entry.released and device not in cohorts[entry.released].sure:
+                cohorts[entry.released].sure.append(device)
+
+    monkeypatch.setattr(calls_module, "survey", _altered(trust))
+
+
+@pytest.mark.parametrize(
+    "plant",
+    [
+        _no_order,
+        _blind_to_others,
+        _blind_to_flow_users,
+        _blind_to_other_flows,
+        _no_cut,
+        _blind_to_reported,
+        _blind_to_unknown,
+        _sure_of_pending,
+        _sure_of_unknown,
+    ],
+)
+def test_planted_bugs_are_caught(plant: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch) -> None:
+    plant(monkeypatch)
+    caught = []
+    for case in load():
+        try:
+            case.plan()
+        except PlanUnsound as error:
+            caught.append((case.name, str(error)))
+    assert caught
+
+
+def _any_calls(dice: random.Random, seen: Live, wanted: Mapping[Row, Version | None]) -> list[PlannedCall]:
+    """Well-formed calls that may be wrong: any wildcards, any order, releases for what they do not carry for sure."""
+    pool = wildcards(seen, wanted, ["1", "2"])
+    requests: list[tuple[Request, list[Row]]] = []
+    left = dict(wanted)
+    for request in dice.sample(pool, min(len(pool), dice.randint(0, 3))):
+        rows = sorted(row for row in sure(request, seen, wanted) if row in left)
+        requests.append((request, rows))
+        for row in rows:
+            del left[row]
+    requests += [(Release(flow, to, (device,)), [(device, flow)]) for (device, flow), to in left.items()]
+    dice.shuffle(requests)
+    return [
+        PlannedCall(number, request, tuple(rows), tuple(other for other in range(number) if dice.random() < 0.5))
+        for number, (request, rows) in enumerate(requests)
+    ]
+
+
+@pytest.mark.parametrize("size", [Size(3, 1, 2), Size(2, 2, 2)], ids=str)
+def test_the_proof_agrees_with_the_reference_model(size: Size) -> None:
+    dice, verdicts = random.Random(7), set()
+    for spec in size.some(1500, seed=3):
+        wanted_rows, seen = build(spec)
+        planned: Sequence[Change] = compare(wanted_rows, seen).changes
+        wanted = {change.row: change.to_version for change in planned}
+        calls = _any_calls(dice, seen, wanted)
+        plain = [(call.request, frozenset(call.after)) for call in calls]
+        wrong = list(astray(seen, wanted, plain, ["1", "2"]))
+        with pytest.raises(PlanUnsound) if wrong else nullcontext():
+            prove(planned, calls, seen)
+        verdicts.add(bool(wrong))
+    assert verdicts == {True, False}
