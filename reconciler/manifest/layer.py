@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from reconciler.errors import Problem
 from reconciler.manifest.schema import Document, GroupPart, PinPart, ProtectPart, SelectPart, is_id
-from reconciler.manifest.syntax import Map, Mark, Seq, place_of, shown
+from reconciler.manifest.tree import Map, Mark, Seq, place_of, shown
 from reconciler.planner.rules import (
     ApplicationRef,
     DeviceRules,

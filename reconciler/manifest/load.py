@@ -22,7 +22,8 @@ from reconciler.manifest.layer import Layer, layer_of
 from reconciler.manifest.merge import merge
 from reconciler.manifest.problems import problems_of, salvage
 from reconciler.manifest.schema import Document
-from reconciler.manifest.syntax import EMPTY, Map, Node, parse
+from reconciler.manifest.syntax import parse
+from reconciler.manifest.tree import EMPTY, Map, Node
 from reconciler.planner.rules import Rules, Source
 from reconciler.planner.state import Kind, Place
 

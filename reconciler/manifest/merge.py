@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from reconciler.errors import Problem
 from reconciler.manifest.layer import Alias, GroupLayer, Layer, LimitRules, PruneRule
-from reconciler.manifest.syntax import shown
+from reconciler.manifest.tree import shown
 from reconciler.planner.rules import ApplicationRef, DeviceRules, Group, Limits, Pin, Protection, Prune, Rules
 from reconciler.planner.state import Kind, Place
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from reconciler.errors import Problem
 from reconciler.manifest import schema
-from reconciler.manifest.syntax import EMPTY, REFUSED, Map, Mark, Node, Seq, shown
+from reconciler.manifest.tree import EMPTY, REFUSED, Map, Mark, Node, Seq, shown
 
 Loc: TypeAlias = tuple[int | str, ...]
 

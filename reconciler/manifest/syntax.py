@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from typing import Any, Protocol, TypeAlias
+from typing import Any
 
 import yaml
 from yaml.events import (
@@ -27,63 +27,11 @@ from yaml.events import (
 )
 
 from reconciler.errors import Problem
-from reconciler.planner.state import Place
+from reconciler.manifest.decode import decode
+from reconciler.manifest.tree import EMPTY, REFUSED, Map, Mark, Node, Seq, shown
 
 MAX_DEPTH = 50
 MAX_ALIASED_NODES = 1_000_000  # what aliases may add to a file: a map of three flows for 250,000 devices
-
-Node: TypeAlias = Any  # Map | Seq | str | EMPTY; inside a `query` also numbers, booleans and None
-
-
-class Empty:
-    """The type of `EMPTY`, which is no value of any key. Not None, for None is how schemas spell "not given"."""
-
-
-EMPTY = Empty()
-REFUSED = Empty()  # what stands where something was refused: no value either, but reported already
-
-
-class Mark(Protocol):
-    """A position as the YAML parsers count it: from 0."""
-
-    line: int
-    column: int
-
-
-class Map(dict[str, Node]):
-    """A mapping that knows where it stands, and each of its keys and values.
-
-    `refused`: a key that would have brought others was refused, so what seems missing may not be.
-    """
-
-    __slots__ = ("key_marks", "mark", "refused", "value_marks")
-
-    def __init__(self, mark: Mark) -> None:
-        super().__init__()
-        self.mark = mark
-        self.key_marks: dict[str, Mark] = {}
-        self.value_marks: dict[str, Mark] = {}
-        self.refused = False
-
-    def drop(self, key: str) -> None:
-        """Forget a key."""
-        del self[key], self.key_marks[key], self.value_marks[key]
-
-
-class Seq(list[Node]):
-    """A list. `marks` holds the mark of each item."""
-
-    __slots__ = ("mark", "marks")
-
-    def __init__(self, mark: Mark) -> None:
-        super().__init__()
-        self.mark = mark
-        self.marks: list[Mark] = []
-
-    def drop(self, index: int) -> None:
-        """Forget an item with its mark."""
-        del self.marks[index]
-        del self[index]
 
 
 class PureParser(yaml.reader.Reader, yaml.scanner.Scanner, yaml.parser.Parser):
@@ -106,7 +54,7 @@ def fastest_parser() -> Callable[[str], Any]:
 
 def parse(data: bytes, path: str, *, parser: Callable[[str], Any] | None = None) -> tuple[list[Node], list[Problem]]:
     """The documents of a file and what is wrong with their YAML. Documents before a syntax error are returned."""
-    text = _decode(data, path)
+    text = decode(data, path)
     if isinstance(text, Problem):
         return [], [text]
     builder = _Builder(path)
@@ -119,41 +67,6 @@ def parse(data: bytes, path: str, *, parser: Callable[[str], Any] | None = None)
     except _Stop:
         pass
     return builder.documents, builder.problems
-
-
-def place_of(path: str, mark: Mark) -> Place:
-    """A parser's mark as a place in a file."""
-    return Place(path, mark.line + 1, mark.column + 1)
-
-
-# --- text -------------------------------------------------------------------------------------------------------
-
-_UTF16_32 = (b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")
-# What YAML does not allow unescaped, a byte order mark anywhere but at the start (libyaml and PyYAML differ there), and
-# the line breaks of YAML 1.1 that are none to YAML 1.2 nor to editors: they would put every place below them off.
-_NOT_YAML = re.compile("[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
-
-
-def _decode(data: bytes, path: str) -> str | Problem:
-    if data.startswith(_UTF16_32):
-        return Problem("the file is not UTF-8 but UTF-16 or UTF-32", path, 1, 1, hint="save it as UTF-8")
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        before = data[: error.start].decode("utf-8-sig", "replace")
-        line, column = _line_and_column(before)
-        message = f"byte 0x{data[error.start]:02x} is not UTF-8"
-        return Problem(message, path, line, column, hint="save the file as UTF-8")
-    if found := _NOT_YAML.search(text):
-        line, column = _line_and_column(text[: found.start()])
-        message = f"character U+{ord(found[0]):04X} may not stand in a YAML file"
-        return Problem(message, path, line, column, hint="remove it, or write it as an escape in double quotes")
-    return text
-
-
-def _line_and_column(before: str) -> tuple[int, int]:
-    start = max(before.rfind("\n"), before.rfind("\r")) + 1
-    return len(re.findall("\r\n|\r|\n", before)) + 1, len(before) - start + 1
 
 
 def _syntax_problem(error: yaml.MarkedYAMLError, path: str, text: str) -> Problem:
@@ -336,10 +249,3 @@ def _json_value(text: str) -> Node:
     if len(text) < 100 and _JSON_NUMBER.fullmatch(text):
         return json.loads(text)
     return text
-
-
-def shown(text: str, limit: int = 80) -> str:
-    """Text from a file for a message: in double quotes, escaped, cut to a length."""
-    if len(text) > limit:
-        text = text[: limit - 1] + "…"
-    return json.dumps(text, ensure_ascii=False)

@@ -15,7 +15,8 @@ from jsonschema import Draft202012Validator
 
 from reconciler.manifest.json_schema import manifest_schema
 from reconciler.manifest.load import validate
-from reconciler.manifest.syntax import EMPTY, Map, Seq, parse
+from reconciler.manifest.syntax import parse
+from reconciler.manifest.tree import EMPTY, Map, Seq
 from reconciler.planner.rules import Source
 from tests.manifest.test_cases import CASES
 

@@ -13,7 +13,8 @@ from reconciler.errors import ManifestError
 from reconciler.manifest.json_schema import manifest_schema
 from reconciler.manifest.load import load_manifests
 from reconciler.manifest.offline import resolve_offline
-from reconciler.manifest.syntax import Map, Seq, parse
+from reconciler.manifest.syntax import parse
+from reconciler.manifest.tree import Map, Seq
 
 FOLDER = Path(__file__).parents[2] / "manifests"
 REFERENCE = FOLDER / "README.md"

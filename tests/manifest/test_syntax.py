@@ -10,7 +10,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.manifest.syntax import EMPTY, MAX_DEPTH, Map, PureParser, fastest_parser, parse, shown
+from reconciler.manifest.syntax import MAX_DEPTH, PureParser, fastest_parser, parse
+from reconciler.manifest.tree import EMPTY, Map, shown
 
 PARSERS = [pytest.param(fastest_parser(), id="fastest"), pytest.param(PureParser, id="pure")]
 both_parsers = pytest.mark.parametrize("parser", PARSERS)

@@ -1,0 +1,73 @@
+"""A parsed document: maps, lists and text that know where they stand."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Protocol, TypeAlias
+
+from reconciler.planner.state import Place
+
+Node: TypeAlias = Any  # Map | Seq | str | EMPTY; inside a `query` also numbers, booleans and None
+
+
+class Empty:
+    """The type of `EMPTY`, which is no value of any key. Not None, for None is how schemas spell "not given"."""
+
+
+EMPTY = Empty()
+REFUSED = Empty()  # what stands where something was refused: no value either, but reported already
+
+
+class Mark(Protocol):
+    """A position as the YAML parsers count it: from 0."""
+
+    line: int
+    column: int
+
+
+class Map(dict[str, Node]):
+    """A mapping that knows where it stands, and each of its keys and values.
+
+    `refused`: a key that would have brought others was refused, so what seems missing may not be.
+    """
+
+    __slots__ = ("key_marks", "mark", "refused", "value_marks")
+
+    def __init__(self, mark: Mark) -> None:
+        super().__init__()
+        self.mark = mark
+        self.key_marks: dict[str, Mark] = {}
+        self.value_marks: dict[str, Mark] = {}
+        self.refused = False
+
+    def drop(self, key: str) -> None:
+        """Forget a key."""
+        del self[key], self.key_marks[key], self.value_marks[key]
+
+
+class Seq(list[Node]):
+    """A list. `marks` holds the mark of each item."""
+
+    __slots__ = ("mark", "marks")
+
+    def __init__(self, mark: Mark) -> None:
+        super().__init__()
+        self.mark = mark
+        self.marks: list[Mark] = []
+
+    def drop(self, index: int) -> None:
+        """Forget an item with its mark."""
+        del self.marks[index]
+        del self[index]
+
+
+def place_of(path: str, mark: Mark) -> Place:
+    """A parser's mark as a place in a file."""
+    return Place(path, mark.line + 1, mark.column + 1)
+
+
+def shown(text: str, limit: int = 80) -> str:
+    """Text from a file for a message: in double quotes, escaped, cut to a length."""
+    if len(text) > limit:
+        text = text[: limit - 1] + "…"
+    return json.dumps(text, ensure_ascii=False)
