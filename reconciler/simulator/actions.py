@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 from urllib.parse import unquote
 
-from reconciler.simulator import reads, schemas
+from reconciler.simulator import device_reads, flow_reads, schemas
+from reconciler.simulator.deployment_reads import DEPLOYMENT_READS, application_get
 from reconciler.simulator.deployments import Kind
 from reconciler.simulator.schemas import DIGITS, ID, NAME, QUERIES, TEXT, one_of
 from reconciler.simulator.shapes import Entity
@@ -101,7 +102,7 @@ def _deployments(kind: Kind, plural: str, singular: str) -> list[Action]:
         own = {"filterEmpty": {}}
     filters = {"deviceId": ID, "version": TEXT, "flowId": ID, **own}
     release = schemas.EMBEDDED_RELEASE if kind is Kind.EMBEDDED else schemas.EDGE_RELEASE
-    listing, getting = reads.DEPLOYMENT_READS[kind]
+    listing, getting = DEPLOYMENT_READS[kind]
     bodies = {"release": release, "replace": schemas.REPLACE, "remove": schemas.REMOVE}
     return [
         Action(
@@ -147,7 +148,7 @@ ACTIONS: tuple[Action, ...] = (
         "devices.get",
         "GET",
         f"{_APPLICATION}/devices",
-        reads.devices_list,
+        device_reads.devices_list,
         "devices",
         "device",
         query={
@@ -165,7 +166,7 @@ ACTIONS: tuple[Action, ...] = (
         "devices.deviceNames",
         "GET",
         f"{_APPLICATION}/devices/deviceNames",
-        reads.device_names,
+        device_reads.device_names,
         query={"startsWith": TEXT},
         json_params=_DEVICE_QUERY,
     ),
@@ -173,7 +174,7 @@ ACTIONS: tuple[Action, ...] = (
         "devices.tagKeys",
         "GET",
         f"{_APPLICATION}/devices/tagKeys",
-        reads.tag_keys,
+        device_reads.tag_keys,
         query={"startsWith": TEXT},
         json_params=_DEVICE_QUERY,
     ),
@@ -181,7 +182,7 @@ ACTIONS: tuple[Action, ...] = (
         "devices.tagValues",
         "GET",
         f"{_APPLICATION}/devices/tagValues",
-        reads.tag_values,
+        device_reads.tag_values,
         query={"key": {**TEXT, "required": True}, "startsWith": TEXT},
         json_params=_DEVICE_QUERY,
     ),
@@ -189,7 +190,7 @@ ACTIONS: tuple[Action, ...] = (
         "device.get",
         "GET",
         f"{_APPLICATION}/devices/{{deviceId}}",
-        reads.device_get,
+        device_reads.device_get,
         "device",
         query=_DEVICE_FORM,
         serves_devices=True,
@@ -198,7 +199,7 @@ ACTIONS: tuple[Action, ...] = (
         "flows.get",
         "GET",
         f"{_APPLICATION}/flows",
-        reads.flows_list,
+        flow_reads.flows_list,
         "flows",
         "flow",
         query=_FLOW_FORM,
@@ -208,18 +209,18 @@ ACTIONS: tuple[Action, ...] = (
         "flows.getByVersion",
         "GET",
         f"{_APPLICATION}/flows/version",
-        reads.flows_by_version,
+        flow_reads.flows_by_version,
         "flowVersions",
         "flowVersion",
         query={"version": {**NAME, "required": True}, **_FLOW_FORM},
         json_params={"query": QUERIES["advancedFlowByVersionQuery"]},
     ),
-    Action("flow.get", "GET", f"{_APPLICATION}/flows/{{flowId}}", reads.flow_get, "flow"),
+    Action("flow.get", "GET", f"{_APPLICATION}/flows/{{flowId}}", flow_reads.flow_get, "flow"),
     Action(
         "flowVersions.get",
         "GET",
         f"{_APPLICATION}/flows/{{flowId}}/versions",
-        reads.versions_list,
+        flow_reads.versions_list,
         "flowVersions",
         "flowVersion",
         query={**_order("version", "id", "creationDate", "lastUpdated"), **_filter("version")},
@@ -229,8 +230,8 @@ ACTIONS: tuple[Action, ...] = (
         "flowVersion.get",
         "GET",
         f"{_APPLICATION}/flows/{{flowId}}/versions/{{flowVersionId}}",
-        reads.version_get,
+        flow_reads.version_get,
         "flowVersion",
     ),
-    Action("application.get", "GET", _APPLICATION, reads.application_get, "application"),
+    Action("application.get", "GET", _APPLICATION, application_get, "application"),
 )

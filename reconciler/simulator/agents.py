@@ -71,13 +71,14 @@ def _failures(world: World) -> dict[str, dict[str, str]]:
 
 def _take_bundles(world: World, due: _Due) -> None:
     """All flows of a device travel in one bundle: one that fails keeps the whole bundle off the device."""
-    failures = _failures(world)
     bundles = {
         device_id: (bundle, bool(unknown))
         for device_id, bundle, unknown in world.db.execute(
             "select device_id, released_bundle, unknown_bundle from records join touched using (device_id)"
         )
     }
+    due = [one for one in due if one[0] in bundles]  # A record may have been dropped meanwhile.
+    failures = _failures(world)
     done = [one for one in due if one[0] not in failures]
     world.db.executemany(
         "update entries set reported = released where device_id = ?", [(device_id,) for device_id, _, _ in done]

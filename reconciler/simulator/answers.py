@@ -94,7 +94,7 @@ def _query_params(request: Request, action: Action) -> dict[str, Any]:
 
 def _parsed(text: Any) -> Any:
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
+        return _well_formed(json.loads(text, parse_constant=_refuse_constant))
     except (TypeError, ValueError, RecursionError):
         return _NOT_JSON
 
@@ -110,9 +110,22 @@ def _body(request: Request) -> Any:
     if request.content_type.partition(";")[0].strip().lower() != "application/json":
         return request.body.decode("utf-8", errors="replace")
     try:
-        return json.loads(request.body, parse_constant=_refuse_constant)
+        return _well_formed(json.loads(request.body, parse_constant=_refuse_constant))
     except (ValueError, RecursionError) as error:
         raise Problem(400, "InvalidContent", f"Invalid JSON: {error}") from error
+
+
+def _well_formed(value: Any) -> Any:
+    """Lone surrogates, which JSON can spell and UTF-8 cannot, become replacement characters."""
+    match value:
+        case str() if not value.isascii():
+            return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        case list():
+            return [_well_formed(item) for item in value]
+        case dict():
+            return {_well_formed(key): _well_formed(item) for key, item in value.items()}
+        case _:
+            return value
 
 
 def _check(action: Action, params: Mapping[str, Any], body: Any) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import ipaddress
 import json
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,14 @@ from reconciler.simulator.control import Control
 from reconciler.simulator.control_http import PREFIX, answer_control
 from reconciler.simulator.damage import damage_page, garbled, refusal, report_some
 from reconciler.simulator.delivery import Connections, Reply, abort, send_reply
-from reconciler.simulator.export import deliver
+from reconciler.simulator.export import Job, deliver
 from reconciler.simulator.faults import Fault
 from reconciler.simulator.querystring import read_query
 from reconciler.simulator.requests import LoggedRequest
 from reconciler.simulator.writes import Fate
 
 _LOG = logging.getLogger(__name__)
+_HEADERS = {"Content-Type": "application/json"}
 _SECRET_PARAMS = frozenset({"access_token", "jwt"})
 
 
@@ -75,21 +77,27 @@ class Simulator:
         action = found[0].name if found else ""
         struck = self._strike(request, action)
         await asyncio.sleep(sum(fault.seconds for fault in struck if isinstance(fault, kinds.Latency)))
-        given: Answer | None = None
-        instead = next((fault for fault in struck if isinstance(fault, kinds.Status | kinds.Redirect)), None)
-        resets = {fault.after_effect for fault in struck if isinstance(fault, kinds.Reset)}
-        if instead is None and False not in resets:
-            given = self._answer(request, struck)
-        reply: Reply | None = None
-        if not resets:
-            reply = _reply(given, struck) if given else refusal(_known(instead), request.authorization)
+        reply, job = self._outcome(request, struck)
         self._log(request, action, struck, None if reply is None else reply.status)
         if reply is None:
             abort(self.connections.of(scope))
         else:
             await send_reply(reply, scope, send, self.connections)
-        if given is not None and given.job is not None:
-            await run_in_threadpool(deliver, self.world, given.job, self.outbox)
+        if job is not None:
+            await run_in_threadpool(deliver, self.world, job, self.outbox)
+
+    def _outcome(self, request: Request, struck: tuple[Fault, ...]) -> tuple[Reply | None, Job | None]:
+        """The reply, or None for a reset; and the job to do once it is sent."""
+        resets = {fault.after_effect for fault in struck if isinstance(fault, kinds.Reset)}
+        if False in resets:
+            return None, None
+        instead = next((fault for fault in struck if isinstance(fault, kinds.Status | kinds.Redirect)), None)
+        if instead is None:
+            given = self._answer(request, struck)
+            reply, job = _reply(given, struck), given.job
+        else:
+            reply, job = refusal(instead, request.authorization), None
+        return (None if resets else _slowed(reply, struck)), job
 
     def _strike(self, request: Request, action: str) -> tuple[Fault, ...]:
         texts = {name: text for name, text in request.query.items() if isinstance(text, str)}
@@ -123,27 +131,18 @@ class Simulator:
             self.control.log.entries.append(entry)
 
 
-def _known(fault: kinds.Status | kinds.Redirect | None) -> kinds.Status | kinds.Redirect:
-    if fault is None:
-        raise AssertionError("a request without an answer has a fault in its place")
-    return fault
-
-
 def _reply(given: Answer, struck: tuple[Fault, ...]) -> Reply:
     body = json.dumps(damage_page(given.body, struck), ensure_ascii=False, separators=(",", ":")).encode()
     garble = next((fault for fault in struck if isinstance(fault, kinds.Garble)), None)
-    reply = garbled(given.status, body, garble.how) if garble else Reply(given.status, body, _HEADERS)
-    return Reply(
-        reply.status,
-        reply.body,
-        reply.headers,
-        claimed=reply.claimed,
+    return garbled(given.status, body, garble.how) if garble else Reply(given.status, body, _HEADERS)
+
+
+def _slowed(reply: Reply, struck: tuple[Fault, ...]) -> Reply:
+    return replace(
+        reply,
         slow_headers_s=sum(fault.seconds for fault in struck if isinstance(fault, kinds.SlowHeaders)),
         slow_body_s=sum(fault.seconds for fault in struck if isinstance(fault, kinds.SlowBody)),
     )
-
-
-_HEADERS = {"Content-Type": "application/json"}
 
 
 def _loggable(body: bytes) -> Any:

@@ -24,6 +24,7 @@ from reconciler.simulator.store import World
 from reconciler.simulator.switches import Switches
 
 Data: TypeAlias = dict[str, Any]
+_LONGEST_S = 10**9
 _PERSON = Author("user", object_id("user", "somebody at the web interface"))
 
 
@@ -44,8 +45,8 @@ class Control:
 
     def advance(self, seconds: float) -> None:
         """Let time pass, and everything happen that is due."""
-        if seconds < 0:
-            raise ControlError(f"time cannot go back ({seconds} seconds)")
+        if not 0 <= seconds <= _LONGEST_S:
+            raise ControlError(f"time cannot go back, nor {seconds} seconds ahead at once")
         with self.world.lock:
             self.world.advance(seconds)
             agents.bring_up_to_date(self.world)

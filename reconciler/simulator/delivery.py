@@ -11,7 +11,7 @@ import socket
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from http import HTTPStatus
+from http.client import responses
 from typing import Any
 
 from starlette.types import Scope, Send
@@ -59,14 +59,16 @@ class Connections:
                 super().connection_made(transport)
 
             def connection_lost(self, exc: Exception | None) -> None:
-                transports.pop(self.transport.get_extra_info("peername"), None)
+                peer = self.transport.get_extra_info("peername")
+                if transports.get(peer) is self.transport:
+                    del transports[peer]
                 super().connection_lost(exc)
 
         return RegisteredProtocol
 
-    def of(self, scope: Scope) -> asyncio.Transport:
-        """The connection that a request came on."""
-        return self.transports[tuple(scope["client"])]
+    def of(self, scope: Scope) -> asyncio.Transport | None:
+        """The connection that a request came on, if the client has not left."""
+        return self.transports.get(tuple(scope["client"]))
 
     def abort_all(self) -> None:
         """Cut every connection."""
@@ -74,8 +76,10 @@ class Connections:
             transport.abort()
 
 
-def abort(transport: asyncio.Transport) -> None:
+def abort(transport: asyncio.Transport | None) -> None:
     """Reset a connection: the peer gets an RST, not an end of file."""
+    if transport is None:
+        return
     connection = transport.get_extra_info("socket")
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     transport.abort()
@@ -85,7 +89,9 @@ async def send_reply(reply: Reply, scope: Scope, send: Send, connections: Connec
     """Send a reply; a raw one ends its connection."""
     headers = {"Content-Length": str(len(reply.body) if reply.claimed is None else reply.claimed), **reply.headers}
     if reply.is_raw:
-        await _send_raw(reply, {**headers, "Connection": "close"}, connections.of(scope))
+        transport = connections.of(scope)
+        if transport is not None:
+            await _send_raw(reply, {**headers, "Connection": "close"}, transport)
         return
     encoded = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
     await send({"type": "http.response.start", "status": reply.status, "headers": encoded})
@@ -97,7 +103,7 @@ async def send_reply(reply: Reply, scope: Scope, send: Send, connections: Connec
 
 
 async def _send_raw(reply: Reply, headers: Mapping[str, str], transport: asyncio.Transport) -> None:
-    lines = [f"HTTP/1.1 {reply.status} {HTTPStatus(reply.status).phrase}", *(f"{k}: {v}" for k, v in headers.items())]
+    lines = [f"HTTP/1.1 {reply.status} {responses.get(reply.status, '')}", *(f"{k}: {v}" for k, v in headers.items())]
     head = ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
     for text, seconds in ((head, reply.slow_headers_s), (reply.body, reply.slow_body_s)):
         for chunk in _pieces(text, seconds):

@@ -9,10 +9,10 @@ from typing import Any
 
 from reconciler.simulator.actions import ACTIONS, Action
 from reconciler.simulator.ids import etag
+from reconciler.simulator.querystring import is_true
 from reconciler.simulator.shapes import Entity
 from reconciler.simulator.tokens import Token
 
-TRUE_TEXTS = frozenset({"true", "1", "yes"})
 _PARENTS = {
     "embeddedDeployment": "embeddedDeployments",
     "edgeDeployment": "edgeDeployments",
@@ -35,7 +35,7 @@ class Flags:
     @classmethod
     def of(cls, query: Mapping[str, Any]) -> Flags:
         """The flags of a request."""
-        return cls(*(not query.get(name) or query[name] in TRUE_TEXTS for name in ("_actions", "_links")))
+        return cls(*(not query.get(name) or is_true(query[name]) for name in ("_actions", "_links")))
 
 
 def present(body: Entity, action: Action, flags: Flags, token: Token) -> Entity:

@@ -1,15 +1,50 @@
-"""Lists: one page of ids out of a table, its total, and the envelope around it."""
+"""Lists: conditions, one page of ids out of a table, its total, and the envelope around it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
+from reconciler.simulator.problems import not_found
 from reconciler.simulator.query import Sql
+from reconciler.simulator.shapes import Entity
 from reconciler.simulator.store import World
 
-_LARGEST = 2**53
+Params: TypeAlias = Mapping[str, Any]
+_LARGEST, _MANY_DIGITS = 2**53, 16
+COLUMNS = {
+    "id": "id",
+    "creationDate": "created_ms",
+    "lastUpdated": "updated_ms",
+    "deletedAt": "deleted_ms",
+    "name": "name",
+    "version": "version",
+    "connectionStatus": "connected",
+    "deviceId": "device_id",
+    "flowId": "flow_id",
+    "desiredVersion": "released",
+    "currentVersion": "reported",
+}
+"""Columns of the fields that lists sort and filter by."""
+
+
+@dataclass(slots=True)
+class Where:
+    """A condition that grows; `also` adds to it."""
+
+    text: str
+    values: tuple[Any, ...]
+
+    def also(self, text: str, *values: Any) -> None:
+        """And this; its question marks stand for the values."""
+        self.text = f"{self.text} and {text}"
+        self.values += values
+
+    @property
+    def sql(self) -> Sql:
+        """The whole of it."""
+        return Sql(self.text, self.values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +69,22 @@ class Page:
         }
 
 
-def page_of(world: World, params: Mapping[str, Any], *, sort_field: str, sort_direction: str, per_page: int) -> Page:
+def page_of(world: World, params: Params, *, sort_field: str, sort_direction: str, per_page: int) -> Page:
     """The page that the parameters ask for; the keywords are the defaults. An asked size of 0 is the default."""
-    asked = int(params.get("perPage") or per_page) or per_page
+    asked = _number(params.get("perPage")) or per_page
     cap = world.switches.per_page_cap
     return Page(
-        number=min(int(params.get("page") or 0), _LARGEST),
+        number=_number(params.get("page")),
         per_page=min(asked, _LARGEST if cap is None else cap),
         sort_field=params.get("sortField", sort_field),
         sort_direction=params.get("sortDirection", sort_direction),
     )
+
+
+def _number(digits: str | None) -> int:
+    if not digits:
+        return 0
+    return int(digits) if len(digits) < _MANY_DIGITS else _LARGEST
 
 
 def page_ids(world: World, table: str, where: Sql, page: Page, column: str) -> tuple[list[str], int]:
@@ -60,3 +101,21 @@ def page_ids(world: World, table: str, where: Sql, page: Page, column: str) -> t
 def glob(text: str) -> str:
     """A `filter` as a SQLite GLOB pattern: `*` stands for anything, everything else for itself."""
     return "".join(f"[{char}]" if char in "[?" else char for char in text.casefold())
+
+
+def filter_text(params: Params, where: Where, field: str) -> None:
+    """What `filterField` and `filter` say about a field, if they do."""
+    if params.get("filterField") == field and params.get("filter"):
+        where.also(f"casefold({COLUMNS[field]}) glob ?", glob(params["filter"]))
+
+
+def the_one(found: Sequence[Entity], params: Params, thing: str) -> Entity:
+    """The entity that was found, if it is in the application of the path.
+
+    Raises:
+        Problem: 404, naming the thing.
+    """
+    for entity in found:
+        if entity["applicationId"] == params["applicationId"]:
+            return entity
+    raise not_found(thing)

@@ -70,6 +70,7 @@ FLOW_FIELDS: Mapping[str, Field] = {
     "lastUpdated": Field(FieldType.DATE, "updated_ms"),
 }
 _ORDER = {"$gt": ">", "$lt": "<", "$gte": ">=", "$lte": "<="}
+_BEYOND, _DIGITS = 2**62, 18
 _NEVER, _ALWAYS = Sql("0"), Sql("1")
 
 
@@ -92,8 +93,8 @@ def compile_query(query: Query, fields: Mapping[str, Field]) -> Sql:
 
 
 def _join(word: str, parts: Sequence[Sql], empty: Sql) -> Sql:
-    if not parts:
-        return empty
+    if len(parts) < 2:
+        return parts[0] if parts else empty
     text = f" {word} ".join(f"({part.text})" for part in parts)
     return Sql(text, tuple(value for part in parts for value in part.values))
 
@@ -170,11 +171,20 @@ def _operand(field: Field, operand: Any) -> Any:
         case FieldType.ID, str():
             return operand.lower()
         case FieldType.DATE, str():
-            return int(operand) if operand.isascii() and operand.isdigit() else parse_ms(operand)
+            return _column_number(int(operand[:_DIGITS])) if _is_digits(operand) else parse_ms(operand)
         case FieldType.DATE, int() | float() if not isinstance(operand, bool):
-            return operand
+            return _column_number(operand)
         case _:
             return None
+
+
+def _is_digits(text: str) -> bool:
+    return text.isascii() and text.isdigit()
+
+
+def _column_number(number: float) -> float:
+    """A number that fits a column; every moment lies between the bounds."""
+    return max(-_BEYOND, min(_BEYOND, number))
 
 
 def _tags(value: Any) -> Sql:
@@ -213,4 +223,4 @@ def _tag_part(column: str, value: Any) -> Sql:
 
 def _some_tag(parts: list[Sql]) -> Sql:
     condition = _join("and", parts, _ALWAYS)
-    return Sql(f"exists (select 1 from tags where device_id = devices.id and {condition.text})", condition.values)
+    return Sql(f"exists (select 1 from tags where device_id = devices.id and ({condition.text}))", condition.values)

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from reconciler.simulator.clock import Clock
-from reconciler.simulator.faults import Faults
+from reconciler.simulator.strikes import Faults
 from reconciler.simulator.switches import Switches
 
 _TABLES = """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from reconciler.simulator.logs import Author
 from reconciler.simulator.problems import Problem
@@ -36,7 +37,7 @@ class Token:
         return not accepted.isdisjoint(self.scopes)
 
 
-def verify(world: World, query: Mapping[str, str], authorization: str | None) -> Token | None:
+def verify(world: World, query: Mapping[str, Any], authorization: str | None) -> Token | None:
     """The token of a request, or None if it has none. A token in the query wins over the header.
 
     Raises:
@@ -45,6 +46,8 @@ def verify(world: World, query: Mapping[str, str], authorization: str | None) ->
     text = query.get("access_token") or query.get("jwt") or _header_token(authorization)
     if not text:
         return None
+    if not isinstance(text, str):
+        raise Problem(401, "Unauthorized", "Invalid access token")
     row = world.db.execute(
         "select id, application_id, scopes, expires_ms from tokens where text = ?", (text,)
     ).fetchone()

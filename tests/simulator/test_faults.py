@@ -217,6 +217,31 @@ def test_a_client_that_gives_up_waiting_leaves_the_simulator_well(pumps: Api) ->
     assert pumps.raw.get(pumps.root).status_code == 200
 
 
+@pytest.mark.parametrize(
+    "fault", [faults.Reset(), faults.Garble(how="truncated"), faults.SlowHeaders(seconds=0.01), faults.Missing()]
+)
+def test_a_client_that_has_left_when_a_fault_strikes(pumps: Api, fault: Any, caplog: pytest.LogCaptureFixture) -> None:
+    pumps.control.fault(faults.Latency(seconds=0.1, when=When(times=1)))
+    pumps.control.fault(fault)
+    with pytest.raises(httpx.ReadTimeout):
+        pumps.raw.get(pumps.root + LIST, timeout=0.02)
+    while not pumps.control.requests():
+        time.sleep(0.01)
+    pumps.control.clear_faults()
+
+    assert listing(pumps).status_code == 200
+    assert caplog.records == [record for record in caplog.records if record.name.startswith("http")]
+
+
+def test_an_error_may_be_slow_too(pumps: Api) -> None:
+    pumps.control.fault(faults.Status(status=599))
+    pumps.control.fault(faults.SlowHeaders(seconds=0.1))
+    began = time.monotonic()
+
+    assert listing(pumps).status_code == 599
+    assert time.monotonic() - began > 0.08
+
+
 def test_slow_requests_do_not_hold_up_others(pumps: Api) -> None:
     pumps.control.fault(faults.Latency(seconds=0.3, when=When(action="application.get", times=1)))
     began = time.monotonic()

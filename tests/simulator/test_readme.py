@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 import reconciler.simulator
 from reconciler.simulator import Switches, parse_fleet
@@ -42,6 +43,11 @@ def test_a_fleet_of_the_readme_starts(start: Any, fleet: str) -> None:
 @pytest.mark.parametrize("code", blocks("python"))
 def test_code_of_the_readme_runs(code: str) -> None:
     exec(compile(code, "README.md", "exec"), {})
+
+
+@pytest.mark.parametrize("fault", re.findall(r"`(\{kind: [^`]*\})`", README))
+def test_a_fault_of_the_readme_is_one(fault: str) -> None:
+    FAULT.validate_python(yaml.safe_load(fault))
 
 
 def test_there_are_examples() -> None:
