@@ -206,7 +206,8 @@ def test_the_pace_never_falls_below_one() -> None:
 
 def test_after_retry_after_everybody_waits_writes_too() -> None:
     clock = FakeClock()
-    script = iter([status(429, retry_after="30"), lambda: httpx.Response(201, json={"success": True})])
+    accepted: Answer = lambda: httpx.Response(201, json={"success": True})  # noqa: E731
+    script = iter([status(429, retry_after="30"), accepted])
 
     async def go() -> None:
         async with api_over(lambda _: next(script)(), clock=clock) as api:

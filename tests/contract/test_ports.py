@@ -1,0 +1,266 @@
+"""The contract of the ports: one suite, two subjects. What the fake says, the client against a simulator says too."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from reconciler.errors import NotFound, UsageError
+from reconciler.planner.requests import Release, RemoveDevice, RemoveFlow, RemoveRow, Replace, Request
+from reconciler.planner.state import Application, Device, Entry, Flow, Kind
+from tests.builders import entry
+from tests.contract.subjects import APPLICATION, FAN, FLOWS, LATE, PUMP, THINGS, UNKNOWN, Side, open_side, rows
+from tests.fakes import Match
+
+D1, D2, D3, D4, D5, D6, D7, SHELF = (thing.id for thing in THINGS)
+START_ROWS = {(thing.id, flow_id): entry(text) for thing in THINGS for flow_id, text in thing.rows.items()}
+
+both = pytest.mark.parametrize("side", ["fake", "client"])
+kinds = pytest.mark.parametrize("kind", list(Kind))
+
+
+def during(side: str, script: Callable[[Side], Awaitable[None]], *, kind: Kind = Kind.EMBEDDED, **options: Any) -> None:
+    """Run a script in a fresh world."""
+
+    async def go() -> None:
+        async with open_side(side, kind, **options) as opened:
+            await script(opened)
+
+    asyncio.run(go())
+
+
+@both
+@kinds
+def test_the_application(side: str, kind: Kind) -> None:
+    async def script(world: Side) -> None:
+        assert await world.api.application() == Application(APPLICATION, "plant")
+
+    during(side, script, kind=kind)
+
+
+@both
+@kinds
+def test_live_state(side: str, kind: Kind) -> None:
+    async def script(world: Side) -> None:
+        live = await world.api.live()
+        assert rows(live) == START_ROWS
+        assert list(live.devices) == sorted(live.devices)
+        assert set(live.devices) == {D1, D2, D3, D5, D6, D7}
+        assert live.flow_names == {PUMP: "pump", FAN: "fan"}
+        assert live.only_flow is None
+        assert [live.devices[key].name for key in (D1, D2, D6, D7)] == ["pump-1", "pump-2", "twin", "twin"]
+        assert [live.devices[key].connected for key in (D1, D2, D5)] == [True, False, None]
+        assert not any(live.devices[key].logs for key in (D1, D5, D6)), "converged: nobody asks for the log"
+
+    during(side, script, kind=kind)
+
+
+@both
+@kinds
+def test_live_state_of_one_flow(side: str, kind: Kind) -> None:
+    async def script(world: Side) -> None:
+        live = await world.api.live(flow_id=FAN)
+        assert live.only_flow == FAN
+        assert rows(live) == {key: seen for key, seen in START_ROWS.items() if key[1] == FAN}
+        assert set(live.devices) == {D1, D3, D7}
+        assert live.flow_names == {FAN: "fan"}
+        nobody = await world.api.live(flow_id=LATE)
+        assert dict(nobody.devices) == {}
+        assert nobody.only_flow == LATE
+
+    during(side, script, kind=kind)
+
+
+@both
+def test_live_state_of_one_device(side: str) -> None:
+    async def script(world: Side) -> None:
+        live = await world.api.live(device_id=D1)
+        assert rows(live) == {(D1, PUMP): Entry("v1", "v1"), (D1, FAN): Entry("1.10", "1.10")}
+        assert set(live.devices) == {D1}
+        with pytest.raises(NotFound):
+            await world.api.live(device_id=UNKNOWN)
+
+    during(side, script)
+
+
+@both
+@kinds
+def test_devices(side: str, kind: Kind) -> None:
+    async def script(world: Side) -> None:
+        api = world.api
+        found = await api.devices()
+        assert [device.id for device in found] == [D1, D2, D3, D4, D5, D6, D7]
+        assert found[2] == Device(D3, "pump-3", kind.device_class, {"site": ("york",), "role": ("a", "b")})
+        assert await api.device_count() == 7
+
+        async def ids(**question: Any) -> list[str]:
+            return [device.id for device in await api.devices(**question)]
+
+        assert await ids(any_class=True) == [D1, D2, D3, D4, D5, D6, D7, SHELF]
+        assert await ids(ids=[D5, UNKNOWN, D1]) == [D1, D5]
+        assert await ids(ids=[D5, SHELF]) == [D5]
+        assert await ids(ids=[D5, SHELF], any_class=True) == [D5, SHELF]
+        assert await ids(ids=[]) == []
+        assert await ids(names=["twin", "nobody", "PUMP-1"]) == [D6, D7]
+        assert await ids(names=["shelf"]) == []
+        assert await ids(names=()) == []
+        assert await ids(query="{}") == [D1, D2, D3, D4, D5, D6, D7]
+        assert await ids(query='{"name": {"$startsWith": "pump-"}}') == [D1, D2, D3, D5]
+        assert await ids(query='{"tags": {"$tagKey": "site", "$tagValue": "leeds"}}') == [D1, D2]
+        assert await ids(query='{"tags": {"$tagKey": "role", "$tagValue": "b"}}') == [D3, D4]
+        assert await ids(query=json.dumps({"$or": [{"name": "bare"}, {"id": D1}]})) == [D1, D4]
+        assert await ids(query='{"deviceClass": "standalone"}') == []
+        assert await ids(query='{"deviceClass": "standalone"}', any_class=True) == [SHELF]
+        assert await ids(query='{"name": "twin"}', ids=[D6, D1]) == [D6]
+        with pytest.raises(UsageError, match="JSON object"):
+            await ids(query="[]")
+
+    during(side, script, kind=kind)
+
+
+@both
+@kinds
+def test_flows_and_versions(side: str, kind: Kind) -> None:
+    async def script(world: Side) -> None:
+        api = world.api
+        flow_class = "embedded" if kind is Kind.EMBEDDED else "edge"
+        assert await api.flows() == tuple(Flow(key, name, flow_class) for key, (name, _) in FLOWS.items())
+        assert await api.versions(PUMP) == ("v1", "v2", "v3")
+        assert await api.versions(FAN) == ("1.10", "v1")
+        assert await api.versions(FAN, names=["1.10", "1.1", "V1"]) == ("1.10",)
+        assert await api.versions(FAN, names=[]) == ()
+        with pytest.raises(NotFound):
+            await api.versions(UNKNOWN)
+        with pytest.raises(NotFound):
+            await api.versions(UNKNOWN, names=["v1"])
+
+    during(side, script, kind=kind)
+
+
+EFFECTS: list[tuple[Request, dict[tuple[str, str], str]]] = [
+    (Release(PUMP, "v2", (D1, D4)), {(D1, PUMP): "v2>v1", (D4, PUMP): "v2>-"}),
+    (Release(PUMP, "v2", (D2,)), {}),
+    (Release(PUMP, None, (D1, D2, D4)), {(D1, PUMP): "->v1", (D2, PUMP): "->v1"}),
+    (Release(FAN, None, (D3,)), {(D3, FAN): "-"}),
+    (Release(LATE, "v1", (D7,)), {(D7, LATE): "v1>-"}),
+    (Release(PUMP, "v2", (D1, UNKNOWN, SHELF)), {(D1, PUMP): "v2>v1"}),
+    (RemoveRow(PUMP, D1), {(D1, PUMP): "->v1"}),
+    (RemoveRow(LATE, D1), {}),
+    (RemoveDevice(D1), {(D1, PUMP): "->v1", (D1, FAN): "->1.10"}),
+    (RemoveDevice(D4), {}),
+    (RemoveFlow(FAN), {(D1, FAN): "->1.10", (D3, FAN): "-", (D7, FAN): "->v1"}),
+    (RemoveFlow(LATE), {}),
+]
+
+
+@both
+@kinds
+@pytest.mark.parametrize(("request_", "moved"), EFFECTS)
+def test_effects(side: str, kind: Kind, request_: Request, moved: dict[tuple[str, str], str]) -> None:
+    async def script(world: Side) -> None:
+        await world.api.send(request_)
+        expected = {**START_ROWS, **{key: entry(text) for key, text in moved.items()}}
+        assert rows(await world.api.live()) == {key: seen for key, seen in expected.items() if seen != (None, None)}
+
+    during(side, script, kind=kind)
+
+
+@both
+@kinds
+@pytest.mark.parametrize(
+    ("match", "old", "moved"),
+    [
+        (Match.RELEASED, "v1", {D1: "v3>v1", D5: "v3>v1"}),
+        (Match.REPORTED, "v1", {D1: "v3>v1", D2: "v3>v1", D3: "v3>v1", D5: "v3>v1"}),
+        (Match.EITHER, "v1", {D1: "v3>v1", D2: "v3>v1", D3: "v3>v1", D5: "v3>v1"}),
+        (Match.BOTH, "v1", {D1: "v3>v1", D5: "v3>v1"}),
+        (Match.RELEASED, "v2", {D2: "v3>v1"}),
+        (Match.REPORTED, "v2", {}),
+        (Match.EITHER, "v2", {D2: "v3>v1"}),
+        (Match.BOTH, "v2", {}),
+    ],
+)
+def test_replace_under_every_reading(side: str, kind: Kind, match: Match, old: str, moved: dict[str, str]) -> None:
+    async def script(world: Side) -> None:
+        await world.api.send(Replace(PUMP, old, "v3"))
+        expected = {**START_ROWS, **{(device_id, PUMP): entry(text) for device_id, text in moved.items()}}
+        assert rows(await world.api.live()) == expected
+
+    during(side, script, kind=kind, match=match)
+
+
+@both
+@kinds
+def test_what_is_released_is_reported_later_by_connected_devices(side: str, kind: Kind) -> None:
+    async def script(world: Side) -> None:
+        await world.api.send(Release(PUMP, "v3", (D1, D2, D3)))
+        await world.api.send(RemoveRow(FAN, D7))
+        world.settle()
+        live = await world.api.live()
+        assert live.entry(D1, PUMP) == Entry("v3", "v3")
+        assert live.entry(D2, PUMP) == Entry("v3", "v1"), "offline"
+        assert live.entry(D7, FAN) == Entry(None, None)
+        assert [log.version for log in live.devices[D2].logs if log.change == "desired"][-1:] == ["v3"]
+
+    during(side, script, kind=kind)
+
+
+@both
+def test_a_release_may_be_refused_for_an_unknown_device(side: str) -> None:
+    async def script(world: Side) -> None:
+        with pytest.raises(NotFound) as raised:
+            await world.api.send(Release(PUMP, "v2", (D1, UNKNOWN)))
+        assert not raised.value.outcome_unknown
+        assert rows(await world.api.live()) == START_ROWS
+
+    during(side, script, skip_unknown=False)
+
+
+@both
+def test_what_somebody_else_does_is_seen(side: str) -> None:
+    async def script(world: Side) -> None:
+        world.set_released(D1, PUMP, "v2")
+        world.set_released(D1, FAN, None)
+        live = await world.api.live()
+        assert live.entry(D1, PUMP) == Entry("v2", "v1")
+        assert live.entry(D1, FAN) == Entry(None, "1.10")
+
+    during(side, script)
+
+
+owners = st.lists(st.sampled_from([D1, D2, D3, D4, D5, D6, D7]), min_size=1, max_size=4, unique=True).map(tuple)
+requests = (
+    st.builds(Release, st.just(PUMP), st.sampled_from(["v1", "v2", "v3", None]), owners)
+    | st.builds(Release, st.just(FAN), st.sampled_from(["v1", "1.10", None]), owners)
+    | st.builds(Replace, st.just(PUMP), st.sampled_from(["v1", "v2", "v3"]), st.sampled_from(["v1", "v2", "v3", None]))
+    | st.builds(RemoveRow, st.sampled_from([PUMP, FAN]), st.sampled_from([D1, D2, D3, D7]))
+    | st.builds(RemoveDevice, st.sampled_from([D1, D2, D3, D4]))
+    | st.builds(RemoveFlow, st.sampled_from([PUMP, FAN]))
+)
+
+
+@given(st.sampled_from(list(Match)), st.lists(requests | st.none(), min_size=1, max_size=8))
+@settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow])
+def test_both_sides_tell_the_same_story(match: Match, steps: list[Request | None]) -> None:
+    """Any calls, with devices taking what is released in between (None), under any reading of replace."""
+
+    async def story(side: str) -> list[object]:
+        seen: list[object] = []
+        async with open_side(side, Kind.EMBEDDED, match=match) as world:
+            for step in steps:
+                if step is None:
+                    world.settle()
+                else:
+                    await world.api.send(step)
+                live = await world.api.live()
+                names = {key: device.name for key, device in live.devices.items() if device.flows}
+                seen.append((rows(live), names, dict(live.flow_names)))
+        return seen
+
+    assert asyncio.run(story("fake")) == asyncio.run(story("client"))
