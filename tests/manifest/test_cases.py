@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import shutil
 from collections import Counter
 from datetime import date
@@ -126,3 +127,13 @@ def decision_text(decision: Decision) -> str:
 def limits_text(limits: Limits) -> str:
     parts = ("removals_count", "removals_percent", "changes_count", "changes_percent")
     return " ".join(f"{part}={getattr(limits, part)}" for part in parts)
+
+
+def test_the_list_of_rules_names_every_case_and_no_other() -> None:
+    listed = re.findall(r"`((?:valid|invalid|unknown)/[^`]+)`", (CASES / "README.md").read_text(encoding="utf-8"))
+    assert sorted(listed) == sorted(name(case.with_suffix("")) for case in cases("valid", "invalid", "unknown"))
+
+
+def test_every_expectation_has_its_case() -> None:
+    wanted = {case.with_suffix(".expect") for case in cases("valid", "invalid", "unknown")}
+    assert set(CASES.rglob("*.expect")) == wanted

@@ -211,6 +211,12 @@ def test_the_last_day_of_a_pin_is_not_past() -> None:
         assert found.desired.devices[DEVICES[0]][FLOWS[0]].version == "v1"
 
 
+def test_an_id_is_an_id_though_something_is_named_like_it() -> None:
+    odd = Inventory({DEVICES[1]: Device(DEVICES[1], DEVICES[0])}, {FLOWS[0]: (FLOWS[1],)})
+    device = DeviceRules(Ref(DEVICES[0], at(5)), flow_rules({0: "v1"}, 5))
+    assert [row[:2] for row in run(rules(devices=(device,)), odd).desired.rows()] == [(DEVICES[0], FLOWS[0])]
+
+
 def test_names_that_are_to_be_ignored_may_be_unknown() -> None:
     device = DeviceRules(Ref("gone", at(5)), flow_rules({0: "v1"}, 5))
     found = resolve(rules(devices=(device,)), Inventory(), today=TODAY, ignored={"gone"})
