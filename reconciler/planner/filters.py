@@ -6,14 +6,15 @@ A row outside keeps what it has, and so stands in the way of every wildcard like
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
-from functools import partial
 
 from reconciler.errors import Problem, UsageError
+from reconciler.planner.names import Spelling, is_id
 from reconciler.planner.plan import Filter, Options, World
 from reconciler.planner.state import Decision, Desired, DeviceId, FlowId
+
+SORTS = ("device", "flow", "group")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,64 +60,83 @@ class Scope:
         return Desired(kept)
 
 
-def read_scope(world: World, options: Options) -> Scope | None:
+def read_scope(world: World, options: Options, *, elsewhere: Collection[Filter] = ()) -> Scope | None:
     """The scope that the options ask for, None without filters.
+
+    Args:
+        world: what filters may name.
+        options: the filters.
+        elsewhere: those that name something in another application of the same run (`recognised`). Here they need
+            not, and then name nothing.
 
     Raises:
         UsageError: every filter that names nothing known, or a name that several things have.
     """
     if not options.targets and not options.excludes:
         return None
-    problems: list[Problem] = []
     known = _Known(world)
-    targets = known.choose("--target", options.targets, problems)
-    excludes = known.choose(
-        "--exclude",
-        (one for one in options.excludes if not (one.by == "device" and one.text in world.dropped)),
-        problems,
-    )
+    problems: list[Problem] = []
+    choices = []
+    for flag, filters in (("--target", options.targets), ("--exclude", options.excludes)):
+        found: dict[str, set[str]] = {by: set() for by in SORTS}
+        for one in filters:
+            matches = known.matches(one)
+            if len(matches) == 1:
+                found[one.by] |= matches
+            elif matches or not (one in elsewhere or (flag == "--exclude" and _was_dropped(one, world))):
+                problems.append(known.problem(flag, one, matches))
+        choices.append(Choice(*(frozenset(found[by]) for by in SORTS)))
     if problems:
         raise UsageError(problems)
+    targets, excludes = choices
     return Scope(targets if options.targets else None, excludes)
+
+
+def recognised(world: World, options: Options) -> frozenset[Filter]:
+    """The filters that name something in this application: for the others of the same run (see `read_scope`)."""
+    filters = {*options.targets, *options.excludes}
+    known = _Known(world) if filters else None
+    return frozenset(one for one in filters if known and known.matches(one))
+
+
+def _was_dropped(one: Filter, world: World) -> bool:
+    """Whether resolution left this device out already, so that nobody asked whether it exists."""
+    return one.by == "device" and not world.dropped.isdisjoint({one.text, one.text.lower()})
 
 
 class _Known:
     """Everything that a filter may name, by id and by name."""
 
     def __init__(self, world: World) -> None:
-        devices = {**dict.fromkeys(world.live.devices), **dict.fromkeys(world.desired.devices)}
         names = {device_id: device.name for device_id, device in world.live.devices.items() if device.name}
         names |= world.device_names
-        self._devices = _by_name(devices.keys() | names.keys(), names)
         flow_names = {**world.live.flow_names, **world.flow_names}
-        distinct = {id(flows): flows for flows in world.desired.devices.values()}.values()
-        flows = {flow_id for device in world.live.devices.values() for flow_id in device.flows}
-        flows |= {flow_id for mapping in distinct for flow_id in mapping} | flow_names.keys()
-        self._flows = _by_name(flows | set(world.aliases.values()), flow_names)
-        self._flows |= {alias: {flow_id} for alias, flow_id in world.aliases.items()}
-        deciding = {decision.group for mapping in distinct for decision in mapping.values()}
-        self._groups = {group: {group} for group in deciding | world.groups if group is not None}
+        mappings = {id(flows): flows for flows in world.desired.devices.values()}.values()
+        flow_ids = {flow_id for device in world.live.devices.values() for flow_id in device.flows}
+        flow_ids.update(*mappings, flow_names, world.aliases.values())
+        deciding = {decision.group for mapping in mappings for decision in mapping.values() if decision.group}
+        self._by: dict[str, dict[str, set[str]]] = {
+            "device": _by_name({*world.live.devices, *world.desired.devices, *names}, names),
+            "flow": _by_name(flow_ids, flow_names) | {alias: {flow_id} for alias, flow_id in world.aliases.items()},
+            "group": {group: {group} for group in deciding | world.groups},
+        }
 
-    def choose(self, flag: str, filters: Iterable[Filter], problems: list[Problem]) -> Choice:
-        """Ids and group names for filters; what cannot be found is added to `problems`."""
-        found: dict[str, set[str]] = {"device": set(), "flow": set(), "group": set()}
-        known = {"device": self._devices, "flow": self._flows, "group": self._groups}
-        for by, text in filters:
-            note = partial(_problem, f"{flag} {by}={text}")
-            if by not in known:
-                problems.append(note("filters are device=, flow= and group="))
-                continue
-            matches = known[by].get(text) or known[by].get(text.lower(), set())
-            match len(matches):
-                case 1:
-                    found[by] |= matches
-                case 0:
-                    near = get_close_matches(text, sorted(known[by]), n=3)
-                    hint = f"nearest: {', '.join(near)}" if near else None
-                    problems.append(note(f"there is no such {by}", hint))
-                case number:
-                    problems.append(note(f"{number} {by}s have that name", f"name one by id: {_some(matches)}"))
-        return Choice(*(frozenset(found[by]) for by in ("device", "flow", "group")))
+    def matches(self, one: Filter) -> set[str]:
+        """Ids, or the group's name. An id may be written in upper case."""
+        known, lower = self._by[one.by], one.text.lower()
+        return known.get(one.text) or (known.get(lower, set()) if is_id(lower) else set())
+
+    def problem(self, flag: str, one: Filter, matches: Collection[str]) -> Problem:
+        """What is wrong with a filter that has no match, or several."""
+        subject = f"{flag} {one.by}={one.text}"
+        if matches:
+            more = f" and {len(matches) - 5} more" if len(matches) > 5 else ""
+            hint = f"name one by its id: {', '.join(sorted(matches)[:5])}{more}"
+            return Problem(f"{subject}: {len(matches)} {one.by}s have that name", hint=hint)
+        near = Spelling(self._by[one.by]).nearest(one.text)
+        hint = f"nearest: {', '.join(near)}" if near else "check the spelling"
+        where = "in the manifests" if one.by == "group" else "in the manifests or among the deployments"
+        return Problem(f"{subject}: there is no such {one.by} {where}", hint=hint)
 
 
 def _by_name(ids: Iterable[str], names: Mapping[str, str]) -> dict[str, set[str]]:
@@ -125,12 +145,3 @@ def _by_name(ids: Iterable[str], names: Mapping[str, str]) -> dict[str, set[str]
     for one_id, name in names.items():
         by_name.setdefault(name, set()).add(one_id)
     return by_name | {one_id: {one_id} for one_id in ids}
-
-
-def _some(ids: set[str], most: int = 5) -> str:
-    more = f" and {len(ids) - most} more" if len(ids) > most else ""
-    return ", ".join(sorted(ids)[:most]) + more
-
-
-def _problem(subject: str, message: str, hint: str | None = None) -> Problem:
-    return Problem(f"{subject}: {message}", hint=hint)

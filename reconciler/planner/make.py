@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import replace
 
 from reconciler.planner import guard
@@ -11,6 +12,7 @@ from reconciler.planner.diff import Difference, compare
 from reconciler.planner.filters import Scope, read_scope
 from reconciler.planner.plan import (
     Change,
+    Filter,
     Op,
     Options,
     PendingRow,
@@ -26,15 +28,29 @@ from reconciler.planner.rules import Limits, Source
 from reconciler.planner.state import DeviceId, FlowId, Place
 
 
-def make_plan(world: World, *, limits: Limits, sources: tuple[Source, ...], options: Options) -> Plan:
+def make_plan(
+    world: World,
+    *,
+    limits: Limits,
+    sources: tuple[Source, ...],
+    options: Options,
+    elsewhere: Collection[Filter] = (),
+) -> Plan:
     """Plan one application and kind. A plan that a guard refuses is a plan too: see its `refusals`.
+
+    Args:
+        world: what was read and resolved.
+        limits: the manifest's.
+        sources: the files that were read.
+        options: the command line's.
+        elsewhere: filters that name something in another application of the same run (`filters.recognised`).
 
     Raises:
         UsageError: a target or exclude that names nothing known.
         PlanUnsound: the plan failed its own proof, which is our bug.
     """
     whole = compare(world.desired, world.live)
-    scope = read_scope(world, options)
+    scope = read_scope(world, options, elsewhere=elsewhere)
     difference = whole if scope is None else _narrow(whole, scope, world)
     calls = cover(difference.changes, world.live, mode=options.calls, chunk=options.chunk)
     prove(difference.changes, calls, world.live)

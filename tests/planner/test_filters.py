@@ -1,0 +1,166 @@
+"""Targets and excludes: what they name, and what they say when they name nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from reconciler.errors import UsageError
+from reconciler.planner.filters import Scope, read_scope, recognised
+from reconciler.planner.make import make_plan
+from reconciler.planner.plan import Filter, Options, Plan, World
+from reconciler.planner.rules import Limits
+from reconciler.planner.state import Decision, Desired
+from tests.builders import PLACE, desired, hex_id, live, world
+
+PUMP = hex_id(10, "abc")
+GPS = hex_id(11, "abc")
+ONE, TWO, THREE = (hex_id(number, "d") for number in (1, 2, 3))
+CANARY = Decision("2", PLACE, "group canary", (Decision("1", PLACE, "group all"),))
+WORLD = World(
+    world(Desired({}), live("x/y")).application,
+    world(Desired({}), live("x/y")).kind,
+    Desired({ONE: {PUMP: CANARY, GPS: Decision("1", PLACE, "pin")}, TWO: {PUMP: Decision("1", PLACE, "group all")}}),
+    live(f"{ONE}/{PUMP}=1 {THREE}/{GPS}=1", names={ONE: "north", THREE: "twin"}, flow_names={GPS: "position"}),
+    device_names={TWO: "twin"},
+    flow_names={PUMP: "pumping"},
+    aliases={"p": PUMP},
+    groups=frozenset({"idle"}),
+)
+ROWS = [(ONE, PUMP, "canary"), (ONE, GPS, None), (TWO, PUMP, "all"), (THREE, GPS, None)]
+
+
+def scope(*, target: str = "", exclude: str = "", at: World = WORLD) -> Scope:
+    """The scope of filters that are separated by blanks."""
+    found = read_scope(at, options(target=target, exclude=exclude))
+    assert found is not None
+    return found
+
+
+def options(*, target: str = "", exclude: str = "") -> Options:
+    return Options(
+        targets=tuple(Filter(*text.split("=")) for text in target.split()),
+        excludes=tuple(Filter(*text.split("=")) for text in exclude.split()),
+    )
+
+
+def test_no_filter_is_no_scope() -> None:
+    assert read_scope(WORLD, Options()) is None
+
+
+@pytest.mark.parametrize(
+    ("target", "rows"),
+    [
+        (f"device={ONE}", [0, 1]),
+        (f"device={ONE.upper()}", [0, 1]),
+        ("device=north", [0, 1]),
+        (f"device={THREE}", [3]),
+        (f"flow={PUMP}", [0, 2]),
+        ("flow=pumping", [0, 2]),
+        ("flow=p", [0, 2]),
+        ("flow=position", [1, 3]),
+        ("group=canary", [0]),
+        ("group=all", [2]),
+        ("group=idle", []),
+        ("group=canary flow=position", [0, 1, 3]),
+    ],
+)
+def test_a_target_holds_its_rows_and_an_exclude_all_others(target: str, rows: list[int]) -> None:
+    targeted, excluded = scope(target=target), scope(exclude=target)
+    assert [number for number, row in enumerate(ROWS) if targeted.holds(*row)] == rows
+    assert [number for number, row in enumerate(ROWS) if not excluded.holds(*row)] == rows
+
+
+def test_excludes_win() -> None:
+    both = scope(target=f"device={ONE}", exclude="flow=p")
+    assert [number for number, row in enumerate(ROWS) if both.holds(*row)] == [1]
+
+
+@pytest.mark.parametrize(
+    ("target", "told"),
+    [
+        ("device=nort", "--target device=nort: there is no such device in the manifests or among the deployments"),
+        ("device=nort", "nearest: north"),
+        ("flow=pump", "nearest: pumping"),
+        ("group=canari", "--target group=canari: there is no such group in the manifests (nearest: canary)"),
+        ("group=zzzzz", "check the spelling"),
+        ("device=NORTH", "nearest: north"),
+        ("device=twin", f"--target device=twin: 2 devices have that name (name one by its id: {TWO}, {THREE})"),
+    ],
+)
+def test_a_name_that_is_none_or_several_is_told(target: str, told: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        scope(target=target)
+    assert told in str(raised.value)
+
+
+def test_many_of_a_name_are_not_all_listed() -> None:
+    devices = {hex_id(number): "twin" for number in range(7)}
+    with pytest.raises(UsageError, match=r"8 devices have that name .*: (\w{24}, ){4}\w{24} and 3 more\)"):
+        scope(target="device=twin", at=replace(WORLD, device_names=devices))
+
+
+def test_every_wrong_filter_is_told_at_once() -> None:
+    with pytest.raises(UsageError) as raised:
+        scope(target="device=a flow=b", exclude="group=c")
+    assert [problem.message.split(":")[0] for problem in raised.value.problems] == [
+        "--target device=a",
+        "--target flow=b",
+        "--exclude group=c",
+    ]
+
+
+def test_an_excluded_device_that_resolution_dropped_need_not_exist() -> None:
+    at = replace(WORLD, dropped=frozenset({"gone", ONE[:-1] + "e"}))
+    assert scope(exclude="device=gone", at=at).holds(*ROWS[0])
+    assert scope(exclude=f"device={ONE[:-1].upper()}E", at=at).holds(*ROWS[0])
+    for flag in ("target", "exclude"):
+        with pytest.raises(UsageError):
+            scope(**{flag: "flow=gone" if flag == "exclude" else "device=gone"}, at=at)
+
+
+def test_a_filter_for_another_application_names_nothing_here() -> None:
+    asked = options(target="device=elsewhere", exclude="device=twin")
+    assert recognised(WORLD, asked) == {Filter("device", "twin")}
+    assert recognised(WORLD, Options()) == frozenset()
+    plan = make_plan(
+        WORLD,
+        limits=Limits(),
+        sources=(),
+        options=options(target="device=elsewhere"),
+        elsewhere={Filter("device", "elsewhere")},
+    )
+    assert plan.partial
+    assert not plan.changes
+    with pytest.raises(UsageError, match="2 devices"):
+        read_scope(WORLD, asked, elsewhere=set(asked.targets))
+
+
+def test_devices_that_shared_decisions_share_them_again() -> None:
+    shared = {"f": Decision("1", PLACE, "device"), "g": Decision("1", PLACE, "device")}
+    at = replace(WORLD, desired=Desired({"a": shared, "b": shared, "c": shared}), live=live("a/f=1 b/f=1 c/f=1"))
+    narrowed = scope(target="flow=f device=c", at=at).narrow(at.desired)
+    assert narrowed.devices["a"] is narrowed.devices["b"]
+    assert (set(narrowed.devices["a"]), set(narrowed.devices["c"])) == ({"f"}, {"f", "g"})
+    assert set(scope(exclude="device=a", at=at).narrow(at.desired).devices) == {"b", "c"}
+
+
+def test_unmanaged_rows_are_listed_where_they_are_in_scope() -> None:
+    seen = live("a/f=1 b/f=1 b/g=1 x/f=1")
+    at = world(desired("a/f=2"), seen)
+    listed = {
+        target: [row.device_id + row.flow_id for row in _plan(at, target).unmanaged]
+        for target in ("device=b", "flow=f", "device=a")
+    }
+    assert listed == {"device=b": ["bf", "bg"], "flow=f": ["bf", "xf"], "device=a": []}
+
+
+def test_rows_that_another_target_manages_are_not_unmanaged() -> None:
+    plan = _plan(world(desired("a/f=2 b/f=2"), live("a/f=1 b/f=1")), "device=a")
+    assert plan.unmanaged == ()
+    assert plan.summary.devices == 1
+
+
+def _plan(at: World, target: str) -> Plan:
+    return make_plan(at, limits=Limits(), sources=(), options=options(target=target))
