@@ -37,7 +37,7 @@ def command(session: Session, paths: tuple[str, ...], *, application: str | None
     chosen = pick(loaded.rules, application=application, kind=kind) if application or kind else loaded.rules
     warnings = [one for rules in chosen for one in expired_pins(rules, datetime.now(UTC).date())]
     for warning in warnings:
-        session.note(f"Warning: {warning.place}: {inert(warning.message)} ({warning.hint})")
+        session.note(inert(f"Warning: {warning.place}: {warning.message} ({warning.hint})"))
     if fmt == "json":
         listed = [held_data(rules) for rules in chosen]
         session.write_json("validate", warnings=[warning_data(one) for one in warnings], applications=listed)

@@ -44,6 +44,7 @@ class GitFiles:
 
     def expand(self, path: str) -> tuple[list[File], list[Problem]]:
         """A file, or the `*.yaml` and `*.yml` below a directory."""
+        path = os.path.relpath(path, self._directory) if Path(path).is_absolute() else path
         start = self._real(posixpath.join(self._prefix, Path(path).as_posix()))
         if start in self._blobs:
             return [File(self._shown(path), start)], []

@@ -45,11 +45,12 @@ def load_manifests(paths: Iterable[str | PathLike[str]], *, stdin: BinaryIO | No
     Raises:
         ManifestError: with all problems of all files, or when no document names an application.
     """
-    loaded = load(paths, DiskFiles(stdin))
+    named = [str(path) for path in paths]
+    loaded = load(named, DiskFiles(stdin))
     if loaded.problems:
         raise ManifestError(loaded.problems)
     if not loaded.rules:
-        names = ", ".join(str(path) for path in paths)
+        names = ", ".join(named)
         raise ManifestError(f"no document in {names} names an application", hint="add `application: <id>` to one")
     return loaded.rules
 

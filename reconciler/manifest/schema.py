@@ -113,6 +113,7 @@ def _or_number(pattern: str, **number: float) -> WithJsonSchema:
 
 
 Text = Annotated[str, Field(min_length=1, max_length=255), WithJsonSchema(_ANY_TEXT)]
+LongText = Annotated[str, Field(min_length=1), WithJsonSchema({"type": _SCALARS, "minLength": 1})]
 Version = Annotated[
     str,
     Field(min_length=1, max_length=255),
@@ -229,7 +230,7 @@ class PinPart(Part):
 
     device: Text = Field(description="Id or name.")
     flows: Flows = Field(description="Flow to version.")
-    reason: Text = Field(description="Why.")
+    reason: LongText = Field(description="Why.")
     until: Day | None = Field(None, description="Last day (UTC). After it the pin stays in force and warns.")
 
 
@@ -265,7 +266,7 @@ class Document(Part):
     """A manifest document."""
 
     apiVersion: Literal["reconciler/v1"] = Field(description="The version of this format.")  # noqa: N815 - its spelling
-    extends: Text | None = Field(None, description="Path of a base, from this file.")
+    extends: LongText | None = Field(None, description="Path of a base, from this file.")
     application: Annotated[ApplicationPart, BeforeValidator(_identified)] | None = Field(
         None, description="Id of the application, or its id and name. A file without one is a base."
     )

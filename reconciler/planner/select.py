@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
@@ -111,9 +110,9 @@ class Selection:
         found: set[DeviceId] = set()
         for ref in refs:
             if is_glob(ref):
-                pattern = re.compile(".*".join(map(re.escape, ref.text.split("*"))), re.DOTALL)
+                parts = ref.text.split("*")
                 for name, ids in self._names.devices_by_name.items():
-                    if pattern.fullmatch(name):
+                    if _fits(name, parts):
                         found.update(ids)
             elif device_id := self._names.device(ref):
                 self.written.setdefault(device_id, ref.place)
@@ -128,6 +127,20 @@ class Selection:
                 for value in device.tags.get(key, ()):
                     index.setdefault(value, set()).add(device_id)
         return set().union(*(index.get(value, ()) for value in values))
+
+
+def _fits(name: str, parts: Sequence[str]) -> bool:
+    """Whether a name is `parts` with anything between them. Not by `re`, which can take for ever over many stars."""
+    first, *middle, last = parts
+    position, end = len(first), len(name) - len(last)
+    if position > end or not name.startswith(first) or not name.endswith(last):
+        return False
+    for part in middle:
+        found = name.find(part, position, end)
+        if found < 0:
+            return False
+        position = found + len(part)
+    return True
 
 
 def within_percent(device_ids: Iterable[DeviceId], percent: Decimal, salt: str) -> Iterable[DeviceId]:

@@ -11,7 +11,7 @@ from collections.abc import Collection
 from datetime import date
 
 from reconciler.errors import ManifestError, PermissionDenied, Problem
-from reconciler.planner.names import Inventory
+from reconciler.planner.names import Inventory, is_id
 from reconciler.planner.plan import Warning, World
 from reconciler.planner.prune import omitted, prune
 from reconciler.planner.resolve import Resolution, resolve, warning_key
@@ -46,7 +46,7 @@ class _Survey:
         self.rules = rules
         self.reader = reader
         self.today = today
-        self.excluded = frozenset(text.lower() if _looks_like_id(text) else text for text in excluded)
+        self.excluded = frozenset(text.lower() if is_id(text.lower()) else text for text in excluded)
         self.census = Census(reader, rules.kind)
         self.flows: tuple[Flow, ...] | None = None
         self.warnings: list[Warning] = []
@@ -150,10 +150,6 @@ class _Survey:
                 self.warnings.append(Warning(message, place, "the token needs the scope devices.get"))
         flows = resolution.flows
         return prune(resolution.desired, live, setting, flows=flows, place=place, existing=existing)
-
-
-def _looks_like_id(text: str) -> bool:
-    return len(text) == 24 and all(char in "0123456789abcdefABCDEF" for char in text)
 
 
 def _device_names(live: Live) -> dict[str, str]:

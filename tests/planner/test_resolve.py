@@ -9,6 +9,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -265,3 +266,31 @@ def test_the_share_does_not_depend_on_the_hash_seed_nor_on_the_machine() -> None
     ids = [hex_id(n) for n in range(40)]
     kept = sorted(int(one, 16) for one in within_percent(ids, Decimal(10), "canary"))
     assert kept == KNOWN
+
+
+@pytest.mark.parametrize(
+    ("glob", "fits"),
+    [
+        ("*", {"", "pump", "pump-1", "a*b"}),
+        ("pump*", {"pump", "pump-1"}),
+        ("*1", {"pump-1"}),
+        ("p*p*1", {"pump-1"}),
+        ("*pump*pump*", set()),
+        ("pump**-1", {"pump-1"}),
+        ("PUMP*", set()),
+        ("a*b", {"a*b"}),
+        ("*.*", set()),
+    ],
+)
+def test_a_star_stands_for_any_text(glob: str, fits: set[str]) -> None:
+    names = ("", "pump", "pump-1", "a*b")
+    inventory = Inventory({DEVICES[n]: Device(DEVICES[n], name) for n, name in enumerate(names)})
+    group = Group("g", at(1), Selector(at(1), devices=(Ref(glob, at(1)),)), flow_rules({0: "v1"}, 1))
+    found = run(rules(groups=(group,)), inventory)
+    assert {inventory.devices[device_id].name for device_id in found.desired.devices} == fits
+
+
+def test_many_stars_take_no_longer_than_one() -> None:
+    inventory = Inventory({DEVICES[0]: Device(DEVICES[0], "a" * 255)})
+    group = Group("g", at(1), Selector(at(1), devices=(Ref("a*" * 100 + "b", at(1)),)), flow_rules({0: "v1"}, 1))
+    assert not run(rules(groups=(group,)), inventory).desired.devices
