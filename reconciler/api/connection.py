@@ -90,15 +90,15 @@ class Connection:
             self.counts[request.action] += 1
             started = self._clock.monotonic()
             outcome = await self._exchange(request, token)
-            status = outcome.status if isinstance(outcome, ApiError) else 200
             if self._observe:
-                self._observe(Exchange(request.action, request.name, status, self._clock.monotonic() - started))
+                spent_s = self._clock.monotonic() - started
+                self._observe(Exchange(request.action, request.name, outcome.status, spent_s))
             if isinstance(outcome, ApiError):
                 raise outcome
-            return outcome
+            return outcome.body
 
-    async def _exchange(self, request: ApiRequest, token: Token) -> bytes | ApiError:
-        """The answer's body, or the error to raise: raised elsewhere, it drags no foreign exception along."""
+    async def _exchange(self, request: ApiRequest, token: Token) -> _Answer | ApiError:
+        """The answer, or the error to raise: raised elsewhere, it drags no foreign exception along."""
         try:
             async with asyncio.timeout(self._timeouts.total_s), self._stream(request, token) as response:
                 return await self._body(request, response, token)
@@ -114,7 +114,7 @@ class Connection:
             request.method, request.target, json=request.body, headers={"Authorization": token.header}
         )
 
-    async def _body(self, request: ApiRequest, response: httpx.Response, token: Token) -> bytes | ApiError:
+    async def _body(self, request: ApiRequest, response: httpx.Response, token: Token) -> _Answer | ApiError:
         if not response.is_success:
             body = await _head(response)
             return refused(
@@ -131,7 +131,15 @@ class Connection:
         body = b"".join(pieces)
         if token.is_in(body):
             return unreadable(request, "the answer repeats the API token", status=response.status_code)
-        return body
+        return _Answer(response.status_code, body)
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """A 2xx answer that was read to its end."""
+
+    status: int
+    body: bytes
 
 
 async def _head(response: httpx.Response) -> bytes:

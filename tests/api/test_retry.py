@@ -157,6 +157,26 @@ def test_cancelling_a_wait_ends_it_and_frees_its_place() -> None:
     asyncio.run(go())
 
 
+def test_cancelling_a_request_under_way_ends_it_and_frees_its_place() -> None:
+    class Silent(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    async def go() -> None:
+        async with api_over(lambda _: httpx.Response(500), transport=Silent()) as api:
+            reading = asyncio.create_task(api.live())
+            await asyncio.sleep(0.01)
+            assert api.connection.pace.under_way == 1
+            reading.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await reading
+            assert api.connection.pace.under_way == 0
+            assert sum(api.connection.counts.values()) == 1
+
+    asyncio.run(go())
+
+
 class Forever(FakeClock):
     """A clock whose sleeps end only by cancellation."""
 

@@ -246,7 +246,7 @@ requests = (
 
 
 @given(st.sampled_from(list(Match)), st.lists(requests | st.none(), min_size=1, max_size=8))
-@settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 def test_both_sides_tell_the_same_story(match: Match, steps: list[Request | None]) -> None:
     """Any calls, with devices taking what is released in between (None), under any reading of replace."""
 
