@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import yaml
 
 url, path = sys.argv[1:]
-with open(path, encoding="utf-8") as file:
+with open(path, encoding="utf-8") as file:  # noqa: PTH123 - the cheapest way
     manifest = yaml.load(file, Loader=yaml.CSafeLoader)
 connection = http.client.HTTPConnection(urlsplit(url).netloc)
 base = f"/applications/{manifest['application']}"

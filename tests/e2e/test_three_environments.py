@@ -1,0 +1,115 @@
+"""One base of groups by names and tags serves dev, staging and production, whose ids differ and whose names do not."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from reconciler.simulator import Server, serve
+
+IDS = {"dev": "d" * 24, "staging": "5" * 24, "production": "9" * 24}
+
+BASE = """\
+apiVersion: reconciler/v1
+groups:
+  leeds: {select: {tags: {site: leeds}}, flows: {telemetry: v2, alarms: a1}}
+  york: {select: {tags: {site: york}}, flows: {telemetry: v1}}
+pins:
+  - {device: leeds-1, flows: {telemetry: v1}, reason: board rev B}
+protect:
+  - {flow: alarms}
+"""
+
+
+def application(name: str) -> dict[str, object]:
+    return {
+        "id": IDS[name],
+        "name": name,
+        "flows": {"telemetry": ["v1", "v2"], "alarms": ["a1"]},
+        "devices": [
+            {"name": f"leeds-{n}", "tags": {"site": "leeds"}, "deployed": {"telemetry": "v1"}} for n in (1, 2, 3)
+        ]
+        + [{"name": "york-1", "tags": {"site": "york"}}, {"name": "spare", "deployed": {"telemetry": "v1"}}],
+        "tokens": [{"text": f"token-of-{name}", "scopes": ["all.Application"]}],
+    }
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    (tmp_path / "environments").mkdir()
+    (tmp_path / "base.yaml").write_text(BASE)
+    for name, identifier in IDS.items():
+        text = f"apiVersion: reconciler/v1\nextends: ../base.yaml\napplication: {{id: '{identifier}', name: {name}}}\n"
+        if name == "dev":
+            text += "groups: {york: {flows: {telemetry: v2}}}\n"
+        (tmp_path / "environments" / f"{name}.yaml").write_text(text)
+    with serve({"applications": [application(name) for name in IDS]}) as running:
+        yield running
+
+
+def reconciler(server: Server, folder: Path, *argv: str, tokens: tuple[str, ...] = tuple(IDS)) -> tuple[int, str, str]:
+    """Run the installed command with one token for each application."""
+    env = {**os.environ, "LOSANT_API_URL": server.url}
+    env |= {f"LOSANT_API_TOKEN_{IDS[name]}": f"token-of-{name}" for name in tokens}
+    command = [sys.executable, "-m", "reconciler", *argv]
+    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout, done.stderr
+
+
+def released(server: Server) -> list[tuple[str, str, str | None]]:
+    """Every row of every application, by names."""
+    return sorted((row["device"], row["flow"], row["released"]) for row in server.control.rows() if row["released"])
+
+
+def test_all_three_are_planned_and_applied_from_one_base(server: Server, tmp_path: Path) -> None:
+    code, out, err = reconciler(server, tmp_path, "plan", "environments")
+    assert code == 0, err
+    assert [line for line in out.splitlines() if line.startswith("Application")] == [
+        f"Application staging ({IDS['staging']}), embedded",
+        f"Application production ({IDS['production']}), embedded",
+        f"Application dev ({IDS['dev']}), embedded",
+    ]
+    assert out.splitlines()[-1] == "Plan: 12 to add, 6 to change, 0 to destroy."
+
+    code, out, err = reconciler(server, tmp_path, "apply", "--yes", "environments")
+    assert code == 0, err
+    assert out.splitlines()[-1] == "Apply complete! Resources: 12 added, 6 changed, 0 destroyed."
+    leeds = [(f"leeds-{n}", "alarms", "a1") for n in (1, 2, 3)] + [("leeds-2", "telemetry", "v2")]
+    leeds += [("leeds-1", "telemetry", "v1"), ("leeds-3", "telemetry", "v2"), ("spare", "telemetry", "v1")]
+    york = [("york-1", "telemetry", "v2"), ("york-1", "telemetry", "v1"), ("york-1", "telemetry", "v1")]
+    assert released(server) == sorted(leeds * 3 + york)
+
+    code, out, _ = reconciler(server, tmp_path, "plan", "--detailed-exitcode", "environments")
+    assert (code, out.splitlines()[-1]) == (0, "No changes.")
+
+
+def test_one_environment_is_picked_before_any_read(server: Server, tmp_path: Path) -> None:
+    code, out, err = reconciler(server, tmp_path, "plan", "--application", "dev", "environments", tokens=("dev",))
+    assert code == 0, err
+    assert out.count("Application ") == 1
+    assert {request["path"].split("/")[2] for request in server.control.requests()} == {IDS["dev"]}
+
+
+def test_a_token_of_another_environment_is_refused_and_nothing_is_written(server: Server, tmp_path: Path) -> None:
+    env = {**os.environ, "LOSANT_API_URL": server.url, "LOSANT_API_TOKEN": "token-of-dev"}
+    command = [sys.executable, "-m", "reconciler", "apply", "--yes", "environments"]
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: ")
+    assert "Traceback" not in done.stderr
+    assert all(request["method"] == "GET" for request in server.control.requests())
+
+
+def test_a_refusal_in_one_stops_all_before_the_first_write(server: Server, tmp_path: Path) -> None:
+    manifest = tmp_path / "environments" / "production.yaml"
+    manifest.write_text(manifest.read_text() + "limits: {changes: {percent: 1}}\n")
+    code, out, err = reconciler(server, tmp_path, "apply", "--yes", "environments")
+    assert code == 3
+    assert "refused (changes)" in err
+    assert "Plan: 12 to add, 6 to change" in out
+    assert all(request["method"] == "GET" for request in server.control.requests())
