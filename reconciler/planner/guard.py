@@ -43,7 +43,7 @@ def check_saved(plan: Plan, options: Options) -> tuple[Refusal, ...]:
     """
     removals = sum(change.op is Op.REMOVE for change in plan.changes)
     lifted = set()
-    if 0 < removals <= options.allow_removals:
+    if removals <= options.allow_removals:
         lifted.add(Guard.REMOVALS)
     if options.allow_empty:
         lifted.add(Guard.EMPTY)

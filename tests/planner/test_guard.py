@@ -1,0 +1,248 @@
+"""Guards: where exactly they refuse, with which numbers, rows and way out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from reconciler.planner import guard
+from reconciler.planner.diff import compare
+from reconciler.planner.make import make_plan
+from reconciler.planner.plan import Guard, Options, Plan, Protected, Refusal, Warning, World
+from reconciler.planner.rules import Forbid, Limits
+from reconciler.planner.state import Place
+from tests.builders import desired, live, world
+
+PLACE = Place("prod.yaml", 40, 3)
+OFF = Limits(removals_count=None, removals_percent=None, place=PLACE)
+
+
+def fleet(removals: int, kept: int, updates: int = 0, adds: int = 0) -> World:
+    """A world with that many managed rows of each sort."""
+    rows = {"absent": removals, "1": kept, "2": updates, "3": adds}
+    wanted, seen = [], []
+    for version, number in rows.items():
+        for index in range(number):
+            wanted.append(f"{version}-{index:04}/f={version}")
+            seen += [] if version == "3" else [f"{version}-{index:04}/f=1"]
+    return world(desired(*wanted), live(*seen))
+
+
+def refusals(at: World, limits: Limits, **options: object) -> tuple[Refusal, ...]:
+    difference = compare(at.desired, at.live)
+    return guard.check(
+        at,
+        difference.changes,
+        released=difference.released,
+        limits=limits,
+        options=Options(**options),  # type: ignore[arg-type]
+    )
+
+
+@pytest.mark.parametrize(
+    ("removals", "kept", "refused"),
+    [
+        (0, 5, False),
+        (10, 90, False),  # ten, and ten percent: neither is crossed
+        (11, 200, True),  # one too many
+        (10, 89, True),  # a little more than ten percent
+        (1, 0, True),
+        (3, 0, True),
+        (1, 9, False),
+        (1, 8, True),
+    ],
+)
+def test_default_limits_on_removals(removals: int, kept: int, refused: bool) -> None:
+    found = refusals(fleet(removals, kept), Limits())
+    assert [one.guard for one in found] == [Guard.REMOVALS] * refused
+
+
+@pytest.mark.parametrize(
+    ("limits", "told"),
+    [
+        (Limits(removals_count=2, removals_percent=None), "more than 2"),
+        (Limits(removals_count=None, removals_percent=Decimal("0.5")), "more than 0.5%"),
+        (Limits(removals_count=2, removals_percent=Decimal("12.5")), "more than 2 and 12.5%"),
+        (Limits(removals_count=0, removals_percent=Decimal(100)), "more than 0"),
+    ],
+)
+def test_a_refusal_names_numbers_rows_place_and_way_out(limits: Limits, told: str) -> None:
+    (found,) = refusals(fleet(3, 17, adds=5), replace(limits, place=PLACE))
+    assert found == Refusal(
+        Guard.REMOVALS,
+        f"3 removals, 15.0% of the 20 managed rows with something released: {told}",
+        "if they are meant, pass --allow-removals 3, or raise limits.removals in the same pull request",
+        (("absent-0000", "f"), ("absent-0001", "f"), ("absent-0002", "f")),
+        PLACE,
+    )
+
+
+def test_one_removal_is_one_removal() -> None:
+    (found,) = refusals(fleet(1, 0), Limits())
+    assert found.message == "1 removal, 100.0% of the 1 managed rows with something released: more than 10%"
+
+
+@pytest.mark.parametrize(("allowed", "refused"), [(0, True), (2, True), (3, False), (4, False)])
+def test_allow_removals_is_for_at_most_that_many(allowed: int, refused: bool) -> None:
+    found = refusals(fleet(3, 0), Limits(), allow_removals=allowed)
+    assert [one.guard for one in found] == [Guard.REMOVALS] * refused
+    if refused and allowed:
+        assert found[0].message.endswith("more than 10%; --allow-removals 2 is too few")
+    elif refused:
+        assert found[0].message.endswith("more than 10%")
+
+
+def test_without_limits_anything_may_go() -> None:
+    assert refusals(fleet(50, 0), OFF) == ()
+
+
+@pytest.mark.parametrize(
+    ("limits", "told"),
+    [
+        (replace(OFF, changes_count=6), "more than 6"),
+        (replace(OFF, changes_percent=Decimal(69)), "more than 69%"),
+        (replace(OFF, changes_count=7, changes_percent=Decimal(70)), None),
+    ],
+)
+def test_limits_on_changes_count_everything_together(limits: Limits, told: str | None) -> None:
+    at = fleet(removals=2, kept=5, updates=3, adds=2)
+    found = refusals(at, limits, allow_removals=99)
+    assert len(found) == (told is not None)
+    for one in found:
+        assert one == Refusal(
+            Guard.CHANGES,
+            f"7 changes, 70.0% of the 10 managed rows with something released: {told}",
+            "plan fewer rows at a time with --target, or raise limits.changes in the same pull request",
+            tuple(change.row for change in compare(at.desired, at.live).changes),
+            PLACE,
+        )
+
+
+def test_a_percentage_of_nothing_is_crossed_by_anything() -> None:
+    (found,) = refusals(fleet(0, 0, adds=2), replace(OFF, changes_percent=Decimal(100)))
+    assert found.message == "2 changes, of 0 managed rows with something released: more than 100%"
+
+
+def protected(device: str | None, flow: str | None, forbid: Forbid, line: int = 1) -> Protected:
+    return Protected(device, flow, forbid, Place("prod.yaml", line))
+
+
+AT = world(desired("a/f=absent a/g=2 b/f=1 b/g=absent c/g=7"), live("a/f=1 a/g=1 b/g=1 c/g=7"))
+
+
+@pytest.mark.parametrize(
+    ("device", "flow", "forbid", "rows"),
+    [
+        ("a", None, Forbid.REMOVAL, "af"),
+        ("a", None, Forbid.CHANGE, "af ag"),
+        (None, "g", Forbid.REMOVAL, "bg"),
+        (None, "g", Forbid.CHANGE, "ag bg"),
+        ("b", "f", Forbid.CHANGE, "bf"),
+        ("b", "f", Forbid.REMOVAL, ""),
+        ("c", None, Forbid.CHANGE, ""),
+    ],
+)
+def test_protection(device: str | None, flow: str | None, forbid: Forbid, rows: str) -> None:
+    found = refusals(replace(AT, protected=(protected(device, flow, forbid, 9),)), OFF)
+    assert [one.guard for one in found] == [Guard.PROTECT] * bool(rows)
+    for one in found:
+        assert " ".join(device + flow for device, flow in one.rows) == rows
+        number, noun = len(one.rows), "change" if forbid is Forbid.CHANGE else "removal"
+        s = "" if number == 1 else "s"
+        assert one.message == f"{number} {noun}{s} of protected rows (protected at prod.yaml:9)"
+        assert one.place == Place("prod.yaml", 9)
+        assert one.hint == "lift that protection in the same pull request, or leave the rows out with --exclude"
+
+
+def test_protections_are_told_in_the_order_of_the_file() -> None:
+    both = (protected(None, "g", Forbid.REMOVAL, 12), protected("a", None, Forbid.REMOVAL, 3))
+    assert [one.place for one in refusals(replace(AT, protected=both), OFF)] == [
+        Place("prod.yaml", 3),
+        Place("prod.yaml", 12),
+    ]
+
+
+def test_empty_is_refused_unless_allowed() -> None:
+    empty = world(desired(), live("a/f=1"))
+    (found,) = refusals(empty, OFF)
+    assert found.guard is Guard.EMPTY
+    assert f"declare no row for application {empty.application.id} (embedded)" in found.message
+    assert "--allow-empty" in found.hint
+    assert refusals(empty, OFF, allow_empty=True) == ()
+    assert refusals(world(desired("a/f=absent"), live()), OFF) == ()
+
+
+def test_a_device_without_rows_is_still_empty() -> None:
+    at = replace(world(desired(), live()), desired=type(desired())({"a": {}}))
+    assert [one.guard for one in refusals(at, OFF)] == [Guard.EMPTY]
+
+
+def test_strict_turns_warnings_into_a_refusal() -> None:
+    warnings = (Warning("pin 3 has expired", PLACE), Warning("group x selects nothing"))
+    at = replace(fleet(0, 1), warnings=warnings)
+    assert refusals(at, OFF) == ()
+    assert refusals(fleet(0, 1), OFF, strict=True) == ()
+    (found,) = refusals(at, OFF, strict=True)
+    assert found == Refusal(
+        Guard.STRICT,
+        "2 warnings under --strict, the first: pin 3 has expired",
+        "see to the warnings, or run without --strict",
+        place=PLACE,
+    )
+    (single,) = refusals(replace(at, warnings=warnings[1:]), OFF, strict=True)
+    assert single.message == "1 warning under --strict, the first: group x selects nothing"
+
+
+def test_refusals_come_in_a_fixed_order() -> None:
+    at = replace(
+        AT,
+        protected=(protected("a", None, Forbid.CHANGE),),
+        warnings=(Warning("odd"),),
+    )
+    found = refusals(at, Limits(changes_count=0), strict=True)
+    assert [one.guard for one in found] == [Guard.REMOVALS, Guard.CHANGES, Guard.PROTECT, Guard.STRICT]
+
+
+def plan(at: World, **options: object) -> Plan:
+    return make_plan(at, limits=Limits(), sources=(), options=Options(**options))  # type: ignore[arg-type]
+
+
+def test_a_refused_plan_is_whole() -> None:
+    made = plan(fleet(3, 0))
+    assert len(made.changes) == 3
+    assert made.calls
+    assert made.refusals
+
+
+def saved(made: Plan, **options: object) -> list[Guard]:
+    return [one.guard for one in guard.check_saved(made, Options(**options))]  # type: ignore[arg-type]
+
+
+def test_a_saved_refusal_stands_until_its_own_switch_lifts_it() -> None:
+    made = plan(fleet(3, 0))
+    assert saved(made) == [Guard.REMOVALS]
+    assert saved(made, allow_removals=2) == [Guard.REMOVALS]
+    assert saved(made, allow_removals=3) == []
+    assert saved(made, allow_empty=True, strict=True) == [Guard.REMOVALS]
+    protected_too = plan(replace(fleet(3, 0), protected=(protected(None, "f", Forbid.REMOVAL),)))
+    assert saved(protected_too, allow_removals=3) == [Guard.PROTECT]
+
+
+def test_saved_empty_and_strict() -> None:
+    empty = plan(world(desired(), live()))
+    assert saved(empty) == [Guard.EMPTY]
+    assert saved(empty, allow_empty=True) == []
+    assert saved(empty, allow_removals=5) == [Guard.EMPTY]
+    warned = plan(replace(fleet(0, 1), warnings=(Warning("odd"),)))
+    assert saved(warned) == []
+    assert saved(warned, strict=True) == [Guard.STRICT]
+    refused = plan(replace(fleet(0, 1), warnings=(Warning("odd"),)), strict=True)
+    assert saved(refused) == [Guard.STRICT]
+    assert saved(refused, strict=True) == [Guard.STRICT]
+
+
+def test_warnings_are_sorted_by_place_and_told_once() -> None:
+    warnings = (Warning("b", PLACE), Warning("a", PLACE), Warning("no place"), Warning("b", PLACE))
+    assert [one.message for one in plan(replace(fleet(0, 1), warnings=warnings)).warnings] == ["no place", "a", "b"]
