@@ -5,16 +5,17 @@ from __future__ import annotations
 import contextlib
 import importlib
 import importlib.util
+import io
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from types import FrameType
-from typing import Any
 
 import click
 
 from reconciler import __version__
+from reconciler.cli import options as opt
 from reconciler.cli.session import Session
 from reconciler.errors import ExitCode, Interrupted, Problem, ReconcilerError, UsageError
 
@@ -43,56 +44,58 @@ class LazyGroup(click.Group):
         """Commands in the order of their use."""
         return [name for name, module in COMMANDS.items() if importlib.util.find_spec(f"reconciler.cli.{module}")]
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """The command object, imported now."""
-        if cmd_name not in COMMANDS:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command object, imported now. It takes the global options too, so that they may stand anywhere."""
+        if cmd_name not in self.list_commands(ctx):
             return None
         module = importlib.import_module(f"reconciler.cli.{COMMANDS[cmd_name]}")
         command: click.Command = module.command
+        names = {param.name for param in command.params}
+        command.params += [option for option in opt.global_options(hidden=True) if option.name not in names]
         return command
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Name the near miss when there is no such command."""
-        name, command, rest = super().resolve_command(ctx, args)
-        return name, command, rest
+        name = args[0]
+        if self.get_command(ctx, name) is None and not name.startswith("-"):
+            from difflib import get_close_matches
+
+            near = get_close_matches(name, self.list_commands(ctx), n=1)
+            meant = f"; did you mean {near[0]!r}?" if near else ""
+            raise click.UsageError(f"there is no command {name!r}{meant}", ctx)
+        ctx.ensure_object(Session).command = name
+        return super().resolve_command(ctx, args)
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--api-url", metavar="URL", help="Base URL of the API. [env: LOSANT_API_URL]")
-@click.option("--token-file", metavar="FILE", type=click.Path(), help="File that holds the API token.")
-@click.option("-v", "--verbose", count=True, help="Explain more; -vv also logs each request.")
-@click.option("--no-color", is_flag=True, help="No colours. [env: NO_COLOR]")
+@click.group(
+    cls=LazyGroup,
+    params=opt.global_options(),
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="These options may also stand after the command.",
+)
 @click.version_option(__version__, prog_name="reconciler", message="%(prog)s %(version)s")
-@click.pass_context
-def cli(ctx: click.Context, api_url: str | None, token_file: str | None, *, verbose: int, no_color: bool) -> None:
+def cli() -> None:
     """GitOps for fleets of embedded devices on Losant.
 
     YAML manifests in Git say which version of which flow each device runs; `plan` shows what would change,
     `apply` carries it out.
     """
-    session: Session = ctx.obj
-    session.api_url = api_url
-    session.token_file = token_file
-    session.verbose = verbose
-    session.color = not no_color and not os.environ.get("NO_COLOR") and sys.stdout.isatty()
 
 
 def run(argv: Sequence[str]) -> int:
     """Run the command line; return the exit code. Nothing but this maps errors to codes and to text."""
+    _sound_streams()
     session = Session(argv)
-    with _terminated_like_interrupt():
+    with _ended_like_interrupt():
         try:
             return _invoke(list(argv), session)
         except ReconcilerError as error:
             return session.fail(error)
         except (KeyboardInterrupt, click.Abort):
             return session.fail(Interrupted("interrupted"))
-        except BrokenPipeError:
-            # The reader of our output went away (`| head`): not an error of this run, but nothing more to say.
-            with contextlib.suppress(OSError):
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except BrokenPipeError:  # the reader of our output went away (`| head`): nothing more to say to anybody
             return int(ExitCode.ERROR)
         except Exception as error:  # noqa: BLE001 - the last resort, so that no traceback reaches a user
             return session.crash(error)
@@ -108,28 +111,48 @@ def _invoke(argv: list[str], session: Session) -> int:
         raise _usage_error(error) from None
     except click.ClickException as error:
         raise UsageError(error.format_message()) from None
-    sys.stdout.flush()
     return int(code or 0)
 
 
 def _usage_error(error: click.UsageError) -> UsageError:
     path = error.ctx.command_path if error.ctx else "reconciler"
-    return UsageError([Problem(error.format_message().replace("\n", " "), hint=f"see `{path} --help`")])
+    return UsageError([Problem(" ".join(error.format_message().split()), hint=f"see `{path} --help`")])
+
+
+def _sound_streams() -> None:
+    """Make the standard streams ones that can be used: closed ones lead nowhere, odd characters are escaped."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 - for good
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 @contextlib.contextmanager
-def _terminated_like_interrupt() -> Any:
-    """SIGTERM ends a run the way Ctrl-C does: with the result of what was done."""
+def _ended_like_interrupt() -> Iterator[None]:
+    """SIGTERM, and a terminal that is closed, end a run the way Ctrl-C does: with the result of what was done."""
 
-    def interrupt(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001
-        signal.raise_signal(signal.SIGINT)
+    def interrupt(signum: int, frame: FrameType | None) -> None:
+        # Whoever handles Ctrl-C at this moment: asyncio while it runs, else Python, which raises KeyboardInterrupt.
+        # In a background job Ctrl-C is ignored, which must not hold for these.
+        on_interrupt = signal.getsignal(signal.SIGINT)
+        if callable(on_interrupt):
+            on_interrupt(signum, frame)
+        else:
+            raise KeyboardInterrupt
 
+    numbers = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+    before = {}
     try:
-        before = signal.signal(signal.SIGTERM, interrupt)
+        for number in numbers:
+            if signal.getsignal(number) is not signal.SIG_IGN:  # as under `nohup`
+                before[number] = signal.signal(number, interrupt)
     except ValueError:  # not in the main thread: the caller's business
         yield
         return
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

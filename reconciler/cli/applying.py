@@ -1,134 +1,49 @@
 """The steps of an apply: plan, show, ask, read again, carry out, wait, report.
 
-What has been done is told on every path, so the runs are held outside of whatever may be cancelled or fail.
+What was done is told on every path, so the jobs are held outside of whatever may be cancelled or fail.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
+import contextlib
+import signal
 import sys
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import IO, Any
-
-import click
+from collections.abc import Iterator, Sequence
 
 from reconciler.api.client import LosantApi
-from reconciler.cli.planning import Access, Prepared, load_rules, parse_options, prepare, refused, run_async
+from reconciler.cli.access import Access, run_async
+from reconciler.cli.jobs import Job, Origin, origin_of
+from reconciler.cli.order import Order
 from reconciler.cli.progress import Display
-from reconciler.cli.report import load_plans, results_document, write_plans
+from reconciler.cli.report import results_document, write_plans, write_results
+from reconciler.cli.saving import ResultFile
 from reconciler.cli.session import Session
-from reconciler.errors import ExitCode, Interrupted, Problem, ReconcilerError, Stale, UsageError
-from reconciler.executor import Execution, Result, not_started
+from reconciler.errors import ExitCode, Interrupted, ReconcilerError, Stale, UsageError
+from reconciler.executor import Execution
 from reconciler.planner.digest import digest
-from reconciler.planner.filters import read_scope
-from reconciler.planner.guard import check_saved
-from reconciler.planner.plan import Op, Options, Plan, World
-from reconciler.planner.rest import again
-from reconciler.planner.rules import Rules
-from reconciler.planner.state import Decision, Desired, Place
-from reconciler.render.inert import inert
+from reconciler.planner.plan import Plan
 from reconciler.render.json import dump
-from reconciler.render.result import result_text
-from reconciler.watch import Offline, Wait, wait
-
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|h)?")
-_SECONDS = {"s": 1, "m": 60, "h": 3600, None: 1}
-_PLANNING = ("targets", "excludes", "calls", "allow_removals", "allow_empty", "strict")
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What the command line asks of an apply."""
-
-    paths: tuple[str, ...]
-    application: str | None
-    kind: str | None
-    options: Options
-    parallelism: int
-    plan_file: str | None
-    expect_digest: str | None
-    yes: bool
-    dry_run: bool
-    wait: bool
-    timeout_s: float
-    offline: Offline
-    result_file: str | None
-    fmt: str
-    max_bytes: int
-
-    @classmethod
-    def from_flags(cls, flags: Mapping[str, Any]) -> Order:
-        """The flags, checked against each other."""
-        with_plan = [("PATH", flags["paths"]), ("--target", flags["targets"]), ("--exclude", flags["excludes"])]
-        clashing = [name for name, given in with_plan if given]
-        if flags["plan_file"] and clashing:
-            raise UsageError(
-                f"--plan carries out what was saved, so it does not go with {', '.join(clashing)}",
-                hint="name them when the plan is made",
-            )
-        return cls(
-            options=parse_options(**{name: flags[name] for name in _PLANNING}),
-            timeout_s=duration_s("--timeout", flags["timeout"]),
-            offline=Offline(flags["offline"]),
-            **{name: flags[name] for name in cls.__slots__ if name not in ("options", "timeout_s", "offline")},
-        )
-
-
-def duration_s(option: str, text: str) -> float:
-    """Seconds of `90s`, `15m`, `2h` or a bare number; UsageError for anything else."""
-    match = _DURATION.fullmatch(text.strip())
-    if not match:
-        raise UsageError(f"{option} {text!r} is not a duration", hint="write 90s, 15m or 2h")
-    return float(match[1]) * _SECONDS[match[2]]
-
-
-@dataclass(slots=True)
-class Job:
-    """One application's part: what is to be done, and where it stands."""
-
-    plan: Plan
-    world: World
-    read_at: float
-    desired: Desired
-    execution: Execution | None = None
-    standing: Wait | None = None
-    done: Counter[Op] = field(default_factory=Counter)
-
-    def data(self) -> dict[str, object]:
-        """One element of the document's `results`, valid at any moment."""
-        operations = Counter(str(change.op) for change in self.plan.changes)
-        return {
-            **self.result.to_data(),
-            "operations": {str(op): operations[op] for op in Op},
-            "wait": self.standing.to_data() if self.standing else None,
-        }
-
-    @property
-    def result(self) -> Result:
-        """What was done so far; before the start, every call is planned."""
-        return self.execution.result() if self.execution else not_started(self.plan)
-
-    @property
-    def code(self) -> ExitCode:
-        """How this part ended."""
-        code = self.result.exit_code
-        if code is ExitCode.DONE and self.standing is not None:
-            return self.standing.exit_code
-        return code
+from reconciler.render.text import plan_text
+from reconciler.watch import Wait, wait
 
 
 def apply(session: Session, order: Order) -> int:
     """Carry out what the order says; return the exit code."""
-    if not order.yes and not order.dry_run and not _can_ask():
-        raise UsageError("there is no terminal to ask for approval on", hint="pass --yes to apply without asking")
-    return _Apply(session, order).run()
-
-
-def _can_ask() -> bool:
-    return sys.stdin.isatty() and sys.stderr.isatty()
+    run = _Apply(session, order)
+    failure: ReconcilerError | None = None
+    try:
+        run.steps()
+    except KeyboardInterrupt:
+        failure = Interrupted("interrupted", hint="the next plan shows what is left")
+    except BrokenPipeError:
+        failure = ReconcilerError("nobody reads stdout any more, so nothing was sent")
+    except ReconcilerError as error:
+        failure = error
+    except Exception as error:  # noqa: BLE001 - also then the result has to be told
+        failure = session.bug(error)
+    with _undisturbed():
+        return run.report(failure)
 
 
 class _Apply:
@@ -136,218 +51,165 @@ class _Apply:
         self._session = session
         self._order = order
         self._jobs: list[Job] = []
-        self._result_file: IO[str] | None = None
-        self._saved: tuple[Plan, ...] = ()
-        self._rules: tuple[Rules, ...] = ()
-        if order.plan_file:
-            self._saved = _picked(load_plans(order.plan_file), order)
-        else:
-            self._rules = load_rules(order.paths, application=order.application, kind=order.kind)
-        ids = [plan.application.id for plan in self._saved] + [rules.application.id for rules in self._rules]
-        self._access = Access(session, ids, parallelism=order.parallelism)
-        self._display = Display(session, self._access.clock)
+        self._result_file: ResultFile | None = None
 
-    def run(self) -> int:
-        failure: ReconcilerError | None = None
-        try:
-            self._plan()
-            self._ask()
-            if self._order.result_file and not self._order.dry_run:
-                self._result_file = _open_result(self._order.result_file)
-            self._carry_out()
-        except KeyboardInterrupt:
-            failure = Interrupted("interrupted", hint="the next plan shows what is left")
-        except ReconcilerError as error:
-            failure = error
-        except Exception:
-            self._report(ReconcilerError("the run ended by a bug in reconciler"))
-            raise
-        return self._report(failure)
+    def steps(self) -> None:
+        """Everything up to the report."""
+        order = self._order
+        if not order.yes and not order.dry_run and not _can_ask():
+            raise UsageError("there is no terminal to ask for approval on", hint="pass --yes to apply without asking")
+        origin = origin_of(order)
+        self._open_result()
+        access = Access(self._session, origin.application_ids, parallelism=order.parallelism)
+        self._jobs = run_async(origin.jobs(access))
+        self._show()
+        self._check(origin)
+        if not order.yes and not order.dry_run and any(job.plan.changes for job in self._jobs):
+            self._ask(origin, access)
+        display = Display(self._session, access.clock)
+        access.note = display.note
+        with display.shown():
+            run_async(self._carry_out(access, display))
 
-    def _plan(self) -> None:
-        self._jobs = self._fresh_jobs()
-        plans = [job.plan for job in self._jobs]
-        if self._session.wants_text:
-            write_plans(self._session, "apply", plans, fmt="text", max_bytes=self._order.max_bytes)
-        if self._order.expect_digest is not None:
-            _compare_digest(self._order.expect_digest, self._saved or plans)
-        self._guard(plans)
+    @property
+    def _plans(self) -> Sequence[Plan]:
+        return [job.plan for job in self._jobs]
 
-    def _guard(self, plans: Sequence[Plan]) -> None:
-        if self._saved:
-            refusals = [replace(plan, refusals=check_saved(plan, self._order.options)) for plan in self._saved]
-            error = refused(refusals)
-        else:
-            error = refused(plans)
-        if error:
-            raise error
+    def _open_result(self) -> None:
+        if self._order.result_file is not None:
+            self._result_file = ResultFile(self._order.result_file)
 
-    def _fresh_jobs(self) -> list[Job]:
-        if self._saved:
-            return run_async(self._resume())
-        return [self._job(one) for one in run_async(prepare(self._access, self._rules, self._order.options))]
+    def _show(self) -> None:
+        if self._order.fmt == "text":
+            write_plans(self._session, "apply", self._plans, fmt="text", max_bytes=self._order.max_bytes)
 
-    def _job(self, prepared: Prepared) -> Job:
-        scope = read_scope(prepared.world, self._order.options)
-        desired = scope.narrow(prepared.world.desired) if scope else prepared.world.desired
-        return Job(prepared.plan, prepared.world, prepared.read_at, desired)
+    def _check(self, origin: Origin) -> None:
+        """Refuse what is not what was expected, then what a guard refuses."""
+        expected, actual = self._order.expect_digest, origin.digest(self._jobs)
+        if expected is not None and expected.removeprefix("sha256:").lower() != actual.removeprefix("sha256:"):
+            raise Stale(
+                f"the digest of this plan is {actual}, not {expected}",
+                hint="the manifests or the fleet changed since; review the plan again and pass its digest",
+            )
+        if refusal := origin.refusal(self._jobs):
+            raise refusal
 
-    async def _resume(self) -> list[Job]:
-        """Jobs for a saved plan: what is left of its changes on a fresh read. Stale where a row moved elsewhere."""
-        jobs, drift = [], []
-        async with self._access.open() as api_of:
-            for saved in self._saved:
-                read_at = self._access.clock.monotonic()
-                live = await api_of(saved.application.id, saved.kind).live()
-                rest, calls = again(saved, live, mode=self._order.options.calls)
-                drift += [_drift(saved, change, entry.released) for change, entry in rest.moved]
-                summary = replace(saved.summary, calls=len(calls))
-                plan = replace(saved, changes=rest.left, calls=calls, refusals=(), summary=summary)
-                world = World(saved.application, saved.kind, _desired_of(saved), live)
-                jobs.append(Job(plan, world, read_at, world.desired))
-        if drift:
-            raise Stale(drift)
-        return jobs
-
-    def _ask(self) -> None:
-        if self._order.yes or self._order.dry_run or not any(job.plan.changes for job in self._jobs):
-            return
-        plans = [job.plan for job in self._jobs]
-        if not self._session.wants_text:
-            from reconciler.render.text import plan_text
-
-            self._session.note(plan_text(plans, digest(plans), verbose=self._session.verbose))
-        answer = click.prompt("Apply this plan? Only 'yes' is accepted", err=True, default="", show_default=False)
-        if answer.strip() != "yes":
+    def _ask(self, origin: Origin, access: Access) -> None:
+        """Go on only at a "yes", and only if the world is as it was when the question was put."""
+        asked = digest(self._plans)
+        if self._order.fmt != "text":
+            self._session.note(plan_text(self._plans, asked, verbose=self._session.verbose))
+        if self._session.ask("Apply this plan? Only 'yes' is accepted: ") != "yes":
             raise ReconcilerError("not applied: the answer was not 'yes'")
-        self._jobs = self._fresh_jobs()
-        again_planned = [job.plan for job in self._jobs]
-        if digest(again_planned) != digest(plans):
+        self._jobs = run_async(origin.jobs(access))
+        if digest(self._plans) != asked:
             raise Stale("the world moved while the question stood: the plan is another now", hint="run apply again")
-        self._guard(again_planned)
+        self._check(origin)
 
-    def _carry_out(self) -> None:
-        with self._display.shown():
-            run_async(self._all())
-
-    async def _all(self) -> None:
-        async with self._access.open() as api_of, asyncio.TaskGroup() as group:
+    async def _carry_out(self, access: Access, display: Display) -> None:
+        async with access.open() as api_of, asyncio.TaskGroup() as group:
             for job in self._jobs:
-                group.create_task(self._one(job, api_of(job.plan.application.id, job.plan.kind)))
+                api = api_of(job.plan.application.id, job.plan.kind)
+                group.create_task(self._one(job, api, access, display))
 
-    async def _one(self, job: Job, api: LosantApi) -> None:
-        order, clock = self._order, self._access.clock
+    async def _one(self, job: Job, api: LosantApi, access: Access, display: Display) -> None:
+        order, clock = self._order, access.clock
         name = job.plan.application.name or job.plan.application.id
         job.execution = Execution(
             job.plan,
-            job.world.live,
+            job.live,
             api,
             clock=clock,
             read_at=job.read_at,
             parallelism=order.parallelism,
             dry_run=order.dry_run,
-            observe=self._display.phase(f"{name}: applying", len(job.plan.changes)),
+            observe=display.phase(f"{name}: applying", len(job.plan.changes)),
         )
         await job.execution.carry_out()
         if not order.wait or order.dry_run or job.code is not ExitCode.DONE:
             return
-        phase = self._display.phase(f"{name}: converging", 0)
+        phase = display.phase(f"{name}: converging", 0)
 
         def observe(standing: Wait) -> None:
             job.standing = standing
             phase.standing(standing)
 
-        job.standing = await wait(
+        await wait(
             job.desired,
             api,
             clock=clock,
             timeout_s=order.timeout_s,
-            first=job.world.live,
+            first=job.live,
             offline=order.offline,
             observe=observe,
         )
 
-    def _report(self, failure: ReconcilerError | None) -> int:
+    def report(self, failure: ReconcilerError | None) -> int:
         """The result to where it belongs, whatever happened; the exit code by precedence."""
         code = self._code(failure)
         problems = failure.problems if failure else ()
-        for problem in problems:
-            self._session.note(inert(str(problem)))
+        self._session.tell(problems)
         results = [job.data() for job in self._jobs]
         document = results_document("apply", results, code=code, problems=problems)
-        self._save(document)
-        if self._session.wants_json:
-            self._session.write(dump(document))
-        elif self._session.wants_markdown:
-            from reconciler.cli.report import write_results
-
-            write_results(self._session, "apply", results, fmt="markdown", max_bytes=self._order.max_bytes)
-        elif not failure or code is ExitCode.INTERRUPTED:
-            self._session.write(result_text(results, color=self._session.color))
+        self._save(document, failure)
+        try:
+            if self._session.wants_json:
+                self._session.write_document(document)
+            elif not failure or code is ExitCode.INTERRUPTED or self._wrote:
+                fmt, max_bytes = self._order.fmt, self._order.max_bytes
+                write_results(self._session, results, code=code, fmt=fmt, max_bytes=max_bytes)
+        except BrokenPipeError:
+            pass  # what was done is done, and the result file holds it
+        except ReconcilerError as error:
+            self._session.tell(error.problems)
+            code = code or error.exit_code
         return self._session.exit(code)
 
+    @property
+    def _wrote(self) -> bool:
+        return any(job.result.wrote for job in self._jobs)
+
     def _code(self, failure: ReconcilerError | None) -> ExitCode:
-        if failure is not None:
+        """An interrupt counts most, then what came of the writes, then why there were none."""
+        if isinstance(failure, Interrupted):
             return failure.exit_code
-        codes = {job.code for job in self._jobs}
-        order = (ExitCode.INTERRUPTED, ExitCode.NOT_CONFIRMED, ExitCode.NOT_CONVERGED)
-        return next((code for code in order if code in codes), ExitCode.DONE)
+        codes = {job.code for job in self._jobs} if self._wrote or not failure else set[ExitCode]()
+        if codes & {ExitCode.NOT_CONFIRMED, ExitCode.INTERRUPTED}:  # the latter when a bug cut a job off
+            return ExitCode.NOT_CONFIRMED
+        if ExitCode.NOT_CONVERGED in codes:
+            return ExitCode.NOT_CONVERGED
+        return failure.exit_code if failure else ExitCode.DONE
 
-    def _save(self, document: Mapping[str, object]) -> None:
-        if self._order.result_file is None:
+    def _save(self, document: dict[str, object], failure: ReconcilerError | None) -> None:
+        """Write the result file; to stderr where that cannot be, so that what was done is not lost."""
+        path = self._order.result_file
+        if path is None:
             return
-        text = dump(document) + "\n"
         try:
-            file = self._result_file or _open_result(self._order.result_file)
-            with file:
-                file.write(text)
-        except (OSError, UsageError) as error:
-            self._session.note(inert(f"Error: --result {self._order.result_file} could not be written: {error}"))
-            self._session.note(text)
+            file = self._result_file or ResultFile(path)
+            file.write(document)
+        except UsageError as error:
+            if failure and failure.problems == error.problems:
+                return  # that very file is why nothing was done
+            self._session.tell(error.problems)
+            self._session.note(dump(document, ascii_only=True))
 
 
-def _open_result(path: str) -> IO[str]:
+def _can_ask() -> bool:
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Let no second Ctrl-C cut off the report."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
     try:
-        return open(path, "w", encoding="utf-8")  # noqa: PTH123 - closed by _save
-    except OSError as error:
-        raise UsageError(f"--result {path} cannot be written: {error.strerror or error}") from None
-
-
-def _picked(plans: Sequence[Plan], order: Order) -> tuple[Plan, ...]:
-    def fits(plan: Plan) -> bool:
-        names = (None, plan.application.id, plan.application.name)
-        return order.application in names and order.kind in (None, str(plan.kind))
-
-    chosen = tuple(plan for plan in plans if fits(plan))
-    if not chosen:
-        raise UsageError("the saved plan holds nothing for that application and kind")
-    return chosen
-
-
-def _compare_digest(expected: str, plans: Sequence[Plan]) -> None:
-    actual = digest(plans)
-    if expected.removeprefix("sha256:").lower() != actual.removeprefix("sha256:"):
-        raise Stale(
-            f"the digest of this plan is {actual}, not {expected}",
-            hint="the manifests or the fleet changed since; review the plan above and pass its digest",
-        )
-
-
-def _drift(plan: Plan, change: Any, released: str | None) -> Problem:
-    device = plan.device_names.get(change.device_id) or change.device_id
-    flow = plan.flow_names.get(change.flow_id) or change.flow_id
-    shown = [version or "nothing" for version in (released, change.from_version, change.to_version)]
-    message = f"{device} / {flow} is at {shown[0]}; the plan moves it from {shown[1]} to {shown[2]}"
-    return Problem(message, hint="somebody moved it since; make a new plan")
-
-
-def _desired_of(plan: Plan) -> Desired:
-    """The rows that a saved plan knows to be managed: its changes, and those that were pending."""
-    devices: dict[str, dict[str, Decision]] = {}
-    for change in plan.changes:
-        decision = Decision(change.to_version, change.source, "plan")
-        devices.setdefault(change.device_id, {})[change.flow_id] = decision
-    for row in plan.pending:
-        decision = Decision(row.released, Place("plan", 1), "plan")
-        devices.setdefault(row.device_id, {})[row.flow_id] = decision
-    return Desired(devices)
+        before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
+    except ValueError:  # not in the main thread
+        yield
+        return
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -11,7 +11,7 @@ from reconciler.cli import options as opt
 from reconciler.cli.session import Session
 
 if TYPE_CHECKING:
-    from reconciler.cli.planning import Access
+    from reconciler.cli.access import Access
     from reconciler.planner.state import Kind
 
 
@@ -40,8 +40,8 @@ def command(session: Session, *, application: str, kind: str, out: str | None, g
     Devices that run the same become groups where every device with a tag, and no other, runs that; the rest are
     listed one by one, with their names as comments.
     """
-    from reconciler.cli.planning import Access, run_async
-    from reconciler.cli.report import save_text
+    from reconciler.cli.access import Access, run_async
+    from reconciler.cli.saving import save_text
     from reconciler.errors import ExitCode
     from reconciler.planner.state import Kind
 

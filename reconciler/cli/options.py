@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 
 import click
 
+from reconciler.cli.session import Session
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -17,6 +19,26 @@ def _together(*decorators: Callable[[Any], Any]) -> Callable[[F], F]:
         return function
 
     return decorate
+
+
+def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+    """Keep a global option in the session. Given twice, the later one counts; `-v` adds up."""
+    session = ctx.ensure_object(Session)
+    if param.name == "verbose":
+        session.verbose += value
+    elif value and param.name:
+        setattr(session, param.name, value)
+
+
+def global_options(*, hidden: bool = False) -> list[click.Parameter]:
+    """The options that may stand before the command and after it; `hidden` from the help of each command."""
+    common: dict[str, Any] = {"expose_value": False, "callback": _remember, "hidden": hidden}
+    return [
+        click.Option(["--api-url"], metavar="URL", help="Base URL of the API. [env: LOSANT_API_URL]", **common),
+        click.Option(["--token-file"], metavar="FILE", help="File that holds the API token.", **common),
+        click.Option(["-v", "--verbose"], count=True, help="Explain more; -vv also logs each request.", **common),
+        click.Option(["--no-color"], is_flag=True, help="No colours. [env: NO_COLOR]", **common),
+    ]
 
 
 paths = click.argument("paths", nargs=-1, metavar="[PATH]...")
@@ -68,11 +90,17 @@ parallelism = click.option(
 )
 
 
+def _remember_format(ctx: click.Context, param: click.Parameter, value: str) -> str:  # noqa: ARG001
+    ctx.ensure_object(Session).fmt = value
+    return value
+
+
 def formats(*names: str) -> Callable[[F], F]:
     """`--format`, with the formats that the command has."""
     return click.option(
         "--format",
         "fmt",
+        callback=_remember_format,
         type=click.Choice(names),
         default="text",
         show_default=True,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from reconciler.cli import options as opt
 from reconciler.cli.session import Session
+
+if TYPE_CHECKING:
+    from reconciler.errors import ReconcilerError
 
 
 @click.command(short_help="Show what would change.")
@@ -26,9 +29,11 @@ def command(session: Session, /, paths: tuple[str, ...], **flags: Any) -> int:
 
     PATH is a file, a directory or `-`; the default is `manifests`.
     """
-    from reconciler.cli.planning import Access, load_rules, parse_options, prepare, refused, run_async
-    from reconciler.cli.report import save_plan, write_plans
-    from reconciler.errors import ExitCode
+    from reconciler.cli.access import Access, run_async
+    from reconciler.cli.planning import load_rules, parse_options, prepare, refused
+    from reconciler.cli.report import write_plans
+    from reconciler.cli.saving import save_plan
+    from reconciler.errors import ExitCode, UsageError
 
     options = parse_options(**{name: flags[name] for name in opt.PLANNING_FLAGS})
     rules = load_rules(paths, application=flags["application"], kind=flags["kind"])
@@ -41,11 +46,14 @@ def command(session: Session, /, paths: tuple[str, ...], **flags: Any) -> int:
         for one in prepared:
             session.note(decisions_text(one.world))
 
-    refusal = refused(plans)
-    write_plans(session, "plan", plans, fmt=flags["fmt"], max_bytes=flags["max_bytes"], error=refusal)
-    if flags["out"]:
-        save_plan(flags["out"], plans)
-    if refusal:
-        return session.fail(refusal)
+    failure: ReconcilerError | None = refused(plans)
+    if flags["out"] is not None:
+        try:
+            save_plan(flags["out"], plans)
+        except UsageError as error:
+            failure = UsageError([*error.problems, *(failure.problems if failure else ())])
+    write_plans(session, "plan", plans, fmt=flags["fmt"], max_bytes=flags["max_bytes"], error=failure)
+    if failure:
+        return session.fail(failure)
     changed = any(plan.changes for plan in plans)
     return session.exit(ExitCode.CHANGES if flags["detailed_exitcode"] and changed else ExitCode.DONE)

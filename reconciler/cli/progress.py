@@ -35,7 +35,7 @@ class Display:
             yield self
             return
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        console = Console(stderr=True, no_color=not self._session.color or None, highlight=False, markup=False)
+        console = Console(stderr=True, no_color=self._session.no_color or None, highlight=False, markup=False)
         with Progress(*columns, console=console, transient=True) as self._bars:
             yield self
         self._bars = None

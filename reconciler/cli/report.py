@@ -1,33 +1,24 @@
-"""Plans and results on their way out: to stdout in the wished format, and to files; and saved ones back in."""
+"""Plans and results on their way to stdout, in the wished format."""
 
 from __future__ import annotations
 
-import json
-import os
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from reconciler.cli.session import Session
-from reconciler.errors import ExitCode, Problem, ReconcilerError, UsageError
+from reconciler.errors import ExitCode, Problem, ReconcilerError
 from reconciler.planner.plan import Plan
-from reconciler.planner.serial import digest, document, parse_document
+from reconciler.planner.serial import digest, document
 from reconciler.render import json as documents
-from reconciler.render.json import dump, error_data
+from reconciler.render.json import error_data
 from reconciler.render.result import result_text
 from reconciler.render.text import plan_text
 
-_HINT = "save a plan with `plan --out`, a result with `apply --result`"
-
-
-@dataclass(frozen=True, slots=True)
-class Saved:
-    """What a file held: plans, or else results."""
-
-    plans: tuple[Plan, ...] | None = None
-    results: tuple[Mapping[str, Any], ...] = ()
+_OUTCOMES = {
+    ExitCode.INTERRUPTED: "interrupted",
+    ExitCode.NOT_CONFIRMED: "some call is not confirmed; see results",
+    ExitCode.NOT_CONVERGED: "not every device runs what it should; see results",
+}
 
 
 def write_plans(
@@ -42,7 +33,7 @@ def write_plans(
     """The plans to stdout, as text, Markdown or the one JSON document."""
     if fmt == "json":
         told = error_data(error.exit_code, error.problems) if error else None
-        session.write(dump({**document(plans, command), "error": told}))
+        session.write_document({**document(plans, command), "error": told})
     elif fmt == "markdown":
         from reconciler.render.markdown import plan_markdown
 
@@ -52,17 +43,21 @@ def write_plans(
 
 
 def write_results(
-    session: Session, command: str, results: Sequence[Mapping[str, Any]], *, fmt: str, max_bytes: int
+    session: Session,
+    results: Sequence[Mapping[str, Any]],
+    *,
+    code: int,
+    fmt: str,
+    max_bytes: int,
+    problems: Sequence[Problem] = (),
 ) -> None:
-    """The results of an apply to stdout."""
-    if fmt == "json":
-        session.write(dump(results_document(command, results, code=ExitCode.DONE, problems=())))
-    elif fmt == "markdown":
+    """What an apply did to stdout, as text or Markdown; `problems`: those that are not told elsewhere."""
+    if fmt == "markdown":
         from reconciler.render.markdown import result_markdown
 
-        session.write(result_markdown(results, max_bytes=max_bytes))
+        session.write(result_markdown(results, code=code, problems=problems, max_bytes=max_bytes))
     else:
-        session.write(result_text(results, color=session.color))
+        session.write(result_text(results, code=code, problems=problems, color=session.color))
 
 
 def results_document(
@@ -72,61 +67,3 @@ def results_document(
     told = list(problems)
     error = error_data(code, told or [Problem(_OUTCOMES.get(code, "failed"))]) if code else None
     return documents.document(command, error=error, parts={"results": list(results)})
-
-
-_OUTCOMES = {
-    ExitCode.INTERRUPTED: "interrupted",
-    ExitCode.NOT_CONFIRMED: "some call is not confirmed; see results",
-    ExitCode.NOT_CONVERGED: "not every device runs what it should; see results",
-}
-
-
-def save_plan(path: str, plans: Sequence[Plan]) -> None:
-    """Write a plan file whole or not at all."""
-    save_text(path, dump(document(plans, "plan")) + "\n", what="--out")
-
-
-def save_text(path: str, text: str, *, what: str) -> None:
-    """Write a file whole or not at all: first beside it, then in its place. UsageError where that cannot be."""
-    target = Path(path)
-    try:
-        handle, draft = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-            Path(draft).chmod(0o644)
-            Path(draft).replace(target)
-        except BaseException:
-            Path(draft).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        reason = error.strerror or str(error)
-        hint = "name a file in a folder that exists and can be written"
-        raise UsageError(f"{what} {path} cannot be written: {reason}", hint=hint) from None
-
-
-def load_plans(path: str) -> tuple[Plan, ...]:
-    """The plans of a saved file, checked against the file's own digest."""
-    return parse_document(_read(path), path=path)
-
-
-def load_saved(path: str) -> Saved:
-    """The plans or results of a saved file."""
-    data = _read(path)
-    if not isinstance(data, dict) or "results" not in data:
-        return Saved(plans=parse_document(data, path=path))
-    results = data["results"]
-    try:
-        result_text(results)
-    except (KeyError, TypeError, AttributeError, ValueError):
-        raise UsageError(f"{path} is not a result of apply", hint=_HINT) from None
-    return Saved(results=tuple(results))
-
-
-def _read(path: str) -> object:
-    try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror or error}") from None
-    except (UnicodeDecodeError, ValueError, RecursionError):
-        raise UsageError(f"{path} is neither a plan nor a result: it is not JSON", hint=_HINT) from None

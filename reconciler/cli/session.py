@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import PurePath
@@ -28,88 +30,136 @@ class Session:
     Attributes:
         verbose: 0, 1 (`-v`: explanations) or 2 (`-vv`: requests too).
         color: whether text on stdout may carry colours.
-        document: what a JSON document shall hold beside an error, should the run fail from here on.
+        command: name of the command, as far as it is known.
+        fmt: what stdout is to hold: `text`, `json`, `markdown` or a command's own format. Guessed from the command
+            line until that is parsed, so that its mistakes are told in the wished format too.
     """
 
     def __init__(self, argv: Sequence[str]) -> None:
         self.api_url: str | None = None
         self.token_file: str | None = None
         self.verbose = 0
-        self.color = False
-        self.document: dict[str, object] = {}
-        self._wants_json = _asks_for("json", argv)
-        self._wants_markdown = _asks_for("markdown", argv)
-        self._command = next((word for word in argv if word in LISTS), "reconciler")
+        self.no_color = bool(os.environ.get("NO_COLOR"))
+        self.command = next((word for word in argv if word in LISTS), "reconciler")
+        self.fmt = _format_in(argv)
         self._written = False
+
+    @property
+    def color(self) -> bool:
+        """Whether stdout is a terminal that shows colours."""
+        return not self.no_color and sys.stdout.isatty()
 
     @property
     def wants_json(self) -> bool:
         """Whether stdout is to be one JSON document, whatever happens."""
-        return self._wants_json
-
-    @property
-    def wants_text(self) -> bool:
-        """Whether stdout is for people."""
-        return not self._wants_json and not self._wants_markdown
-
-    @property
-    def wants_markdown(self) -> bool:
-        """Whether stdout is to be Markdown."""
-        return self._wants_markdown
+        return self.fmt == "json"
 
     def write(self, text: str) -> None:
-        """Write the result to stdout."""
-        click.echo(text, nl=not text.endswith("\n"), color=self.color)
+        """Write the result to stdout.
+
+        Raises:
+            BrokenPipeError: the reader went away.
+            ReconcilerError: stdout cannot be written, as when a disk is full.
+        """
         self._written = True
+        try:
+            click.echo(text, nl=not text.endswith("\n"), color=self.color)
+        except BrokenPipeError:
+            _lead_nowhere()
+            raise
+        except OSError as error:
+            _lead_nowhere()
+            raise ReconcilerError(f"stdout cannot be written: {error.strerror or error}") from None
+
+    def write_document(self, document: Mapping[str, object]) -> None:
+        """Write the one JSON document of this run, as ASCII where stdout cannot hold more."""
+        from reconciler.render.json import dump
+
+        encoding = (getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("-", "")
+        self.write(dump(document, ascii_only=not encoding.startswith("utf")))
 
     def write_json(self, command: str, *, error: Mapping[str, object] | None = None, **parts: object) -> None:
-        """Write the one JSON document of this run."""
-        from reconciler.render.json import document, dump
+        """Write the one JSON document of this run from its parts."""
+        from reconciler.render.json import document
 
-        self.write(dump(document(command, error=error, parts=parts)))
+        self.write_document(document(command, error=error, parts=parts))
 
     def note(self, text: str) -> None:
-        """Write one line to stderr: progress, a warning, an explanation."""
-        click.echo(text, err=True)
+        """Write one line to stderr: progress, a warning, an explanation. What cannot be written is lost."""
+        with contextlib.suppress(OSError):
+            click.echo(text, err=True, color=not self.no_color and sys.stderr.isatty())
+
+    def ask(self, question: str) -> str:
+        """The line that is typed at a terminal in answer; empty at its end (Ctrl-D)."""
+        click.echo(question, err=True, nl=False)
+        answer = sys.stdin.readline()
+        if not answer.endswith("\n"):
+            self.note("")
+        return answer.strip()
 
     def fail(self, error: ReconcilerError) -> int:
-        """Tell every problem on stderr, write the JSON document if one is still owed, return the exit code."""
+        """Tell every problem on stderr, write the document if one is still owed, return the exit code."""
+        self.tell(error.problems)
+        if self.wants_json and not self._written:
+            with contextlib.suppress(ReconcilerError, BrokenPipeError):
+                self._write_failure(error)
+        return int(error.exit_code)
+
+    def tell(self, problems: Sequence[Problem]) -> None:
+        """One line on stderr for each."""
         from reconciler.render.inert import inert
 
-        for problem in error.problems:
+        for problem in problems:
             self.note(inert(str(problem)))
-        if self._wants_json and not self._written:
-            from reconciler.render.json import error_data
 
-            listed = LISTS.get(self._command)
-            parts: dict[str, object] = {listed: []} if listed else {}
-            code_and_problems = error_data(error.exit_code, error.problems)
-            self.write_json(self._command, error=code_and_problems, **{**parts, **self.document})
-        return int(error.exit_code)
+    def _write_failure(self, error: ReconcilerError) -> None:
+        from reconciler.render.json import error_data
+
+        listed = LISTS.get(self.command)
+        parts: dict[str, object] = {listed: []} if listed else {}
+        told = error_data(error.exit_code, error.problems)
+        self.write_json(self.command, error=told, **parts)
 
     def crash(self, error: Exception) -> int:
         """An exception that nobody foresaw: say so without a traceback, unless -vv asks for one."""
+        return self.fail(self.bug(error))
+
+    def bug(self, error: Exception) -> ReconcilerError:
+        """What to tell of an exception that nobody foresaw."""
+        while isinstance(error, ExceptionGroup):
+            error = error.exceptions[0]
         if self.verbose > 1:
             import traceback
 
             traceback.print_exception(error)
-        frame = _last_own_frame(error)
         problem = Problem(
-            f"unexpected {type(error).__name__} in {frame}; this is a bug in reconciler",
+            f"unexpected {type(error).__name__} in {_last_own_frame(error)}; this is a bug in reconciler",
             hint="please report it with the command that you ran; -vv shows where it happened",
         )
-        return self.fail(ReconcilerError([problem]))
+        return ReconcilerError([problem])
 
     def exit(self, code: ExitCode) -> int:
         """End with a code; a command returns what this returns."""
-        sys.stdout.flush()
         return int(code)
 
 
-def _asks_for(fmt: str, argv: Sequence[str]) -> bool:
-    """`--format FMT` as typed, also when the rest of the command line makes no sense."""
-    pairs = zip(argv, [*argv[1:], ""], strict=True)
-    return any(word == f"--format={fmt}" or (word == "--format" and following == fmt) for word, following in pairs)
+def _format_in(argv: Sequence[str]) -> str:
+    """`--format FMT` as typed; the last one counts."""
+    fmt = "text"
+    for word, following in zip(argv, [*argv[1:], ""], strict=False):
+        if word == "--format":
+            fmt = following
+        elif word.startswith("--format="):
+            fmt = word.removeprefix("--format=")
+    return fmt
+
+
+def _lead_nowhere() -> None:
+    """Let whatever stdout still holds vanish, so that the interpreter does not stumble over it at its end."""
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 def _last_own_frame(error: Exception) -> str:

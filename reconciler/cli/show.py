@@ -15,12 +15,16 @@ from reconciler.cli.session import Session
 @click.pass_obj
 def command(session: Session, file: str, *, fmt: str, max_bytes: int) -> int:
     """Print what `plan --out` or `apply --result` saved. Touches no network."""
-    from reconciler.cli.report import load_saved, write_plans, write_results
+    from reconciler.cli.report import results_document, write_plans, write_results
+    from reconciler.cli.saving import load_saved
     from reconciler.errors import ExitCode
 
     saved = load_saved(file)
     if saved.plans is not None:
         write_plans(session, "show", saved.plans, fmt=fmt, max_bytes=max_bytes)
+    elif fmt == "json":
+        code = ExitCode(saved.code)
+        session.write_document(results_document("show", saved.results, code=code, problems=saved.problems))
     else:
-        write_results(session, "show", saved.results, fmt=fmt, max_bytes=max_bytes)
+        write_results(session, saved.results, code=saved.code, problems=saved.problems, fmt=fmt, max_bytes=max_bytes)
     return session.exit(ExitCode.DONE)

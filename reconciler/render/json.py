@@ -36,9 +36,9 @@ def document(
     return {"format_version": FORMAT_VERSION, "command": command, "error": error, **(parts or {})}
 
 
-def dump(data: object) -> str:
+def dump(data: object, *, ascii_only: bool = False) -> str:
     """Compact JSON on one line. Characters stay as they are, but lone surrogates, which no file could hold."""
-    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    text = json.dumps(data, ensure_ascii=ascii_only, separators=(",", ":"))
     return text.encode("utf-8", "backslashreplace").decode("utf-8") if _has_surrogate(text) else text
 
 

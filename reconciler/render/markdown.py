@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from reconciler.errors import Problem
 from reconciler.planner.plan import Change, Op, Plan
 from reconciler.render.page import DEFAULT_MAX_BYTES, Page, code, folded
 from reconciler.render.result import result_text
@@ -130,11 +131,19 @@ def _version(version: str | None) -> str:
     return "nothing" if version is None else code(version)
 
 
-def result_markdown(results: Sequence[Mapping[str, Any]], *, max_bytes: int = DEFAULT_MAX_BYTES) -> str:
-    """What an apply did, from the data of its JSON document, on one page of at most `max_bytes` bytes."""
+def result_markdown(
+    results: Sequence[Mapping[str, Any]],
+    *,
+    code: int,
+    problems: Sequence[Problem] = (),
+    max_bytes: int = DEFAULT_MAX_BYTES,
+) -> str:
+    """What an apply did, from the data of its JSON document, on one page of at most `max_bytes` bytes.
+
+    The arguments are those of `result_text`, whose lines stand in a code block.
+    """
     page = Page(max_bytes, elsewhere="See the result file of the job for the whole of it.")
-    text = result_text(results)
-    *details, verdict = text.splitlines()
+    *details, verdict = result_text(results, code=code, problems=problems).splitlines()
     page.line(f"**{verdict}**")
     page.section(("    " + line for line in details), noun="lines", opening="\n")
     return page.text()

@@ -9,65 +9,102 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from reconciler.errors import ExitCode, Problem
 from reconciler.render.inert import inert
 from reconciler.render.text import LISTED, Paint, counted
 
 Data = Mapping[str, Any]
 
 
-def result_text(results: Sequence[Data], *, color: bool = False) -> str:
-    """The results of one run, each under its application, then the verdict."""
+def result_text(results: Sequence[Data], *, code: int, problems: Sequence[Problem] = (), color: bool = False) -> str:
+    """The results of one run, each under its application, then the verdict.
+
+    Args:
+        results: the document's.
+        code: what the run ended with.
+        problems: why it ended so, where that is not told elsewhere.
+        color: whether to use colours.
+    """
     paint = Paint(color=color)
-    lines: list[str] = []
+    lines = [inert(str(problem)) for problem in problems]
     for result in results:
         lines += _one(result, paint)
-    lines.append(_verdict(results, paint))
+    if code == ExitCode.NOT_CONVERGED:
+        lines.append(paint("Not every device runs what it should.", "red"))
+    lines.append(_verdict(results, code, paint))
     return "\n".join(lines) + "\n"
 
 
-def _verdict(results: Sequence[Data], paint: Paint) -> str:
-    if any(result["dry_run"] for result in results):
-        calls = sum(len(result["calls"]) for result in results)
-        return f"Dry run: {counted(calls, 'call')} would be sent; nothing was."
+def _verdict(results: Sequence[Data], code: int, paint: Paint) -> str:
     total = sum(result["rows"]["total"] for result in results)
-    confirmed = sum(result["rows"]["confirmed"] for result in results)
-    if any(result["interrupted"] for result in results):
-        return paint("Apply interrupted:", "red") + f" {confirmed:,} of {counted(total, 'change')} confirmed."
-    if any(result["exit_code"] for result in results):
-        return paint("Apply incomplete:", "red") + f" {confirmed:,} of {counted(total, 'change')} confirmed."
-    ops = Counter[str]()
-    for result in results:
-        ops.update(result["operations"])
-    counts = f"{ops['add']:d} added, {ops['update']:d} changed, {ops['remove']:d} destroyed"
-    return paint("Apply complete!", "green") + f" Resources: {counts}."
+    confirmed = f"{sum(result['rows']['confirmed'] for result in results):,} of {counted(total, 'change')} confirmed."
+    calls = counted(sum(len(result["calls"]) for result in results), "call")
+    match code:
+        case ExitCode.INTERRUPTED:
+            return paint("Apply interrupted:", "red") + f" {confirmed}"
+        case ExitCode.NOT_CONFIRMED:
+            return paint("Apply incomplete:", "red") + f" {confirmed}"
+        case ExitCode.DONE | ExitCode.NOT_CONVERGED if any(result["dry_run"] for result in results):
+            return f"Dry run: {calls} would be sent; nothing was."
+        case ExitCode.DONE | ExitCode.NOT_CONVERGED:
+            ops = Counter[str]()
+            for result in results:
+                ops.update(result["operations"])
+            counts = f"{ops['add']:d} added, {ops['update']:d} changed, {ops['remove']:d} destroyed"
+            return paint("Apply complete!", "green") + f" Resources: {counts}."
+        case _:
+            return paint("Nothing was sent:", "red") + f" {calls} planned."
 
 
 def _one(result: Data, paint: Paint) -> Iterator[str]:
-    loose = [call for call in result["calls"] if call["state"] != "confirmed"]
-    notes = [*([result["stopped_by"]] if result["stopped_by"] else []), *result["notes"]]
-    sections = [loose if not result["dry_run"] else [], notes, result["collateral"], result["moved_meanwhile"]]
-    if not any([*sections, result["wait"]]):
+    lines = [*_notes(result), *_what_became(result, paint)]
+    if not lines:
         return
     application = result["application"]
-    name = f"{inert(application['name'])} ({application['id']})" if application["name"] else application["id"]
-    yield paint(f"Application {name}, {result['kind']}", "bold")
-    for note in notes:
-        yield f"  {inert(note)}"
-    if not result["dry_run"]:
-        for call in loose:
-            yield f"  {_call(call, paint)}"
-        yield from _rows("Not confirmed", result["unconfirmed"], _unconfirmed)
-        yield from _rows("Collateral: moved by a call of this run, outside the plan", result["collateral"], _moved)
-        yield from _rows("Moved meanwhile by somebody else", result["moved_meanwhile"], _moved)
-    if result["wait"]:
-        yield from _wait(result["wait"])
+    name = f"{inert(application['name'])} " if application["name"] else ""
+    identifier = f"({inert(application['id'])})" if name else inert(application["id"])
+    yield paint(f"Application {name}{identifier}, {result['kind']}", "bold")
+    yield from lines
     yield ""
 
 
+def _notes(result: Data) -> Iterator[str]:
+    stopped = [result["stopped_by"]] if result["stopped_by"] else []
+    for note in [*stopped, *result["notes"]]:
+        yield f"  {inert(note)}"
+
+
+def _what_became(result: Data, paint: Paint) -> Iterator[str]:
+    if result["dry_run"]:
+        return
+    told = [call for call in result["calls"] if call["note"] or call["state"] not in ("confirmed", "planned")]
+    for call in told[:LISTED]:
+        yield f"  {_call(call, paint)}"
+    yield from _more(len(told), "call")
+    sent = any(call["attempts"] for call in result["calls"])
+    unsent = sum(call["state"] == "planned" for call in result["calls"])
+    if sent and unsent:
+        yield f"  {counted(unsent, 'call')} not sent"
+    if sent:
+        yield from _rows("Not confirmed", result["unconfirmed"], _unconfirmed)
+    yield from _rows("Collateral: moved by a call of this run, outside the plan", result["collateral"], _moved)
+    yield from _rows("Moved meanwhile by somebody else", result["moved_meanwhile"], _moved)
+    if result["wait"]:
+        yield from _wait(result["wait"])
+
+
 def _call(call: Data, paint: Paint) -> str:
-    error = f": {inert(call['error'])}" if call["error"] else ""
-    state = paint(call["state"], "red" if call["state"] in ("failed", "unknown") else "yellow")
-    return f"#{call['id']} {call['action']}, {counted(call['count'], 'change')}: {state}{error}"
+    told = "".join(f", {inert(call[key])}" for key in ("error", "note") if call[key])
+    color = {"confirmed": "green", "failed": "red", "unknown": "red"}.get(call["state"], "yellow")
+    state = paint(call["state"], color)
+    return f"#{call['id']} {call['action']}, {counted(call['count'], 'change')}: {state}" + (
+        f", {told}" if told else ""
+    )
+
+
+def _more(total: int, noun: str = "row") -> Iterator[str]:
+    if total > LISTED:
+        yield f"    and {counted(total - LISTED, f'more {noun}')}"
 
 
 def _rows(title: str, rows: Sequence[Data], tell: Any) -> Iterator[str]:
@@ -76,8 +113,7 @@ def _rows(title: str, rows: Sequence[Data], tell: Any) -> Iterator[str]:
     yield f"  {title}: {counted(len(rows), 'row')}"
     for row in rows[:LISTED]:
         yield f"    {_names(row)}: {tell(row)}"
-    if len(rows) > LISTED:
-        yield f"    and {len(rows) - LISTED:,} more"
+    yield from _more(len(rows))
 
 
 def _names(row: Data) -> str:
@@ -106,9 +142,8 @@ def _wait(wait: Data) -> Iterator[str]:
     told = ", ".join(f"{number:,} {verdict}" for verdict, number in rows.items() if number)
     over = ", time is up" if wait["timed_out"] else ""
     yield f"  Rows after {wait['elapsed_s']:.0f} s{over}: {told or 'none'}"
-    for text in (wait["stopped_by"], wait["read_error"]):
-        if text:
-            yield f"  {inert(text)}"
+    for text in dict.fromkeys(filter(None, (wait["stopped_by"], wait["read_error"]))):
+        yield f"  {inert(text)}"
     yield from laggards(wait["laggards"])
 
 
@@ -118,8 +153,7 @@ def laggards(rows: Sequence[Data]) -> Iterator[str]:
         yield f"    {_names(row)}: {row['verdict']}, {_version(row['reported'])} -> {_version(row['expected'])}"
         for line in _explanation(row):
             yield f"        {line}"
-    if len(rows) > LISTED:
-        yield f"    and {len(rows) - LISTED:,} more"
+    yield from _more(len(rows))
 
 
 def _explanation(row: Data) -> Iterator[str]:

@@ -1,0 +1,197 @@
+"""What an apply is to do, application by application: planned from manifests, or left of a saved plan."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from reconciler.cli.access import Access
+from reconciler.cli.order import Order
+from reconciler.cli.planning import Prepared, load_rules, prepare, refused
+from reconciler.cli.saving import load_plans
+from reconciler.errors import ExitCode, Problem, Refused, Stale, UsageError
+from reconciler.executor import Execution, Result, not_started
+from reconciler.planner.digest import digest
+from reconciler.planner.filters import read_scope
+from reconciler.planner.guard import check_saved
+from reconciler.planner.plan import Change, Op, Options, Plan, PlannedCall
+from reconciler.planner.rest import again
+from reconciler.planner.rules import Rules
+from reconciler.planner.state import Decision, Desired, Live, Place, Version
+from reconciler.watch import Wait
+
+
+@dataclass(slots=True)
+class Job:
+    """One application's part: what is to be done, on which reading, and where it stands.
+
+    `desired`: the rows that `--wait` waits for. `read_at`: monotonic time at which reading `live` began.
+    """
+
+    plan: Plan
+    live: Live
+    desired: Desired
+    read_at: float
+    execution: Execution | None = None
+    standing: Wait | None = None
+
+    @property
+    def result(self) -> Result:
+        """What was done so far; before the start, every call is planned."""
+        return self.execution.result() if self.execution else not_started(self.plan)
+
+    @property
+    def code(self) -> ExitCode:
+        """How this part ended."""
+        code = self.result.exit_code
+        if code is ExitCode.DONE and self.standing is not None:
+            return self.standing.exit_code
+        return code
+
+    def data(self) -> dict[str, object]:
+        """One element of the document's `results`, valid at any moment."""
+        operations = Counter(change.op for change in self.plan.changes)
+        return {
+            **self.result.to_data(),
+            "operations": {str(op): operations[op] for op in Op},
+            "wait": self.standing.to_data() if self.standing else None,
+        }
+
+
+class Origin(Protocol):
+    """Where the changes come from."""
+
+    @property
+    def application_ids(self) -> Sequence[str]:
+        """The applications that it is about."""
+        ...
+
+    async def jobs(self, access: Access) -> list[Job]:
+        """Read live state, and plan."""
+        ...
+
+    def digest(self, jobs: Sequence[Job]) -> str:
+        """What `--expect-digest` is compared with."""
+        ...
+
+    def refusal(self, jobs: Sequence[Job]) -> Refused | None:
+        """What the guards say."""
+        ...
+
+
+def origin_of(order: Order) -> Origin:
+    """The manifests, or the saved plan, that an order is about; read from the disk now."""
+    return FromPlan(order) if order.plan_file is not None else FromManifests(order)
+
+
+class FromManifests:
+    """Planned afresh."""
+
+    def __init__(self, order: Order) -> None:
+        self._rules: tuple[Rules, ...] = load_rules(order.paths, application=order.application, kind=order.kind)
+        self._options = order.options
+
+    @property
+    def application_ids(self) -> Sequence[str]:
+        """Those that the manifests are for."""
+        return [rules.application.id for rules in self._rules]
+
+    async def jobs(self, access: Access) -> list[Job]:
+        """One for each application and kind."""
+        return [_job(one, self._options) for one in await prepare(access, self._rules, self._options)]
+
+    def digest(self, jobs: Sequence[Job]) -> str:
+        """That of the fresh plans."""
+        return digest(job.plan for job in jobs)
+
+    def refusal(self, jobs: Sequence[Job]) -> Refused | None:
+        """What planning found."""
+        return refused([job.plan for job in jobs])
+
+
+def _job(prepared: Prepared, options: Options) -> Job:
+    world = prepared.world
+    scope = read_scope(world, options)
+    desired = scope.narrow(world.desired) if scope else world.desired
+    return Job(prepared.plan, world.live, desired, prepared.read_at)
+
+
+class FromPlan:
+    """What is left of a saved plan. Each change's `from` is a precondition."""
+
+    def __init__(self, order: Order) -> None:
+        saved = load_plans(order.plan_file or "")
+        self._saved = tuple(plan for plan in saved if _is_picked(plan, order))
+        self._options = order.options
+        if not self._saved:
+            raise UsageError(f"{order.plan_file} holds no plan for that application and kind")
+
+    @property
+    def application_ids(self) -> Sequence[str]:
+        """Those that the plans are for."""
+        return [plan.application.id for plan in self._saved]
+
+    async def jobs(self, access: Access) -> list[Job]:
+        """One for each plan, with calls computed anew. Stale where a row was moved elsewhere."""
+        jobs: list[Job] = []
+        drift: list[Problem] = []
+        async with access.open() as api_of:
+            for saved in self._saved:
+                read_at = access.clock.monotonic()
+                live = await api_of(saved.application.id, saved.kind).live()
+                rest, calls = again(saved, live, mode=self._options.calls, chunk=self._options.chunk)
+                drift += [_drift(saved, change, entry.released) for change, entry in rest.moved]
+                jobs.append(Job(_left(saved, rest.left, calls), live, _managed(saved), read_at))
+        if drift:
+            raise Stale(drift)
+        return jobs
+
+    def digest(self, jobs: Sequence[Job]) -> str:  # noqa: ARG002 - however much of it is left
+        """That of the saved plans."""
+        return digest(self._saved)
+
+    def refusal(self, jobs: Sequence[Job]) -> Refused | None:  # noqa: ARG002
+        """What refused the saved plans and still stands."""
+        return refused([replace(plan, refusals=check_saved(plan, self._options)) for plan in self._saved])
+
+
+def _is_picked(plan: Plan, order: Order) -> bool:
+    application = order.application
+    named = application is None or application.lower() == plan.application.id or application == plan.application.name
+    return named and order.kind in (None, str(plan.kind))
+
+
+def _left(saved: Plan, changes: tuple[Change, ...], calls: tuple[PlannedCall, ...]) -> Plan:
+    """The saved plan with what is still to be done; what is done already counts as kept."""
+    ops = Counter(change.op for change in changes)
+    summary = replace(
+        saved.summary,
+        add=ops[Op.ADD],
+        update=ops[Op.UPDATE],
+        remove=ops[Op.REMOVE],
+        keep=saved.summary.keep + len(saved.changes) - len(changes),
+        calls=len(calls),
+    )
+    return replace(saved, changes=changes, calls=calls, summary=summary, refusals=())
+
+
+def _drift(plan: Plan, change: Change, released: Version | None) -> Problem:
+    device = plan.device_names.get(change.device_id) or change.device_id
+    flow = plan.flow_names.get(change.flow_id) or change.flow_id
+    now, before, after = (version or "nothing" for version in (released, change.from_version, change.to_version))
+    message = f"{device} / {flow} is at {now}; the plan moves it from {before} to {after}"
+    return Problem(message, hint="somebody moved it since; make a new plan")
+
+
+def _managed(plan: Plan) -> Desired:
+    """The rows that a saved plan knows to be managed and not converged: its changes, and those that were pending."""
+    devices: dict[str, dict[str, Decision]] = {}
+    for change in plan.changes:
+        decision = Decision(change.to_version, change.source, "plan")
+        devices.setdefault(change.device_id, {})[change.flow_id] = decision
+    for row in plan.pending:
+        decision = Decision(row.released, Place("plan", 1), "plan")
+        devices.setdefault(row.device_id, {})[row.flow_id] = decision
+    return Desired(devices)
