@@ -1,0 +1,312 @@
+"""Plans as data: the published shape, the digest, and a reader that trusts nothing but the changes."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from reconciler import __version__
+from reconciler.errors import ExitCode, ManifestError
+from reconciler.planner.make import make_plan
+from reconciler.planner.plan import Options, Plan, Protected, Warning
+from reconciler.planner.requests import RemoveDevice, RemoveFlow, RemoveRow, Replace
+from reconciler.planner.rest import again
+from reconciler.planner.rules import Forbid, Limits, Source
+from reconciler.planner.serial import digest, document, from_data, parse_document, to_data
+from reconciler.planner.state import Application, Kind, LiveDevice, LogEntry, Place
+from tests.builders import desired, live, world
+
+PLACE = Place("prod.yaml", 14, 5)
+SEEN = live(
+    "a/f=1 a/g=1 b/f=1 c/f=2>1 c/h=3>- d/f=absent",
+    names={"a": "pump-001", "c": "pump-003"},
+    flow_names={"f": "telemetry"},
+    offline=["c"],
+)
+AT = replace(
+    world(desired("a/f=2 a/g=absent b/f=2 c/f=2 e/f=2", place=PLACE), SEEN),
+    warnings=(Warning("pin 1 has expired", PLACE, "renew it"), Warning("odd")),
+    protected=(Protected(None, "g", Forbid.REMOVAL, PLACE),),
+)
+SOURCES = (Source("prod.yaml", "b" * 64), Source("base.yaml", "a" * 64))
+
+
+def plan(**options: Any) -> Plan:
+    return make_plan(AT, limits=Limits(place=PLACE), sources=SOURCES, options=Options(**options))
+
+
+def saved(*plans: Plan) -> dict[str, Any]:
+    """The document as another process would read it."""
+    loaded: dict[str, Any] = json.loads(json.dumps(document(plans or (plan(),), "plan")))
+    return loaded
+
+
+def test_one_plan_is_exactly_this() -> None:
+    rows = [
+        ["5" * 24, "embedded", "a", "f", "1", "2"],
+        ["5" * 24, "embedded", "a", "g", "1", None],
+        ["5" * 24, "embedded", "b", "f", "1", "2"],
+        ["5" * 24, "embedded", "e", "f", None, "2"],
+    ]
+    text = json.dumps(rows, separators=(",", ":"))
+    expected_digest = "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+    change = {
+        "flow_id": "f",
+        "flow_name": "telemetry",
+        "from": "1",
+        "to": "2",
+        "reported": "1",
+        "source": "prod.yaml:14",
+    }
+    (told,) = saved()["plans"]
+    assert told == {
+        "tool": {"name": "reconciler", "version": __version__},
+        "application": {"id": "5" * 24, "name": "plant"},
+        "kind": "embedded",
+        "manifests": [{"path": "base.yaml", "sha256": "a" * 64}, {"path": "prod.yaml", "sha256": "b" * 64}],
+        "partial": False,
+        "digest": expected_digest,
+        "summary": {
+            "add": 1, "update": 2, "remove": 1, "keep": 1, "pending": 1, "unmanaged": 2, "devices": 4, "calls": 2,
+        },
+        "changes": [
+            {"op": "update", "device_id": "a", "device_name": "pump-001", **change, "call": 1},
+            {
+                "op": "remove", "device_id": "a", "device_name": "pump-001", "flow_id": "g", "flow_name": None,
+                "from": "1", "to": None, "reported": "1", "source": "prod.yaml:14", "call": 0,
+            },
+            {"op": "update", "device_id": "b", "device_name": None, **change, "call": 1},
+            {"op": "add", "device_id": "e", "device_name": None, **change, "from": None, "reported": None, "call": 1},
+        ],
+        "calls": [
+            {"id": 0, "action": "remove", "body": {"flowId": "g", "deviceId": "a"}, "count": 1, "after": []},
+            {
+                "id": 1, "action": "release", "body": {"flowId": "f", "version": "2", "deviceIds": ["a", "b", "e"]},
+                "count": 3, "after": [],
+            },
+        ],
+        "pending": [
+            {
+                "device_id": "c", "device_name": "pump-003", "flow_id": "f", "flow_name": "telemetry",
+                "released": "2", "reported": "1", "connected": False, "last_error": None,
+            }
+        ],
+        "unmanaged": [
+            {"device_id": "c", "flow_id": "h", "released": "3", "reported": None},
+            {"device_id": "d", "flow_id": "f", "released": "absent", "reported": "absent"},
+        ],
+        "warnings": [
+            {"path": None, "line": None, "column": None, "message": "odd", "hint": None},
+            {"path": "prod.yaml", "line": 14, "column": 5, "message": "pin 1 has expired", "hint": "renew it"},
+        ],
+        "refused": [
+            {
+                "guard": "removals", "path": "prod.yaml", "line": 14, "column": 5,
+                "message": "1 removal, 25.0% of the 4 managed rows with something released: more than 10%",
+                "hint": "if they are meant, pass --allow-removals 1, or raise limits.removals in the same pull request",
+                "rows": [{"device_id": "a", "flow_id": "g"}],
+            },
+            {
+                "guard": "protect", "path": "prod.yaml", "line": 14, "column": 5,
+                "message": "1 removal of protected rows (protected at prod.yaml:14)",
+                "hint": "lift that protection in the same pull request, or leave the rows out with --exclude",
+                "rows": [{"device_id": "a", "flow_id": "g"}],
+            },
+        ],
+    }  # fmt: skip
+    assert list(told) == [
+        "tool", "application", "kind", "manifests", "partial", "digest", "summary", "changes", "calls", "pending",
+        "unmanaged", "warnings", "refused",
+    ]  # fmt: skip
+
+
+def test_the_document_holds_plans_by_application_and_kind() -> None:
+    one = plan()
+    edge = replace(one, kind=Kind.EDGE)
+    other = replace(one, application=Application("4" * 24))
+    told = saved(one, edge, other)
+    assert {key: told[key] for key in ("format_version", "command", "error")} == {
+        "format_version": "1",
+        "command": "plan",
+        "error": None,
+    }
+    assert [(each["application"]["id"][0], each["kind"]) for each in told["plans"]] == [
+        ("4", "embedded"),
+        ("5", "edge"),
+        ("5", "embedded"),
+    ]
+    assert told["digest"] == digest([other, edge, one]) == digest([one, edge, other])
+    assert told["digest"] != told["plans"][0]["digest"]
+
+
+def test_the_digest_is_of_changes_and_nothing_else() -> None:
+    base = digest([plan()])
+    assert digest([plan(chunk=1)]) == base
+    offline = {
+        device_id: device._replace(connected=None, name="x", logs=(LogEntry(error="e"),))
+        for device_id, device in SEEN.devices.items()
+    }
+    quiet = make_plan(
+        replace(AT, live=replace(SEEN, devices=offline), warnings=(), application=Application("5" * 24, "renamed")),
+        limits=Limits(None, None),
+        sources=(),
+        options=Options(),
+    )
+    assert digest([quiet]) == base
+    more = make_plan(
+        replace(AT, live=replace(SEEN, devices={**SEEN.devices, "b": LiveDevice({})})),
+        limits=Limits(),
+        sources=(),
+        options=Options(),
+    )
+    assert digest([more]) != base
+    assert digest([replace(plan(), kind=Kind.EDGE)]) != base
+    assert digest([]) == "sha256:" + hashlib.sha256(b"[]").hexdigest()
+
+
+def test_names_that_are_not_ascii_are_hashed_as_they_are() -> None:
+    odd = make_plan(world(desired("a/f=ü\ud800"), live("a/f=1")), limits=Limits(), sources=(), options=Options())
+    text = f'[["{"5" * 24}","embedded","a","f","1","ü\ud800"]]'
+    assert digest([odd]) == "sha256:" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def test_reading_gives_back_what_was_saved() -> None:
+    made = plan(chunk=1)
+    (read,) = parse_document(saved(made))
+    assert document([read], "plan") == document([made], "plan")
+    assert read.changes == tuple(change._replace(source=Place("prod.yaml", 14)) for change in made.changes)
+    assert [call.rows for call in read.calls] == [call.rows for call in made.calls]
+    assert read.refusals == made.refusals
+    assert read.warnings == made.warnings
+    assert read.pending == made.pending
+    assert from_data(json.loads(json.dumps(to_data(made)))) == read
+
+
+@pytest.mark.parametrize(
+    ("rows", "seen", "request_"),
+    [
+        ("a/f=absent", "a/f=1", RemoveRow("f", "a")),
+        ("a/f=absent a/g=absent", "a/f=1 a/g=1", RemoveDevice("a")),
+        ("a/f=absent b/f=absent", "a/f=1 b/f=2", RemoveFlow("f")),
+        ("a/f=absent b/f=absent", "a/f=1 b/f=1", Replace("f", "1", None)),
+        ("a/f=2 b/f=2", "a/f=1 b/f=1", Replace("f", "1", "2")),
+    ],
+)
+def test_every_request_comes_back(rows: str, seen: str, request_: object) -> None:
+    made = make_plan(world(desired(rows), live(seen)), limits=Limits(), sources=(), options=Options(chunk=1))
+    (read,) = parse_document(saved(made))
+    assert [call.request for call in read.calls] == [request_]
+
+
+def test_editing_a_call_changes_nothing_that_is_sent() -> None:
+    told = saved()
+    told["plans"][0]["calls"][1]["body"] = {"flowId": "f", "version": "666", "deviceIds": ["victim"]}
+    told["plans"][0]["calls"][0] |= {"action": "remove", "body": {"flowId": None, "deviceId": "victim"}}
+    (read,) = parse_document(told)
+    rest, calls = again(read, SEEN)
+    assert [call.request.body for call in calls] == [call.request.body for call in plan().calls]
+    assert [change.row for change in rest.left] == [change.row for change in plan().changes]
+
+
+EDITS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
+    "format": (lambda d: d.update(format_version="2"), "format_version is '2'; this version of reconciler reads \"1\""),
+    "format number": (lambda d: d.update(format_version=1), "format_version is 1"),
+    "no format": (lambda d: d.pop("format_version"), "format_version is missing"),
+    "an error": (lambda d: d.update(error={"code": 1}), "holds an error, not a plan"),
+    "a result": (lambda d: d.update(results=d.pop("plans")), "plans is missing"),
+    "no digest": (lambda d: d.pop("digest"), "digest is missing"),
+    "the digest": (lambda d: d.update(digest="sha256:0"), "digest is sha256:0, but the changes give"),
+    "plans no list": (lambda d: d.update(plans={}), "plans must be a list"),
+    "a plan twice": (lambda d: d["plans"].append(d["plans"][0]), "one application and kind twice"),
+    "a plan no object": (lambda d: d.update(plans=[1]), "plans[0] must be an object"),
+    "to": (lambda d: d["plans"][0]["changes"][0].update(to="9"), "plans[0].digest is sha256:"),
+    "from": (lambda d: d["plans"][0]["changes"][0].update({"from": "9"}), "the file was edited or damaged"),
+    "device": (lambda d: d["plans"][0]["changes"][3].update(device_id="z"), "plans[0].digest"),
+    "a change less": (lambda d: d["plans"][0]["changes"].pop(), "count must be 2, the number of changes"),
+    "order": (lambda d: d["plans"][0]["changes"].reverse(), "must be sorted by device and flow, each row once"),
+    "twice": (lambda d: d["plans"][0]["changes"].insert(0, d["plans"][0]["changes"][0]), "each row once"),
+    "op": (lambda d: d["plans"][0]["changes"][0].update(op="add"), "changes[0].op must be update, by its"),
+    "nowhere": (lambda d: d["plans"][0]["changes"][0].update(to="1"), "changes[0].to is the same as `from`"),
+    "application": (lambda d: d["plans"][0]["application"].update(id="4" * 24), "plans[0].digest"),
+    "application path": (lambda d: d["plans"][0]["application"].update(id="../x"), "application.id must be an id"),
+    "kind": (lambda d: d["plans"][0].update(kind="cloud"), "plans[0].kind must be one of embedded, edge"),
+    "partial": (lambda d: d["plans"][0].update(partial=1), "plans[0].partial must be true or false"),
+    "summary": (lambda d: d["plans"][0]["summary"].update(add=-1), "plans[0].summary.add must be a whole number"),
+    "summary flag": (lambda d: d["plans"][0]["summary"].update(add=True), "must be a whole number"),
+    "empty text": (lambda d: d["plans"][0]["changes"][0].update(reported=""), "changes[0].reported must be text"),
+    "number text": (lambda d: d["plans"][0]["changes"][0].update(to=2), "changes[0].to must be text"),
+    "source": (lambda d: d["plans"][0]["changes"][0].update(source="prod.yaml"), "source must be path:line"),
+    "source line": (lambda d: d["plans"][0]["changes"][0].update(source="prod.yaml:x"), "source must be path:line"),
+    "source digits": (lambda d: d["plans"][0]["changes"][0].update(source="prod.yaml:²"), "source must be path:line"),
+    "source path": (lambda d: d["plans"][0]["changes"][0].update(source=":4"), "source must be path:line"),
+    "call": (lambda d: d["plans"][0]["changes"][0].update(call="0"), "changes[0].call must be a whole number"),
+    "count": (lambda d: d["plans"][0]["calls"][0].update(count=5), "calls[0].count must be 1"),
+    "after": (lambda d: d["plans"][0]["calls"][0].update(after=["x"]), "calls[0].after must be a list of call ids"),
+    "action": (lambda d: d["plans"][0]["calls"][0].update(action="wipe"), "must be one of release, replace, remove"),
+    "null": (
+        lambda d: d["plans"][0]["calls"][0]["body"].update(flowId=None, deviceId=None),
+        "calls[0].body.deviceId is null like flowId",
+    ),
+    "ids": (lambda d: d["plans"][0]["calls"][1]["body"].update(deviceIds=[1]), "deviceIds must be a list of ids"),
+    "connected": (lambda d: d["plans"][0]["pending"][0].update(connected=1), "connected must be true or false"),
+    "guard": (lambda d: d["plans"][0]["refused"][0].update(guard="whim"), "refused[0].guard must be one of removals"),
+    "line": (lambda d: d["plans"][0]["warnings"][1].update(line=None), "warnings[1].line must be a whole number"),
+    "huge id": (lambda d: d["plans"][0]["unmanaged"][0].update(flow_id="f" * 65), "unmanaged[0].flow_id must be an id"),
+}
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_a_document_that_was_edited_is_told_where(edit: str) -> None:
+    change, told = EDITS[edit]
+    data = saved()
+    untouched = copy.deepcopy(data)
+    change(data)
+    with pytest.raises(ManifestError) as raised:
+        parse_document(data, path="plan.json")
+    assert told in str(raised.value)
+    assert str(raised.value).startswith("plan.json: ")
+    assert "make the plan again" in str(raised.value)
+    assert raised.value.exit_code is ExitCode.ERROR
+    parse_document(untouched)
+
+
+@pytest.mark.parametrize("data", [None, [], "plan", 1, {}])
+def test_anything_else_is_no_document(data: object) -> None:
+    with pytest.raises(ManifestError, match="Error: "):
+        parse_document(data)
+
+
+def test_one_plan_alone_is_checked_as_well() -> None:
+    data = to_data(plan())
+    data["digest"] = "sha256:0"
+    with pytest.raises(ManifestError, match="edited or damaged"):
+        from_data(data)
+
+
+def test_a_saved_plan_holds_nothing_secret() -> None:
+    """Its keys are known, so no header, token, environment or machine can be in it."""
+    keys: set[str] = set()
+
+    def walk(value: object) -> None:
+        if isinstance(value, dict):
+            keys.update(value)
+            for each in value.values():
+                walk(each)
+        elif isinstance(value, list):
+            for each in value:
+                walk(each)
+
+    walk(saved(plan(chunk=1)))
+    known = (
+        "format_version command error digest plans tool name version application id kind manifests path sha256 partial "
+        "summary add update remove keep pending unmanaged devices calls changes op device_id device_name flow_id "
+        "flow_name from to reported source call action body flowId deviceIds deviceId count after released connected "
+        "last_error oldVersion newVersion warnings line column message hint refused guard rows"
+    )
+    assert keys == set(known.split())
