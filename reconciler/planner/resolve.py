@@ -173,7 +173,7 @@ class _Resolver:
 
     def pins(self) -> dict[DeviceId, list[tuple[Pin, list[Vote]]]]:
         pins: dict[DeviceId, list[tuple[Pin, list[Vote]]]] = {}
-        for pin in self.rules.pins:
+        for pin in sorted(self.rules.pins, key=lambda pin: pin.place):  # of two that agree the first decides
             device_id = self.names.device(pin.device)
             votes = self.votes(_PIN, pin.flows, "pin")
             self.flows.update(vote.flow_id for vote in votes)
@@ -207,8 +207,9 @@ class _Resolver:
         by_mask: dict[int, Decisions] = {}
         for mask in set(masks.values()):
             by_mask[mask], conflicts = decide(self.group_rows(mask))
+            affected = [device_id for device_id, its in masks.items() if its == mask] if conflicts else []
             for conflict in conflicts:
-                self.conflicts[conflict] += [device_id for device_id, its in masks.items() if its == mask]
+                self.conflicts[conflict] += affected
         return {device_id: decisions for device_id, mask in masks.items() if (decisions := by_mask[mask])}
 
     def group_rows(self, mask: int) -> list[Vote]:

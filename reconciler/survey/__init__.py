@@ -19,7 +19,7 @@ from reconciler.planner.rules import Prune, Rules
 from reconciler.planner.select import Needs, needs_of
 from reconciler.planner.state import Application, Desired, Flow, Live
 from reconciler.ports import Reader
-from reconciler.survey.census import Census, together
+from reconciler.survey.census import Census, counted_devices, together
 from reconciler.survey.checks import Checks
 
 __all__ = ["survey"]
@@ -84,7 +84,7 @@ class _Survey:
         try:
             found = await self.reader.application()
         except PermissionDenied:
-            message = f'not verified: that application {wanted.id} is named "{wanted.name}"'
+            message = f'not verified: name of application {wanted.id}, "{wanted.name}" here'
             self.warnings.append(Warning(message, wanted.place, "the token needs the scope application.get"))
             return Application(wanted.id)
         if found.name != wanted.name:
@@ -146,7 +146,7 @@ class _Survey:
             try:
                 existing = await self.census.existing(candidates)
             except PermissionDenied:
-                message = f"not verified: whether {len(candidates):,} devices with undeclared rows still exist"
+                message = f"not verified: existence of {counted_devices(len(candidates))} with undeclared rows"
                 self.warnings.append(Warning(message, place, "the token needs the scope devices.get"))
         flows = resolution.flows
         return prune(resolution.desired, live, setting, flows=flows, place=place, existing=existing)

@@ -26,6 +26,11 @@ async def together(*coroutines: Coroutine[Any, Any, Any]) -> list[Any]:
     return [task.result() for task in tasks]
 
 
+def counted_devices(number: int) -> str:
+    """`1 device`, `1,200 devices`."""
+    return f"{number:,} device{'' if number == 1 else 's'}"
+
+
 class Census:
     """Devices by id, as they become known.
 

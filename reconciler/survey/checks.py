@@ -23,7 +23,7 @@ from reconciler.planner.state import (
     Version,
 )
 from reconciler.ports import Reader
-from reconciler.survey.census import Census, together
+from reconciler.survey.census import Census, counted_devices, together
 
 _NO_RECORD = LiveDevice(flows={})
 
@@ -80,9 +80,7 @@ class Checks:
             missing = sorted(places.keys() - self._census.devices.keys())
             await self._census.other_class(missing)
         except PermissionDenied:
-            message = (
-                f"not verified: whether {len(places):,} devices exist and are {self._rules.kind.device_class} devices"
-            )
+            message = f"not verified: existence and class of {counted_devices(len(places))}"
             self._warnings.append(Warning(message, hint="the token needs the scope devices.get"))
             return
         for device_id in missing:
@@ -108,7 +106,7 @@ class Checks:
         try:
             found = set(await self._reader.versions(flow_id, names=versions.keys()))
         except PermissionDenied:
-            message = "not verified: whether the versions that would be released exist"
+            message = "not verified: existence of the versions that would be released"
             self._warnings.append(Warning(message, hint="the token needs the scope flowVersions.get"))
             return
         except NotFound:

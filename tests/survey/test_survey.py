@@ -152,8 +152,8 @@ def test_ids_alone_need_nothing_but_the_deployments(api: FakeApi, tmp_path: Path
     world = looked_at(api, manifest, tmp_path)
     assert {device_id for device_id, _, _ in world.desired.rows()} == {hex_id(1), hex_id(77)}
     assert [f"{warning.message} ({warning.hint})" for warning in world.warnings] == [
-        "not verified: whether 2 devices exist and are embedded devices (the token needs the scope devices.get)",
-        "not verified: whether the versions that would be released exist (the token needs the scope flowVersions.get)",
+        "not verified: existence and class of 2 devices (the token needs the scope devices.get)",
+        "not verified: existence of the versions that would be released (the token needs the scope flowVersions.get)",
     ]
 
 
@@ -169,7 +169,7 @@ def test_a_name_that_may_not_be_verified_is_a_warning(api: FakeApi, tmp_path: Pa
     [rules] = load_manifests([path])
     world = asyncio.run(survey(rules, api, today=TODAY))
     [warning] = world.warnings
-    assert warning.message == f'not verified: that application {APPLICATION.id} is named "plant"'
+    assert warning.message == f'not verified: name of application {APPLICATION.id}, "plant" here'
     assert world.application.name is None
 
 
@@ -272,8 +272,8 @@ def test_prune_goes_on_with_a_warning_where_devices_may_not_be_read(api: FakeApi
     world = looked_at(api, f"prune: application\ndevices: {{{hex_id(1)}: {{{FLOW}: v1}}}}", tmp_path)
     assert sum(decision.rule == "prune" for _, _, decision in world.desired.rows()) == 9
     assert [warning.message for warning in world.warnings] == [
-        "not verified: whether 9 devices exist and are embedded devices",
-        "not verified: whether 9 devices with undeclared rows still exist",
+        "not verified: existence and class of 9 devices",
+        "not verified: existence of 9 devices with undeclared rows",
     ]
 
 
