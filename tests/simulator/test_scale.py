@@ -52,6 +52,8 @@ def test_a_page_costs_the_same_in_a_large_fleet_and_at_its_end() -> None:
         first = quickest(lambda path=path: page(large, path, 0))  # type: ignore[misc]
         last = quickest(lambda path=path: page(large, path, 9))  # type: ignore[misc]
         assert max(first, last) < 3 * alone
+    small.close()
+    large.close()
 
 
 def test_loading_grows_with_the_fleet() -> None:
