@@ -28,6 +28,5 @@ def test_it_is_the_file_that_the_manifests_of_this_repository_point_to(capsys: p
 
 
 def test_the_schema_of_the_output_documents(capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("reconciler.render.json_schema")
     assert run(["schema", "--output"]) == 0
     Draft202012Validator.check_schema(json.loads(capsys.readouterr().out))
