@@ -1,0 +1,210 @@
+"""Requests on the wire, the best mix for one group, the order of calls, and the sentence that explains each."""
+
+from __future__ import annotations
+
+import json
+from itertools import product
+
+import pytest
+
+from reconciler.errors import PlanUnsound
+from reconciler.planner.calls import cover
+from reconciler.planner.diff import compare
+from reconciler.planner.group import Mix, best_mix
+from reconciler.planner.order import Draft, in_order
+from reconciler.planner.plan import CallMode, PlannedCall
+from reconciler.planner.requests import (
+    Release,
+    RemoveDevice,
+    RemoveFlow,
+    RemoveRow,
+    Replace,
+    Request,
+    named_rows,
+    outcome,
+)
+from tests.builders import desired, live
+
+
+def calls(wanted: str, seen: str, *, chunk: int = 1, mode: CallMode = CallMode.FEWEST) -> tuple[PlannedCall, ...]:
+    read = live(seen)
+    return cover(compare(desired(wanted), read).changes, read, chunk=chunk, mode=mode)
+
+
+REQUESTS: list[tuple[Request, str, dict[str, object], str | None]] = [
+    (Release("f", "2", ("a", "b")), "release", {"flowId": "f", "version": "2", "deviceIds": ["a", "b"]}, "2"),
+    (Release("f", None, ("a",)), "release", {"flowId": "f", "version": None, "deviceIds": ["a"]}, None),
+    (Replace("f", "1", "2"), "replace", {"flowId": "f", "oldVersion": "1", "newVersion": "2"}, "2"),
+    (Replace("f", "1", None), "replace", {"flowId": "f", "oldVersion": "1", "newVersion": None}, None),
+    (RemoveRow("f", "a"), "remove", {"flowId": "f", "deviceId": "a"}, None),
+    (RemoveDevice("a"), "remove", {"flowId": None, "deviceId": "a"}, None),
+    (RemoveFlow("f"), "remove", {"flowId": "f", "deviceId": None}, None),
+]
+
+
+@pytest.mark.parametrize(("request_", "action", "body", "version"), REQUESTS)
+def test_requests_on_the_wire(request_: Request, action: str, body: dict[str, object], version: str | None) -> None:
+    assert request_.action == action
+    assert json.loads(json.dumps(request_.body)) == body
+    assert outcome(request_) == version
+    assert action != "remove" or any(body.values())
+
+
+def test_explicit_requests_name_their_rows() -> None:
+    assert named_rows(Release("f", "2", ("b", "a"))) == (("b", "f"), ("a", "f"))
+    assert named_rows(RemoveRow("f", "a")) == (("a", "f"),)
+
+
+@pytest.mark.parametrize(
+    ("total", "sizes", "chunk", "mix"),
+    [
+        (0, [], 1000, Mix(0, 0)),
+        (1000, [1000], 1000, Mix(1, 0)),
+        (1001, [1001], 1000, Mix(1, 1)),
+        (1001, [1000], 1000, Mix(2, 0)),
+        (2001, [1001], 1000, Mix(2, 1)),
+        (2001, [1000], 1000, Mix(3, 0)),
+        (3000, [1500, 1500], 1000, Mix(2, 2)),
+        (2700, [1500, 1200], 1000, Mix(2, 2)),
+        (5, [3, 2], 1, Mix(2, 2)),
+        (5, [3, 1, 1], 1, Mix(3, 1)),
+    ],
+)
+def test_best_mix(total: int, sizes: list[int], chunk: int, mix: Mix) -> None:
+    assert best_mix(total, sizes, chunk) == mix
+
+
+def test_the_best_mix_is_the_minimum_over_all_choices_of_cohorts() -> None:
+    for sizes in product(range(4), repeat=3):
+        for rest, chunk in product(range(4), (1, 2, 3)):
+            total = sum(sizes) + rest
+            best = min(
+                sum(chosen) - (-(total - sum(size for size, one in zip(sizes, chosen, strict=True) if one)) // chunk)
+                for chosen in product((0, 1), repeat=3)
+            )
+            assert best_mix(total, sorted(sizes, reverse=True), chunk).calls == best
+
+
+REASONS = [
+    ("a/f=2", "a/f=1", 1, ["1 device by id; one call does"]),
+    ("a/f=2 b/f=2", "a/f=1 b/f=1", 1000, ["2 devices by id; one call does"]),
+    ("a/f=2 b/f=2", "a/f=1 b/f=1", 1, ["every device on 1 is to run 2 (2); saves 1 call"]),
+    ("a/f=2 b/f=2 c/f=2", "a/f=1 b/f=1 c/f=1", 1, ["every device on 1 is to run 2 (3); saves 2 calls"]),
+    ("a/f=absent b/f=absent", "a/f=1 b/f=1", 1, ["every device on 1 is to lose it (2); saves 1 call"]),
+    ("a/f=absent b/f=absent", "a/f=1 b/f=2", 1, ["no device is to run the flow (2 lose it); saves 1 call"]),
+    ("a/f=absent a/g=absent", "a/f=1 a/g=2", 1, ["the device is to run nothing (2 flows go)"]),
+    (
+        "a/f=2 b/f=2 c/f=2",
+        "a/f=1 b/f=3 c/f=4",
+        2,
+        ["2 devices by id; no wildcard saves a call", "1 device by id; no wildcard saves a call"],
+    ),
+    (
+        "a/f=2 b/f=2",
+        "a/f=1 b/f=1 y/f=1 x/f=1",
+        1,
+        ["1 device by id; a replace of 1 could move 2 rows that must not go there (first: device x)"] * 2,
+    ),
+    (
+        "a/f=2 b/f=2 c/f=2 d/f=2 e/f=2",
+        "a/f=1 b/f=1 c/f=1 d/f=3 e/f=4 x/f=1",
+        3,
+        [
+            "3 devices by id; a replace of 1 could move 1 row that must not go there (first: device x)",
+            "2 devices by id; a replace of 1 could move 1 row that must not go there (first: device x)",
+        ],
+    ),
+    (
+        "a/f=2 b/f=2 c/f=1 d/f=1 e/f=1",
+        "a/f=1 b/f=1 c/f=2 d/f=2 e/f=2",
+        1,
+        [
+            "every device on 2 is to run 1 (3); saves 2 calls",
+            *["1 device by id; a replace of 1 and those that it waits for would wait for each other"] * 2,
+        ],
+    ),
+    (
+        "a/f=9 b/f=9 c/f=9 d/f=9 e/f=9 g/f=9 h/f=9",
+        "a/f=1 b/f=1 c/f=1 d/f=1 e/f=2 g/f=2 h/f=2",
+        2,
+        ["every device on 1 is to run 9 (4); saves 1 call", "every device on 2 is to run 9 (3); saves 1 call"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("wanted", "seen", "chunk", "reasons"), REASONS)
+def test_each_call_is_explained_in_one_sentence(wanted: str, seen: str, chunk: int, reasons: list[str]) -> None:
+    assert [call.reason for call in calls(wanted, seen, chunk=chunk)] == reasons
+
+
+def test_thousands_are_told_with_separators() -> None:
+    wanted = " ".join(f"d{number:04}/f=2" for number in range(2500))
+    (one,) = calls(wanted, wanted.replace("f=2", "f=1"), chunk=1000)
+    assert one.reason == "every device on 1 is to run 2 (2,500); saves 2 calls"
+
+
+def test_explicit_calls_say_that_they_were_asked_for() -> None:
+    (one, two) = calls("a/f=2 b/f=absent", "a/f=1 b/f=1", mode=CallMode.EXPLICIT)
+    assert one.reason == two.reason == "1 device by id; as asked"
+    assert two.request == Release("f", None, ("b",))
+
+
+def test_in_a_circle_the_replace_that_costs_least_is_cut() -> None:
+    """Cutting the smaller cohort costs two calls, cutting the larger one only one: its rows fit a release."""
+    wanted = "a/f=2 b/f=2 c/f=2 d/f=2 e/f=1 g/f=1 h/f=1 i/f=1 j/f=1 k/f=1"
+    seen = "a/f=1 b/f=1 c/f=1 d/f=1 e/f=2 g/f=2 h/f=2 i/f=2 j/f=2 k/f=3"
+    made = calls(wanted, seen, chunk=3)
+    assert [call.request for call in made] == [
+        Replace("f", "1", "2"),
+        Release("f", "1", ("e", "g", "h")),
+        Release("f", "1", ("i", "j", "k")),
+    ]
+    assert [call.after for call in made] == [(), (0,), (0,)]
+
+
+def test_of_circles_that_cost_the_same_the_smaller_cohort_is_cut_then_the_lower_version() -> None:
+    smaller = calls("a/f=1 b/f=1 c/f=1 d/f=2 e/f=2 g/f=2 h/f=2", "a/f=2 b/f=2 c/f=2 d/f=1 e/f=1 g/f=1 h/f=1", chunk=2)
+    assert smaller[0].request == Replace("f", "1", "2")
+    even = calls("a/f=1 b/f=1 c/f=2 d/f=2", "a/f=2 b/f=2 c/f=1 d/f=1", chunk=1)
+    assert even[0].request == Replace("f", "2", "1")
+
+
+def test_cohorts_of_one_size_are_taken_by_version() -> None:
+    made = calls("a/f=9 b/f=9 c/f=9 d/f=9 e/f=9", "a/f=2 b/f=2 c/f=1 d/f=1 e/f=3", chunk=3)
+    assert [call.request for call in made] == [Release("f", "9", ("a", "b", "c")), Release("f", "9", ("d", "e"))]
+    made = calls("a/f=9 b/f=9 c/f=9 d/f=9", "a/f=2 b/f=2 c/f=1 d/f=1", chunk=1)
+    assert [call.request for call in made] == [Replace("f", "2", "9"), Replace("f", "1", "9")]
+
+
+def test_calls_that_wait_in_a_circle_are_our_bug() -> None:
+    drafts = [Draft(Replace("f", "1", "2"), (("a", "f"),), ""), Draft(Replace("f", "2", "1"), (("b", "f"),), "")]
+    with pytest.raises(PlanUnsound, match="circle"):
+        in_order(drafts)
+
+
+def test_free_calls_go_by_device_then_flow_and_blocked_ones_as_soon_as_they_may() -> None:
+    drafts = [
+        Draft(Release("g", "1", ("a", "b")), (("a", "g"), ("b", "g")), "3"),
+        Draft(Release("f", "2", ("a",)), (("a", "f"),), "6"),
+        Draft(Replace("f", "2", "3"), (("c", "f"),), "5"),
+        Draft(RemoveDevice("d"), (("d", "f"), ("d", "g")), "7"),
+        Draft(Release("e", "1", ("a", "b")), (("a", "e"), ("b", "e")), "2"),
+        Draft(Release("h", "2", ("a",)), (("a", "h"),), "1"),
+        Draft(Release("f", "4", ("b",)), (("b", "f"),), "4"),
+    ]
+    made = in_order(drafts)
+    assert [call.reason for call in made] == ["1", "2", "3", "4", "5", "6", "7"]
+    assert [call.id for call in made] == list(range(7))
+    assert [call.after for call in made] == [(), (), (), (), (), (4,), ()]
+
+
+def test_after_names_every_replace_of_the_version_and_no_other() -> None:
+    drafts = [
+        Draft(Replace("f", "2", "3"), (("a", "f"),), ""),
+        Draft(Replace("g", "2", "3"), (("b", "g"),), ""),
+        Draft(Replace("f", "4", "2"), (("c", "f"),), ""),
+        Draft(Release("f", "2", ("d",)), (("d", "f"),), ""),
+        Draft(Release("f", "3", ("e",)), (("e", "f"),), ""),
+        Draft(Release("f", None, ("h",)), (("h", "f"),), ""),
+    ]
+    assert [call.after for call in in_order(drafts)] == [(), (), (0,), (0,), (), ()]
