@@ -6,8 +6,10 @@ more than its JSON. What the fast way can not take is explained by the shape in 
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from operator import itemgetter
 from typing import Any, Final, TypeAlias
 
@@ -38,6 +40,21 @@ _NO_FLOWS: Final[dict[str, dict[str, Any]]] = {}
 Record: TypeAlias = tuple[DeviceId, LiveDevice]
 
 
+@contextlib.contextmanager
+def _no_collection() -> Iterator[None]:
+    """Hold the garbage collector back for the milliseconds of one page.
+
+    JSON makes no cycles, so that it would find nothing among 100,000 fresh objects: a third of a large read's time.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
 class EmbeddedPages:
     """Turns the pages of one listing into records, sharing what they have in common."""
 
@@ -66,6 +83,10 @@ class EmbeddedPages:
             Missing: a record without deviceId.
             Unreadable: anything else that is not as the API sends it.
         """
+        with _no_collection():
+            return self._page(body)
+
+    def _page(self, body: bytes) -> Page[Record]:
         data = parse_quickly(body)
         items, total, per_page = envelope(data)
         keys = len(data)  # type: ignore[arg-type]  # envelope saw to it that this is a map
