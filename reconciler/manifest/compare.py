@@ -1,8 +1,8 @@
 """What changed in meaning between two sets of rules, without asking the API.
 
-Both sides are resolved offline into nested maps that hold meaning only: no places, names of groups, reasons or order.
-Keyed equality throws out what is the same; DeepDiff explains the rest, at a threshold that keeps it from giving up
-where two maps share few keys.
+Both sides are resolved offline into maps that hold meaning only: no places, names of groups, reasons or order. Keyed
+equality throws out what is the same; DeepDiff explains the rest, at a threshold that keeps it from giving up where two
+maps share few keys.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from deepdiff import DeepDiff
 from deepdiff.helper import NotPresent
@@ -19,9 +19,8 @@ from reconciler.manifest.offline import Offline, resolve_offline
 from reconciler.planner.rules import Limits, Protection, Prune, Rules
 from reconciler.planner.state import FlowId, Place
 
-Meaning: TypeAlias = dict[str, Any]
-
-ROWS = "rows"
+# About what -> text. Such as ("version", subject, flow), ("priority", subject, flow), ("limits", "removals count").
+Meaning: TypeAlias = dict[tuple[str, ...], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +58,7 @@ def _order(one: Difference) -> tuple[str, ...]:
 
 
 class _Side:
-    """One application and kind, as nested maps of text, and the places of its rows."""
+    """One application and kind: its meaning, and the places of its rows."""
 
     def __init__(self, rules: Rules) -> None:
         offline = resolve_offline(rules)
@@ -67,13 +66,12 @@ class _Side:
         contested = _contested(offline)
         self.aliases = {flow_id: alias for alias, flow_id in sorted(offline.resolution.aliases.items(), reverse=True)}
         self.places: dict[tuple[str, FlowId], Place] = {}
-        rows: dict[str, dict[FlowId, dict[str, str]]] = defaultdict(dict)
+        self.meaning = _settings(rules)
         for subject, flow_id, decision in offline.resolution.desired.rows():
-            rows[subject][flow_id] = {"version": decision.version or "absent"}
+            self.meaning["version", subject, flow_id] = decision.version or "absent"
             if decision.group is not None and flow_id in contested:
-                rows[subject][flow_id]["priority"] = str(priorities[decision.group])
+                self.meaning["priority", subject, flow_id] = str(priorities[decision.group])
             self.places[subject, flow_id] = decision.place
-        self.meaning: Meaning = {ROWS: dict(rows), **_settings(rules)}
 
 
 def _contested(offline: Offline) -> set[FlowId]:
@@ -86,18 +84,14 @@ def _contested(offline: Offline) -> set[FlowId]:
 
 
 def _settings(rules: Rules) -> Meaning:
-    limits, usual = rules.limits, Limits()
-    names = ("removals_count", "removals_percent", "changes_count", "changes_percent")
-    return {
-        "name": rules.application.name,
-        "prune": str(rules.prune),
-        "limits": {
-            name.replace("_", " "): str(value)
-            for name in names
-            if (value := getattr(limits, name)) != getattr(usual, name)
-        },
-        "protect": {_protection_text(one, rules): str(one.forbid) for one in rules.protect},
-    }
+    settings: Meaning = {("prune",): str(rules.prune)}
+    if rules.application.name is not None:
+        settings["name",] = rules.application.name
+    usual = Limits()
+    for name in ("removals_count", "removals_percent", "changes_count", "changes_percent"):
+        if (value := getattr(rules.limits, name)) != getattr(usual, name):
+            settings["limits", name.replace("_", " ")] = str(value)
+    return settings | {("protect", _protection_text(one, rules)): str(one.forbid) for one in rules.protect}
 
 
 def _protection_text(one: Protection, rules: Rules) -> str:
@@ -106,43 +100,31 @@ def _protection_text(one: Protection, rules: Rules) -> str:
     return " and ".join([*device, *flow])
 
 
-_SILENT: Meaning = {ROWS: {}, "name": None, "prune": str(Prune.OFF), "limits": {}, "protect": {}}
+_SILENT: Meaning = {("prune",): str(Prune.OFF)}
 
 
 def _differences(key: tuple[str, str], base: _Side | None, head: _Side | None) -> Iterator[Difference]:
     before, after = base.meaning if base else _SILENT, head.meaning if head else _SILENT
     places = {**(base.places if base else {}), **(head.places if head else {})}
     aliases = {**(base.aliases if base else {}), **(head.aliases if head else {})}
-    for path, old, new in _explained(_changed_only(before, after), _changed_only(after, before)):
-        match path:
-            case ["rows", subject, flow_id, what]:
-                if what == "version" or (old is not None and new is not None):
-                    flow = aliases.get(flow_id, flow_id)
-                    yield Difference(*key, what, subject, flow, old, new, places.get((subject, flow_id)))
-            case [what, *about]:
-                yield Difference(*key, what, about[0] if about else None, None, old, new)
+    for about, old, new in _explained(before, after):
+        match about:
+            case ("priority", _, _) if old is None or new is None:
+                continue  # the row itself came or went
+            case (what, subject, flow_id):
+                flow = aliases.get(flow_id, flow_id)
+                yield Difference(*key, what, subject, flow, old, new, places.get((subject, flow_id)))
+            case (what, *subject):
+                yield Difference(*key, what, subject[0] if subject else None, None, old, new)
 
 
-def _changed_only(side: Meaning, other: Meaning) -> Meaning:
-    """A side without the rows of subjects that are the same on both: the differ is slow, and most are."""
-    rows = {subject: flows for subject, flows in side[ROWS].items() if other[ROWS].get(subject) != flows}
-    return {**side, ROWS: rows}
-
-
-def _explained(before: Meaning, after: Meaning) -> Iterator[tuple[list[str], str | None, str | None]]:
-    """The leaves that differ: path, old value, new value."""
-    explained = DeepDiff(before, after, view="tree", threshold_to_diff_deeper=0, verbose_level=2)
-    for items in explained.values():
-        for item in items:
-            path = [str(part) for part in item.path(output_format="list")]
-            old, new = (None if isinstance(value, NotPresent) else value for value in (item.t1, item.t2))
-            yield from _leaves(path, old, new)
-
-
-def _leaves(path: list[str], old: Any, new: Any) -> Iterator[tuple[list[str], str | None, str | None]]:
-    """A whole map that came or went, leaf by leaf."""
-    if isinstance(old, dict) or isinstance(new, dict):
-        for name in sorted({*(old or {}), *(new or {})}):
-            yield from _leaves([*path, name], (old or {}).get(name), (new or {}).get(name))
-    elif old != new:
-        yield path, old, new
+def _explained(before: Meaning, after: Meaning) -> Iterator[tuple[tuple[str, ...], str | None, str | None]]:
+    """What differs: about what, old text, new text."""
+    # The differ is slow and most things are the same, so those are left out first.
+    old_side = {about: text for about, text in before.items() if after.get(about) != text}
+    new_side = {about: text for about, text in after.items() if before.get(about) != text}
+    explained = DeepDiff(old_side, new_side, view="tree", threshold_to_diff_deeper=0)
+    for item in (item for items in explained.values() for item in items):
+        [about] = item.path(output_format="list")
+        old, new = (None if isinstance(value, NotPresent) else value for value in (item.t1, item.t2))
+        yield about, old, new
