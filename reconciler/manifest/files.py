@@ -53,11 +53,10 @@ class DiskFiles:
         """A file, a directory's `*.yaml` and `*.yml`, or `-`."""
         if path == "-":
             return [File(STDIN, STDIN)], []
-        try:
-            if not Path(path).is_dir():
-                return [File(show(path), os.path.realpath(path))], []
-        except ValueError as error:  # a NUL character
-            return [], [Problem(f"cannot be read: {error}", path)]
+        if "\0" in path:
+            return [], [Problem("cannot be read: a path cannot hold a NUL character", path)]
+        if not Path(path).is_dir():
+            return [File(show(path), os.path.realpath(path))], []
         problems: list[Problem] = []
         files = list(_walk(Path(path), problems))
         if not files and not problems:

@@ -94,7 +94,7 @@ def test_every_path_that_cannot_be_read_is_told(here: Path) -> None:
     assert problems("missing", "empty", "pipe.yaml", "nul\0.yaml") == [
         "empty: no *.yaml or *.yml below this directory (name the directory that holds the manifests)",
         "missing: no such file or directory (check the path)",
-        "nul\0.yaml: cannot be read: embedded null byte",
+        "nul\0.yaml: cannot be read: a path cannot hold a NUL character",
         "pipe.yaml: not a regular file (name a file, a directory, or - for standard input)",
     ]
 
