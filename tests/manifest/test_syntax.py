@@ -207,3 +207,9 @@ def test_recursion_limit_does_not_matter() -> None:
         assert parse(text.encode(), "f")[1] == []
     finally:
         sys.setrecursionlimit(limit)
+
+
+def test_without_libyaml_the_pure_parser_serves(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(yaml, "__with_libyaml__", False)
+    assert fastest_parser() is PureParser
+    assert parse(b"a: 1.10", "f") == ([{"a": "1.10"}], [])
