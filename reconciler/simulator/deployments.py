@@ -69,11 +69,12 @@ def release(world: World, change: Change, rows: Iterable[tuple[str, str]]) -> No
     moves = _moves(world, change, rows)
     if not moves:
         return
-    touch(world, [(move.device_id, move.flow_id) for move in moves])
-    world.db.executemany(
-        "insert into entries (device_id, flow_id, application_id, released) values (?, ?, ?, ?) "
+    touch(world, [_key(move) for move in moves])
+    world.db.execute(
+        "insert into entries (device_id, flow_id, application_id, released) "
+        "select device_id, flow_id, ?, ? from touched where true "
         "on conflict (device_id, flow_id) do update set released = excluded.released",
-        [(move.device_id, move.flow_id, change.application_id, change.version) for move in moves],
+        (change.application_id, change.version),
     )
     if change.kind is Kind.EMBEDDED:
         _release_bundles(world, change, moves)
@@ -104,18 +105,26 @@ def touch(world: World, rows: Iterable[tuple[str, str]]) -> None:
 
 
 def _release_bundles(world: World, change: Change, moves: Sequence[_Move]) -> None:
-    devices = list(dict.fromkeys(move.device_id for move in moves))
-    own = change.application_id
-    world.db.executemany(
-        "insert or ignore into records values (?, ?, ?, ?, ?, ?, null, 0)",
-        [(record_id(own, device), own, device, change.at_ms, change.at_ms, NO_BUNDLE) for device in devices],
-    )
-    bundles = rebundle(world, devices, change.at_ms)
+    records = _records_of_touched(world, change)
+    bundles = rebundle(world, records, change.at_ms)
     logged = _one_per_device(moves) if change.is_clear else moves
-    write_logs(
-        world,
-        ((record_id(own, one.device_id), _bundle_log(change, one, bundles[one.device_id])) for one in logged),
+    write_logs(world, ((records[one.device_id], _bundle_log(change, one, bundles[one.device_id])) for one in logged))
+
+
+def _records_of_touched(world: World, change: Change) -> dict[str, str]:
+    """Record ids by device id; devices that had no record get one."""
+    own = change.application_id
+    bare = world.db.execute(
+        "select distinct device_id from touched where device_id not in (select device_id from records)"
+    ).fetchall()
+    world.db.executemany(
+        "insert into records values (?, ?, ?, ?, ?, ?, null, 0)",
+        [(record_id(own, device), own, device, change.at_ms, change.at_ms, NO_BUNDLE) for (device,) in bare],
     )
+    found = world.db.execute(
+        "select device_id, id from records where device_id in (select device_id from touched) order by device_id"
+    )
+    return dict(found.fetchall())
 
 
 def _one_per_device(moves: Sequence[_Move]) -> list[_Move]:
