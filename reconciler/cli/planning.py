@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
+from reconciler import collection
 from reconciler.cli.access import Access
 from reconciler.errors import ManifestError, Problem, Refused, UsageError
 from reconciler.manifest.load import load_manifests
 from reconciler.manifest.pick import pick
+from reconciler.planner.filters import read_scope, recognised
 from reconciler.planner.make import make_plan
 from reconciler.planner.plan import CallMode, Filter, Options, Plan, Refusal, World
 from reconciler.planner.rules import Rules
+from reconciler.planner.state import Desired
 from reconciler.survey import survey
 
 DEFAULT_PATHS = ("manifests",)
@@ -21,10 +24,14 @@ DEFAULT_PATHS = ("manifests",)
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """One application's plan and the reading it stands on, which began at monotonic time `read_at`."""
+    """One application's plan and the reading it stands on, which began at monotonic time `read_at`.
+
+    `desired`: the declared rows that the plan is about.
+    """
 
     world: World
     plan: Plan
+    desired: Desired
     read_at: float
 
 
@@ -67,11 +74,20 @@ def _filter(option: str, text: str) -> Filter:
 async def prepare(access: Access, rules: Sequence[Rules], options: Options) -> tuple[Prepared, ...]:
     """Read what each application's rules need, and plan it."""
     excluded = tuple(one.text for one in options.excludes if one.by == "device")
-    readings = await read(access, rules, exclude_devices=excluded)
-    return tuple(
-        Prepared(world, make_plan(world, limits=one.limits, sources=one.sources, options=options), read_at)
-        for one, (world, read_at) in zip(rules, readings, strict=True)
-    )
+    with collection.at_rest():
+        readings = await read(access, rules, exclude_devices=excluded)
+        known = frozenset[Filter]().union(*(recognised(world, options) for world, _ in readings))
+        return tuple(
+            _prepared(one, world, read_at, options, known)
+            for one, (world, read_at) in zip(rules, readings, strict=True)
+        )
+
+
+def _prepared(rules: Rules, world: World, read_at: float, options: Options, known: Collection[Filter]) -> Prepared:
+    """`known`: the filters that name something in any application of the run."""
+    plan = make_plan(world, limits=rules.limits, sources=rules.sources, options=options, elsewhere=known)
+    scope = read_scope(world, options, elsewhere=known)
+    return Prepared(world, plan, scope.narrow(world.desired) if scope else world.desired, read_at)
 
 
 async def read(

@@ -5,16 +5,15 @@ Every problem of every file is found in one run. What is wrong with one item hid
 
 from __future__ import annotations
 
-import contextlib
-import gc
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 from typing import BinaryIO
 
 from pydantic import ValidationError
 
+from reconciler import collection
 from reconciler.errors import ManifestError, Problem
 from reconciler.manifest.extends import extend
 from reconciler.manifest.files import DiskFiles, File, Files
@@ -57,20 +56,8 @@ def load_manifests(paths: Iterable[str | PathLike[str]], *, stdin: BinaryIO | No
 
 def load(paths: Iterable[str | PathLike[str]], files: Files) -> Loaded:
     """The same with the problems as data, from any place that holds files."""
-    with _collector_at_rest():
+    with collection.at_rest():
         return _Loader(files).load([str(path) for path in paths])
-
-
-@contextlib.contextmanager
-def _collector_at_rest() -> Iterator[None]:
-    """Loading makes hundreds of thousands of objects and no cycles: looking for garbage among them is half the time."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def validate(tree: Node, path: str, source: Source) -> tuple[Layer | None, list[Problem]]:

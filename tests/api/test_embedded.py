@@ -1,8 +1,6 @@
 """Embedded records: what is read, what is shared, what is refused."""
 
 import json
-import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -314,34 +312,3 @@ def test_no_json_makes_it_stumble(data: object) -> None:
             EmbeddedPages().page(text)
         except Unreadable:
             pass
-
-
-def test_reading_costs_little_more_than_parsing() -> None:
-    """A ratio, and a loose one: about 2 on a quiet machine; a reading per field through pydantic is beyond 6."""
-
-    def item(number: int) -> dict[str, Any]:
-        version = "v1" if number % 10 else "v2"
-        flows = {
-            hex_id(n, "f"): {"flowName": f"flow {n}", "desiredVersion": version, "currentVersion": "v1"}
-            for n in range(3)
-        }
-        log = {"sourceType": "device", "sourceId": DEVICE, "date": "2026-03-02T09:15:31.902Z", "changeType": "current"}
-        return {
-            **{key: hex_id(number, key[0]) for key in ("applicationId", "deviceId", "embeddedDeploymentId")},
-            "id": hex_id(number, "e"),
-            "deviceName": f"pump-{number}",
-            "flows": flows,
-            "logs": [log],
-            "deviceConnectionInfo": {"time": "2026-03-09T16:02:11.480Z", "connected": 1},
-            "unknownBundle": False,
-        }
-
-    body = json.dumps(listing(map(item, range(1000))), separators=(",", ":")).encode()
-
-    def cost(read: Callable[[bytes], object]) -> float:
-        started = time.process_time()
-        read(body)
-        return time.process_time() - started
-
-    pages = EmbeddedPages()
-    assert min(cost(pages.page) for _ in range(9)) < 5 * min(cost(json.loads) for _ in range(9))

@@ -73,14 +73,6 @@ def test_a_port_that_is_taken() -> None:
         serve(PUMPS, port=int(server.url.rpartition(":")[2]))
 
 
-def test_starting_and_stopping_is_quick() -> None:
-    began = time.monotonic()
-    for _ in range(5):
-        with serve(PUMPS) as server:
-            assert httpx.get(server.url).status_code == 200
-    assert time.monotonic() - began < 2.5
-
-
 def test_stopping_cuts_what_is_open() -> None:
     failures: list[Exception] = []
     with serve(PUMPS) as server, httpx.Client(base_url=server.url) as idle:
@@ -97,10 +89,9 @@ def test_stopping_cuts_what_is_open() -> None:
         waiting.start()
         while not server.control.faults()[0]["fired"]:
             time.sleep(0.01)
-        began = time.monotonic()
         server.stop()
-        waiting.join(5)
-    assert time.monotonic() - began < 1
+        waiting.join(10)
+    assert not waiting.is_alive()
     assert len(failures) == 1
 
 
