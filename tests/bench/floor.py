@@ -7,6 +7,7 @@ import http.client
 import json
 import sys
 from hashlib import sha256
+from typing import Any
 from urllib.parse import urlsplit
 
 import yaml
@@ -18,8 +19,9 @@ connection = http.client.HTTPConnection(urlsplit(url).netloc)
 base = f"/applications/{manifest['application']}"
 
 
-def listing(kind: str):
-    items, page = {}, 0
+def listing(kind: str) -> dict[str, Any]:
+    items: dict[str, Any] = {}
+    page = 0
     while True:
         connection.request("GET", f"{base}/{kind}?perPage=1000&page={page}&sortField=id&sortDirection=asc")
         answer = json.loads(connection.getresponse().read())
