@@ -9,14 +9,13 @@ from typing import Protocol
 
 from reconciler.cli.access import Access
 from reconciler.cli.order import Order
-from reconciler.cli.planning import Prepared, load_rules, prepare, refused
+from reconciler.cli.planning import load_rules, prepare, refused
 from reconciler.cli.saving import load_plans
 from reconciler.errors import ExitCode, Problem, Refused, Stale, UsageError
 from reconciler.executor import Execution, Result, not_started
 from reconciler.planner.digest import digest
-from reconciler.planner.filters import read_scope
 from reconciler.planner.guard import check_saved
-from reconciler.planner.plan import Change, Op, Options, Plan, PlannedCall
+from reconciler.planner.plan import Change, Op, Plan, PlannedCall
 from reconciler.planner.rest import again
 from reconciler.planner.rules import Rules
 from reconciler.planner.state import Decision, Desired, Live, Place, Version
@@ -100,7 +99,8 @@ class FromManifests:
 
     async def jobs(self, access: Access) -> list[Job]:
         """One for each application and kind."""
-        return [_job(one, self._options) for one in await prepare(access, self._rules, self._options)]
+        prepared = await prepare(access, self._rules, self._options)
+        return [Job(one.plan, one.world.live, one.desired, one.read_at) for one in prepared]
 
     def digest(self, jobs: Sequence[Job]) -> str:
         """That of the fresh plans."""
@@ -109,13 +109,6 @@ class FromManifests:
     def refusal(self, jobs: Sequence[Job]) -> Refused | None:
         """What planning found."""
         return refused([job.plan for job in jobs])
-
-
-def _job(prepared: Prepared, options: Options) -> Job:
-    world = prepared.world
-    scope = read_scope(world, options)
-    desired = scope.narrow(world.desired) if scope else world.desired
-    return Job(prepared.plan, world.live, desired, prepared.read_at)
 
 
 class FromPlan:

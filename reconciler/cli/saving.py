@@ -68,7 +68,7 @@ class ResultFile:
             with self._file:
                 self._file.write(dump(data) + "\n")
         except OSError as error:
-            raise cannot_write("--result", self._path, error) from None
+            raise UsageError(f"--result {self._path} could not be written: {error.strerror or error}") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +102,10 @@ def load_saved(path: str) -> Saved:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise UsageError(f"{path} is no result of apply: {where}: {first['msg']}", hint=_HINT) from None
-    problems = [Problem(**problem.model_dump()) for problem in result.error.problems] if result.error else []
-    return Saved(
-        results=tuple(data["results"]), code=result.error.code if result.error else 0, problems=tuple(problems)
-    )
+    if result.error is None:
+        return Saved(results=tuple(data["results"]))
+    problems = tuple(Problem(**problem.model_dump()) for problem in result.error.problems)
+    return Saved(results=tuple(data["results"]), code=result.error.code, problems=problems)
 
 
 def _read(path: str) -> object:

@@ -26,5 +26,7 @@ def command(session: Session, file: str, *, fmt: str, max_bytes: int) -> int:
         code = ExitCode(saved.code)
         session.write_document(results_document("show", saved.results, code=code, problems=saved.problems))
     else:
-        write_results(session, saved.results, code=saved.code, problems=saved.problems, fmt=fmt, max_bytes=max_bytes)
+        # The other codes are explained by the results themselves.
+        problems = saved.problems if saved.code in (ExitCode.ERROR, ExitCode.REFUSED, ExitCode.STALE) else ()
+        write_results(session, saved.results, code=saved.code, problems=problems, fmt=fmt, max_bytes=max_bytes)
     return session.exit(ExitCode.DONE)

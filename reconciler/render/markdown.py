@@ -9,8 +9,8 @@ from typing import Any
 from reconciler.errors import Problem
 from reconciler.planner.plan import Change, Op, Plan
 from reconciler.render.page import DEFAULT_MAX_BYTES, Page, code, folded
-from reconciler.render.result import result_text
-from reconciler.render.text import counted
+from reconciler.render.result import details, verdict
+from reconciler.render.text import Paint, counted
 
 _SIGN = {Op.ADD: "add", Op.UPDATE: "change", Op.REMOVE: "**destroy**"}
 _ELSEWHERE = "Run `reconciler plan`, or see the plan that the job saved, for the whole of it."
@@ -143,7 +143,8 @@ def result_markdown(
     The arguments are those of `result_text`, whose lines stand in a code block.
     """
     page = Page(max_bytes, elsewhere="See the result file of the job for the whole of it.")
-    *details, verdict = result_text(results, code=code, problems=problems).splitlines()
-    page.line(f"**{verdict}**")
-    page.section(("    " + line for line in details), noun="lines", opening="\n")
+    plain = Paint(color=False)
+    for line in verdict(results, code, plain):
+        page.line(f"**{line}**")
+    page.section(("    " + line for line in details(results, problems, plain)), noun="lines", opening="\n")
     return page.text()

@@ -26,34 +26,40 @@ def result_text(results: Sequence[Data], *, code: int, problems: Sequence[Proble
         color: whether to use colours.
     """
     paint = Paint(color=color)
-    lines = [inert(str(problem)) for problem in problems]
-    for result in results:
-        lines += _one(result, paint)
-    if code == ExitCode.NOT_CONVERGED:
-        lines.append(paint("Not every device runs what it should.", "red"))
-    lines.append(_verdict(results, code, paint))
+    lines = [*details(results, problems, paint), *verdict(results, code, paint)]
     return "\n".join(lines) + "\n"
 
 
-def _verdict(results: Sequence[Data], code: int, paint: Paint) -> str:
+def details(results: Sequence[Data], problems: Sequence[Problem], paint: Paint) -> Iterator[str]:
+    """Everything before the verdict."""
+    for problem in problems:
+        yield inert(str(problem))
+    for result in results:
+        yield from _one(result, paint)
+
+
+def verdict(results: Sequence[Data], code: int, paint: Paint) -> Iterator[str]:
+    """The last lines, of which the last is Terraform's when every change is confirmed."""
     total = sum(result["rows"]["total"] for result in results)
     confirmed = f"{sum(result['rows']['confirmed'] for result in results):,} of {counted(total, 'change')} confirmed."
     calls = counted(sum(len(result["calls"]) for result in results), "call")
+    if code == ExitCode.NOT_CONVERGED:
+        yield paint("Not every device runs what it should.", "red")
     match code:
         case ExitCode.INTERRUPTED:
-            return paint("Apply interrupted:", "red") + f" {confirmed}"
+            yield paint("Apply interrupted:", "red") + f" {confirmed}"
         case ExitCode.NOT_CONFIRMED:
-            return paint("Apply incomplete:", "red") + f" {confirmed}"
-        case ExitCode.DONE | ExitCode.NOT_CONVERGED if any(result["dry_run"] for result in results):
-            return f"Dry run: {calls} would be sent; nothing was."
-        case ExitCode.DONE | ExitCode.NOT_CONVERGED:
+            yield paint("Apply incomplete:", "red") + f" {confirmed}"
+        case ExitCode.ERROR | ExitCode.REFUSED | ExitCode.STALE:
+            yield paint("Nothing was sent:", "red") + f" {calls} planned."
+        case _ if any(result["dry_run"] for result in results):
+            yield f"Dry run: {calls} would be sent; nothing was."
+        case _:
             ops = Counter[str]()
             for result in results:
                 ops.update(result["operations"])
             counts = f"{ops['add']:d} added, {ops['update']:d} changed, {ops['remove']:d} destroyed"
-            return paint("Apply complete!", "green") + f" Resources: {counts}."
-        case _:
-            return paint("Nothing was sent:", "red") + f" {calls} planned."
+            yield paint("Apply complete!", "green") + f" Resources: {counts}."
 
 
 def _one(result: Data, paint: Paint) -> Iterator[str]:
@@ -150,13 +156,20 @@ def _wait(wait: Data) -> Iterator[str]:
 def laggards(rows: Sequence[Data]) -> Iterator[str]:
     """Up to 20 rows that are not converged, each with what explains it."""
     for row in rows[:LISTED]:
-        yield f"    {_names(row)}: {row['verdict']}, {_version(row['reported'])} -> {_version(row['expected'])}"
-        for line in _explanation(row):
+        yield f"    {_names(row)}: {row['verdict']}, {_version(standing(row))} -> {_version(row['expected'])}"
+        for line in explanation(row):
             yield f"        {line}"
     yield from _more(len(rows))
 
 
-def _explanation(row: Data) -> Iterator[str]:
+def standing(row: Data) -> str | None:
+    """The version that keeps a row from being converged: what is released if that is the trouble, else reported."""
+    version: str | None = row["released" if row["verdict"] == "drift" else "reported"]
+    return version
+
+
+def explanation(row: Data) -> Iterator[str]:
+    """What is known of why a row is not converged."""
     if row["connected"] is False:
         yield f"not connected, last change {inert(row['connection_time'] or 'never')}"
     if row["unknown_bundle"]:

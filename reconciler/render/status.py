@@ -1,0 +1,107 @@
+"""Sync and health as text for people and as Markdown: a table of versions per flow, then the rows that lag."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+
+from reconciler.render.inert import inert
+from reconciler.render.page import DEFAULT_MAX_BYTES, Page, code, folded
+from reconciler.render.result import explanation, laggards, standing
+from reconciler.render.text import Paint, counted
+from reconciler.watch import FlowStatus, Laggard, Standing, StatusReport
+
+_WORDS = {column: column.replace("_", " ") for column in Standing}
+_COLORS = {Standing.IN_SYNC: "green", Standing.FAILED: "red", Standing.DRIFT: "red"}
+
+
+def status_text(reports: Sequence[StatusReport], *, color: bool = False) -> str:
+    """The reports of one run, each under its application, then a line with the totals."""
+    paint = Paint(color=color)
+    lines: list[str] = []
+    for report in reports:
+        lines += [*_report(report, paint), ""]
+    lines.append(_totals(reports))
+    return "\n".join(lines) + "\n"
+
+
+def _totals(reports: Sequence[StatusReport]) -> str:
+    rows = Counter[Standing]()
+    for report in reports:
+        rows.update(report.rows)
+    return f"Rows: {_told(rows) or 'none'}."
+
+
+def _told(rows: Mapping[Standing, int]) -> str:
+    return ", ".join(f"{rows[column]:,} {_WORDS[column]}" for column in Standing if rows[column])
+
+
+def _report(report: StatusReport, paint: Paint) -> Iterator[str]:
+    application = report.application
+    name = f"{inert(application.name)} ({application.id})" if application.name else application.id
+    yield paint(f"Application {name}, {report.kind}", "bold")
+    yield f"Managed devices: {sum(report.devices.values()):,}"
+    for flow in report.flows:
+        yield ""
+        yield f"  flow {inert(flow.flow_name)} ({flow.flow_id})" if flow.flow_name else f"  flow {flow.flow_id}"
+        yield from _table(flow, paint)
+    if report.laggards:
+        yield ""
+        yield f"  Not in sync: {counted(len(report.laggards), 'row')}"
+        yield from laggards([laggard.to_data() for laggard in report.laggards])
+
+
+def _table(flow: FlowStatus, paint: Paint) -> Iterator[str]:
+    """Six columns beside the version; with names of up to nine characters it fits 60."""
+    versions = [_version(line.version) for line in flow.versions]
+    width = max(map(len, ["version", *versions]))
+    yield "    " + " ".join(["version".ljust(width), *_WORDS.values()])
+    for version, line in zip(versions, flow.versions, strict=True):
+        cells = [_cell(line.rows[column], column, paint) for column in Standing]
+        yield "    " + " ".join([version.ljust(width), *cells])
+
+
+def _cell(number: int, column: Standing, paint: Paint) -> str:
+    text = f"{number:,}" if number else "-"
+    padded = text.rjust(len(_WORDS[column]))
+    return paint(padded, _COLORS[column]) if number and column in _COLORS else padded
+
+
+def _version(version: str | None) -> str:
+    return "nothing" if version is None else inert(version)
+
+
+def status_markdown(reports: Sequence[StatusReport], *, max_bytes: int = DEFAULT_MAX_BYTES) -> str:
+    """The reports of one run on one page of at most `max_bytes` bytes."""
+    page = Page(max_bytes, elsewhere="Run `reconciler status` for the whole of it.")
+    page.line(f"**{_totals(reports)}**")
+    head = " | ".join(["flow", "version", *_WORDS.values()])
+    rule = " | ".join(["---", "---", *["---:"] * len(Standing)])
+    for report in reports:
+        page.section(_lines(report), noun="versions", opening=f"{_title(report)}\n| {head} |\n| {rule} |\n")
+    for report in reports:
+        opening, closing = folded(f"{counted(len(report.laggards), 'row')} not in sync")
+        lagging = (_laggard(laggard) for laggard in report.laggards)
+        page.section(lagging, noun="rows", opening=_title(report) + opening, closing=closing)
+    return page.text()
+
+
+def _title(report: StatusReport) -> str:
+    name = f"{code(report.application.name)} " if report.application.name else ""
+    return f"\n### Application {name}`{report.application.id}`, {report.kind}\n"
+
+
+def _lines(report: StatusReport) -> Iterator[str]:
+    for flow in report.flows:
+        for line in flow.versions:
+            version = "nothing" if line.version is None else code(line.version)
+            cells = [f"{line.rows[column]:,}" if line.rows[column] else "" for column in Standing]
+            yield f"| {' | '.join([code(flow.flow_name or flow.flow_id), version, *cells])} |"
+
+
+def _laggard(laggard: Laggard) -> str:
+    data = laggard.to_data()
+    versions = ["nothing" if one is None else code(one) for one in (standing(data), laggard.expected)]
+    told = "".join(f", {code(line)}" for line in explanation(data))
+    device, flow = laggard.device_name or laggard.device_id, laggard.flow_name or laggard.flow_id
+    return f"- {code(device)} {code(flow)}: {laggard.verdict}, {versions[0]} to {versions[1]}{told}"
