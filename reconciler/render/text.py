@@ -141,21 +141,22 @@ class PlanText:
     def _group(self, changes: list[Change]) -> Iterator[str]:
         first = changes[0]
         sign, style = _SIGN[first.op]
-        devices = counted(len(changes), "device")
-        how = self._how(changes)
-        yield "    " + self._paint(f"{sign} {_movement(first)}", style) + f"  {devices}, {how}"
+        told = ", ".join([counted(len(changes), "device"), *self._how(changes)])
+        yield "    " + self._paint(f"{sign} {_movement(first)}", style) + f"  {told}"
         if first.op is Op.REMOVE or self._verbose:
             for change in changes:
                 yield f"        {sign} {self._names.device_in_full(change.device_id)}  {inert(str(change.source))}"
         else:
             yield f"        {self._examples([change.device_id for change in changes])}"
 
-    def _how(self, changes: Iterable[Change]) -> str:
-        calls = {self._call_of[change.row].id: self._call_of[change.row] for change in changes}
+    def _how(self, changes: Iterable[Change]) -> Iterator[str]:
+        """The calls, by action. A saved plan that was edited may lack some."""
+        calls = {call.id: call for change in changes if (call := self._call_of.get(change.row))}
         by_action: dict[str, list[int]] = {}
         for number in sorted(calls):
             by_action.setdefault(calls[number].request.action, []).append(number)
-        return ", ".join(f"{action} {ranges(numbers)}" for action, numbers in by_action.items())
+        for action, numbers in by_action.items():
+            yield f"{action} {ranges(numbers)}"
 
     def _examples(self, device_ids: Sequence[str]) -> str:
         named = ", ".join(self._names.device(device_id) for device_id in device_ids[:EXAMPLES])
@@ -188,7 +189,8 @@ class PlanText:
         yield f"  In sync: {counted(plan.summary.keep, 'row')}"
         if plan.pending:
             yield f"  Pending: {counted(len(plan.pending), 'row')} released as desired, not yet reported"
-            shown = plan.pending if self._verbose else plan.pending[:EXAMPLES]
+            pending = sorted(plan.pending, key=lambda row: self._names.row(row[:2]))
+            shown = pending if self._verbose else pending[:EXAMPLES]
             for row in shown:
                 offline = ", offline" if row.connected is False else ""
                 failed = f", last error: {inert(row.last_error, limit=200)}" if row.last_error else ""
@@ -199,7 +201,8 @@ class PlanText:
             yield from _more(len(plan.pending), len(shown))
         if plan.unmanaged:
             yield f"  Unmanaged: {counted(len(plan.unmanaged), 'row')} that no manifest declares, left alone"
-            loose = plan.unmanaged if self._verbose else plan.unmanaged[:EXAMPLES]
+            unmanaged = sorted(plan.unmanaged, key=lambda row: self._names.row(row[:2]))
+            loose = unmanaged if self._verbose else unmanaged[:EXAMPLES]
             for other in loose:
                 yield f"    {self._names.row((other.device_id, other.flow_id))}: {_version(other.released)}"
             yield from _more(len(plan.unmanaged), len(loose))
