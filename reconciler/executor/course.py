@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from reconciler.errors import ReconcilerError
+
 
 @dataclass(slots=True)
 class Course:
@@ -30,3 +32,9 @@ class Course:
     def stop(self, reason: str) -> None:
         """Send nothing more; the first reason stays."""
         self.stopped_by = self.stopped_by or reason
+
+
+def message(error: ReconcilerError) -> str:
+    """An error in one line, with its remedy."""
+    problem = error.problems[0]
+    return f"{problem.message} ({problem.hint})" if problem.hint else problem.message

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reconciler.errors import AuthenticationFailed, ReconcilerError
-from reconciler.executor.course import Course
+from reconciler.executor.course import Course, message
 from reconciler.executor.journal import Call
 from reconciler.executor.picture import Picture, Read
 from reconciler.planner.plan import Plan
@@ -67,7 +67,7 @@ async def read(
     try:
         live = await api.live(flow_id=only)
     except ReconcilerError as error:
-        course.read_error = error.problems[0].message
+        course.read_error = message(error)
         if isinstance(error, AuthenticationFailed):
             course.stop(course.read_error)
         return error

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable
 from typing import TypeAlias
 
 from reconciler.errors import ApiError, AuthenticationFailed, ConnectionFailed, RateLimited
-from reconciler.executor.course import Course
+from reconciler.executor.course import Course, message
 from reconciler.executor.journal import Call, Journal
 from reconciler.executor.patience import Patience
 from reconciler.executor.result import CallState
@@ -129,9 +129,3 @@ class Sender:
         """A definite no to this request. An earlier try of unknown outcome may have acted all the same."""
         self._journal.set(call, CallState.UNKNOWN if call.acted else CallState.FAILED, reason)
         call.over = True
-
-
-def message(error: ApiError) -> str:
-    """An API error in one line, with its remedy."""
-    problem = error.problems[0]
-    return f"{problem.message} ({problem.hint})" if problem.hint else problem.message

@@ -91,7 +91,10 @@ class Settling:
         """Read what the calls are about, and judge them by it. Nothing may be in flight."""
         flows = {change.flow_id for call in waiting for change in call.open}
         only = flows.pop() if len(flows) == 1 and not everything else None
+        told = self._course.read_error
         if error := await read(self._api, only, clock=self._clock, picture=self._picture, course=self._course):
+            if self._course.read_error != told:
+                self._journal.observe.note(f"the calls cannot be confirmed: {self._course.read_error}")
             hopeless = isinstance(error, AuthenticationFailed | PermissionDenied | NotFound | RequestRefused)
             return Look.HOPELESS if hopeless else Look.FAILED
         self._course.unseen = self._course.unseen and only is not None

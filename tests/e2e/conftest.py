@@ -1,0 +1,15 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.plant import Plant, plant_at
+
+
+@pytest.fixture
+def plant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Plant]:
+    """A plant on a simulator whose clock stands still."""
+    with plant_at(tmp_path, monkeypatch) as running:
+        yield running

@@ -1,0 +1,212 @@
+"""A plant of pumps on a simulator, a manifest for it, and the command line run on both in the simulator's time."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reconciler.api.clock import SystemClock
+from reconciler.api.connection import Timeouts
+from reconciler.cli.app import run
+from reconciler.simulator import Clock, Server, serve
+from tests.executor.loopback import START, SimulatedTime
+
+APPLICATION = "5f0c8a1b2d3e4f5061728394"
+LISTS = {"plan": "plans", "apply": "results", "status": "status"}
+
+Rows = dict[str, str | None]
+
+
+def fleet(**more: Any) -> dict[str, Any]:
+    """Ten pumps: two cohorts in a chain, removals, an offline one, and bystanders that must not move."""
+    pumps: list[dict[str, Any]] = [
+        *[{"deployed": {"telemetry": "v2", "alarms": "a1"}}] * 3,
+        *[{"deployed": {"telemetry": "v1", "alarms": "a1"}}] * 3,
+        {"deployed": {"telemetry": "v9", "alarms": "a9"}},
+        {"deployed": {"telemetry": {"released": "v9", "reported": "v1"}}, "connected": False},
+        {},
+        {"deployed": {"telemetry": "v3", "alarms": "a9"}},
+    ]
+    return {
+        "applications": [
+            {
+                "id": APPLICATION,
+                "name": "plant",
+                "flows": {"telemetry": ["v1", "v2", "v3", "v9"], "alarms": ["a1", "a9"]},
+                "devices": [{"name": f"pump-{number}", **pump} for number, pump in enumerate(pumps)],
+                **more,
+            }
+        ]
+    }
+
+
+MANIFEST = f"""\
+apiVersion: reconciler/v1
+application: {APPLICATION}
+groups:
+  new: {{select: {{devices: [pump-0, pump-1, pump-2]}}, flows: {{telemetry: v3, alarms: absent}}}}
+  old: {{select: {{devices: [pump-3, pump-4, pump-5]}}, flows: {{telemetry: v2}}}}
+devices:
+  pump-8: {{telemetry: v1}}
+  pump-9: {{telemetry: v3}}
+limits: {{removals: {{count: 100, percent: 100}}}}
+"""
+BEFORE: Rows = {
+    **{f"pump-{number}/telemetry": "v2" for number in (0, 1, 2)},
+    **{f"pump-{number}/telemetry": "v1" for number in (3, 4, 5)},
+    **{f"pump-{number}/alarms": "a1" for number in range(6)},
+    "pump-6/telemetry": "v9",
+    "pump-6/alarms": "a9",
+    "pump-7/telemetry": "v9",
+    "pump-9/telemetry": "v3",
+    "pump-9/alarms": "a9",
+}
+CHANGES: Rows = {
+    **{f"pump-{number}/telemetry": "v3" for number in (0, 1, 2)},
+    **{f"pump-{number}/telemetry": "v2" for number in (3, 4, 5)},
+    **{f"pump-{number}/alarms": None for number in (0, 1, 2)},
+    "pump-8/telemetry": "v1",
+}
+AFTER: Rows = {row: version for row, version in {**BEFORE, **CHANGES}.items() if version}
+
+
+@dataclass
+class Ended:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """The JSON document that stdout must be."""
+        document = json.loads(self.out)
+        assert isinstance(document, dict)
+        return document
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """The only result of an apply."""
+        (result,) = self.data["results"]
+        assert isinstance(result, dict)
+        return result
+
+
+class JumpyTime(SimulatedTime):
+    """The wall clock jumps a day forth and two back at every look; time itself goes on as it should."""
+
+    looks = 0
+
+    def utc_now(self) -> str:
+        self.looks += 1
+        return ("2026-03-03T09:00:00.000Z", "2026-03-01T09:00:00.000Z")[self.looks % 2]
+
+
+class Plant:
+    """The simulator, its time, and commands run on it in this process or as the installed command."""
+
+    def __init__(self, server: Server, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.server = server
+        self.control = server.control
+        self.folder = folder
+        self.clock = SimulatedTime(server)
+        self._monkeypatch = monkeypatch
+        self._patched: list[tuple[object, str, object]] = []
+        self.manifest(MANIFEST)
+        monkeypatch.chdir(folder)
+        self.environ = {"LOSANT_API_URL": server.url, "LOSANT_API_TOKEN": server.token}
+        for name, value in self.environ.items():
+            monkeypatch.setenv(name, value)
+        for method in ("monotonic", "utc_now", "sleep"):
+            monkeypatch.setattr(SystemClock, method, self._timely(method))
+        self.hurry(read_s=5.0)
+
+    def _timely(self, method: str) -> Callable[..., Any]:
+        return lambda _, *arguments: getattr(self.clock, method)(*arguments)
+
+    def manifest(self, text: str) -> None:
+        """Write the manifest."""
+        (self.folder / "plant.yaml").write_text(text, encoding="utf-8")
+
+    def point_at(self, url: str) -> None:
+        """Let commands go to another address."""
+        self._monkeypatch.setenv("LOSANT_API_URL", url)
+
+    def patch(self, owner: object, name: str, value: object) -> None:
+        """Replace something until `recover`."""
+        self._patched.append((owner, name, getattr(owner, name)))
+        self._monkeypatch.setattr(owner, name, value)
+
+    def recover(self, url: str) -> None:
+        """End every fault; whatever was to land late has landed."""
+        for owner, name, value in self._patched:
+            self._monkeypatch.setattr(owner, name, value)
+        self.control.clear_faults()
+        self.control.advance(300)
+        self.clock = SimulatedTime(self.server)
+        self.point_at(url)
+        self.hurry(read_s=5.0)
+        self.manifest(MANIFEST)
+
+    def hurry(self, *, read_s: float) -> None:
+        """Let commands give up on an answer after this real time."""
+        limits = Timeouts(connect_s=1.0, read_s=read_s, total_s=10 * read_s)
+        self._monkeypatch.setattr("reconciler.api.connection.Timeouts", lambda: limits)
+
+    def jump_about(self) -> None:
+        """Let the wall clock of commands jump."""
+        self.clock = JumpyTime(self.server)
+
+    def rows(self) -> Rows:
+        """The released version of each row that has one, by names."""
+        return {f"{row['device']}/{row['flow']}": row["released"] for row in self.control.rows() if row["released"]}
+
+    def run(self, *argv: str, capsys: pytest.CaptureFixture[str]) -> Ended:
+        """Run a command in this process."""
+        capsys.readouterr()
+        code = run([*argv])
+        out, err = capsys.readouterr()
+        return Ended(code, out, err)
+
+    @contextmanager
+    def started(self, *argv: str) -> Iterator[subprocess.Popen[str]]:
+        """The installed command in a process of its own, in real time."""
+        command = [sys.executable, "-m", "reconciler", *argv]
+        pipe = subprocess.PIPE
+        with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, cwd=self.folder) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
+
+    def posts(self) -> list[Mapping[str, Any]]:
+        """Requests that write, so far."""
+        return [request for request in self.control.requests() if request["method"] != "GET"]
+
+
+@contextmanager
+def plant_at(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, *, frozen: bool = True, description: Any = None
+) -> Iterator[Plant]:
+    """A running plant. Its clock stands still unless commands run in processes of their own."""
+    clock = Clock(frozen_at=START) if frozen else None
+    with serve(description or fleet(), clock=clock) as server:
+        yield Plant(server, folder, monkeypatch)
+
+
+def eventually(happened: Callable[[], bool], *, timeout_s: float = 20.0) -> None:
+    """Wait for another process, without a fixed pause."""
+    until = time.monotonic() + timeout_s
+    while not happened():
+        assert time.monotonic() < until, "it did not happen in time"
+        time.sleep(0.005)

@@ -1,0 +1,161 @@
+"""Ends from outside, on the installed command: kill -9 at every request of an apply, Ctrl-C and SIGTERM anywhere."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reconciler.simulator import faults
+from reconciler.simulator.faults import When
+from tests.e2e.plant import APPLICATION, Plant, eventually, plant_at
+
+FLOWS = [f"flow-{number:02}" for number in range(20)]
+FLEET = {
+    "applications": [
+        {
+            "id": APPLICATION,
+            "name": "plant",
+            "flows": {flow: ["v1", "v2"] for flow in FLOWS},
+            "devices": [
+                *[{"name": f"pump-{number}", "deployed": dict.fromkeys(FLOWS, "v1")} for number in range(2)],
+                {"name": "odd", "deployed": {FLOWS[0]: "v1"}},
+            ],
+        }
+    ]
+}
+ROWS = {f"{device}/{flow}" for device in ("pump-0", "pump-1") for flow in FLOWS}
+RELEASE = "embeddedDeployments.release"
+
+
+def manifest(take_up: str = "v2") -> str:
+    flows = ", ".join(f"{flow}: {take_up}" for flow in FLOWS)
+    return (
+        f"apiVersion: reconciler/v1\napplication: {APPLICATION}\n"
+        f"groups: {{all: {{select: {{devices: ['pump-*']}}, flows: {{{flows}}}}}}}\n"
+    )
+
+
+@pytest.fixture
+def twenty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Plant]:
+    """A plant whose apply has twenty calls, one after the other since they share their devices; in real time."""
+    with plant_at(tmp_path, monkeypatch, frozen=False, description=FLEET) as plant:
+        plant.manifest(manifest())
+        yield plant
+
+
+def moved(plant: Plant) -> set[str]:
+    return {row for row, version in plant.rows().items() if version == "v2"}
+
+
+def remainder(plant: Plant, capsys: pytest.CaptureFixture[str]) -> set[str]:
+    """The rows of the next plan."""
+    (plan,) = plant.run("plan", "plant.yaml", "--format", "json", capsys=capsys).data["plans"]
+    return {f"{change['device_name']}/{change['flow_name']}" for change in plan["changes"]}
+
+
+def finish(plant: Plant, capsys: pytest.CaptureFixture[str]) -> None:
+    """The next plan is exactly what is left, and an apply of it ends well."""
+    plant.control.clear_faults()
+    assert remainder(plant, capsys) == ROWS - moved(plant)
+    assert plant.run("apply", "plant.yaml", "--yes", capsys=capsys).code == 0
+    assert moved(plant) == ROWS
+    assert plant.rows()["odd/flow-00"] == "v1"
+
+
+@pytest.mark.parametrize("number", range(1, 21))
+def test_killed_after_each_request(number: int, twenty: Plant, capsys: pytest.CaptureFixture[str]) -> None:
+    twenty.control.fault(faults.SlowHeaders(seconds=60, when=When(action=RELEASE, nth=number)))
+    with twenty.started("apply", "plant.yaml", "--yes") as process:
+        eventually(lambda: len(twenty.posts()) == number)
+        process.kill()
+        process.communicate()
+    assert len(moved(twenty)) == 2 * number
+    finish(twenty, capsys)
+
+
+def test_killed_before_the_first_effect(twenty: Plant, capsys: pytest.CaptureFixture[str]) -> None:
+    twenty.control.fault(faults.SlowHeaders(seconds=60, when=When(action="embeddedDeployments.get")))
+    with twenty.started("apply", "plant.yaml", "--yes") as process:
+        eventually(lambda: "embeddedDeployments.get" in twenty.control.counts())
+        process.kill()
+        process.communicate()
+    assert moved(twenty) == set()
+    finish(twenty, capsys)
+
+
+SIGNALS = [signal.SIGINT, signal.SIGTERM]
+
+
+def ended(plant: Plant, *argv: str, by: signal.Signals, when: Any) -> tuple[int, dict[str, Any], str]:
+    """Start a command, signal it once something has happened; exit code, JSON document, stderr."""
+    with plant.started(*argv, "--format", "json") as process:
+        eventually(when)
+        process.send_signal(by)
+        out, err = process.communicate(timeout=20)
+    document = json.loads(out)
+    assert document["error"]["code"] == process.returncode
+    assert "Traceback" not in err
+    return process.returncode, document, err
+
+
+@pytest.mark.parametrize("by", SIGNALS)
+@pytest.mark.parametrize("command", [["plan"], ["apply", "--yes"], ["status"]])
+def test_interrupted_while_reading(
+    command: list[str], by: signal.Signals, twenty: Plant, capsys: pytest.CaptureFixture[str]
+) -> None:
+    twenty.control.fault(faults.SlowHeaders(seconds=60, when=When(action="embeddedDeployments.get")))
+    code, document, _ = ended(
+        twenty,
+        *command,
+        "plant.yaml",
+        by=by,
+        when=lambda: "embeddedDeployments.get" in twenty.control.counts(),
+    )
+    assert code == 130
+    assert document["command"] == command[0]
+    assert twenty.posts() == []
+    finish(twenty, capsys)
+
+
+@pytest.mark.parametrize("by", SIGNALS)
+@pytest.mark.parametrize("number", [1, 7, 20])
+def test_interrupted_while_writing(
+    number: int, by: signal.Signals, twenty: Plant, capsys: pytest.CaptureFixture[str]
+) -> None:
+    twenty.control.fault(faults.SlowHeaders(seconds=60, when=When(action=RELEASE, nth=number)))
+    code, document, _ = ended(
+        twenty,
+        *["apply", "plant.yaml", "--yes", "--result", "result.json"],
+        by=by,
+        when=lambda: len(twenty.posts()) == number,
+    )
+    assert code == 130
+    (result,) = document["results"]
+    assert [call["state"] for call in result["calls"]] == (
+        ["accepted"] * (number - 1) + ["unknown"] + ["planned"] * (20 - number)
+    )
+    assert result["interrupted"]
+    assert json.loads((twenty.folder / "result.json").read_text(encoding="utf-8")) == document
+    finish(twenty, capsys)
+
+
+@pytest.mark.parametrize("by", SIGNALS)
+def test_interrupted_while_waiting(by: signal.Signals, twenty: Plant, capsys: pytest.CaptureFixture[str]) -> None:
+    twenty.control.disconnect("pump-1")
+    arguments = ["apply", "plant.yaml", "--yes", "--wait", "--offline", "wait"]
+
+    def waits() -> bool:
+        posts = len(twenty.posts())
+        return posts == 20 and twenty.control.counts()["embeddedDeployments.get"] >= 4
+
+    code, document, _ = ended(twenty, *arguments, by=by, when=waits)
+    assert code == 130
+    (result,) = document["results"]
+    assert {call["state"] for call in result["calls"]} == {"confirmed"}
+    assert result["wait"]["rows"]["offline"] == 20
+    assert moved(twenty) == ROWS
