@@ -1,0 +1,71 @@
+"""The one comment on a pull request: written the first time, changed from then on."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import job
+from page import MAX_BYTES, body
+from report import Report, expected_reports, load_reports
+from rest import Repository
+from review import Review, find_comment
+
+from reconciler.render.page import code
+
+DIFF = "reconciler-diff/diff.md"  # where the artifact of the check job comes to lie
+
+
+def review_of(reports: Sequence[Report], *, path: str, commit: str, expected: int) -> Review:
+    """What the comment promises. Where a report is missing, silence about an application promises nothing."""
+    digests = {
+        f"{one.application} {one.kind}": one.digest if one.planned and not one.partial else None
+        for one in reports
+        if one.changes or not one.planned or one.partial
+    }
+    return Review(path, commit, digests, complete=0 < expected == len(reports))
+
+
+def text(reports: Sequence[Report], *, path: str, commit: str, expected: int, diff: str = "") -> str:
+    """The comment, its first line for the merge job; the diff last, if there is room for it."""
+    review = review_of(reports, path=path, commit=commit, expected=expected)
+    missing = expected - len(reports)
+    head = f"{review.line()}\n### What merging does to {code(path)}\n\nPlanned for commit `{commit}`.\n\n"
+    lost = f"\n**{missing} applications have no report**; their jobs say why.\n" if missing else ""
+    if not reports:
+        return f"{head}**No plan.** The checks of this commit say why.\n"
+    page = head + body(reports, max_bytes=MAX_BYTES - len((head + lost).encode())) + lost
+    folded = f"\n<details><summary>Diff of the desired state</summary>\n\n{diff}\n</details>\n" if diff else ""
+    return page + folded if len((page + folded).encode()) <= MAX_BYTES else page
+
+
+def main() -> None:
+    """Takes the folder of the reports on the command line."""
+    pull = job.event()["pull_request"]
+    number, commit, path = pull["number"], pull["head"]["sha"], job.env("MANIFESTS")
+    repository = Repository()
+    if repository.send("GET", f"pulls/{number}")["head"]["sha"] != commit:
+        job.say("notice", "the pull request has moved on; the run of its newest commit writes the comment")
+        return
+    folder = Path(sys.argv[1])
+    diff = folder / DIFF
+    written = {
+        "body": text(
+            load_reports(folder),
+            path=path,
+            commit=commit,
+            expected=expected_reports(),
+            diff=diff.read_text(encoding="utf-8") if diff.exists() else "",
+        )
+    }
+    found = find_comment(repository, number, path)
+    if found:
+        repository.send("PATCH", f"issues/comments/{found[0]}", written)
+    else:
+        repository.send("POST", f"issues/{number}/comments", written)
+    print(f"The comment on #{number} is {'updated' if found else 'written'}.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,177 @@
+"""A world for the workflow: a repository with manifests, a hub, a fleet on a simulator, and who runs what."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reconciler.cli.app import run
+from reconciler.simulator import Server, serve
+from tests.gitops.actions import Event, Run, Runner
+from tests.gitops.hub import REPOSITORY, Hub, serve_hub
+from tests.gitops.steps import HOME, load
+
+PLANT = "5f0c8a1b2d3e4f5061728394"
+FLEET = f"""
+take_up_s: 0
+applications:
+  - id: {PLANT}
+    name: plant
+    flows: {{telemetry: [v1, v2, v3]}}
+    devices:
+      - {{count: 20, name: "leeds-{{n:02}}", tags: {{site: leeds}}, deployed: {{telemetry: v1}}}}
+"""
+
+
+def manifest(version: str) -> str:
+    return (
+        f"apiVersion: reconciler/v1\napplication: {{id: {PLANT}, name: plant}}\n"
+        f"groups:\n  all: {{select: {{all: true}}, flows: {{telemetry: {version}}}}}\n"
+    )
+
+
+class Git:
+    """The repository: branches, commits and merges, as people make them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir()
+        self("init", "-q", "-b", "main")
+
+    def __call__(self, *arguments: str) -> str:
+        who = ["-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "commit.gpgsign=false"]
+        done = subprocess.run(
+            ["git", "-C", str(self.folder), *who, *arguments], check=True, capture_output=True, text=True
+        )
+        return done.stdout.strip()
+
+    def commit(self, files: Mapping[str, str], message: str = "change") -> str:
+        """Write files on the branch that is checked out, and commit them; the commit's hash."""
+        for name, text in files.items():
+            (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (self.folder / name).write_text(text)
+        self("add", "--all")
+        self("commit", "-qm", message)
+        return self("rev-parse", "HEAD")
+
+
+@dataclass
+class World:
+    """Everything that a scenario plays with."""
+
+    git: Git
+    hub: Hub
+    server: Server
+    runner: Runner
+    workflow: str = ".github/workflows/reconcile.yml"
+
+    def pull(self, number: int, files: Mapping[str, str], *, branch: str = "feature", fork: bool = False) -> Run:
+        """Open a pull request, or push to it; the run that follows."""
+        if branch in self.git("branch", "--format=%(refname:short)").split():
+            self.git("switch", "-q", branch)
+        else:
+            self.git("switch", "-qc", branch, "main")
+        head = self.git.commit(files)
+        self.git("switch", "-q", "--detach", "main")
+        self.git("merge", "-q", "--no-ff", "-m", "as it will be", head)
+        self.git("update-ref", f"refs/pull/{number}/merge", "HEAD")
+        self.git("switch", "-q", "main")
+        repository = "stranger/fleet" if fork else REPOSITORY
+        if number in self.hub.pulls:
+            self.hub.pulls[number]["head"]["sha"] = head
+        else:
+            self.hub.open_pull(number, head=head, repository=repository)
+        payload = {"pull_request": dict(self.hub.pulls[number]), "repository": self.about}
+        return self._run("pull_request", f"refs/pull/{number}/merge", payload, fork=fork)
+
+    def merge(self, number: int, *, branch: str = "feature") -> Run:
+        """Merge a pull request; the run that follows the push to main."""
+        self.git("merge", "-q", "--no-ff", "-m", f"merge #{number}", branch)
+        self.hub.merge(number, self.git("rev-parse", "HEAD"))
+        return self.push()
+
+    def push(self, ref: str = "refs/heads/main") -> Run:
+        return self._run("push", ref, {"repository": self.about})
+
+    def night(self) -> Run:
+        return self._run("schedule", "refs/heads/main", {"schedule": "17 3 * * *"})
+
+    def by_hand(self, command: str, *, ref: str = "refs/heads/main", **inputs: str) -> Run:
+        inputs = {"command": command, **inputs}
+        return self._run("workflow_dispatch", ref, {"repository": self.about, "inputs": inputs}, inputs=inputs)
+
+    def _run(
+        self,
+        name: str,
+        ref: str,
+        payload: dict[str, Any],
+        *,
+        inputs: dict[str, Any] | None = None,
+        fork: bool = False,
+    ) -> Run:
+        workflow = load(self.git("show", f"{ref}:{self.workflow}"))
+        run = self.runner.run(workflow, Event(name, ref, payload, inputs or {}, fork=fork))
+        self._keeps_secrets(run)
+        return run
+
+    def _keeps_secrets(self, run: Run) -> None:
+        """No token is in anything that a run leaves: logs, summaries, artifacts, comments, issues."""
+        posted = [*self.hub.comments.values(), *self.hub.issues.values()]
+        left = "\n".join([run.everything, *(str(one["body"]) for one in posted)])
+        for text in [*self.runner.secrets.values(), "ghs_"]:
+            assert text not in left
+
+    @property
+    def about(self) -> dict[str, str]:
+        return {"full_name": REPOSITORY, "default_branch": "main"}
+
+    def released(self) -> set[str | None]:
+        return {row["released"] for row in self.server.control.rows()}
+
+    def reported(self) -> set[str | None]:
+        return {row["reported"] for row in self.server.control.rows()}
+
+
+Build = Callable[..., World]
+
+
+@pytest.fixture
+def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[Build]:
+    """Make a world whose repository was set up by `reconciler init`: `build(**inputs of the workflow)`."""
+    stack: list[Any] = []
+
+    def begin(*, fleet: str = FLEET, files: Mapping[str, str] | None = None, **inputs: str) -> World:
+        server = _enter(stack, serve(fleet))
+        hub = _enter(stack, serve_hub())
+        git = Git(tmp_path / "origin")
+        monkeypatch.chdir(git.folder)
+        git.commit({"manifests/plant.yaml": manifest("v1")} if files is None else files)
+        assert run(["init", "--uses", f"{HOME}@{'0' * 40}", "--application", PLANT]) == 0
+        options = {"api-url": server.url, **inputs}
+        caller = git.folder / ".github/workflows/reconcile.yml"
+        caller.write_text(caller.read_text() + "".join(f"      {name}: {text}\n" for name, text in options.items()))
+        git.commit({}, "set up")
+        scratch = tmp_path / "scratch"
+        scratch.mkdir()
+        secrets = {f"LOSANT_API_TOKEN_{PLANT}": server.token, "OTHER": "another-secret-of-the-organisation"}
+        return World(git, hub, server, Runner(scratch, git.folder, hub, secrets))
+
+    yield begin
+    for context in reversed(stack):
+        context.__exit__(None, None, None)
+
+
+def _enter(stack: list[Any], context: Any) -> Any:
+    entered = context.__enter__()
+    stack.append(context)
+    return entered
+
+
+@pytest.fixture
+def world(build: Build) -> World:
+    return build()

@@ -1,0 +1,259 @@
+"""One job of a run: its steps in order, every `run:` by bash, with GitHub's environment files.
+
+GitHub's own actions that our files use are stood in for; that the files use no others is a test.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.gitops.expressions import as_text, condition, render
+from tests.gitops.hub import REPOSITORY
+
+PROJECT = Path(__file__).parents[2]
+HOME = "example/reconciler"  # where the tests pretend that this project lives
+BIN = Path(sys.executable).parent
+
+PYTHON = """\
+#!/usr/bin/env bash
+# `python` of a runner. Only venv and pip are not what they seem: they would need the network.
+if [[ "$1 $2" == "-m venv" ]]; then
+  mkdir -p "$3/bin" && ln -s "{bin}/reconciler" "$3/bin/reconciler" && ln -s "$0" "$3/bin/python"
+elif [[ "$1 $2" == "-m pip" ]]; then
+  echo "$@" >> "$RUNNER_TEMP/pip.log"
+else
+  exec "{bin}/python" "$@"
+fi
+"""
+
+
+class Loader(yaml.SafeLoader):
+    """YAML where `on` is text, as GitHub reads it."""
+
+
+Loader.yaml_implicit_resolvers = {
+    first: [(tag, rule) for tag, rule in rules if tag != "tag:yaml.org,2002:bool" or first not in "oOyYnN"]
+    for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def load(text: str) -> Any:
+    """A workflow file or action as plain data."""
+    return yaml.load(text, Loader)
+
+
+@dataclass
+class Job:
+    """What became of one job.
+
+    Attributes:
+        seen: the environment of each script.
+        artifacts: those of the whole run.
+    """
+
+    name: str
+    conclusion: str = "success"  # success | failure | skipped
+    outputs: dict[str, Any] = field(default_factory=dict)
+    concurrency: Mapping[str, Any] | None = None
+    environment: str = ""
+    log: str = ""
+    summary: str = ""
+    exit_codes: dict[str, int] = field(default_factory=dict)
+    seen: list[dict[str, str]] = field(default_factory=list)
+
+    @property
+    def annotations(self) -> list[str]:
+        return re.findall(r"^::(?:error|warning|notice)\b.*", self.log, re.MULTILINE)
+
+
+@dataclass
+class Machine:
+    """A fresh machine for one job: folders, variables and what the run shares."""
+
+    folder: Path
+    origin: Path
+    ref: str
+    variables: Mapping[str, str]
+    artifacts: dict[str, Path]
+    path: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        for place in (self.workspace, self.temp, self.folder / "home", self.folder / "tools"):
+            place.mkdir(parents=True)
+        self.summary.touch()
+        python = self.folder / "tools/python"
+        python.write_text(PYTHON.format(bin=BIN))
+        python.chmod(0o755)
+        self.path = [str(python.parent), os.environ["PATH"]]
+
+    @property
+    def workspace(self) -> Path:
+        return self.folder / "workspace"
+
+    @property
+    def temp(self) -> Path:
+        return self.folder / "temp"
+
+    @property
+    def summary(self) -> Path:
+        return self.folder / "summary.md"
+
+    def environment(self, payload: Mapping[str, Any]) -> dict[str, str]:
+        """What every script sees."""
+        event = self.folder / "event.json"
+        event.write_text(json.dumps(payload))
+        return {
+            **self.variables,
+            "CI": "true",
+            "GITHUB_ACTIONS": "true",
+            "GITHUB_EVENT_PATH": str(event),
+            "GITHUB_REF": self.ref,
+            "GITHUB_REPOSITORY": REPOSITORY,
+            "GITHUB_RUN_ID": "7",
+            "GITHUB_SERVER_URL": "https://github.example",
+            "GITHUB_STEP_SUMMARY": str(self.summary),
+            "GITHUB_WORKSPACE": str(self.workspace),
+            "HOME": str(self.folder / "home"),
+            "LANG": "C.UTF-8",
+            "RUNNER_TEMP": str(self.temp),
+        }
+
+    def bash(self, script: str, env: Mapping[str, str], *, strict: bool) -> tuple[str, dict[str, str], int]:
+        """Run a script; what it printed, its outputs and its exit code."""
+        files = {name: self.temp / name for name in ("GITHUB_OUTPUT", "GITHUB_PATH")}
+        for file in files.values():
+            file.write_text("")
+        (self.temp / "script.sh").write_text(script)
+        shell = ["bash", "--noprofile", "--norc", "-eo", "pipefail"] if strict else ["bash", "-e"]
+        done = subprocess.run(
+            [*shell, str(self.temp / "script.sh")],
+            cwd=self.workspace,
+            env={**env, "PATH": ":".join(self.path), **{name: str(file) for name, file in files.items()}},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        self.path[:0] = files["GITHUB_PATH"].read_text().split()
+        return done.stdout, read_outputs(files["GITHUB_OUTPUT"].read_text()), done.returncode
+
+    # Stand-ins for GitHub's own actions: options in, outputs out.
+
+    def stand_in(self, action: str, options: Mapping[str, str]) -> dict[str, str]:
+        known: dict[str, Callable[[Mapping[str, str]], dict[str, str] | None]] = {
+            "actions/cache": lambda _: None,
+            "actions/checkout": self._checkout,
+            "actions/download-artifact": self._download,
+            "actions/setup-python": lambda _: {"python-version": "3.13.1"},
+            "actions/upload-artifact": self._upload,
+        }
+        return known[action](options) or {}
+
+    def _checkout(self, options: Mapping[str, str]) -> None:
+        git = ["git", "-C", str(self.workspace), "-c", "init.defaultBranch=x", "-c", "advice.detachedHead=false"]
+        depth, ref = options.get("fetch-depth", "1"), options.get("ref") or self.ref
+        for command in (
+            ["init", "-q"],
+            ["fetch", "-q", f"--depth={depth}", self.origin.as_uri(), f"+{ref}:refs/remotes/origin/it"],
+            ["checkout", "-q", "--detach", "refs/remotes/origin/it"],
+        ):
+            subprocess.run([*git, *command], check=True, capture_output=True)
+
+    def _upload(self, options: Mapping[str, str]) -> None:
+        source, name = self.workspace / options["path"], options["name"]
+        if not source.exists():
+            assert options["if-no-files-found"] == "ignore"
+            return
+        assert name not in self.artifacts or options.get("overwrite") == "true"
+        self.artifacts[name] = self.folder / "artifacts" / name
+        shutil.copytree(source, self.artifacts[name])
+
+    def _download(self, options: Mapping[str, str]) -> None:
+        for name, folder in self.artifacts.items():
+            if fnmatch(name, options["pattern"]):
+                shutil.copytree(folder, self.workspace / options["path"] / name)
+
+
+class Steps:
+    """The steps of a job, or of a composite action within it."""
+
+    def __init__(self, machine: Machine, job: Job, contexts: Mapping[str, Any], action: Path | None = None) -> None:
+        self._machine, self._job, self._action = machine, job, action
+        self.contexts: dict[str, Any] = {**contexts, "steps": {}}
+
+    def run(self, steps: Sequence[Mapping[str, Any]], env: Mapping[str, str]) -> str:
+        """All of them; success or failure."""
+        status = "success"
+        for step in steps:
+            contexts = {**self.contexts, "status": status}
+            if not condition(step.get("if", "success()"), contexts):
+                continue
+            outputs, code = self._one(step, contexts, {**env, **texts(render(step.get("env", {}), contexts))})
+            self.contexts["steps"][step.get("id")] = {"outputs": outputs}
+            self._job.exit_codes[step.get("name", step.get("id", "?"))] = code
+            if code:
+                status = "failure"
+        return status
+
+    def _one(
+        self, step: Mapping[str, Any], contexts: Mapping[str, Any], env: dict[str, str]
+    ) -> tuple[dict[str, str], int]:
+        if "run" in step:
+            if self._action:
+                env["GITHUB_ACTION_PATH"] = str(self._action)
+            said, outputs, code = self._machine.bash(render(step["run"], contexts), env, strict="shell" in step)
+            self._job.log += said
+            self._job.seen.append(env)
+            return outputs, code
+        options = texts(render(step.get("with", {}), contexts))
+        if step["uses"].startswith("$/"):
+            return self._composite(project_file(step["uses"]), options, env)
+        return self._machine.stand_in(step["uses"].partition("@")[0], options), 0
+
+    def _composite(self, folder: Path, options: Mapping[str, str], env: dict[str, str]) -> tuple[dict[str, str], int]:
+        action = load((folder / "action.yml").read_text())
+        inputs = {name: options.get(name, rule.get("default", "")) for name, rule in action.get("inputs", {}).items()}
+        contexts = {"inputs": inputs, "runner": self.contexts["runner"], "github": self.contexts["github"]}
+        inner = Steps(self._machine, self._job, contexts, folder)
+        code = int(inner.run(action["runs"]["steps"], env) == "failure")
+        return {name: as_text(render(rule["value"], inner.contexts)) for name, rule in action["outputs"].items()}, code
+
+
+def project_file(uses: str) -> Path:
+    """`$/path`, or `example/reconciler/path@ref` as a caller elsewhere writes it."""
+    path = uses.partition("@")[0].removeprefix("$/").removeprefix(f"{HOME}/")
+    assert path.startswith(".github/"), f"{uses} is not in this project"
+    return PROJECT / path
+
+
+def texts(values: Mapping[str, Any]) -> dict[str, str]:
+    return {name: as_text(value) for name, value in values.items()}
+
+
+def read_outputs(text: str) -> dict[str, str]:
+    """The file that steps write outputs into: `name=value` lines and `name<<MARK` blocks."""
+    found, lines = {}, iter(text.splitlines())
+    for line in lines:
+        if match := re.fullmatch(r"([\w-]+)<<(\w+)", line):
+            block = []
+            for inner in lines:
+                if inner == match[2]:
+                    break
+                block.append(inner)
+            found[match[1]] = "\n".join(block)
+        else:
+            name, _, value = line.partition("=")
+            found[name] = value
+    return found

@@ -1,0 +1,142 @@
+"""What every workflow file and action of this project keeps to."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.gitops.steps import BIN, PROJECT, load
+
+GITHUB = PROJECT / ".github"
+WORKFLOWS = sorted((GITHUB / "workflows").glob("*.yml"))
+ACTIONS = sorted((GITHUB / "actions").glob("*/action.yml"))
+FILES = [*WORKFLOWS, *ACTIONS, PROJECT / "reconciler/cli/init_files/workflow.yml"]
+KNOWN = {
+    "actions/checkout",
+    "actions/setup-python",
+    "actions/cache",
+    "actions/upload-artifact",
+    "actions/download-artifact",
+}
+WRITES = {("reconcile.yml", "comment"): {"pull-requests"}, ("reconcile.yml", "drift"): {"issues"}}
+
+
+def name(file: Path) -> str:
+    return str(file.relative_to(PROJECT))
+
+
+def jobs(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    yield from load(file.read_text())["jobs"].items()
+
+
+def steps(file: Path) -> Iterator[dict[str, Any]]:
+    data = load(file.read_text())
+    for job in data.get("jobs", {}).values():
+        yield from job.get("steps", [])
+    yield from data.get("runs", {}).get("steps", [])
+
+
+every_file = pytest.mark.parametrize("file", FILES, ids=name)
+every_workflow = pytest.mark.parametrize("file", [file for file in FILES if "jobs" in load(file.read_text())], ids=name)
+
+
+@every_workflow
+def test_the_key_on_is_text_and_says_when(file: Path) -> None:
+    assert load(file.read_text())["on"]
+
+
+@every_file
+def test_actions_are_pinned_by_commit_with_their_version(file: Path) -> None:
+    for line in re.findall(r"^\s*(?:- )?uses: (.*)$", file.read_text(), re.MULTILINE):
+        if line.startswith(("$/", "OWNER/REPO")):
+            continue
+        match = re.fullmatch(r"([\w-]+/[\w-]+)@[0-9a-f]{40} # v\d+\.\d+\.\d+", line)
+        assert match, line
+        assert match[1] in KNOWN
+
+
+@every_file
+def test_what_is_used_of_this_project_is_there(file: Path) -> None:
+    for path in re.findall(r"uses: \$/(\S+)", file.read_text()):
+        assert (PROJECT / path).is_file() or (PROJECT / path / "action.yml").is_file()
+
+
+@every_file
+def test_no_expression_gets_into_a_script(file: Path) -> None:
+    for step in steps(file):
+        assert "${{" not in step.get("run", "")
+
+
+@every_file
+def test_a_checkout_leaves_no_credentials(file: Path) -> None:
+    for step in steps(file):
+        if step.get("uses", "").startswith("actions/checkout@"):
+            assert step["with"]["persist-credentials"] is False
+
+
+@every_workflow
+def test_a_job_may_do_what_it_needs_and_no_more(file: Path) -> None:
+    default = load(file.read_text())["permissions"]
+    assert default in ({}, {"contents": "read"})
+    for key, job in jobs(file):
+        granted = job.get("permissions", default)
+        writes = {scope for scope, access in granted.items() if access == "write"}
+        if "uses" not in job:
+            assert writes == WRITES.get((file.name, key), set())
+        assert granted.keys() <= {"contents", "issues", "pull-requests"}
+        assert granted.get("contents", "read") == "read"
+
+
+@every_workflow
+def test_no_job_has_both_the_fleet_token_and_a_right_to_write(file: Path) -> None:
+    for _, job in jobs(file):
+        if "steps" in job and "write" in job.get("permissions", {}).values():
+            assert "secrets." not in str(job)
+            assert "secrets[" not in str(job)
+
+
+@every_workflow
+def test_the_fleet_token_goes_to_one_step_of_a_job(file: Path) -> None:
+    for _, job in jobs(file):
+        with_token = [step for step in job.get("steps", []) if "secrets" in str(step)]
+        assert "secrets" not in str(job.get("env", ""))
+        assert len(with_token) <= 1
+        for step in with_token:
+            assert {key for key, text in step["env"].items() if "secrets" in str(text)} == {"LOSANT_API_TOKEN"}
+
+
+def test_applies_queue_and_are_never_cancelled() -> None:
+    apply = dict(jobs(GITHUB / "workflows/reconcile-applications.yml"))["apply"]
+    assert apply["concurrency"] == {
+        "group": "reconciler-${{ matrix.row.application }}-${{ matrix.row.kind }}",
+        "cancel-in-progress": False,
+        "queue": "max",
+    }
+    for file in WORKFLOWS:
+        if file.name != "ci.yml":
+            assert "cancel-in-progress: true" not in file.read_text()
+
+
+@every_workflow
+def test_every_job_ends_some_day(file: Path) -> None:
+    for key, job in jobs(file):
+        assert "uses" in job or "timeout-minutes" in job, key
+
+
+def test_github_takes_the_files() -> None:
+    for schema, files in {"workflows": WORKFLOWS, "actions": ACTIONS}.items():
+        check("check-jsonschema", "--builtin-schema", f"vendor.github-{schema}", *map(str, files))
+
+
+def test_zizmor_finds_nothing() -> None:
+    check("zizmor", "--offline", "--no-progress", str(GITHUB))
+
+
+def check(command: str, *arguments: str) -> None:
+    done = subprocess.run([BIN / command, *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
