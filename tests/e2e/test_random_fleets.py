@@ -1,4 +1,4 @@
-"""Random small fleets: an apply ends where the manifest says, moves nothing else, and a second one has nothing to do."""
+"""Random small fleets: apply ends where the manifest says, moves nothing else, and a second one finds nothing to do."""
 
 from __future__ import annotations
 
