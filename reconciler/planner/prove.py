@@ -37,8 +37,11 @@ def prove(changes: Sequence[Change], calls: Sequence[PlannedCall], live: Live) -
     board = _Board(calls)
     for kind, row in _kinds(changes, board, live).items():
         for order in _orders(kind, board):
-            for reading in Reading:
-                _follow(kind, row, [calls[number] for number in order], reading)
+            in_turn = [calls[number] for number in order]
+            # Only what a replace does depends on the reading.
+            replaces = any(isinstance(call.request, Replace) for call in in_turn)
+            for reading in Reading if replaces else (Reading.RELEASED,):
+                _follow(kind, row, in_turn, reading)
 
 
 class _Kind(NamedTuple):

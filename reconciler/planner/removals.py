@@ -5,7 +5,8 @@ steps (a release names up to a chunk of rows), so devices pay off together or no
 out of reach in general. The search adds the best devices one kind after the other, also while that does not pay yet,
 and keeps the cheapest stage of all; no device at all is the first stage, so it is never worse than none.
 
-Devices are alike when they lose the same flows from the same cohorts; the search counts alike ones only.
+Devices are alike when they lose the same flows from the same cohorts; the search counts alike ones only. Flows that
+too few devices could spare a call for are set aside before, and among thousands of kinds the search gives up early.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 from reconciler.planner.cohorts import Moves
-from reconciler.planner.group import Group, Mix, best_mix
+from reconciler.planner.group import Group, best_mix
 from reconciler.planner.reach import was_read
 from reconciler.planner.requests import RemoveDevice
 from reconciler.planner.state import DeviceId, FlowId, Live, Version
 
+MOST_LOOKS = 300_000  # at kinds, in one search: a few seconds
 Kind: TypeAlias = tuple[tuple[FlowId, Version | None], ...]  # flows lost, with the cohort where a replace may do it
 
 
@@ -32,16 +34,14 @@ def devices_to_clear(groups: Sequence[Group], moves: Mapping[FlowId, Moves], liv
         live: what was read.
         chunk: how many rows one release names at most.
     """
-    kinds = _kinds(groups, moves, live)
-    if not kinds:
-        return []
-    bill = {group.flow_id: _Bill(group, chunk) for group in groups}
-    taken = _search(kinds, bill)
+    bills = {group.flow_id: _Bill(group, chunk) for group in groups}
+    kinds = _worthwhile(_kinds(groups, moves, live), bills)
+    taken = _search(kinds, bills)
     return sorted(device_id for kind, number in taken.items() for device_id in kinds[kind][:number])
 
 
 def _kinds(groups: Sequence[Group], moves: Mapping[FlowId, Moves], live: Live) -> dict[Kind, list[DeviceId]]:
-    """Devices that may be cleared and lose at least two flows (a single one saves nothing), by kind, sorted."""
+    """Devices that may be cleared, by kind, sorted."""
     losses: dict[DeviceId, list[tuple[FlowId, Version | None]]] = defaultdict(list)
     for group in sorted(groups, key=lambda group: group.flow_id):
         cohort_of = {device_id: old for old, ids in group.cohorts.items() for device_id in ids}
@@ -49,7 +49,7 @@ def _kinds(groups: Sequence[Group], moves: Mapping[FlowId, Moves], live: Live) -
             losses[device_id].append((group.flow_id, cohort_of.get(device_id)))
     kinds: dict[Kind, list[DeviceId]] = defaultdict(list)
     for device_id in sorted(losses):
-        if len(losses[device_id]) > 1 and _may_clear(device_id, moves, live):
+        if _may_clear(device_id, moves, live):
             kinds[tuple(losses[device_id])].append(device_id)
     return kinds
 
@@ -70,29 +70,53 @@ class _Bill:
         self._flow_wide = group.flow_wide
         self._rows = Counter[Version | None]({old: len(ids) for old, ids in group.cohorts.items()})
         self._rows[None] = len(group.device_ids) - self._rows.total()
+        self._prices: dict[tuple[Version | None, int], int] = {}
 
     def price(self, old: Version | None = None, cleared: int = 0) -> int:
         """Calls, if `cleared` more rows of the cohort of `old` (None: of no cohort) were gone."""
-        rows = self._rows.copy()
-        rows[old] -= cleared
-        calls = self._mix(rows).calls
-        return min(calls, 1) if self._flow_wide else calls
+        if (old, cleared) not in self._prices:
+            rows = self._rows.copy()
+            rows[old] -= cleared
+            calls = best_mix(rows.total(), _sizes(rows), self._chunk).calls
+            self._prices[old, cleared] = min(calls, 1) if self._flow_wide else calls
+        return self._prices[old, cleared]
 
-    def steps(self, old: Version | None) -> set[int]:
-        """Numbers of rows of that cohort whose going could spare a call."""
-        replaces = self._mix(self._rows).replaces
-        named = self._rows.total() - sum(_sizes(self._rows)[:replaces])
-        return {self._rows[old], named % self._chunk or self._chunk}
+    def steps(self) -> list[int]:
+        """How many rows must go, at least, before a mix with so many replaces is a call cheaper."""
+        total, calls = self._rows.total(), self.price()
+        if self._flow_wide:
+            return [total]
+        sizes = _sizes(self._rows)[: max(calls - 1, 0)]
+        return [
+            total - sum(sizes[:replaces]) - self._chunk * (calls - 1 - replaces) for replaces in range(len(sizes) + 1)
+        ]
 
     def clear(self, old: Version | None, number: int) -> None:
+        """Let rows of a cohort be gone."""
         self._rows[old] -= number
-
-    def _mix(self, rows: Counter[Version | None]) -> Mix:
-        return best_mix(rows.total(), _sizes(rows), self._chunk)
+        self._prices.clear()
 
 
 def _sizes(rows: Mapping[Version | None, int]) -> list[int]:
     return sorted((number for old, number in rows.items() if old is not None), reverse=True)
+
+
+def _worthwhile(kinds: Mapping[Kind, list[DeviceId]], bills: Mapping[FlowId, _Bill]) -> Mapping[Kind, list[DeviceId]]:
+    """Kinds less the flows where clearing devices cannot spare a call, and less those left with one flow or none.
+
+    A flow is out of the question if fewer of its rows can go than its first step needs: clearing more devices than
+    there are calls to spare never pays. One flow alone spares a call at most, which clearing the device costs.
+    """
+    most = sum(bill.price() for bill in bills.values()) - 1
+    losing = Counter[FlowId]()
+    for kind, devices in kinds.items():
+        losing.update({flow_id: len(devices) for flow_id, _ in kind})
+    kept: dict[Kind, list[DeviceId]] = defaultdict(list)
+    for kind, devices in kinds.items():
+        flows = tuple(loss for loss in kind if min(bills[loss[0]].steps()) <= min(most, losing[loss[0]]))
+        if len(flows) > 1:
+            kept[flows] = sorted([*kept[flows], *devices])
+    return kinds if kept == kinds else _worthwhile(kept, bills)
 
 
 def _search(kinds: Mapping[Kind, Sequence[DeviceId]], bills: Mapping[FlowId, _Bill]) -> Counter[Kind]:
@@ -100,8 +124,8 @@ def _search(kinds: Mapping[Kind, Sequence[DeviceId]], bills: Mapping[FlowId, _Bi
     left = Counter({kind: len(devices) for kind, devices in kinds.items()})
     taken: Counter[Kind] = Counter()
     best, best_cost = taken.copy(), sum(bill.price() for bill in bills.values())
-    cost, limit = best_cost, best_cost
-    while left.total() and taken.total() < limit:
+    cost, looks = best_cost, 0
+    while left.total() and taken.total() < best_cost and (looks := looks + len(left)) <= MOST_LOOKS:
         gain, number, kind = min(_options(left, bills), key=_preference)
         cost += gain
         for flow_id, old in kind:
@@ -123,6 +147,6 @@ def _options(left: Mapping[Kind, int], bills: Mapping[FlowId, _Bill]) -> Iterato
     """What clearing some more devices of a kind would add to the calls, the number of devices, and the kind."""
     for kind, most in left.items():
         now = sum(bills[flow_id].price() for flow_id, _ in kind)
-        for number in {most, *(step for flow_id, old in kind for step in bills[flow_id].steps(old) if 0 < step < most)}:
+        for number in {most, *(step for flow_id, _ in kind for step in bills[flow_id].steps() if step < most)}:
             then = sum(bills[flow_id].price(old, number) for flow_id, old in kind)
             yield number + then - now, number, kind

@@ -208,3 +208,30 @@ def test_after_names_every_replace_of_the_version_and_no_other() -> None:
         Draft(Release("f", None, ("h",)), (("h", "f"),), ""),
     ]
     assert [call.after for call in in_order(drafts)] == [(), (), (0,), (0,), (), ()]
+
+
+def test_three_devices_pay_off_only_together() -> None:
+    """Four flows on three devices that differ elsewhere: one device or two of them would cost more than naming rows."""
+    rows = (
+        " ".join(f"{device}/{flow}=1" for device in "abc" for flow in "fghi") + " a/x=1 b/y=1 c/z=1 d/x=1 d/y=1 d/z=1"
+    )
+    wanted = " ".join(f"{device}/{flow}=absent" for device in "abc" for flow in "fghi")
+    wanted += " a/x=absent b/y=absent c/z=absent d/x=1 d/y=1 d/z=1"
+    made = calls(wanted, rows, chunk=1000)
+    assert [call.request for call in made] == [RemoveDevice("a"), RemoveDevice("b"), RemoveDevice("c")]
+
+
+def test_clearing_a_few_devices_can_spare_the_last_release_of_several_flows() -> None:
+    """Five rows of each flow are three releases of two; without a's they are two."""
+    wanted = " ".join(f"{device}/{flow}=absent" for device in "abcde" for flow in "fg") + " b/k=1 c/k=1 d/k=1 e/k=1"
+    seen = wanted.replace("absent", "1") + " x/f=1 x/g=1"
+    made = calls(wanted, seen, chunk=2)
+    assert [type(call.request).__name__ for call in made] == ["RemoveDevice"] + ["Release"] * 4
+    assert made[0].request == RemoveDevice("a")
+
+
+def test_among_too_many_kinds_the_search_gives_up_and_names_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted, seen = "a/f=absent a/g=absent", "a/f=1 a/g=2"
+    assert len(calls(wanted, seen, chunk=1000)) == 1
+    monkeypatch.setattr("reconciler.planner.removals.MOST_LOOKS", 0)
+    assert [call.request for call in calls(wanted, seen, chunk=1000)] == [RemoveRow("f", "a"), RemoveRow("g", "a")]

@@ -14,13 +14,13 @@ from reconciler.planner.diff import compare
 from reconciler.planner.make import make_plan
 from reconciler.planner.plan import CallMode, Filter, Options, PlannedCall, World
 from reconciler.planner.prove import prove
-from reconciler.planner.requests import Release, RemoveRow, Replace
+from reconciler.planner.requests import Release, RemoveDevice, RemoveRow, Replace
 from reconciler.planner.rules import Limits
 from reconciler.planner.serial import document, parse_document
 from reconciler.planner.state import Decision, Desired, Entry, Kind, Live, LiveDevice, Row, Version
 from tests.builders import APPLICATION, PLACE
 from tests.planner.model import ALL_ANSWERS, Answers, Platform, astray
-from tests.planner.worlds import legal_plans
+from tests.planner.worlds import allowed, legal_plans, wildcards
 
 VERSIONS = ["1", "2", "3"]
 version = st.sampled_from([None, *VERSIONS])
@@ -259,3 +259,33 @@ def test_circles_are_cut_where_it_costs_least(chunk: int) -> None:
         assert (len(calls), sum(map(_is_wildcard, calls))) == fewest
         waiting += "would wait for each other" in " ".join(call.reason for call in calls)
     assert waiting > 30  # circles that were cut
+
+
+def _decommissioning(dice: random.Random) -> tuple[Desired, Live]:
+    """Devices that lose most of their flows, in few versions, with something kept here and there."""
+    flows, wanted, records = "fghij"[: dice.randint(2, 5)], {}, {}
+    for device_id in "abcdef"[: dice.randint(2, 6)]:
+        held = [flow for flow in flows if dice.random() < 0.8]
+        entries = {flow: dice.choice("112") for flow in held}
+        fates = {flow: dice.choices([None, "9", "kept"], [75, 10, 15])[0] for flow in held}
+        records[device_id] = LiveDevice({flow: Entry(version, version) for flow, version in entries.items()})
+        wanted[device_id] = {
+            flow: Decision(version, PLACE, "device") for flow, version in fates.items() if version != "kept"
+        }
+    return Desired(wanted), Live(records)
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 1000])
+def test_removals_over_several_flows_are_as_few_as_can_be(chunk: int) -> None:
+    """The search is greedy; no small world is known where that costs a call."""
+    dice, cleared, versions = random.Random(chunk), 0, ["1", "2", "9"]
+    for _ in range(150):
+        desired, live = _decommissioning(dice)
+        changes = compare(desired, live).changes
+        wanted = {change.row: change.to_version for change in changes}
+        if sum(allowed(request, live, wanted) for request in wildcards(live, wanted, versions)) > 9:
+            continue
+        calls = cover(changes, live, chunk=chunk)
+        assert len(calls) == min((len(plan) for _, plan in legal_plans(live, wanted, versions, chunk)), default=0)
+        cleared += sum(isinstance(call.request, RemoveDevice) for call in calls)
+    assert cleared > 3
