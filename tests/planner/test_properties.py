@@ -277,7 +277,7 @@ def _decommissioning(dice: random.Random) -> tuple[Desired, Live]:
 
 @pytest.mark.parametrize("chunk", [1, 2, 1000])
 def test_removals_over_several_flows_are_as_few_as_can_be(chunk: int) -> None:
-    """The search is greedy; no small world is known where that costs a call."""
+    """The search is greedy. It costs nothing here; among 6,600 more worlds of this sort, one took a call too many."""
     dice, cleared, versions = random.Random(chunk), 0, ["1", "2", "9"]
     for _ in range(150):
         desired, live = _decommissioning(dice)
