@@ -49,6 +49,8 @@ def main() -> None:
     rows = picked(matrix["include"], job.env("APPLICATION"))
     if not rows:
         job.stop(f"the manifests hold no application {job.env('APPLICATION')!r}")
+    if job.env("EXPECT_DIGEST") and len(rows) > 1:
+        job.stop(f"a digest is of one plan, and there are {len(rows)} to make: name the application, too")
     number, review = None, None
     if os.environ["GITHUB_EVENT_NAME"] == "push":
         branch = os.environ["GITHUB_REF"].removeprefix("refs/heads/")

@@ -13,6 +13,8 @@ from pathlib import Path
 import job
 from report import Report, from_answer
 
+_STATUS_BYTES = "20000"  # it has to share an issue with the plans
+
 
 def plan(folder: Path) -> Report:
     """Run `reconciler plan`; the report is saved in the folder, beside the plan."""
@@ -33,7 +35,7 @@ def plan(folder: Path) -> Report:
 
 def status(folder: Path) -> None:
     """Run `reconciler status`; failed devices are a warning, because they are no drift."""
-    done = job.reconciler("status", "--format", "markdown", capture=True)
+    done = job.reconciler("status", "--format", "markdown", "--max-bytes", _STATUS_BYTES, capture=True)
     if done.returncode == 5:
         job.say("warning", f"devices of {job.env('NAME')} failed to take what is released to them; see the summary")
     elif done.returncode:

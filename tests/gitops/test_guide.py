@@ -1,0 +1,163 @@
+"""The guide's snippets are the files they name, pass the schemas of their systems, and their scripts run."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reconciler.simulator import Server, serve
+from tests.gitops.conftest import FLEET, Git, manifest
+from tests.gitops.steps import BIN, PROJECT, load
+
+GUIDE = (PROJECT / ".github/docs/ci.md").read_text(encoding="utf-8")
+DONE, CHANGES = 0, 2
+
+
+def snippet(system: str) -> str:
+    (found,) = re.findall(rf"^```yaml {system}\n(.*?)^```$", GUIDE, re.MULTILINE | re.DOTALL)
+    return str(found)
+
+
+def test_the_workflow_is_what_init_writes() -> None:
+    (path, shown), *_ = re.findall(r"<!-- file: (\S+) -->\n```yaml\n(.*?)```", GUIDE, re.DOTALL)
+    assert shown == (PROJECT / path).read_text(encoding="utf-8")
+
+
+def test_every_input_is_listed_as_it_is() -> None:
+    (table,) = re.findall(r"<!-- inputs -->\n[^\n]*\n[^\n]*\n(.*?)<!-- /inputs -->", GUIDE, re.DOTALL)
+    workflow = load((PROJECT / ".github/workflows/reconcile.yml").read_text(encoding="utf-8"))
+    declared = workflow["on"]["workflow_call"]["inputs"]
+    defaults = {name: str(rule["default"]).lower() for name, rule in declared.items()}
+    assert table.splitlines() == [
+        f"| `{name}` | {defaults[name] and f'`{defaults[name]}`'} | {rule['description']} |"
+        for name, rule in declared.items()
+    ]
+
+
+@pytest.mark.parametrize(
+    ("system", "options"),
+    [
+        ("gitlab", ["vendor.gitlab-ci", "--data-transform", "gitlab-ci"]),
+        ("azure", ["vendor.azure-pipelines", "--data-transform", "azure-pipelines", "--regex-variant", "nonunicode"]),
+    ],
+)
+def test_other_systems_take_their_snippets(system: str, options: list[str], tmp_path: Path) -> None:
+    file = tmp_path / f"{system}.yml"
+    file.write_text(snippet(system))
+    command = [str(BIN / "check-jsonschema"), "--builtin-schema", *options, str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.fixture
+def fleet() -> Iterator[Server]:
+    with serve(FLEET) as server:
+        yield server
+
+
+@pytest.fixture
+def shell(tmp_path: Path, fleet: Server) -> Any:
+    """A repository whose last commit is the merge of a change from v1 to v2, and a function that runs scripts in it."""
+    git = Git(tmp_path / "repository")
+    base = git.commit({"manifests/plant.yaml": manifest("v1")})
+    git("switch", "-qc", "feature")
+    git.commit({"manifests/plant.yaml": manifest("v2")})
+    git("switch", "-q", "main")
+    git("merge", "-q", "--no-ff", "-m", "merge", "feature")
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    (tools / "pip").write_text('#!/bin/sh\necho "$@" >> "$HOME/pip.log"\n')
+    (tools / "pip").chmod(0o755)
+
+    def run(script: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        env = {
+            "PATH": f"{tools}:{BIN}:{os.environ['PATH']}",
+            "HOME": str(tmp_path),
+            "LANG": "C.UTF-8",
+            "LOSANT_API_URL": fleet.url,
+            "LOSANT_API_TOKEN": fleet.token,
+            "CI_MERGE_REQUEST_DIFF_BASE_SHA": base,
+            **variables,
+        }
+        return subprocess.run(
+            ["bash", "-eo", "pipefail", "-c", script],
+            cwd=git.folder,
+            env=env,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    run.folder = git.folder  # type: ignore[attr-defined]
+    return run
+
+
+class TestGitLab:
+    jobs: Mapping[str, Any] = load(snippet("gitlab"))
+
+    def script(self, job: str) -> str:
+        return "\n".join([*self.jobs["default"]["before_script"], *self.jobs[job]["script"]])
+
+    def test_a_merge_request_is_planned_then_applied_then_in_sync(self, shell: Any, fleet: Server) -> None:
+        variables = {name: str(text) for name, text in self.jobs["variables"].items()}
+        planned = shell(self.script("plan"), **variables)
+        assert planned.returncode == DONE, planned.stderr
+        assert "telemetry v1 → v2" in planned.stdout
+        assert "**Plan: 0 to add, 20 to change, 0 to destroy.**" in (shell.folder / "plan.md").read_text()
+        assert json.loads((shell.folder / "counts.json").read_text()) == {"create": 0, "update": 20, "delete": 0}
+        assert {row["released"] for row in fleet.control.rows()} == {"v1"}
+
+        drifted = shell(self.script("drift"), **variables)
+        assert drifted.returncode == CHANGES
+        applied = shell(self.script("apply"), **variables)
+        assert applied.returncode == DONE, applied.stderr
+        assert (shell.folder / "result.json").exists()
+        assert {row["reported"] for row in fleet.control.rows()} == {"v2"}
+        assert shell(self.script("drift"), **variables).returncode == DONE
+
+    def test_jobs_exclude_each_other_where_they_must(self) -> None:
+        assert self.jobs["apply"]["resource_group"] == self.jobs["drift"]["resource_group"]
+        assert self.jobs["apply"]["interruptible"] is False
+
+
+class TestAzure:
+    def scripts(self, job: str) -> str:
+        data = load(snippet("azure"))
+        (found,) = [one for one in data["jobs"] if job in (one.get("job"), one.get("deployment"))]
+        steps = found.get("steps") or found["strategy"]["runOnce"]["deploy"]["steps"]
+        return "\n".join(step["bash"] for step in steps if "bash" in step)
+
+    def test_a_pull_request_is_planned_then_applied_then_in_sync(self, shell: Any, fleet: Server) -> None:
+        planned = shell(self.scripts("plan"), RECONCILER="losant-reconciler")
+        assert planned.returncode == DONE, planned.stderr
+        assert "telemetry v1 → v2" in planned.stdout
+        assert f"##vso[task.uploadsummary]{shell.folder}/plan.md" in planned.stdout
+        assert shell(self.scripts("drift")).returncode == CHANGES
+        applied = shell(self.scripts("apply"))
+        assert applied.returncode == DONE, applied.stderr
+        assert {row["reported"] for row in fleet.control.rows()} == {"v2"}
+        assert shell(self.scripts("drift")).returncode == DONE
+
+
+class TestPreCommit:
+    (hook,) = load((PROJECT / ".pre-commit-hooks.yaml").read_text(encoding="utf-8"))
+
+    def test_the_guide_names_the_hook(self) -> None:
+        (repository,) = load(snippet("pre-commit"))["repos"]
+        assert [hook["id"] for hook in repository["hooks"]] == [self.hook["id"]]
+
+    def test_the_hook_runs_for_manifests_and_checks_them(self, shell: Any) -> None:
+        assert re.search(self.hook["files"], "manifests/deep/plant.yml")
+        assert not re.search(self.hook["files"], "docs/manifests/plant.yaml")
+        assert shell(self.hook["entry"]).returncode == DONE
+        (shell.folder / "manifests/plant.yaml").write_text("nonsense: true\n")
+        done = shell(self.hook["entry"])
+        assert done.returncode == 1
+        assert "manifests/plant.yaml:1:1: " in done.stderr
