@@ -145,7 +145,7 @@ def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.Fixtu
     """Make a world whose repository was set up by `reconciler init`: `build(**inputs of the workflow)`."""
     stack: list[Any] = []
 
-    def begin(*, fleet: str = FLEET, files: Mapping[str, str] | None = None, **inputs: str) -> World:
+    def begin(*, fleet: Any = FLEET, files: Mapping[str, str] | None = None, **inputs: str) -> World:
         server = _enter(stack, serve(fleet))
         hub = _enter(stack, serve_hub())
         git = Git(tmp_path / "origin")
