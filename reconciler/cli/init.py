@@ -123,7 +123,10 @@ def _manifest(root: Path, *, application: str | None, kind: str, from_live: bool
 def _workflow(uses: str, branch: str) -> str:
     repository, _, ref = uses.partition("@")
     text = _template("workflow.yml").replace("OWNER/REPO", repository).replace("@REF", f"@{ref}")
-    return text.replace('branches: ["main"]', f'branches: ["{branch}"]')
+    if branch == "main":
+        return text
+    # The workflow applies the repository's default branch unless it is told of another.
+    return text.replace('branches: ["main"]', f'branches: ["{branch}"]') + f'      branch: "{branch}"\n'
 
 
 def _codeowners(root: Path, owner: str | None) -> str:

@@ -1,0 +1,162 @@
+"""`reconciler init`: what it writes, what it leaves alone, and what it refuses."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from reconciler.cli.app import run
+from reconciler.manifest.load import load_manifests
+from reconciler.simulator import serve
+from tests.test_architecture import HEAVY, modules_after
+
+APPLICATION = "5f0c8a1b2d3e4f5061728394"
+USES = f"example/reconciler@{'0' * 40}"
+MANIFEST, WORKFLOW, CODEOWNERS = "manifests/fleet.yaml", ".github/workflows/reconcile.yml", ".github/CODEOWNERS"
+
+
+@pytest.fixture(autouse=True)
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def files() -> list[str]:
+    found = (file for file in Path().rglob("*") if file.is_file())
+    return sorted(str(file) for file in found if ".git" not in file.parts)
+
+
+def test_it_writes_a_manifest_a_workflow_and_a_hint_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["init", "--application", APPLICATION.upper(), "--uses", USES]) == 0
+    assert files() == [CODEOWNERS, WORKFLOW, MANIFEST]
+    out, err = capsys.readouterr()
+    assert out.splitlines()[:4] == [f"wrote  {MANIFEST}", f"wrote  {WORKFLOW}", f"wrote  {CODEOWNERS}", ""]
+    assert f"LOSANT_API_TOKEN_{APPLICATION.upper()}" in out
+    assert err == ""
+    assert f"uses: example/reconciler/.github/workflows/reconcile.yml@{'0' * 40}\n" in Path(WORKFLOW).read_text()
+    (rules,) = load_manifests(["manifests"])
+    assert (rules.application.id, str(rules.kind)) == (APPLICATION, "embedded")
+
+
+def test_the_skeleton_has_its_examples_ready() -> None:
+    assert run(["init", "--application", APPLICATION, "--no-workflow", "--kind", "edge"]) == 0
+    text = Path(MANIFEST).read_text()
+    examples = "\n".join(line.removeprefix("# ") for line in text.splitlines() if not line.startswith("# Which"))
+    Path("examples.yaml").write_text("\n".join(line for line in examples.splitlines() if "would change" not in line))
+    (rules,) = load_manifests(["examples.yaml"])
+    assert {group.name for group in rules.groups} == {"leeds", "canary"}
+    assert str(rules.kind) == "edge"
+
+
+def test_without_an_id_the_skeleton_waits_for_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["init", "--no-workflow"]) == 0
+    assert run(["validate"]) == 1
+    assert f"{MANIFEST}:4:" in capsys.readouterr().err
+
+
+def test_what_is_there_stays(capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("manifests/deep/own.yml", WORKFLOW, "CODEOWNERS"):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_text("mine\n")
+    assert run(["init", "--uses", USES, "--owner", "@acme/fleet"]) == 0
+    assert files() == [WORKFLOW, "CODEOWNERS", "manifests/deep/own.yml"]
+    assert all(Path(name).read_text() == "mine\n" for name in files())
+    assert capsys.readouterr().out.splitlines()[:4] == [
+        "kept   manifests/deep/own.yml",
+        f"kept   {WORKFLOW}",
+        "kept   CODEOWNERS; consider adding",
+        "         /manifests/ @acme/fleet",
+    ]
+
+
+def test_run_again_it_changes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["init", "--uses", USES]) == 0
+    before = {name: Path(name).read_bytes() for name in files()}
+    capsys.readouterr()
+    assert run(["init", "--uses", USES, "--application", APPLICATION, "--branch", "other"]) == 0
+    assert {name: Path(name).read_bytes() for name in files()} == before
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[:3]] == ["kept"] * 3
+
+
+def test_owners_and_branch_get_into_the_files() -> None:
+    assert run(["init", "--uses", USES, "--owner", "@acme/fleet", "--branch", "release/1"]) == 0
+    assert "\n/manifests/ @acme/fleet\n" in Path(CODEOWNERS).read_text()
+    assert 'branches: ["release/1"]' in Path(WORKFLOW).read_text()
+    assert '\n      branch: "release/1"\n' in Path(WORKFLOW).read_text()
+
+
+def test_without_an_owner_the_hint_is_a_comment() -> None:
+    assert run(["init", "--no-workflow"]) == 0
+    assert all(line.startswith("#") for line in Path(CODEOWNERS).read_text().splitlines())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ([], "the workflow needs to know where the reusable one is (name it with --uses OWNER/REPO@REF"),
+        (["--uses", "OWNER/REPO@REF"], "--uses 'OWNER/REPO@REF' names no repository and commit"),
+        (["--uses", "example/reconciler"], "names no repository and commit"),
+        (["--uses", "example/reconciler@main # x"], "names no repository and commit"),
+        (["--uses", "a/b@c\n"], "names no repository and commit"),
+        (["--no-workflow", "--application", "plant"], "--application 'plant' is no id"),
+        (["--no-workflow", "--import"], "--import needs to know what to read"),
+        (["--no-workflow", "--branch", "a b"], "is no name of one branch"),
+        (["--no-workflow", "--branch", '"]'], "is no name of one branch"),
+        (["--no-workflow", "--owner", "acme"], "--owner 'acme' is nobody"),
+        (["--no-workflow", "nowhere"], "nowhere is not the top folder of a git repository"),
+    ],
+)
+def test_refusals_name_the_remedy_and_write_nothing(
+    arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["init", *arguments]) == 1
+    assert told in capsys.readouterr().err
+    assert files() == []
+
+
+def test_a_folder_inside_a_repository_is_not_its_top(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("inside").mkdir()
+    assert run(["init", "inside", "--no-workflow"]) == 1
+    assert "inside is not the top folder of a git repository" in capsys.readouterr().err
+
+
+def test_it_follows_no_link_out_of_the_repository(
+    tmp_path_factory: pytest.TempPathFactory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outside = tmp_path_factory.mktemp("outside")
+    Path("manifests").symlink_to(outside)
+    assert run(["init", "--no-workflow"]) == 1
+    assert "would be written outside of the repository" in capsys.readouterr().err
+    assert list(outside.iterdir()) == []
+
+
+def test_a_place_that_cannot_be_written_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("manifests").write_text("a file\n")
+    assert run(["init", "--no-workflow"]) == 1
+    assert f"{MANIFEST} cannot be written: " in capsys.readouterr().err
+
+
+def test_import_writes_what_is_live(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    fleet = (
+        f"applications: [{{id: {APPLICATION}, name: plant, flows: {{telemetry: [v1, v2]}},"
+        " devices: [{count: 3, name: 'leeds-{n}', tags: {site: leeds}, deployed: {telemetry: v1}}]}]"
+    )
+    with serve(fleet) as server:
+        monkeypatch.setenv("LOSANT_API_URL", server.url)
+        monkeypatch.setenv("LOSANT_API_TOKEN", server.token)
+        assert run(["init", "--import", "--application", APPLICATION, "--no-workflow"]) == 0
+        assert f"wrote  {MANIFEST}" in capsys.readouterr().out
+        assert run(["plan", "--detailed-exitcode"]) == 0
+        assert server.control.counts().keys() <= {
+            "embeddedDeployments.get",
+            "devices.get",
+            "application.get",
+            "flows.get",
+        }
+
+
+def test_it_loads_nothing_heavy() -> None:
+    assert not modules_after("init", "--no-workflow", str(Path.cwd())) & (HEAVY | {"pydantic", "yaml"})
