@@ -47,7 +47,7 @@ class Session:
     @property
     def color(self) -> bool:
         """Whether stdout is a terminal that shows colours."""
-        return not self.no_color and sys.stdout.isatty()
+        return not self.no_color and os.environ.get("TERM") != "dumb" and sys.stdout.isatty()
 
     @property
     def wants_json(self) -> bool:

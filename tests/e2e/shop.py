@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
@@ -14,6 +15,7 @@ from typing import Any, TypeAlias
 
 import pytest
 
+from reconciler.api.clock import SystemClock
 from reconciler.cli.app import run
 from reconciler.simulator import Server
 
@@ -133,6 +135,19 @@ def invoker(shop: Shop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
         return Done(code, out, err)
 
     return invoke
+
+
+def skip_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every pause of commands in this process be over at once, with the clock moved on by its length."""
+    skipped_s = 0.0
+
+    async def sleep(_: SystemClock, seconds: float) -> None:
+        nonlocal skipped_s
+        skipped_s += seconds
+        await asyncio.sleep(0)
+
+    monkeypatch.setattr(SystemClock, "sleep", sleep)
+    monkeypatch.setattr(SystemClock, "monotonic", lambda _: time.monotonic() + skipped_s)
 
 
 def until(condition: Callable[[], object], *, within_s: float = 60.0) -> None:
