@@ -1,4 +1,4 @@
-"""What the README shows is what the product does. `python tests/test_docs.py` writes the shown output anew."""
+"""What the README shows is what the product does. `python -m tests.test_docs` writes the shown output anew."""
 
 import os
 import re
