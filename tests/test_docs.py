@@ -17,8 +17,8 @@ from reconciler.simulator import serve
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
-OUTPUT = re.compile(r"(<!-- output of: reconciler (.+) -->\n```text\n)(.*?)(```)", re.DOTALL)
-FILE = re.compile(r"(<!-- file: (.+) -->\n```yaml\n)(.*?)(```)", re.DOTALL)
+OUTPUT = re.compile(r"(<!-- output of: reconciler ([^\n]+) -->\n```text\n)(.*?)(```)", re.DOTALL)
+FILE = re.compile(r"(<!-- file: ([^\n]+) -->\n```yaml\n)(.*?)(```)", re.DOTALL)
 
 
 def outputs() -> Iterator[tuple[str, str, str]]:
