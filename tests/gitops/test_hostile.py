@@ -85,7 +85,7 @@ def test_names_stay_text_wherever_a_plan_is_shown(build: Build) -> None:
 def test_names_stay_text_in_errors(build: Build) -> None:
     """A manifest names the application as somebody evil does: it is told, in one annotation and in the comment."""
     world = build(fleet=fleet(["pump"]))
-    for number, name in enumerate(NAMES[:12:3], 1):
+    for number, name in enumerate((NAMES[4], NAMES[8]), 1):
         run = world.pull(number, {"manifests/plant.yaml": manifest("v2", name)}, branch=f"b{number}")
         assert run.conclusion == "failure"
         for job in run.jobs:
