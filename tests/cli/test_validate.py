@@ -92,6 +92,22 @@ def test_conflicts_that_need_no_api_are_found(capsys: pytest.CaptureFixture[str]
     assert 'group "b" says v2, group "a" says v1 at a.yaml:4:36' in capsys.readouterr().err
 
 
+def test_what_could_be_merged_is_searched_for_conflicts_though_other_items_are_wrong(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    groups = ["a: {select: {all: true}}", "b: {flows: {f: v1}}"]
+    groups += [
+        f"{name}: {{select: {{all: true}}, flows: {{f: {version}}}}}" for name, version in (("c", "v1"), ("d", "v2"))
+    ]
+    write("a.yaml", HEAD + "groups:\n" + "".join(f"  {group}\n" for group in groups))
+    assert run(["validate", "a.yaml"]) == 1
+    assert [line.partition(" (")[0] for line in capsys.readouterr().err.splitlines()] == [
+        'a.yaml:4:3: group "a" has no `flows`',
+        'a.yaml:5:3: group "b" has no `select`',
+        'a.yaml:7:36: flow "f" on device "<all>": group "d" says v2, group "c" says v1 at a.yaml:6:36',
+    ]
+
+
 def test_standard_input_is_a_path(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO((HEAD + "x: 1\n").encode())))
     assert run(["validate", "-"]) == 1

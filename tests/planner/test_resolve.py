@@ -212,6 +212,14 @@ def test_the_last_day_of_a_pin_is_not_past() -> None:
         assert found.desired.devices[DEVICES[0]][FLOWS[0]].version == "v1"
 
 
+def test_the_salt_of_a_group_is_its_name_unless_given() -> None:
+    inventory = Inventory({hex_id(n): Device(hex_id(n)) for n in range(40)})
+    select = Selector(at(1), percent=Decimal(10))
+    for name, salt in (("canary", ""), ("bird", "canary")):
+        found = run(rules(groups=(Group(name, at(1), select, flow_rules({0: "v1"}, 1), salt=salt),)), inventory)
+        assert [int(one, 16) for one in found.desired.devices] == KNOWN
+
+
 def test_an_id_is_an_id_though_something_is_named_like_it() -> None:
     odd = Inventory({DEVICES[1]: Device(DEVICES[1], DEVICES[0])}, {FLOWS[0]: (FLOWS[1],)})
     device = DeviceRules(Ref(DEVICES[0], at(5)), flow_rules({0: "v1"}, 5))
@@ -275,7 +283,11 @@ def test_the_share_does_not_depend_on_the_hash_seed_nor_on_the_machine() -> None
         ("pump*", {"pump", "pump-1"}),
         ("*1", {"pump-1"}),
         ("p*p*1", {"pump-1"}),
+        ("*pump*", {"pump", "pump-1"}),
         ("*pump*pump*", set()),
+        ("p*p-1*1", set()),
+        ("pu*mp", {"pump"}),
+        ("pum*mp", set()),
         ("pump**-1", {"pump-1"}),
         ("PUMP*", set()),
         ("a*b", {"a*b"}),

@@ -109,6 +109,33 @@ def test_versions_are_asked_for_once_a_flow_and_only_those_that_would_be_sent(ap
     assert asked == {"v2", "v3"}
 
 
+def test_what_is_released_counts_and_not_what_is_reported(api: FakeApi, tmp_path: Path) -> None:
+    """A pending row needs no check; one whose device already runs what is to be released does."""
+    api.set_entry(hex_id(1), FLOW, Entry("v2", "v1"))
+    manifest = f"devices: {{{hex_id(1)}: {{{FLOW}: %s}}}}"
+    looked_at(api, manifest % "v2", tmp_path)
+    assert requests(api) == "live:1"
+    looked_at(api, manifest % "v1", tmp_path)
+    assert requests(api) == "devices:1 live:2 versions:1"
+
+
+@pytest.mark.parametrize(
+    ("devices", "named", "recorded", "sent"),
+    [
+        pytest.param(2_500, 300, True, "devices:1 live:1", id="as many pages as look-ups, known from the records"),
+        pytest.param(2_500, 300, False, "device_count:1 devices:1 live:1", id="as many pages as look-ups"),
+    ],
+)
+def test_where_both_cost_the_same_names_are_looked_up(
+    devices: int, named: int, recorded: bool, sent: str, api: FakeApi, tmp_path: Path
+) -> None:
+    for number in range(devices):
+        api.add_device(hex_id(1000 + number), f"valve-{number}", flows={} if recorded else None)
+    looked_at(api, "devices:\n" + "".join(f"  valve-{n}: {{{OTHER}: absent}}\n" for n in range(named)), tmp_path)
+    assert requests(api) == sent
+    assert all(details["names"] is not None for action, details in api.log if action == "devices")
+
+
 @pytest.mark.parametrize(
     ("devices", "named", "sent"),
     [
@@ -257,6 +284,25 @@ def test_excluded_devices_are_not_checked_and_may_be_unknown(api: FakeApi, tmp_p
     assert world.dropped == {"nobody"}
     assert {device_id for device_id, _, _ in world.desired.rows()} == {hex_id(1), hex_id(2), hex_id(77)}
     assert len(refused(api, manifest, tmp_path)) == 1
+
+
+def test_a_missing_version_is_told_where_it_stands_first_in_the_files(api: FakeApi, tmp_path: Path) -> None:
+    manifest = f"devices:\n  {hex_id(9)}: {{{FLOW}: v3}}\n  {hex_id(1)}: {{{FLOW}: v3}}\n"
+    [problem] = refused(api, manifest, tmp_path)
+    assert problem.startswith("4:30: ")
+
+
+@pytest.mark.parametrize("group", ["", f"groups: {{all: {{select: {{all: true}}, flows: {{{OTHER}: absent}}}}}}\n"])
+def test_devices_are_excluded_by_name_though_the_manifest_has_their_ids(
+    group: str, api: FakeApi, tmp_path: Path
+) -> None:
+    """The name is known from a deployment record, or from the device list."""
+    manifest = f"{group}devices: {{{hex_id(1)}: {{{FLOW}: v9}}}}\n"
+    assert len(refused(api, manifest, tmp_path)) == 1
+    assert looked_at(api, manifest, tmp_path, exclude_devices=["pump-1"]).dropped == frozenset()
+    if group:
+        api.devices_by_id[hex_id(1)].flows = None
+        looked_at(api, manifest, tmp_path, exclude_devices=["pump-1"])
 
 
 def test_prune_asks_which_devices_still_exist(api: FakeApi, tmp_path: Path) -> None:
