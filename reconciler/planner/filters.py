@@ -95,8 +95,10 @@ def read_scope(world: World, options: Options, *, elsewhere: Collection[Filter] 
 def recognised(world: World, options: Options) -> frozenset[Filter]:
     """The filters that name something in this application: for the others of the same run (see `read_scope`)."""
     filters = {*options.targets, *options.excludes}
-    known = _Known(world) if filters else None
-    return frozenset(one for one in filters if known and known.matches(one))
+    if not filters:
+        return frozenset()
+    known = _Known(world)
+    return frozenset(one for one in filters if known.matches(one))
 
 
 def _was_dropped(one: Filter, world: World) -> bool:

@@ -25,7 +25,7 @@ from reconciler.planner.plan import (
 )
 from reconciler.planner.prove import prove
 from reconciler.planner.rules import Limits, Source
-from reconciler.planner.state import DeviceId, FlowId, Place
+from reconciler.planner.state import DeviceId, FlowId
 
 
 def make_plan(
@@ -81,9 +81,10 @@ def _narrow(whole: Difference, scope: Scope, world: World) -> Difference:
     return replace(narrowed, unmanaged=tuple(row for row in whole.unmanaged if scope.holds(row.device_id, row.flow_id)))
 
 
-def _warning_order(warning: Warning) -> tuple[Place, str, str]:
+def _warning_order(warning: Warning) -> tuple[tuple[str | int, ...], str, str]:
     """By place, those without one first."""
-    return (warning.place or Place("", 0, 0), warning.message, warning.hint or "")
+    place = warning.place
+    return ((place.path, place.line, place.column) if place else (), warning.message, warning.hint or "")
 
 
 def _summary(difference: Difference, calls: tuple[PlannedCall, ...]) -> Summary:

@@ -73,13 +73,10 @@ def still_sound(request: Wildcard, changes: Iterable[Change], live: Live) -> boo
         return False
     ends = {change.row: change.to_version for change in changes}
     rows = set(reach(request, live))
-    match request:
-        case RemoveDevice():
-            rows.update(row for row in ends if row[0] == request.device_id)
-        case RemoveFlow():
-            rows.update(row for row in ends if row[1] == request.flow_id)
-        case Replace():
-            pass
+    if isinstance(request, RemoveDevice):
+        rows.update(row for row in ends if row[0] == request.device_id)
+    elif isinstance(request, RemoveFlow):
+        rows.update(row for row in ends if row[1] == request.flow_id)
     target = outcome(request)
     return all(ends.get(row, live.entry(*row).released) == target for row in rows)
 
@@ -97,7 +94,7 @@ def overlay(whole: Live, fresh: Live) -> Live:
     for device_id, device in fresh.devices.items():
         flows = devices[device_id].flows if device_id in devices else {}
         devices[device_id] = device._replace(flows={**flows, **device.flows})
-    return Live(devices, {**whole.flow_names, **fresh.flow_names}, whole.only_flow)
+    return Live(devices, {**whole.flow_names, **fresh.flow_names})
 
 
 def _without(device: LiveDevice, flow_id: FlowId) -> LiveDevice:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -145,6 +146,18 @@ def log(date: str | None, *, error: str | None = None, change: str = "current", 
 )
 def test_last_error(logs: list[LogEntry], error: str | None) -> None:
     assert last_error(LiveDevice({}, logs=tuple(logs)), "f") == error
+
+
+def test_times_without_a_zone_are_utc_wherever_we_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        logs = (log("2026-01-01T12:00:00", error="naive"), log("2026-01-01T11:00:00Z", error="earlier"))
+        assert last_error(LiveDevice({}, logs=logs), "f") == "naive"
+        assert last_error(LiveDevice({}, logs=logs[::-1]), "f") == "naive"
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 versions = st.sampled_from([None, "1", "2"])

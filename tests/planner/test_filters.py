@@ -95,10 +95,25 @@ def test_a_name_that_is_none_or_several_is_told(target: str, told: str) -> None:
     assert told in str(raised.value)
 
 
-def test_many_of_a_name_are_not_all_listed() -> None:
-    devices = {hex_id(number): "twin" for number in range(7)}
-    with pytest.raises(UsageError, match=r"8 devices have that name .*: (\w{24}, ){4}\w{24} and 3 more\)"):
-        scope(target="device=twin", at=replace(WORLD, device_names=devices))
+@pytest.mark.parametrize(("number", "more"), [(5, ""), (6, " and 1 more"), (8, " and 3 more")])
+def test_many_of_a_name_are_not_all_listed(number: int, more: str) -> None:
+    devices = {hex_id(index): "many" for index in range(number)}
+    listed = ", ".join(sorted(devices)[:5])
+    with pytest.raises(UsageError) as raised:
+        scope(target="device=many", at=replace(WORLD, device_names=devices))
+    (problem,) = raised.value.problems
+    assert problem.message == f"--target device=many: {number} devices have that name"
+    assert problem.hint == f"name one by its id: {listed}{more}"
+
+
+def test_several_near_names_are_offered() -> None:
+    at = replace(WORLD, device_names={ONE: "north-1", TWO: "north-2"}, live=live("x/f=1"))
+    with pytest.raises(UsageError) as raised:
+        scope(target="device=north-3", at=at)
+    assert raised.value.problems[0].hint == "nearest: north-2, north-1"
+    with pytest.raises(UsageError) as raised:
+        scope(target="group=zzzzz", at=at)
+    assert raised.value.problems[0].hint == "check the spelling"
 
 
 def test_every_wrong_filter_is_told_at_once() -> None:

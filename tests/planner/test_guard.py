@@ -244,5 +244,16 @@ def test_saved_empty_and_strict() -> None:
 
 
 def test_warnings_are_sorted_by_place_and_told_once() -> None:
-    warnings = (Warning("b", PLACE), Warning("a", PLACE), Warning("no place"), Warning("b", PLACE))
-    assert [one.message for one in plan(replace(fleet(0, 1), warnings=warnings)).warnings] == ["no place", "a", "b"]
+    ordered = (
+        Warning("z, no place"),
+        Warning("z", Place("a.yaml", 9, 9)),
+        Warning("z", Place("b.yaml", 2, 9)),
+        Warning("z", Place("b.yaml", 10, 1)),
+        Warning("z", Place("b.yaml", 10, 2)),
+        Warning("a", PLACE),
+        Warning("b", PLACE),
+        Warning("b", PLACE, "a hint"),
+        Warning("b", PLACE, "b hint"),
+    )
+    given = (*reversed(ordered), Warning("b", PLACE))
+    assert plan(replace(fleet(0, 1), warnings=given)).warnings == ordered

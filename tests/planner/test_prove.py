@@ -156,6 +156,31 @@ def test_unsound_calls_are_found(name: str) -> None:
     assert "please report" in str(raised.value)
 
 
+def test_a_failed_proof_is_a_report_that_can_be_filed() -> None:
+    seen = live("a/f=1 x/f=7>1", unknown=["x"])
+    calls = [call(0, Release("f", "2", ("a",)), "a/f"), call(1, Replace("f", "1", "2"))]
+    with pytest.raises(PlanUnsound) as raised:
+        prove(changes("a/f=2", seen), calls, seen)
+    (problem,) = raised.value.problems
+    assert problem.message == (
+        "the plan failed its own proof: call 1 could move device x, flow f (released 7, reported 1, unknown bundle), "
+        "which must end at 7, elsewhere (if replace matches reported; calls: "
+        "1 replace {'flowId': 'f', 'oldVersion': '1', 'newVersion': '2'})"
+    )
+    assert problem.hint == "nothing was sent; this is a bug of reconciler, please report it with this text"
+    with pytest.raises(PlanUnsound) as raised:
+        prove(changes("a/f=2", live("a/f=1")), [call(0, RemoveFlow("g"), "a/f")], live("a/f=1"))
+    assert raised.value.problems[0].message == (
+        "the plan failed its own proof: its calls might not move device a, flow f (released 1, reported 1), "
+        "which must end at 2, (if replace matches released; calls: none)"
+    )
+    chain = live("a/f=1 b/f=2")
+    calls = [call(0, Replace("f", "1", "2"), "a/f"), call(1, Replace("f", "2", "3"), "b/f", (0,))]
+    with pytest.raises(PlanUnsound) as raised:
+        prove(changes("a/f=2 b/f=3", chain), calls, chain)
+    assert "'newVersion': '2'}, 1 replace {" in str(raised.value)
+
+
 def test_a_flow_may_be_removed_on_a_read_of_it() -> None:
     seen = live("a/f=1 b/f=2", only_flow="f")
     calls = [call(0, RemoveFlow("f"), "a/f b/f")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from reconciler.errors import PlanUnsound
+from reconciler.planner.calls import cover
 from reconciler.planner.diff import compare
 from reconciler.planner.make import make_plan
 from reconciler.planner.plan import CallMode, Options, Plan
@@ -152,3 +153,12 @@ def test_calls_that_are_made_again_are_proved(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("reconciler.planner.rest.cover", lambda changes, live, mode, chunk: ())
     with pytest.raises(PlanUnsound):
         again(made, live("a/f=1"))
+
+
+def test_a_release_names_a_thousand_devices_unless_told_otherwise() -> None:
+    rows = " ".join(f"d{number:04}/f=2" for number in range(1001))
+    seen = rows.replace("=2", "=1") + " x/f=1"
+    made = plan(rows, seen, chunk=1000)
+    assert [len(call.rows) for call in made.calls] == [1000, 1]
+    assert again(made, live(seen))[1] == made.calls
+    assert cover(made.changes, live(seen)) == made.calls
