@@ -162,7 +162,7 @@ class _Apply:
             pass  # what was done is done, and the result file holds it
         except ReconcilerError as error:
             self._session.tell(error.problems)
-            code = code or error.exit_code
+            code = code or (ExitCode.DONE if self._wrote else error.exit_code)
         return self._session.exit(code)
 
     @property

@@ -63,7 +63,8 @@ class Session:
         """
         self._written = True
         try:
-            click.echo(text, nl=not text.endswith("\n"), color=self.color)
+            # The stream is named, since click would write UTF-8 to one that says it is ASCII.
+            click.echo(text, file=sys.stdout, nl=not text.endswith("\n"), color=self.color)
         except BrokenPipeError:
             _lead_nowhere()
             raise
@@ -87,11 +88,11 @@ class Session:
     def note(self, text: str) -> None:
         """Write one line to stderr: progress, a warning, an explanation. What cannot be written is lost."""
         with contextlib.suppress(OSError):
-            click.echo(text, err=True, color=not self.no_color and sys.stderr.isatty())
+            click.echo(text, file=sys.stderr, color=not self.no_color and sys.stderr.isatty())
 
     def ask(self, question: str) -> str:
         """The line that is typed at a terminal in answer; empty at its end (Ctrl-D)."""
-        click.echo(question, err=True, nl=False)
+        click.echo(question, file=sys.stderr, nl=False)
         answer = sys.stdin.readline()
         if not answer.endswith("\n"):
             self.note("")
