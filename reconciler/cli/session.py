@@ -93,9 +93,12 @@ class Session:
     def ask(self, question: str) -> str:
         """The line that is typed at a terminal in answer; empty at its end (Ctrl-D)."""
         click.echo(question, file=sys.stderr, nl=False)
-        answer = sys.stdin.readline()
-        if not answer.endswith("\n"):
-            self.note("")
+        answer = ""
+        try:
+            answer = sys.stdin.readline()
+        finally:
+            if not answer.endswith("\n"):  # Ctrl-C, Ctrl-D: what is told next shall not stand behind the question
+                self.note("")
         return answer.strip()
 
     def fail(self, error: ReconcilerError) -> int:

@@ -96,10 +96,10 @@ class Shop:
         assert "Traceback" not in done.stderr, done.stderr
         return Done(done.returncode, done.stdout, done.stderr)
 
-    def start(self, *argv: str, **options: Any) -> subprocess.Popen[str]:
-        """The same, running on while the test does something to it."""
+    def start(self, *argv: str, by: str = 'exec "$@"') -> subprocess.Popen[str]:
+        """The same, running on while the test does something to it. `by`: the shell's words that start it."""
         return subprocess.Popen(
-            [sys.executable, "-m", "reconciler", *argv],
+            ["sh", "-c", by, "sh", sys.executable, "-m", "reconciler", *argv],
             cwd=self.folder,
             env=self.env(),
             stdin=subprocess.DEVNULL,
@@ -107,7 +107,6 @@ class Shop:
             stderr=subprocess.PIPE,
             text=True,
             encoding="utf-8",
-            **options,
         )
 
     def writes(self) -> list[tuple[str, Any]]:

@@ -291,10 +291,7 @@ def test_interrupted_midway(number: signal.Signals, shop: Shop, here: Here) -> N
 def test_terminated_where_ctrl_c_is_ignored(shop: Shop) -> None:
     """As a background job of a script, whose SIGINT the shell has switched off."""
     shop.control.fault(faults.Latency(seconds=30, when=faults.When(method="POST")))
-    process = shop.start(
-        "apply", "shop.yaml", "--yes", "--result", "result.json",
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
-    )  # fmt: skip
+    process = shop.start("apply", "shop.yaml", "--yes", "--result", "result.json", by="trap '' INT; exec \"$@\"")
     until(lambda: process.poll() is not None or shop.control.faults()[0]["fired"])
     process.terminate()
     process.communicate(timeout=60)

@@ -1,0 +1,210 @@
+"""At a terminal of 60 columns: the question and its answers, colours, the progress bar."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from reconciler.simulator import faults, serve
+from tests.e2e.shop import FLEET, Shop
+
+COLUMNS = 60
+QUESTION = "Only 'yes' is accepted: "
+CTRL_C, CTRL_D = "\x03", "\x04"
+_ON_ITS_TERMINAL = """
+import fcntl, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # so that Ctrl-C reaches it
+from reconciler.__main__ import main
+main()
+"""
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Shop]:
+    with serve(FLEET) as server:
+        yield Shop(server, tmp_path)
+
+
+class Terminal:
+    """A command with a terminal of its own, and what it has shown so far."""
+
+    def __init__(self, process: subprocess.Popen[bytes], master: int) -> None:
+        self.process = process
+        self.shown = ""
+        self._master = master
+
+    def read_until(self, text: str, *, within_s: float = 60.0) -> None:
+        """Wait until the terminal shows a text."""
+        end = time.monotonic() + within_s
+        while text not in self.shown:
+            assert self._read(max(0.0, end - time.monotonic())), self.shown
+
+    def type(self, keys: str) -> None:
+        """Press keys."""
+        os.write(self._master, keys.encode())
+
+    def end(self) -> int:
+        """Wait for the end; the exit code."""
+        while self._read(60.0):
+            pass
+        return self.process.wait(timeout=60)
+
+    def _read(self, within_s: float) -> bool:
+        ready, _, _ = select.select([self._master], [], [], within_s)
+        if not ready:
+            return False
+        try:
+            piece = os.read(self._master, 65_536)
+        except OSError:  # how Linux tells that nobody has the other side open any more
+            return False
+        self.shown += piece.decode("utf-8", "replace").replace("\r\n", "\n")
+        return bool(piece)
+
+
+@contextmanager
+def terminal(shop: Shop, *argv: str, **env: str) -> Iterator[Terminal]:
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, COLUMNS, 0, 0))
+
+    process = subprocess.Popen(
+        [sys.executable, "-c", _ON_ITS_TERMINAL, *argv],
+        cwd=shop.folder,
+        env=shop.env(**{"TERM": "xterm", **env}),
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        start_new_session=True,
+    )
+    os.close(slave)
+    try:
+        yield Terminal(process, master)
+    finally:
+        process.kill()
+        process.wait()
+        os.close(master)
+
+
+def test_yes(shop: Shop) -> None:
+    with terminal(shop, "apply", "shop.yaml") as screen:
+        screen.read_until(QUESTION)
+        assert shop.writes() == []
+        screen.type("yes\n")
+        assert screen.end() == 0
+    assert "Apply complete!" in screen.shown
+    assert shop.released()["leeds-1/telemetry"] == "v2"
+
+
+@pytest.mark.parametrize(
+    ("keys", "code", "told"),
+    [
+        ("no\n", 1, "Error: not applied: the answer was not 'yes'"),
+        ("y\n", 1, "Error: not applied"),
+        ("\n", 1, "Error: not applied"),
+        (CTRL_D, 1, "Error: not applied"),
+        (CTRL_C, 130, "Error: interrupted (the next plan shows what is left)"),
+    ],
+)
+def test_other_answers(keys: str, code: int, told: str, shop: Shop) -> None:
+    with terminal(shop, "apply", "shop.yaml", "--result", "result.json") as screen:
+        screen.read_until(QUESTION)
+        screen.type(keys)
+        assert screen.end() == code
+    assert f"\n{told}" in screen.shown
+    assert "Traceback" not in screen.shown
+    assert shop.read_json("result.json")["error"]["code"] == code
+    assert shop.writes() == []
+
+
+def test_sigterm_while_the_question_stands(shop: Shop) -> None:
+    with terminal(shop, "apply", "shop.yaml", "--result", "result.json") as screen:
+        screen.read_until(QUESTION)
+        screen.process.send_signal(signal.SIGTERM)
+        assert screen.end() == 130
+    assert shop.read_json("result.json")["error"]["code"] == 130
+    assert shop.writes() == []
+
+
+@pytest.mark.parametrize("saved", [False, True])
+def test_the_world_moves_while_the_question_stands(shop: Shop, *, saved: bool) -> None:
+    assert shop.run("plan", "shop.yaml", "--out", "plan.json").code == 0
+    with terminal(shop, "apply", *(["--plan", "plan.json"] if saved else ["shop.yaml"])) as screen:
+        screen.read_until(QUESTION)
+        shop.control.set_released("leeds-1", "telemetry", "v3")
+        screen.type("yes\n")
+        assert screen.end() == 4
+    assert ("leeds-1 / telemetry is at v3" if saved else "the world moved while the question stood") in screen.shown
+    assert shop.writes() == []
+
+
+def test_nothing_is_asked_where_nothing_changes(shop: Shop) -> None:
+    assert shop.run("apply", "shop.yaml", "--yes").code == 0
+    with terminal(shop, "apply", "shop.yaml") as screen:
+        assert screen.end() == 0
+    assert QUESTION not in screen.shown
+    assert "No changes." in screen.shown
+
+
+def test_the_plan_is_shown_before_the_question_when_stdout_is_for_programs(shop: Shop) -> None:
+    with terminal(shop, "apply", "shop.yaml", "--format", "json") as screen:
+        screen.read_until(QUESTION)
+        assert "Plan: 1 to add, 8 to change, 1 to destroy." in screen.shown
+        screen.type("no\n")
+        assert screen.end() == 1
+    assert screen.shown.count('{"format_version"') == 1
+
+
+def test_colours(shop: Shop) -> None:
+    def shown(*argv: str, **env: str) -> str:
+        with terminal(shop, *argv, **env) as screen:
+            assert screen.end() == 0
+        return screen.shown
+
+    coloured = shown("plan", "shop.yaml")
+    assert "\x1b[32m+ v1\x1b[0m" in coloured
+    plain = re.sub(r"\x1b\[\d*m", "", coloured)
+    assert "\x1b" not in plain
+    assert shown("plan", "shop.yaml", "--no-color") == plain
+    assert shown("--no-color", "plan", "shop.yaml") == plain
+    assert shown("plan", "shop.yaml", NO_COLOR="1") == plain
+    assert shown("plan", "shop.yaml", TERM="dumb") == plain
+
+
+def test_60_columns(shop: Shop) -> None:
+    """Nothing that is aligned or indented runs over; only a digest and lines with ids do."""
+    for command in ("plan", "status"):
+        with terminal(shop, command, "shop.yaml", "--no-color") as screen:
+            assert screen.end() == 0
+        for line in screen.shown.splitlines():
+            assert len(line) <= COLUMNS or re.search(r"[0-9a-f]{24}|^Digest: ", line), line
+
+
+def test_a_bar_while_it_works(shop: Shop) -> None:
+    with terminal(shop, "apply", "shop.yaml", "--yes", "--wait") as screen:
+        assert screen.end() == 0
+    assert re.search(r"shop: (applying|converging)", screen.shown)
+    assert screen.shown.rstrip().endswith("Resources: 1 added, 8 changed, 1 destroyed.")
+
+
+def test_pauses_are_told_above_the_bar(shop: Shop) -> None:
+    when = faults.When(action="embeddedDeployments.release", times=1)
+    shop.control.fault(faults.Status(status=429, retry_after="0", when=when))
+    shop.control.fault(faults.Status(status=503, retry_after="0", when=faults.When(method="GET", nth=7)))
+    with terminal(shop, "-vv", "apply", "shop.yaml", "--yes", "--wait", "--no-color") as screen:
+        assert screen.end() == 0
+    clear_line = "\r\x1b[2K"
+    assert re.search(rf"{re.escape(clear_line)}POST \S+: 429 in .*\nshop: applying", screen.shown)
+    assert re.search(rf"{re.escape(clear_line)}GET .*HTTP 503.*; trying again in 0\.0 s\nshop: ", screen.shown)
