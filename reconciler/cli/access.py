@@ -13,6 +13,7 @@ from reconciler.api.client import LosantApi
 from reconciler.api.clock import SystemClock
 from reconciler.api.connection import Connection, Exchange, connect
 from reconciler.api.credentials import Token, find_token
+from reconciler.cli.interrupts import left_to_asyncio
 from reconciler.cli.session import Session
 from reconciler.planner.state import Kind
 from reconciler.ports import Clock
@@ -83,7 +84,8 @@ def run_async(work: Coroutine[Any, Any, T]) -> T:
         results.append(await work)
 
     try:
-        asyncio.run(keep())
+        with left_to_asyncio():
+            asyncio.run(keep())
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
     return results[0]

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import importlib.util
 import io
 import os
-import signal
 import sys
-from collections.abc import Iterator, Sequence
-from types import FrameType
+from collections.abc import Sequence
 
 import click
 
 from reconciler import __version__
 from reconciler.cli import options as opt
+from reconciler.cli.interrupts import check, interruptible
 from reconciler.cli.session import Session
 from reconciler.errors import ExitCode, Interrupted, Problem, ReconcilerError, UsageError
 
@@ -88,7 +86,7 @@ def run(argv: Sequence[str]) -> int:
     """Run the command line; return the exit code. Nothing but this maps errors to codes and to text."""
     _sound_streams()
     session = Session(argv)
-    with _ended_like_interrupt():
+    with interruptible():
         try:
             return _invoke(list(argv), session)
         except ReconcilerError as error:
@@ -111,6 +109,8 @@ def _invoke(argv: list[str], session: Session) -> int:
         raise _usage_error(error) from None
     except click.ClickException as error:
         raise UsageError(error.format_message()) from None
+    if code != ExitCode.INTERRUPTED:
+        check()
     return int(code or 0)
 
 
@@ -127,32 +127,3 @@ def _sound_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-
-
-@contextlib.contextmanager
-def _ended_like_interrupt() -> Iterator[None]:
-    """SIGTERM, and a terminal that is closed, end a run the way Ctrl-C does: with the result of what was done."""
-
-    def interrupt(signum: int, frame: FrameType | None) -> None:
-        # Whoever handles Ctrl-C at this moment: asyncio while it runs, else Python, which raises KeyboardInterrupt.
-        # In a background job Ctrl-C is ignored, which must not hold for these.
-        on_interrupt = signal.getsignal(signal.SIGINT)
-        if callable(on_interrupt):
-            on_interrupt(signum, frame)
-        else:
-            raise KeyboardInterrupt
-
-    numbers = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
-    before = {}
-    try:
-        for number in numbers:
-            if signal.getsignal(number) is not signal.SIG_IGN:  # as under `nohup`
-                before[number] = signal.signal(number, interrupt)
-    except ValueError:  # not in the main thread: the caller's business
-        yield
-        return
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

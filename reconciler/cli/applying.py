@@ -6,13 +6,12 @@ What was done is told on every path, so the jobs are held outside of whatever ma
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from reconciler.api.client import LosantApi
 from reconciler.cli.access import Access, run_async
+from reconciler.cli.interrupts import undisturbed
 from reconciler.cli.jobs import Job, Origin, origin_of
 from reconciler.cli.order import Order
 from reconciler.cli.progress import Display
@@ -42,7 +41,7 @@ def apply(session: Session, order: Order) -> int:
         failure = error
     except Exception as error:  # noqa: BLE001 - also then the result has to be told
         failure = session.bug(error)
-    with _undisturbed():
+    with undisturbed():
         return run.report(failure)
 
 
@@ -197,19 +196,3 @@ class _Apply:
 
 def _can_ask() -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty()
-
-
-@contextlib.contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Let no second Ctrl-C cut off the report."""
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    try:
-        before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
-    except ValueError:  # not in the main thread
-        yield
-        return
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

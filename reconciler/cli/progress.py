@@ -34,7 +34,12 @@ class Display:
         if not sys.stderr.isatty():
             yield self
             return
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+        )
         console = Console(stderr=True, no_color=self._session.no_color or None, highlight=False, markup=False)
         with Progress(*columns, console=console, transient=True) as self._bars:
             yield self
@@ -42,14 +47,14 @@ class Display:
 
     def phase(self, title: str, total: int) -> Phase:
         """A new bar with that many steps."""
-        task = self._bars.add_task(inert(title, limit=60), total=total) if self._bars else None
+        title = inert(title, limit=60)
+        task = self._bars.add_task(title, total=total) if self._bars else None
         return Phase(self, title, total, task)
 
     def draw(self, phase: Phase, done: int, suffix: str) -> None:
         """Show a phase at `done` steps."""
         if self._bars is not None and phase.task is not None:
-            title = f"{inert(phase.title, limit=60)}{suffix}"
-            self._bars.update(phase.task, completed=done, total=phase.total, description=title)
+            self._bars.update(phase.task, completed=done, total=phase.total, description=f"{phase.title}{suffix}")
         elif self._clock.monotonic() - self._last_line >= QUIET_S:
             self._last_line = self._clock.monotonic()
             self._session.note(f"{phase.title}: {done:,} of {phase.total:,}{suffix}")
