@@ -1,0 +1,53 @@
+"""Progress where there is no terminal: a line now and then, and what goes wrong at once."""
+
+from __future__ import annotations
+
+import pytest
+
+from reconciler.cli.progress import QUIET_S, Display
+from reconciler.cli.session import Session
+from reconciler.executor import CallResult, CallState
+from reconciler.watch import Offline, Verdict, Verdicts, Wait
+from tests.fakes import FakeClock
+
+
+def told(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    out, err = capsys.readouterr()
+    assert out == ""
+    return err.splitlines()
+
+
+def standing(converged: int, failed: int) -> Wait:
+    rows = dict.fromkeys(Verdict, 0) | {Verdict.CONVERGED: converged, Verdict.FAILED: failed}
+    return Wait(Offline.SKIP, 1.0, Verdicts(rows, rows, ()))
+
+
+def test_a_line_every_half_minute(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = FakeClock()
+    display = Display(Session([]), clock)
+    with display.shown():
+        phase = display.phase("::pl\x1b[1mant: applying", 2_000)
+        phase.rows(10, 2_000)
+        assert told(capsys) == []
+        clock.advance(QUIET_S)
+        phase.rows(1_200, 2_000)
+        phase.rows(1_300, 2_000)
+        assert told(capsys) == [r"\x3a:pl\x1b[1mant: applying: 1,200 of 2,000"]
+        converging = display.phase("plant: converging", 0)
+        converging.standing(Wait(Offline.SKIP, 0.0))  # nothing read yet
+        clock.advance(QUIET_S)
+        converging.standing(standing(7, 1))
+        assert told(capsys) == ["plant: converging: 7 of 8 (1 failed)"]
+
+
+def test_what_goes_wrong_is_told_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    phase = Display(Session([]), FakeClock()).phase("plant: applying", 1)
+    for state in CallState:
+        phase.call(CallResult(3, "release", {}, 1, (), state, error="\x1bboom" if state is CallState.FAILED else None))
+    phase.note("slower\x07")
+    assert told(capsys) == [
+        r"call #3 (release) failed: \x1bboom",
+        "call #3 (release) skipped",
+        "call #3 (release) unknown",
+        r"slower\x07",
+    ]
