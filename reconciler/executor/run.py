@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from functools import cached_property
 from typing import Protocol
 
 from reconciler.executor.course import Course
@@ -109,7 +110,7 @@ class Execution:
         return Result(
             application=self._plan.application,
             kind=self._plan.kind,
-            digest=digest((self._plan,)),
+            digest=self._digest,
             calls=tuple(call.snapshot() for call in sorted(self._journal.calls, key=lambda call: call.id)),
             total=total,
             confirmed=confirmed,
@@ -123,6 +124,10 @@ class Execution:
             device_names=self._plan.device_names,
             flow_names=self._plan.flow_names,
         )
+
+    @cached_property
+    def _digest(self) -> str:
+        return digest((self._plan,))
 
     async def _rounds(self) -> None:
         while True:

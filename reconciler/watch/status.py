@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 
 from reconciler.errors import ExitCode
 from reconciler.planner.plan import World
-from reconciler.planner.state import NOTHING, Application, DeviceId, FlowId, Kind, Version
-from reconciler.watch.verdict import Expected, Laggard, Verdict, expected_rows, explain, tally, verdict_of
+from reconciler.planner.state import NOTHING, Application, DeviceId, FlowId, Kind, Row, Version
+from reconciler.watch.verdict import Laggard, Verdict, expected_rows, judge, tally
 
 
 class Standing(StrEnum):
@@ -25,7 +25,6 @@ class Standing(StrEnum):
 
 
 _COLUMN = {
-    Verdict.CONVERGED: Standing.IN_SYNC,
     Verdict.PENDING: Standing.PENDING,
     Verdict.OFFLINE: Standing.OFFLINE,
     Verdict.FAILED: Standing.FAILED,
@@ -93,13 +92,21 @@ def summarise(world: World, *, only: Collection[DeviceId] | None = None) -> Stat
     """Judge every row of a world, or those of some devices."""
     table: Counter[tuple[FlowId, Version | None, Standing]] = Counter()
     laggards: list[Laggard] = []
-    managed: set[tuple[DeviceId, FlowId]] = set()
+    managed: set[Row] = set()
+    flow_names = {**world.live.flow_names, **world.flow_names}
     for row in expected_rows(world.desired, world.live):
         if only is not None and row.device_id not in only:
             continue
         managed.add((row.device_id, row.flow_id))
-        verdict, laggard = _judge(row, world)
-        table[row.flow_id, row.version, _COLUMN[verdict]] += 1
+        record = world.live.devices.get(row.device_id)
+        laggard = judge(
+            row,
+            record,
+            reachable=record is not None and record.connected is True,
+            flow_name=flow_names.get(row.flow_id),
+            device_name=world.device_names.get(row.device_id),
+        )
+        table[row.flow_id, row.version, _COLUMN[laggard.verdict] if laggard else Standing.IN_SYNC] += 1
         if laggard:
             laggards.append(laggard)
     for device_id, flow_id, entry in world.live.rows():
@@ -113,21 +120,11 @@ def summarise(world: World, *, only: Collection[DeviceId] | None = None) -> Stat
     return StatusReport(
         application=world.application,
         kind=world.kind,
-        flows=_flows(table, {**world.live.flow_names, **world.flow_names}),
+        flows=_flows(table, flow_names),
         rows={standing: totals[standing] for standing in Standing},
         devices=verdicts.devices,
         laggards=verdicts.laggards,
     )
-
-
-def _judge(row: Expected, world: World) -> tuple[Verdict, Laggard | None]:
-    record = world.live.devices.get(row.device_id)
-    verdict = verdict_of(row, record, reachable=record is not None and record.connected is True)
-    if verdict is Verdict.CONVERGED:
-        return verdict, None
-    names = {**world.live.flow_names, **world.flow_names}
-    laggard = explain(row, record, verdict, names)
-    return verdict, replace(laggard, device_name=world.device_names.get(row.device_id) or laggard.device_name)
 
 
 def _flows(

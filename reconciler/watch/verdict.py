@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import NamedTuple
 
-from reconciler.planner.state import Desired, DeviceId, FlowId, Live, LiveDevice, LogEntry, Row, Version
+from reconciler.planner.state import NOTHING, Desired, DeviceId, FlowId, Live, LiveDevice, LogEntry, Row, Version
 
 
 class Verdict(StrEnum):
@@ -30,8 +30,7 @@ class Verdict(StrEnum):
 SEVERITY = {verdict: rank for rank, verdict in enumerate(Verdict)}
 
 
-@dataclass(frozen=True, slots=True)
-class Laggard:
+class Laggard(NamedTuple):
     """A managed row that is not converged, with what explains it. Text comes from the API and is untrusted.
 
     `expected`, `released` and `reported` are versions, None for nothing. `since` is when the row was last released
@@ -99,77 +98,100 @@ def expected_rows(desired: Desired, live: Live) -> Iterator[Expected]:
                 yield Expected(device_id, flow_id, decision.version)
 
 
-def verdict_of(row: Expected, record: LiveDevice | None, *, reachable: bool) -> Verdict:
-    """The row's verdict by one read.
+def judge(
+    row: Expected,
+    record: LiveDevice | None,
+    *,
+    reachable: bool,
+    flow_name: str | None = None,
+    device_name: str | None = None,
+) -> Laggard | None:
+    """A row's verdict by one read, with what explains it; None when it is converged.
 
     Args:
         row: what it should be.
         record: what was read of its device; None where there is no record.
         reachable: whether the device has been seen connected, at first or since.
+        flow_name: for the reader.
+        device_name: for the reader, where it is better known than from the record.
     """
-    entry = record.flows.get(row.flow_id) if record else None
-    released, reported = entry or (None, None)
-    if released != row.version:
-        return Verdict.DRIFT
-    if record and record.unknown_bundle:
-        return Verdict.FAILED
-    if reported == released:
-        return Verdict.CONVERGED
-    if record and error_since_release(record.logs, row.flow_id):
-        return Verdict.FAILED
-    return Verdict.PENDING if reachable else Verdict.OFFLINE
-
-
-def error_since_release(logs: Iterable[LogEntry], flow_id: FlowId) -> LogEntry | None:
-    """The newest error that concerns the flow, if it is later than the flow's last release.
-
-    An entry that names no flow is about the device's whole bundle, so it concerns every flow.
-    """
-    about = [log for log in logs if log.flow_id in (None, flow_id)]
-    release = _newest(log for log in about if log.change == "desired")
-    error = _newest(log for log in about if log.error is not None)
-    if error is None or (release is not None and _moment(error) <= _moment(release)):
-        return None
-    return error
-
-
-def explain(row: Expected, record: LiveDevice | None, verdict: Verdict, flow_names: Mapping[FlowId, str]) -> Laggard:
-    """All that is known of a row that is not converged."""
-    flow_name = flow_names.get(row.flow_id)
     if record is None:
-        return Laggard(row.device_id, row.flow_id, verdict, row.version, None, None, flow_name=flow_name)
-    entry = record.flows.get(row.flow_id)
-    error = error_since_release(record.logs, row.flow_id)
-    release = _newest(log for log in record.logs if log.change == "desired" and log.flow_id in (None, row.flow_id))
+        verdict = Verdict.CONVERGED if row.version is None else Verdict.DRIFT
+        history, released, reported = _BLANK, None, None
+    else:
+        history = history_of(record.logs, row.flow_id)
+        released, reported = record.flows.get(row.flow_id, NOTHING)
+        verdict = _verdict(row.version, released, reported, record, history, reachable=reachable)
+    if verdict is Verdict.CONVERGED:
+        return None
+    release, error = history
     return Laggard(
         device_id=row.device_id,
         flow_id=row.flow_id,
         verdict=verdict,
         expected=row.version,
-        released=entry.released if entry else None,
-        reported=entry.reported if entry else None,
-        connected=record.connected,
-        connection_time=record.connection_time,
-        unknown_bundle=record.unknown_bundle,
+        released=released,
+        reported=reported,
+        connected=record.connected if record else None,
+        connection_time=record.connection_time if record else None,
+        unknown_bundle=record.unknown_bundle if record else False,
         attempted_bundle=error.attempted if error else None,
         error=error.error if error else None,
         since=release.date if release else None,
         changed_by_type=release.source_type if release else None,
         changed_by_id=release.source_id if release else None,
-        device_name=record.name,
+        device_name=device_name or (record.name if record else None),
         flow_name=flow_name,
     )
+
+
+def _verdict(
+    wanted: Version | None,
+    released: Version | None,
+    reported: Version | None,
+    record: LiveDevice,
+    history: History,
+    *,
+    reachable: bool,
+) -> Verdict:
+    if released != wanted:
+        return Verdict.DRIFT
+    if record.unknown_bundle:
+        return Verdict.FAILED
+    if reported == released:
+        return Verdict.CONVERGED
+    if history.error:
+        return Verdict.FAILED
+    return Verdict.PENDING if reachable else Verdict.OFFLINE
+
+
+class History(NamedTuple):
+    """What a device's log says of one flow: its last release, and the newest error if that is later."""
+
+    release: LogEntry | None
+    error: LogEntry | None
+
+
+_BLANK = History(None, None)
+
+
+def history_of(logs: Sequence[LogEntry], flow_id: FlowId) -> History:
+    """Look through a log. An entry that names no flow is about the whole bundle, so it concerns every flow."""
+    if not logs:
+        return _BLANK
+    about = [log for log in logs if log.flow_id in (None, flow_id)]
+    release = max((log for log in about if log.change == "desired"), key=_moment, default=None)
+    error = max((log for log in about if log.error is not None), key=_moment, default=None)
+    if error and release and _moment(error) <= _moment(release):
+        error = None
+    return History(release, error)
 
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
-def _newest(logs: Iterable[LogEntry]) -> LogEntry | None:
-    """The latest by date: the API documents no order. Entries without a readable date come before all others."""
-    return max(logs, key=_moment, default=None)
-
-
 def _moment(log: LogEntry) -> datetime:
+    """When it was written: the API documents no order. Without a readable date it comes before all others."""
     try:
         moment = datetime.fromisoformat(log.date or "")
     except ValueError:
@@ -214,9 +236,9 @@ def verdicts(desired: Desired, live: Live, *, reachable: Container[DeviceId] | N
         devices.add(row.device_id)
         record = live.devices.get(row.device_id)
         connected = record is not None and record.connected is True
-        verdict = verdict_of(row, record, reachable=connected if reachable is None else row.device_id in reachable)
-        if verdict is not Verdict.CONVERGED:
-            laggards.append(explain(row, record, verdict, live.flow_names))
+        seen = connected if reachable is None else row.device_id in reachable
+        if laggard := judge(row, record, reachable=seen, flow_name=live.flow_names.get(row.flow_id)):
+            laggards.append(laggard)
     return tally(laggards, rows=managed, devices=len(devices))
 
 

@@ -16,7 +16,7 @@ from reconciler.errors import (
 )
 from reconciler.planner.state import Desired, DeviceId, FlowId, Live, Row
 from reconciler.ports import Clock, Reader
-from reconciler.watch.verdict import Expected, Laggard, Verdict, Verdicts, expected_rows, explain, tally, verdict_of
+from reconciler.watch.verdict import Expected, Laggard, Verdict, Verdicts, expected_rows, judge, tally
 
 FIRST_POLL_S, POLL_GROWTH, LONGEST_POLL_S = 1.0, 1.6, 30.0
 DRIFT_S = 60.0  # how long a row that is not released as desired is waited for: a read may lag behind a write
@@ -191,13 +191,14 @@ class _Watch:
         laggards: list[Laggard] = []
         for key, row in list(self._open.items()):
             record = live.devices.get(row.device_id)
-            verdict = verdict_of(row, record, reachable=row.device_id in self._reachable)
-            if verdict is Verdict.CONVERGED:
+            reachable = row.device_id in self._reachable
+            laggard = judge(row, record, reachable=reachable, flow_name=live.flow_names.get(row.flow_id))
+            if laggard is None:
                 del self._open[key]
                 continue
-            if verdict is Verdict.DRIFT:
+            if laggard.verdict is Verdict.DRIFT:
                 self._drifting.setdefault(key, now)
             else:
                 self._drifting.pop(key, None)
-            laggards.append(explain(row, record, verdict, live.flow_names))
+            laggards.append(laggard)
         self._laggards = laggards
