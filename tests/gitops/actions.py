@@ -26,6 +26,7 @@ class Event:
 
     name: str
     ref: str
+    sha: str
     payload: dict[str, Any]
     inputs: dict[str, Any] = field(default_factory=dict)
     actor: str = "ada"
@@ -77,6 +78,7 @@ class Runner:
                 "event_name": event.name,
                 "event": event.payload,
                 "ref": event.ref,
+                "sha": event.sha,
                 "repository": REPOSITORY,
                 "run_id": "7",
             },
@@ -147,8 +149,10 @@ class Runner:
             "GITHUB_ACTOR": event.actor,
             "GITHUB_API_URL": self._hub.url,
             "GITHUB_EVENT_NAME": event.name,
+            "GITHUB_REF": event.ref,
+            "GITHUB_SHA": event.sha,
         }
-        machine = Machine(self._scratch / f"job-{self._jobs}", self._origin, event.ref, variables, run.artifacts)
+        machine = Machine(self._scratch / f"job-{self._jobs}", self._origin, event.sha, variables, run.artifacts)
         permissions = dict.fromkeys(job["permissions"], "read") if event.fork else job["permissions"]
         github = {**contexts["github"], "token": self._hub.token(permissions)}
         runner = {"os": "Linux", "arch": "X64", "temp": str(machine.temp)}

@@ -42,6 +42,7 @@ class Git:
         self.folder = folder
         folder.mkdir()
         self("init", "-q", "-b", "main")
+        self("config", "uploadpack.allowAnySHA1InWant", "true")  # as GitHub does
 
     def __call__(self, *arguments: str) -> str:
         who = ["-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "commit.gpgsign=false"]
@@ -95,8 +96,9 @@ class World:
         self.hub.merge(number, self.git("rev-parse", "HEAD"))
         return self.push()
 
-    def push(self, ref: str = "refs/heads/main") -> Run:
-        return self._run("push", ref, {"repository": self.about})
+    def push(self, ref: str = "refs/heads/main", *, sha: str | None = None) -> Run:
+        """The run that follows a push of a commit, which may no longer be the newest of its branch."""
+        return self._run("push", ref, {"repository": self.about}, sha=sha)
 
     def night(self) -> Run:
         return self._run("schedule", "refs/heads/main", {"schedule": "17 3 * * *"})
@@ -113,9 +115,11 @@ class World:
         *,
         inputs: dict[str, Any] | None = None,
         fork: bool = False,
+        sha: str | None = None,
     ) -> Run:
         workflow = load(self.git("show", f"{ref}:{self.workflow}"))
-        run = self.runner.run(workflow, Event(name, ref, payload, inputs or {}, fork=fork))
+        sha = sha or self.git("rev-parse", ref)
+        run = self.runner.run(workflow, Event(name, ref, sha, payload, inputs or {}, fork=fork))
         self._keeps_secrets(run)
         return run
 

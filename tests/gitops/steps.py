@@ -84,7 +84,7 @@ class Machine:
 
     folder: Path
     origin: Path
-    ref: str
+    sha: str
     variables: Mapping[str, str]
     artifacts: dict[str, Path]
     path: list[str] = field(default_factory=list)
@@ -119,7 +119,6 @@ class Machine:
             "CI": "true",
             "GITHUB_ACTIONS": "true",
             "GITHUB_EVENT_PATH": str(event),
-            "GITHUB_REF": self.ref,
             "GITHUB_REPOSITORY": REPOSITORY,
             "GITHUB_RUN_ID": "7",
             "GITHUB_SERVER_URL": "https://github.example",
@@ -163,7 +162,7 @@ class Machine:
 
     def _checkout(self, options: Mapping[str, str]) -> None:
         git = ["git", "-C", str(self.workspace), "-c", "init.defaultBranch=x", "-c", "advice.detachedHead=false"]
-        depth, ref = options.get("fetch-depth", "1"), options.get("ref") or self.ref
+        depth, ref = options.get("fetch-depth", "1"), options.get("ref") or self.sha
         for command in (
             ["init", "-q"],
             ["fetch", "-q", f"--depth={depth}", self.origin.as_uri(), f"+{ref}:refs/remotes/origin/it"],

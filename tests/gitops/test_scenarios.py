@@ -160,9 +160,9 @@ def test_a_scheduled_apply_is_asked_for_and_then_looks_again(build: Build) -> No
 
 
 def test_a_late_run_applies_the_tip_and_never_goes_back(world: World) -> None:
-    world.git.commit({MANIFEST: manifest("v2")})
+    first = world.git.commit({MANIFEST: manifest("v2")})
     world.git.commit({MANIFEST: manifest("v3")})
-    assert world.push().conclusion == "success"  # the run of the first of the two
+    assert world.push(sha=first).conclusion == "success"
     assert world.reported() == {"v3"}
 
 

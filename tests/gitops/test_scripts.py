@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,10 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.cli.app import run
+from reconciler.render.inert import inert
 from tests.gitops.actions import MOST_JOBS
 from tests.gitops.hub import Hub, serve_hub
 from tests.gitops.scripts import FOLDER, script
 from tests.gitops.steps import read_outputs
+from tests.gitops.test_hostile import NAMES
 
 decide, review, page, report, comment = map(script, ["decide", "review", "page", "report", "comment"])
 A, B = "5f0c8a1b2d3e4f5061728394", "5f0c8a1b2d3e4f5061728395"
@@ -195,6 +199,21 @@ class TestComment:
         assert "xxx" not in large
 
 
+class TestAnnotations:
+    @pytest.mark.parametrize("name", NAMES)
+    def test_one_problem_is_one_line_that_says_nothing_else(
+        self, name: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        problem = {"path": f"manifests/{name}.yaml", "line": 3, "column": None, "message": name, "hint": name}
+        script("job").annotate("error", [problem])
+        line = capsys.readouterr().out.removesuffix("\n")
+        assert not [char for char in line if unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp")]
+        match = re.fullmatch(r"::error file=([^:,]*),line=3::(.*)", line)
+        assert match
+        undone = match[2].replace("%0A", "\n").replace("%0D", "\r").replace("%25", "%")
+        assert undone == inert(f"{name} ({name})")
+
+
 @pytest.fixture
 def job_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY"):
@@ -280,6 +299,35 @@ class TestRest:
         with pytest.raises(SystemExit):
             script("rest").Repository().send("GET", "issues")
         assert "::error::no usable answer from GitHub to GET issues" in capsys.readouterr().out
+
+
+class TestWriting:
+    def write(self, folder: Path, monkeypatch: pytest.MonkeyPatch, *, head: str) -> None:
+        """The comment's step, for a run that planned this head of the pull request."""
+        event = folder / "event.json"
+        event.write_text(json.dumps({"pull_request": {"number": 1, "head": {"sha": head}}}))
+        monkeypatch.setenv("GITHUB_EVENT_PATH", str(event))
+        monkeypatch.setenv("MANIFESTS", "manifests")
+        monkeypatch.setattr(sys, "argv", ["comment.py", "reports"])
+        comment.main()
+
+    def test_a_run_that_is_late_leaves_the_newer_comment(
+        self, hub: Hub, job_files: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        hub.open_pull(1, head="newer")
+        self.write(job_files, monkeypatch, head="newer")
+        self.write(job_files, monkeypatch, head="older")
+        (body,) = hub.bodies(1)
+        assert review.read_review(body).commit == "newer"
+        assert len(hub.writes()) == 1
+
+    def test_comments_of_two_folders_of_manifests_keep_apart(
+        self, hub: Hub, job_files: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        hub.open_pull(1, head="c")
+        hub.comment(1, review.Review("other", "c", {}).line())
+        self.write(job_files, monkeypatch, head="c")
+        assert len(hub.bodies(1)) == 2
 
 
 class TestDrift:

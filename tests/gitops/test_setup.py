@@ -23,7 +23,7 @@ jobs:
 
 def test_it_installs_this_very_commit_into_a_folder_of_its_own(tmp_path: Path) -> None:
     runner = Runner(tmp_path / "scratch", tmp_path, Hub(), {})
-    run = runner.run(load(CALLER), Event("push", "refs/heads/main", {}))
+    run = runner.run(load(CALLER), Event("push", "refs/heads/main", "0" * 40, {}))
     assert run.conclusion == "success", run.job("try").log
     found, version, scripts, *pip = run.job("try").log.splitlines()
     assert found.endswith("/temp/reconciler/bin/reconciler")
