@@ -36,10 +36,10 @@ search is greedy (`removals`), never worse than naming every row.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from reconciler.planner.cohorts import Moves, Terrain, survey
-from reconciler.planner.group import Group, largest_first
+from reconciler.planner.group import Group, Saving, largest_first
 from reconciler.planner.order import Draft, in_order
 from reconciler.planner.plan import CallMode, Change, PlannedCall
 from reconciler.planner.removals import devices_to_clear
@@ -64,15 +64,13 @@ def cover(
     for change in changes:
         moves[change.flow_id][change.device_id] = change.to_version
     fewest = mode is CallMode.FEWEST
-    drafts: list[Draft] = []
     groups = [group for flow_id in moves for group in _groups(flow_id, moves[flow_id], live, chunk, fewest=fewest)]
-    if fewest:
-        cleared = devices_to_clear([group for group in groups if group.version is None], moves, live, chunk)
-        drafts += [_clear(device_id, moves) for device_id in cleared]
-        gone = frozenset(cleared)
-        groups = [group.without_devices(gone) if gone and group.version is None else group for group in groups]
+    removals = [group for group in groups if group.version is None]
+    cleared = devices_to_clear(removals, moves, live, chunk) if fewest else []
+    drafts = list(_clear(cleared, removals, moves, chunk)) if cleared else []
     for group in groups:
-        drafts += group.drafts(chunk, rows_by_remove=fewest)
+        if group.version is not None or not cleared:
+            drafts += group.drafts(chunk, group.saving(chunk).told, rows_by_remove=fewest)
     return in_order(drafts)
 
 
@@ -81,27 +79,28 @@ def _groups(flow_id: FlowId, moves: Moves, live: Live, chunk: int, *, fewest: bo
     ids: dict[Version | None, list[DeviceId]] = defaultdict(list)
     for device_id in sorted(moves):
         ids[moves[device_id]].append(device_id)
-    if not fewest:
-        return [Group(flow_id, version, devices, {}, hindrance="as asked") for version, devices in ids.items()]
-    if all(len(devices) <= chunk for devices in ids.values()):
-        return [Group(flow_id, version, devices, {}, hindrance="one call does") for version, devices in ids.items()]
+    if not fewest or all(len(devices) <= chunk for devices in ids.values()):
+        why = "one call does" if fewest else "as --calls explicit asks"
+        return [Group(flow_id, version, devices, {}, {}, hindrance=why) for version, devices in ids.items()]
     terrain = survey(flow_id, moves, live)
     return _cut_circles(
-        {version: _group(terrain, version, devices) for version, devices in ids.items()}, chunk
+        {version: _group(terrain, version, devices, chunk) for version, devices in ids.items()}, chunk
     ).values()
 
 
-def _group(terrain: Terrain, version: Version | None, device_ids: list[DeviceId]) -> Group:
+def _group(terrain: Terrain, version: Version | None, device_ids: list[DeviceId], chunk: int) -> Group:
     members = set(device_ids)
     whole = {old: [one for one in cohort.sure if one in members] for old, cohort in terrain.cohorts.items()}
     allowed = {old: ids for old, ids in whole.items() if terrain.may_replace(old, version)}
+    refused = {old: ids for old, ids in whole.items() if old not in allowed}
     return Group(
         terrain.flow_id,
         version,
         device_ids,
         largest_first(allowed),
+        {old: terrain.reached(old) - len(ids) for old, ids in allowed.items()},
         flow_wide=version is None and terrain.may_remove(),
-        hindrance=_hindrance(terrain, version, {old: ids for old, ids in whole.items() if old not in allowed}),
+        hindrance="one call does" if len(device_ids) <= chunk else _hindrance(terrain, version, refused),
     )
 
 
@@ -109,9 +108,15 @@ def _hindrance(terrain: Terrain, version: Version | None, refused: Mapping[Versi
     """Why the largest cohort that no replace may do gets releases."""
     for old in largest_first(refused):
         if strays := terrain.strays(old, version):
-            rows = f"{len(strays):,} row{'' if len(strays) == 1 else 's'}"
-            return f"a replace of {old} could move {rows} that must not go there (first: device {strays[0]})"
+            rows = f"{len(strays):,} row{' that ends' if len(strays) == 1 else 's that end'} elsewhere"
+            return f"a replace of {old} could move {rows} (first: {_stray(*strays[0], terrain.live)})"
     return "no wildcard saves a call"
+
+
+def _stray(device_id: DeviceId, end: Version | None, live: Live) -> str:
+    """A device that stands in the way, by id, since the plan's names are not known here."""
+    unknown = ", whose bundle is unknown," if live.devices[device_id].unknown_bundle else ""
+    return f"device {device_id}{unknown} at {end or 'nothing'}"
 
 
 def _cut_circles(groups: dict[Version | None, Group], chunk: int) -> dict[Version | None, Group]:
@@ -142,6 +147,20 @@ def _circle(target: Mapping[Version, Version | None]) -> list[tuple[Version, Ver
     return []
 
 
-def _clear(device_id: DeviceId, moves: Mapping[FlowId, Moves]) -> Draft:
-    rows = tuple((device_id, flow_id) for flow_id in sorted(moves) if device_id in moves[flow_id])
-    return Draft(RemoveDevice(device_id), rows, f"the device is to run nothing ({len(rows):,} flows go)")
+def _clear(
+    device_ids: Sequence[DeviceId], removals: Sequence[Group], moves: Mapping[FlowId, Moves], chunk: int
+) -> Iterator[Draft]:
+    """The removals, some devices cleared."""
+    left = [group.without_devices(frozenset(device_ids)) for group in removals]
+    savings = [group.saving(chunk) for group in left]
+    saving = Saving(
+        named=sum(group.saving(chunk).named for group in removals),
+        calls=len(device_ids) + sum(one.calls for one in savings),
+        wildcards=len(device_ids) + sum(one.wildcards for one in savings),
+    ).told
+    for device_id in device_ids:
+        rows = tuple((device_id, flow_id) for flow_id in sorted(moves) if device_id in moves[flow_id])
+        reason = f"the device is to run nothing ({len(rows):,} flows go); {saving}"
+        yield Draft(RemoveDevice(device_id), rows, reason)
+    for group in left:
+        yield from group.drafts(chunk, saving, rows_by_remove=True)

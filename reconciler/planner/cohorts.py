@@ -48,10 +48,16 @@ class Terrain:
         """Whether the rule allows the flow's removal from every device."""
         return self.all_ends <= {None} and was_read(RemoveFlow(self.flow_id), self.live)
 
-    def strays(self, old: Version, new: Version | None) -> Sequence[DeviceId]:
-        """Devices whose row a `replace` could move and must not, sorted."""
+    def reached(self, old: Version) -> int:
+        """How many rows a `replace` could move."""
         parts = (self.cohorts[old].ends, self.doubtful)
-        return sorted({device for ends in parts for end, devices in ends.items() if end != new for device in devices})
+        return len({device for ends in parts for devices in ends.values() for device in devices})
+
+    def strays(self, old: Version, new: Version | None) -> Sequence[tuple[DeviceId, Version | None]]:
+        """Devices whose row a `replace` could move and must not, with where it ends; sorted."""
+        parts = (self.cohorts[old].ends, self.doubtful)
+        found = {device: end for ends in parts for end, devices in ends.items() if end != new for device in devices}
+        return [(device, found[device]) for device in sorted(found)]
 
 
 def survey(flow_id: FlowId, moves: Moves, live: Live) -> Terrain:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from reconciler.planner.order import Draft
@@ -16,6 +16,21 @@ class Mix(NamedTuple):
 
     calls: int
     replaces: int
+
+
+class Saving(NamedTuple):
+    """How many calls naming every row would take, how many there are instead, and how many of those are wildcards."""
+
+    named: int
+    calls: int
+    wildcards: int
+
+    @property
+    def told(self) -> str:
+        """What each of the wildcards has to say for itself. What one of several saves depends on the others."""
+        saved, others = self.named - self.calls, self.wildcards - 1
+        saves = f"saves {saved:,} call{'' if saved == 1 else 's'}"
+        return f"{saves}, together with {others:,} other wildcard{'' if others == 1 else 's'}" if others > 0 else saves
 
 
 def releases_for(rows: int, chunk: int) -> int:
@@ -42,14 +57,16 @@ def best_mix(total: int, sizes: Sequence[int], chunk: int) -> Mix:
 class Group:
     """Changes of one flow to one version (None: removals). Device ids are sorted.
 
-    `cohorts`: by old version, the rows that an allowed replace is sure to move; largest first. `flow_wide`: the flow
-    may be removed from every device. `hindrance`: why there is no wildcard, or not one more.
+    `cohorts`: by old version, the rows that an allowed replace is sure to move; largest first. `maybe`: how many
+    others it may move or miss. `flow_wide`: the flow may be removed from every device. `hindrance`: why there is no
+    wildcard, or not one more.
     """
 
     flow_id: FlowId
     version: Version | None
     device_ids: Sequence[DeviceId]
     cohorts: Mapping[Version, Sequence[DeviceId]]
+    maybe: Mapping[Version, int]
     flow_wide: bool = False
     hindrance: str = ""
 
@@ -61,45 +78,52 @@ class Group:
         """The old versions that the best mix replaces."""
         return tuple(self.cohorts)[: self.mix(chunk).replaces]
 
+    def saving(self, chunk: int) -> Saving:
+        """What wildcards save the group."""
+        named, mix = releases_for(len(self.device_ids), chunk), self.mix(chunk)
+        if self.flow_wide and mix.calls > 1:
+            return Saving(named, 1, 1)
+        return Saving(named, mix.calls, mix.replaces)
+
     def without_replace(self, old: Version, hindrance: str) -> Group:
         """The group with one replace fewer to choose from."""
         cohorts = {version: ids for version, ids in self.cohorts.items() if version != old}
-        return Group(self.flow_id, self.version, self.device_ids, cohorts, self.flow_wide, hindrance)
+        return replace(self, cohorts=cohorts, hindrance=hindrance)
 
     def without_devices(self, gone: frozenset[DeviceId]) -> Group:
-        """The group less the rows of some devices."""
+        """The group less the rows of some devices, which a replace may still move or miss."""
         device_ids = [device_id for device_id in self.device_ids if device_id not in gone]
         cohorts = {old: [one for one in ids if one not in gone] for old, ids in self.cohorts.items()}
-        return Group(self.flow_id, self.version, device_ids, largest_first(cohorts), self.flow_wide, self.hindrance)
+        maybe = {old: self.maybe[old] + len(ids) - len(cohorts[old]) for old, ids in self.cohorts.items()}
+        return replace(self, device_ids=device_ids, cohorts=largest_first(cohorts), maybe=maybe)
 
-    def drafts(self, chunk: int, *, rows_by_remove: bool) -> Iterator[Draft]:
-        """The calls of the best mix; `rows_by_remove`: a single removal is a `remove`, not a release."""
+    def drafts(self, chunk: int, saving: str, *, rows_by_remove: bool) -> Iterator[Draft]:
+        """The calls of the best mix.
+
+        Args:
+            chunk: how many rows one release names at most.
+            saving: what the wildcards save, in words.
+            rows_by_remove: a single removal is a `remove`, not a release.
+        """
         if self.flow_wide and self.mix(chunk).calls > 1:
-            yield self._flow_wide(chunk)
+            reason = f"no device is to run the flow ({len(self.device_ids):,} lose it); {saving}"
+            yield self._draft(RemoveFlow(self.flow_id), self.device_ids, reason)
             return
         rest = set(self.device_ids)
         for old in self.replaced(chunk):
+            yield self._replace(old, saving)
             rest.difference_update(self.cohorts[old])
-        for old in self.replaced(chunk):
-            yield self._replace(old, len(rest), chunk)
         ids = sorted(rest)
         for start in range(0, len(ids), chunk):
             yield self._release(tuple(ids[start : start + chunk]), rows_by_remove=rows_by_remove)
 
-    def _flow_wide(self, chunk: int) -> Draft:
-        saved = _saved(self.mix(chunk).calls - 1)
-        reason = f"no device is to run the flow ({len(self.device_ids):,} lose it); {saved}"
-        return self._draft(RemoveFlow(self.flow_id), self.device_ids, reason)
-
-    def _replace(self, old: Version, rest: int, chunk: int) -> Draft:
-        ids = self.cohorts[old]
-        saved = _saved(releases_for(rest + len(ids), chunk) - releases_for(rest, chunk) - 1)
-        end = "is to lose it" if self.version is None else f"is to run {self.version}"
-        return self._draft(
-            Replace(self.flow_id, old, self.version),
-            sorted(ids),
-            f"every device on {old} {end} ({len(ids):,}); {saved}",
-        )
+    def _replace(self, old: Version, saving: str) -> Draft:
+        ids, maybe = self.cohorts[old], self.maybe[old]
+        if maybe:
+            whom = f"every device on {old} is to run {self.version or 'nothing'} ({len(ids):,} surely, {maybe:,} maybe)"
+        else:
+            whom = f"every device on {old} is managed and wants {self.version or 'absent'} ({len(ids):,})"
+        return self._draft(Replace(self.flow_id, old, self.version), sorted(ids), f"{whom}; {saving}")
 
     def _release(self, ids: tuple[DeviceId, ...], *, rows_by_remove: bool) -> Draft:
         reason = f"{len(ids):,} device{'' if len(ids) == 1 else 's'} by id; {self.hindrance}"
@@ -116,7 +140,3 @@ def largest_first(cohorts: Mapping[Version, Sequence[DeviceId]]) -> dict[Version
     """Cohorts by size, then version; empty ones left out."""
     order = sorted(cohorts, key=lambda old: (-len(cohorts[old]), old))
     return {old: cohorts[old] for old in order if cohorts[old]}
-
-
-def _saved(calls: int) -> str:
-    return f"saves {calls:,} call{'' if calls == 1 else 's'}"

@@ -88,11 +88,32 @@ def test_the_best_mix_is_the_minimum_over_all_choices_of_cohorts() -> None:
 REASONS = [
     ("a/f=2", "a/f=1", 1, ["1 device by id; one call does"]),
     ("a/f=2 b/f=2", "a/f=1 b/f=1", 1000, ["2 devices by id; one call does"]),
-    ("a/f=2 b/f=2", "a/f=1 b/f=1", 1, ["every device on 1 is to run 2 (2); saves 1 call"]),
-    ("a/f=2 b/f=2 c/f=2", "a/f=1 b/f=1 c/f=1", 1, ["every device on 1 is to run 2 (3); saves 2 calls"]),
-    ("a/f=absent b/f=absent", "a/f=1 b/f=1", 1, ["every device on 1 is to lose it (2); saves 1 call"]),
+    ("a/f=absent b/f=absent", "a/f=1 b/f=1", 1000, ["2 devices by id; one call does"]),
+    ("a/f=2 b/f=2", "a/f=1 b/f=1", 1, ["every device on 1 is managed and wants 2 (2); saves 1 call"]),
+    ("a/f=2 b/f=2 c/f=2", "a/f=1 b/f=1 c/f=1", 1, ["every device on 1 is managed and wants 2 (3); saves 2 calls"]),
+    (
+        "a/f=2 b/f=2 c/f=2",
+        "a/f=1 b/f=1 c/f=1>0 x/f=2>1",
+        1,
+        [
+            "every device on 1 is to run 2 (2 surely, 2 maybe); saves 1 call",
+            "1 device by id; no wildcard saves a call",
+        ],
+    ),
+    ("a/f=absent b/f=absent", "a/f=1 b/f=1", 1, ["every device on 1 is managed and wants absent (2); saves 1 call"]),
+    (
+        "a/f=absent b/f=absent",
+        "a/f=1 b/f=1 x/f=->1 y/f=2",
+        1,
+        ["every device on 1 is to run nothing (2 surely, 1 maybe); saves 1 call"],
+    ),
     ("a/f=absent b/f=absent", "a/f=1 b/f=2", 1, ["no device is to run the flow (2 lose it); saves 1 call"]),
-    ("a/f=absent a/g=absent", "a/f=1 a/g=2", 1, ["the device is to run nothing (2 flows go)"]),
+    (
+        "a/f=absent a/g=absent a/h=absent",
+        "a/f=1 a/g=2 a/h=3",
+        1,
+        ["the device is to run nothing (3 flows go); saves 2 calls"],
+    ),
     (
         "a/f=2 b/f=2 c/f=2",
         "a/f=1 b/f=3 c/f=4",
@@ -103,15 +124,24 @@ REASONS = [
         "a/f=2 b/f=2",
         "a/f=1 b/f=1 y/f=1 x/f=1",
         1,
-        ["1 device by id; a replace of 1 could move 2 rows that must not go there (first: device x)"] * 2,
+        ["1 device by id; a replace of 1 could move 2 rows that end elsewhere (first: device x at 1)"] * 2,
+    ),
+    (
+        "a/f=2 b/f=2 x/f=absent",
+        "a/f=1 b/f=1 x/f=3>1",
+        1,
+        [
+            *["1 device by id; a replace of 1 could move 1 row that ends elsewhere (first: device x at nothing)"] * 2,
+            "1 device by id; one call does",
+        ],
     ),
     (
         "a/f=2 b/f=2 c/f=2 d/f=2 e/f=2",
         "a/f=1 b/f=1 c/f=1 d/f=3 e/f=4 x/f=1",
         3,
         [
-            "3 devices by id; a replace of 1 could move 1 row that must not go there (first: device x)",
-            "2 devices by id; a replace of 1 could move 1 row that must not go there (first: device x)",
+            "3 devices by id; a replace of 1 could move 1 row that ends elsewhere (first: device x at 1)",
+            "2 devices by id; a replace of 1 could move 1 row that ends elsewhere (first: device x at 1)",
         ],
     ),
     (
@@ -119,7 +149,7 @@ REASONS = [
         "a/f=1 b/f=1 c/f=2 d/f=2 e/f=2",
         1,
         [
-            "every device on 2 is to run 1 (3); saves 2 calls",
+            "every device on 2 is managed and wants 1 (3); saves 2 calls",
             *["1 device by id; a replace of 1 and those that it waits for would wait for each other"] * 2,
         ],
     ),
@@ -127,7 +157,20 @@ REASONS = [
         "a/f=9 b/f=9 c/f=9 d/f=9 e/f=9 g/f=9 h/f=9",
         "a/f=1 b/f=1 c/f=1 d/f=1 e/f=2 g/f=2 h/f=2",
         2,
-        ["every device on 1 is to run 9 (4); saves 1 call", "every device on 2 is to run 9 (3); saves 1 call"],
+        [
+            "every device on 1 is managed and wants 9 (4); saves 2 calls, together with 1 other wildcard",
+            "every device on 2 is managed and wants 9 (3); saves 2 calls, together with 1 other wildcard",
+        ],
+    ),
+    (
+        "a/f=absent a/g=absent a/h=absent b/f=absent b/g=absent b/h=absent x/f=absent y/f=absent",
+        "a/f=1 a/g=1 a/h=1 b/f=1 b/g=1 b/h=1 x/f=1 y/f=1 z/f=2 x/g=1 y/g=1",
+        1,
+        [
+            "the device is to run nothing (3 flows go); saves 5 calls, together with 2 other wildcards",
+            "the device is to run nothing (3 flows go); saves 5 calls, together with 2 other wildcards",
+            "every device on 1 is to run nothing (2 surely, 2 maybe); saves 5 calls, together with 2 other wildcards",
+        ],
     ),
 ]
 
@@ -137,15 +180,24 @@ def test_each_call_is_explained_in_one_sentence(wanted: str, seen: str, chunk: i
     assert [call.reason for call in calls(wanted, seen, chunk=chunk)] == reasons
 
 
+def test_a_device_with_an_unknown_bundle_is_told_apart() -> None:
+    read = live("a/f=1 b/f=1 x/g=1", unknown=["x"])
+    made = cover(compare(desired("a/f=2 b/f=2"), read).changes, read, chunk=1)
+    stray = "device x, whose bundle is unknown, at nothing"
+    assert {call.reason for call in made} == {
+        f"1 device by id; a replace of 1 could move 1 row that ends elsewhere (first: {stray})"
+    }
+
+
 def test_thousands_are_told_with_separators() -> None:
     wanted = " ".join(f"d{number:04}/f=2" for number in range(2500))
     (one,) = calls(wanted, wanted.replace("f=2", "f=1"), chunk=1000)
-    assert one.reason == "every device on 1 is to run 2 (2,500); saves 2 calls"
+    assert one.reason == "every device on 1 is managed and wants 2 (2,500); saves 2 calls"
 
 
 def test_explicit_calls_say_that_they_were_asked_for() -> None:
     (one, two) = calls("a/f=2 b/f=absent", "a/f=1 b/f=1", mode=CallMode.EXPLICIT)
-    assert one.reason == two.reason == "1 device by id; as asked"
+    assert one.reason == two.reason == "1 device by id; as --calls explicit asks"
     assert two.request == Release("f", None, ("b",))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
@@ -14,7 +15,7 @@ from reconciler.planner.diff import compare
 from reconciler.planner.make import make_plan
 from reconciler.planner.plan import CallMode, Filter, Options, PlannedCall, World
 from reconciler.planner.prove import prove
-from reconciler.planner.requests import Release, RemoveDevice, RemoveRow, Replace
+from reconciler.planner.requests import Release, RemoveDevice, RemoveRow, Replace, outcome
 from reconciler.planner.rules import Limits
 from reconciler.planner.serial import document, parse_document
 from reconciler.planner.state import Decision, Desired, Entry, Kind, Live, LiveDevice, Row, Version
@@ -86,6 +87,29 @@ def test_calls_are_sound_under_every_reading_and_carry_each_change_once(
         assert all(other < call.id for other in call.after)
         if isinstance(call.request, Release):
             assert 1 <= len(call.request.device_ids) <= chunk
+
+
+@slow
+@given(worlds(), st.integers(1, 3))
+def test_the_wildcards_save_what_they_say(world: tuple[Desired, Live], chunk: int) -> None:
+    """Wildcards of one flow and target tell what they save together; with devices cleared, all removals do."""
+    desired, live = world
+    changes = compare(desired, live).changes
+    calls = cover(changes, live, chunk=chunk)
+    clearing = any(isinstance(call.request, RemoveDevice) for call in calls)
+    told: dict[object, list[str]] = {}
+    for call in filter(_is_wildcard, calls):
+        to = outcome(call.request)
+        told.setdefault((to is None and clearing) or (call.rows[0][1], to), []).append(call.reason.partition("; ")[2])
+    saved = 0
+    for reasons in told.values():
+        assert len(set(reasons)) == 1
+        found = re.fullmatch(r"saves (\d+) calls?(?:, together with (\d+) other wildcards?)?", reasons[0])
+        assert found, reasons
+        assert int(found[1]) > 0
+        assert int(found[2] or 0) == len(reasons) - 1
+        saved += int(found[1])
+    assert saved == len(cover(changes, live, mode=CallMode.EXPLICIT, chunk=chunk)) - len(calls)
 
 
 @slow
