@@ -1,6 +1,7 @@
 """A plan as text for people: what changes, grouped; what a reviewer must know; and last the lines that tools read.
 
 Every name goes through `inert`. Colour is the caller's wish; without it the text is plain ASCII but for the names.
+Lines keep to 60 columns, but for ids, digests and words that are longer.
 """
 
 from __future__ import annotations
@@ -12,12 +13,15 @@ from operator import itemgetter
 
 import click
 
-from reconciler.planner.plan import Change, Op, Plan, PlannedCall
-from reconciler.planner.state import Row
+from reconciler.planner.plan import Change, Op, PendingRow, Plan, PlannedCall, UnmanagedRow
+from reconciler.planner.requests import Release, RemoveDevice, RemoveFlow, RemoveRow, Replace, Request
+from reconciler.planner.state import Place, Row
 from reconciler.render.inert import inert
+from reconciler.render.wrap import fitting, wrapped
 
 EXAMPLES = 3  # names shown where a group stands for many devices
 LISTED = 20  # rows of a refusal that are named
+RANGES = 3  # of call numbers that are listed in a line
 _SIGN = {Op.ADD: ("+", "green"), Op.UPDATE: ("~", "yellow"), Op.REMOVE: ("-", "red")}
 _ORDER = {Op.ADD: 0, Op.UPDATE: 1, Op.REMOVE: 2}
 
@@ -116,7 +120,7 @@ class PlanText:
         title = f"Application {_with_id(application.name, application.id)}, {self._plan.kind}"
         yield self._paint(title, "bold")
         if self._plan.partial:
-            yield "Partial plan: rows outside --target and --exclude are left out."
+            yield "Partial plan: --target and --exclude leave rows out."
 
     def _changes(self) -> Iterator[str]:
         by_flow = sorted(self._plan.changes, key=self._reading_order)
@@ -141,34 +145,36 @@ class PlanText:
     def _group(self, changes: list[Change]) -> Iterator[str]:
         first = changes[0]
         sign, style = _SIGN[first.op]
+        movement = f"{sign} {_movement(first)}"
         told = ", ".join([counted(len(changes), "device"), *self._how(changes)])
-        yield "    " + self._paint(f"{sign} {_movement(first)}", style) + f"  {told}"
+        yield from self._painted(f"{movement}  {told}", movement, style, indent=4)
         if first.op is Op.REMOVE or self._verbose:
             for change in changes:
                 yield f"        {sign} {self._names.device_in_full(change.device_id)}  {inert(str(change.source))}"
         else:
-            yield f"        {self._examples([change.device_id for change in changes])}"
+            yield fitting([self._names.device(change.device_id) for change in changes], most=EXAMPLES, indent=8)
+
+    def _painted(self, text: str, part: str, style: str, *, indent: int) -> Iterator[str]:
+        """Lines, the part that they begin with in colour."""
+        first, *others = wrapped(text, indent=indent)
+        yield first.replace(part, self._paint(part, style), 1)
+        yield from others
 
     def _how(self, changes: Iterable[Change]) -> Iterator[str]:
         """The calls, by action. A saved plan that was edited may lack some."""
         calls = {call.id: call for change in changes if (call := self._call_of.get(change.row))}
         by_action: dict[str, list[int]] = {}
         for number in sorted(calls):
-            by_action.setdefault(calls[number].request.action, []).append(number)
+            by_action.setdefault(_action(calls[number].request), []).append(number)
         for action, numbers in by_action.items():
             yield f"{action} {ranges(numbers)}"
-
-    def _examples(self, device_ids: Sequence[str]) -> str:
-        named = ", ".join(self._names.device(device_id) for device_id in device_ids[:EXAMPLES])
-        more = len(device_ids) - EXAMPLES
-        return f"{named} and {more:,} more" if more > 0 else named
 
     def _calls(self) -> Iterator[str]:
         plan = self._plan
         if not plan.calls:
             return
         actions = Counter(call.request.action for call in plan.calls)
-        kinds = ", ".join(f"{number} {action}" for action, number in sorted(actions.items()))
+        kinds = ", ".join(f"{number:,} {action}" for action, number in sorted(actions.items()))
         per_device = Counter(change.device_id for change in plan.changes)
         yield ""
         yield f"  Calls: {len(plan.calls):,} ({kinds})"
@@ -176,56 +182,89 @@ class PlanText:
         yield f"  Devices touched: {len(per_device):,}, at most {most} each"
         if self._verbose:
             for call in plan.calls:
-                yield f"    {self._call(call)}"
+                yield from self._call(call)
 
-    def _call(self, call: PlannedCall) -> str:
+    def _call(self, call: PlannedCall) -> list[str]:
         after = f", after {ranges(call.after)}" if call.after else ""
-        reason = f": {inert(call.reason)}" if call.reason else ""
-        return f"#{call.id} {call.request.action}, {counted(len(call.rows), 'change')}{after}{reason}"
+        reason = f": {inert(call.reason)}" if call.reason else f", {counted(len(call.rows), 'change')}"
+        return wrapped(f"#{call.id} {self._request(call.request)}{after}{reason}", indent=4)
+
+    def _request(self, request: Request) -> str:
+        names = self._names
+        match request:
+            case Release():
+                return f"release {names.flow(request.flow_id)} -> {_version(request.version)}"
+            case Replace():
+                return f"replace {names.flow(request.flow_id)} {inert(request.old)} -> {_version(request.new)}"
+            case RemoveRow():
+                return f"remove {names.flow(request.flow_id)} from {names.device(request.device_id)}"
+            case RemoveDevice():
+                return f"remove everything from {names.device(request.device_id)}"
+            case RemoveFlow():
+                return f"remove {names.flow(request.flow_id)} everywhere"
 
     def _quiet_rows(self) -> Iterator[str]:
         plan = self._plan
         yield ""
         yield f"  In sync: {counted(plan.summary.keep, 'row')}"
         if plan.pending:
-            yield f"  Pending: {counted(len(plan.pending), 'row')} released as desired, not yet reported"
-            pending = sorted(plan.pending, key=lambda row: self._names.row(row[:2]))
-            shown = pending if self._verbose else pending[:EXAMPLES]
-            for row in shown:
-                offline = ", offline" if row.connected is False else ""
-                failed = f", last error: {inert(row.last_error, limit=200)}" if row.last_error else ""
-                yield (
-                    f"    {self._names.row((row.device_id, row.flow_id))}: {_version(row.released)}, "
-                    f"reports {_version(row.reported)}{offline}{failed}"
-                )
-            yield from _more(len(plan.pending), len(shown))
+            yield f"  Pending: {len(plan.pending):,} of these, released but not yet reported"
+            yield from self._some([(row, self._pending(row)) for row in plan.pending])
         if plan.unmanaged:
-            yield f"  Unmanaged: {counted(len(plan.unmanaged), 'row')} that no manifest declares, left alone"
-            unmanaged = sorted(plan.unmanaged, key=lambda row: self._names.row(row[:2]))
-            loose = unmanaged if self._verbose else unmanaged[:EXAMPLES]
-            for other in loose:
-                yield f"    {self._names.row((other.device_id, other.flow_id))}: {_version(other.released)}"
-            yield from _more(len(plan.unmanaged), len(loose))
+            yield f"  Unmanaged: {counted(len(plan.unmanaged), 'row')}, left alone"
+            yield from self._some([(row, self._unmanaged(row)) for row in plan.unmanaged])
+
+    def _some(self, told: Sequence[tuple[PendingRow | UnmanagedRow, str]]) -> Iterator[str]:
+        """A few of the rows, by name; all of them under `-v`."""
+        lines = sorted((self._names.row((row.device_id, row.flow_id)), text) for row, text in told)
+        shown = lines if self._verbose else lines[:EXAMPLES]
+        for name, text in shown:
+            yield from wrapped(f"{name}: {text}", indent=4)
+        yield from _more(len(lines), len(shown), indent=4)
+
+    def _pending(self, row: PendingRow) -> str:
+        offline = ", offline" if row.connected is False else ""
+        failed = f", last error: {inert(row.last_error, limit=200)}" if row.last_error else ""
+        return f"{_version(row.released)}, reports {_version(row.reported)}{offline}{failed}"
+
+    def _unmanaged(self, row: UnmanagedRow) -> str:
+        reports = "" if row.reported == row.released else f", reports {_version(row.reported)}"
+        return f"{_version(row.released)}{reports}"
 
     def _warnings(self) -> Iterator[str]:
         for warning in self._plan.warnings:
-            place = f"{inert(str(warning.place))}: " if warning.place else ""
             hint = f" ({inert(warning.hint)})" if warning.hint else ""
-            yield "  " + self._paint("Warning:", "yellow") + f" {place}{inert(warning.message)}{hint}"
+            text = f"Warning: {_place(warning.place)}{inert(warning.message)}{hint}"
+            yield from self._painted(text, "Warning:", "yellow", indent=2)
 
     def _refusals(self) -> Iterator[str]:
         for refusal in self._plan.refusals:
-            place = f"{inert(str(refusal.place))}: " if refusal.place else ""
-            yield "  " + self._paint("Refused:", "red") + f" {place}{inert(refusal.message)}"
+            text = f"Refused: {_place(refusal.place)}{inert(refusal.message)}"
+            yield from self._painted(text, "Refused:", "red", indent=2)
             for row in refusal.rows[:LISTED]:
-                yield f"    {self._names.row(row)}"
-            yield from _more(len(refusal.rows), min(len(refusal.rows), LISTED))
-            yield f"    {inert(refusal.hint)}"
+                yield from wrapped(self._names.row(row), indent=6)
+            yield from _more(len(refusal.rows), min(len(refusal.rows), LISTED), indent=6)
+            yield from wrapped(f"Way out: {inert(refusal.hint)}", indent=4)
 
 
-def _more(total: int, shown: int) -> Iterator[str]:
+def _more(total: int, shown: int, *, indent: int) -> Iterator[str]:
     if total > shown:
-        yield f"    and {total - shown:,} more"
+        yield " " * indent + f"and {total - shown:,} more"
+
+
+def _place(place: Place | None) -> str:
+    return f"{inert(str(place))}: " if place else ""
+
+
+def _action(request: Request) -> str:
+    """The action, and how far a removal reaches beyond the rows that it is listed with."""
+    match request:
+        case RemoveDevice():
+            return "remove whole device"
+        case RemoveFlow():
+            return "remove whole flow"
+        case _:
+            return request.action
 
 
 def _movement(change: Change) -> str:
@@ -241,14 +280,13 @@ def _version(version: str | None) -> str:
 
 
 def ranges(numbers: Sequence[int]) -> str:
-    """Ascending call numbers as `#0-3, #7`."""
-    parts: list[str] = []
-    start = previous = numbers[0]
-    for number in [*numbers[1:], None]:
-        if number is not None and number == previous + 1:
-            previous = number
-            continue
-        parts.append(f"#{start}" if start == previous else f"#{start}-{previous}")
-        if number is not None:
-            start = previous = number
-    return ", ".join(parts)
+    """Ascending call numbers as `#0-3, #7`; beyond a few ranges the rest is counted."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    parts = [f"#{run[0]}" if len(run) == 1 else f"#{run[0]}-{run[-1]}" for run in runs[:RANGES]]
+    more = sum(map(len, runs[RANGES:]))
+    return ", ".join(parts) + (f" and {more:,} more" if more else "")

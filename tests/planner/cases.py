@@ -1,4 +1,4 @@
-"""Readable plan cases: `tests/cases/plan/*.yaml`, world in, calls out.
+"""Readable plan cases: `tests/cases/plan/*.yaml`, world in, calls and text out.
 
 A case says what is `desired` and `live` in the notation of `tests.builders` (`d[1-1001]/pump=1` stands for 1001
 devices), what the command line and the limits are, and expects calls as text:
@@ -8,7 +8,8 @@ devices), what the command line and the limits are, and expects calls as text:
 
 with ` after 0 1` where a call waits. In brackets are the rows that the call carries; more than six are counted.
 What is pending, unmanaged and refused is expected to be nothing unless the case says so; `why` says why there is
-nothing to do, in each case that has nothing to do.
+nothing to do, in each case that has nothing to do. `text` is what `plan` shows, to the letter, and `verbose` what it
+shows under `-v`: `rewrite_cases` writes both.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import Any
 
 import yaml
 
+from reconciler.planner.digest import digest
 from reconciler.planner.make import make_plan
 from reconciler.planner.plan import (
     CallMode,
@@ -38,6 +40,7 @@ from reconciler.planner.prune import prune
 from reconciler.planner.requests import Release, RemoveDevice, RemoveFlow, RemoveRow, Replace
 from reconciler.planner.rules import Forbid, Limits, Prune, Source
 from reconciler.planner.state import Desired, Kind, Place
+from reconciler.render.text import plan_text
 from tests.builders import APPLICATION, PLACE, desired, live
 
 FOLDER = Path(__file__).parents[1] / "cases" / "plan"
@@ -154,6 +157,12 @@ def told(plan: Plan, expected: Mapping[str, Any]) -> Mapping[str, Any]:
         ),
         **({"partial": plan.partial} if "partial" in expected else {}),
     }
+
+
+def shown(plan: Plan, *, verbose: bool) -> dict[str, str]:
+    """A plan as text, and under `-v` too if that is wanted."""
+    levels = {"text": 0, "verbose": 1} if verbose else {"text": 0}
+    return {key: plan_text([plan], digest([plan]), verbose=level) for key, level in levels.items()}
 
 
 def told_call(call: PlannedCall) -> str:

@@ -8,7 +8,7 @@ import pytest
 
 from reconciler.planner.diff import compare
 from reconciler.planner.serial import document, parse_document
-from tests.planner.cases import Case, load, told
+from tests.planner.cases import Case, load, shown, told
 from tests.planner.model import astray
 
 CASES = load()
@@ -23,6 +23,10 @@ class TestCase:
     def test_says_what_comes_out(self, case: Case) -> None:
         expected = case.expected
         assert told(case.plan(), expected) == expected
+
+    def test_shows_what_the_case_shows(self, case: Case) -> None:
+        texts = shown(case.plan(), verbose="verbose" in case.data)
+        assert texts == {key: case.data[key] for key in texts}, "see tests/planner/rewrite_cases.py"
 
     def test_is_safe_under_every_reading(self, case: Case) -> None:
         plan, live = case.plan(), case.world.live
