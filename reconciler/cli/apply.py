@@ -18,6 +18,7 @@ from reconciler.cli.session import Session
 @opt.parallelism
 @opt.formats("text", "json", "markdown")
 @opt.max_bytes
+@opt.commit
 @click.option("--plan", "plan_file", metavar="FILE", type=click.Path(), help="Carry out this saved plan.")
 @click.option("--expect-digest", metavar="SHA", help="Refuse (exit 4) unless the fresh plan has this digest.")
 @click.option("--yes", is_flag=True, help="Do not ask.")

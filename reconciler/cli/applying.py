@@ -155,8 +155,8 @@ class _Apply:
             if self._session.wants_json:
                 self._session.write_document(document)
             elif not failure or code is ExitCode.INTERRUPTED or self._wrote:
-                fmt, max_bytes = self._order.fmt, self._order.max_bytes
-                write_results(self._session, results, code=code, fmt=fmt, max_bytes=max_bytes)
+                fmt, max_bytes, commit = self._order.fmt, self._order.max_bytes, self._order.commit
+                write_results(self._session, results, code=code, fmt=fmt, max_bytes=max_bytes, commit=commit)
         except BrokenPipeError:
             pass  # what was done is done, and the result file holds it
         except ReconcilerError as error:

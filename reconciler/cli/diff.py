@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 @click.argument("base")
 @click.argument("head", required=False)
 @click.option("--path", default="manifests", show_default=True, help="Where the manifests are, in a revision.")
-@opt.formats("text", "json")
+@opt.formats("text", "json", "markdown")
+@opt.max_bytes
 @click.pass_obj
-def command(session: Session, base: str, head: str | None, *, path: str, fmt: str) -> int:
+def command(session: Session, base: str, head: str | None, *, path: str, fmt: str, max_bytes: int) -> int:
     """Show what changed in the desired state from BASE to HEAD, in meaning and without a token.
 
     BASE and HEAD are git revisions or folders; what has a `/`, or is a folder, is a folder. Without HEAD, BASE is
@@ -32,6 +33,10 @@ def command(session: Session, base: str, head: str | None, *, path: str, fmt: st
     found = compare(_rules_at(base, path), _rules_at(head, path))
     if fmt == "json":
         session.write_json("diff", differences=[difference_data(one) for one in found])
+    elif fmt == "markdown":
+        from reconciler.render.differences_page import differences_markdown
+
+        session.write(differences_markdown(found, base, head, max_bytes=max_bytes))
     else:
         session.write(differences_text(found, verbose=session.verbose > 0))
     return session.exit(ExitCode.DONE)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from reconciler.cli.access import Access
+from reconciler.cli.moves import moves, removals
 from reconciler.cli.order import Order
 from reconciler.cli.planning import load_rules, prepare, refused
 from reconciler.cli.saving import load_plans
@@ -55,6 +56,8 @@ class Job:
         return {
             **self.result.to_data(),
             "operations": {str(op): operations[op] for op in Op},
+            "moves": moves(self.plan),
+            "removals": removals(self.plan),
             "wait": self.standing.to_data() if self.standing else None,
         }
 

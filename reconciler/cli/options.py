@@ -108,6 +108,8 @@ def formats(*names: str) -> Callable[[F], F]:
     )
 
 
+commit = click.option("--commit", metavar="SHA", help="Commit of the manifests, to be named in Markdown.")
+
 max_bytes = click.option(
     "--max-bytes",
     type=click.IntRange(min=1_000),

@@ -19,7 +19,7 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, None: 1}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """The flags of `apply`, parsed and checked against each other. `fmt` and `max_bytes` shape stdout."""
+    """The flags of `apply`, parsed and checked against each other. `fmt`, `max_bytes` and `commit` shape stdout."""
 
     paths: tuple[str, ...]
     application: str | None
@@ -36,6 +36,7 @@ class Order:
     result_file: str | None
     fmt: str
     max_bytes: int
+    commit: str | None
 
     @classmethod
     def from_flags(cls, flags: Mapping[str, Any]) -> Order:

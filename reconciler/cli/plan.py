@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 @opt.parallelism
 @opt.formats("text", "json", "markdown")
 @opt.max_bytes
+@opt.commit
 @click.option("--out", metavar="FILE", type=click.Path(), help="Save the plan for `apply --plan`, refused or not.")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit 2 instead of 0 when changes are present.")
 @click.pass_obj
@@ -52,7 +53,8 @@ def command(session: Session, /, paths: tuple[str, ...], **flags: Any) -> int:
             save_plan(flags["out"], plans)
         except UsageError as error:
             failure = UsageError([*error.problems, *(failure.problems if failure else ())])
-    write_plans(session, "plan", plans, fmt=flags["fmt"], max_bytes=flags["max_bytes"], error=failure)
+    shape = {name: flags[name] for name in ("fmt", "max_bytes", "commit")}
+    write_plans(session, "plan", plans, **shape, error=failure)
     if failure:
         return session.fail(failure)
     changed = any(plan.changes for plan in plans)

@@ -28,6 +28,7 @@ def write_plans(
     *,
     fmt: str,
     max_bytes: int,
+    commit: str | None = None,
     error: ReconcilerError | None = None,
 ) -> None:
     """The plans to stdout, as text, Markdown or the one JSON document."""
@@ -37,7 +38,7 @@ def write_plans(
     elif fmt == "markdown":
         from reconciler.render.markdown import plan_markdown
 
-        session.write(plan_markdown(plans, digest(plans), max_bytes=max_bytes))
+        session.write(plan_markdown(plans, digest(plans), commit=commit, max_bytes=max_bytes))
     else:
         session.write(plan_text(plans, digest(plans), verbose=session.verbose, color=session.color))
 
@@ -49,13 +50,15 @@ def write_results(
     code: int,
     fmt: str,
     max_bytes: int,
+    commit: str | None = None,
     problems: Sequence[Problem] = (),
 ) -> None:
     """What an apply did to stdout, as text or Markdown; `problems`: those that are not told elsewhere."""
     if fmt == "markdown":
-        from reconciler.render.markdown import result_markdown
+        from reconciler.render.result_page import result_markdown
 
-        session.write(result_markdown(results, code=code, problems=problems, max_bytes=max_bytes))
+        page = result_markdown(results, exit_code=code, problems=problems, commit=commit, max_bytes=max_bytes)
+        session.write(page)
     else:
         session.write(result_text(results, code=code, problems=problems, color=session.color))
 

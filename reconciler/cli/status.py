@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 @opt.parallelism
 @opt.formats("text", "json", "markdown")
 @opt.max_bytes
+@opt.commit
 @click.option(
     "--detailed-exitcode", is_flag=True, help="Exit 2 instead of 0 when something released is not as desired."
 )
@@ -36,6 +37,7 @@ def command(
     parallelism: int,
     fmt: str,
     max_bytes: int,
+    commit: str | None,
     detailed_exitcode: bool,
 ) -> int:
     """Show, per flow and version, what is in sync, pending, offline, failed, drifted or unmanaged, and what lags.
@@ -54,7 +56,7 @@ def command(
     only = _devices_named(worlds, devices) if devices else None
     reports = [summarise(world, only=only) for world in worlds]
     code = max(report.exit_code(detailed=detailed_exitcode) for report in reports)  # 5 before 2 before 0
-    _write(session, reports, code, fmt=fmt, max_bytes=max_bytes)
+    _write(session, reports, code, fmt=fmt, max_bytes=max_bytes, commit=commit)
     return session.exit(code)
 
 
@@ -90,7 +92,9 @@ def _devices_named(worlds: list[World], names: tuple[str, ...]) -> frozenset[str
     return frozenset(found)
 
 
-def _write(session: Session, reports: list[StatusReport], code: ExitCode, *, fmt: str, max_bytes: int) -> None:
+def _write(
+    session: Session, reports: list[StatusReport], code: ExitCode, *, fmt: str, max_bytes: int, commit: str | None
+) -> None:
     from reconciler.errors import ExitCode, Problem
     from reconciler.render.json import error_data
     from reconciler.render.status import status_markdown, status_text
@@ -100,6 +104,6 @@ def _write(session: Session, reports: list[StatusReport], code: ExitCode, *, fmt
         error = error_data(code, [failed]) if code is ExitCode.NOT_CONVERGED else None
         session.write_json("status", error=error, status=[report.to_data() for report in reports])
     elif fmt == "markdown":
-        session.write(status_markdown(reports, max_bytes=max_bytes))
+        session.write(status_markdown(reports, commit=commit, max_bytes=max_bytes))
     else:
         session.write(status_text(reports, color=session.color))

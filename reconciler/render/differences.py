@@ -34,7 +34,7 @@ def differences_text(found: Sequence[Difference], *, verbose: bool = False) -> s
         lines.append(f"{application} ({kind}):")
         items = list(of_application)
         lines += _rows([one for one in items if one.flow is not None], verbose=verbose)
-        lines += [f"  {inert(_setting(one))}: {_move(one)}" for one in items if one.flow is None]
+        lines += [f"  {inert(setting(one))}: {_move(one)}" for one in items if one.flow is None]
     lines.append(f"{len(found):,} {'difference' if len(found) == 1 else 'differences'}.")
     return "\n".join(lines)
 
@@ -55,7 +55,8 @@ def _rows(rows: Sequence[Difference], *, verbose: bool) -> Iterator[str]:
             yield f"    and {len(same) - len(shown):,} more"
 
 
-def _setting(one: Difference) -> str:
+def setting(one: Difference) -> str:
+    """What a difference that is of no row is about."""
     words = "application name" if one.what == "name" else one.what
     return f"{words} {one.subject}" if one.subject else words
 

@@ -234,6 +234,24 @@ class WaitPart(Part):
     laggards: list[LaggardPart]
 
 
+class MovePart(Part):
+    """Rows of a flow that were to move alike."""
+
+    flow_id: str
+    flow_name: str | None
+    op: Literal["add", "update", "remove"]
+    from_version: Version = Field(alias="from")
+    to: Version
+    count: Count
+
+
+class RemovalPart(NamedRowPart):
+    """A row that was to be removed, and where the manifests say so."""
+
+    from_version: Version = Field(alias="from")
+    source: str
+
+
 class ResultPart(Part):
     """What an apply did to one application and kind."""
 
@@ -246,6 +264,8 @@ class ResultPart(Part):
     exit_code: int
     rows: RowsPart
     operations: OperationsPart
+    moves: list[MovePart]
+    removals: list[RemovalPart]
     calls: list[SentCallPart]
     unconfirmed: list[UnconfirmedPart]
     collateral: list[MovedPart]

@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
 
-from reconciler.errors import Problem
 from reconciler.planner.plan import Change, Op, Plan
-from reconciler.render.page import DEFAULT_MAX_BYTES, Page, code, folded
-from reconciler.render.result import details, verdict
-from reconciler.render.text import Paint, counted
+from reconciler.render.page import DEFAULT_MAX_BYTES, MOVES, SIGN, Page, Rank, code, folded, version_code
+from reconciler.render.text import counted
 
-_SIGN = {Op.ADD: "add", Op.UPDATE: "change", Op.REMOVE: "**destroy**"}
 _ELSEWHERE = "Run `reconciler plan`, or see the plan that the job saved, for the whole of it."
 
 
 def plan_markdown(
     plans: Sequence[Plan], digest: str, *, commit: str | None = None, max_bytes: int = DEFAULT_MAX_BYTES
 ) -> str:
-    """The plans of one run on one page of at most `max_bytes` bytes."""
+    """The plans of one run on one page of at most `max_bytes` bytes; `commit` is the one that the files are of."""
     page = Page(max_bytes, elsewhere=_ELSEWHERE)
     page.line(f"**{_verdict(plans)}**")
     page.line()
-    page.line(f"Digest: `{digest}`" + (f", commit {code(commit)}" if commit else ""))
+    page.line(f"Digest: `{digest}`" + (f", commit {code(commit, limit=40)}" if commit else ""))
     for plan in plans:
         _refusals(page, plan)
     for plan in plans:
@@ -51,27 +47,28 @@ def _title(plan: Plan) -> str:
 
 def _refusals(page: Page, plan: Plan) -> None:
     rows = (f"- {code(refusal.message)}: {code(refusal.hint)}" for refusal in plan.refusals)
-    page.section(rows, noun="refusals", opening=f"{_title(plan)}\nRefused:\n\n")
+    page.section(rows, len(plan.refusals), noun="refusals", opening=f"{_title(plan)}\nRefused:\n\n", rank=Rank.LEADS)
 
 
 def _changes(page: Page, plan: Plan) -> None:
     groups = Counter((change.flow_id, change.op, change.from_version, change.to_version) for change in plan.changes)
     order = sorted(groups, key=lambda key: (key[0], key[1] != Op.REMOVE, key[2] or "", key[3] or ""))
     rows = (
-        f"| {_flow(plan, flow_id)} | {_SIGN[op]} | {_version(old)} | {_version(new)} "
+        f"| {_flow(plan, flow_id)} | {SIGN[op]} | {version_code(old)} | {version_code(new)} "
         f"| {groups[flow_id, op, old, new]:,} |"
         for flow_id, op, old, new in order
     )
-    head = "\n| flow | | from | to | devices |\n| --- | --- | --- | --- | ---: |\n"
-    page.section(rows, noun="kinds of change", opening=_title(plan) + head)
+    page.section(rows, len(groups), noun="kinds of change", opening=_title(plan) + MOVES, rank=Rank.LEADS)
 
 
 def _removals(page: Page, plan: Plan) -> None:
     removals = [change for change in plan.changes if change.op is Op.REMOVE]
     page.section(
         (_row(plan, change) for change in removals),
+        len(removals),
         noun="removals",
         opening=f"{_title(plan)}\nRemovals:\n\n",
+        rank=Rank.VITAL,
     )
 
 
@@ -81,27 +78,27 @@ def _the_rest(page: Page, plan: Plan) -> None:
         f"- {code(warning.message)}" + (f" ({code(str(warning.place))})" if warning.place else "")
         for warning in plan.warnings
     )
-    page.section(warnings, noun="warnings", opening=f"{_title(plan)}\nWarnings:\n\n")
-    _fold(page, f"{counted(len(plan.calls), 'call')}", _calls(plan), "calls")
-    _fold(page, f"{counted(len(others), 'device change')}", (_row(plan, change) for change in others), "changes")
+    page.section(warnings, len(plan.warnings), noun="warnings", opening=f"{_title(plan)}\nWarnings:\n\n")
+    _fold(page, "call", _calls(plan), len(plan.calls), "calls")
+    _fold(page, "device change", (_row(plan, change) for change in others), len(others), "changes")
     pending = (
-        f"- {_device(plan, row.device_id)} {_flow(plan, row.flow_id)}: {_version(row.released)}, "
-        f"reports {_version(row.reported)}"
+        f"- {_device(plan, row.device_id)} {_flow(plan, row.flow_id)}: {version_code(row.released)}, "
+        f"reports {version_code(row.reported)}"
         + (", offline" if row.connected is False else "")
         + (f", last error {code(row.last_error)}" if row.last_error else "")
         for row in plan.pending
     )
-    _fold(page, f"{counted(len(plan.pending), 'row')} pending", pending, "pending rows")
+    _fold(page, "row", pending, len(plan.pending), "pending rows", ending=" pending")
     unmanaged = (
-        f"- {_device(plan, row.device_id)} {_flow(plan, row.flow_id)}: {_version(row.released)}"
+        f"- {_device(plan, row.device_id)} {_flow(plan, row.flow_id)}: {version_code(row.released)}"
         for row in plan.unmanaged
     )
-    _fold(page, f"{counted(len(plan.unmanaged), 'row')} unmanaged, left alone", unmanaged, "unmanaged rows")
+    _fold(page, "row", unmanaged, len(plan.unmanaged), "unmanaged rows", ending=" unmanaged, left alone")
 
 
-def _fold(page: Page, summary: str, rows: Iterable[str], noun: str) -> None:
-    opening, closing = folded(summary)
-    page.section(rows, noun=noun, opening=opening, closing=closing)
+def _fold(page: Page, one: str, rows: Iterable[str], total: int, noun: str, *, ending: str = "") -> None:
+    opening, closing = folded(counted(total, one) + ending)
+    page.section(rows, total, noun=noun, opening=opening, closing=closing)
 
 
 def _calls(plan: Plan) -> Iterator[str]:
@@ -113,8 +110,8 @@ def _calls(plan: Plan) -> Iterator[str]:
 
 def _row(plan: Plan, change: Change) -> str:
     return (
-        f"- {_device(plan, change.device_id)} {_flow(plan, change.flow_id)}: {_version(change.from_version)} to "
-        f"{_version(change.to_version)} ({code(str(change.source))})"
+        f"- {_device(plan, change.device_id)} {_flow(plan, change.flow_id)}: {version_code(change.from_version)} to "
+        f"{version_code(change.to_version)} ({code(str(change.source))})"
     )
 
 
@@ -125,26 +122,3 @@ def _device(plan: Plan, device_id: str) -> str:
 
 def _flow(plan: Plan, flow_id: str) -> str:
     return code(plan.flow_names.get(flow_id) or flow_id)
-
-
-def _version(version: str | None) -> str:
-    return "nothing" if version is None else code(version)
-
-
-def result_markdown(
-    results: Sequence[Mapping[str, Any]],
-    *,
-    code: int,
-    problems: Sequence[Problem] = (),
-    max_bytes: int = DEFAULT_MAX_BYTES,
-) -> str:
-    """What an apply did, from the data of its JSON document, on one page of at most `max_bytes` bytes.
-
-    The arguments are those of `result_text`, whose lines stand in a code block.
-    """
-    page = Page(max_bytes, elsewhere="See the result file of the job for the whole of it.")
-    plain = Paint(color=False)
-    for line in verdict(results, code, plain):
-        page.line(f"**{line}**")
-    page.section(("    " + line for line in details(results, problems, plain)), noun="lines", opening="\n")
-    return page.text()

@@ -5,13 +5,17 @@ Names go into code spans, where no mention, link, HTML or emphasis acts, in any 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from enum import Enum, auto
 
 from reconciler.render.inert import inert
 
 DEFAULT_MAX_BYTES = 65_000
 SMALLEST = 1_000
-_RESERVE = 400  # bytes kept for the closing words about what was left out
+SIGN = {"add": "add", "update": "change", "remove": "**destroy**"}
+MOVES = "\n| flow | | from | to | devices |\n| --- | --- | --- | --- | ---: |\n"
+_RESERVE = 400  # bytes kept for the closing words: a plan has eight nouns, with numbers below ten million
 
 
 def code(text: str, *, limit: int = 300) -> str:
@@ -20,56 +24,113 @@ def code(text: str, *, limit: int = 300) -> str:
     return f"`{shown or ' '}`"
 
 
+def version_code(version: str | None) -> str:
+    """A version as a code span, or "nothing"."""
+    return "nothing" if version is None else code(version)
+
+
+class Rank(Enum):
+    """What a section is worth when there is not room for all.
+
+    Removals are `VITAL`. What `LEADS` to them, the tables that sum up and the refusals, may take half of the room
+    before them and the rest of it after them; `DETAIL` gets what is left.
+    """
+
+    LEADS = auto()
+    VITAL = auto()
+    DETAIL = auto()
+
+
+class _Section:
+    """Rows are made one at a time, and no more of them than fit: there may be a hundred thousand."""
+
+    def __init__(self, rows: Iterable[str], *, total: int, noun: str, opening: str, closing: str, rank: Rank) -> None:
+        self._rows = iter(rows)
+        self._next = next(self._rows, None)
+        self._opening, self._closing = opening, closing
+        self._shown: list[str] = []
+        self.total, self.noun, self.rank = total, noun, rank
+
+    @property
+    def shown(self) -> int:
+        return len(self._shown)
+
+    def grow(self, room: int) -> int:
+        """Show as many more rows as fit into so many bytes; how many bytes they take, the frame included."""
+        taken = 0
+        frame = 0 if self._shown else _size(self._opening) + _size(self._closing)
+        while self._next is not None and taken + frame + _size(self._next) + 1 <= room:
+            taken += frame + _size(self._next) + 1
+            frame = 0
+            self._shown.append(f"{self._next}\n")
+            self._next = next(self._rows, None)
+        return taken
+
+    def text(self) -> str:
+        return "".join([self._opening, *self._shown, self._closing]) if self._shown else ""
+
+
 class Page:
     """Collects text up to `max_bytes` (UTF-8). What does not fit is counted, not written.
 
-    Sections are added most important first, so that what is cut is what matters least.
+    Sections stand in the order that they come in, and get their room by their rank.
     """
 
     def __init__(self, max_bytes: int = DEFAULT_MAX_BYTES, *, elsewhere: str) -> None:
-        self._parts: list[str] = []
+        self._lines: list[str] = []
+        self._sections: list[_Section] = []
         self._left = max_bytes - _RESERVE
         self._elsewhere = elsewhere
-        self._omitted: list[str] = []
 
     def line(self, text: str = "") -> None:
-        """One line, or nothing if it does not fit."""
-        self._add(text + "\n")
+        """One line at the top of the page, or nothing if it does not fit."""
+        size = _size(text) + 1
+        if size <= self._left:
+            self._left -= size
+            self._lines.append(f"{text}\n")
 
-    def section(self, rows: Iterable[str], *, noun: str, opening: str = "", closing: str = "") -> None:
-        """Rows between an opening and a closing that are written together or not at all."""
-        rows = list(rows)
-        if not rows:
-            return
-        frame = _size(opening) + _size(closing)
-        if frame + _size(rows[0]) + 1 > self._left:
-            self._omitted.append(f"{len(rows):,} {noun}")
-            return
-        self._parts.append(opening)
-        self._left -= frame
-        fitting = 0
-        for row in rows:
-            if not self._add(row + "\n"):
-                break
-            fitting += 1
-        self._parts.append(closing)
-        if fitting < len(rows):
-            self._omitted.append(f"{len(rows) - fitting:,} of {len(rows):,} {noun}")
+    def section(
+        self,
+        rows: Iterable[str],
+        total: int,
+        *,
+        noun: str,
+        opening: str = "",
+        closing: str = "",
+        rank: Rank = Rank.DETAIL,
+    ) -> None:
+        """So many rows between an opening and a closing that are written with one row at least, or not at all."""
+        self._sections.append(_Section(rows, total=total, noun=noun, opening=opening, closing=closing, rank=rank))
 
     def text(self) -> str:
         """The page; its last line says what was left out, if anything was."""
-        if not self._omitted:
-            return "".join(self._parts)
-        told = "; ".join(self._omitted[:6])
-        return "".join(self._parts) + f"\nLeft out to stay under the size limit: {told}. {self._elsewhere}\n"
+        left = self._left
+        left -= self._grow(left // 2, Rank.LEADS)
+        left -= self._grow(left, Rank.VITAL)
+        left -= self._grow(left, Rank.LEADS)
+        self._grow(left, Rank.DETAIL)
+        return "".join([*self._lines, *(section.text() for section in self._sections), *self._left_out()])
 
-    def _add(self, text: str) -> bool:
-        size = _size(text)
-        if size > self._left:
-            return False
-        self._left -= size
-        self._parts.append(text)
-        return True
+    def _grow(self, room: int, rank: Rank) -> int:
+        """Let the sections of a rank grow into a room; how much of it they take."""
+        taken = 0
+        for section in self._sections:
+            if section.rank is rank:
+                taken += section.grow(room - taken)
+        return taken
+
+    def _left_out(self) -> Iterator[str]:
+        shown, total = Counter[str](), Counter[str]()
+        for section in self._sections:
+            shown[section.noun] += section.shown
+            total[section.noun] += section.total
+        told = [
+            f"{number - shown[noun]:,} of {number:,} {noun}" if shown[noun] else f"{number:,} {noun}"
+            for noun, number in total.items()
+            if shown[noun] < number
+        ]
+        if told:
+            yield f"\nLeft out to stay under the size limit: {'; '.join(told)}. {self._elsewhere}\n"
 
 
 def _size(text: str) -> int:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from reconciler.render.inert import inert
-from reconciler.render.page import DEFAULT_MAX_BYTES, Page, code, folded
+from reconciler.render.page import DEFAULT_MAX_BYTES, Page, Rank, code, folded, version_code
 from reconciler.render.result import explanation, laggards, standing
 from reconciler.render.text import Paint, counted
 from reconciler.watch import FlowStatus, Laggard, Standing, StatusReport
@@ -71,18 +71,26 @@ def _version(version: str | None) -> str:
     return "nothing" if version is None else inert(version)
 
 
-def status_markdown(reports: Sequence[StatusReport], *, max_bytes: int = DEFAULT_MAX_BYTES) -> str:
-    """The reports of one run on one page of at most `max_bytes` bytes."""
+def status_markdown(
+    reports: Sequence[StatusReport], *, commit: str | None = None, max_bytes: int = DEFAULT_MAX_BYTES
+) -> str:
+    """The reports of one run on one page of at most `max_bytes` bytes; `commit` is the one that the files are of."""
     page = Page(max_bytes, elsewhere="Run `reconciler status` for the whole of it.")
     page.line(f"**{_totals(reports)}**")
+    if commit:
+        page.line()
+        page.line(f"Commit {code(commit, limit=40)}.")
     head = " | ".join(["flow", "version", *_WORDS.values()])
     rule = " | ".join(["---", "---", *["---:"] * len(Standing)])
     for report in reports:
-        page.section(_lines(report), noun="versions", opening=f"{_title(report)}\n| {head} |\n| {rule} |\n")
+        opening = f"{_title(report)}\n| {head} |\n| {rule} |\n"
+        versions = sum(len(flow.versions) for flow in report.flows)
+        page.section(_lines(report), versions, noun="versions", opening=opening, rank=Rank.LEADS)
     for report in reports:
         opening, closing = folded(f"{counted(len(report.laggards), 'row')} not in sync")
         lagging = (_laggard(laggard) for laggard in report.laggards)
-        page.section(lagging, noun="rows", opening=_title(report) + opening, closing=closing)
+        opening = _title(report) + opening
+        page.section(lagging, len(report.laggards), noun="rows", opening=opening, closing=closing)
     return page.text()
 
 
@@ -94,14 +102,13 @@ def _title(report: StatusReport) -> str:
 def _lines(report: StatusReport) -> Iterator[str]:
     for flow in report.flows:
         for line in flow.versions:
-            version = "nothing" if line.version is None else code(line.version)
             cells = [f"{line.rows[column]:,}" if line.rows[column] else "" for column in Standing]
-            yield f"| {' | '.join([code(flow.flow_name or flow.flow_id), version, *cells])} |"
+            yield f"| {' | '.join([code(flow.flow_name or flow.flow_id), version_code(line.version), *cells])} |"
 
 
 def _laggard(laggard: Laggard) -> str:
     data = laggard.to_data()
-    versions = ["nothing" if one is None else code(one) for one in (standing(data), laggard.expected)]
+    versions = [version_code(one) for one in (standing(data), laggard.expected)]
     told = "".join(f", {code(line)}" for line in explanation(data))
     device, flow = laggard.device_name or laggard.device_id, laggard.flow_name or laggard.flow_id
     return f"- {code(device)} {code(flow)}: {laggard.verdict}, {versions[0]} to {versions[1]}{told}"

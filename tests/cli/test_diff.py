@@ -53,6 +53,49 @@ def differences(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[str
     ]
 
 
+PAGE = """\
+**4 differences.**
+
+From `first` to the files.
+
+### Application `575ec8687ae143cd83dc4a97`, embedded
+
+Settings:
+
+- `limits removals count`: nothing to `3`
+
+### Application `575ec8687ae143cd83dc4a97`, embedded
+
+| flow | | from | to | rows |
+| --- | --- | --- | --- | ---: |
+| `f` | version | `v1` | `v3` | 1 |
+| `g` | version | `v1` | `absent` | 1 |
+| `h` | version | nothing | `v1` | 1 |
+
+### Application `575ec8687ae143cd83dc4a97`, embedded
+
+No longer declared, or declared absent:
+
+- `pump` `g`: `v1` to `absent` (`manifests/deep/a.yaml:5`)
+
+<details><summary>2 other rows</summary>
+
+- `<all>` `f`: `v1` to `v3` (`base.yaml:2`)
+- `pump` `h`: nothing to `v1` (`manifests/deep/a.yaml:5`)
+
+</details>
+"""
+
+
+def test_as_markdown(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    limits = "limits: {removals: {count: 3}}\n"
+    write("manifests/deep/a.yaml", f"{HEAD}extends: ../../base.yaml\n{limits}devices: {{pump: {{g: absent, h: v1}}}}\n")
+    assert run(["diff", "first", "--format", "markdown"]) == 0
+    assert capsys.readouterr().out == PAGE
+    assert run(["diff", "first", "first", "--format", "markdown"]) == 0
+    assert capsys.readouterr().out == "**No differences.**\n\nFrom `first` to `first`.\n"
+
+
 @pytest.mark.usefixtures("repository")
 class TestRevisions:
     def test_two_revisions(self, capsys: pytest.CaptureFixture[str]) -> None:

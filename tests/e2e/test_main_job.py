@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -210,8 +211,20 @@ def test_a_dry_run_sends_nothing_and_reports_the_same_calls(shop: Shop, here: He
 
 
 def test_markdown_of_an_apply(shop: Shop, here: Here) -> None:
-    done = here("apply", "shop.yaml", "--yes", "--format", "markdown")
-    assert (done.code, done.out) == (0, "**Apply complete! Resources: 1 added, 8 changed, 1 destroyed.**\n")
+    planned = here("plan", "shop.yaml", "--format", "markdown", "--commit", "c0ffee").out
+    (digest,) = re.findall("Digest: `(sha256:[0-9a-f]{64})`, commit `c0ffee`\n", planned)
+    done = here("apply", "shop.yaml", "--yes", "--format", "markdown", "--commit", "c0ffee", "--result", "result.json")
+    assert done.code == 0
+    assert done.out.startswith(
+        "**Apply complete! Resources: 1 added, 8 changed, 1 destroyed.**\n\nCommit `c0ffee`.\n\n### Application `shop` "
+    )
+    assert f"10 of 10 changes confirmed. Digest: `{digest}`" in done.out
+    assert "\n| `alarms` | change | `v1` | `v2` | 4 |\n" in done.out
+    assert re.search(
+        r"\nRemovals:\n\n- `[\w-]+` `[0-9a-f]{24}` `control`: `v1` to nothing \(`shop.yaml:\d+`\)\n$", done.out
+    )
+    again = here("show", "result.json", "--format", "markdown", "--commit", "c0ffee")
+    assert again.out == done.out
 
 
 def test_several_applications_share_targets_and_stop_together(tmp_path: Path, monkeypatch: Any, capsys: Any) -> None:
