@@ -18,6 +18,7 @@ from reconciler.simulator.app import Simulator
 
 HOST: Final = "127.0.0.1"
 _START_LIMIT_S = 10.0
+_ROUNDS_TO_ACCEPT = 4  # of the loop, until a socket that it has just accepted is a connection
 
 
 class Listener:
@@ -84,6 +85,11 @@ class _QuickServer(uvicorn.Server):
         await self._end.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # Stop accepting first: asyncio forgets to close a socket that it accepted just before its server was closed.
+        for listening in sockets or []:
+            asyncio.get_running_loop().remove_reader(listening)
+        for _ in range(_ROUNDS_TO_ACCEPT):
+            await asyncio.sleep(0)
         for server in self.servers:
             server.close()
         for listening in sockets or []:
