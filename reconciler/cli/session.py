@@ -92,9 +92,9 @@ class Session:
 
     def ask(self, question: str) -> str:
         """The line that is typed at a terminal in answer; empty at its end (Ctrl-D)."""
-        click.echo(question, file=sys.stderr, nl=False)
         answer = ""
         try:
+            click.echo(question, file=sys.stderr, nl=False)
             answer = sys.stdin.readline()
         finally:
             if not answer.endswith("\n"):  # Ctrl-C, Ctrl-D: what is told next shall not stand behind the question
