@@ -92,7 +92,6 @@ def _group(terrain: Terrain, version: Version | None, device_ids: list[DeviceId]
     members = set(device_ids)
     whole = {old: [one for one in cohort.sure if one in members] for old, cohort in terrain.cohorts.items()}
     allowed = {old: ids for old, ids in whole.items() if terrain.may_replace(old, version)}
-    refused = {old: ids for old, ids in whole.items() if old not in allowed}
     return Group(
         terrain.flow_id,
         version,
@@ -100,13 +99,13 @@ def _group(terrain: Terrain, version: Version | None, device_ids: list[DeviceId]
         largest_first(allowed),
         {old: terrain.reached(old) - len(ids) for old, ids in allowed.items()},
         flow_wide=version is None and terrain.may_remove(),
-        hindrance="one call does" if len(device_ids) <= chunk else _hindrance(terrain, version, refused),
+        hindrance="one call does" if len(device_ids) <= chunk else _hindrance(terrain, version, whole),
     )
 
 
-def _hindrance(terrain: Terrain, version: Version | None, refused: Mapping[Version, list[DeviceId]]) -> str:
+def _hindrance(terrain: Terrain, version: Version | None, cohorts: Mapping[Version, list[DeviceId]]) -> str:
     """Why the largest cohort that no replace may do gets releases."""
-    for old in largest_first(refused):
+    for old in largest_first(cohorts):
         if strays := terrain.strays(old, version):
             rows = f"{len(strays):,} row{' that ends' if len(strays) == 1 else 's that end'} elsewhere"
             return f"a replace of {old} could move {rows} (first: {_stray(*strays[0], terrain.live)})"
@@ -136,7 +135,7 @@ def _price(group: Group, old: Version, chunk: int) -> tuple[int, int, Version]:
 
 def _circle(target: Mapping[Version, Version | None]) -> list[tuple[Version, Version | None]]:
     """One circle among replaces, as pairs of old and new version; empty if there is none."""
-    for start in sorted(target):
+    for start in target:
         path: dict[Version, Version | None] = {}
         version: Version | None = start
         while version is not None and version in target and version not in path:

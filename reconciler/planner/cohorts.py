@@ -71,9 +71,7 @@ def survey(flow_id: FlowId, moves: Moves, live: Live) -> Terrain:
             doubtful.setdefault(end, []).append(device_id)
         elif released is not None and released == reported and device_id in moves:
             cohorts[released].sure.append(device_id)
-        if released is not None:
-            cohorts[released].ends.setdefault(end, []).append(device_id)
-        if reported is not None and reported != released:
-            cohorts[reported].ends.setdefault(end, []).append(device_id)
+        for version in filter(None, {released, reported}):
+            cohorts[version].ends.setdefault(end, []).append(device_id)
     staying = {end for cohort in cohorts.values() for end in cohort.ends}
     return Terrain(flow_id, dict(cohorts), doubtful, frozenset({*staying, *moves.values()}), live)

@@ -32,7 +32,7 @@ class Fate:
 
     released: frozenset[Version | None]
     reported: frozenset[Version | None]
-    reports_anything: bool = False
+    reports_anything: bool
 
     def after(self, request: Request, reading: Reading) -> Fate:
         """The row after a request that could touch it, and after any reports of its device."""

@@ -189,6 +189,17 @@ def test_a_flow_may_be_removed_on_a_read_of_it() -> None:
         prove(changes("a/f=absent b/f=absent", seen), calls, live("a/f=1 b/f=2", only_flow="g"))
 
 
+def test_the_order_of_names_does_not_matter() -> None:
+    seen = live("a/f=1 b/f=1")
+    for ids, rows in (("ab", "b/f a/f"), ("ba", "a/f b/f")):
+        prove(changes("a/f=2 b/f=2", seen), [call(0, Release("f", "2", tuple(ids)), rows)], seen)
+
+
+def test_clearing_a_device_without_a_record_moves_nothing() -> None:
+    seen = live("a/f=1")
+    prove(changes("a/f=2", seen), [call(0, Release("f", "2", ("a",)), "a/f"), call(1, RemoveDevice("x"))], seen)
+
+
 def test_two_calls_naming_one_row_are_followed_both() -> None:
     seen = live("a/f=1 b/f=1")
     calls = [call(0, Release("f", "2", ("a",)), "a/f"), call(1, Release("f", "2", ("b",)), "b/f")]
