@@ -107,7 +107,7 @@ def _numbers(rows: Sequence[object], noun: str, base: int) -> str:
 
 
 def _protected(protections: Sequence[Protected], changes: Sequence[Change]) -> Iterator[Refusal]:
-    for protection in sorted(protections, key=lambda one: (one.place, one.device_id or "", one.flow_id or "")):
+    for protection in sorted(protections, key=lambda one: one.place):
         rows = tuple(change.row for change in changes if _forbids(protection, change))
         if rows:
             yield _protection_refusal(protection, rows)

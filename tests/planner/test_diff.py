@@ -148,6 +148,13 @@ def test_last_error(logs: list[LogEntry], error: str | None) -> None:
     assert last_error(LiveDevice({}, logs=tuple(logs)), "f") == error
 
 
+def test_the_newest_release_of_the_row_settles_what_came_before_it() -> None:
+    released = [log(f"2026-01-0{day}T00:00:00Z", change="desired", flow="f") for day in (1, 3)]
+    error = log("2026-01-02T00:00:00Z", error="full")
+    for logs in ([*released, error], [error, *released[::-1]]):
+        assert last_error(LiveDevice({}, logs=tuple(logs)), "f") is None
+
+
 def test_times_without_a_zone_are_utc_wherever_we_are(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TZ", "Asia/Tokyo")
     time.tzset()

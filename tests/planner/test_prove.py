@@ -181,6 +181,17 @@ def test_a_failed_proof_is_a_report_that_can_be_filed() -> None:
     assert "'newVersion': '2'}, 1 replace {" in str(raised.value)
 
 
+def test_a_report_of_many_calls_is_cut() -> None:
+    row = live("a/f=1")
+    calls = [
+        *(call(number, Replace("f", "1", f"{number}")) for number in range(40)),
+        call(40, RemoveRow("f", "a"), "a/f"),
+    ]
+    with pytest.raises(PlanUnsound) as raised:
+        prove(changes("a/f=absent", row), calls, row)
+    assert len(raised.value.problems[0].message.partition("; calls: ")[2]) == len(")") + 1000
+
+
 def test_a_flow_may_be_removed_on_a_read_of_it() -> None:
     seen = live("a/f=1 b/f=2", only_flow="f")
     calls = [call(0, RemoveFlow("f"), "a/f b/f")]
