@@ -1,0 +1,88 @@
+"""From a world to a plan: proved, narrowed, named, sorted."""
+
+from __future__ import annotations
+
+import pytest
+
+from reconciler.errors import PlanUnsound
+from reconciler.planner import make, rest
+from reconciler.planner.make import make_plan
+from reconciler.planner.plan import Filter, Options, Plan, PlannedCall, Summary, Warning, World
+from reconciler.planner.requests import Replace
+from reconciler.planner.rest import again
+from reconciler.planner.rules import Limits, Source
+from reconciler.planner.state import Kind, Place
+from tests.builders import APPLICATION, desired, live
+
+UNSOUND = (PlannedCall(0, Replace("f", "1", "2"), (("a", "f"),)),)
+
+
+def plan(world: World, *, options: Options = Options(), sources: tuple[Source, ...] = ()) -> Plan:  # noqa: B008 - frozen
+    limits = Limits(removals_count=None, removals_percent=None)
+    return make_plan(world, limits=limits, sources=sources, options=options)
+
+
+def test_a_plan_whose_calls_are_unsound_is_not_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(APPLICATION, Kind.EMBEDDED, desired("a/f=2"), live("a/f=1 x/f=1"))
+    made = plan(world)
+    monkeypatch.setattr(make, "cover", lambda *_, **__: UNSOUND)
+    with pytest.raises(PlanUnsound, match="device x"):
+        plan(world)
+    monkeypatch.setattr(rest, "cover", lambda *_, **__: UNSOUND)
+    with pytest.raises(PlanUnsound, match="device x"):
+        again(made, world.live)
+
+
+def test_names_of_what_is_listed_by_id() -> None:
+    """The device list names a device before its record does; what has no name, or is not listed, is left out."""
+    rows = live(
+        "d/h=1 c/g=2>1 b/f=1 a/f=1 e/z=1 y/f=2",
+        names={"b": "old b", "c": "c of record", "y": "in sync"},
+        flow_names={"h": "aitch"},
+    )
+    world = World(
+        APPLICATION,
+        Kind.EMBEDDED,
+        desired("a/f=2 b/f=2 c/g=2 e/z=1 y/f=2"),
+        rows,
+        device_names={"b": "new b", "e": "in sync too", "d": ""},
+        flow_names={"g": "gee", "z": "zed", "f": ""},
+    )
+    made = plan(world)
+    assert made.device_names == {"b": "new b", "c": "c of record"}
+    assert made.flow_names == {"g": "gee", "h": "aitch"}
+    everything = plan(
+        World(
+            APPLICATION,
+            Kind.EMBEDDED,
+            desired(),
+            live("c/h=1 b/g=1 a/f=1"),
+            device_names=dict(zip("cba", "xyz", strict=True)),
+            flow_names=dict(zip("hgf", "xyz", strict=True)),
+        )
+    )
+    assert list(everything.device_names) == ["a", "b", "c"]
+    assert list(everything.flow_names) == ["f", "g", "h"]
+
+
+def test_sources_and_warnings_come_once_and_in_order() -> None:
+    b, a = Source("b.yaml", "1" * 64), Source("a.yaml", "2" * 64)
+    odd, late, early = Warning("odd"), Warning("late", Place("b.yaml", 2)), Warning("early", Place("b.yaml", 1))
+    world = World(APPLICATION, Kind.EMBEDDED, desired("a/f=1"), live("a/f=1"), warnings=(late, odd, early, late))
+    made = plan(world, sources=(b, a, b))
+    assert made.sources == (a, b)
+    assert made.warnings == (odd, early, late)
+
+
+def test_counts_and_scope() -> None:
+    world = World(
+        APPLICATION,
+        Kind.EMBEDDED,
+        desired("a/f=1 a/g=2 b/f=absent b/g=3 c/f=1 c/g=1"),
+        live("a/g=1 b/f=1 b/g=2 c/f=1>- c/g=1 x/f=1"),
+    )
+    assert plan(world).summary == Summary(add=1, update=2, remove=1, keep=2, pending=1, unmanaged=1, devices=3, calls=4)
+    assert not plan(world).partial
+    partial = plan(world, options=Options(targets=(Filter("flow", "g"),)))
+    assert partial.summary == Summary(add=0, update=2, remove=0, keep=1, pending=0, unmanaged=0, devices=3, calls=2)
+    assert partial.partial
