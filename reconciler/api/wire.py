@@ -28,7 +28,7 @@ VersionName = Annotated[str, StringConstraints(min_length=1)]
 class Shape(BaseModel):
     """What all shapes share: fields that we do not know are ignored, and nothing is turned into what it is not."""
 
-    model_config = ConfigDict(extra="ignore", strict=True, frozen=True)
+    model_config = ConfigDict(extra="ignore", strict=True, frozen=True, defer_build=True)
 
 
 class Tag(Shape):

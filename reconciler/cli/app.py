@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import io
 import os
 import sys
@@ -17,21 +16,22 @@ from reconciler.cli.interrupts import check, interruptible
 from reconciler.cli.session import Session
 from reconciler.errors import ExitCode, Interrupted, Problem, ReconcilerError, UsageError
 
-# Module of each command, in the order that help shows them. A module is imported when its command is asked for.
+# Module of each command and what it does, in the order that help shows them. A module is imported when its command is
+# asked for, and for no other's sake.
 COMMANDS = {
-    "validate": "validate",
-    "plan": "plan",
-    "show": "show",
-    "apply": "apply",
-    "status": "status",
-    "diff": "diff",
-    "import": "import_",
-    "export": "export",
-    "schema": "schema",
-    "applications": "applications",
-    "init": "init",
-    "simulator": "simulator",
-    "demo": "demo",
+    "validate": ("validate", "Check manifests offline."),
+    "plan": ("plan", "Show what would change."),
+    "show": ("show", "Print a saved plan or result again."),
+    "apply": ("apply", "Carry a plan out."),
+    "status": ("status", "Show sync and health of the fleet."),
+    "diff": ("diff", "Compare two revisions of the manifests in meaning."),
+    "import": ("import_", "Write a manifest from live state."),
+    "export": ("export", "Have the WASM of a device or deployment compiled."),
+    "schema": ("schema", "Print the JSON Schema of the manifest."),
+    "applications": ("applications", "List the applications that manifests are for."),
+    "init": ("init", "Write manifests and the CI workflow into a repository."),
+    "simulator": ("simulator", "Serve a local stand-in of the API."),
+    "demo": ("demo", "Show it all on a simulated fleet."),
 }
 
 
@@ -40,14 +40,18 @@ class LazyGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """Commands in the order of their use."""
-        return [name for name, module in COMMANDS.items() if importlib.util.find_spec(f"reconciler.cli.{module}")]
+        return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """The list in the help."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         """The command object, imported now. It takes the global options too, so that they may stand anywhere."""
-        if cmd_name not in self.list_commands(ctx):
+        if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"reconciler.cli.{COMMANDS[cmd_name]}")
-        command: click.Command = module.command
+        command: click.Command = importlib.import_module(f"reconciler.cli.{COMMANDS[cmd_name][0]}").command
         names = {param.name for param in command.params}
         command.params += [option for option in opt.global_options(hidden=True) if option.name not in names]
         return command

@@ -10,7 +10,7 @@ from reconciler.cli.session import Session
 GITHUB_JOBS = 256  # as many as GitHub makes of one matrix
 
 
-@click.command(short_help="List the applications that manifests are for.")
+@click.command
 @opt.paths
 @opt.formats("text", "json", "github-matrix")
 @click.pass_obj

@@ -10,7 +10,7 @@ from reconciler.cli import options as opt
 from reconciler.cli.session import Session
 
 
-@click.command(short_help="Carry a plan out.")
+@click.command
 @opt.paths
 @opt.pick
 @opt.filters

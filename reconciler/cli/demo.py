@@ -21,7 +21,7 @@ That was a simulator. For a real application:
 """
 
 
-@click.command(short_help="Show it all on a simulated fleet.")
+@click.command
 @click.pass_obj
 def command(session: Session) -> int:
     """Start a simulator with 2,500 devices, plan a manifest, apply it, wait, and plan again.

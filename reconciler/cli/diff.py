@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from reconciler.planner.rules import Rules
 
 
-@click.command(short_help="Compare two revisions of the manifests in meaning.")
+@click.command
 @click.argument("base")
 @click.argument("head", required=False)
 @click.option("--path", default="manifests", show_default=True, help="Where the manifests are, in a revision.")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from reconciler.planner.state import Kind
 
 
-@click.command("import", short_help="Write a manifest from live state.")
+@click.command("import")
 @click.option("--application", required=True, metavar="ID", help="Id of the application.")
 @click.option(
     "--kind",

@@ -19,7 +19,7 @@ _CODEOWNERS_PLACES = (CODEOWNERS, "CODEOWNERS", "docs/CODEOWNERS")  # GitHub tak
 _NO_ID = "put-the-application-id-here"  # no id, so `validate` names its place until somebody does
 
 
-@click.command(short_help="Write manifests and the CI workflow into a repository.")
+@click.command
 @click.argument("folder", default=".", type=click.Path())
 @click.option("--application", metavar="ID", help="Id of the application.")
 @click.option(

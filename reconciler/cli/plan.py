@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from reconciler.errors import ReconcilerError
 
 
-@click.command(short_help="Show what would change.")
+@click.command
 @opt.paths
 @opt.pick
 @opt.filters

@@ -7,7 +7,7 @@ import click
 from reconciler.cli.session import Session
 
 
-@click.command(short_help="Print the JSON Schema of the manifest.")
+@click.command
 @click.option("--output", is_flag=True, help="Of the JSON documents that commands write, instead.")
 @click.pass_obj
 def command(session: Session, *, output: bool) -> int:

@@ -6,7 +6,6 @@ import contextlib
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import PurePath
 
 import click
 
@@ -167,6 +166,8 @@ def _lead_nowhere() -> None:
 
 
 def _last_own_frame(error: Exception) -> str:
+    from pathlib import PurePath
+
     place = "reconciler"
     trace = error.__traceback__
     while trace is not None:

@@ -8,7 +8,7 @@ from reconciler.cli import options as opt
 from reconciler.cli.session import Session
 
 
-@click.command(short_help="Print a saved plan or result again.")
+@click.command
 @click.argument("file", metavar="FILE", type=click.Path())
 @opt.formats("text", "json", "markdown")
 @opt.max_bytes

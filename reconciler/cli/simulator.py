@@ -7,7 +7,7 @@ import click
 from reconciler.cli.session import Session
 
 
-@click.command(short_help="Serve a local stand-in of the API.")
+@click.command
 @click.option("--port", type=click.IntRange(0, 65_535), default=0, show_default=True, help="0 takes a free one.")
 @click.option("--fleet", metavar="FILE", type=click.Path(), help="YAML: devices, flows, versions, what is deployed.")
 @click.option("--db", metavar="FILE", type=click.Path(), help="Keep the state in this SQLite file. Default: memory.")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from reconciler.watch import StatusReport
 
 
-@click.command(short_help="Show sync and health of the fleet.")
+@click.command
 @opt.paths
 @opt.pick
 @click.option("--device", "devices", multiple=True, metavar="NAME", help="Only this device, by name or id. Repeatable.")

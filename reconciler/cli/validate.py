@@ -8,7 +8,7 @@ from reconciler.cli import options as opt
 from reconciler.cli.session import Session
 
 
-@click.command(short_help="Check manifests offline.")
+@click.command
 @opt.paths
 @opt.pick
 @opt.formats("text", "json")
