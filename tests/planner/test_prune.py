@@ -39,6 +39,12 @@ def test_devices_makes_each_declared_device_exhaustive() -> None:
     assert pruned(desired("a/pump=1 b/gps=absent g/pump=1"), Prune.DEVICES) == {"a/gps", "b/pump", "b/log"}
 
 
+def test_an_undeclared_device_on_the_way_changes_nothing_for_the_others() -> None:
+    read = live("a/f=1 a/g=1 b/f=1 b/g=1 c/f=1 c/g=1")
+    pruned = prune(desired("a/f=1 c/f=1"), read, Prune.DEVICES, flows={"f"}, place=PLACE, existing=None)
+    assert [(device, flow) for device, flow, one in pruned.rows() if one.version is None] == [("a", "g"), ("c", "g")]
+
+
 def test_flows_makes_each_declared_flow_exhaustive_over_the_application() -> None:
     assert pruned(desired("a/pump=1"), Prune.FLOWS) == {"b/pump", "d/pump", "e/pump"}
 
