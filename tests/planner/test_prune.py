@@ -45,6 +45,11 @@ def test_an_undeclared_device_on_the_way_changes_nothing_for_the_others() -> Non
     assert [(device, flow) for device, flow, one in pruned.rows() if one.version is None] == [("a", "g"), ("c", "g")]
 
 
+def test_devices_stay_in_order() -> None:
+    pruned = prune(desired("b/f=1"), live("c/f=1 a/f=1"), Prune.FLOWS, flows={"f"}, place=PLACE, existing=None)
+    assert list(pruned.devices) == ["a", "b", "c"]
+
+
 def test_flows_makes_each_declared_flow_exhaustive_over_the_application() -> None:
     assert pruned(desired("a/pump=1"), Prune.FLOWS) == {"b/pump", "d/pump", "e/pump"}
 

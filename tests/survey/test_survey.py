@@ -275,6 +275,16 @@ def test_every_version_and_flow_that_is_missing_is_told_at_its_first_place(api: 
     ]
 
 
+def test_a_flow_of_another_kind_is_told_where_flows_are_listed_anyway(api: FakeApi, tmp_path: Path) -> None:
+    """It has versions, so asking for those would not find it out."""
+    cloud = hex_id(9, "f")
+    api.versions_of[cloud] = {"v1"}
+    manifest = f"devices:\n  {hex_id(1)}: {{telemetry: v1, {cloud}: v1}}\n"
+    assert refused(api, manifest, tmp_path) == [
+        f"4:45: flow {cloud} is no embedded flow of application {APPLICATION.id} (check the id)"
+    ]
+
+
 def test_excluded_devices_are_not_checked_and_may_be_unknown(api: FakeApi, tmp_path: Path) -> None:
     manifest = (
         f"devices:\n  nobody: {{{FLOW}: v1}}\n  {hex_id(77)}: {{{FLOW}: v1}}\n  pump-1: {{{FLOW}: v9}}\n"
