@@ -45,6 +45,21 @@ def options(*, target: str = "", exclude: str = "") -> Options:
     )
 
 
+@pytest.mark.parametrize("where", ["live", "desired", "named", "named by a record", "aliased"])
+def test_a_flow_is_known_wherever_it_is_met(where: str) -> None:
+    flow = hex_id(12, "abc")
+    at = {
+        "live": replace(WORLD, live=live(f"{ONE}/{flow}=1")),
+        "desired": replace(WORLD, desired=Desired({ONE: {flow: CANARY}})),
+        "named": replace(WORLD, flow_names={flow: "new"}),
+        "named by a record": replace(WORLD, live=live(flow_names={flow: "new"})),
+        "aliased": replace(WORLD, aliases={"n": flow}),
+    }[where]
+    assert scope(target=f"flow={flow}", at=at).holds(ONE, flow)
+    with pytest.raises(UsageError):
+        scope(target=f"flow={flow}")
+
+
 def test_no_filter_is_no_scope() -> None:
     assert read_scope(WORLD, Options()) is None
 
