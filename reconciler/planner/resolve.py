@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import NamedTuple, TypeAlias
@@ -69,8 +69,11 @@ def resolve(rules: Rules, inventory: Inventory, *, today: date, ignored: Collect
     return _Resolver(rules, inventory, today, ignored).run()
 
 
-def decide(votes: Iterable[Vote]) -> tuple[Decisions, list[tuple[Vote, Vote]]]:
+def decide(votes: Sequence[Vote]) -> tuple[Decisions, list[tuple[Vote, Vote]]]:
     """Decide the rows of one device, and name the pairs of votes that conflict. `votes` come highest level first."""
+    alone = {vote.flow_id: vote.decision for vote in votes}
+    if len(alone) == len(votes):  # as for most of many devices that are written out
+        return alone, []
     ranked: dict[FlowId, list[Vote]] = {}
     for vote in votes:
         ranked.setdefault(vote.flow_id, []).append(vote)
