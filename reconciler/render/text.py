@@ -152,7 +152,8 @@ class PlanText:
             for change in changes:
                 yield f"        {sign} {self._names.device_in_full(change.device_id)}  {inert(str(change.source))}"
         else:
-            yield fitting([self._names.device(change.device_id) for change in changes], most=EXAMPLES, indent=8)
+            examples = [self._names.device(change.device_id) for change in changes[:EXAMPLES]]
+            yield fitting(examples, total=len(changes), indent=8)
 
     def _painted(self, text: str, part: str, style: str, *, indent: int) -> Iterator[str]:
         """Lines, the part that they begin with in colour."""

@@ -26,11 +26,12 @@ def wrapped(text: str, *, indent: int) -> list[str]:
     return [inert(line) for line in lines]
 
 
-def fitting(names: Sequence[str], *, most: int, indent: int) -> str:
-    """The first few names, as many as fit in a line, and how many more there are; one at least."""
-    for shown in range(min(most, len(names)), 0, -1):
-        more = len(names) - shown
-        text = ", ".join(names[:shown]) + (f" and {more:,} more" if more else "")
-        if shown == 1 or indent + len(text) <= WIDTH:
-            return " " * indent + text
-    return ""
+def fitting(names: Sequence[str], *, total: int, indent: int) -> str:
+    """As many of the names as fit in a line, one at least, and how many of the `total` they leave out."""
+    shown = len(names)
+    while True:
+        more = f" and {total - shown:,} more" if total > shown else ""
+        text = " " * indent + ", ".join(names[:shown]) + more
+        if shown <= 1 or len(text) <= WIDTH:
+            return text
+        shown -= 1

@@ -106,12 +106,11 @@ def test_examples_are_as_many_as_fit() -> None:
     wanted = "a/f=2 b/f=2 c/f=2 d/f=2"
     shown = text(plan(wanted, live(wanted.replace("=2", "=1"))))
     assert "\n        hull-pump-0001, hull-pump-0002 and 2 more\n" in shown
-    assert fitting(["a", "b", "c"], most=3, indent=2) == "  a, b, c"
-    assert fitting(["a", "b", "c", "d"], most=3, indent=2) == "  a, b, c and 1 more"
-    assert fitting(["x" * 80, "b"], most=3, indent=0) == "x" * 80 + " and 1 more"
-    assert fitting(["x" * 28, "y" * 28], most=3, indent=2) == "  " + "x" * 28 + ", " + "y" * 28
-    assert fitting(["x" * 28, "y" * 28], most=3, indent=3) == "   " + "x" * 28 + " and 1 more"
-    assert fitting([], most=3, indent=2) == ""
+    assert fitting(["a", "b", "c"], total=3, indent=2) == "  a, b, c"
+    assert fitting(["a", "b", "c"], total=1004, indent=2) == "  a, b, c and 1,001 more"
+    assert fitting(["x" * 80, "b"], total=2, indent=0) == "x" * 80 + " and 1 more"
+    assert fitting(["x" * 28, "y" * 28], total=2, indent=2) == "  " + "x" * 28 + ", " + "y" * 28
+    assert fitting(["x" * 28, "y" * 28], total=2, indent=3) == "   " + "x" * 28 + " and 1 more"
 
 
 def test_pending_and_unmanaged_rows_are_counted_with_examples() -> None:
