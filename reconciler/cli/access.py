@@ -7,6 +7,7 @@ import contextlib
 import os
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from reconciler.api.address import api_url
 from reconciler.api.client import LosantApi
@@ -42,6 +43,11 @@ class Access:
         self._parallelism = parallelism
         self.clock: Clock = SystemClock()
         self.note: Callable[[str], None] = session.note
+
+    @property
+    def host(self) -> str:
+        """The host of the API's URL."""
+        return urlsplit(self._url).hostname or ""
 
     @contextlib.asynccontextmanager
     async def open(self) -> AsyncIterator[Callable[[str, Kind], LosantApi]]:

@@ -18,6 +18,7 @@ LISTS = {
     "apply": "results",
     "status": "status",
     "diff": "differences",
+    "export": "exports",
     "validate": "applications",
     "applications": "applications",
 }

@@ -323,6 +323,33 @@ class DifferencePart(Part):
     source: str | None
 
 
+class ModulePart(Part):
+    """A file in an export; its size is that when unpacked, its name is empty where there is no archive."""
+
+    name: str
+    size: Count
+    wasm: bool
+
+
+class FilePart(Part):
+    """An exported file that was received and saved."""
+
+    path: str
+    size: Count
+    sha256: Digest
+    type: Literal["zip", "gzip", "wasm", "other"]
+    modules: list[ModulePart]
+
+
+class ExportPart(Part):
+    """An export that Losant took; `options` are the body that was sent, `file` is null where none was received."""
+
+    application: str
+    job_id: str | None
+    options: dict[str, str | int | bool]
+    file: FilePart | None
+
+
 class HeldPart(Part):
     """An application and kind that the paths hold."""
 
@@ -366,6 +393,13 @@ class DifferenceDocument(_Document):
     differences: list[DifferencePart]
 
 
+class ExportDocument(_Document):
+    """What `export` writes. `exports` is empty where Losant took none, or where that is not known."""
+
+    command: Literal["export"]
+    exports: list[ExportPart]
+
+
 class ApplicationsDocument(_Document):
     """What `applications` and `validate` write."""
 
@@ -374,4 +408,6 @@ class ApplicationsDocument(_Document):
     applications: list[HeldPart]
 
 
-AnyDocument: TypeAlias = PlanDocument | ResultDocument | StatusDocument | DifferenceDocument | ApplicationsDocument
+AnyDocument: TypeAlias = (
+    PlanDocument | ResultDocument | StatusDocument | DifferenceDocument | ExportDocument | ApplicationsDocument
+)

@@ -1,0 +1,197 @@
+"""The port that takes one file: sound against whatever else comes to it."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from reconciler.cli.listener import Limits, Listener, Received
+
+QUICK = Limits(body=100_000, idle_s=0.2, connections=3)
+
+
+async def say(listener: Listener, data: bytes, *, end: bool = False) -> bytes:
+    """What the port answers to bytes."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+    try:
+        writer.write(data)
+        if end:
+            writer.write_eof()
+        return await reader.read()
+    except ConnectionError:
+        return b""
+    finally:
+        writer.close()
+
+
+def post(listener: Listener, body: bytes, *, path: str | None = None, more: str = "", method: str = "POST") -> bytes:
+    path = path or urlsplit(listener.url).path
+    head = f"{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n{more}\r\n"
+    return head.encode() + body
+
+
+def status(answer: bytes) -> int:
+    return int(answer.split(b" ", 2)[1])
+
+
+Story = Callable[[Listener], Awaitable[None]]
+
+
+def play(folder: Path, story: Story, *, limits: Limits = QUICK) -> list[tuple[int, int | None]]:
+    seen: list[tuple[int, int | None]] = []
+
+    async def run() -> None:
+        async with Listener(folder, limits=limits, observe=lambda *progress: seen.append(progress)) as listener:
+            async with asyncio.timeout(20):
+                await story(listener)
+
+    asyncio.run(run())
+    assert list(folder.iterdir()) == []  # whatever nobody took is gone
+    return seen
+
+
+async def take(listener: Listener, content: bytes) -> Received:
+    received = await listener.file()
+    assert received.size == len(content)
+    assert received.sha256 == hashlib.sha256(content).hexdigest()
+    assert received.path.read_bytes() == content
+    return received
+
+
+def test_a_posted_file_is_taken(tmp_path: Path) -> None:
+    content = bytes(range(256)) * 300
+
+    async def story(listener: Listener) -> None:
+        assert status(await say(listener, post(listener, content))) == 200
+        await take(listener, content)
+
+    seen = play(tmp_path, story)
+    assert seen[0][1] == seen[-1][0] == len(content)
+
+
+def test_chunks_and_put_and_a_question_first(tmp_path: Path) -> None:
+    async def story(listener: Listener) -> None:
+        path = urlsplit(listener.url).path
+        head = f"PUT {path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n".encode()
+        answer = await say(listener, head + b"3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n")
+        assert b" 200 " in answer
+        await take(listener, b"abcde")
+
+    assert play(tmp_path, story)[0] == (3, None)
+
+
+def test_foreign_callbacks_are_turned_away_and_the_right_one_is_still_taken(tmp_path: Path) -> None:
+    async def story(listener: Listener) -> None:
+        secret = urlsplit(listener.url).path
+        for path in ("/", "/hook", secret[:-1], secret + "x", secret + "?a=b", secret.upper()):
+            assert status(await say(listener, post(listener, b"evil", path=path))) == 404
+        for method in ("GET", "DELETE", "HEAD"):
+            assert status(await say(listener, post(listener, b"", method=method))) == 405
+        assert status(await say(listener, post(listener, b""))) == 400
+        assert status(await say(listener, post(listener, b"good"))) == 200
+        await take(listener, b"good")
+        assert status(await say(listener, post(listener, b"late"))) == 409
+        await take(listener, b"good")
+
+    play(tmp_path, story)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03garbage",
+        b"GET\r\n\r\n",
+        b"POST / HTTP/1.1\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+        b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"POST / HTTP/1.1\r\nA: " + b"x" * 40_000,
+        b"\r\n" * 20_000,
+    ],
+)
+def test_garbage_is_refused(data: bytes, tmp_path: Path) -> None:
+    async def story(listener: Listener) -> None:
+        answer = await say(listener, data, end=True)
+        assert answer == b"" or 400 <= status(answer) < 500
+        assert status(await say(listener, post(listener, b"good"))) == 200
+        await take(listener, b"good")
+
+    play(tmp_path, story)
+
+
+def test_too_large_a_body_is_refused(tmp_path: Path) -> None:
+    async def story(listener: Listener) -> None:
+        path = urlsplit(listener.url).path
+        claimed = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 100001\r\n\r\n".encode()
+        assert status(await say(listener, claimed)) == 413
+        chunk = b"186a1\r\n" + b"x" * 100_001 + b"\r\n"
+        chunked = f"POST {path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+        answer = await say(listener, chunked + chunk)
+        assert answer == b"" or status(answer) == 413
+        assert status(await say(listener, post(listener, b"x" * 100_000))) == 200
+        await take(listener, b"x" * 100_000)
+
+    play(tmp_path, story)
+
+
+def test_a_body_that_breaks_off_is_no_file(tmp_path: Path) -> None:
+    async def story(listener: Listener) -> None:
+        answer = await say(listener, post(listener, b"x" * 5_000)[:-1], end=True)
+        assert answer == b"" or status(answer) == 400
+        assert status(await say(listener, post(listener, b"whole"))) == 200
+        await take(listener, b"whole")
+
+    play(tmp_path, story)
+
+
+def test_slow_clients_are_cut_off_and_hold_nobody_up(tmp_path: Path) -> None:
+    async def story(listener: Listener) -> None:
+        path = urlsplit(listener.url).path
+        half = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhalf".encode()
+        slow = asyncio.create_task(say(listener, half))
+        silent = asyncio.create_task(say(listener, b""))
+        await asyncio.sleep(0.05)
+        assert status(await say(listener, post(listener, b"second"))) == 409  # the first is still at it
+        assert status(await slow) == 408
+        assert status(await silent) == 408
+        assert status(await say(listener, post(listener, b"third"))) == 200
+        await take(listener, b"third")
+
+    play(tmp_path, story)
+
+
+def test_only_so_many_connections_are_held(tmp_path: Path) -> None:
+    async def story(listener: Listener) -> None:
+        idle = [asyncio.create_task(say(listener, b"")) for _ in range(3)]
+        await asyncio.sleep(0.05)
+        answer = await say(listener, post(listener, b"good"))
+        assert answer == b"" or status(answer) == 503
+        await asyncio.gather(*idle)
+        assert status(await say(listener, post(listener, b"good"))) == 200
+        await take(listener, b"good")
+
+    play(tmp_path, story)
+
+
+def test_leaving_cuts_everybody_off(tmp_path: Path) -> None:
+    tasks = []
+
+    async def story(listener: Listener) -> None:
+        tasks.append(asyncio.create_task(say(listener, b"POST ")))
+        await asyncio.sleep(0.05)
+
+    play(tmp_path, story, limits=Limits(idle_s=60))
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with Listener(tmp_path / "no"):
+            pass
+
+    with pytest.raises(OSError, match="No such file"):
+        asyncio.run(run())
