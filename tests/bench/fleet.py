@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
+from pathlib import Path
 
 APPLICATION = "5f0c8a1b2d3e4f5061728394"
 FLOWS = {"telemetry": "a" * 24, "alarms": "b" * 24, "control": "c" * 24}
@@ -56,16 +57,20 @@ class Bench:
             lines.append(f"    {flow_id}: {version}\n")
         return "".join(lines)
 
-    def deployment_pages(self, *, after: bool = False) -> list[bytes]:
-        """Pages of the deployment list, before or after the manifest was applied."""
-        return _pages([self._deployment(number, one, after=after) for number, one in enumerate(self.ids)])
+    def deployment_pages(self, *, released: bool = False, reported: bool = False) -> list[bytes]:
+        """Pages of the deployment list: before the manifest was applied, or released, and perhaps reported too."""
+        return _pages(
+            [
+                self._deployment(number, one, released="v2" if released else "v1", reported="v2" if reported else "v1")
+                for number, one in enumerate(self.ids)
+            ]
+        )
 
     def device_pages(self) -> list[bytes]:
         """Pages of the device list."""
         return _pages([self._record(number, one) for number, one in enumerate(self.ids)])
 
-    def _deployment(self, number: int, one: str, *, after: bool) -> dict[str, object]:
-        version = "v2" if after and one in self.moved else "v1"
+    def _deployment(self, number: int, one: str, *, released: str, reported: str) -> dict[str, object]:
         return {
             "id": one,
             "embeddedDeploymentId": one,
@@ -78,8 +83,8 @@ class Bench:
             "flows": {
                 flow_id: {
                     "flowName": name,
-                    "currentVersion": version if name == "telemetry" else "v1",
-                    "desiredVersion": version if name == "telemetry" else "v1",
+                    "currentVersion": reported if name == "telemetry" and one in self.moved else "v1",
+                    "desiredVersion": released if name == "telemetry" and one in self.moved else "v1",
                 }
                 for name, flow_id in FLOWS.items()
             },
@@ -136,3 +141,19 @@ def _page(items: list[dict[str, object]], number: int, total: int) -> bytes:
         "applicationId": APPLICATION,
     }
     return json.dumps(envelope, separators=(",", ":")).encode()
+
+
+def lay_out(bench: Bench, folder: Path) -> None:
+    """Pages and manifest as files for the server, the floor and the command."""
+    (folder / "fleet.yaml").write_text(bench.manifest())
+    (folder / "moves").write_text(str(len(bench.moved)))
+    listings = {
+        "before": bench.deployment_pages(),
+        "released": bench.deployment_pages(released=True),
+        "reported": bench.deployment_pages(released=True, reported=True),
+        "devices": bench.device_pages(),
+    }
+    for name, pages in listings.items():
+        (folder / name).mkdir()
+        for number, page in enumerate(pages):
+            (folder / name / f"{number:06}").write_bytes(page)
