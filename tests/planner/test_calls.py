@@ -290,6 +290,18 @@ def test_after_names_every_replace_of_the_version_and_no_other() -> None:
     assert [call.after for call in in_order(drafts)] == [(), (), (0,), (0,), (), ()]
 
 
+def test_after_is_in_the_order_of_sending() -> None:
+    drafts = [
+        Draft(Replace("f", "2", "5"), (("a", "f"),), ""),
+        Draft(Replace("f", "2", "6"), (("b", "f"),), ""),
+        Draft(Replace("f", "5", "9"), (("c", "f"),), ""),
+        Draft(Release("f", "2", ("d",)), (("d", "f"),), ""),
+    ]
+    made = in_order(drafts)
+    assert [call.rows[0][0] for call in made] == ["b", "c", "a", "d"]
+    assert [call.after for call in made] == [(), (), (1,), (0, 2)]
+
+
 def test_three_devices_pay_off_only_together() -> None:
     """Four flows on three devices that differ elsewhere: one device or two of them would cost more than naming rows."""
     rows = (
