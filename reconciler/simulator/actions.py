@@ -14,6 +14,7 @@ from urllib.parse import unquote
 from reconciler.simulator import device_reads, flow_reads, schemas
 from reconciler.simulator.deployment_reads import DEPLOYMENT_READS, application_get
 from reconciler.simulator.deployments import Kind
+from reconciler.simulator.pages import EDGE_ORDER, EMBEDDED_ORDER, NAME_ORDER, VERSION_ORDER, Order
 from reconciler.simulator.schemas import DIGITS, ID, NAME, QUERIES, TEXT, one_of
 from reconciler.simulator.shapes import Entity
 from reconciler.simulator.store import World
@@ -60,6 +61,17 @@ class Action:
         """Whether the `.read` families of scopes cover it; an export changes nothing."""
         return self.method == "GET" or (isinstance(self.does, Deploy) and self.does.verb == "export")
 
+    @property
+    def answer(self) -> str:
+        """The name of the schema of its answer, in `entities.yaml`."""
+        match self.does:
+            case Deploy(verb="export"):
+                return "job"
+            case Deploy():
+                return "success"
+            case _:
+                return self.entity or self.name.partition(".")[2]
+
     def match(self, segments: list[str]) -> dict[str, str] | None:
         """The path parameters, decoded, if the (raw) segments are this action's."""
         own = self.path.split("/")[1:]
@@ -80,12 +92,12 @@ class Action:
 _APPLICATION = "/applications/{applicationId}"
 
 
-def _order(default: str, *fields: str) -> dict[str, Schema]:
+def _order(default: Order, *fields: str) -> dict[str, Schema]:
     return {
-        "sortField": one_of(default, *fields),
-        "sortDirection": one_of("asc", "desc"),
-        "page": DIGITS,
-        "perPage": DIGITS,
+        "sortField": {**one_of(*fields), "default": default.sort_field},
+        "sortDirection": {**one_of("asc", "desc"), "default": default.sort_direction},
+        "page": {**DIGITS, "default": "0"},
+        "perPage": {**DIGITS, "default": str(default.per_page)},
     }
 
 
@@ -95,9 +107,10 @@ def _filter(name: str) -> dict[str, Schema]:
 
 def _deployments(kind: Kind, plural: str, singular: str) -> list[Action]:
     base = f"{_APPLICATION}/{kind}/deployments"
-    sort_fields = ["creationDate", "lastUpdated"]
-    own: dict[str, Schema] = {}
+    sort_fields = ["id", "creationDate", "lastUpdated"]
+    order, own = EMBEDDED_ORDER, dict[str, Schema]()
     if kind is Kind.EDGE:
+        order = EDGE_ORDER
         sort_fields += ["deviceId", "flowId", "desiredVersion", "currentVersion"]
         own = {"filterEmpty": {}}
     filters = {"deviceId": ID, "version": TEXT, "flowId": ID, **own}
@@ -106,7 +119,7 @@ def _deployments(kind: Kind, plural: str, singular: str) -> list[Action]:
     bodies = {"release": release, "replace": schemas.REPLACE, "remove": schemas.REMOVE}
     return [
         Action(
-            f"{plural}.get", "GET", base, listing, plural, singular, query={**_order("id", *sort_fields), **filters}
+            f"{plural}.get", "GET", base, listing, plural, singular, query={**_order(order, *sort_fields), **filters}
         ),
         *(
             Action(
@@ -127,9 +140,9 @@ _DEVICE_FORM: dict[str, Schema] = dict.fromkeys(
     ("excludeConnectionInfo", "tagsAsObject", "attributesAsObject", "queryDeleted"), TEXT
 )
 _FLOW_FORM: dict[str, Schema] = {
-    **_order("name", "id", "creationDate", "lastUpdated"),
+    **_order(NAME_ORDER, "name", "id", "creationDate", "lastUpdated"),
     **_filter("name"),
-    "flowClass": one_of(*schemas.FLOW_CLASSES),
+    "flowClass": {**one_of(*schemas.FLOW_CLASSES), "default": schemas.DEFAULT_FLOW_CLASS},
 }
 _DEVICE_QUERY: dict[str, Schema] = {"query": QUERIES["advancedDeviceQuery"]}
 
@@ -152,7 +165,7 @@ ACTIONS: tuple[Action, ...] = (
         "devices",
         "device",
         query={
-            **_order("name", "id", "creationDate", "lastUpdated", "connectionStatus", "deletedAt"),
+            **_order(NAME_ORDER, "name", "id", "creationDate", "lastUpdated", "connectionStatus", "deletedAt"),
             **_filter("name"),
             "deviceClass": schemas.DEVICE_CLASS,
             "tagFilter": schemas.TAGS,
@@ -223,7 +236,7 @@ ACTIONS: tuple[Action, ...] = (
         flow_reads.versions_list,
         "flowVersions",
         "flowVersion",
-        query={**_order("version", "id", "creationDate", "lastUpdated"), **_filter("version")},
+        query={**_order(VERSION_ORDER, "version", "id", "creationDate", "lastUpdated"), **_filter("version")},
         json_params={"query": QUERIES["advancedFlowVersionQuery"]},
     ),
     Action(

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from reconciler.simulator import tokens
+from reconciler.simulator import openapi, tokens
 from reconciler.simulator.actions import ACTIONS, Action, Deploy
 from reconciler.simulator.entities import Flags, definition, present
 from reconciler.simulator.export import Job, enqueue
 from reconciler.simulator.problems import Problem, invalid, not_found
-from reconciler.simulator.schemas import ID, NAME, QUERIES
+from reconciler.simulator.schemas import PATH_PARAMETERS, QUERIES
 from reconciler.simulator.store import World
 from reconciler.simulator.tokens import Token
-from reconciler.simulator.validation import ABSENT, Schema, first_fault
+from reconciler.simulator.validation import ABSENT, first_fault
 from reconciler.simulator.writes import Fate, Write, accept
 
 _NOT_JSON = "error"
-_NAMED = {"flowVersionId": NAME}
+_OPEN: Mapping[str, Callable[[], Any]] = {"": definition, "/": definition, openapi.PATH: openapi.document}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +62,8 @@ def answer(world: World, request: Request, fate: Fate) -> Answer:
 
 
 def _answer(world: World, request: Request, fate: Fate) -> Answer:
-    if request.method == "GET" and request.path in ("", "/"):
-        return Answer(200, definition())
+    if request.method == "GET" and request.path in _OPEN:
+        return Answer(200, _OPEN[request.path]())
     found = route(request.method, request.path)
     if found is None:
         raise Problem(405, "MethodNotAllowed", f"{request.method} is not allowed")
@@ -130,8 +130,7 @@ def _well_formed(value: Any) -> Any:
 
 def _check(action: Action, params: Mapping[str, Any], body: Any) -> None:
     path_names = [part[1:-1] for part in action.path.split("/") if part.startswith("{")]
-    rules: dict[str, Schema] = {name: _NAMED.get(name, ID) for name in path_names}
-    rules |= {**action.query, **action.json_params}
+    rules = {name: PATH_PARAMETERS[name] for name in path_names} | {**action.query, **action.json_params}
     for name, schema in rules.items():
         if fault := first_fault(params.get(name, ABSENT), schema, name, QUERIES):
             raise invalid(fault)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from reconciler.simulator import shapes
 from reconciler.simulator.clock import rfc3339
 from reconciler.simulator.deployments import Kind
-from reconciler.simulator.pages import COLUMNS, Params, Where, page_ids, page_of, the_one
+from reconciler.simulator.pages import COLUMNS, EDGE_ORDER, EMBEDDED_ORDER, Params, Where, page_ids, page_of, the_one
 from reconciler.simulator.problems import not_found
 from reconciler.simulator.querystring import is_true
 from reconciler.simulator.shapes import Entity
@@ -31,7 +31,7 @@ def embedded_list(world: World, params: Params) -> Entity:
     if params.get("version"):
         condition, values = _version_condition(world, params)
         where.also(f"device_id in (select device_id from entries where {condition})", *values)
-    page = page_of(world, params, sort_field="lastUpdated", sort_direction="desc", per_page=1000)
+    page = page_of(world, params, EMBEDDED_ORDER)
     ids, total = page_ids(world, "records", where.sql, page, COLUMNS[page.sort_field])
     return {**page.envelope(shapes.embedded_records(world, ids), total), **_echo(params)}
 
@@ -48,7 +48,7 @@ def edge_list(world: World, params: Params) -> Entity:
         where.also(f"({condition})", *values)
     if is_true(params.get("filterEmpty")):
         where.also("(released is not null or reported is not null)")
-    page = page_of(world, params, sort_field="id", sort_direction="asc", per_page=100)
+    page = page_of(world, params, EDGE_ORDER)
     ids, total = page_ids(world, _EDGE_TABLE, where.sql, page, COLUMNS[page.sort_field])
     return {**page.envelope(shapes.edge_records(world, ids), total), **_echo(params)}
 

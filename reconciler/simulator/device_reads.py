@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from reconciler.simulator import shapes
-from reconciler.simulator.pages import COLUMNS, Params, Where, filter_text, glob, page_ids, page_of, the_one
+from reconciler.simulator.pages import COLUMNS, NAME_ORDER, Params, Where, filter_text, glob, page_ids, page_of, the_one
 from reconciler.simulator.query import DEVICE_FIELDS, compile_query
 from reconciler.simulator.querystring import is_true
 from reconciler.simulator.shapes import Entity
@@ -23,7 +23,7 @@ def devices_list(world: World, params: Params) -> Entity:
         where.also(f"({found.text})", *found.values)
     else:
         _filter_devices(world, params, where)
-    page = page_of(world, params, sort_field="name", sort_direction="asc", per_page=100)
+    page = page_of(world, params, NAME_ORDER)
     ids, total = page_ids(world, "devices", where.sql, page, COLUMNS[page.sort_field])
     echo = {key: params[key] for key in ("filter", "filterField", "parentId", "tagFilter", "query") if key in params}
     if isinstance(params.get("deviceClass"), str):

@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 from reconciler.simulator import shapes
-from reconciler.simulator.pages import COLUMNS, Params, Where, filter_text, page_ids, page_of, the_one
+from reconciler.simulator.pages import (
+    COLUMNS,
+    NAME_ORDER,
+    VERSION_ORDER,
+    Params,
+    Where,
+    filter_text,
+    page_ids,
+    page_of,
+    the_one,
+)
 from reconciler.simulator.problems import not_found
 from reconciler.simulator.query import FLOW_FIELDS, compile_query
+from reconciler.simulator.schemas import DEFAULT_FLOW_CLASS
 from reconciler.simulator.shapes import Entity
 from reconciler.simulator.store import World
 
@@ -18,7 +29,7 @@ _VERSION_TABLE = (
 def flows_list(world: World, params: Params) -> Entity:
     """flows.get. Without `flowClass` only cloud workflows; `query` overrides the plain filters."""
     where = _flow_conditions(params)
-    page = page_of(world, params, sort_field="name", sort_direction="asc", per_page=100)
+    page = page_of(world, params, NAME_ORDER)
     ids, total = page_ids(world, "flows", where.sql, page, COLUMNS[page.sort_field])
     return {**page.envelope(shapes.flows(world, ids), total), **_flow_echo(params)}
 
@@ -27,7 +38,7 @@ def flows_by_version(world: World, params: Params) -> Entity:
     """flows.getByVersion: the versions of one name, across workflows."""
     where = _flow_conditions(params)
     where.also("version = ?", params["version"])
-    page = page_of(world, params, sort_field="name", sort_direction="asc", per_page=100)
+    page = page_of(world, params, NAME_ORDER)
     ids, total = page_ids(world, _VERSION_TABLE, where.sql, page, COLUMNS[page.sort_field])
     echo = {key: text for key, text in _flow_echo(params).items() if key != "flowClass"}
     return {**page.envelope(shapes.flow_versions(world, ids), total), **echo}
@@ -39,14 +50,14 @@ def _flow_conditions(params: Params) -> Where:
         found = compile_query(params["query"], FLOW_FIELDS)
         where.also(f"({found.text})", *found.values)
     else:
-        where.also("flow_class = ?", params.get("flowClass", "cloud"))
+        where.also("flow_class = ?", params.get("flowClass", DEFAULT_FLOW_CLASS))
         filter_text(params, where, "name")
     return where
 
 
 def _flow_echo(params: Params) -> Entity:
     echo = {key: params[key] for key in ("filter", "filterField", "applicationId") if key in params}
-    return echo if "query" in params else {**echo, "flowClass": params.get("flowClass", "cloud")}
+    return echo if "query" in params else {**echo, "flowClass": params.get("flowClass", DEFAULT_FLOW_CLASS)}
 
 
 def flow_get(world: World, params: Params) -> Entity:
@@ -63,7 +74,7 @@ def versions_list(world: World, params: Params) -> Entity:
         where.also(f"({found.text})", *found.values)
     else:
         filter_text(params, where, "version")
-    page = page_of(world, params, sort_field="version", sort_direction="asc", per_page=100)
+    page = page_of(world, params, VERSION_ORDER)
     ids, total = page_ids(world, _VERSION_TABLE, where.sql, page, COLUMNS[page.sort_field])
     echo = {key: params[key] for key in ("filter", "filterField", "applicationId", "flowId") if key in params}
     return {**page.envelope(shapes.flow_versions(world, ids), total), **echo}

@@ -29,6 +29,21 @@ COLUMNS = {
 """Columns of the fields that lists sort and filter by."""
 
 
+@dataclass(frozen=True, slots=True)
+class Order:
+    """How a list is sorted and how much of it makes a page, unless the request says so itself."""
+
+    sort_field: str
+    sort_direction: str
+    per_page: int
+
+
+EMBEDDED_ORDER = Order("lastUpdated", "desc", 1000)
+EDGE_ORDER = Order("id", "asc", 100)
+NAME_ORDER = Order("name", "asc", 100)
+VERSION_ORDER = Order("version", "asc", 100)
+
+
 @dataclass(slots=True)
 class Where:
     """A condition that grows; `also` adds to it."""
@@ -69,15 +84,15 @@ class Page:
         }
 
 
-def page_of(world: World, params: Params, *, sort_field: str, sort_direction: str, per_page: int) -> Page:
-    """The page that the parameters ask for; the keywords are the defaults. An asked size of 0 is the default."""
-    asked = _number(params.get("perPage")) or per_page
+def page_of(world: World, params: Params, order: Order) -> Page:
+    """The page that the parameters ask for. An asked size of 0 is the default."""
+    asked = _number(params.get("perPage")) or order.per_page
     cap = world.switches.per_page_cap
     return Page(
         number=_number(params.get("page")),
         per_page=min(asked, _LARGEST if cap is None else cap),
-        sort_field=params.get("sortField", sort_field),
-        sort_direction=params.get("sortDirection", sort_direction),
+        sort_field=params.get("sortField", order.sort_field),
+        sort_direction=params.get("sortDirection", order.sort_direction),
     )
 
 

@@ -10,10 +10,15 @@ NAME: Schema = {"type": "string", "minLength": 1, "maxLength": 255}
 NAME_OR_NULL: Schema = {"type": ["string", "null"], "minLength": 1, "maxLength": 255}
 ID_OR_NULL: Schema = {"type": ["string", "null"], "pattern": ID_PATTERN}
 TEXT: Schema = {"type": "string"}
-DIGITS: Schema = {"type": "string", "pattern": r"^\d*$"}
+DIGITS: Schema = {"type": "string", "pattern": "^[0-9]*$"}
+PATH_PARAMETERS: dict[str, Schema] = {
+    **dict.fromkeys(("applicationId", "deviceId", "flowId", "embeddedDeploymentId", "edgeDeploymentId"), ID),
+    "flowVersionId": NAME,
+}
 TAG_KEY_PATTERN = r"^[0-9a-zA-Z_-]{1,255}$"
 DEVICE_CLASSES = ["standalone", "gateway", "peripheral", "floating", "edgeCompute", "system", "embedded"]
 FLOW_CLASSES = ["edge", "embedded", "cloud", "customNode", "experience"]
+DEFAULT_FLOW_CLASS = "cloud"
 
 
 def one_of(*values: str) -> Schema:

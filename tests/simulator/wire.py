@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from functools import cache
 from typing import Any
 
 import httpx
-import yaml
-from jsonschema import Draft7Validator
+from jsonschema import Draft202012Validator
 
 from reconciler.simulator import Server
+from reconciler.simulator.actions import ACTIONS
 from reconciler.simulator.answers import route
+from reconciler.simulator.openapi import document
 
-SCHEMAS = yaml.safe_load(Path(__file__).with_name("answers.yaml").read_text(encoding="utf-8"))
-_VALIDATORS = {
-    name: Draft7Validator({"definitions": SCHEMAS["definitions"], "$ref": f"#/definitions/{name}"})
-    for name in SCHEMAS["definitions"]
-}
+_ANSWERS = {action.name: action.answer for action in ACTIONS}
+_COMPONENTS = document()["components"]
+
+
+@cache
+def _validator(schema: str) -> Draft202012Validator:
+    return Draft202012Validator({"components": _COMPONENTS, "$ref": f"#/components/schemas/{schema}"})
 
 
 def check_answer(action: str, status: int, body: Any) -> None:
     """Fail unless a body is what the action answers with this status."""
-    if status < 300:
-        name = SCHEMAS["answers"][action]
-    else:
-        name = "unparseable" if isinstance(body, dict) and "code" in body else "error"
-    _VALIDATORS[name].validate(body)
+    refusal = "invalid" if status == 400 else "error"
+    _validator(_ANSWERS[action] if status < 300 else refusal).validate(body)
 
 
 class Api:
