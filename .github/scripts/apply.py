@@ -33,7 +33,7 @@ def main() -> None:
     elif job.env("PULL_REQUEST"):
         _compare(document.get("results", ()), reviewed)
     if document.get("results"):
-        job.summary(job.show(result))
+        job.summary(job.show(result, commit=job.commit()))
     sys.exit(code)
 
 

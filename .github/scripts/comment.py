@@ -5,15 +5,17 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import job
 from page import MAX_BYTES, body
 from report import Report, expected_reports, load_reports
-from rest import Repository
+from rest import Gone, Repository, settled
 from review import Review, find_comment
 
-from reconciler.render.page import code
+from reconciler.render.page import code, folded
 
+_NO_DIFF = "\nThe diff of the desired state is on the summary of the check job: there is no room for it here.\n"
 DIFF = "reconciler-diff/diff.md"  # where the artifact of the check job comes to lie
 
 
@@ -35,9 +37,12 @@ def text(reports: Sequence[Report], *, path: str, commit: str, expected: int, di
     lost = f"\n**{missing} applications have no report**; their jobs say why.\n" if missing else ""
     if not reports:
         return f"{head}**No plan.** The checks of this commit say why.\n"
-    page = head + body(reports, max_bytes=MAX_BYTES - len((head + lost).encode())) + lost
-    folded = f"\n<details><summary>Diff of the desired state</summary>\n\n{diff}\n</details>\n" if diff else ""
-    return page + folded if len((page + folded).encode()) <= MAX_BYTES else page
+    page = head + body(reports, max_bytes=MAX_BYTES - len((head + lost + _NO_DIFF).encode())) + lost
+    if not diff:
+        return page
+    opening, closing = folded("Diff of the desired state")
+    whole = f"{page}{opening}{diff}{closing}"
+    return whole if len(whole.encode()) <= MAX_BYTES else page + _NO_DIFF
 
 
 def main() -> None:
@@ -45,7 +50,7 @@ def main() -> None:
     pull = job.event()["pull_request"]
     number, commit, path = pull["number"], pull["head"]["sha"], job.env("MANIFESTS")
     repository = Repository()
-    if repository.send("GET", f"pulls/{number}")["head"]["sha"] != commit:
+    if repository.read(f"pulls/{number}")["head"]["sha"] != commit:
         job.say("notice", "the pull request has moved on; the run of its newest commit writes the comment")
         return
     folder = Path(sys.argv[1])
@@ -59,10 +64,17 @@ def main() -> None:
             diff=diff.read_text(encoding="utf-8") if diff.exists() else "",
         )
     }
+    settled(lambda: _write(repository, number, path, written))
+
+
+def _write(repository: Repository, number: int, path: str, written: dict[str, Any]) -> None:
     found = find_comment(repository, number, path)
     if found:
-        repository.send("PATCH", f"issues/comments/{found[0]}", written)
-    else:
+        try:
+            repository.send("PATCH", f"issues/comments/{found[0]}", written)
+        except Gone:
+            found = None  # somebody deleted it just now
+    if not found:
         repository.send("POST", f"issues/{number}/comments", written)
     print(f"The comment on #{number} is {'updated' if found else 'written'}.")
 

@@ -16,15 +16,17 @@ from typing import Any
 import job
 from page import MAX_BYTES, body
 from report import Report, expected_reports, load_reports
-from rest import BOT, Repository
+from rest import BOT, Gone, Repository, settled
 
+from reconciler.render.inert import inert
 from reconciler.render.page import code
 
 
 def find_issue(repository: Repository, mark: str) -> Mapping[str, Any] | None:
     """Our open issue for these manifests."""
-    for issue in repository.pages("issues", state="open", creator=BOT):
-        if (issue["body"] or "").split("\n", 1)[0].rstrip("\r") == mark:
+    for issue in repository.pages("issues", state="open"):
+        ours = (issue["user"] or {}).get("login") == BOT and "pull_request" not in issue
+        if ours and (issue["body"] or "").split("\n", 1)[0].rstrip("\r") == mark:
             return issue
     return None
 
@@ -57,27 +59,39 @@ def main() -> None:
     drifted = [one for one in reports if one.planned and not one.partial and (one.changes or one.code)]
     unread = expected - sum(one.planned and not one.partial for one in reports)
     repository = Repository()
-    issue = find_issue(repository, first_line(path))
     if drifted:
-        _tell(repository, issue, {"body": text(reports, path=path, run_url=_run_url())}, path)
-    elif issue and not unread:
-        _close(repository, issue["number"])
+        written = {"body": text(reports, path=path, run_url=_run_url())}
+        settled(lambda: _tell(repository, written, path))
+    elif not unread:
+        settled(lambda: _close(repository, path))
     if drifted or unread:
         job.stop(f"{len(drifted)} applications have drifted, {unread} could not be planned")
     print("No drift.")
 
 
-def _tell(repository: Repository, issue: Mapping[str, Any] | None, written: Mapping[str, str], path: str) -> None:
+def _tell(repository: Repository, written: Mapping[str, str], path: str) -> None:
+    issue = find_issue(repository, first_line(path))
     if issue:
-        repository.send("PATCH", f"issues/{issue['number']}", dict(written))
-    else:
-        issue = repository.send("POST", "issues", {"title": f"Drift: Losant is not as {path} says", **written})
+        try:
+            repository.send("PATCH", f"issues/{issue['number']}", dict(written))
+        except Gone:
+            issue = None  # somebody deleted it just now
+    if not issue:
+        issue = repository.send("POST", "issues", {"title": f"Drift: Losant is not as {inert(path)} says", **written})
     print(f"Issue #{issue['number']} tells of the drift.")
 
 
-def _close(repository: Repository, number: int) -> None:
+def _close(repository: Repository, path: str) -> None:
+    issue = find_issue(repository, first_line(path))
+    if not issue:
+        return
+    number = issue["number"]
+    try:
+        repository.send("PATCH", f"issues/{number}", {"state": "closed", "state_reason": "completed"})
+    except Gone:
+        return
+    # Last, so that doing this again says nothing twice: the issue is found no more.
     repository.send("POST", f"issues/{number}/comments", {"body": f"The drift is gone, by [this run]({_run_url()})."})
-    repository.send("PATCH", f"issues/{number}", {"state": "closed", "state_reason": "completed"})
     print(f"Issue #{number} is closed.")
 
 

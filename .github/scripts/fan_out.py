@@ -16,7 +16,10 @@ import job
 from rest import Repository
 from review import Review, find_comment, merged_pull
 
+from reconciler.render.inert import inert
+
 BATCH = 256
+_NAME = 80  # characters of a name: it is for people, and what a job outputs may be 1 MB
 
 Row = dict[str, Any]
 
@@ -48,7 +51,8 @@ def main() -> None:
     matrix = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     rows = picked(matrix["include"], job.env("APPLICATION"))
     if not rows:
-        job.stop(f"the manifests hold no application {job.env('APPLICATION')!r}")
+        asked = job.env("APPLICATION")
+        job.stop("the manifests hold no application" + (f" {asked!r}" if asked else ""))
     if job.env("EXPECT_DIGEST") and len(rows) > 1:
         job.stop(f"a digest is of one plan, and there are {len(rows)} to make: name the application, too")
     number, review = None, None
@@ -58,13 +62,14 @@ def main() -> None:
     listed = [
         {
             "application": row["application"],
-            "name": row["name"] or row["application"],
+            "name": inert(row["name"] or row["application"], limit=_NAME),
             "kind": row["kind"],
             "reviewed": review.digest(row["application"], row["kind"]) if review else "",
         }
         for row in rows
     ]
-    job.output("batches", json.dumps(batches(listed)))
+    job.output("batches", json.dumps(batches(listed), ensure_ascii=False, separators=(",", ":")))
+    job.output("applications", str(len(listed)))
     job.output("pull-request", str(number or ""))
     print(f"{len(listed)} to do" + (f", as reviewed on #{number}" if review else ""))
 

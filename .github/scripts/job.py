@@ -55,9 +55,18 @@ def reconciler(command: str, *options: str, capture: bool) -> subprocess.Complet
     )
 
 
-def show(file: Path, *, max_bytes: int = 65_000) -> str:
+def commit() -> str:
+    """The commit that the manifests are of: the head of a pull request, else what is checked out."""
+    pull = event().get("pull_request")
+    if pull:
+        return str(pull["head"]["sha"])
+    return subprocess.run(["git", "rev-parse", "HEAD"], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()  # noqa: S607 - git of the runner
+
+
+def show(file: Path, *, commit: str = "", max_bytes: int = 65_000) -> str:
     """A saved plan or result as Markdown."""
-    command = ["reconciler", "show", "--format", "markdown", "--max-bytes", str(max_bytes), "--", str(file)]
+    shape = ["--format", "markdown", "--max-bytes", str(max_bytes), *(["--commit", commit] if commit else [])]
+    command = ["reconciler", "show", *shape, "--", str(file)]
     done = subprocess.run(  # noqa: S603 - our own command, on a file that it wrote
         command, stdout=subprocess.PIPE, text=True, encoding="utf-8", check=True
     )

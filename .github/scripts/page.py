@@ -40,7 +40,7 @@ def body(reports: Sequence[Report], *, max_bytes: int) -> str:
     share = max(_LEAST, left // max(1, len(telling)))
     omitted = 0
     for one in telling:
-        text = show(one.folder / "plan.json", max_bytes=share) if one.planned else _failure(one)
+        text = show(one.folder / "plan.json", commit=one.commit, max_bytes=share) if one.planned else _failure(one)
         if _size(text) + 2 > left:
             omitted += 1
             continue

@@ -25,7 +25,7 @@ def plan(folder: Path) -> Report:
         answer = json.loads(done.stdout)
     except ValueError:
         job.stop("reconciler plan wrote no JSON document")
-    report = from_answer(row, done.returncode, answer, folder)
+    report = from_answer(row, done.returncode, answer, folder, commit=job.commit())
     report.save()
     for one in answer.get("plans", ()):
         job.annotate("warning", one["warnings"])
@@ -50,7 +50,7 @@ def main() -> None:
     folder.mkdir(parents=True)
     report = plan(folder)
     if report.planned:
-        job.summary(job.show(folder / "plan.json"))
+        job.summary(job.show(folder / "plan.json", commit=report.commit))
         if job.env("STATUS") == "true":
             status(folder)
     sys.exit(0 if report.code == 2 else report.code)

@@ -23,6 +23,7 @@ class Report:
 
     Attributes:
         code: exit code of `plan`: 0 no changes, 2 changes, 3 refused, anything else no plan.
+        commit: that the manifests are of.
         digest: of the plan; empty if there is none.
         summary: how many rows are to be added, updated and removed.
         problems: errors and refusals, in the shape that JSON documents have.
@@ -33,6 +34,7 @@ class Report:
     name: str
     kind: str
     code: int
+    commit: str = ""
     digest: str = ""
     summary: Mapping[str, int] = field(default_factory=dict)
     partial: bool = False
@@ -55,7 +57,9 @@ class Report:
         (self.folder / "report.json").write_text(json.dumps(data), encoding="utf-8")
 
 
-def from_answer(row: Mapping[str, str], code: int, answer: Mapping[str, Any], folder: Path) -> Report:
+def from_answer(
+    row: Mapping[str, str], code: int, answer: Mapping[str, Any], folder: Path, *, commit: str = ""
+) -> Report:
     """The report of a `plan --format json` that ended with `code`."""
     error = answer.get("error") or {}
     plan = next(iter(answer.get("plans") or ()), None)
@@ -64,6 +68,7 @@ def from_answer(row: Mapping[str, str], code: int, answer: Mapping[str, Any], fo
         name=row["name"],
         kind=row["kind"],
         code=code,
+        commit=commit,
         digest=plan["digest"] if plan else "",
         summary={name: plan["summary"][name] for name in SUMMED} if plan else {},
         partial=bool(plan and plan["partial"]),
@@ -82,8 +87,8 @@ def load_reports(folder: Path) -> list[Report]:
 
 
 def expected_reports() -> int:
-    """How many applications the run was to plan, by the batches that it was split into."""
-    return sum(len(batch) for batch in json.loads(env("BATCHES") or "[]"))
+    """How many applications the run was to plan; 0 where it came to no list of them."""
+    return int(env("APPLICATIONS") or 0)
 
 
 def totals(reports: Iterable[Report]) -> dict[str, int]:

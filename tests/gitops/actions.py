@@ -140,10 +140,7 @@ class Runner:
     def _machine(self, job: Data, key: str, contexts: Data, run: Run) -> Job:
         """A job with steps."""
         self._jobs += 1
-        one = Job(as_text(render(job.get("name", key), contexts)))
-        run.jobs.append(one)
-        one.concurrency = render(job["concurrency"], contexts) if "concurrency" in job else None
-        one.environment = as_text(render(job.get("environment", ""), contexts))
+        one = self._note(job, key, contexts, run)
         event = run.event
         variables = {
             "GITHUB_ACTOR": event.actor,
@@ -161,6 +158,15 @@ class Runner:
         one.conclusion = steps.run(job["steps"], env)
         one.summary = machine.summary.read_text()
         one.outputs = {name: as_text(render(text, steps.contexts)) for name, text in job.get("outputs", {}).items()}
+        return one
+
+    @staticmethod
+    def _note(job: Data, key: str, contexts: Data, run: Run) -> Job:
+        """A job that is about to run, as GitHub lists it."""
+        one = Job(as_text(render(job.get("name", key), contexts)))
+        run.jobs.append(one)
+        one.concurrency = render(job["concurrency"], contexts) if "concurrency" in job else None
+        one.environment = as_text(render(job.get("environment", ""), contexts))
         return one
 
 

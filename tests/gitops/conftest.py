@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -10,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from reconciler.cli.app import run
 from reconciler.simulator import Server, serve
 from tests.gitops.actions import Event, Run, Runner
 from tests.gitops.hub import REPOSITORY, Hub, serve_hub
-from tests.gitops.steps import HOME, load
+from tests.gitops.steps import HOME, PROJECT, load
 
+WORKFLOW = ".github/workflows/reconcile.yml"
 PLANT = "5f0c8a1b2d3e4f5061728394"
 FLEET = f"""
 take_up_s: 0
@@ -33,6 +35,14 @@ def manifest(version: str) -> str:
         f"apiVersion: reconciler/v1\napplication: {{id: {PLANT}, name: plant}}\n"
         f"groups:\n  all: {{select: {{all: true}}, flows: {{telemetry: {version}}}}}\n"
     )
+
+
+def snippet() -> str:
+    """The workflow that the README shows, as somebody would copy it."""
+    shown = re.findall(r"^```yaml\n(.*?)^```$", (PROJECT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    (text,) = [text for text in shown if "OWNER/REPO" in text]
+    assert text.count("OWNER/REPO") == text.count("@REF") == 1
+    return str(text).replace("OWNER/REPO", HOME).replace("@REF", f"@{'0' * 40}")
 
 
 class Git:
@@ -69,7 +79,7 @@ class World:
     hub: Hub
     server: Server
     runner: Runner
-    workflow: str = ".github/workflows/reconcile.yml"
+    workflow: str = WORKFLOW
 
     def pull(self, number: int, files: Mapping[str, str], *, branch: str = "feature", fork: bool = False) -> Run:
         """Open a pull request, or push to it; the run that follows."""
@@ -145,21 +155,20 @@ Build = Callable[..., World]
 
 
 @pytest.fixture
-def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[Build]:
-    """Make a world whose repository was set up by `reconciler init`: `build(**inputs of the workflow)`."""
+def build(tmp_path: Path) -> Iterator[Build]:
+    """Make a world whose repository holds manifests and the README's snippet: `build(**inputs of the workflow)`."""
     stack: list[Any] = []
 
-    def begin(*, fleet: Any = FLEET, files: Mapping[str, str] | None = None, **inputs: str) -> World:
+    def begin(*, fleet: Any = FLEET, files: Mapping[str, str] | None = None, **inputs: str | bool) -> World:
         server = _enter(stack, serve(fleet))
         hub = _enter(stack, serve_hub())
         git = Git(tmp_path / "origin")
-        monkeypatch.chdir(git.folder)
         git.commit({"manifests/plant.yaml": manifest("v1")} if files is None else files)
-        assert run(["init", "--uses", f"{HOME}@{'0' * 40}", "--application", PLANT]) == 0
         options = {"api-url": server.url, **inputs}
-        caller = git.folder / ".github/workflows/reconcile.yml"
-        caller.write_text(caller.read_text() + "".join(f"      {name}: {text}\n" for name, text in options.items()))
-        git.commit({}, "set up")
+        caller = snippet() + "".join(
+            f"      {name}: {json.dumps(text, ensure_ascii=False)}\n" for name, text in options.items()
+        )
+        git.commit({WORKFLOW: caller}, "set up")
         scratch = tmp_path / "scratch"
         scratch.mkdir()
         secrets = {f"LOSANT_API_TOKEN_{PLANT}": server.token, "OTHER": "another-secret-of-the-organisation"}
@@ -179,3 +188,23 @@ def _enter(stack: list[Any], context: Any) -> Any:
 @pytest.fixture
 def world(build: Build) -> World:
     return build()
+
+
+@pytest.fixture
+def job_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in ("GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY"):
+        monkeypatch.setenv(name, str(tmp_path / name))
+    monkeypatch.setenv("GITHUB_EVENT_NAME", "schedule")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def hub(job_files: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    with serve_hub() as hub:
+        monkeypatch.setenv("GITHUB_API_URL", hub.url)
+        monkeypatch.setenv("GITHUB_REPOSITORY", REPOSITORY)
+        monkeypatch.setenv("GITHUB_TOKEN", hub.token({"issues": "write", "pull-requests": "write"}))
+        monkeypatch.setenv("GITHUB_SERVER_URL", "https://github.example")
+        monkeypatch.setenv("GITHUB_RUN_ID", "7")
+        yield hub

@@ -22,6 +22,21 @@ BOT = {"login": "github-actions[bot]", "type": "Bot"}
 
 
 @dataclass
+class Trouble:
+    """What the hub does once to a request that matches, instead of answering; `before` is done first.
+
+    With `acts` the request has its effect, and only the answer is lost.
+    """
+
+    request: str  # a pattern for "METHOD path"
+    status: int = 0  # 0: the connection is cut
+    text: str = "<html>Unicorn!</html>"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    acts: bool = False
+    before: Callable[[], object] | None = None
+
+
+@dataclass
 class Hub:
     """The repository as GitHub knows it. `log` lists `METHOD path` of each request that was answered."""
 
@@ -32,6 +47,7 @@ class Hub:
     comments: dict[int, dict[str, Any]] = field(default_factory=dict)
     log: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
+    troubles: list[Trouble] = field(default_factory=list)
     _tokens: dict[str, Mapping[str, str]] = field(default_factory=dict)
     _numbers: int = 100
 
@@ -73,6 +89,16 @@ class Hub:
 
     # one method per endpoint: (needed permission, path pattern) -> answer
 
+    def trouble(self, method: str, path: str) -> Trouble | None:
+        """What goes wrong with this request, once."""
+        for one in self.troubles:
+            if re.fullmatch(one.request, f"{method} {path}"):
+                self.troubles.remove(one)
+                if one.before:
+                    one.before()
+                return one
+        return None
+
     def answer(self, method: str, path: str, query: Mapping[str, str], body: Any, token: str) -> tuple[int, Any]:
         for wanted, pattern, needs, act in self._endpoints():
             match = re.fullmatch(pattern, path)
@@ -96,7 +122,9 @@ class Hub:
     def _is_of_pull(self, path: str) -> bool:
         """Whether a path about comments is about those of a pull request."""
         number = int(path.split("/")[-1 if "/comments/" in path else 1])
-        return (self.comments[number]["issue"] if "/comments/" in path else number) in self.pulls
+        if "/comments/" not in path:
+            return number in self.pulls
+        return number not in self.comments or self.comments[number]["issue"] in self.pulls
 
     def _endpoints(self) -> Iterator[tuple[str, str, tuple[str, ...], Callable[..., tuple[int, Any]]]]:
         yield "GET", r"commits/(\w+)/pulls", ("pull-requests",), self._pulls_of
@@ -119,16 +147,14 @@ class Hub:
         return 201, self.comment(int(number), body["body"])
 
     def _edit_comment(self, _query: Mapping[str, str], body: Any, comment: str) -> tuple[int, Any]:
+        if int(comment) not in self.comments:
+            return 404, {"message": "Not Found"}
         assert len(body["body"]) <= 65_536
         self.comments[int(comment)]["body"] = body["body"]
         return 200, self.comments[int(comment)]
 
     def _issues(self, query: Mapping[str, str], _body: Any) -> tuple[int, Any]:
-        found = [
-            issue
-            for issue in self.issues.values()
-            if issue["state"] == query["state"] and issue["user"]["login"] == query["creator"]
-        ]
+        found = [issue for issue in self.issues.values() if issue["state"] == query["state"]]
         return 200, _page(found, query)
 
     def _open_issue(self, _query: Mapping[str, str], body: Any) -> tuple[int, Any]:
@@ -139,6 +165,8 @@ class Hub:
         return 201, issue
 
     def _edit_issue(self, _query: Mapping[str, str], body: Any, number: str) -> tuple[int, Any]:
+        if int(number) not in self.issues:
+            return 410, {"message": "This issue was deleted"}
         self.issues[int(number)] |= body
         return 200, self.issues[int(number)]
 
@@ -161,9 +189,23 @@ def serve_hub() -> Iterator[Hub]:
             query = {name: values[0] for name, values in parse_qs(parts.query).items()}
             token = (self.headers.get("Authorization") or "").removeprefix("Bearer ")
             path = parts.path.removeprefix(f"/repos/{REPOSITORY}/")
+            trouble = hub.trouble(self.command, path)
+            if trouble and not trouble.acts:
+                self._write(trouble.status, trouble.text.encode(), trouble.headers)
+                return
             status, data = hub.answer(self.command, path, query, body, token)
-            text = json.dumps(data).encode()
+            if trouble:
+                self._write(trouble.status, trouble.text.encode(), trouble.headers)
+            else:
+                self._write(status, json.dumps(data).encode(), {})
+
+        def _write(self, status: int, text: bytes, headers: Mapping[str, str]) -> None:
+            if not status:
+                self.close_connection = True
+                return
             self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
             self.send_header("Content-Length", str(len(text)))
             self.end_headers()
             self.wfile.write(text)

@@ -72,6 +72,31 @@ def test_no_expression_gets_into_a_script(file: Path) -> None:
         assert "${{" not in step.get("run", "")
 
 
+@every_workflow
+def test_every_name_in_an_expression_is_declared(file: Path) -> None:
+    """GitHub takes what is not there for empty, and says nothing."""
+    data = load(file.read_text())
+    on = data["on"]
+    declared = {*on.get("workflow_call", {}).get("inputs", {}), *(on.get("workflow_dispatch") or {}).get("inputs", {})}
+    for job in data["jobs"].values():
+        text = str(job)
+        ids = [step["id"] for step in job.get("steps", []) if "id" in step]
+        needs = job.get("needs", [])
+        assert set(re.findall(r"\binputs\.([\w-]+)", text)) <= declared
+        assert set(re.findall(r"\bsteps\.([\w-]+)", text)) <= set(ids)
+        assert set(re.findall(r"\bneeds\.([\w-]+)", text)) <= ({needs} if isinstance(needs, str) else set(needs))
+        for other, output in re.findall(r"\bneeds\.([\w-]+)\.outputs\.([\w-]+)", text):
+            assert output in data["jobs"][other]["outputs"]
+        for scripted in re.findall(r"\bsteps\.(?:decide|fan-out)\.outputs\.([\w-]+)", text):
+            scripts = "".join(script.read_text() for script in (GITHUB / "scripts").glob("*.py"))
+            assert f'job.output("{scripted}"' in scripts
+        called = PROJECT / str(job.get("uses", "")).removeprefix("$/")
+        if called.is_file():
+            inputs = load(called.read_text())["on"]["workflow_call"]["inputs"]
+            assert job["with"].keys() <= inputs.keys()
+            assert {name for name, rule in inputs.items() if rule.get("required")} <= job["with"].keys()
+
+
 @every_file
 def test_a_checkout_leaves_no_credentials(file: Path) -> None:
     for step in steps(file):
@@ -120,6 +145,15 @@ def test_applies_queue_and_are_never_cancelled() -> None:
     for file in WORKFLOWS:
         if file.name != "ci.yml":
             assert "cancel-in-progress: true" not in file.read_text()
+
+
+def test_who_looks_before_writing_is_alone_while_doing_so() -> None:
+    """Two runs at once would both find no comment, and both write one."""
+    for (file, key), scopes in WRITES.items():
+        queue = dict(jobs(GITHUB / "workflows" / file))[key]["concurrency"]
+        about = {"pull-requests": "${{ github.event.pull_request.number }}-", "issues": ""}[next(iter(scopes))]
+        assert queue["group"] == f"reconciler-{key}-{about}${{{{ inputs.path }}}}"
+        assert (queue["cancel-in-progress"], queue["queue"]) == (False, "max")
 
 
 @every_workflow

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
+import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -84,6 +86,8 @@ def shell(tmp_path: Path, fleet: Server) -> Any:
             "LOSANT_API_URL": fleet.url,
             "LOSANT_API_TOKEN": fleet.token,
             "CI_MERGE_REQUEST_DIFF_BASE_SHA": base,
+            "CI_COMMIT_SHA": "c0ffee",
+            "BUILD_SOURCEVERSION": "c0ffee",
             **variables,
         }
         return subprocess.run(
@@ -111,6 +115,7 @@ class TestGitLab:
         assert planned.returncode == DONE, planned.stderr
         assert "telemetry v1 → v2" in planned.stdout
         assert "**Plan: 0 to add, 20 to change, 0 to destroy.**" in (shell.folder / "plan.md").read_text()
+        assert "commit `c0ffee`" in (shell.folder / "plan.md").read_text()
         assert json.loads((shell.folder / "counts.json").read_text()) == {"create": 0, "update": 20, "delete": 0}
         assert {row["released"] for row in fleet.control.rows()} == {"v1"}
 
@@ -139,6 +144,7 @@ class TestAzure:
         assert planned.returncode == DONE, planned.stderr
         assert "telemetry v1 → v2" in planned.stdout
         assert f"##vso[task.uploadsummary]{shell.folder}/plan.md" in planned.stdout
+        assert "commit `c0ffee`" in (shell.folder / "plan.md").read_text()
         assert shell(self.scripts("drift")).returncode == CHANGES
         applied = shell(self.scripts("apply"))
         assert applied.returncode == DONE, applied.stderr
@@ -147,17 +153,55 @@ class TestAzure:
 
 
 class TestPreCommit:
-    (hook,) = load((PROJECT / ".pre-commit-hooks.yaml").read_text(encoding="utf-8"))
+    """What pre-commit does with the hook, without pre-commit: its file of hooks, the user's file, the staged files."""
 
-    def test_the_guide_names_the_hook(self) -> None:
-        (repository,) = load(snippet("pre-commit"))["repos"]
-        assert [hook["id"] for hook in repository["hooks"]] == [self.hook["id"]]
+    (offered,) = load((PROJECT / ".pre-commit-hooks.yaml").read_text(encoding="utf-8"))
 
-    def test_the_hook_runs_for_manifests_and_checks_them(self, shell: Any) -> None:
-        assert re.search(self.hook["files"], "manifests/deep/plant.yml")
-        assert not re.search(self.hook["files"], "docs/manifests/plant.yaml")
-        assert shell(self.hook["entry"]).returncode == DONE
+    def hook(self, config: str) -> dict[str, Any]:
+        """The hook as a configuration asks for it: what it says there goes before what we offer."""
+        (repository,) = load(config)["repos"]
+        (wanted,) = repository["hooks"]
+        assert wanted["id"] == self.offered["id"]
+        return {"args": [], "pass_filenames": True, **self.offered, **wanted}
+
+    def commit(self, shell: Any, hook: Mapping[str, Any], *staged: str) -> subprocess.CompletedProcess[str] | None:
+        """Run the hook for staged files; None where it is skipped, because none of them concerns it."""
+        matching = [name for name in staged if re.search(hook["files"], name)]
+        if not matching:
+            return None
+        command = [*shlex.split(hook["entry"]), *hook["args"], *(matching if hook["pass_filenames"] else [])]
+        done = shell(shlex.join(command))
+        assert isinstance(done, subprocess.CompletedProcess)
+        return done
+
+    def test_what_it_runs_is_installed_with_this_project(self) -> None:
+        assert self.offered["language"] == "python"  # so that pre-commit installs this repository
+        project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+        assert shlex.split(self.offered["entry"])[0] in project["scripts"]
+
+    def test_a_commit_of_manifests_is_checked_and_another_is_not(self, shell: Any) -> None:
+        hook = self.hook(snippet("pre-commit"))
+        assert self.commit(shell, hook, "docs/manifests/plant.yaml", "manifests/README.md") is None
+        done = self.commit(shell, hook, "README.md", "manifests/deep/plant.yml", "manifests/plant.yaml")
+        assert done is not None
+        assert done.returncode == DONE, done.stderr
         (shell.folder / "manifests/plant.yaml").write_text("nonsense: true\n")
-        done = shell(self.hook["entry"])
+        done = self.commit(shell, hook, "manifests/plant.yaml")
+        assert done is not None
         assert done.returncode == 1
         assert "manifests/plant.yaml:1:1: " in done.stderr
+
+    def test_manifests_elsewhere_are_named_as_the_guide_says(self, shell: Any) -> None:
+        hook = self.hook(re.sub(r"# (args|files):", r"\1:", snippet("pre-commit")))
+        folder = shell.folder / "path/to/manifests"
+        folder.mkdir(parents=True)
+        (folder / "plant.yaml").write_text("nonsense: true\n")
+        assert self.commit(shell, hook, "manifests/plant.yaml") is None
+        done = self.commit(shell, hook, "path/to/manifests/plant.yaml")
+        assert done is not None
+        assert done.returncode == 1
+        assert "path/to/manifests/plant.yaml:1:1: " in done.stderr
+        (folder / "plant.yaml").write_text(manifest("v1"))
+        done = self.commit(shell, hook, "path/to/manifests/plant.yaml")
+        assert done is not None
+        assert done.returncode == DONE, done.stderr

@@ -5,27 +5,11 @@ from __future__ import annotations
 import json
 import re
 
-from markdown_it import MarkdownIt
+import pytest
 
 from tests.gitops.conftest import PLANT, Build
 from tests.gitops.steps import Job
-
-NAMES = [
-    "a | b | c",
-    "`tick` ``two`` ```three```",
-    "~~~~\n~~~~",
-    "````````````",
-    "<script>alert(1)</script><img src=x onerror=y>",
-    "<!-- --> </details>",
-    "@team/everyone #1 GH-2 c0ffeec0ffeec0ffeec0ffeec0ffeec0ffeec0ff",
-    "[link](https://evil.example) ![image](https://evil.example/x.png) https://evil.example",
-    "line\n::error::not ours\n::set-output name=apply::true",
-    "##[command]rm ##vso[task.setvariable variable=x]y",
-    "%0A::warning::not ours %25 %2C",
-    "bell\x07 esc\x1b[31m bidi\u202eevil\u2066 zero\u200bwidth",
-    "🚀" * 255,
-    '$(touch pwned) ${{ secrets.OTHER }} `id` "; exit 0 #',
-]
+from tests.hostile import NAMES, check_page, harmless
 
 
 def fleet(names: list[str]) -> dict[str, object]:
@@ -44,22 +28,6 @@ def manifest(version: str, name: str = "plant") -> str:
     )
 
 
-def harmless(markdown: str) -> str:
-    """No link, image, HTML but our own folding, nor block that swallows the rest; the text of all code spans."""
-    tokens = MarkdownIt("gfm-like", {"linkify": False}).parse(markdown)
-    inline = [child for token in tokens for child in token.children or []]
-    assert not [child for child in inline if child.type in ("link_open", "image")]
-    html = [token.content for token in tokens if token.type == "html_block"]
-    html += [child.content for child in inline if child.type == "html_inline"]
-    for piece in html:
-        left = re.sub(r"</?details>|<summary>[^<>]*</summary>|<!-- reconciler .* -->", "", piece)
-        assert "<" not in left, left
-    plain = "".join(child.content for child in inline if child.type == "text")
-    for sign in ("@team", "GH-2", "https://evil", "c0ffee"):
-        assert sign not in plain, f"{sign} outside of code in {plain!r}"
-    return "\n".join(child.content for child in inline if child.type == "code_inline")
-
-
 def commands(job: Job) -> list[str]:
     """Lines of a log that GitHub would act on."""
     found = [line for line in job.log.splitlines() if re.match(r"\s*::[a-z-]+.*?::", line)]
@@ -72,13 +40,17 @@ def test_names_stay_text_wherever_a_plan_is_shown(build: Build) -> None:
     assert run.conclusion == "success", run.job("plan").log
     assert not [line for job in run.jobs for line in commands(job)]
     (body,) = world.hub.bodies(1)
+    check_page(body, 65_000)
     shown = harmless(body)
     assert "not ours" in shown
-    assert "14 to destroy" in body
-    assert "14 to destroy" in run.job("plan").summary
+    assert f"{len(NAMES)} to destroy" in body
+    assert f"{len(NAMES)} to destroy" in run.job("plan").summary
     for job in ("check", "plan"):
         harmless(run.job(job).summary)
-    world.merge(1)
+    merged = world.merge(1)
+    assert merged.conclusion == "success"
+    harmless(merged.job("apply").summary)
+    assert merged.job("apply").summary.count("to nothing (`") == len(NAMES)
     assert not (world.git.folder / "pwned").exists()
 
 
@@ -93,3 +65,47 @@ def test_names_stay_text_in_errors(build: Build) -> None:
                 assert line.startswith(("::error file=manifests/plant.yaml,line=1,col=", "::error::")), line
         (body,) = world.hub.bodies(number)
         harmless(body)
+
+
+PLACES = [
+    '--format=json & $(touch pwned) `touch pwned` "quoted" \'',
+    "mänifests 泵 🚰\nb::set-output name=apply::true,line=9|<b>@team",
+]
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_path_of_any_spelling_is_a_path(place: str, build: Build) -> None:
+    """Folder, file and branch are named by somebody careless or evil."""
+    file = f"{place}/a b::c ${{{{ secrets.OTHER }}}}.yaml"
+    world = build(fleet=fleet(["pump"]), files={file: manifest("v1")}, path=place)
+    branch = "x;echo${IFS}`id`$(id)'@team"
+    wrong = world.pull(1, {file: manifest("v2").replace("select", "selekt")}, branch=branch)
+    assert wrong.conclusion == "failure"
+    opened = world.pull(1, {file: manifest("v2")}, branch=branch)
+    assert opened.conclusion == "success", [job.log for job in opened.jobs]
+    for line in [line for run in (opened, wrong) for job in run.jobs for line in commands(job)]:
+        assert line.startswith("::error"), line
+    (body,) = world.hub.bodies(1)
+    assert "Plan: 0 to add, 1 to change" in body
+    check_page(body.partition("\n")[2], 65_000)  # the first line is for us alone
+    merged = world.merge(1, branch=branch)
+    assert merged.conclusion == "success", [job.log for job in merged.jobs]
+    assert "Applied as reviewed" in merged.job("apply").summary
+    world.server.control.set_released("pump", "telemetry", "v1")
+    assert world.night().conclusion == "failure"
+    (issue,) = world.hub.issues.values()
+    assert "\n" not in issue["title"]
+    harmless(issue["body"].replace("](https://github.example/acme/fleet/actions/runs/7)", ""))
+    assert not list(world.git.folder.parent.rglob("pwned"))
+
+
+def test_a_folder_named_like_a_revision_hides_nothing(build: Build) -> None:
+    """A fork that brings a folder along under the name of the base would show a diff of its own making."""
+    world = build(fleet=fleet(["pump"]), files={"manifests/plant.yaml": manifest("v1")})
+    files = {"manifests/plant.yaml": manifest("v2"), "HEAD/plant.yaml": manifest("v1")}
+    run = world.pull(1, files, fork=True)
+    assert run.conclusion == "success"
+    assert "| `telemetry` | version | `v1` | `v2` | 1 |" in run.job("check").summary
+    run = world.pull(1, {**files, "HEAD^1/plant.yaml": manifest("v2")}, fork=True)
+    assert run.conclusion == "failure"
+    assert "hides the revision of that name" in run.job("check").log

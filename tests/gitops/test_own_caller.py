@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from tests.gitops.conftest import Build
-from tests.gitops.steps import PROJECT, load
+from pathlib import Path
+
+import pytest
+
+from reconciler.cli.app import run
+from tests.gitops.conftest import WORKFLOW, Build, Git, snippet
+from tests.gitops.steps import HOME, PROJECT, load
 
 FILES = [".github/workflows/manifests.yml", "manifests/demo.yaml", "manifests/production.yaml"]
 
@@ -25,8 +30,22 @@ def test_without_a_fleet_it_stays_offline(build: Build) -> None:
     opened = world.pull(1, {"manifests/demo.yaml": demo.replace("pump-control: v3.2.0", "pump-control: v3.2.1")})
     assert opened.conclusion == "success"
     assert opened.ran() == ["check"]
-    assert "pump-control v3.2.0 → v3.2.1" in opened.job("check").summary
-    for run in (world.merge(1), world.night()):
-        assert run.conclusion == "success"
-        assert run.ran() == ["check"]
+    assert "| `pump-control` | version | `v3.2.0` | `v3.2.1` | 1 |" in opened.job("check").summary
+    for later in (world.merge(1), world.night()):
+        assert later.conclusion == "success"
+        assert later.ran() == ["check"]
     assert world.hub.log == []
+
+
+def test_init_writes_the_workflow_that_the_readme_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that the scenarios, which copy it from the README, are those of `init`, too."""
+    git = Git(tmp_path / "repository")
+    git.commit({"src/main.c": "int main(void) { return 0; }\n", ".github/workflows/build.yml": "on: push\n"})
+    monkeypatch.chdir(git.folder)
+    assert run(["init", "--uses", f"{HOME}@{'0' * 40}"]) == 0
+    assert (git.folder / WORKFLOW).read_text() == snippet()
+    assert git("status", "--porcelain", "-uall").splitlines() == [
+        "?? .github/CODEOWNERS",
+        f"?? {WORKFLOW}",
+        "?? manifests/fleet.yaml",
+    ]

@@ -14,14 +14,14 @@ def test_a_pull_request_keeps_one_comment_up_to_date(world: World) -> None:
     (body,) = world.hub.bodies(1)
     assert f"**{PLAN}**" in body
     assert f"commit `{world.hub.pulls[1]['head']['sha']}`" in body
-    assert "telemetry v1 → v2" in body  # the diff
-    assert "telemetry v1 → v2" in opened.job("check").summary
+    assert "| `telemetry` | version | `v1` | `v2` | 1 |" in body  # the diff
+    assert "| `telemetry` | version | `v1` | `v2` | 1 |" in opened.job("check").summary
     assert PLAN in opened.job("plan plant embedded").summary
 
     updated = world.pull(1, {MANIFEST: manifest("v3")})
     assert updated.conclusion == "success"
     (body,) = world.hub.bodies(1)
-    assert "telemetry v1 → v3" in body
+    assert "| `telemetry` | version | `v1` | `v3` | 1 |" in body
     assert f"commit `{world.hub.pulls[1]['head']['sha']}`" in body
     assert [line.split()[0] for line in world.hub.writes()] == ["POST", "PATCH"]
     assert world.released() == {"v1"}
@@ -31,7 +31,7 @@ def test_a_pull_request_from_a_fork_gets_validate_and_diff_and_no_secret(world: 
     run = world.pull(1, {MANIFEST: manifest("v2")}, fork=True)
     assert run.conclusion == "success"
     assert run.ran() == ["check"]
-    assert "telemetry v1 → v2" in run.job("check").summary
+    assert "| `telemetry` | version | `v1` | `v2` | 1 |" in run.job("check").summary
     seen = [value for job in run.jobs for env in job.seen for value in env.values()]
     assert world.server.token not in seen
     assert world.hub.log == []
@@ -55,6 +55,8 @@ def test_merging_applies_what_was_reviewed_and_the_night_finds_nothing(world: Wo
     assert world.reported() == {"v2"}
     apply = merged.job("apply plant embedded")
     assert "Applied as reviewed on pull request #1" in apply.summary
+    assert f"Commit `{world.git('rev-parse', 'main')}`." in apply.summary
+    assert "| `telemetry` | change | `v1` | `v2` | 20 |" in apply.summary
     assert "Apply complete!" in apply.summary
     assert apply.concurrency == {
         "group": f"reconciler-{PLANT}-embedded",
@@ -80,7 +82,7 @@ def test_a_merge_says_when_its_plan_is_not_the_reviewed_one(world: World) -> Non
 
 
 def test_a_required_review_passes_its_plan_refuses_another_and_a_hand_finishes_that(build: Build) -> None:
-    world = build(**{"require-reviewed-plan": "true"})
+    world = build(**{"require-reviewed-plan": True})
     world.pull(1, {MANIFEST: manifest("v2")})
     assert world.merge(1).conclusion == "success"
     assert world.reported() == {"v2"}
@@ -100,7 +102,7 @@ def test_a_required_review_passes_its_plan_refuses_another_and_a_hand_finishes_t
 
 
 def test_what_was_never_shown_is_no_review(build: Build) -> None:
-    world = build(**{"require-reviewed-plan": "true"})
+    world = build(**{"require-reviewed-plan": True})
     world.pull(1, {MANIFEST: manifest("v2")})
     (body,) = world.hub.bodies(1)
     world.hub.comments.clear()
@@ -124,6 +126,7 @@ def test_drift_opens_one_issue_that_follows_it_and_closes(world: World) -> None:
     (issue,) = world.hub.issues.values()
     assert issue["title"] == "Drift: Losant is not as manifests says"
     assert "Plan: 0 to add, 1 to change, 0 to destroy." in issue["body"]
+    assert f"commit `{world.git('rev-parse', 'main')}`" in issue["body"]
     assert "telemetry" in first.job("plan").summary
 
     world.server.control.set_released("leeds-02", "telemetry", "v3")
@@ -150,7 +153,7 @@ def test_drift_opens_one_issue_that_follows_it_and_closes(world: World) -> None:
 
 
 def test_a_scheduled_apply_is_asked_for_and_then_looks_again(build: Build) -> None:
-    world = build(**{"scheduled-apply": "true"})
+    world = build(**{"scheduled-apply": True})
     world.server.control.set_released("leeds-01", "telemetry", "v3")
     night = world.night()
     assert night.conclusion == "success"
@@ -223,8 +226,6 @@ applications:
 
 def test_the_first_pull_request_has_nothing_to_compare_with(build: Build) -> None:
     world = build(files={"README.md": "empty"})
-    world.git("rm", "-rq", "manifests")
-    world.git("commit", "-qm", "no manifests yet")
     run = world.pull(1, {MANIFEST: manifest("v2")}, fork=True)
     assert run.conclusion == "success"
     assert "The base holds no manifests there" in run.job("check").summary

@@ -7,7 +7,6 @@ import re
 import subprocess
 import sys
 import unicodedata
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +17,12 @@ from hypothesis import strategies as st
 from reconciler.cli.app import run
 from reconciler.render.inert import inert
 from tests.gitops.actions import MOST_JOBS
-from tests.gitops.hub import Hub, serve_hub
-from tests.gitops.scripts import FOLDER, script
+from tests.gitops.scripts import DIGEST, FOLDER, one, script
 from tests.gitops.steps import read_outputs
-from tests.gitops.test_hostile import NAMES
+from tests.hostile import NAMES
 
 decide, review, page, report, comment = map(script, ["decide", "review", "page", "report", "comment"])
 A, B = "5f0c8a1b2d3e4f5061728394", "5f0c8a1b2d3e4f5061728395"
-DIGEST = "sha256:" + "ab" * 32
 HERE = "acme/fleet"
 
 
@@ -131,18 +128,11 @@ class TestReview:
         assert review.read_review(line).digests == {}
 
 
-def one(number: int = 0, *, code: int = 2, changes: int = 1, folder: Path = Path(), **parts: Any) -> Any:
-    summary = {"add": changes, "update": 0, "remove": 0} if code in (0, 2, 3) else {}
-    digest = DIGEST if code in (0, 2, 3) else ""
-    values = {"application": f"{number:024x}", "name": f"plant-{number:03}", "kind": "embedded", "digest": digest}
-    return report.Report(code=code, summary=summary, folder=folder, **{**values, **parts})
-
-
 class TestPage:
     @pytest.fixture(autouse=True)
     def plans_in_full(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """As large as they may be, in characters of three bytes."""
-        monkeypatch.setattr(page, "show", lambda file, max_bytes: "€" * (max_bytes // 3))
+        monkeypatch.setattr(page, "show", lambda file, commit, max_bytes: "€" * (max_bytes // 3))
 
     @pytest.mark.parametrize("number", [1, 2, 10, 60, 500, 2000])
     def test_it_never_grows_past_its_limit(self, number: int) -> None:
@@ -181,7 +171,7 @@ class TestPage:
 
 class TestComment:
     def test_a_job_without_a_report_is_told_and_promises_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(page, "show", lambda file, max_bytes: "the plan")
+        monkeypatch.setattr(page, "show", lambda file, commit, max_bytes: "the plan")
         text = comment.text([one()], path="manifests", commit="c0ffee", expected=2)
         assert "**1 applications have no report**" in text
         assert review.read_review(text).digest(B, "embedded") == ""
@@ -191,7 +181,7 @@ class TestComment:
         assert made.digest("0" * 24, "embedded") == ""
 
     def test_a_diff_goes_along_where_it_fits(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(page, "show", lambda file, max_bytes: "the plan")
+        monkeypatch.setattr(page, "show", lambda file, commit, max_bytes: "the plan")
         few = {"path": "m", "commit": "c", "expected": 1}
         assert "a little" in comment.text([one()], diff="a little", **few)
         large = comment.text([one()], diff="x" * page.MAX_BYTES, **few)
@@ -212,15 +202,6 @@ class TestAnnotations:
         assert match
         undone = match[2].replace("%0A", "\n").replace("%0D", "\r").replace("%25", "%")
         assert undone == inert(f"{name} ({name})")
-
-
-@pytest.fixture
-def job_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in ("GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY"):
-        monkeypatch.setenv(name, str(tmp_path / name))
-    monkeypatch.setenv("GITHUB_EVENT_NAME", "schedule")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 class TestFanOut:
@@ -261,121 +242,3 @@ class TestFanOut:
         with pytest.raises(SystemExit):
             script("fan_out").main()
         assert "::error::the manifests hold no application 'plnat'" in capsys.readouterr().out
-
-
-@pytest.fixture
-def hub(job_files: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    with serve_hub() as hub:
-        monkeypatch.setenv("GITHUB_API_URL", hub.url)
-        monkeypatch.setenv("GITHUB_REPOSITORY", HERE)
-        monkeypatch.setenv("GITHUB_TOKEN", hub.token({"issues": "write", "pull-requests": "write"}))
-        monkeypatch.setenv("GITHUB_SERVER_URL", "https://github.example")
-        monkeypatch.setenv("GITHUB_RUN_ID", "7")
-        yield hub
-
-
-class TestRest:
-    def test_listings_are_read_to_their_end(self, hub: Hub) -> None:
-        hub.open_pull(1, head="c")
-        line = review.Review("manifests", "c", {}).line()
-        for number in range(250):
-            hub.comment(1, line if number == 249 else "talk")
-        found = review.find_comment(script("rest").Repository(), 1, "manifests")
-        assert found is not None
-        assert hub.comments[found[0]]["body"] == line
-
-    def test_a_refusal_names_what_to_look_at(
-        self, hub: Hub, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        monkeypatch.setenv("GITHUB_TOKEN", hub.token({}))
-        with pytest.raises(SystemExit):
-            script("rest").Repository().send("POST", "issues", {"title": "x", "body": "y"})
-        assert "GitHub answered 403 to POST issues; does the calling job grant" in capsys.readouterr().out
-
-    def test_no_answer_is_told(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-        monkeypatch.setenv("GITHUB_API_URL", "http://127.0.0.1:9")
-        monkeypatch.setenv("GITHUB_REPOSITORY", HERE)
-        monkeypatch.setenv("GITHUB_TOKEN", "t")
-        with pytest.raises(SystemExit):
-            script("rest").Repository().send("GET", "issues")
-        assert "::error::no usable answer from GitHub to GET issues" in capsys.readouterr().out
-
-
-class TestWriting:
-    def write(self, folder: Path, monkeypatch: pytest.MonkeyPatch, *, head: str) -> None:
-        """The comment's step, for a run that planned this head of the pull request."""
-        event = folder / "event.json"
-        event.write_text(json.dumps({"pull_request": {"number": 1, "head": {"sha": head}}}))
-        monkeypatch.setenv("GITHUB_EVENT_PATH", str(event))
-        monkeypatch.setenv("MANIFESTS", "manifests")
-        monkeypatch.setattr(sys, "argv", ["comment.py", "reports"])
-        comment.main()
-
-    def test_a_run_that_is_late_leaves_the_newer_comment(
-        self, hub: Hub, job_files: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        hub.open_pull(1, head="newer")
-        self.write(job_files, monkeypatch, head="newer")
-        self.write(job_files, monkeypatch, head="older")
-        (body,) = hub.bodies(1)
-        assert review.read_review(body).commit == "newer"
-        assert len(hub.writes()) == 1
-
-    def test_comments_of_two_folders_of_manifests_keep_apart(
-        self, hub: Hub, job_files: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        hub.open_pull(1, head="c")
-        hub.comment(1, review.Review("other", "c", {}).line())
-        self.write(job_files, monkeypatch, head="c")
-        assert len(hub.bodies(1)) == 2
-
-
-class TestDrift:
-    def tell(self, folder: Path, monkeypatch: pytest.MonkeyPatch, *reports: Any, expected: int = 1) -> int:
-        for made in reports:
-            home = folder / "reports" / f"{made.application}-{made.kind}"
-            home.mkdir(parents=True, exist_ok=True)
-            report.Report(**{**{name: getattr(made, name) for name in made.__slots__}, "folder": home}).save()
-        monkeypatch.setenv("MANIFESTS", "manifests")
-        monkeypatch.setenv("BATCHES", json.dumps([[{}] * expected]))
-        monkeypatch.setattr(sys, "argv", ["drift.py", "reports"])
-        monkeypatch.setattr(script("page"), "show", lambda file, max_bytes: "the plan")
-        try:
-            script("drift").main()
-        except SystemExit as end:
-            return int(end.code or 0)
-        return 0
-
-    def test_a_refused_plan_is_drift(self, hub: Hub, job_files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        assert self.tell(job_files, monkeypatch, one(code=3)) == 1
-        (issue,) = hub.issues.values()
-        assert "1 refused" in issue["body"]
-
-    def test_a_partial_plan_neither_opens_nor_closes(
-        self, hub: Hub, job_files: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        assert self.tell(job_files, monkeypatch, one(partial=True)) == 1
-        assert hub.issues == {}
-        assert self.tell(job_files, monkeypatch, one()) == 1
-        assert self.tell(job_files, monkeypatch, one(code=0, changes=0, partial=True)) == 1
-        assert [issue["state"] for issue in hub.issues.values()] == ["open"]
-
-    def test_a_job_that_was_lost_leaves_the_issue_as_it_is(
-        self, hub: Hub, job_files: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        assert self.tell(job_files, monkeypatch, one()) == 1
-        assert self.tell(job_files, monkeypatch, one(code=0, changes=0), expected=2) == 1
-        assert [issue["state"] for issue in hub.issues.values()] == ["open"]
-        assert self.tell(job_files, monkeypatch, one(code=0, changes=0)) == 0
-        assert [issue["state"] for issue in hub.issues.values()] == ["closed"]
-
-    def test_issues_of_others_are_left_alone(self, hub: Hub, job_files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        hub.issues[1] = {
-            "number": 1,
-            "state": "open",
-            "user": {"login": "mallory"},
-            "body": script("drift").first_line("manifests"),
-        }
-        assert self.tell(job_files, monkeypatch, one(code=0, changes=0)) == 0
-        assert hub.issues[1]["state"] == "open"
-        assert hub.writes() == []

@@ -1,0 +1,262 @@
+"""The steps that read and write at GitHub: one comment and one issue, whatever happens to requests and posts."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import urllib.error
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.gitops.hub import REPOSITORY as HERE
+from tests.gitops.hub import Hub, Trouble
+from tests.gitops.scripts import one, script
+
+comment, report, rest, review = map(script, ["comment", "report", "rest", "review"])
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The pauses that were made, without making them."""
+    made: list[float] = []
+    monkeypatch.setattr(rest.time, "sleep", made.append)
+    return made
+
+
+class TestRest:
+    def test_listings_are_read_to_their_end(self, hub: Hub) -> None:
+        hub.open_pull(1, head="c")
+        line = review.Review("manifests", "c", {}).line()
+        for number in range(250):
+            hub.comment(1, line if number == 249 else "talk")
+        found = review.find_comment(script("rest").Repository(), 1, "manifests")
+        assert found is not None
+        assert hub.comments[found[0]]["body"] == line
+
+    def test_a_refusal_names_what_to_look_at(
+        self, hub: Hub, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setenv("GITHUB_TOKEN", hub.token({}))
+        with pytest.raises(SystemExit):
+            script("rest").Repository().send("POST", "issues", {"title": "x", "body": "y"})
+        assert "GitHub answered 403 to POST issues; does the calling job grant" in capsys.readouterr().out
+
+    def test_no_answer_is_told(
+        self, pauses: list[float], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setenv("GITHUB_API_URL", "http://127.0.0.1:9")
+        monkeypatch.setenv("GITHUB_REPOSITORY", HERE)
+        monkeypatch.setenv("GITHUB_TOKEN", "t")
+        with pytest.raises(SystemExit):
+            rest.Repository().read("issues")
+        assert "::error::no usable answer from GitHub to GET issues" in capsys.readouterr().out
+        assert pauses == list(rest.PAUSES_S)
+
+    @pytest.mark.parametrize(
+        "trouble",
+        [
+            Trouble("GET .*"),
+            Trouble("GET .*", 500),
+            Trouble("GET .*", 502),
+            Trouble("GET .*", 429),
+            Trouble("GET .*", 403, headers={"Retry-After": "1"}),
+            Trouble("GET .*", 200),
+            Trouble("GET .*", 200, '{"message": "try again"}'),
+            Trouble("GET .*", 200, "[", headers={"X": "y"}),
+        ],
+        ids=["cut", "500", "502", "429", "rate", "html", "object", "half"],
+    )
+    def test_what_may_pass_is_asked_again(self, trouble: Trouble, hub: Hub, pauses: list[float]) -> None:
+        hub.open_pull(1, head="c")
+        hub.comment(1, review.Review("manifests", "c", {}).line())
+        hub.troubles += [trouble, trouble]
+        assert review.find_comment(rest.Repository(), 1, "manifests") is not None
+        assert pauses == [1, 5]
+        hub.troubles += [trouble] * 4
+        with pytest.raises(SystemExit):
+            review.find_comment(rest.Repository(), 1, "manifests")
+
+    def test_an_answer_that_does_not_come_is_waited_for_no_longer_than_that(
+        self, hub: Hub, pauses: list[float], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setattr(rest, "_TIMEOUT_S", 0.05)
+        hub.troubles += [Trouble("GET .*", before=lambda: threading.Event().wait(0.2))] * 4
+        with pytest.raises(SystemExit):
+            list(rest.Repository().pages("issues"))
+        assert "timed out" in capsys.readouterr().out
+
+    def test_what_a_strange_server_says_is_no_command(
+        self,
+        hub: Hub,
+        pauses: list[float],
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        error = urllib.error.URLError("x\n::set-output name=apply::true")
+        repository = rest.Repository()
+
+        def fail(*_: object, **__: object) -> None:
+            raise error
+
+        monkeypatch.setattr("urllib.request.urlopen", fail)
+        with pytest.raises(SystemExit):
+            repository.read("issues")
+        lines = capsys.readouterr().out.splitlines()
+        assert len(lines) == 4
+        assert not [line for line in lines if line.startswith("::set-output")]
+
+
+class TestWriting:
+    def write(self, folder: Path, monkeypatch: pytest.MonkeyPatch, *, head: str) -> None:
+        """The comment's step, for a run that planned this head of the pull request."""
+        event = folder / "event.json"
+        event.write_text(json.dumps({"pull_request": {"number": 1, "head": {"sha": head}}}))
+        monkeypatch.setenv("GITHUB_EVENT_PATH", str(event))
+        monkeypatch.setenv("MANIFESTS", "manifests")
+        monkeypatch.setattr(sys, "argv", ["comment.py", "reports"])
+        comment.main()
+
+    def test_a_run_that_is_late_leaves_the_newer_comment(
+        self, hub: Hub, job_files: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        hub.open_pull(1, head="newer")
+        self.write(job_files, monkeypatch, head="newer")
+        self.write(job_files, monkeypatch, head="older")
+        (body,) = hub.bodies(1)
+        assert review.read_review(body).commit == "newer"
+        assert len(hub.writes()) == 1
+
+    def test_comments_of_two_folders_of_manifests_keep_apart(
+        self, hub: Hub, job_files: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        hub.open_pull(1, head="c")
+        hub.comment(1, review.Review("other", "c", {}).line())
+        self.write(job_files, monkeypatch, head="c")
+        assert len(hub.bodies(1)) == 2
+
+    def test_a_comment_that_is_deleted_meanwhile_is_written_again(
+        self, hub: Hub, job_files: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        hub.open_pull(1, head="c")
+        self.write(job_files, monkeypatch, head="c")
+        hub.troubles.append(Trouble("PATCH .*", 404, "{}", before=hub.comments.clear))
+        self.write(job_files, monkeypatch, head="c")
+        assert len(hub.bodies(1)) == 1
+
+    @pytest.mark.parametrize("status", [0, 502])
+    def test_a_write_of_unknown_outcome_makes_no_second_comment(
+        self, status: int, hub: Hub, job_files: Path, pauses: list[float], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        hub.open_pull(1, head="c")
+        hub.troubles.append(Trouble("POST .*", status, acts=True))
+        self.write(job_files, monkeypatch, head="c")
+        assert len(hub.bodies(1)) == 1
+        assert [line.split()[0] for line in hub.writes()] == ["POST", "PATCH"]
+        hub.comments.clear()
+        hub.troubles.append(Trouble("POST .*", status))
+        self.write(job_files, monkeypatch, head="c")
+        assert len(hub.bodies(1)) == 1
+
+    def test_a_comment_of_another_author_with_our_mark_is_left_alone(
+        self, hub: Hub, job_files: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        hub.open_pull(1, head="c")
+        forged = review.Review("manifests", "c", {}).line()
+        for user in ({"login": "mallory", "type": "User"}, {"login": "github-actions", "type": "User"}, None):
+            hub.comment(1, forged, user=user)  # type: ignore[arg-type]  # null where the account is gone
+        self.write(job_files, monkeypatch, head="c")
+        assert hub.bodies(1)[:3] == [forged] * 3
+        assert len(hub.bodies(1)) == 4
+
+    def test_a_refusal_ends_the_step_with_a_clear_error(
+        self, hub: Hub, job_files: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        hub.open_pull(1, head="c")
+        hub.troubles.append(Trouble("POST .*", 422, "{}"))
+        with pytest.raises(SystemExit):
+            self.write(job_files, monkeypatch, head="c")
+        assert "::error::GitHub answered 422 to POST issues/1/comments" in capsys.readouterr().out
+
+
+class TestDrift:
+    def tell(self, folder: Path, monkeypatch: pytest.MonkeyPatch, *reports: Any, expected: int = 1) -> int:
+        for made in reports:
+            home = folder / "reports" / f"{made.application}-{made.kind}"
+            home.mkdir(parents=True, exist_ok=True)
+            report.Report(**{**{name: getattr(made, name) for name in made.__slots__}, "folder": home}).save()
+        monkeypatch.setenv("MANIFESTS", "manifests")
+        monkeypatch.setenv("APPLICATIONS", str(expected))
+        monkeypatch.setattr(sys, "argv", ["drift.py", "reports"])
+        monkeypatch.setattr(script("page"), "show", lambda file, commit, max_bytes: "the plan")
+        try:
+            script("drift").main()
+        except SystemExit as end:
+            return int(end.code or 0)
+        return 0
+
+    def test_a_refused_plan_is_drift(self, hub: Hub, job_files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert self.tell(job_files, monkeypatch, one(code=3)) == 1
+        (issue,) = hub.issues.values()
+        assert "1 refused" in issue["body"]
+
+    def test_a_partial_plan_neither_opens_nor_closes(
+        self, hub: Hub, job_files: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert self.tell(job_files, monkeypatch, one(partial=True)) == 1
+        assert hub.issues == {}
+        assert self.tell(job_files, monkeypatch, one()) == 1
+        assert self.tell(job_files, monkeypatch, one(code=0, changes=0, partial=True)) == 1
+        assert [issue["state"] for issue in hub.issues.values()] == ["open"]
+
+    def test_a_job_that_was_lost_leaves_the_issue_as_it_is(
+        self, hub: Hub, job_files: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert self.tell(job_files, monkeypatch, one()) == 1
+        assert self.tell(job_files, monkeypatch, one(code=0, changes=0), expected=2) == 1
+        assert [issue["state"] for issue in hub.issues.values()] == ["open"]
+        assert self.tell(job_files, monkeypatch, one(code=0, changes=0)) == 0
+        assert [issue["state"] for issue in hub.issues.values()] == ["closed"]
+
+    def test_issues_of_others_are_left_alone(self, hub: Hub, job_files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        hub.issues[1] = {
+            "number": 1,
+            "state": "open",
+            "user": {"login": "mallory"},
+            "body": script("drift").first_line("manifests"),
+        }
+        assert self.tell(job_files, monkeypatch, one(code=0, changes=0)) == 0
+        assert hub.issues[1]["state"] == "open"
+        assert hub.writes() == []
+
+    def test_a_pull_request_of_the_bot_is_no_issue(
+        self, hub: Hub, job_files: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        mark = {"user": {"login": rest.BOT}, "body": script("drift").first_line("manifests"), "state": "open"}
+        hub.issues[1] = {"number": 1, "pull_request": {}, **mark}
+        assert self.tell(job_files, monkeypatch, one(code=0, changes=0)) == 0
+        assert hub.writes() == []
+
+    @pytest.mark.parametrize("status", [0, 502])
+    def test_trouble_makes_no_second_issue_and_none_that_stays_open(
+        self, status: int, hub: Hub, job_files: Path, pauses: list[float], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        hub.troubles.append(Trouble("POST issues", status, acts=True))
+        assert self.tell(job_files, monkeypatch, one()) == 1
+        assert len(hub.issues) == 1
+        hub.troubles.append(Trouble("PATCH .*", status))
+        assert self.tell(job_files, monkeypatch, one(code=0, changes=0)) == 0
+        (issue,) = hub.issues.values()
+        assert issue["state"] == "closed"
+
+    def test_an_issue_that_is_deleted_meanwhile_is_opened_again(
+        self, hub: Hub, job_files: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert self.tell(job_files, monkeypatch, one()) == 1
+        hub.troubles.append(Trouble("PATCH .*", 410, "{}", before=hub.issues.clear))
+        assert self.tell(job_files, monkeypatch, one()) == 1
+        assert len(hub.issues) == 1
+        hub.troubles.append(Trouble("PATCH .*", 410, "{}", before=hub.issues.clear))
+        assert self.tell(job_files, monkeypatch, one(code=0, changes=0)) == 0
