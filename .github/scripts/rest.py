@@ -31,7 +31,7 @@ class Unsettled(Exception):
 
 
 class Gone(Exception):
-    """What was to be changed is no longer there."""
+    """What was to be read or changed is no longer there; all issues are gone where they are switched off."""
 
 
 def settled(act: Callable[[], T]) -> T:
@@ -63,7 +63,7 @@ class Repository:
 
         Raises:
             Unsettled: on trouble that may pass.
-            Gone: if there is nothing to change at that path any more.
+            Gone: if there is nothing at that path any more.
         """
         request = urllib.request.Request(  # noqa: S310 - the URL is the runner's own
             f"{self._base}/{path}",
@@ -110,7 +110,7 @@ class Repository:
 
 def _judge(error: urllib.error.HTTPError, method: str, path: str) -> NoReturn:
     """What an error of GitHub means."""
-    if error.code in (404, 410) and method == "PATCH":
+    if error.code == 410 or (error.code == 404 and method == "PATCH"):
         raise Gone(path) from None
     said = f"GitHub answered {error.code} to {method} {path}"
     if error.code in _PASSING or (error.code == 403 and error.headers.get("Retry-After")):

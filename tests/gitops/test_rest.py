@@ -260,3 +260,12 @@ class TestDrift:
         assert len(hub.issues) == 1
         hub.troubles.append(Trouble("PATCH .*", 410, "{}", before=hub.issues.clear))
         assert self.tell(job_files, monkeypatch, one(code=0, changes=0)) == 0
+
+    def test_a_repository_without_issues_has_the_run(
+        self, hub: Hub, job_files: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        for changes, ending in ((0, 0), (1, 1)):
+            hub.troubles.append(Trouble("GET issues", 410, "{}"))
+            assert self.tell(job_files, monkeypatch, one(code=2 * changes, changes=changes)) == ending
+            assert "::warning::issues are switched off in this repository" in capsys.readouterr().out
+        assert hub.issues == {}

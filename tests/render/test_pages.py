@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import unicodedata
 from collections.abc import Callable
 from dataclasses import replace
 from types import SimpleNamespace
@@ -30,13 +32,18 @@ from reconciler.planner.plan import (
     Warning,
 )
 from reconciler.planner.requests import Release
+from reconciler.planner.serial import document
 from reconciler.planner.state import Application, Kind, Place
+from reconciler.render.differences import differences_text
 from reconciler.render.differences_page import differences_markdown
 from reconciler.render.inert import inert
+from reconciler.render.json import dump
 from reconciler.render.markdown import plan_markdown
 from reconciler.render.page import SMALLEST, Page, Rank, code
+from reconciler.render.result import result_text
 from reconciler.render.result_page import result_markdown
 from reconciler.render.status import status_markdown
+from reconciler.render.text import plan_text
 from reconciler.watch import FlowStatus, Laggard, Standing, StatusReport, Verdict
 from tests.builders import hex_id
 from tests.hostile import BITBUCKET, NAMES, cells, check_page
@@ -226,6 +233,34 @@ def test_a_name_is_plain_text_in_its_cell(name: str) -> None:
         check_page(text, 65_000)
         assert [cells(text, column) for column in (0, 2, 3)] == [[expected[0]], [expected[0]], [expected[1]]]
     check_page(plan_markdown([made], "sha256:0"), 65_000)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_is_plain_text_in_a_terminal_and_in_a_log_and_whole_in_json(name: str) -> None:
+    made = make(
+        [(name, name, f"{name}2"), (name, name, None)],
+        name=name,
+        device_name=name,
+        refused=(name,),
+        warned=(name,),
+        pending=2,
+    )
+    done = {**results(made), "notes": [name], "stopped_by": name}
+    changed = Difference(hex_id(1), "edge", "version", name, name, name, f"{name}2", Place(name, 1))
+    for text in (
+        plan_text([made], "sha256:0", verbose=2),
+        result_text([done], code=6, problems=[Problem(name, hint=name)]),
+        differences_text([changed, replace(changed, what="limits", flow=None)], verbose=True),
+        plan_markdown([made], "sha256:0"),
+        result_markdown([done], exit_code=6, problems=[Problem(name, hint=name)]),
+        differences_markdown([changed], name, name),
+    ):
+        for line in text.split("\n"):
+            assert not [char for char in line if unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp")]
+            assert not re.match(r"\s*::", line)
+            assert not re.search(r"##(\[|vso\[)", line, re.IGNORECASE)
+    for data in (document([made], "plan"), {"results": [done]}):
+        assert json.loads(dump(data)) == data
 
 
 def fleet(updates: int, removed: int) -> Plan:
