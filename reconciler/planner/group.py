@@ -80,10 +80,12 @@ class Group:
 
     def saving(self, chunk: int) -> Saving:
         """What wildcards save the group."""
-        named, mix = releases_for(len(self.device_ids), chunk), self.mix(chunk)
-        if self.flow_wide and mix.calls > 1:
-            return Saving(named, 1, 1)
-        return Saving(named, mix.calls, mix.replaces)
+        mix = Mix(1, 1) if self._goes_whole(chunk) else self.mix(chunk)
+        return Saving(releases_for(len(self.device_ids), chunk), mix.calls, mix.replaces)
+
+    def _goes_whole(self, chunk: int) -> bool:
+        """Whether the flow is removed from every device by one call."""
+        return self.flow_wide and self.mix(chunk).calls > 1
 
     def without_replace(self, old: Version, hindrance: str) -> Group:
         """The group with one replace fewer to choose from."""
@@ -105,7 +107,7 @@ class Group:
             saving: what the wildcards save, in words.
             rows_by_remove: a single removal is a `remove`, not a release.
         """
-        if self.flow_wide and self.mix(chunk).calls > 1:
+        if self._goes_whole(chunk):
             reason = f"no device is to run the flow ({len(self.device_ids):,} lose it); {saving}"
             yield self._draft(RemoveFlow(self.flow_id), self.device_ids, reason)
             return

@@ -163,6 +163,12 @@ REASONS = [
         ],
     ),
     (
+        "a/f=absent a/g=absent a/h=absent b/f=absent",
+        "a/f=1 a/g=1 a/h=1 b/f=2",
+        1,
+        ["the device is to run nothing (3 flows go); saves 2 calls", "1 device by id; no wildcard saves a call"],
+    ),
+    (
         "a/f=absent a/g=absent a/h=absent b/f=absent b/g=absent b/h=absent x/f=absent y/f=absent",
         "a/f=1 a/g=1 a/h=1 b/f=1 b/g=1 b/h=1 x/f=1 y/f=1 z/f=2 x/g=1 y/g=1",
         1,
@@ -236,10 +242,13 @@ def test_the_order_of_changes_does_not_matter() -> None:
     assert RemoveDevice("b") in [call.request for call in made]
     assert all(list(call.rows) == sorted(call.rows) for call in made)
     assert cover(changes[::-1], read, chunk=1) == made
+    assert sorted(row for call in made for row in call.rows) == [change.row for change in changes]
     retired = live("a/f=1 b/f=2 c/f=3")
     changes = compare(desired("a/f=absent b/f=absent c/f=absent"), retired).changes
     (one,) = cover(changes[::-1], retired, chunk=1)
     assert one.rows == (("a", "f"), ("b", "f"), ("c", "f"))
+    (one,) = calls("a/f=2 b/f=2", "b/f=1 a/f=1")
+    assert (type(one.request), one.rows) == (Replace, (("a", "f"), ("b", "f")))
 
 
 def test_of_circles_that_cost_the_same_the_smaller_cohort_is_cut_then_the_lower_version() -> None:
