@@ -224,6 +224,7 @@ def _open_http(
             event_hooks={"response": [_stop_at_redirect]},
             follow_redirects=False,
             trust_env=not is_loopback(httpx.URL(url).host),
+            verify=url.startswith("https:"),  # without TLS no certificates need to be loaded
             transport=transport,
         )
     except (ValueError, ImportError, httpx.InvalidURL) as error:
