@@ -26,7 +26,7 @@ Kind: TypeAlias = tuple[tuple[FlowId, Version | None], ...]  # flows lost, with 
 
 
 def devices_to_clear(groups: Sequence[Group], moves: Mapping[FlowId, Moves], live: Live, chunk: int) -> list[DeviceId]:
-    """Devices whose removal as a whole saves calls, sorted.
+    """Devices whose removal as a whole saves calls.
 
     Args:
         groups: the removals, a group for each flow.
@@ -37,20 +37,20 @@ def devices_to_clear(groups: Sequence[Group], moves: Mapping[FlowId, Moves], liv
     bills = {group.flow_id: _Bill(group, chunk) for group in groups}
     kinds = _worthwhile(_kinds(groups, moves, live), bills)
     taken = _search(kinds, bills)
-    return sorted(device_id for kind, number in taken.items() for device_id in kinds[kind][:number])
+    return [device_id for kind, number in taken.items() for device_id in kinds[kind][:number]]
 
 
 def _kinds(groups: Sequence[Group], moves: Mapping[FlowId, Moves], live: Live) -> dict[Kind, list[DeviceId]]:
-    """Devices that may be cleared, by kind, sorted."""
+    """Devices that may be cleared, by kind; sorted, as they are in each group."""
     losses: dict[DeviceId, list[tuple[FlowId, Version | None]]] = defaultdict(list)
     for group in sorted(groups, key=lambda group: group.flow_id):
         cohort_of = {device_id: old for old, ids in group.cohorts.items() for device_id in ids}
         for device_id in group.device_ids:
             losses[device_id].append((group.flow_id, cohort_of.get(device_id)))
     kinds: dict[Kind, list[DeviceId]] = defaultdict(list)
-    for device_id in sorted(losses):
+    for device_id, lost in losses.items():
         if _may_clear(device_id, moves, live):
-            kinds[tuple(losses[device_id])].append(device_id)
+            kinds[tuple(lost)].append(device_id)
     return kinds
 
 

@@ -331,6 +331,17 @@ def test_clearing_a_few_devices_can_spare_the_last_release_of_several_flows() ->
     assert made[0].request == RemoveDevice("a")
 
 
+def test_what_is_left_beside_a_cleared_device_is_removed_as_ever() -> None:
+    made = calls("a/f=absent a/g=absent a/h=absent b/f=absent", "a/f=1 a/g=1 a/h=1 b/f=2")
+    assert [call.request for call in made] == [RemoveDevice("a"), RemoveRow("f", "b")]
+
+
+def test_no_device_is_cleared_where_flows_go_as_a_whole() -> None:
+    """Two calls either way."""
+    made = calls("a/f=absent a/g=absent b/f=absent b/g=absent", "a/f=1 a/g=1 b/f=2 b/g=2")
+    assert [call.request for call in made] == [RemoveFlow("f"), RemoveFlow("g")]
+
+
 def test_among_too_many_kinds_the_search_gives_up_and_names_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     wanted, seen = "a/f=absent a/g=absent", "a/f=1 a/g=2"
     assert len(calls(wanted, seen, chunk=1000)) == 1
