@@ -14,7 +14,7 @@ from losant_rest import Client, LosantError
 
 from reconciler.simulator import Server, serve
 from reconciler.simulator.actions import ACTIONS
-from tests.simulator.wire import check_answer
+from tests.field_tables import check_answer
 
 FLEET = """
 take_up_s: 0

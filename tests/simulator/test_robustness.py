@@ -18,8 +18,8 @@ from reconciler.simulator.querystring import read_query
 from reconciler.simulator.seed import seed
 from reconciler.simulator.store import World
 from reconciler.simulator.writes import Fate
+from tests.field_tables import check_answer
 from tests.simulator.conftest import PUMPS
-from tests.simulator.wire import check_answer
 
 READS = [action for action in ACTIONS if action.method == "GET"]
 WRITES = [action for action in ACTIONS if action.method == "POST"]

@@ -1,0 +1,82 @@
+"""The field tables of the API, as checks of what is sent and what is answered.
+
+They are read from the document that the simulator publishes, and applied by a validator that is not its own.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from typing import Any
+from urllib.parse import parse_qsl
+
+from jsonschema import Draft202012Validator
+
+from reconciler.simulator.actions import ACTIONS, Action
+from reconciler.simulator.answers import route
+from reconciler.simulator.openapi import document
+
+_ACTIONS = {action.name: action for action in ACTIONS}
+
+
+def action_of(method: str, target: str) -> Action | None:
+    """The action that a request means; the target may have a query string."""
+    found = route(method, target.partition("?")[0])
+    return found[0] if found else None
+
+
+def check_answer(action: str, status: int, body: Any, *, strict: bool = True) -> None:
+    """Fail unless a body is what the action answers with this status; an unknown action can only be refused.
+
+    Without `strict` fields may be missing or unknown, which the published tables allow.
+    """
+    refusal = "invalid" if status == 400 else "error"
+    name = _ACTIONS[action].answer if status < 300 else refusal
+    _entity(name, strict=strict).validate(body)
+
+
+def check_request(method: str, target: str, body: bytes) -> None:
+    """Fail unless an action declares this request: its path, each parameter with its value, and the body."""
+    action = action_of(method, target)
+    assert action is not None, f"no action has {method} {target}"
+    operation = document()["paths"][action.path][method.lower()]
+    declared = {one["name"]: one for one in operation["parameters"] if one["in"] == "query"}
+    sent = parse_qsl(target.partition("?")[2], keep_blank_values=True, strict_parsing="?" in target)
+    assert len({name for name, _ in sent}) == len(sent), f"a parameter is sent twice: {sent}"
+    for name, text in sent:
+        assert name in declared, f"{action.name} has no parameter {name}"
+        parameter = declared[name]
+        as_json = "content" in parameter
+        schema = parameter["content"]["application/json"]["schema"] if as_json else parameter["schema"]
+        _validator(schema).validate(json.loads(text) if as_json else text)
+        assert not name.startswith("_") or text in ("true", "false")
+    missing = [name for name, one in declared.items() if one.get("required") and name not in dict(sent)]
+    assert not missing, f"{action.name} needs {missing}"
+    if "requestBody" in operation:
+        assert body or not operation["requestBody"]["required"]
+        _validator(operation["requestBody"]["content"]["application/json"]["schema"]).validate(
+            json.loads(body or b"{}")
+        )
+    else:
+        assert not body, f"{action.name} takes no body"
+
+
+@cache
+def _entity(name: str, *, strict: bool) -> Draft202012Validator:
+    components = document()["components"] if strict else _loosened(document()["components"])
+    return Draft202012Validator({"components": components, "$ref": f"#/components/schemas/{name}"})
+
+
+def _validator(schema: Any) -> Draft202012Validator:
+    return Draft202012Validator({"allOf": [schema], "components": document()["components"]})
+
+
+def _loosened(node: Any) -> Any:
+    match node:
+        case dict():
+            strict = {"required", "additionalProperties"}
+            return {key: _loosened(value) for key, value in node.items() if key not in strict}
+        case list():
+            return [_loosened(one) for one in node]
+        case _:
+            return node
