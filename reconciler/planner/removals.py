@@ -86,7 +86,7 @@ class _Bill:
         total, calls = self._rows.total(), self.price()
         if self._flow_wide:
             return [total]
-        sizes = _sizes(self._rows)[: max(calls - 1, 0)]
+        sizes = _sizes(self._rows)
         return [
             total - sum(sizes[:replaces]) - self._chunk * (calls - 1 - replaces) for replaces in range(len(sizes) + 1)
         ]

@@ -8,9 +8,10 @@ from itertools import product
 import pytest
 
 from reconciler.errors import PlanUnsound
+from reconciler.planner import removals
 from reconciler.planner.calls import cover
 from reconciler.planner.diff import compare
-from reconciler.planner.group import Mix, best_mix
+from reconciler.planner.group import Group, Mix, best_mix, largest_first
 from reconciler.planner.order import Draft, in_order
 from reconciler.planner.plan import CallMode, PlannedCall
 from reconciler.planner.requests import (
@@ -340,6 +341,20 @@ def test_no_device_is_cleared_where_flows_go_as_a_whole() -> None:
     """Two calls either way."""
     made = calls("a/f=absent a/g=absent b/f=absent b/g=absent", "a/f=1 a/g=1 b/f=2 b/g=2")
     assert [call.request for call in made] == [RemoveFlow("f"), RemoveFlow("g")]
+
+
+def test_the_steps_of_a_bill_are_where_it_becomes_a_call_cheaper() -> None:
+    """The search for devices to clear stops there. With as many replaces as there are calls, it never does."""
+    for sizes in product(range(1, 4), range(1, 3)):
+        for loose, chunk in product(range(4), (1, 2, 3)):
+            cohorts = {str(index): [f"{index}{one}" for one in range(size)] for index, size in enumerate(sizes)}
+            ids = [*(one for cohort in cohorts.values() for one in cohort), *map(str, range(loose))]
+            bill = removals._Bill(Group("f", None, ids, largest_first(cohorts), {}), chunk)
+            calls = bill.price()
+            for replaces, step in enumerate(bill.steps()):
+                rest = len(ids) - sum(sorted(sizes, reverse=True)[:replaces])
+                cheaper = [gone for gone in range(rest + 1) if replaces - (gone - rest) // chunk < calls]
+                assert step == cheaper[0] if cheaper else step > rest
 
 
 def test_among_too_many_kinds_the_search_gives_up_and_names_rows(monkeypatch: pytest.MonkeyPatch) -> None:
