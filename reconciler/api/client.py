@@ -56,19 +56,22 @@ class LosantApi:
             self._path(self.kind.value, "deployments"),
             {key: value for key, value in params.items() if value is not None},
         )
-        if self.kind is Kind.EMBEDDED:
-            devices, names = await self._embedded(request)
-        else:
-            devices, names = await self._edge(request)
+        # A device that was asked for by itself is one that somebody wants to know all about.
+        read = self._embedded if self.kind is Kind.EMBEDDED else self._edge
+        devices, names = await read(request, keep_logs=device_id is not None)
         return _narrowed(devices, names, flow_id=flow_id, device_id=device_id)
 
-    async def _embedded(self, request: ApiRequest) -> tuple[dict[DeviceId, LiveDevice], dict[FlowId, str]]:
-        pages = embedded.EmbeddedPages()
+    async def _embedded(
+        self, request: ApiRequest, *, keep_logs: bool
+    ) -> tuple[dict[DeviceId, LiveDevice], dict[FlowId, str]]:
+        pages = embedded.EmbeddedPages(keep_logs=keep_logs)
         found = await self._listing(request, pages.page)
         return _merge(request, lambda: embedded.merged(found)), pages.flow_names
 
-    async def _edge(self, request: ApiRequest) -> tuple[dict[DeviceId, LiveDevice], dict[FlowId, str]]:
-        found = await self._listing(request, edge.EdgePages().page)
+    async def _edge(
+        self, request: ApiRequest, *, keep_logs: bool
+    ) -> tuple[dict[DeviceId, LiveDevice], dict[FlowId, str]]:
+        found = await self._listing(request, edge.EdgePages(keep_logs=keep_logs).page)
         return _merge(request, lambda: edge.merged(found)), edge.flow_names(found)
 
     async def devices(
@@ -122,6 +125,28 @@ class LosantApi:
     async def deployment(self, device_id: DeviceId) -> LiveDevice | None:
         """One device's deployments; None if it has no record."""
         return (await self.live(device_id=device_id)).devices.get(device_id)
+
+    async def record(self, deployment_id: str) -> Live:
+        """The one deployment record with that id, log and all.
+
+        Embedded, it is all of a device; edge, it is one flow of a device, and `only_flow` says so.
+        """
+        request = ApiRequest(
+            f"{self.kind.value}Deployment.get",
+            "GET",
+            self._path(self.kind.value, "deployments", deployment_id),
+            remedy="check the deployment's id, and that it is of this application and kind",
+        )
+        body = await self.connection.read(request, self._token)
+        try:
+            if self.kind is Kind.EMBEDDED:
+                pages = embedded.EmbeddedPages(keep_logs=True)
+                device_id, device = pages.one(body)
+                return Live({device_id: device}, pages.flow_names)
+            found = {deployment_id: edge.EdgePages(keep_logs=True).one(body)}
+            return Live(edge.merged(found), edge.flow_names(found), found[deployment_id].flow_id)
+        except Unreadable as error:
+            raise unreadable(request, str(error)) from None
 
     # ports.Writer
 

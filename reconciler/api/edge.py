@@ -36,9 +36,13 @@ class EdgeRecord(NamedTuple):
 
 
 class EdgePages:
-    """Turns the pages of one listing into records, sharing equal entries."""
+    """Turns the pages of one listing into records, sharing equal entries.
 
-    def __init__(self) -> None:
+    `keep_logs`: also those of flows that run as released.
+    """
+
+    def __init__(self, *, keep_logs: bool = False) -> None:
+        self._keep_logs = keep_logs
         self._entries: dict[Entry, Entry] = {NOTHING: NOTHING}
 
     def page(self, body: bytes) -> Page[EdgeRecord]:
@@ -51,6 +55,17 @@ class EdgePages:
         items, total, per_page = envelope(parse_strictly(body))
         return Page(total, per_page, [self._record(item, number) for number, item in enumerate(items)])
 
+    def one(self, body: bytes) -> EdgeRecord:
+        """The record that an answer is.
+
+        Raises:
+            Missing, Unreadable: as for `page`.
+        """
+        item: Any = parse_strictly(body)
+        if not isinstance(item, dict):
+            raise Unreadable("the answer is not a JSON object")
+        return self._record(item, 0)[1]
+
     def _record(self, item: dict[str, Any], number: int) -> tuple[str, EdgeRecord]:
         try:
             shape = shaped(item, EdgeShape)
@@ -59,7 +74,7 @@ class EdgePages:
         entry = Entry(shape.desiredVersion, shape.currentVersion)
         entry = self._entries.setdefault(entry, entry)
         connection = shape.deviceConnectionInfo
-        settled = entry.released == entry.reported
+        has_logs = self._keep_logs or entry.released != entry.reported
         record = EdgeRecord(
             device_id=shape.deviceId,
             flow_id=shape.flowId,
@@ -69,7 +84,7 @@ class EdgePages:
             connected=CONNECTED[connection.connected] if connection else None,
             connection_time=connection.time if connection else None,
             is_custom_node=shape.flowClass == CUSTOM_NODE,
-            logs=() if settled else tuple(_log_entry(log, shape.flowId) for log in shape.logs or ()),
+            logs=tuple(_log_entry(log, shape.flowId) for log in shape.logs or ()) if has_logs else (),
         )
         return (shape.id or f"{shape.deviceId}/{shape.flowId}").lower(), record
 
@@ -87,6 +102,7 @@ def _log_entry(item: Mapping[str, Any], flow_id: FlowId) -> LogEntry:
         error=log.get("error"),
         source_type=log.get("sourceType"),
         source_id=log.get("sourceId"),
+        previous=log.get("previousValue"),
     )
 
 

@@ -40,9 +40,13 @@ Record: TypeAlias = tuple[DeviceId, LiveDevice]
 
 
 class EmbeddedPages:
-    """Turns the pages of one listing into records, sharing what they have in common."""
+    """Turns the pages of one listing into records, sharing what they have in common.
 
-    def __init__(self) -> None:
+    `keep_logs`: also those of devices that run what was released to them.
+    """
+
+    def __init__(self, *, keep_logs: bool = False) -> None:
+        self._keep_logs = keep_logs
         self._entries: dict[tuple[object, object], Entry] = {NOTHING: NOTHING}
         self._flows: dict[str, tuple[FlowId, set[object]]] = {}
         self._raw = (
@@ -86,6 +90,18 @@ class EmbeddedPages:
             parse_strictly(body)
         return Page(total, per_page, records)
 
+    def one(self, body: bytes) -> Record:
+        """The record that an answer is.
+
+        Raises:
+            Missing, Unreadable: as for `page`.
+        """
+        item: Any = parse_strictly(body)
+        try:
+            return self._record(item)[1]
+        except (AttributeError, KeyError, TypeError, Unreadable):
+            raise explain(item, 0, EmbeddedShape) from None
+
     def _record(self, item: dict[str, Any]) -> tuple[str, Record, int]:
         """The record's id, its value, and how many keys it holds. This runs once a device: every look-up counts."""
         get = item.get
@@ -105,7 +121,7 @@ class EmbeddedPages:
                 raise Unreadable
             for log in logs:
                 keys += len(log)
-            if unknown or not settled:
+            if unknown or not settled or self._keep_logs:
                 kept = tuple(map(log_entry, logs))
         for text in (name, time, released_bundle, reported_bundle):
             if text is not None and type(text) is not str:
@@ -192,6 +208,7 @@ def log_entry(item: Mapping[str, Any]) -> LogEntry:
         error=log.get("error"),
         source_type=log.get("sourceType"),
         source_id=log.get("sourceId"),
+        update=log.get("updateType"),
     )
 
 

@@ -19,32 +19,36 @@ async def find_device(text: str, reader: Reader, kind: Kind) -> DeviceId:
         UsageError: no device has that name, or several have.
         PermissionDenied: the token may not look names up.
     """
+    device_id = await look_up(text, reader)
+    if device_id is None:
+        raise await unknown(text, reader, kind)
+    return device_id
+
+
+async def look_up(text: str, reader: Reader) -> DeviceId | None:
+    """As `find_device`, but None where no device has that name."""
     if is_id(text.lower()):
         return text.lower()
     if not text:
         raise UsageError("--device names nothing", hint="name a device, or pass its id")
     try:
         found = await reader.devices(names=[text])
-        if not found:
-            raise await _unknown(text, reader, kind)
     except PermissionDenied as error:
         hint = "give the token the scope devices.get, or pass the device's id"
         raise PermissionDenied(error.problems[0].message, hint=hint, status=403) from None
     if len(found) > 1:
-        raise UsageError(f"{len(found):,} devices are named {text!r}", hint=f"pass an id: {_ids(found)}")
-    return found[0].id
+        raise UsageError(f"--device {text}: {len(found):,} devices have that name", hint=f"pass an id: {_ids(found)}")
+    return found[0].id if found else None
 
 
-async def _unknown(text: str, reader: Reader, kind: Kind) -> UsageError:
-    """Say what the name may have meant."""
+async def unknown(text: str, reader: Reader, kind: Kind) -> UsageError:
+    """The error for a name that no device has, with what it may have meant."""
     for other in await reader.devices(names=[text], any_class=True):
-        message = f"device {text!r} is of class {other.device_class}"
+        message = f"--device {text}: that device is of class {other.device_class}"
         return UsageError(message, hint=f"{kind} deployments go to devices of class {kind.device_class} only")
     near = Spelling({device.name for device in await reader.devices() if device.name}).nearest(text)
-    hint = (
-        f"nearest: {', '.join(near)}" if near else f"there is no device of class {kind.device_class} with a like name"
-    )
-    return UsageError(f"no {kind} device is named {text!r}", hint=hint)
+    message = f"--device {text}: there is no such device of class {kind.device_class}"
+    return UsageError(message, hint=f"nearest: {', '.join(near)}" if near else "check the spelling")
 
 
 def _ids(devices: Sequence[Device]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import click
@@ -10,6 +11,7 @@ from reconciler.cli import options as opt
 from reconciler.cli.session import Session
 
 if TYPE_CHECKING:
+    from reconciler.cli.parts import Asked
     from reconciler.errors import ExitCode
     from reconciler.planner.plan import World
     from reconciler.watch import StatusReport
@@ -18,7 +20,10 @@ if TYPE_CHECKING:
 @click.command
 @opt.paths
 @opt.pick
-@click.option("--device", "devices", multiple=True, metavar="NAME", help="Only this device, by name or id. Repeatable.")
+@click.option(
+    "--device", "devices", multiple=True, metavar="ID|NAME", help="Only this device, with its log. Repeatable."
+)
+@click.option("--deployment", metavar="ID", help="Only the deployment record with this id, with its log.")
 @opt.parallelism
 @opt.formats("text", "json", "markdown")
 @opt.max_bytes
@@ -34,6 +39,7 @@ def command(
     application: str | None,
     kind: str | None,
     devices: tuple[str, ...],
+    deployment: str | None,
     parallelism: int,
     fmt: str,
     max_bytes: int,
@@ -42,19 +48,28 @@ def command(
 ) -> int:
     """Show, per flow and version, what is in sync, pending, offline, failed, drifted or unmanaged, and what lags.
 
-    PATH is a file, a directory or `-`; the default is `manifests`. Ends with 5 when devices failed.
+    PATH is a file, a directory or `-`; the default is `manifests`. Ends with 5 when devices failed. --device reads the
+    deployments of that device alone, and shows its log: who changed what, when, with which error. --deployment does
+    the same for a deployment record (for edge: one flow of a device), whose id Losant's own pages and exports show.
     """
     from reconciler.cli.access import Access, run_async
     from reconciler.cli.planning import load_rules, read
     from reconciler.watch import summarise
 
+    asked = _asked(devices, deployment)
     rules = load_rules(paths, application=application, kind=kind)
     access = Access(session, [one.application.id for one in rules], parallelism=parallelism)
-    worlds = [world for world, _ in run_async(read(access, rules))]
+    if asked:
+        from reconciler.cli.parts import read_parts
+
+        parts = run_async(read_parts(access, rules, asked))
+        reports = [summarise(world, only=ids) for world, ids in parts]
+        worlds = [world for world, _ in parts]
+    else:
+        worlds = [world for world, _ in run_async(read(access, rules))]
+        reports = [summarise(world) for world in worlds]
     for world in worlds:
         _tell_warnings(session, world)
-    only = _devices_named(worlds, devices) if devices else None
-    reports = [summarise(world, only=only) for world in worlds]
     code = max(report.exit_code(detailed=detailed_exitcode) for report in reports)  # 5 before 2 before 0
     _write(session, reports, code, fmt=fmt, max_bytes=max_bytes, commit=commit)
     return session.exit(code)
@@ -69,27 +84,18 @@ def _tell_warnings(session: Session, world: World) -> None:
         session.note(inert(f"Warning: {place}{warning.message}{hint}"))
 
 
-def _devices_named(worlds: list[World], names: tuple[str, ...]) -> frozenset[str]:
-    """The devices that `--device` names, whichever application each of them is of."""
-    from dataclasses import replace
-
+def _asked(devices: tuple[str, ...], deployment: str | None) -> Asked | None:
+    """The devices, or the record, that the report is to be about; None for everything."""
+    from reconciler.cli.parts import Asked
     from reconciler.errors import UsageError
-    from reconciler.planner.filters import read_scope, recognised
-    from reconciler.planner.plan import Filter, Options
 
-    options = Options(targets=tuple(Filter("device", name) for name in names))
-    known = frozenset().union(*(recognised(world, options) for world in worlds))
-    found: set[str] = set()
-    try:
-        for world in worlds:
-            scope = read_scope(world, options, elsewhere=known)
-            found |= scope.targets.devices if scope and scope.targets else set()
-    except UsageError as error:
-        raise UsageError(
-            replace(problem, message=problem.message.replace("--target device=", "--device ", 1))
-            for problem in error.problems
-        ) from None
-    return frozenset(found)
+    if deployment is None:
+        return Asked(devices) if devices else None
+    if devices:
+        raise UsageError("--deployment goes without --device", hint="a deployment record is of one device")
+    if not re.fullmatch("[0-9A-Fa-f]{24}", deployment):
+        raise UsageError(f"--deployment {deployment!r} is no id", hint="an id has 24 hex digits")
+    return Asked(deployment_id=deployment.lower())
 
 
 def _write(

@@ -53,12 +53,14 @@ class LogEntry:
     error: str | None = None
     source_type: str | None = None
     source_id: str | None = None
+    update: str | None = None  # embedded: newFlow, replaceFlow, removeFlow, clear, globals, device, …
+    previous: Version | None = None  # edge
 
 
 class LiveDevice(NamedTuple):
     """What the API says of one device's deployments. A tuple, since a read makes one for every device of a fleet.
 
-    `logs` may be left out (empty) for a device whose every entry is converged: nobody asks for those.
+    `logs` may be left out (empty) for a device whose every entry is converged, unless that device was asked for.
     `unmanageable` names flows of custom-node records (edge): they are rows, but never changes.
     """
 

@@ -299,6 +299,24 @@ class FlowPart(Part):
     versions: list[VersionPart]
 
 
+class LoggedPart(Part):
+    """A line of a device's deployment log; what the API left out is null."""
+
+    device_id: str
+    device_name: str | None
+    flow_id: str | None
+    flow_name: str | None
+    date: str | None
+    change: str | None
+    update: str | None
+    version: Version
+    previous: Version
+    bundle: str | None
+    attempted: str | None
+    error: str | None
+    changed_by: ChangedByPart
+
+
 class StatusPart(Part):
     """Sync and health of one application and kind."""
 
@@ -308,6 +326,7 @@ class StatusPart(Part):
     devices: VerdictsPart
     flows: list[FlowPart]
     laggards: list[LaggardPart]
+    log: list[LoggedPart]
 
 
 class DifferencePart(Part):

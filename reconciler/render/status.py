@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from reconciler.render.inert import inert
 from reconciler.render.page import DEFAULT_MAX_BYTES, Page, Rank, code, folded, version_code
 from reconciler.render.result import explanation, laggards, standing
-from reconciler.render.text import Paint, counted
-from reconciler.watch import FlowStatus, Laggard, Standing, StatusReport
+from reconciler.render.text import LISTED, Paint, counted
+from reconciler.watch import FlowStatus, Laggard, Logged, Standing, StatusReport
 
 _WORDS = {column: column.replace("_", " ") for column in Standing}
 _COLORS = {Standing.IN_SYNC: "green", Standing.FAILED: "red", Standing.DRIFT: "red"}
@@ -49,6 +49,50 @@ def _report(report: StatusReport, paint: Paint) -> Iterator[str]:
         yield ""
         yield f"  Not in sync: {counted(len(report.laggards), 'row')}"
         yield from laggards([laggard.to_data() for laggard in report.laggards])
+    for device_id, device_name in report.devices_named.items():
+        yield ""
+        yield from _log(device_id, device_name, [line for line in report.log if line.device_id == device_id])
+
+
+def _log(device_id: str, name: str | None, lines: Sequence[Logged]) -> Iterator[str]:
+    called = f"{inert(name)} ({device_id})" if name else device_id
+    yield f"  Log of {called}: {_entries(lines)}"
+    for line in lines[:LISTED]:
+        yield f"    {inert(line.entry.date or 'no date')}"
+        yield f"        {_happening(line)}"
+        if who := _who(line):
+            yield f"        by {inert(who)}"
+        if line.entry.error is not None:
+            yield f"        error: {inert(line.entry.error, limit=200)}"
+    if len(lines) > LISTED:
+        yield f"    and {counted(len(lines) - LISTED, 'older line')}"
+
+
+def _entries(lines: Sequence[Logged]) -> str:
+    return f"{counted(len(lines), 'line')}, newest first" if lines else "empty"
+
+
+def _who(line: Logged) -> str:
+    return " ".join(filter(None, (line.entry.source_type, line.entry.source_id)))
+
+
+def _happening(line: Logged) -> str:
+    """What a line of the log is about, in words."""
+    entry = line.entry
+    flow = line.flow_name or entry.flow_id
+    match entry.change:
+        case "desired":
+            told = f"released {inert(flow or 'the device')}"
+        case "current":
+            told = f"reported {inert(flow)}" if flow else "reported"
+        case other:
+            told = inert(" ".join(filter(None, (other, flow)))) or "no more is said"
+    before = f"{inert(entry.previous)} -> " if entry.previous else ""
+    if entry.version or entry.previous or (entry.change == "desired" and flow):
+        told += f": {before}{_version(entry.version)}"
+    details = (("", entry.update), ("bundle ", entry.bundle), ("attempted ", entry.attempted))
+    shown = ", ".join(f"{word}{inert(text)}" for word, text in details if text)
+    return f"{told} ({shown})" if shown else told
 
 
 def _table(flow: FlowStatus, paint: Paint) -> Iterator[str]:
@@ -91,7 +135,17 @@ def status_markdown(
         lagging = (_laggard(laggard) for laggard in report.laggards)
         opening = _title(report) + opening
         page.section(lagging, len(report.laggards), noun="rows", opening=opening, closing=closing)
+        for device_id, name in report.devices_named.items():
+            lines = [line for line in report.log if line.device_id == device_id]
+            opening = f"\nLog of {code(name or device_id)}: {_entries(lines)}\n\n"
+            page.section(map(_logged, lines), len(lines), noun="lines of logs", opening=opening)
     return page.text()
+
+
+def _logged(line: Logged) -> str:
+    who = f" by {code(_who(line))}" if _who(line) else ""
+    error = f", error: {code(line.entry.error)}" if line.entry.error is not None else ""
+    return f"- {code(line.entry.date or 'no date')} {code(_happening(line))}{who}{error}"
 
 
 def _title(report: StatusReport) -> str:

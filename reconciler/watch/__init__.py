@@ -1,12 +1,13 @@
 """Whether devices run what they should: verdicts by one read, the status table, and the wait for convergence."""
 
-from reconciler.watch.status import FlowStatus, Standing, StatusReport, VersionStatus, summarise
+from reconciler.watch.status import FlowStatus, Logged, Standing, StatusReport, VersionStatus, summarise
 from reconciler.watch.verdict import Laggard, Verdict, Verdicts, verdicts
 from reconciler.watch.wait import Offline, Wait, wait
 
 __all__ = [
     "FlowStatus",
     "Laggard",
+    "Logged",
     "Offline",
     "Standing",
     "StatusReport",

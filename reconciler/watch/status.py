@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 from reconciler.errors import ExitCode
 from reconciler.planner.plan import World
-from reconciler.planner.state import NOTHING, Application, DeviceId, FlowId, Kind, Row, Version
-from reconciler.watch.verdict import Laggard, Verdict, expected_rows, judge, tally
+from reconciler.planner.state import NOTHING, Application, DeviceId, FlowId, Kind, LogEntry, Row, Version
+from reconciler.watch.verdict import Laggard, Verdict, expected_rows, judge, moment, tally
 
 
 class Standing(StrEnum):
@@ -52,9 +53,41 @@ class FlowStatus:
     versions: tuple[VersionStatus, ...]
 
 
+class Logged(NamedTuple):
+    """A line of a device's log: who changed what, when, with which error. Text from the API is untrusted."""
+
+    device_id: DeviceId
+    device_name: str | None
+    flow_name: str | None
+    entry: LogEntry
+
+    def to_data(self) -> dict[str, object]:
+        """Plain data for JSON."""
+        entry = self.entry
+        return {
+            "device_id": self.device_id,
+            "device_name": self.device_name,
+            "flow_id": entry.flow_id,
+            "flow_name": self.flow_name,
+            "date": entry.date,
+            "change": entry.change,
+            "update": entry.update,
+            "version": entry.version,
+            "previous": entry.previous,
+            "bundle": entry.bundle,
+            "attempted": entry.attempted,
+            "error": entry.error,
+            "changed_by": {"type": entry.source_type, "id": entry.source_id},
+        }
+
+
 @dataclass(frozen=True, slots=True)
 class StatusReport:
-    """One application and kind. `laggards`: managed rows that are not in sync, worst first."""
+    """One application and kind. `laggards`: managed rows that are not in sync, worst first.
+
+    `devices_named`: the devices that were asked for by themselves, with their names; `log` is theirs, newest first
+    for each.
+    """
 
     application: Application
     kind: Kind
@@ -62,6 +95,8 @@ class StatusReport:
     rows: Mapping[Standing, int]
     devices: Mapping[Verdict, int]
     laggards: tuple[Laggard, ...]
+    devices_named: Mapping[DeviceId, str | None] = field(default_factory=dict)
+    log: tuple[Logged, ...] = ()
 
     def exit_code(self, *, detailed: bool) -> ExitCode:
         """5 when a device failed; 2 on drift if `detailed`; else 0."""
@@ -85,17 +120,18 @@ class StatusReport:
                 for flow in self.flows
             ],
             "laggards": [laggard.to_data() for laggard in self.laggards],
+            "log": [line.to_data() for line in self.log],
         }
 
 
 def summarise(world: World, *, only: Collection[DeviceId] | None = None) -> StatusReport:
-    """Judge every row of a world, or those of some devices."""
+    """Judge every row of a world, or those of some devices, whose log is then told too."""
     table: Counter[tuple[FlowId, Version | None, Standing]] = Counter()
     laggards: list[Laggard] = []
     managed: set[Row] = set()
     flow_names = {**world.live.flow_names, **world.flow_names}
     for row in expected_rows(world.desired, world.live):
-        if only is not None and row.device_id not in only:
+        if (only is not None and row.device_id not in only) or world.live.only_flow not in (None, row.flow_id):
             continue
         managed.add((row.device_id, row.flow_id))
         record = world.live.devices.get(row.device_id)
@@ -124,7 +160,22 @@ def summarise(world: World, *, only: Collection[DeviceId] | None = None) -> Stat
         rows={standing: totals[standing] for standing in Standing},
         devices=verdicts.devices,
         laggards=verdicts.laggards,
+        devices_named={one: _device_name(world, one) for one in sorted(only or ())},
+        log=tuple(line for one in sorted(only or ()) for line in _log(world, one, flow_names)),
     )
+
+
+def _device_name(world: World, device_id: DeviceId) -> str | None:
+    record = world.live.devices.get(device_id)
+    return world.device_names.get(device_id) or (record.name if record else None)
+
+
+def _log(world: World, device_id: DeviceId, flow_names: Mapping[FlowId, str]) -> Iterator[Logged]:
+    """The log of a device, newest first; lines of one time stay as the API sent them."""
+    record = world.live.devices.get(device_id)
+    name = _device_name(world, device_id)
+    for entry in sorted(record.logs if record else (), key=moment, reverse=True):
+        yield Logged(device_id, name, flow_names.get(entry.flow_id or ""), entry)
 
 
 def _flows(

@@ -180,9 +180,9 @@ def history_of(logs: Sequence[LogEntry], flow_id: FlowId) -> History:
     if not logs:
         return _BLANK
     about = [log for log in logs if log.flow_id in (None, flow_id)]
-    release = max((log for log in about if log.change == "desired"), key=_moment, default=None)
-    error = max((log for log in about if log.error is not None), key=_moment, default=None)
-    if error and release and _moment(error) <= _moment(release):
+    release = max((log for log in about if log.change == "desired"), key=moment, default=None)
+    error = max((log for log in about if log.error is not None), key=moment, default=None)
+    if error and release and moment(error) <= moment(release):
         error = None
     return History(release, error)
 
@@ -190,7 +190,7 @@ def history_of(logs: Sequence[LogEntry], flow_id: FlowId) -> History:
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
-def _moment(log: LogEntry) -> datetime:
+def moment(log: LogEntry) -> datetime:
     """When it was written: the API documents no order. Without a readable date it comes before all others."""
     try:
         moment = datetime.fromisoformat(log.date or "")

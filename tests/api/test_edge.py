@@ -70,7 +70,9 @@ def test_logs_belong_to_the_records_own_flow_and_are_kept_while_it_is_pending() 
     }
     live = read(row(1, desiredVersion="v2", logs=[log]), row(2, flow_id=FAN, logs=[log]))
     assert live[DEVICE].logs == (
-        LogEntry("2026-01-01T00:00:00Z", "current", PUMP, "v2", "abc", "v2", "no room", "device", DEVICE),
+        LogEntry(
+            "2026-01-01T00:00:00Z", "current", PUMP, "v2", "abc", "v2", "no room", "device", DEVICE, previous="v1"
+        ),
     )
 
 
@@ -138,3 +140,13 @@ def test_perpage_is_always_asked_for() -> None:
     server = Pages([row(1)])
     live(server)
     assert server.asked[0]["perPage"] == "1000"
+
+
+def test_one_record_by_itself() -> None:
+    log = {"date": "2026-01-01T00:00:00Z", "newValue": "v1"}
+    record = EdgePages(keep_logs=True).one(json.dumps(row(1, logs=[log])).encode())
+    assert (record.device_id, record.flow_id, record.entry) == (DEVICE, PUMP, Entry("v1", "v1"))
+    assert record.logs == (LogEntry("2026-01-01T00:00:00Z", flow_id=PUMP, version="v1"),)
+    for body in (b"[]", b"{}", b"null", b"<html>", json.dumps({"deviceId": DEVICE}).encode()):
+        with pytest.raises(Unreadable):
+            EdgePages().one(body)

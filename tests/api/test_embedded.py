@@ -69,7 +69,14 @@ def test_a_full_record() -> None:
         reported_bundle="1772442847",
         logs=(
             LogEntry(
-                "2026-03-09T16:40:55.003Z", "desired", PUMP, "v1.0.0", "1773074455", None, None, "apiToken", hex_id(8)
+                "2026-03-09T16:40:55.003Z",
+                "desired",
+                PUMP,
+                "v1.0.0",
+                "1773074455",
+                source_type="apiToken",
+                source_id=hex_id(8),
+                update="newFlow",
             ),
             LogEntry("2026-03-02T09:15:31.902Z", "current", None, None, None, "17", "no", None, None),
         ),
@@ -312,3 +319,19 @@ def test_no_json_makes_it_stumble(data: object) -> None:
             EmbeddedPages().page(text)
         except Unreadable:
             pass
+
+
+def test_the_log_of_a_settled_device_is_kept_where_the_device_was_asked_for() -> None:
+    item = {"deviceId": DEVICE, "logs": [{"date": "2026-03-02T09:15:31.902Z", "sourceType": "user"}]}
+    for keep, logs in ((False, ()), (True, (LogEntry("2026-03-02T09:15:31.902Z", source_type="user"),))):
+        assert page(item, pages=EmbeddedPages(keep_logs=keep))[DEVICE].logs == logs
+
+
+def test_one_record_by_itself() -> None:
+    item = {"deviceId": DEVICE, "flows": {PUMP: {"flowName": "pump", "desiredVersion": "v1"}}}
+    pages = EmbeddedPages(keep_logs=True)
+    assert pages.one(json.dumps(item).encode()) == (DEVICE, page(item)[DEVICE])
+    assert pages.flow_names == {PUMP: "pump"}
+    for body in (b"[]", b"{}", b"null", b"<html>", b'{"deviceId": "x"}', json.dumps(listing([item])).encode()):
+        with pytest.raises(Unreadable):
+            pages.one(body)
