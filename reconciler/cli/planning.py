@@ -14,10 +14,10 @@ from reconciler.manifest.load import load_manifests
 from reconciler.manifest.pick import pick
 from reconciler.planner.filters import read_scope, recognised
 from reconciler.planner.make import make_plan
-from reconciler.planner.plan import CallMode, Filter, Options, Plan, Refusal, World
+from reconciler.planner.plan import CallMode, Filter, Guard, Options, Plan, Refusal, World
 from reconciler.planner.rules import Rules
 from reconciler.planner.state import Desired
-from reconciler.survey import survey
+from reconciler.survey import WHOLE, Part, survey
 
 DEFAULT_PATHS = ("manifests",)
 
@@ -72,10 +72,28 @@ def _filter(option: str, text: str) -> Filter:
 
 
 async def prepare(access: Access, rules: Sequence[Rules], options: Options) -> tuple[Prepared, ...]:
-    """Read what each application's rules need, and plan it."""
+    """Read what each application's rules need, and plan it.
+
+    A plan for one flow is made on that flow's records alone. The limits count percentages of all managed rows, though,
+    so where one is crossed by what was read, everything is read.
+    """
+    flow = _only_flow(options)
+    prepared = await _prepare(access, rules, options, Part(flow=flow))
+    limited = {refusal.guard for one in prepared for refusal in one.plan.refusals} & {Guard.REMOVALS, Guard.CHANGES}
+    return await _prepare(access, rules, options, WHOLE) if flow and limited else prepared
+
+
+def _only_flow(options: Options) -> str | None:
+    """The flow that a plan is for, if it is for one. An excluded device may be one that only others' records name."""
+    targets = {one.text for one in options.targets if one.by == "flow"}
+    one_flow = len(targets) == 1 and all(one.by == "flow" for one in options.targets)
+    return targets.pop() if one_flow and all(one.by != "device" for one in options.excludes) else None
+
+
+async def _prepare(access: Access, rules: Sequence[Rules], options: Options, part: Part) -> tuple[Prepared, ...]:
     excluded = tuple(one.text for one in options.excludes if one.by == "device")
     with collection.at_rest():
-        readings = await read(access, rules, exclude_devices=excluded)
+        readings = await read(access, rules, exclude_devices=excluded, part=part)
         known = frozenset[Filter]().union(*(recognised(world, options) for world, _ in readings))
         return tuple(
             _prepared(one, world, read_at, options, known)
@@ -91,7 +109,7 @@ def _prepared(rules: Rules, world: World, read_at: float, options: Options, know
 
 
 async def read(
-    access: Access, rules: Sequence[Rules], *, exclude_devices: Sequence[str] = ()
+    access: Access, rules: Sequence[Rules], *, exclude_devices: Sequence[str] = (), part: Part = WHOLE
 ) -> tuple[tuple[World, float], ...]:
     """The world of each application, and the monotonic time at which reading it began.
 
@@ -105,7 +123,7 @@ async def read(
             read_at = access.clock.monotonic()
             api = api_of(one.application.id, one.kind)
             try:
-                world = await survey(one, api, today=utc_today(), exclude_devices=exclude_devices)
+                world = await survey(one, api, today=utc_today(), exclude_devices=exclude_devices, part=part)
             except ManifestError as error:
                 problems += error.problems
             else:

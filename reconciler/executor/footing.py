@@ -62,10 +62,10 @@ class Footing:
 async def read(
     api: Reader, only: FlowId | None, *, clock: Clock, picture: Picture, course: Course
 ) -> ReconcilerError | None:
-    """Read everything, or one flow, into the picture. Gives the error rather than raising it; 401 stops the run."""
+    """Read all that the run is about, or one flow, into the picture. Gives the error; 401 stops the run."""
     began = clock.monotonic()
     try:
-        live = await api.live(flow_id=only)
+        live = await api.live(flow_id=only or picture.only_flow)
     except ReconcilerError as error:
         course.read_error = message(error)
         if isinstance(error, AuthenticationFailed):

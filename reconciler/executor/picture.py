@@ -19,23 +19,30 @@ class Read:
 
 
 class Picture:
-    """What the run knows of the live state. Reads are added one after the other, never overlapping."""
+    """What the run knows of the live state. Reads are added one after the other, never overlapping.
+
+    Attributes:
+        full: the newest read of all that the run is about: everything, or `only_flow`.
+        only_flow: the flow that the first read was restricted to, and so every other is.
+    """
 
     def __init__(self, first: Read) -> None:
         self.full = first
+        self.only_flow = first.live.only_flow
         self._flows: dict[FlowId, Read] = {}
         self._view: Live | None = None
         self.is_newer = False  # than the first read
 
     def add(self, read: Read) -> None:
-        """Take a newer read in; one of everything replaces all that was known."""
+        """Take a newer read in; one of all that the run is about replaces all that was known."""
         self.is_newer = True
         self._view = None
-        if read.live.only_flow is None:
+        flow_id = read.live.only_flow
+        if flow_id is None or flow_id == self.only_flow:
             self.full = read
             self._flows.clear()
         else:
-            self._flows[read.live.only_flow] = read
+            self._flows[flow_id] = read
 
     @property
     def is_patched(self) -> bool:

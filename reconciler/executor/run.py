@@ -60,7 +60,7 @@ class Execution:
 
         Args:
             plan: what to carry out, computed on `live`.
-            live: a read of everything, which ended at monotonic time `read_at`.
+            live: a read of everything, or of the one flow that all changes are of; it ended at monotonic `read_at`.
             api: where to.
             clock: all time of the run.
             read_at: see `live`, in seconds.

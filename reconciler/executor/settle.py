@@ -97,7 +97,7 @@ class Settling:
                 self._journal.observe.note(f"the calls cannot be confirmed: {self._course.read_error}")
             hopeless = isinstance(error, AuthenticationFailed | PermissionDenied | NotFound | RequestRefused)
             return Look.HOPELESS if hopeless else Look.FAILED
-        self._course.unseen = self._course.unseen and only is not None
+        self._course.unseen = self._course.unseen and only not in (None, self._picture.only_flow)
         self._journal.judge(self._picture)
         return Look.SEEN
 

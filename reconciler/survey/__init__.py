@@ -3,11 +3,15 @@
 Three rules keep the count low. A manifest that holds only ids asks for the deployments and nothing else. Where a
 selector needs the whole device list, that one listing answers every other question about devices. Existence is
 checked only for what would change or is new: what is released already was accepted by the platform once.
+
+Where only a part of an application is in question (`Part`), only its rows are read and checked. The rules are resolved
+whole all the same, since a row's version may come from any of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass, replace
 from datetime import date
 
 from reconciler.errors import ManifestError, PermissionDenied, Problem
@@ -17,15 +21,40 @@ from reconciler.planner.prune import omitted, prune
 from reconciler.planner.resolve import Resolution, resolve, warning_key
 from reconciler.planner.rules import Prune, Rules
 from reconciler.planner.select import Needs, needs_of
-from reconciler.planner.state import Application, Desired, Flow, Live
+from reconciler.planner.state import Application, Desired, DeviceId, Flow, FlowId, Live
 from reconciler.ports import Reader
 from reconciler.survey.census import Census, counted_devices, together
 from reconciler.survey.checks import Checks
 
-__all__ = ["survey"]
+__all__ = ["WHOLE", "Part", "survey"]
 
 
-async def survey(rules: Rules, reader: Reader, *, today: date, exclude_devices: Collection[str] = ()) -> World:
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The rows that are in question; the world of a part tells nothing about others.
+
+    Attributes:
+        flow: an alias, id or name. The listing is restricted to that flow, and says so (`Live.only_flow`), where its
+            id is known without reading more than the rules need; otherwise everything is read.
+        devices: with `live`, which holds what was read of these devices.
+    """
+
+    flow: str | None = None
+    devices: frozenset[DeviceId] | None = None
+    live: Live | None = None
+
+
+WHOLE = Part()
+
+
+async def survey(
+    rules: Rules,
+    reader: Reader,
+    *,
+    today: date,
+    exclude_devices: Collection[str] = (),
+    part: Part = WHOLE,
+) -> World:
     """Read, resolve, prune and check one application and kind.
 
     Args:
@@ -33,19 +62,21 @@ async def survey(rules: Rules, reader: Reader, *, today: date, exclude_devices: 
         reader: the API, for `rules.application` and `rules.kind`.
         today: the UTC date, for pins that have an end.
         exclude_devices: ids or names that may be unknown, and that are not checked (`--exclude device=`).
+        part: what of it is in question.
 
     Raises:
         ManifestError: names, devices, flows or versions that the application does not have.
         ApiError, IncompleteRead: reading failed.
     """
-    return await _Survey(rules, reader, today, exclude_devices).run()
+    return await _Survey(rules, reader, today, exclude_devices, part).run()
 
 
 class _Survey:
-    def __init__(self, rules: Rules, reader: Reader, today: date, excluded: Collection[str]) -> None:
+    def __init__(self, rules: Rules, reader: Reader, today: date, excluded: Collection[str], part: Part) -> None:
         self.rules = rules
         self.reader = reader
         self.today = today
+        self.part = part
         self.excluded = frozenset(text.lower() if is_id(text.lower()) else text for text in excluded)
         self.census = Census(reader, rules.kind)
         self.flows: tuple[Flow, ...] | None = None
@@ -61,7 +92,7 @@ class _Survey:
         desired = await self.pruned(resolution, live)
         checks = Checks(self.rules, self.reader, self.census, live, self.flows)
         excluded = self.excluded | self.census.ids_named(self.excluded) | _ids_named(live, self.excluded)
-        self.warnings += await checks.run(desired, resolution, excluded)
+        self.warnings += await checks.run(*self.in_question(desired, resolution, live), excluded)
         return World(
             application=application,
             kind=self.rules.kind,
@@ -95,20 +126,49 @@ class _Survey:
 
     async def read(self, needs: Needs) -> tuple[Live, dict[str, frozenset[str]]]:
         """Whatever can be read at once: deployments, the device list, flows, queries."""
+        flow_id = await self.only_flow(needs)
         live, _, _, *selected = await together(
-            self.reader.live(),
+            self.live(flow_id),
             self.list_devices(needs),
             self.list_flows(needs),
             *(self.census.query(query) for query in sorted(needs.queries)),
         )
         return live, dict(zip(sorted(needs.queries), selected, strict=True))
 
+    async def live(self, flow_id: FlowId | None) -> Live:
+        return self.part.live or await self.reader.live(flow_id=flow_id)
+
+    async def only_flow(self, needs: Needs) -> FlowId | None:
+        """The flow in question, if there is one and its id can be told."""
+        if self.part.flow is None:
+            return None
+        alias = self.rules.aliases.get(self.part.flow)
+        text = alias.text if alias else self.part.flow
+        if is_id(text.lower()):
+            return text.lower()
+        await self.list_flows(needs)
+        ids = [flow.id for flow in self.flows or () if flow.name == text]
+        return ids[0] if len(ids) == 1 else None
+
+    def in_question(self, desired: Desired, resolution: Resolution, live: Live) -> tuple[Desired, Resolution]:
+        """The declared rows that were read, and the devices that are written for them."""
+        only, devices = live.only_flow, self.part.devices
+        if only is None and devices is None:
+            return desired, resolution
+        narrowed = {
+            device_id: {flow_id: flows[flow_id] for flow_id in flows if only in (None, flow_id)}
+            for device_id, flows in desired.devices.items()
+            if (only is None or only in flows) and (devices is None or device_id in devices)
+        }
+        written = {device_id: place for device_id, place in resolution.written.items() if device_id in narrowed}
+        return Desired(narrowed), replace(resolution, written=written)
+
     async def list_devices(self, needs: Needs) -> None:
         if needs.listing:
             await self.census.list_all()
 
     async def list_flows(self, needs: Needs) -> None:
-        if needs.flow_names:
+        if needs.flow_names and self.flows is None:
             try:
                 self.flows = await self.reader.flows()
             except PermissionDenied as error:

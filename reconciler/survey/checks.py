@@ -53,7 +53,7 @@ class Checks:
         self._warnings: list[Warning] = []
 
     async def run(self, desired: Desired, resolution: Resolution, excluded: Collection[DeviceId]) -> list[Warning]:
-        """Check everything; return what could not be verified.
+        """Check the rows of `desired`; return what could not be verified.
 
         Raises:
             ManifestError: with all that does not exist.
