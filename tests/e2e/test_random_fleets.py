@@ -1,4 +1,4 @@
-"""Random small fleets: apply ends where the manifest says, moves nothing else, and a second one finds nothing to do."""
+"""Random small fleets of both kinds: apply ends where the manifest says, moves nothing else, and is then done."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ START = datetime(2026, 3, 2, 9, tzinfo=UTC)
 SITES = ("hull", "leeds", "york")
 PUMPS = {f"{site}-{number}": site for site in SITES for number in (1, 2)}
 FLOWS = ("alarms", "telemetry")
+NODE = "parser"
 VERSIONS = ("v1", "v2", "v3")
 SELECTORS = {
     "{all: true}": set(PUMPS),
@@ -49,6 +50,7 @@ switches = st.fixed_dictionaries(
         "replace_matches": st.sampled_from(["released", "reported", "either", "both"]),
         "replace_unknown_bundles": st.sampled_from(["ignored", "reached"]),
         "empty_entries": st.sampled_from(["dropped", "kept"]),
+        "empty_edge_records": st.sampled_from(["dropped", "kept"]),
         "per_page_cap": st.sampled_from([None, 2]),
     }
 )
@@ -58,6 +60,7 @@ switches = st.fixed_dictionaries(
 class Case:
     """A fleet, what its manifest says, and how the API answers its open questions."""
 
+    kind: str
     pumps: dict[str, Any]
     groups: list[tuple[str, dict[str, str]]]  # the later, the higher its priority
     devices: dict[str, dict[str, str]]
@@ -71,7 +74,8 @@ class Case:
             for number, (selector, flows) in enumerate(self.groups)
         ]
         return (
-            f"apiVersion: reconciler/v1\napplication: {APPLICATION}\nprune: {'devices' if self.prunes else 'false'}\n"
+            f"apiVersion: reconciler/v1\napplication: {APPLICATION}\nkind: {self.kind}\n"
+            f"prune: {'devices' if self.prunes else 'false'}\n"
             "limits: {removals: {count: 1000, percent: 100}}\n"
             + "".join(["groups:\n", *groups] if groups else [])
             + f"devices: {json.dumps(self.devices)}\n"
@@ -91,6 +95,7 @@ class Case:
 
 cases = st.builds(
     Case,
+    kind=st.sampled_from(["embedded", "edge"]),
     pumps=st.fixed_dictionaries(dict.fromkeys(PUMPS, pump)),
     groups=st.lists(st.tuples(st.sampled_from(sorted(SELECTORS)), wanted), max_size=3),
     devices=st.dictionaries(st.sampled_from(sorted(PUMPS)), wanted, max_size=3),
@@ -101,8 +106,16 @@ cases = st.builds(
 
 
 def fleet(case: Case) -> dict[str, Any]:
-    devices = [{"name": name, "tags": {"site": PUMPS[name]}, **pump} for name, pump in case.pumps.items()]
-    flows = {flow: list(VERSIONS) for flow in FLOWS}
+    edge = case.kind == "edge"
+    devices = []
+    for name, pump in case.pumps.items():
+        device = {"name": name, "class": "edgeCompute" if edge else "embedded", "tags": {"site": PUMPS[name]}, **pump}
+        # A bundle is an embedded device's; a custom node comes with what an edge device runs.
+        if edge and device.pop("unknown_bundle", False):
+            device["deployed"] = {**pump["deployed"], NODE: "n1"}
+        devices.append(device)
+    flows: dict[str, Any] = {flow: {"class": case.kind, "versions": list(VERSIONS)} for flow in FLOWS}
+    flows[NODE] = {"class": "customNode", "versions": ["n1"]}
     return {
         "switches": case.switches,
         "applications": [{"id": APPLICATION, "name": "plant", "flows": flows, "devices": devices}],
@@ -123,7 +136,7 @@ def command(*argv: str) -> tuple[int, dict[str, Any]]:
     return code, document
 
 
-@settings(max_examples=25)
+@settings(max_examples=40)
 @given(cases)
 def test_apply_reaches_the_desired_state_and_moves_nothing_else(case: Case) -> None:
     note(case.manifest())
