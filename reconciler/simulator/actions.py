@@ -136,9 +136,7 @@ def _deployments(kind: Kind, plural: str, singular: str) -> list[Action]:
     ]
 
 
-_DEVICE_FORM: dict[str, Schema] = dict.fromkeys(
-    ("excludeConnectionInfo", "tagsAsObject", "attributesAsObject", "queryDeleted"), TEXT
-)
+_DEVICE_FORM: dict[str, Schema] = dict.fromkeys(("excludeConnectionInfo", "tagsAsObject", "attributesAsObject"), TEXT)
 _FLOW_FORM: dict[str, Schema] = {
     **_order(NAME_ORDER, "name", "id", "creationDate", "lastUpdated"),
     **_filter("name"),
@@ -170,6 +168,7 @@ ACTIONS: tuple[Action, ...] = (
             "deviceClass": schemas.DEVICE_CLASS,
             "tagFilter": schemas.TAGS,
             "parentId": ID,
+            "queryDeleted": TEXT,
             **_DEVICE_FORM,
         },
         json_params=_DEVICE_QUERY,

@@ -1,0 +1,63 @@
+"""The tables can be pointed at a real account; here a simulator stands in for one, which the tables know nothing of."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from reconciler.simulator import Server, serve
+from tests.conformance.account import LIVE, Live
+from tests.conformance.rows import HERE, rows
+
+ROOT = HERE.parents[1]
+pytestmark = pytest.mark.skipif(LIVE is not None, reason="this is the real account already")
+
+
+def run_live(server: Server, **environ: str) -> tuple[int, int, str]:
+    """How many rows passed and were skipped, and what was said."""
+    account = {
+        "RECONCILER_LIVE_TESTS": "1",
+        "LOSANT_API_URL": server.url,
+        "LOSANT_API_TOKEN": server.token,
+        "RECONCILER_LIVE_APPLICATION": server.application_id,
+        **environ,
+    }
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(HERE / "test_conformance.py")]
+    done = subprocess.run(
+        command, cwd=ROOT, env=os.environ | account, capture_output=True, text=True, timeout=120, check=False
+    )
+    counts = {word: int(number) for number, word in re.findall(r"(\d+) (passed|skipped|failed|error)", done.stdout)}
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr
+    return counts["passed"], counts.get("skipped", 0), done.stdout
+
+
+def test_reading_only() -> None:
+    with serve(HERE / "fleet.yaml") as server:
+        passed, skipped, _ = run_live(server)
+        methods = {request["method"] for request in server.control.requests()}
+
+    live = sum(row.live == "read" for row in rows())
+    assert methods == {"GET"}
+    assert (passed, skipped) == (live + 1, sum(row.live != "read" for row in rows()))  # and one about the tables
+
+
+def test_writing_too() -> None:
+    with serve(HERE / "fleet.yaml") as server:
+        passed, _, _ = run_live(server, RECONCILER_LIVE_WRITES="1")
+        methods = {request["method"] for request in server.control.requests()}
+
+    assert methods == {"GET", "POST"}
+    assert passed == sum(row.live is not None for row in rows()) + 1
+
+
+def test_what_turns_it_on() -> None:
+    account = {"LOSANT_API_TOKEN": "t", "RECONCILER_LIVE_APPLICATION": "0" * 24}
+
+    assert Live.of({"RECONCILER_LIVE_TESTS": "yes", **account}) is None
+    assert Live.of({"RECONCILER_LIVE_TESTS": "1", **account}) == Live(
+        "https://api.losant.com", "t", "0" * 24, may_write=False
+    )
