@@ -41,7 +41,7 @@ def devices_to_clear(groups: Sequence[Group], moves: Mapping[FlowId, Moves], liv
 
 
 def _kinds(groups: Sequence[Group], moves: Mapping[FlowId, Moves], live: Live) -> dict[Kind, list[DeviceId]]:
-    """Devices that may be cleared, by kind; sorted, as they are in each group."""
+    """Devices that may be cleared, by kind."""
     losses: dict[DeviceId, list[tuple[FlowId, Version | None]]] = defaultdict(list)
     for group in sorted(groups, key=lambda group: group.flow_id):
         cohort_of = {device_id: old for old, ids in group.cohorts.items() for device_id in ids}
@@ -115,7 +115,7 @@ def _worthwhile(kinds: Mapping[Kind, list[DeviceId]], bills: Mapping[FlowId, _Bi
     for kind, devices in kinds.items():
         flows = tuple(loss for loss in kind if min(bills[loss[0]].steps()) <= min(most, losing[loss[0]]))
         if len(flows) > 1:
-            kept[flows] = sorted([*kept[flows], *devices])
+            kept[flows] += devices
     return kinds if kept == kinds else _worthwhile(kept, bills)
 
 
@@ -147,6 +147,6 @@ def _options(left: Mapping[Kind, int], bills: Mapping[FlowId, _Bill]) -> Iterato
     """What clearing some more devices of a kind would add to the calls, the number of devices, and the kind."""
     for kind, most in left.items():
         now = sum(bills[flow_id].price() for flow_id, _ in kind)
-        for number in {most, *(step for flow_id, _ in kind for step in bills[flow_id].steps() if step < most)}:
+        for number in {most, *(min(step, most) for flow_id, _ in kind for step in bills[flow_id].steps())}:
             then = sum(bills[flow_id].price(old, number) for flow_id, old in kind)
             yield number + then - now, number, kind

@@ -357,6 +357,33 @@ def test_the_steps_of_a_bill_are_where_it_becomes_a_call_cheaper() -> None:
                 assert step == cheaper[0] if cheaper else step > rest
 
 
+def test_devices_are_cleared_for_the_rows_that_no_replace_takes() -> None:
+    """Of five rows of each flow a replace does three; the release for the other two is spared three times."""
+    loose = " ".join(f"{device}/{flow}=absent" for device in "ab" for flow in "fgh")
+    cohort = " ".join(f"{device}/{flow}=absent" for device in "cde" for flow in "fgh")
+    seen = loose.replace("absent", "7").replace("b/f=7 b/g=7 b/h=7", "b/f=8 b/g=8 b/h=8")
+    seen += " " + cohort.replace("absent", "1") + " c/k=1 d/k=1 e/k=1 x/f=9 x/g=9 x/h=9"
+    made = calls(f"{loose} {cohort}", seen, chunk=2)
+    assert [call.request for call in made] == [
+        RemoveDevice("a"), RemoveDevice("b"), Replace("f", "1", None), Replace("g", "1", None), Replace("h", "1", None)
+    ]  # fmt: skip
+
+
+def test_the_best_devices_are_cleared_first_and_none_for_nothing() -> None:
+    """Clearing b and c would cost the two calls that it spares."""
+    wanted = "a/f=absent a/g=absent a/h=absent a/k=absent b/m=absent b/n=absent c/m=absent c/n=absent"
+    made = calls(wanted, wanted.replace("absent", "1"), chunk=1000)
+    assert [call.request for call in made] == [
+        RemoveDevice("a"), Release("m", None, ("b", "c")), Release("n", None, ("b", "c"))
+    ]  # fmt: skip
+
+
+def test_devices_that_tie_are_taken_in_a_definite_order_whatever_their_cohort() -> None:
+    wanted = "a/f=absent a/g=absent b/f=absent b/g=absent"
+    made = calls(wanted, "a/f=1>0 a/g=1>0 b/f=1 b/g=1 x/f=9 x/g=9")
+    assert [call.request for call in made] == [RemoveDevice("a"), RemoveDevice("b")]
+
+
 def test_among_too_many_kinds_the_search_gives_up_and_names_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     wanted, seen = "a/f=absent a/g=absent", "a/f=1 a/g=2"
     assert len(calls(wanted, seen, chunk=1000)) == 1
