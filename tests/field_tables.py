@@ -10,6 +10,7 @@ from functools import cache
 from typing import Any
 from urllib.parse import parse_qsl
 
+import httpx
 from jsonschema import Draft202012Validator
 
 from reconciler.simulator.actions import ACTIONS, Action
@@ -59,6 +60,24 @@ def check_request(method: str, target: str, body: bytes) -> None:
         )
     else:
         assert not body, f"{action.name} takes no body"
+
+
+class CheckedTransport(httpx.AsyncHTTPTransport):
+    """A way to the simulator on which every request and every answer is held against the tables."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request that an action declares, and return an answer that it may give."""
+        target = request.url.raw_path.decode()
+        check_request(request.method, target, request.content)
+        assert request.headers["Accept"] == "application/json"
+        assert request.headers["Authorization"].startswith("Bearer ")
+        assert ("Content-Type" in request.headers) == bool(request.content)
+        answer = await super().handle_async_request(request)
+        body = await answer.aread()
+        action = action_of(request.method, target)
+        assert action is not None
+        check_answer(action.name, answer.status_code, json.loads(body))
+        return httpx.Response(answer.status_code, headers=answer.headers, content=body, request=request)
 
 
 @cache

@@ -15,6 +15,7 @@ from reconciler.ports import Reader, Writer
 from reconciler.simulator import Clock, serve
 from tests.builders import entry, hex_id
 from tests.fakes import FakeApi, FakeClock, Match
+from tests.field_tables import CheckedTransport
 
 START = datetime(2026, 3, 2, 9, tzinfo=UTC)
 APPLICATION = hex_id(1, "a")
@@ -155,7 +156,11 @@ async def open_side(
             per_page_cap=3, replace_matches=match.value, unknown_device="skip" if skip_unknown else "404"
         )
         async with open_api(
-            url=server.url, token=Token(server.token, source="test"), application_id=APPLICATION, kind=kind
+            url=server.url,
+            token=Token(server.token, source="test"),
+            application_id=APPLICATION,
+            kind=kind,
+            transport=CheckedTransport(),
         ) as api:
             yield SimulatedSide(server, api)
 

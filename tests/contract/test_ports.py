@@ -91,6 +91,20 @@ def test_live_state_of_one_device(side: str) -> None:
 
 @both
 @kinds
+def test_the_log_of_a_settled_device_comes_where_the_device_was_asked_for(side: str, kind: Kind) -> None:
+    async def script(world: Side) -> None:
+        await world.api.send(Release(PUMP, "v2", (D1,)))
+        world.settle()
+        assert not (await world.api.live()).devices[D1].logs
+        logs = (await world.api.live(device_id=D1)).devices[D1].logs
+        assert {log.source_type for log in logs} == {"apiToken", "device"}
+        assert [(log.flow_id, log.version) for log in logs if log.change == "desired"] == [(PUMP, "v2")]
+
+    during(side, script, kind=kind)
+
+
+@both
+@kinds
 def test_devices(side: str, kind: Kind) -> None:
     async def script(world: Side) -> None:
         api = world.api

@@ -90,12 +90,6 @@ def test_tags_pass_over_devices_of_another_class(plant: Api) -> None:
     assert plant.rows()["gw-1", "collect"][0] == "v2"
 
 
-def test_a_release_tag_is_for_embedded_deployments_only(plant: Api) -> None:
-    body: dict[str, Any] = {"flowId": plant.flow("collect"), "version": "v2", "deviceIds": [], "releaseTag": None}
-
-    assert plant.post("/edge/deployments/release", body).json()["message"] == "deployment has additional properties"
-
-
 def test_replace_and_remove(plant: Api) -> None:
     plant.replace("collect", "v1", "v2", kind="edge")
     assert {row for row, (released, _) in plant.rows().items() if released == "v2"} == {

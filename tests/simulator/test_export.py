@@ -135,13 +135,6 @@ def test_one_export_in_five_minutes(pumps: Api) -> None:
     assert pumps.send("POST", EXPORT).status_code == 202
 
 
-@pytest.mark.parametrize("key", ["deviceId", "embeddedDeploymentId"])
-def test_an_export_of_nothing(pumps: Api, key: str) -> None:
-    answer = pumps.post(EXPORT, {key: pumps.device("pump-4")})
-
-    assert (answer.status_code, answer.json()["message"]) == (404, "Embedded deployment was not found")
-
-
 def test_nobody_outside_is_called(pumps: Api) -> None:
     assert pumps.post(EXPORT, {"callbackUrl": "http://losant.example/hook"}).status_code == 202
 

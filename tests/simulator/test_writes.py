@@ -4,22 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import pytest
-
 from tests.simulator.wire import Api
 
 ONE = ("v1", "v1")
-
-
-def test_a_release_sets_what_is_released_and_nothing_else(pumps: Api) -> None:
-    before = pumps.rows()
-    pumps.release("telemetry", "v3", "pump-1", "pump-3")
-
-    assert pumps.rows() == {
-        **before,
-        ("pump-1", "telemetry"): ("v3", "v1"),
-        ("pump-3", "telemetry"): ("v3", "v2"),
-    }
 
 
 def test_a_first_release_makes_a_record(pumps: Api) -> None:
@@ -32,19 +19,6 @@ def test_a_first_release_makes_a_record(pumps: Api) -> None:
     assert record["currentBundleVersion"] == "nullVersion"
     assert record["desiredBundleVersion"].isdigit()
     assert pumps.get(f"/embedded/deployments/{record['id']}")["deviceName"] == "pump-4"
-
-
-def test_a_release_by_tags_reaches_every_device_with_any_of_them(pumps: Api) -> None:
-    pumps.release("telemetry", "v3", deviceTags=[{"key": "role"}, {"key": "site", "value": "york"}])
-
-    moved = {device for (device, _), (released, _) in pumps.rows().items() if released == "v3"}
-    assert moved == {"pump-2", "pump-3", "pump-4"}
-
-
-def test_a_tag_needs_key_and_value_on_the_same_tag(pumps: Api) -> None:
-    pumps.release("telemetry", "v3", deviceTags=[{"key": "role", "value": "leeds"}])
-
-    assert not any(released == "v3" for released, _ in pumps.rows().values())
 
 
 def test_ids_and_tags_together_are_a_union_or_an_intersection(pumps: Api) -> None:
@@ -75,36 +49,11 @@ def test_the_removal_of_what_is_not_there_changes_nothing(pumps: Api) -> None:
     assert pumps.get("/embedded/deployments") == before
 
 
-def test_a_replace_moves_every_row_of_the_flow_with_the_old_version(pumps: Api) -> None:
-    pumps.replace("telemetry", "v1", "v3")
-
-    rows = pumps.rows()
-    assert rows["pump-1", "telemetry"] == rows["pump-2", "telemetry"] == ("v3", "v1")
-    assert rows["pump-3", "telemetry"] == ("v2", "v2")
-    assert rows["pump-2", "alarms"] == ("a1", "a1")
-
-
 def test_a_replace_by_nothing_is_a_removal(pumps: Api) -> None:
     pumps.replace("telemetry", "v1", None)
     pumps.control.settle()
 
     assert set(pumps.rows()) == {("pump-2", "alarms"), ("pump-3", "telemetry")}
-
-
-@pytest.mark.parametrize(
-    ("flow", "device", "left"),
-    [
-        ("telemetry", "pump-2", {("pump-1", "telemetry"), ("pump-2", "alarms"), ("pump-3", "telemetry")}),
-        (None, "pump-2", {("pump-1", "telemetry"), ("pump-3", "telemetry")}),
-        ("alarms", None, {("pump-1", "telemetry"), ("pump-2", "telemetry"), ("pump-3", "telemetry")}),
-    ],
-)
-def test_the_three_forms_of_remove(
-    pumps: Api, flow: str | None, device: str | None, left: set[tuple[str, str]]
-) -> None:
-    pumps.remove(flow, device)
-
-    assert {row for row, (released, _) in pumps.rows().items() if released is not None} == left
 
 
 def test_each_change_is_logged_newest_first(pumps: Api) -> None:
