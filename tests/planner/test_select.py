@@ -1,0 +1,49 @@
+"""What a selector needs to know of the fleet before it can pick from it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from reconciler.planner.rules import ApplicationRef, Group, Ref, Rules, Selector
+from reconciler.planner.select import Needs, needs_of
+from reconciler.planner.state import Kind, Place
+from tests.builders import hex_id
+
+AT = Place("m.yaml", 1)
+ONE, TWO, FLOW = hex_id(1), hex_id(2), hex_id(3)
+
+
+def devices(*texts: str) -> tuple[Ref, ...]:
+    return tuple(Ref(text, AT) for text in texts)
+
+
+TAGS = {"site": ("leeds",)}
+CASES: list[tuple[Selector, dict[str, Any]]] = [
+    (Selector(AT, all=True), {"listing": True}),
+    (Selector(AT, tags=TAGS), {"listing": True}),
+    (Selector(AT, devices=devices("p*")), {"listing": True}),
+    (Selector(AT, devices=devices("p*", "q", ONE)), {"listing": True, "device_names": {"q"}}),
+    (Selector(AT, devices=devices(ONE, "q")), {"device_names": {"q"}}),
+    (Selector(AT, devices=devices(ONE, "q"), tags=TAGS), {"device_names": {"q"}, "device_ids": {ONE}}),
+    (Selector(AT, devices=devices(ONE), exclude=Selector(AT, tags=TAGS)), {"device_ids": {ONE}}),
+    (Selector(AT, devices=devices(ONE), exclude=Selector(AT, devices=devices("p*"))), {"device_ids": {ONE}}),
+    (Selector(AT, devices=devices(ONE), exclude=Selector(AT, devices=devices(TWO))), {}),
+    (Selector(AT, devices=devices(ONE), exclude=Selector(AT, devices=devices("q"))), {"device_names": {"q"}}),
+    (Selector(AT, devices=devices(ONE), exclude=Selector(AT, query="odd")), {"queries": {"odd"}}),
+    (Selector(AT, query="even"), {"queries": {"even"}}),
+    (Selector(AT, query="even", devices=devices("p*")), {"queries": {"even"}}),
+    (Selector(AT, query="even", exclude=Selector(AT, query="odd")), {"queries": {"even", "odd"}}),
+    (
+        Selector(AT, all=True, exclude=Selector(AT, devices=devices(ONE, "q", "p*"))),
+        {"listing": True, "device_names": {"q"}},
+    ),
+]
+
+
+@pytest.mark.parametrize(("selector", "needs"), CASES)
+def test_a_selector_needs(selector: Selector, needs: dict[str, Any]) -> None:
+    group = Group("g", AT, selector, ())
+    rules = Rules(ApplicationRef("5" * 24, AT), groups=(group,))
+    assert needs_of(rules) == Needs(**needs)
