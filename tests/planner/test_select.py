@@ -8,7 +8,7 @@ import pytest
 
 from reconciler.planner.rules import ApplicationRef, Group, Ref, Rules, Selector
 from reconciler.planner.select import Needs, needs_of
-from reconciler.planner.state import Kind, Place
+from reconciler.planner.state import Place
 from tests.builders import hex_id
 
 AT = Place("m.yaml", 1)
