@@ -304,7 +304,7 @@ class FakeApi:
             raise NotFound("GET deployments: device was not found", status=404)
         owners = sorted(self.devices_by_id.values(), key=lambda owner: owner.id)
         records = {
-            owner.id: _record(owner, owner.flows)
+            owner.id: _record(owner, owner.flows, keep_logs=device_id is not None)
             for owner in owners
             if owner.flows is not None and device_id in (None, owner.id)
         }
@@ -427,8 +427,8 @@ class FakeApi:
         )
 
 
-def _record(owner: FakeDevice, flows: dict[str, Entry]) -> LiveDevice:
-    unsettled = owner.unknown_bundle or any(seen.released != seen.reported for seen in flows.values())
+def _record(owner: FakeDevice, flows: dict[str, Entry], *, keep_logs: bool) -> LiveDevice:
+    unsettled = keep_logs or owner.unknown_bundle or any(seen.released != seen.reported for seen in flows.values())
     return LiveDevice(
         flows={flow_id: seen for flow_id, seen in sorted(flows.items()) if seen != (None, None)},
         name=owner.name,

@@ -1,4 +1,8 @@
-"""Edge deployments: one record per device and flow (losant/api.md section 4), merged into one value per device."""
+"""Edge deployments: one record per device and flow (losant/api.md section 4), merged into one value per device.
+
+The API's `filterEmpty`, which leaves empty records out, is not used: what counts as empty is documented in a few words
+only, and a record that it left out wrongly would be a row that nobody read.
+"""
 
 from __future__ import annotations
 

@@ -69,10 +69,28 @@ class Checks:
                 if decision.place < seen:
                     versions[flow_id][decision.version] = decision.place
         await self._check_devices({one: place for one, place in devices.items() if one not in excluded})
+        self._check_custom_nodes(desired, versions)
         await together(*(self._check_flow(flow_id, versions[flow_id]) for flow_id in sorted(versions)))
         if self._problems:
             raise ManifestError(dict.fromkeys(self._problems))
         return list(dict.fromkeys(self._warnings))
+
+    def _check_custom_nodes(self, desired: Desired, versions: dict[FlowId, dict[Version, Place]]) -> None:
+        """Custom nodes come with the flows that use them: where one is deployed a declaration of it does nothing."""
+        custom: set[FlowId] = set()
+        left_alone: dict[FlowId, Place] = {}
+        for device_id, device in self._live.devices.items():
+            custom |= device.unmanageable
+            for flow_id in device.unmanageable & desired.devices.get(device_id, {}).keys():
+                place = desired.devices[device_id][flow_id].place
+                left_alone[flow_id] = min(place, left_alone.get(flow_id, place))
+        for flow_id in sorted(custom & versions.keys()):
+            message = f"flow {self._name(flow_id)} is a custom node, which cannot be released"
+            place = min(versions.pop(flow_id).values())
+            self._problem(place, message, "it comes with the flows that use it; take it out")
+        for flow_id, place in sorted(left_alone.items()):
+            message = f"flow {self._name(flow_id)} is a custom node: what is declared of it is left alone"
+            self._warnings.append(Warning(message, place, "it comes with the flows that use it"))
 
     async def _check_devices(self, places: Mapping[DeviceId, Place]) -> None:
         try:

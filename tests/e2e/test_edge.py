@@ -204,16 +204,24 @@ def test_custom_nodes_are_never_changes(prune: str, shop: Shop, here: Here) -> N
     assert here("plan", "shop.yaml", "--detailed-exitcode").code == 0
 
 
-def test_a_custom_node_that_is_declared_is_refused_or_left_alone(shop: Shop, here: Here) -> None:
+def test_a_custom_node_that_is_declared_is_left_alone_with_a_word_or_refused(shop: Shop, here: Here) -> None:
     parser = next(row["flow_id"] for row in shop.control.rows() if row["flow"] == "parser")
     shop.write("shop.yaml", HEAD + "devices: {leeds-1: {parser: n2}}")
     by_name = here("plan", "shop.yaml")
     assert by_name.code == 1
     assert "parser" in by_name.err
-    shop.write("shop.yaml", HEAD + f"devices: {{leeds-1: {{{parser}: n2}}}}")
-    assert here("apply", "shop.yaml", "--yes").code == 0
+    shop.write("shop.yaml", HEAD + f"devices: {{leeds-1: {{{parser}: n2}}, leeds-2: {{{parser}: absent}}}}")
+    done = here("apply", "shop.yaml", "--yes")
+    assert done.code == 0
+    told = " ".join(done.out.split())
+    assert 'Warning: shop.yaml:4: flow "parser" is a custom node: what is declared of it is left alone' in told
     assert shop.writes() == []
     assert shop.released() == BEFORE
+    shop.write("shop.yaml", HEAD + f"devices: {{york-1: {{{parser}: n2}}}}")
+    done = here("apply", "shop.yaml", "--yes")
+    assert done.code == 1
+    assert 'shop.yaml:4:20: flow "parser" is a custom node, which cannot be released (it comes with' in done.err
+    assert shop.writes() == []
 
 
 def test_devices_of_another_class_are_never_selected(shop: Shop, here: Here) -> None:

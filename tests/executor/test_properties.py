@@ -1,4 +1,4 @@
-"""Whatever goes wrong: nothing unmanaged moves, the result is true, and a later run does the rest."""
+"""Whatever goes wrong, for both kinds: nothing unmanaged moves, the result is true, and a later run does the rest."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from reconciler.errors import (
 from reconciler.executor import CallState, Result
 from reconciler.planner.plan import CallMode, Plan
 from reconciler.planner.requests import Release, RemoveDevice, RemoveFlow, RemoveRow, Replace, Request
-from reconciler.planner.state import Row
+from reconciler.planner.state import Kind, Row
 from tests.executor.worlds import Stage
 from tests.fakes import Effect, Match
 
@@ -66,8 +66,13 @@ def stages(draw: st.DrawFn) -> Stage:
             if version := draw(wanted_row) if draw(odd) else goals[text.partition(">")[0]]:
                 wanted.append(f"{device}/{flow}={version}")
     mode = draw(st.sampled_from([CallMode.FEWEST, CallMode.FEWEST, CallMode.EXPLICIT]))
-    stage = Stage(" ".join(seen), " ".join(wanted), calls=mode, chunk=1, match=draw(st.sampled_from(Match)))
-    stage.api.devices_by_id["e"].unknown_bundle = draw(st.booleans())
+    kind, match = draw(st.sampled_from(Kind)), draw(st.sampled_from(Match))
+    stage = Stage(" ".join(seen), " ".join(wanted), calls=mode, chunk=1, kind=kind, match=match)
+    if draw(st.booleans()):
+        if kind is Kind.EMBEDDED:
+            stage.api.devices_by_id["e"].unknown_bundle = True
+        else:
+            stage.api.devices_by_id["e"].unmanageable = frozenset(FLOWS[:1])  # a custom node
     return stage
 
 

@@ -12,17 +12,24 @@ from reconciler.planner.make import make_plan
 from reconciler.planner.plan import CallMode, Options, Plan, PlannedCall
 from reconciler.planner.requests import Request
 from reconciler.planner.rules import Limits
-from reconciler.planner.state import Desired, Entry, Live, Row
+from reconciler.planner.state import Desired, Entry, Kind, Live, Row
 from tests.builders import desired, live, world
 from tests.fakes import FakeApi
 
 NO_LIMITS = Limits(removals_count=None, removals_percent=None)
 
 
-def plan_for(wanted: Desired, seen: Live, *, calls: CallMode = CallMode.EXPLICIT, chunk: int = 1000) -> Plan:
+def plan_for(
+    wanted: Desired,
+    seen: Live,
+    *,
+    calls: CallMode = CallMode.EXPLICIT,
+    chunk: int = 1000,
+    kind: Kind = Kind.EMBEDDED,
+) -> Plan:
     """The plan that makes `seen` what is wanted."""
     options = Options(calls=calls, chunk=chunk, allow_empty=True)
-    return make_plan(world(wanted, seen), limits=NO_LIMITS, sources=(), options=options)
+    return make_plan(world(wanted, seen, kind=kind), limits=NO_LIMITS, sources=(), options=options)
 
 
 @dataclass
@@ -72,7 +79,7 @@ class Stage:
 
     async def plan(self) -> tuple[Plan, Live]:
         seen = await self.api.live()
-        plan = plan_for(self.wanted, seen, calls=self.calls, chunk=self.chunk)
+        plan = plan_for(self.wanted, seen, calls=self.calls, chunk=self.chunk, kind=self.api.kind)
         return (replace(plan, calls=self.planned_calls) if self.planned_calls else plan), seen
 
     def by(self, *calls: tuple[Request, str, tuple[int, ...]]) -> Stage:

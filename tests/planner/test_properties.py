@@ -15,6 +15,7 @@ from reconciler.planner.diff import compare
 from reconciler.planner.make import make_plan
 from reconciler.planner.plan import CallMode, Filter, Options, PlannedCall, World
 from reconciler.planner.prove import prove
+from reconciler.planner.reach import reach
 from reconciler.planner.requests import Release, RemoveDevice, RemoveRow, Replace, outcome
 from reconciler.planner.rules import Limits
 from reconciler.planner.serial import document, parse_document
@@ -35,12 +36,17 @@ def entries(draw: st.DrawFn) -> Entry:
     return Entry(released, released if draw(st.integers(0, 9)) else draw(version))
 
 
+kinds = st.sampled_from(Kind)
+
+
 @st.composite
 def worlds(draw: st.DrawFn, flows: int = 3, devices: int = 7) -> tuple[Desired, Live]:
-    """Mostly cohorts that move as one, some devices on their own, some unmanaged, few with an unknown bundle.
+    """Mostly cohorts that move as one, some devices on their own, some unmanaged.
 
+    Few embedded ones have an unknown bundle, few edge ones a custom node among their flows, declared or not.
     Where a cohort goes depends on where it is, so chains and circles come up often.
     """
+    kind = draw(kinds)
     names = "fgh"[:flows]
     anywhere = st.lists(version, min_size=3, max_size=3)
     targets = {
@@ -51,7 +57,13 @@ def worlds(draw: st.DrawFn, flows: int = 3, devices: int = 7) -> tuple[Desired, 
     records: dict[str, LiveDevice] = {}
     for device_id in "abcdefghijkl"[: draw(st.sampled_from([devices, devices, devices - 1, 3, 2, 1]))]:
         flows_of = {flow: draw(entries()) for flow in names if draw(st.integers(0, 9))}
-        records[device_id] = LiveDevice(flows_of, unknown_bundle=not draw(st.integers(0, 20)))
+        is_odd = not draw(st.integers(0, 20))
+        custom = [flow for flow, entry in flows_of.items() if entry.released][:1]
+        records[device_id] = LiveDevice(
+            flows_of,
+            unknown_bundle=is_odd and kind is Kind.EMBEDDED,
+            unmanageable=frozenset(custom if is_odd and kind is Kind.EDGE else ()),
+        )
         released = {flow: flows_of[flow].released if flow in flows_of else None for flow in names}
         wanted[device_id] = {
             flow: Decision(
@@ -146,10 +158,16 @@ def test_a_plan_cut_anywhere_is_finished_by_the_next_one(
     wanted = _wanted(desired, live)
     after = {row: version for row, version in {**before, **wanted}.items() if version is not None}
     _play(platform, desired, live, chunk, stop=cut)
-    fresh = platform.read()
-    _play(platform, desired, fresh, chunk)
+    _play(platform, desired, _read(platform, live), chunk)
     assert platform.released() == after
-    assert not compare(desired, platform.read()).changes
+    assert not compare(desired, _read(platform, live)).changes
+
+
+def _read(platform: Platform, first: Live) -> Live:
+    """A later read, in which custom nodes are what they were."""
+    devices = platform.read().devices
+    kept = {one: device.unmanageable for one, device in first.devices.items()}
+    return Live({one: device._replace(unmanageable=kept.get(one, frozenset())) for one, device in devices.items()})
 
 
 def _play(platform: Platform, desired: Desired, live: Live, chunk: int, stop: int = 10_000) -> None:
@@ -171,14 +189,14 @@ def _play(platform: Platform, desired: Desired, live: Live, chunk: int, stop: in
 
 
 @slow
-@given(worlds(), st.integers(1, 3), st.integers(0, 2**32))
-def test_the_order_of_inputs_does_not_matter(world: tuple[Desired, Live], chunk: int, seed: int) -> None:
+@given(worlds(), kinds, st.integers(1, 3), st.integers(0, 2**32))
+def test_the_order_of_inputs_does_not_matter(world: tuple[Desired, Live], kind: Kind, chunk: int, seed: int) -> None:
     dice = random.Random(seed)
     desired, live = world
     options = Options(chunk=chunk)
     texts = set()
     for shuffled_desired, shuffled_live in (world, (_shuffled(desired, dice), _shuffled_live(live, dice))):
-        planned = World(APPLICATION, Kind.EMBEDDED, shuffled_desired, shuffled_live)
+        planned = World(APPLICATION, kind, shuffled_desired, shuffled_live)
         plan = make_plan(planned, limits=Limits(), sources=(), options=options)
         texts.add(json.dumps(document([plan], "plan")))
         assert [call.reason for call in plan.calls if not call.reason] == []
@@ -211,14 +229,14 @@ filters = st.lists(
 
 
 @slow
-@given(worlds(), filters, filters, st.integers(1, 2))
+@given(worlds(), kinds, filters, filters, st.integers(1, 2))
 def test_a_partial_plan_moves_nothing_outside_its_scope(
-    world: tuple[Desired, Live], targets: list[Filter], excludes: list[Filter], chunk: int
+    world: tuple[Desired, Live], kind: Kind, targets: list[Filter], excludes: list[Filter], chunk: int
 ) -> None:
     desired, live = world
     assume({"a", "b"} <= live.devices.keys() and any("f" in device.flows for device in live.devices.values()))
     options = Options(targets=tuple(targets), excludes=tuple(excludes), chunk=chunk)
-    planned = World(APPLICATION, Kind.EMBEDDED, desired, live)
+    planned = World(APPLICATION, kind, desired, live)
     plan = make_plan(planned, limits=Limits(), sources=(), options=options)
     named = [(one.by, one.text) for one in targets], [(one.by, one.text) for one in excludes]
 
@@ -234,9 +252,9 @@ def test_a_partial_plan_moves_nothing_outside_its_scope(
 
 
 @slow
-@given(worlds(), st.integers(1, 3))
-def test_saving_and_reading_gives_the_same_document(world: tuple[Desired, Live], chunk: int) -> None:
-    planned = World(APPLICATION, Kind.EMBEDDED, *world)
+@given(worlds(), kinds, st.integers(1, 3))
+def test_saving_and_reading_gives_the_same_document(world: tuple[Desired, Live], kind: Kind, chunk: int) -> None:
+    planned = World(APPLICATION, kind, *world)
     plan = make_plan(planned, limits=Limits(), sources=(), options=Options(chunk=chunk))
     saved = json.loads(json.dumps(document([plan], "plan")))
     assert document(parse_document(saved), "plan") == saved
@@ -313,3 +331,19 @@ def test_removals_over_several_flows_are_as_few_as_can_be(chunk: int) -> None:
         assert len(calls) == min((len(plan) for _, plan in legal_plans(live, wanted, versions, chunk)), default=0)
         cleared += sum(isinstance(call.request, RemoveDevice) for call in calls)
     assert cleared > 3
+
+
+@slow
+@given(worlds(), st.integers(1, 3))
+def test_custom_nodes_are_in_no_change_and_in_no_call(world: tuple[Desired, Live], chunk: int) -> None:
+    """Neither named, nor in the reach of a wildcard whose outcome is another than what is released there."""
+    desired, live = world
+    custom = {(device_id, flow) for device_id, device in live.devices.items() for flow in device.unmanageable}
+    assume(custom)
+    changes = compare(desired, live).changes
+    calls = cover(changes, live, chunk=chunk)
+    assert custom.isdisjoint(change.row for change in changes)
+    for call in calls:
+        assert custom.isdisjoint(call.rows)
+        for row in custom & reach(call.request, live):
+            assert live.entry(*row).released == outcome(call.request)
