@@ -11,7 +11,6 @@ import yaml
 
 import reconciler.simulator
 from reconciler.simulator import Switches, parse_fleet
-from reconciler.simulator.actions import ACTIONS
 from reconciler.simulator.control_http import COMMANDS
 from reconciler.simulator.faults import FAULT, When
 from reconciler.simulator.fleet import Application, Device, Fleet, Flow, Token
@@ -105,15 +104,3 @@ def test_the_table_of_commands() -> None:
     named = set(re.findall(r"`(\w+)\(", README.partition("## Control")[2].partition("## Switches")[0]))
 
     assert named == set(COMMANDS)
-
-
-def test_the_table_of_actions() -> None:
-    rows = table("## What it answers")
-
-    assert set(rows) == {action.name for action in ACTIONS}
-    for action in ACTIONS:
-        request, _, tests = rows[action.name]
-        path = action.path.removeprefix("/applications/{applicationId}").replace("{flowVersionId}", "{id or name}")
-        assert request == f"{action.method} `{re.sub(r'{[a-zA-Z]+}', '{id}', path) or '/'}`"
-        for name in re.findall(r"`(\w+)`", tests):
-            assert Path(__file__).with_name(f"{name}.py").exists(), name
