@@ -1,4 +1,4 @@
-"""The executor and the wait against the simulator, under each reading of what the API leaves open."""
+"""The executor and the wait against the simulator, for both kinds, under each reading of what the API leaves open."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ from reconciler.simulator.faults import When
 from reconciler.watch import Offline, Verdict
 from tests.executor.loopback import Site
 
-WRITE = "embeddedDeployments.re*"
-READ = "embeddedDeployments.get"
+WRITE = "/deployments/re"
+READ = "/deployments$"
+kinds = pytest.mark.parametrize("kind", list(Kind))
 
 
-def fleet(device_class: str = "embedded") -> dict[str, Any]:
+def fleet(kind: Kind) -> dict[str, Any]:
     """Nine pumps: a cohort, a chain of two versions, removals, and bystanders that must not move."""
+    device_class = kind.device_class
     pumps: list[dict[str, Any]] = [
         {"name": f"pump-{number}", "class": device_class, "deployed": deployed}
         for number, deployed in enumerate(
@@ -35,8 +37,8 @@ def fleet(device_class: str = "embedded") -> dict[str, Any]:
     ]
     pumps[7]["connected"] = False
     flows = {
-        "telemetry": {"class": device_class.removesuffix("Compute"), "versions": ["v1", "v2", "v3", "v9"]},
-        "alarms": {"class": device_class.removesuffix("Compute"), "versions": ["a1", "a9"]},
+        "telemetry": {"class": str(kind), "versions": ["v1", "v2", "v3", "v9"]},
+        "alarms": {"class": str(kind), "versions": ["a1", "a9"]},
     }
     return {"applications": [{"name": "Pumps", "flows": flows, "devices": pumps}]}
 
@@ -64,6 +66,7 @@ READINGS: list[dict[str, Any]] = [
     {"replace_unknown_bundles": "reached"},
     {"empty_entries": "kept"},
     {"empty_records": "dropped"},
+    {"empty_edge_records": "dropped"},
     {"release": "partial", "unknown_device": "skip"},
     {"per_page_cap": 2},
     {"effect_delay_s": 3.0},
@@ -74,9 +77,9 @@ READINGS: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("reading", READINGS, ids=str)
 @pytest.mark.parametrize("calls", CallMode)
-@pytest.mark.parametrize("age_s", [0.0, 31.0])
-def test_every_reading_of_the_api(reading: dict[str, Any], calls: CallMode, age_s: float) -> None:
-    with Site(fleet()) as site:
+@pytest.mark.parametrize(("kind", "age_s"), [(Kind.EMBEDDED, 0.0), (Kind.EMBEDDED, 31.0), (Kind.EDGE, 31.0)])
+def test_every_reading_of_the_api(reading: dict[str, Any], calls: CallMode, kind: Kind, age_s: float) -> None:
+    with Site(fleet(kind), kind=kind) as site:
         site.control.switch(**reading)
         result = site.apply(GOAL, calls=calls, chunk=2, age_s=age_s)
         assert result.exit_code is ExitCode.DONE, result
@@ -86,53 +89,44 @@ def test_every_reading_of_the_api(reading: dict[str, Any], calls: CallMode, age_
         assert waited.exit_code is ExitCode.DONE, waited
 
 
-@pytest.mark.parametrize("calls", CallMode)
-def test_edge(calls: CallMode) -> None:
-    with Site(fleet("edgeCompute"), kind=Kind.EDGE) as site:
-        result = site.apply(GOAL, calls=calls, chunk=2)
-        assert result.exit_code is ExitCode.DONE, result
-        assert site.rows() == DONE
-        assert site.wait(GOAL, timeout_s=900).exit_code is ExitCode.DONE
-
-
 PASSING: dict[str, faults.Fault] = {
-    "reset before": faults.Reset(when=When(action=WRITE, times=1)),
-    "reset after": faults.Reset(after_effect=True, when=When(action=WRITE, times=1)),
-    "500": faults.Status(status=500, when=When(action=WRITE, times=1)),
-    "502 html": faults.Status(status=502, body="html", when=When(action=WRITE, times=1)),
-    "503": faults.Status(status=503, retry_after="3", when=When(action=WRITE, times=1)),
-    "429": faults.Status(status=429, when=When(action=WRITE, times=3)),
-    "429 seconds": faults.Status(status=429, retry_after="20", when=When(action=WRITE, times=2)),
-    "429 date": faults.Status(
-        status=429, retry_after="Mon, 02 Mar 2026 09:00:20 GMT", when=When(action=WRITE, times=2)
-    ),
-    "html": faults.Garble(how="html", when=When(action=WRITE, times=1)),
-    "truncated": faults.Garble(how="truncated", when=When(action=WRITE, times=1)),
-    "gzip": faults.Garble(how="gzip", when=When(action=WRITE, times=1)),
-    "utf8": faults.Garble(how="utf8", when=When(action=WRITE, times=1)),
-    "huge": faults.Status(status=500, body="huge", when=When(action=WRITE, times=1)),
-    "redirect": faults.Redirect(when=When(action=WRITE, times=1)),
-    "slow headers": faults.SlowHeaders(seconds=4, when=When(action=WRITE, times=1)),
-    "slow body": faults.SlowBody(seconds=4, when=When(action=WRITE, times=1)),
-    "read reset": faults.Reset(when=When(action=READ, times=3)),
-    "read page missing": faults.Missing(when=When(action=READ, times=1)),
-    "read 503": faults.Status(status=503, when=When(action=READ, times=12)),
-    "reports": faults.Reports(devices=3, when=When(action=READ)),
-    "late": faults.Late(seconds=8, when=When(action=WRITE)),
+    "reset before": faults.Reset(when=When(path=WRITE, times=1)),
+    "reset after": faults.Reset(after_effect=True, when=When(path=WRITE, times=1)),
+    "500": faults.Status(status=500, when=When(path=WRITE, times=1)),
+    "502 html": faults.Status(status=502, body="html", when=When(path=WRITE, times=1)),
+    "503": faults.Status(status=503, retry_after="3", when=When(path=WRITE, times=1)),
+    "429": faults.Status(status=429, when=When(path=WRITE, times=3)),
+    "429 seconds": faults.Status(status=429, retry_after="20", when=When(path=WRITE, times=2)),
+    "429 date": faults.Status(status=429, retry_after="Mon, 02 Mar 2026 09:00:20 GMT", when=When(path=WRITE, times=2)),
+    "html": faults.Garble(how="html", when=When(path=WRITE, times=1)),
+    "truncated": faults.Garble(how="truncated", when=When(path=WRITE, times=1)),
+    "gzip": faults.Garble(how="gzip", when=When(path=WRITE, times=1)),
+    "utf8": faults.Garble(how="utf8", when=When(path=WRITE, times=1)),
+    "huge": faults.Status(status=500, body="huge", when=When(path=WRITE, times=1)),
+    "redirect": faults.Redirect(when=When(path=WRITE, times=1)),
+    "slow headers": faults.SlowHeaders(seconds=4, when=When(path=WRITE, times=1)),
+    "slow body": faults.SlowBody(seconds=4, when=When(path=WRITE, times=1)),
+    "read reset": faults.Reset(when=When(path=READ, times=3)),
+    "read page missing": faults.Missing(when=When(path=READ, times=1)),
+    "read 503": faults.Status(status=503, when=When(path=READ, times=12)),
+    "reports": faults.Reports(devices=3, when=When(path=READ)),
+    "late": faults.Late(seconds=8, when=When(path=WRITE)),
 }
 
 
+@kinds
 @pytest.mark.parametrize("name", PASSING)
-def test_what_passes_ends_well_for_explicit_calls(name: str) -> None:
-    with Site(fleet()) as site:
+def test_what_passes_ends_well_for_explicit_calls(name: str, kind: Kind) -> None:
+    with Site(fleet(kind), kind=kind) as site:
         result = site.apply(GOAL, calls=CallMode.EXPLICIT, chunk=2, faults=[PASSING[name]])
         assert result.exit_code is ExitCode.DONE, result
         assert site.rows() == DONE
 
 
+@kinds
 @pytest.mark.parametrize("name", PASSING)
-def test_what_passes_never_moves_a_bystander_and_the_next_run_does_the_rest(name: str) -> None:
-    with Site(fleet()) as site:
+def test_what_passes_never_moves_a_bystander_and_the_next_run_does_the_rest(name: str, kind: Kind) -> None:
+    with Site(fleet(kind), kind=kind) as site:
         result = site.apply(GOAL, chunk=2, faults=[PASSING[name]])
         assert result.exit_code in (ExitCode.DONE, ExitCode.NOT_CONFIRMED)
         for row in ("pump-6/telemetry", "pump-6/alarms", "pump-7/telemetry"):
@@ -143,10 +137,11 @@ def test_what_passes_never_moves_a_bystander_and_the_next_run_does_the_rest(name
         assert site.rows() == DONE
 
 
-def test_lost_and_partial_writes_are_told() -> None:
-    with Site(fleet()) as site:
+@kinds
+def test_lost_and_partial_writes_are_told(kind: Kind) -> None:
+    with Site(fleet(kind), kind=kind) as site:
         result = site.apply(
-            GOAL, calls=CallMode.EXPLICIT, faults=[faults.Partial(when=When(action="embeddedDeployments.release"))]
+            GOAL, calls=CallMode.EXPLICIT, faults=[faults.Partial(when=When(path="/deployments/release$"))]
         )
         assert result.exit_code is ExitCode.NOT_CONFIRMED
         states = {call.count: call.state for call in result.calls}
@@ -155,8 +150,9 @@ def test_lost_and_partial_writes_are_told() -> None:
         assert len(listed) == len(result.unconfirmed) == site.changes(GOAL)
 
 
-def test_a_wait_tells_failed_offline_and_converged_apart() -> None:
-    with Site(fleet()) as site:
+@kinds
+def test_a_wait_tells_failed_offline_and_converged_apart(kind: Kind) -> None:
+    with Site(fleet(kind), kind=kind) as site:
         site.control.fail("pump-3", "telemetry", "v2", "out of memory")
         site.control.disconnect("pump-4")
         assert site.apply(GOAL).exit_code is ExitCode.DONE
