@@ -1,4 +1,4 @@
-"""What a selector needs to know of the fleet before it can pick from it."""
+"""What a selector needs to know of the fleet before it can pick from it, and what a query picks."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from reconciler.planner.names import Inventory, Names
 from reconciler.planner.rules import ApplicationRef, Group, Ref, Rules, Selector
-from reconciler.planner.select import Needs, needs_of
-from reconciler.planner.state import Place
+from reconciler.planner.select import Needs, Selection, needs_of
+from reconciler.planner.state import Device, Place
 from tests.builders import hex_id
 
 AT = Place("m.yaml", 1)
@@ -47,3 +48,26 @@ def test_a_selector_needs(selector: Selector, needs: dict[str, Any]) -> None:
     group = Group("g", AT, selector, ())
     rules = Rules(ApplicationRef("5" * 24, AT), groups=(group,))
     assert needs_of(rules) == Needs(**needs)
+
+
+FLEET = {
+    hex_id(number): Device(hex_id(number), f"p{number}", "embedded", TAGS if number < 3 else {}) for number in range(6)
+}
+QUERIES = {"even": frozenset(hex_id(number) for number in (0, 2, 4)), "none": frozenset()}
+
+
+@pytest.mark.parametrize(
+    ("selector", "numbers"),
+    [
+        (Selector(AT, query="even"), [0, 2, 4]),
+        (Selector(AT, query="none"), []),
+        (Selector(AT, query="even", tags=TAGS), [0, 2]),
+        (Selector(AT, query="even", devices=devices("p2", "p3")), [2]),
+        (Selector(AT, all=True, exclude=Selector(AT, query="even")), [1, 3, 5]),
+        (Selector(AT, query="even", exclude=Selector(AT, devices=devices("p2", "p3"))), [0, 4]),
+    ],
+)
+def test_a_query_picks_together_with_the_other_keys(selector: Selector, numbers: list[int]) -> None:
+    inventory = Inventory(FLEET, queries=QUERIES)
+    picked = Selection(inventory, Names({}, inventory)).members(selector, "salt")
+    assert sorted(picked) == [hex_id(number) for number in numbers]
