@@ -31,6 +31,7 @@ applications:
       - {name: pump-1, tags: {site: leeds}, deployed: {telemetry: v1}}
       - {name: pump-2, tags: {site: york}, deployed: {telemetry: v1, alarms: a1}, connected: false}
       - {name: gateway, class: edgeCompute, tags: {site: leeds}, deployed: {collect: v1, parser: n1}}
+      - {name: gateway-2, class: edgeCompute, tags: {site: york}, deployed: {collect: v1}, connected: false}
       - {name: sensor, class: peripheral, connected: null}
 """
 NAMES = {
@@ -124,13 +125,46 @@ def test_edge_deployments(plant: Plant) -> None:
     assert {item["flowClass"] for item in plant.call("edgeDeployments.get")["items"]} == {"edge", "customNode"}
 
 
+@pytest.mark.parametrize(
+    ("resource", "names"),
+    [
+        ("embeddedDeployments", ("telemetry", "pump-1", "pump-2")),
+        ("edgeDeployments", ("collect", "gateway", "gateway-2")),
+    ],
+)
+def test_every_form_of_every_write(plant: Plant, resource: str, names: tuple[str, str, str]) -> None:
+    name, *devices = names
+    flow, one, two = plant.id_of("flow", name), plant.id_of("device", devices[0]), plant.id_of("device", devices[1])
+
+    def after(verb: str, **body: Any) -> list[str | None]:
+        assert plant.call(f"{resource}.{verb}", deployment=body) == {"success": True}
+        rows = plant.rows()
+        return [rows.get((device, name), (None, None))[0] for device in devices]
+
+    def release(version: str | None, **selector: Any) -> list[str | None]:
+        return after("release", flowId=flow, version=version, **selector)
+
+    assert release("v2", deviceIds=[one]) == ["v2", "v1"]
+    assert release(None, deviceIds=[one]) == [None, "v1"]
+    assert release("v2", deviceTags=[{"key": "site"}]) == ["v2", "v2"]
+    assert release("v1", deviceIds=[one], deviceTags=[{"value": "york"}]) == ["v1", "v1"]
+    assert after("replace", flowId=flow, oldVersion="v1", newVersion="v2") == ["v2", "v2"]
+    assert after("remove", flowId=flow, deviceId=one) == [None, "v2"]
+    assert after("remove", flowId=None, deviceId=two) == [None, None]
+    assert release("v1", deviceIds=[one, two]) == ["v1", "v1"]
+    assert after("remove", flowId=flow, deviceId=None) == [None, None]
+    assert release("v1", deviceIds=[one, two]) == ["v1", "v1"]
+    assert after("replace", flowId=flow, oldVersion="v1", newVersion=None) == [None, None]
+    assert plant.fails(f"{resource}.remove", deployment={"flowId": None, "deviceId": None})[0] == 400
+
+
 def test_devices(plant: Plant) -> None:
     embedded = plant.call("devices.get", deviceClass="embedded", sortField="id", perPage=1)
     assert (embedded["count"], embedded["totalCount"], embedded["deviceClass"]) == (1, 2, "embedded")
     several = plant.call("devices.get", deviceClass=["embedded", "edgeCompute"])
-    assert [item["name"] for item in several["items"]] == ["gateway", "pump-1", "pump-2"]
+    assert [item["name"] for item in several["items"]] == ["gateway", "gateway-2", "pump-1", "pump-2"]
     tagged = plant.call("devices.get", tagFilter=[{"key": "site", "value": "york"}])
-    assert [item["name"] for item in tagged["items"]] == ["pump-2"]
+    assert [item["name"] for item in tagged["items"]] == ["gateway-2", "pump-2"]
     query = {"$and": [{"deviceClass": "embedded"}, {"tags": {"site": {"$in": ["leeds", "hull"]}}}]}
     assert [item["name"] for item in plant.call("devices.get", query=query)["items"]] == ["pump-1"]
     summary = plant.call("devices.deviceNames", query={"connectionStatus": None}, startsWith="s")
