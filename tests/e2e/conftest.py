@@ -9,7 +9,7 @@ from tests.e2e.plant import Plant, plant_at
 
 
 @pytest.fixture
-def plant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Plant]:
-    """A plant on a simulator whose clock stands still."""
-    with plant_at(tmp_path, monkeypatch) as running:
+def plant(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Plant]:
+    """A plant on a simulator whose clock stands still; of embedded devices unless a parameter says `edge`."""
+    with plant_at(tmp_path, monkeypatch, kind=getattr(request, "param", "embedded")) as running:
         yield running

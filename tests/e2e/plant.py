@@ -21,12 +21,13 @@ from reconciler.simulator import Clock, Server, serve
 from tests.executor.loopback import START, SimulatedTime
 
 APPLICATION = "5f0c8a1b2d3e4f5061728394"
+CLASSES = {"embedded": "embedded", "edge": "edgeCompute"}
 LISTS = {"plan": "plans", "apply": "results", "status": "status"}
 
 Rows = dict[str, str | None]
 
 
-def fleet(**more: Any) -> dict[str, Any]:
+def fleet(kind: str = "embedded", **more: Any) -> dict[str, Any]:
     """Ten pumps: two cohorts in a chain, removals, an offline one, and bystanders that must not move."""
     pumps: list[dict[str, Any]] = [
         *[{"deployed": {"telemetry": "v2", "alarms": "a1"}}] * 3,
@@ -41,8 +42,13 @@ def fleet(**more: Any) -> dict[str, Any]:
             {
                 "id": APPLICATION,
                 "name": "plant",
-                "flows": {"telemetry": ["v1", "v2", "v3", "v9"], "alarms": ["a1", "a9"]},
-                "devices": [{"name": f"pump-{number}", **pump} for number, pump in enumerate(pumps)],
+                "flows": {
+                    "telemetry": {"class": kind, "versions": ["v1", "v2", "v3", "v9"]},
+                    "alarms": {"class": kind, "versions": ["a1", "a9"]},
+                },
+                "devices": [
+                    {"name": f"pump-{number}", "class": CLASSES[kind], **pump} for number, pump in enumerate(pumps)
+                ],
                 **more,
             }
         ]
@@ -115,7 +121,8 @@ class JumpyTime(SimulatedTime):
 class Plant:
     """The simulator, its time, and commands run on it in this process or as the installed command."""
 
-    def __init__(self, server: Server, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, server: Server, folder: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+        self.kind = kind
         self.server = server
         self.control = server.control
         self.folder = folder
@@ -135,8 +142,8 @@ class Plant:
         return lambda _, *arguments: getattr(self.clock, method)(*arguments)
 
     def manifest(self, text: str) -> None:
-        """Write the manifest."""
-        (self.folder / "plant.yaml").write_text(text, encoding="utf-8")
+        """Write the manifest, for the plant's kind."""
+        (self.folder / "plant.yaml").write_text(f"{text}kind: {self.kind}\n", encoding="utf-8")
 
     def point_at(self, url: str) -> None:
         """Let commands go to another address."""
@@ -196,12 +203,17 @@ class Plant:
 
 @contextmanager
 def plant_at(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, *, frozen: bool = True, description: Any = None
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    frozen: bool = True,
+    description: Any = None,
+    kind: str = "embedded",
 ) -> Iterator[Plant]:
     """A running plant. Its clock stands still unless commands run in processes of their own."""
     clock = Clock(frozen_at=START) if frozen else None
-    with serve(description or fleet(), clock=clock) as server:
-        yield Plant(server, folder, monkeypatch)
+    with serve(description or fleet(kind), clock=clock) as server:
+        yield Plant(server, folder, monkeypatch, kind)
 
 
 def eventually(happened: Callable[[], bool], *, timeout_s: float = 20.0) -> None:

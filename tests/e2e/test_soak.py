@@ -11,24 +11,19 @@ import pytest
 
 from reconciler.simulator import faults
 from reconciler.simulator.faults import When
-from tests.e2e.plant import APPLICATION, Plant, plant_at
+from tests.e2e.plant import APPLICATION, CLASSES, Plant, plant_at
 
 DEVICES, FLOWS, VERSIONS = 12, 3, ["v1", "v2", "v3"]
 ROUNDS = 25
 APPLY = ["apply", "plant.yaml", "--yes", "--wait", "--format", "json"]
-FLEET = {
-    "applications": [
-        {
-            "id": APPLICATION,
-            "name": "plant",
-            "flows": {f"flow-{flow}": VERSIONS for flow in range(FLOWS)},
-            "devices": [
-                *[{"name": f"pump-{number}", "deployed": {"flow-0": "v1"}} for number in range(DEVICES)],
-                *[{"name": f"odd-{number}", "deployed": {"flow-0": "v1", "flow-1": "v2"}} for number in range(3)],
-            ],
-        }
-    ]
-}
+
+
+def fleet(kind: str) -> dict[str, Any]:
+    pumps = [{"name": f"pump-{number}", "deployed": {"flow-0": "v1"}} for number in range(DEVICES)]
+    odd = [{"name": f"odd-{number}", "deployed": {"flow-0": "v1", "flow-1": "v2"}} for number in range(3)]
+    flows = {f"flow-{flow}": {"class": kind, "versions": VERSIONS} for flow in range(FLOWS)}
+    devices = [{**device, "class": CLASSES[kind]} for device in (*pumps, *odd)]
+    return {"applications": [{"id": APPLICATION, "name": "plant", "flows": flows, "devices": devices}]}
 
 
 def trouble(chance: float) -> list[faults.Fault]:
@@ -71,8 +66,9 @@ def manifest(wanted: dict[str, str | None]) -> str:
 
 
 @pytest.fixture
-def herd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Plant]:
-    with plant_at(tmp_path, monkeypatch, description=FLEET) as plant:
+def herd(seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Plant]:
+    kind = ("embedded", "edge")[seed % 2]
+    with plant_at(tmp_path, monkeypatch, description=fleet(kind), kind=kind) as plant:
         yield plant
 
 
