@@ -137,7 +137,12 @@ def _deployments(kind: Kind, plural: str, singular: str) -> list[Action]:
 
 
 _DEVICE_FORM: dict[str, Schema] = dict.fromkeys(("excludeConnectionInfo", "tagsAsObject", "attributesAsObject"), TEXT)
+# Accepted and without effect: versions with custom nodes, all versions, triggers.
+_NODES: dict[str, Schema] = {"includeCustomNodes": TEXT}
 _FLOW_FORM: dict[str, Schema] = {
+    **_NODES,
+    "allVersions": TEXT,
+    "triggerFilter": {},
     **_order(NAME_ORDER, "name", "id", "creationDate", "lastUpdated"),
     **_filter("name"),
     "flowClass": {**one_of(*schemas.FLOW_CLASSES), "default": schemas.DEFAULT_FLOW_CLASS},
@@ -227,7 +232,7 @@ ACTIONS: tuple[Action, ...] = (
         query={"version": {**NAME, "required": True}, **_FLOW_FORM},
         json_params={"query": QUERIES["advancedFlowByVersionQuery"]},
     ),
-    Action("flow.get", "GET", f"{_APPLICATION}/flows/{{flowId}}", flow_reads.flow_get, "flow"),
+    Action("flow.get", "GET", f"{_APPLICATION}/flows/{{flowId}}", flow_reads.flow_get, "flow", query=_NODES),
     Action(
         "flowVersions.get",
         "GET",
@@ -235,7 +240,7 @@ ACTIONS: tuple[Action, ...] = (
         flow_reads.versions_list,
         "flowVersions",
         "flowVersion",
-        query={**_order(VERSION_ORDER, "version", "id", "creationDate", "lastUpdated"), **_filter("version")},
+        query={**_order(VERSION_ORDER, "version", "id", "creationDate", "lastUpdated"), **_filter("version"), **_NODES},
         json_params={"query": QUERIES["advancedFlowVersionQuery"]},
     ),
     Action(
@@ -245,5 +250,12 @@ ACTIONS: tuple[Action, ...] = (
         flow_reads.version_get,
         "flowVersion",
     ),
-    Action("application.get", "GET", _APPLICATION, application_get, "application"),
+    Action(
+        "application.get",
+        "GET",
+        _APPLICATION,
+        application_get,
+        "application",
+        query={"summaryInclude": TEXT, "summaryExclude": TEXT},
+    ),
 )

@@ -76,7 +76,7 @@ class Account:
         return self.http.send(request)
 
     def fill(self, value: Any, kind: str) -> Any:
-        """A value with what stands in angle brackets filled in.
+        """A value with what stands in angle brackets filled in (see `tests.conformance.rows`).
 
         Raises:
             NotThere: it names something that the application does not have.
@@ -125,8 +125,8 @@ class Account:
     def _id(self, name: str) -> str:
         if not self._known:
             for path in ("/devices", "/flows"):
-                listed = self.send("GET", path, query={"query": "{}", "perPage": "1000"}, headers={}).json()
-                self._known |= {item["name"]: item["id"] for item in listed["items"]}
+                listed = self.send("GET", path, query={"query": "{}", "perPage": "1000"}, headers={})
+                self._known |= {item["name"]: item["id"] for item in listed.raise_for_status().json()["items"]}
             if self.server is not None:
                 self._known |= dict(self.server.control.world.db.execute("select name, id from devices"))
                 self._known |= dict(self.server.control.world.db.execute("select name, id from flows"))

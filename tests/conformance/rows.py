@@ -3,7 +3,10 @@
 A row with `{kind}` in its request stands for two tests, one for each kind of deployment; `<flow>`, `<other>`, `<one>`,
 `<two>`, `<offline>` and `<bare>` are then workflows and devices of that kind (`CASTS`).
 
-Text in angle brackets is filled in, see `tests/conformance/account.py`: `<pump-1>` is the id of what has that name.
+Text in angle brackets is filled in: `<pump-1>` is the id of what has that name, `<upper pump-1>` the same in capitals,
+`<record pump-1>` of its embedded record, `<edge gateway-1 collect>` of that edge record, `<version telemetry v2>` of
+that version, `<application>` of the application, `<nobody>` of nothing; `<offline name>` is a name; `<256 x>` is so
+many x, `<1001 ids>` and `<101 tags>` are lists.
 """
 
 from __future__ import annotations
