@@ -95,6 +95,7 @@ class Session:
         answer = ""
         try:
             click.echo(question, file=sys.stderr, nl=False)
+            _wait_for_input()
             answer = sys.stdin.readline()
         finally:
             if not answer.endswith("\n"):  # Ctrl-C, Ctrl-D: what is told next shall not stand behind the question
@@ -156,6 +157,15 @@ def _format_in(argv: Sequence[str]) -> str:
         elif word.startswith("--format="):
             fmt = word.removeprefix("--format=")
     return fmt
+
+
+def _wait_for_input() -> None:
+    """Return once stdin has something: Python sees no signal that comes just before a read, until that read ends."""
+    import select
+
+    if os.name == "posix":  # elsewhere only sockets can be waited for
+        while not select.select([sys.stdin], [], [], 0.5)[0]:
+            pass
 
 
 def _lead_nowhere() -> None:
