@@ -34,7 +34,7 @@ _SUFFIXES = {"zip": ".zip", "gzip": ".gz", "wasm": ".wasm", "other": ".bin"}
 
 
 class _NotDelivered(ReconcilerError):
-    """The job is queued, and nothing came of it in time."""
+    """The job is queued, and no file of it was saved."""
 
     exit_code = ExitCode.NOT_CONVERGED
 
@@ -137,6 +137,8 @@ class _Export:
             job = f" for job {self._asked.job_id}" if self._asked and self._asked.job_id else ""
             hint = "the job goes on; does the tunnel lead to the port? Losant may also have failed to compile"
             raise _NotDelivered(f"no file came{job} within {listening.timeout}", hint=hint) from None
+        except OSError as error:
+            raise _unsaved(listening.out or Path.cwd(), error) from None
 
     def _keep(self, received: Received, listening: Listening) -> None:
         """Look into the file where it lies, and only then give it its name."""
@@ -147,7 +149,7 @@ class _Export:
                 raise FileExistsError(errno.EEXIST, "it exists already")
             received.path.replace(path)
         except OSError as error:
-            raise cannot_write("the file", str(path), error) from None
+            raise _unsaved(path, error) from None
         if self._asked:
             self._asked.file = ExportedFile(str(path), received.size, received.sha256, found.type, found.modules)
 
@@ -200,6 +202,10 @@ def _cannot_open(error: OSError, listening: Listening) -> UsageError:
     reason = os.strerror(error.errno) if error.errno else str(error)
     hint = "name another --port, or none for any that is free"
     return UsageError(f"--port {listening.port} cannot be opened: {reason}", hint=hint)
+
+
+def _unsaved(path: Path, error: OSError) -> _NotDelivered:
+    return _NotDelivered(cannot_write("the file that came,", str(path), error).problems)
 
 
 def _callback_url(listener: Listener, listening: Listening) -> str:

@@ -12,18 +12,18 @@ import hashlib
 import hmac
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TypeAlias
+from typing import IO, TypeAlias
 
 import h11
 
 MAX_HEAD = 16 << 10
 _PIECE = 1 << 16
 _TEXTS = {200: "taken", 400: "no file", 404: "nothing here", 405: "post it", 408: "too slow", 409: "one file only"}
-_TEXTS |= {413: "too large", 503: "too many at once"}
+_TEXTS |= {413: "too large", 503: "too many at once", 507: "no room"}
 Event: TypeAlias = h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]
 
 
@@ -51,6 +51,14 @@ class _Refused(Exception):
     def __init__(self, status: int) -> None:
         self.status = status
         super().__init__(status)
+
+
+class _Unwritable(Exception):
+    """The file cannot be written down; `error` says why."""
+
+    def __init__(self, error: OSError) -> None:
+        self.error = error
+        super().__init__(error)
 
 
 class Listener:
@@ -109,12 +117,14 @@ class Listener:
         self._server.close()
         for task in self._open:
             task.cancel()
-        await asyncio.gather(*self._open, return_exceptions=True)
-        self._received.cancel()
-        self._draft.unlink(missing_ok=True)
+        try:
+            await asyncio.gather(*self._open, return_exceptions=True)
+        finally:
+            self._received.cancel()
+            self._draft.unlink(missing_ok=True)
 
     async def file(self) -> Received:
-        """Wait for the file."""
+        """Wait for the file. OSError where it came and could not be written."""
         return await asyncio.shield(self._received)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -156,13 +166,16 @@ class Listener:
 
     async def _take(self, exchange: _Exchange, length: int | None) -> Received:
         size, digest = 0, hashlib.sha256()
-        with self._draft.open("wb") as file:
+        with contextlib.ExitStack() as stack:
+            with _told_apart():
+                file = stack.enter_context(self._draft.open("wb", buffering=0))
             while isinstance(event := await exchange.event(), h11.Data):
                 size += len(event.data)
                 if size > self._limits.body:
                     raise _Refused(413)
                 digest.update(event.data)
-                file.write(event.data)
+                with _told_apart():
+                    _write_all(file, event.data)
                 if self._observe:
                     self._observe(size, length)
         if not isinstance(event, h11.EndOfMessage) or not size:
@@ -174,9 +187,30 @@ class Listener:
         """Seconds that a client may keep silent."""
         return self._limits.idle_s
 
-    def done(self, received: Received) -> None:
-        """The file is there, and its sender knows."""
-        self._received.set_result(received)
+    def done(self, received: Received | OSError) -> None:
+        """The file is there, and its sender knows; or it could not be written."""
+        if self._received.done():
+            return
+        if isinstance(received, OSError):
+            self._received.set_exception(received)
+        else:
+            self._received.set_result(received)
+
+
+def _write_all(file: IO[bytes], data: bytes) -> None:
+    """Write all of it: a disk that fills up may take a part."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[file.write(rest) :]
+
+
+@contextlib.contextmanager
+def _told_apart() -> Iterator[None]:
+    """An OSError of the disk is none of the connection."""
+    try:
+        yield
+    except OSError as error:
+        raise _Unwritable(error) from None
 
 
 class _Exchange:
@@ -189,7 +223,7 @@ class _Exchange:
         self._wire = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD)
 
     async def run(self) -> None:
-        received = None
+        received: Received | OSError | None = None
         try:
             async with asyncio.timeout(self._listener.idle_s):  # however slowly its bytes trickle
                 request = await self.event()
@@ -203,9 +237,13 @@ class _Exchange:
             status = 408
         except h11.RemoteProtocolError:
             status = 400
-        await self._answer(status)
-        if received:
-            self._listener.done(received)
+        except _Unwritable as failure:
+            status, received = 507, failure.error
+        try:
+            await self._answer(status)
+        finally:  # whether or not the sender waits to hear it
+            if received is not None:
+                self._listener.done(received)
 
     async def event(self) -> Event:
         """What the client says next."""

@@ -371,6 +371,64 @@ def test_a_damaged_archive_is_told_and_not_kept(server: Server, export: Any, mon
     assert list(Path().iterdir()) == []
 
 
+def test_a_file_that_came_and_cannot_be_saved(server: Server, export: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody else took the name while Losant compiled: theirs stays."""
+    from reconciler.simulator import export as job
+
+    sound = job.archive
+
+    def meanwhile(one: Any) -> bytes:
+        Path("x.zip").write_text("mine")
+        return sound(one)
+
+    monkeypatch.setattr(job, "archive", meanwhile)
+    ended = export("--listen", "--out", "x.zip", "--format", "json")
+    assert ended.code == 5
+    assert "the file that came, x.zip cannot be written: it exists already" in ended.err
+    assert ended.document["exports"][0]["job_id"]
+    assert [path.name for path in Path().iterdir()] == ["x.zip"]
+    assert Path("x.zip").read_text() == "mine"
+
+
+def test_hostile_names_and_job_ids_do_nothing(server: Server, export: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from reconciler.api.client import LosantApi
+    from reconciler.simulator import export as job
+
+    def archive(_: Any) -> bytes:
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w") as file:
+            file.writestr("\x1b[2J##[error]x.wasm", b"\0asm")
+        return buffer.getvalue()
+
+    ask = LosantApi.export
+
+    async def evil(self: LosantApi, options: Any) -> str:
+        await ask(self, options)
+        return "../\x1b[2J\n::set"
+
+    monkeypatch.setattr(job, "archive", archive)
+    monkeypatch.setattr(LosantApi, "export", evil)
+    ended = export("--listen")
+    assert ended.code == 0, ended.err
+    assert "\x1b" not in ended.out + ended.err
+    assert "##[" not in ended.out
+    assert not any(line.lstrip().startswith("::") for line in (ended.out + ended.err).splitlines())
+    (saved,) = Path().iterdir()
+    assert saved.name == "export-_____2J___set.zip"
+
+
+def test_what_is_no_archive_is_saved_with_a_warning(
+    server: Server, export: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from reconciler.simulator import export as job
+
+    monkeypatch.setattr(job, "archive", lambda _: b'{"url": "https://example.com/file"}')
+    ended = export("--listen", "--out", "x.json")
+    assert ended.code == 0
+    assert "Warning: the file is no zip, gzip or WASM module" in ended.err
+    assert Path("x.json").read_bytes() == b'{"url": "https://example.com/file"}'
+
+
 def test_ctrl_c_while_listening(
     server: Server, export: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

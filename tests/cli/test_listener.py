@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
+import io
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -176,6 +179,56 @@ def test_only_so_many_connections_are_held(tmp_path: Path) -> None:
         await take(listener, b"good")
 
     play(tmp_path, story)
+
+
+def test_a_sender_that_leaves_before_the_answer_has_delivered(tmp_path: Path) -> None:
+    async def story(listener: Listener) -> None:
+        _, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+        writer.write(post(listener, b"good"))
+        await writer.drain()
+        writer.transport.abort()
+        # The bytes may be lost with the connection, and then the next sender is heard; if they came, the file counts.
+        assert status(await say(listener, post(listener, b"good"))) in (200, 409)
+        await take(listener, b"good")
+
+    play(tmp_path, story)
+
+
+def test_what_cannot_be_written_is_told(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+
+    async def run() -> None:
+        async with Listener(folder, limits=QUICK) as listener:
+            for path in folder.iterdir():
+                path.unlink()
+            folder.rmdir()
+            assert status(await say(listener, post(listener, b"good"))) == 507
+            async with asyncio.timeout(20):
+                await listener.file()
+
+    with pytest.raises(FileNotFoundError):
+        asyncio.run(run())
+
+
+def test_a_disk_that_fills_up_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full(io.BytesIO):
+        def write(self, data: Any, /) -> int:
+            if self.tell() + len(data) > 5:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return super().write(bytes(data)[:2])
+
+    monkeypatch.setattr(Path, "open", lambda *_, **__: Full())
+
+    async def run() -> None:
+        async with Listener(tmp_path, limits=QUICK) as listener:
+            assert status(await say(listener, post(listener, b"123456"))) == 507
+            async with asyncio.timeout(20):
+                await listener.file()
+
+    with pytest.raises(OSError, match="No space left"):
+        asyncio.run(run())
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_leaving_cuts_everybody_off(tmp_path: Path) -> None:
