@@ -97,6 +97,7 @@ def record_of(shop: Shop, kind: str, flow: str = TELEMETRY) -> str:
 
 @pytest.mark.parametrize("text", [PUMP, PUMP.upper()])
 def test_an_id_takes_one_request_for_its_records_and_no_more(text: str, kind: str, shop: Shop, here: Here) -> None:
+    shop.write("shop.yaml", manifest(kind) + f"  {GONE}: {{{TELEMETRY}: v2}}\n")  # others are no matter here
     done = here("status", "shop.yaml", "--device", text, "--format", "json")
     assert done.code == 0, done.err
     assert asked(shop) == [(f"{kind}Deployments.get", PUMP)]
@@ -123,13 +124,13 @@ def test_a_deployment_record_by_its_id(kind: str, shop: Shop, here: Here) -> Non
     assert here("apply", "shop.yaml", "--yes").code == 0
     shop.control.settle()
     record = record_of(shop, kind)
+    shop.write("shop.yaml", manifest(kind, "v2").rstrip().rstrip("}") + f", {ALARMS}: a1}}\n")
     shop.write("token", "records")
     done = here("--token-file", "token", "status", "shop.yaml", "--deployment", record.upper(), "--format", "json")
     assert done.code == 0, done.err
     assert asked(shop) == [(f"{kind}Deployment.get", None)]
     one = report(done)
-    assert one["rows"]["in_sync"] == 1
-    assert one["rows"]["unmanaged"] == (1 if kind == "embedded" else 0)  # edge: a record is of one flow
+    assert one["rows"]["in_sync"] == sum(one["rows"].values()) == (2 if kind == "embedded" else 1)  # edge: one flow
     assert one["log"]
 
 

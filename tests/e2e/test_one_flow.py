@@ -88,6 +88,8 @@ def plan_of(done: Done) -> dict[str, Any]:
 def test_only_its_records_are_read(target: str, kind: str, shop: Shop, here: Here) -> None:
     partly = plan_of(here("plan", "shop.yaml", "--target", f"flow={target}", "--format", "json"))
     assert set(listings(shop.server, kind)) == {TELEMETRY}
+    versions = [one["path"] for one in shop.control.requests() if one["action"] == "flowVersions.get"]
+    assert [TELEMETRY in path for path in versions] == [True]  # nor is anything of another flow checked
     shop.control.forget_requests()
     # A second target that adds nothing makes it read everything: the same changes by other calls.
     whole = plan_of(

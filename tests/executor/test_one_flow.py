@@ -41,6 +41,7 @@ def test_other_flows_are_neither_read_nor_told_as_moved() -> None:
     assert result.exit_code is ExitCode.DONE
     assert (result.confirmed, result.collateral, result.moved_meanwhile) == (3, (), ())
     assert flows_read(api) == {"f"}
+    assert api.actions().count("live") == 1  # a read of the flow is all that there is to read
 
 
 def test_what_moves_within_the_flow_is_told() -> None:
@@ -75,3 +76,11 @@ def test_an_unknown_outcome_is_settled_on_the_flow() -> None:
     result = apply(api, "a/f=2 b/f=2", calls=CallMode.EXPLICIT)
     assert (result.exit_code, result.confirmed, result.moved_meanwhile) == (ExitCode.DONE, 2, ())
     assert flows_read(api) == {"f"}
+
+
+def test_what_was_read_once_is_not_read_again_at_the_end() -> None:
+    api = FakeApi().load(live("a/f=1 a/g=1"))
+    api.fail("send", ConnectionFailed("reset"), effect=Effect.DONE)
+    result = apply(api, "a/f=2", calls=CallMode.EXPLICIT)
+    assert (result.exit_code, result.confirmed) == (ExitCode.DONE, 1)
+    assert api.actions() == ["release", "live"]
