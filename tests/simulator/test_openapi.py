@@ -145,6 +145,27 @@ def test_every_action_is_in_the_document() -> None:
         Draft202012Validator.check_schema(schema)
 
 
+@pytest.mark.parametrize("action", [one for one in ACTIONS if "sortField" in one.query], ids=lambda action: action.name)
+def test_the_defaults_of_the_document_are_those_that_hold(
+    server: Server, real: dict[str, list[str]], action: Action
+) -> None:
+    declared = {one["name"]: one.get("schema", {}) for one in _operation(action)["parameters"]}
+    path = action.path.format(applicationId=server.application_id, flowId=real["flowId"][0])
+    body = httpx.get(
+        server.url + path, params={"version": "v1"}, headers={"Authorization": f"Bearer {server.token}"}
+    ).json()
+
+    defaults = {name: schema["default"] for name, schema in declared.items() if "default" in schema}
+    assert {"sortField", "sortDirection", "page", "perPage"} <= set(defaults)
+    assert {name: str(body[name]) for name in defaults if name in body} == {
+        name: text for name, text in defaults.items() if name != "flowClass" or action.name == "flows.get"
+    }
+
+
+def _operation(action: Action) -> Any:
+    return document()["paths"][action.path][action.method.lower()]
+
+
 def test_a_parameter_tells_its_default_and_whether_it_is_required() -> None:
     def parameters(path: str) -> dict[str, Any]:
         operation = document()["paths"]["/applications/{applicationId}" + path]["get"]
