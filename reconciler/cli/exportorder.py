@@ -13,6 +13,7 @@ from reconciler.cli.order import duration_s
 from reconciler.errors import UsageError
 
 MAX_TEXT = 1_024  # characters of an address
+MAX_PATH = 40  # of them, what --listen adds to --public-url
 _ID = re.compile("[0-9A-Fa-f]{24}")
 _ADDRESS = re.compile(r"[^@\s\x00-\x1f]+@[^@\s\x00-\x1f]+")
 _NO_URL_CHARACTER = re.compile(r"[\s\x00-\x1f\x7f]")
@@ -77,7 +78,7 @@ def _check_id(name: str, text: str | None) -> None:
 
 def _check_email(text: str | None) -> None:
     if text is not None:
-        _check_length("email", text)
+        _check_length("email", text, MAX_TEXT)
         if not _ADDRESS.fullmatch(text):
             raise UsageError(f"--email {text!r} is no address", hint="such as ops@example.com")
 
@@ -85,7 +86,7 @@ def _check_email(text: str | None) -> None:
 def _check_url(name: str, text: str | None) -> None:
     if text is None:
         return
-    _check_length(name, text)
+    _check_length(name, text, MAX_TEXT - (MAX_PATH if name == "public_url" else 0))
     try:
         parts = urlsplit(text)
         sound = parts.scheme in ("http", "https") and parts.hostname and (parts.port or 1)
@@ -95,9 +96,9 @@ def _check_url(name: str, text: str | None) -> None:
         raise UsageError(f"{_option(name)} {text!r} is no http or https URL", hint="such as https://example.com/hook")
 
 
-def _check_length(name: str, text: str) -> None:
-    if len(text) > MAX_TEXT:
-        raise UsageError(f"{_option(name)} is {len(text):,} characters long; the API takes {MAX_TEXT:,}")
+def _check_length(name: str, text: str, most: int) -> None:
+    if len(text) > most:
+        raise UsageError(f"{_option(name)} is {len(text):,} characters long; the API takes {most:,}")
 
 
 def _listening(flags: Mapping[str, Any]) -> Listening | None:

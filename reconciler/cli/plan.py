@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 def command(session: Session, /, paths: tuple[str, ...], **flags: Any) -> int:
     """Read live state and print what would change. Nothing is written to the API.
 
-    PATH is a file, a directory or `-`; the default is `manifests`.
+    PATH is a file, a directory or `-`; the default is `manifests`. With one flow as the only --target (by its alias or
+    id) no more than that flow's records is read, and no call is used that could reach beyond them: so there may be more
+    calls than without.
     """
     from reconciler.cli.access import Access, run_async
     from reconciler.cli.planning import load_rules, parse_options, prepare, refused

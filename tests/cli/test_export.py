@@ -187,6 +187,7 @@ def test_without_an_address_there_is_a_warning(export: Any) -> None:
         (["--listen", "--timeout", "0"], "--timeout 0 leaves no time"),
         (["--listen", "--port", "65536"], "65536 is not in the range"),
         (["--listen", "--public-url", "tunnel"], "--public-url 'tunnel' is no http or https URL"),
+        (["--listen", "--public-url", "https://e.com/" + "x" * 971], "is 985 characters long; the API takes 984"),
         (["--listen", "--public-url", "https://example.com/?a=b"], "--public-url may have no query"),
         (["--listen", "--out", "no/such/x.zip"], "--out no/such/x.zip cannot be written"),
         (["--listen", "--out", "taken.zip"], "--out taken.zip exists already"),
