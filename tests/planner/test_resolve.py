@@ -21,6 +21,7 @@ from reconciler.planner.rules import (
     FlowRule,
     Group,
     Pin,
+    Protection,
     Ref,
     Rules,
     Selector,
@@ -306,3 +307,33 @@ def test_many_stars_take_no_longer_than_one() -> None:
     inventory = Inventory({DEVICES[0]: Device(DEVICES[0], "a" * 255)})
     group = Group("g", at(1), Selector(at(1), devices=(Ref("a*" * 100 + "b", at(1)),)), flow_rules({0: "v1"}, 1))
     assert not run(rules(groups=(group,)), inventory).desired.devices
+
+
+def test_every_flow_that_a_rule_names_is_declared_whether_or_not_it_has_a_device() -> None:
+    (telemetry,), (alarms,), (control,) = (flow_rules({number: "v1"}, 10 + number) for number in range(3))
+    found = run(
+        rules(
+            groups=(Group("nobody", at(3), Selector(at(3), tags={"site": ("hull",)}), (telemetry,), 0),),
+            devices=(DeviceRules(Ref(DEVICES[0], at(4)), (alarms,)),),
+            pins=(Pin(at(5), Ref(DEVICES[1], at(5)), (control,), "odd sensor"),),
+        ),
+        fleet({0: "leeds", 1: "leeds"}),
+    )
+    assert found.flows == set(FLOWS)
+
+
+def test_a_device_written_twice_does_not_hide_those_after_it() -> None:
+    devices = [
+        DeviceRules(Ref(text, at(line)), flow_rules({0: "v1"}, line))
+        for line, text in enumerate([DEVICES[0], "d0", DEVICES[1]], 4)
+    ]
+    found = run(rules(devices=tuple(devices)), fleet({0: "leeds", 1: "leeds"}))
+    assert [problem.line for problem in found.problems] == [5]
+    assert set(found.desired.devices) == {DEVICES[0], DEVICES[1]}
+
+
+def test_the_protection_of_an_ignored_device_protects_no_other() -> None:
+    rule = Protection(at(6), device=Ref("gone", at(6)), flow=Ref(FLOWS[0], at(6)))
+    known = Protection(at(7), flow=Ref(FLOWS[0], at(7)))
+    found = resolve(rules(protect=(rule, known)), Inventory(), today=TODAY, ignored={"gone"})
+    assert [(one.device_id, one.flow_id, one.place.line) for one in found.protected] == [(None, FLOWS[0], 7)]
