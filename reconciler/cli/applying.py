@@ -16,7 +16,7 @@ from reconciler.cli.jobs import Job, Origin, origin_of
 from reconciler.cli.order import Order
 from reconciler.cli.progress import Display
 from reconciler.cli.report import results_document, write_plans, write_results
-from reconciler.cli.saving import ResultFile
+from reconciler.cli.saving import ResultFile, keep_inputs
 from reconciler.cli.session import Session
 from reconciler.errors import ExitCode, Interrupted, ReconcilerError, Stale, UsageError
 from reconciler.executor import Execution
@@ -50,6 +50,7 @@ class _Apply:
         self._session = session
         self._order = order
         self._jobs: list[Job] = []
+        self._result_path = order.result_file
         self._result_file: ResultFile | None = None
 
     def steps(self) -> None:
@@ -57,7 +58,9 @@ class _Apply:
         order = self._order
         if not order.yes and not order.dry_run and not _can_ask():
             raise UsageError("there is no terminal to ask for approval on", hint="pass --yes to apply without asking")
+        self._keep([*order.paths, *([order.plan_file] if order.plan_file else [])])
         origin = origin_of(order)
+        self._keep(origin.files)
         self._open_result()
         access = Access(self._session, origin.application_ids, parallelism=order.parallelism)
         self._jobs = run_async(origin.jobs(access))
@@ -74,9 +77,17 @@ class _Apply:
     def _plans(self) -> Sequence[Plan]:
         return [job.plan for job in self._jobs]
 
+    def _keep(self, inputs: Sequence[str]) -> None:
+        """Refuse a result file that is one of these."""
+        try:
+            keep_inputs("--result", self._result_path, inputs)
+        except UsageError:
+            self._result_path = None  # not for the report of this either
+            raise
+
     def _open_result(self) -> None:
-        if self._order.result_file is not None:
-            self._result_file = ResultFile(self._order.result_file)
+        if self._result_path is not None:
+            self._result_file = ResultFile(self._result_path)
 
     def _show(self) -> None:
         if self._order.fmt == "text":
@@ -85,7 +96,7 @@ class _Apply:
     def _check(self, origin: Origin) -> None:
         """Refuse what is not what was expected, then what a guard refuses."""
         expected, actual = self._order.expect_digest, origin.digest(self._jobs)
-        if expected is not None and expected.removeprefix("sha256:").lower() != actual.removeprefix("sha256:"):
+        if expected is not None and expected != actual:
             raise Stale(
                 f"the digest of this plan is {actual}, not {expected}",
                 hint="the manifests or the fleet changed since; review the plan again and pass its digest",
@@ -133,15 +144,19 @@ class _Apply:
             job.standing = standing
             phase.standing(standing)
 
-        await wait(
-            job.desired,
-            api,
-            clock=clock,
-            timeout_s=order.timeout_s,
-            first=job.live,
-            offline=order.offline,
-            observe=observe,
-        )
+        try:
+            await wait(
+                job.desired,
+                api,
+                clock=clock,
+                timeout_s=order.timeout_s,
+                first=job.live,
+                offline=order.offline,
+                observe=observe,
+            )
+        except asyncio.CancelledError:
+            job.cut_short = True
+            raise
 
     def report(self, failure: ReconcilerError | None) -> int:
         """The result to where it belongs, whatever happened; the exit code by precedence."""
@@ -181,7 +196,7 @@ class _Apply:
 
     def _save(self, document: dict[str, object], failure: ReconcilerError | None) -> None:
         """Write the result file; to stderr where that cannot be, so that what was done is not lost."""
-        path = self._order.result_file
+        path = self._result_path
         if path is None:
             return
         try:

@@ -14,9 +14,11 @@ if TYPE_CHECKING:
 
 
 @click.command
-@click.argument("base")
-@click.argument("head", required=False)
-@click.option("--path", default="manifests", show_default=True, help="Where the manifests are, in a revision.")
+@click.argument("base", type=opt.filled)
+@click.argument("head", required=False, type=opt.filled)
+@click.option(
+    "--path", type=opt.filled, default="manifests", show_default=True, help="Where the manifests are, in a revision."
+)
 @opt.formats("text", "json", "markdown")
 @opt.max_bytes
 @click.pass_obj
@@ -30,7 +32,7 @@ def command(session: Session, base: str, head: str | None, *, path: str, fmt: st
     from reconciler.manifest.compare import compare
     from reconciler.render.differences import difference_data, differences_text
 
-    found = compare(_rules_at(base, path), _rules_at(head, path))
+    found = compare(*_both(_Side(base, path), _Side(head, path), session))
     if fmt == "json":
         session.write_json("diff", differences=[difference_data(one) for one in found])
     elif fmt == "markdown":
@@ -42,30 +44,53 @@ def command(session: Session, base: str, head: str | None, *, path: str, fmt: st
     return session.exit(ExitCode.DONE)
 
 
-def _rules_at(side: str | None, path: str) -> tuple[Rules, ...]:
-    """The rules of one side. Files that hold none are no rules: everything may have come or gone."""
-    from pathlib import Path
+def _both(base: _Side, head: _Side, session: Session) -> tuple[tuple[Rules, ...], tuple[Rules, ...]]:
+    """The rules of both sides. One of them may hold no manifest at all: then everything came, or went."""
+    from reconciler.errors import ManifestError
+    from reconciler.render.inert import inert
 
-    from reconciler.errors import ManifestError, UsageError
-    from reconciler.manifest.files import DiskFiles, Files
-    from reconciler.manifest.git import GitFiles
-    from reconciler.manifest.load import load
-    from reconciler.manifest.offline import resolve_offline
+    if base.missing and head.missing:
+        raise ManifestError([base.missing, head.missing])
+    for missing in (base.missing, head.missing):
+        if missing:
+            session.note(inert(f"{missing.path}: {missing.message}: nothing is declared there"))
+    return base.rules(), head.rules()
 
-    files: Files = DiskFiles()
-    if side is None:
-        side = path
-    elif Path(side).exists():
-        path = side
-    else:
-        try:
-            files = GitFiles(side)
-        except UsageError:
-            if "/" in side and not side.startswith("-"):
-                raise UsageError(f"{side} is no folder, and git knows no such revision") from None
-            raise
-    loaded = load([path], files)
-    conflicts = [problem for rules in loaded.rules for problem in resolve_offline(rules).resolution.problems]
-    if problems := dict.fromkeys([*loaded.problems, *conflicts]):
-        raise ManifestError(problems)
-    return loaded.rules
+
+class _Side:
+    """One side: a revision or a folder. `missing` says so where it holds no manifest."""
+
+    def __init__(self, name: str | None, path: str) -> None:
+        from pathlib import Path
+
+        from reconciler.errors import UsageError
+        from reconciler.manifest.files import DiskFiles, Files, NothingThere
+        from reconciler.manifest.git import GitFiles
+
+        self.files: Files = DiskFiles()
+        self.path = path
+        if name is not None and Path(name).exists():
+            self.path = name
+        elif name is not None:
+            try:
+                self.files = GitFiles(name)
+            except UsageError:
+                if "/" in name and not name.startswith("-"):
+                    raise UsageError(f"{name} is no folder, and git knows no such revision") from None
+                raise
+        _, problems = self.files.expand(self.path)
+        self.missing = next((problem for problem in problems if isinstance(problem, NothingThere)), None)
+
+    def rules(self) -> tuple[Rules, ...]:
+        """What it declares."""
+        from reconciler.errors import ManifestError
+        from reconciler.manifest.load import load
+        from reconciler.manifest.offline import resolve_offline
+
+        if self.missing:
+            return ()
+        loaded = load([self.path], self.files)
+        conflicts = [problem for rules in loaded.rules for problem in resolve_offline(rules).resolution.problems]
+        if problems := dict.fromkeys([*loaded.problems, *conflicts]):
+            raise ManifestError(problems)
+        return loaded.rules

@@ -28,6 +28,7 @@ class Job:
     """One application's part: what is to be done, on which reading, and where it stands.
 
     `desired`: the rows that `--wait` waits for. `read_at`: monotonic time at which reading `live` began.
+    `cut_short`: it was interrupted while it waited.
     """
 
     plan: Plan
@@ -36,6 +37,7 @@ class Job:
     read_at: float
     execution: Execution | None = None
     standing: Wait | None = None
+    cut_short: bool = False
 
     @property
     def result(self) -> Result:
@@ -55,6 +57,7 @@ class Job:
         operations = Counter(change.op for change in self.plan.changes)
         return {
             **self.result.to_data(),
+            **({"interrupted": True, "exit_code": int(ExitCode.INTERRUPTED)} if self.cut_short else {}),
             "operations": {str(op): operations[op] for op in Op},
             "moves": moves(self.plan),
             "removals": removals(self.plan),
@@ -68,6 +71,11 @@ class Origin(Protocol):
     @property
     def application_ids(self) -> Sequence[str]:
         """The applications that it is about."""
+        ...
+
+    @property
+    def files(self) -> Sequence[str]:
+        """What it was read from."""
         ...
 
     async def jobs(self, access: Access) -> list[Job]:
@@ -100,6 +108,11 @@ class FromManifests:
         """Those that the manifests are for."""
         return [rules.application.id for rules in self._rules]
 
+    @property
+    def files(self) -> Sequence[str]:
+        """The manifests and their bases."""
+        return [source.path for rules in self._rules for source in rules.sources]
+
     async def jobs(self, access: Access) -> list[Job]:
         """One for each application and kind."""
         prepared = await prepare(access, self._rules, self._options)
@@ -118,7 +131,8 @@ class FromPlan:
     """What is left of a saved plan. Each change's `from` is a precondition."""
 
     def __init__(self, order: Order) -> None:
-        saved = load_plans(order.plan_file or "")
+        self._path = order.plan_file or ""
+        saved = load_plans(self._path)
         self._saved = tuple(plan for plan in saved if _is_picked(plan, order))
         self._options = order.options
         if not self._saved:
@@ -128,6 +142,11 @@ class FromPlan:
     def application_ids(self) -> Sequence[str]:
         """Those that the plans are for."""
         return [plan.application.id for plan in self._saved]
+
+    @property
+    def files(self) -> Sequence[str]:
+        """The plan file."""
+        return [self._path]
 
     async def jobs(self, access: Access) -> list[Job]:
         """One for each plan, with calls computed anew. Stale where a row was moved elsewhere."""

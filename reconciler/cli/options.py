@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -41,10 +42,25 @@ def global_options(*, hidden: bool = False) -> list[click.Parameter]:
     ]
 
 
-paths = click.argument("paths", nargs=-1, metavar="[PATH]...")
+def filled(text: str) -> str:
+    """An argument that is not empty: an empty one is most often a shell variable that nobody has set."""
+    if not text.strip():
+        raise click.BadParameter("it is empty; is a variable not set?")
+    return text
+
+
+def digest(text: str) -> str:
+    """A plan's digest, which may be written without its `sha256:`."""
+    match = re.fullmatch(r"(?:sha256:)?([0-9a-f]{64})", text.lower())
+    if match is None:
+        raise click.BadParameter("a digest is sha256: and 64 hex digits")
+    return f"sha256:{match[1]}"
+
+
+paths = click.argument("paths", nargs=-1, metavar="[PATH]...", type=filled)
 
 pick = _together(
-    click.option("--application", metavar="ID|NAME", help="Only this application of what the paths hold."),
+    click.option("--application", type=filled, metavar="ID|NAME", help="Only this application of what the paths hold."),
     click.option("--kind", type=click.Choice(["embedded", "edge"]), help="Only this kind of deployment."),
 )
 

@@ -35,11 +35,12 @@ def command(session: Session, /, paths: tuple[str, ...], **flags: Any) -> int:
     from reconciler.cli.access import Access, run_async
     from reconciler.cli.planning import load_rules, parse_options, prepare, refused
     from reconciler.cli.report import write_plans
-    from reconciler.cli.saving import save_plan
+    from reconciler.cli.saving import keep_inputs, save_plan
     from reconciler.errors import ExitCode, UsageError
 
     options = parse_options(**{name: flags[name] for name in opt.PLANNING_FLAGS})
     rules = load_rules(paths, application=flags["application"], kind=flags["kind"])
+    keep_inputs("--out", flags["out"], [source.path for one in rules for source in one.sources])
     access = Access(session, [one.application.id for one in rules], parallelism=flags["parallelism"])
     prepared = run_async(prepare(access, rules, options))
     plans = [one.plan for one in prepared]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -43,6 +43,12 @@ def save_text(path: str, text: str, *, what: str) -> None:
             raise
     except (OSError, ValueError) as error:
         raise cannot_write(what, path, error) from None
+
+
+def keep_inputs(what: str, path: str | None, inputs: Iterable[str]) -> None:
+    """UsageError where an option names a file that this very run reads."""
+    if path is not None and os.path.realpath(path) in map(os.path.realpath, inputs):
+        raise UsageError(f"{what} {path} would overwrite a file that is read", hint="name another file")
 
 
 def cannot_write(what: str, path: str, error: OSError | ValueError) -> UsageError:

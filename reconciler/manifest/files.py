@@ -27,6 +27,10 @@ class File(NamedTuple):
     real: str
 
 
+class NothingThere(Problem):
+    """A path at which there is no manifest."""
+
+
 class Files(Protocol):
     """A place that manifests are read from. What cannot be done is a `Problem`, never an exception."""
 
@@ -55,13 +59,15 @@ class DiskFiles:
             return [File(STDIN, STDIN)], []
         if "\0" in path:
             return [], [Problem("cannot be read: a path cannot hold a NUL character", path)]
+        if not os.path.lexists(path):
+            return [], [NothingThere("no such file or directory", show(path), hint="check the path")]
         if not Path(path).is_dir():
             return [File(show(path), os.path.realpath(path))], []
         problems: list[Problem] = []
         files = list(_walk(Path(path), problems))
         if not files and not problems:
             hint = "name the directory that holds the manifests"
-            problems.append(Problem("no *.yaml or *.yml below this directory", show(path), hint=hint))
+            problems.append(NothingThere("no *.yaml or *.yml below this directory", show(path), hint=hint))
         return files, problems
 
     def read(self, file: File) -> bytes | Problem:

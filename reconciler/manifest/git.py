@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from reconciler.errors import Problem, UsageError
-from reconciler.manifest.files import MAX_BYTES, SUFFIXES, File, too_large
+from reconciler.manifest.files import MAX_BYTES, SUFFIXES, File, NothingThere, too_large
 
 _SYMLINK = "120000"
 _MAX_LINKS = 40  # as many as Linux follows
@@ -49,11 +49,19 @@ class GitFiles:
         if start in self._blobs:
             return [File(self._shown(path), start)], []
         if start not in self._folders:
-            return [], [Problem("no such file or directory", self._shown(path), hint="check --path")]
-        files = [File(self._shown(posixpath.join(path, below)), real) for below, real in self._below(start, set())]
-        if not files:
-            return [], [Problem("no *.yaml or *.yml below this directory", self._shown(path), hint="check --path")]
-        return files, []
+            return [], [NothingThere("no such file or directory", self._shown(path), hint="check --path")]
+        files: list[File] = []
+        problems: list[Problem] = []
+        for below, real in self._below(start, set()):
+            shown = self._shown(posixpath.join(path, below))
+            if real is None:
+                problems.append(Problem("is a symlink that leaves the work tree", shown, hint="copy the file"))
+            else:
+                files.append(File(shown, real))
+        if not files and not problems:
+            hint = "check --path"
+            problems.append(NothingThere("no *.yaml or *.yml below this directory", self._shown(path), hint=hint))
+        return files, problems
 
     def read(self, file: File) -> bytes | Problem:
         """The bytes of a blob."""
@@ -76,8 +84,8 @@ class GitFiles:
     def _shown(self, path: str) -> str:
         return f"{self._revision}:{posixpath.normpath(path)}"
 
-    def _below(self, folder: str, seen: set[str]) -> Iterator[tuple[str, str]]:
-        """Manifests below a folder, symlinks followed: their path from it, and their real path."""
+    def _below(self, folder: str, seen: set[str]) -> Iterator[tuple[str, str | None]]:
+        """Manifests below a folder, symlinks followed: their path from it, and their real path (None: outside)."""
         if folder in seen:
             return
         seen.add(folder)
@@ -89,7 +97,7 @@ class GitFiles:
             if real in self._folders:
                 inner = path.removeprefix(start)
                 yield from ((posixpath.join(inner, below), target) for below, target in self._below(real, seen))
-            elif real in self._blobs and path.endswith(SUFFIXES):
+            elif path.endswith(SUFFIXES):  # one that leads nowhere is told of when it is read
                 yield path.removeprefix(start), real
 
     def _real(self, path: str) -> str | None:

@@ -26,6 +26,8 @@ from reconciler.manifest.tree import EMPTY, Map, Node
 from reconciler.planner.rules import Rules, Source
 from reconciler.planner.state import Kind, Place
 
+MAX_BASES = 50  # on each other, by `extends`
+
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
@@ -152,8 +154,8 @@ class _Loader:
         if isinstance(base_file, Problem):
             self._problem(layer.extends.place, base_file.message, base_file.hint)
             return None
-        if base_file.real in chain:
-            self._circle(layer.extends.place, (*chain[chain.index(base_file.real) :], base_file.real))
+        if base_file.real in chain or len(chain) > MAX_BASES:
+            self._endless(layer.extends.place, chain, base_file.real)
             return None
         content = self._read(base_file)
         if content.unreadable:
@@ -173,8 +175,12 @@ class _Loader:
         whole = self._based(base, content.file, (*chain, base_file.real))
         return whole and extend(whole, layer)
 
-    def _circle(self, place: Place, circle: tuple[str, ...]) -> None:
-        """Report a circle once, whichever of its files was met first."""
+    def _endless(self, place: Place, chain: tuple[str, ...], base: str) -> None:
+        """Report a circle once, whichever of its files was met first, or a chain that is too long."""
+        if base not in chain:
+            self._problem(place, f"more than {MAX_BASES} bases on each other", "a fleet needs two or three")
+            return
+        circle = (*chain[chain.index(base) :], base)
         if frozenset(circle) not in self._circles:
             self._circles.add(frozenset(circle))
             names = " -> ".join(self._contents[real].file.shown for real in circle)

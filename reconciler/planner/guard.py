@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
 from reconciler.planner.plan import Change, Guard, Op, Options, Plan, Protected, Refusal, Warning, World
+from reconciler.planner.prune import PRUNE
 from reconciler.planner.rules import Forbid, Limits
 from reconciler.planner.state import Row
 
@@ -53,7 +54,9 @@ def check_saved(plan: Plan, options: Options) -> tuple[Refusal, ...]:
 
 
 def _empty(world: World, options: Options) -> Iterator[Refusal]:
-    if options.allow_empty or any(world.desired.devices.values()):
+    """What omission alone makes `absent` is not declared: with `prune`, an empty manifest would remove everything."""
+    decided = (decision for flows in world.desired.devices.values() for decision in flows.values())
+    if options.allow_empty or any(decision.rule != PRUNE for decision in decided):
         return
     yield Refusal(
         Guard.EMPTY,

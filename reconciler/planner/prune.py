@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Mapping
+from typing import Final
 
 from reconciler.planner.rules import Prune
 from reconciler.planner.state import NOTHING, Decision, Desired, DeviceId, FlowId, Live, LiveDevice, Place
 
+PRUNE: Final = "prune"  # the rule of a decision that nothing but omission made
 _NONE: Mapping[FlowId, Decision] = {}
 
 
@@ -42,7 +44,7 @@ def prune(
     `existing` holds the devices that the device list has (None: could not be asked); the records of others are
     leftovers and never changes. `place` is where `prune` is set: it decides the added rows.
     """
-    decision = Decision(None, place, "prune")
+    decision = Decision(None, place, PRUNE)
     added = {
         device_id: found
         for device_id, found in omitted(desired, live, setting, flows)

@@ -14,13 +14,13 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import date
 
-from reconciler.errors import ManifestError, PermissionDenied, Problem
+from reconciler.errors import ManifestError, PermissionDenied, Problem, RequestRefused
 from reconciler.planner.names import Inventory, is_id
 from reconciler.planner.plan import Warning, World
 from reconciler.planner.prune import omitted, prune
 from reconciler.planner.resolve import Resolution, resolve, warning_key
 from reconciler.planner.rules import Prune, Rules
-from reconciler.planner.select import Needs, needs_of
+from reconciler.planner.select import Needs, needs_of, with_excludes
 from reconciler.planner.state import Application, Desired, DeviceId, Flow, FlowId, Live
 from reconciler.ports import Reader
 from reconciler.survey.census import Census, counted_devices, together
@@ -131,9 +131,20 @@ class _Survey:
             self.live(flow_id),
             self.list_devices(needs),
             self.list_flows(needs),
-            *(self.census.query(query) for query in sorted(needs.queries)),
+            *(self.selected(query) for query in sorted(needs.queries)),
         )
         return live, dict(zip(sorted(needs.queries), selected, strict=True))
+
+    async def selected(self, query: str) -> frozenset[DeviceId]:
+        """The devices of a query. One that the API does not take is a mistake in a file."""
+        try:
+            return await self.census.query(query)
+        except RequestRefused as error:
+            selectors = (part for group in self.rules.groups for part in with_excludes(group.select))
+            place = next(part.place for part in selectors if part.query == query)
+            message = f"the API does not take this query: {error.problems[0].message}"
+            hint = "see Losant's documentation of advanced device queries"
+            raise ManifestError([Problem(message, place.path, place.line, place.column, hint)]) from None
 
     async def live(self, flow_id: FlowId | None) -> Live:
         return self.part.live or await self.reader.live(flow_id=flow_id)

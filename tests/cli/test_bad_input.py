@@ -274,3 +274,49 @@ def test_a_bug_is_told_without_a_traceback(shop: Shop, here: Here, monkeypatch: 
         assert "this is a bug" in done.document["error"]["problems"][0]["message"]
     assert "this is a bug" in shop.read_json("result.json")["error"]["problems"][0]["message"]
     assert shop.writes() == []
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["plan", ""],
+        ["validate", "shop.yaml", ""],
+        ["apply", "shop.yaml", "--yes", "--application", ""],
+        ["apply", "shop.yaml", "--yes", "--expect-digest", ""],
+        ["apply", "shop.yaml", "--yes", "--expect-digest", "abc"],
+    ],
+)
+def test_empty_and_misshapen_arguments_are_no_choice(argv: list[str], shop: Shop) -> None:
+    done = shop.run(*argv)
+    assert done.code == 1
+    assert re.match(r"Error: Invalid value for '.*': (it is empty|a digest is)", done.err)
+    assert shop.writes() == []
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["plan", "shop.yaml", "--out", "./shop.yaml"],
+        ["plan", ".", "--out", "shop.yaml"],
+        ["apply", "shop.yaml", "--dry-run", "--result", "link.yaml"],
+        ["apply", "--plan", "plan.json", "--yes", "--result", "plan.json"],
+    ],
+)
+def test_nothing_that_is_read_is_overwritten(argv: list[str], shop: Shop) -> None:
+    assert shop.run("plan", "shop.yaml", "--out", "plan.json").code == 0
+    (shop.folder / "link.yaml").symlink_to("shop.yaml")
+    before = [(shop.folder / name).read_text() for name in ("shop.yaml", "plan.json")]
+    done = shop.run(*argv)
+    assert done.code == 1
+    assert "would overwrite a file that is read" in done.err
+    assert [(shop.folder / name).read_text() for name in ("shop.yaml", "plan.json")] == before
+    assert shop.writes() == []
+
+
+def test_bases_upon_bases(shop: Shop) -> None:
+    for number in range(1_200):
+        (shop.folder / f"base{number}.yml").write_text(f"apiVersion: reconciler/v1\nextends: base{number + 1}.yml\n")
+    (shop.folder / "deep.yaml").write_text(f"{HEAD}extends: base0.yml\n")
+    done = shop.run("validate", "deep.yaml")
+    assert done.code == 1
+    assert re.fullmatch(r"base\d+.yml:2:10: more than 50 bases on each other \(.*\)\n", done.err + done.out)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -194,3 +195,42 @@ def test_outside_git_only_folders_can_be_compared(
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     assert run(["diff", "HEAD"]) == 1
     assert "not a git repository" in capsys.readouterr().err
+
+
+def test_the_first_manifest_and_the_last(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    git("checkout", "-q", "--", "base.yaml")
+    git("rm", "-rq", "manifests")
+    git("commit", "-qm", "none")
+    git("tag", "none")
+    came = differences(capsys, "none", "first")
+    assert "pump g None v1 first:manifests/deep/a.yaml:4" in came
+    assert "none:manifests: no such file or directory: nothing is declared there" in said(capsys, "none", "first")
+    went = differences(capsys, "first", "none")
+    assert len(went) == len(came)
+    assert run(["diff", "none", "--path", "manifests"]) == 1
+    assert capsys.readouterr().err.count("no such file or directory") == 2
+
+
+def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert run(["diff", *arguments]) == 0
+    return capsys.readouterr().err
+
+
+@pytest.mark.parametrize("target", ["/etc/passwd", "../../outside.yaml", "nowhere.yaml"])
+def test_a_symlink_that_leads_out_or_nowhere_is_told_in_a_revision_too(
+    target: str, repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("manifests/evil.yaml").symlink_to(target)
+    git("add", ".")
+    git("commit", "-qm", "evil")
+    for sides in (["first", "HEAD"], ["HEAD", "first"], ["first"]):
+        assert run(["diff", *sides]) == 1
+        assert re.search(r"^(HEAD:)?manifests/evil.yaml: (is a symlink that leaves|no such)", capsys.readouterr().err)
+
+
+@pytest.mark.parametrize("arguments", [[""], ["", "first"], ["first", ""], ["first", "--path", ""]])
+def test_an_unset_variable_is_no_side(
+    arguments: list[str], repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["diff", *arguments]) == 1
+    assert "it is empty; is a variable not set?" in capsys.readouterr().err

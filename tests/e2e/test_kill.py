@@ -158,4 +158,5 @@ def test_interrupted_while_waiting(by: signal.Signals, twenty: Plant, capsys: py
     (result,) = document["results"]
     assert {call["state"] for call in result["calls"]} == {"confirmed"}
     assert result["wait"]["rows"]["offline"] == 20
+    assert (result["interrupted"], result["exit_code"]) == (True, 130)
     assert moved(twenty) == ROWS

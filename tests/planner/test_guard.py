@@ -11,7 +11,8 @@ from reconciler.planner import guard
 from reconciler.planner.diff import compare
 from reconciler.planner.make import make_plan
 from reconciler.planner.plan import Guard, Options, Plan, Protected, Refusal, Warning, World
-from reconciler.planner.rules import Forbid, Limits
+from reconciler.planner.prune import prune
+from reconciler.planner.rules import Forbid, Limits, Prune
 from reconciler.planner.state import Place
 from tests.builders import desired, live, world
 
@@ -257,3 +258,12 @@ def test_warnings_are_sorted_by_place_and_told_once() -> None:
     )
     given = (*reversed(ordered), Warning("b", PLACE))
     assert plan(replace(fleet(0, 1), warnings=given)).warnings == ordered
+
+
+def test_what_only_omission_removes_is_not_declared() -> None:
+    live_rows = live("a/f=1")
+    pruned = prune(desired(), live_rows, Prune.APPLICATION, flows=(), place=Place("m.yaml", 2), existing=None)
+    assert [one.guard for one in refusals(world(pruned, live_rows), OFF)] == [Guard.EMPTY]
+    assert refusals(world(pruned, live_rows), OFF, allow_empty=True) == ()
+    kept = prune(desired("b/f=1"), live_rows, Prune.APPLICATION, flows=(), place=Place("m.yaml", 2), existing=None)
+    assert refusals(world(kept, live_rows), OFF) == ()

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Mapping
 from types import FrameType
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -83,13 +84,12 @@ def test_comparing_a_fleet_in_sync_costs_little_more_than_touching_its_rows() ->
 
 
 def test_devices_that_are_alike_are_judged_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    judged = []
-    judge = diff._judge
-    monkeypatch.setattr(diff, "_judge", lambda *given: judged.append(given) or judge(*given))
+    judge = Mock(side_effect=diff._judge)
+    monkeypatch.setattr(diff, "_judge", judge)
     desired, live = fleet(Entry("1", "1"))
     odd = Live({**live.devices, "odd": LiveDevice({FLOWS[0]: Entry("7", "7")})})
     assert len(compare(desired, odd).changes) == 3 * DEVICES
-    assert len(judged) == 2
+    assert judge.call_count == 2
 
 
 def whole_change(devices: int, mode: CallMode) -> tuple[int, int, int]:

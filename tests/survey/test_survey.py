@@ -12,7 +12,14 @@ from typing import Any
 
 import pytest
 
-from reconciler.errors import AuthenticationFailed, ConnectionFailed, IncompleteRead, ManifestError, PermissionDenied
+from reconciler.errors import (
+    AuthenticationFailed,
+    ConnectionFailed,
+    IncompleteRead,
+    ManifestError,
+    PermissionDenied,
+    RequestRefused,
+)
 from reconciler.manifest.load import load_manifests
 from reconciler.planner.plan import World
 from reconciler.planner.state import Entry
@@ -358,3 +365,11 @@ def test_the_world_does_not_depend_on_the_order_of_answers(api: FakeApi, tmp_pat
     assert list(first.desired.rows()) == list(second.desired.rows())
     assert first.warnings == second.warnings
     assert len(first.warnings) == 2
+
+
+def test_a_query_that_the_api_does_not_take_is_told_at_its_place(api: FakeApi, tmp_path: Path) -> None:
+    api.fail("devices", RequestRefused("HTTP 400, no such key", status=400))
+    with pytest.raises(ManifestError) as caught:
+        looked_at(api, f"groups:\n  a:\n    select: {{query: {{bad: x}}}}\n    flows: {{{FLOW}: v1}}\n", tmp_path)
+    (problem,) = caught.value.problems
+    assert (problem.line, "does not take this query: HTTP 400, no such key" in problem.message) == (5, True)
