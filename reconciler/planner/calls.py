@@ -105,6 +105,8 @@ def _group(terrain: Terrain, version: Version | None, device_ids: list[DeviceId]
 
 def _hindrance(terrain: Terrain, version: Version | None, cohorts: Mapping[Version, list[DeviceId]]) -> str:
     """Why the largest cohort that no replace may do gets releases."""
+    if terrain.live.only_flow is not None:
+        return "only the records of this flow were read, and a replace could reach others"
     for old in largest_first(cohorts):
         if strays := terrain.strays(old, version):
             rows = f"{len(strays):,} row{' that ends' if len(strays) == 1 else 's that end'} elsewhere"

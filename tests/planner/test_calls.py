@@ -208,6 +208,13 @@ def test_thousands_are_told_with_separators() -> None:
     assert one.reason == "every device on 1 is managed and wants 2 (2,500); saves 2 calls"
 
 
+def test_where_one_flow_was_read_alone_that_is_why_devices_are_named() -> None:
+    seen = live("a/f=1 b/f=1", only_flow="f")
+    made = cover(compare(desired("a/f=2 b/f=2"), seen).changes, seen, mode=CallMode.FEWEST, chunk=1)
+    why = "only the records of this flow were read, and a replace could reach others"
+    assert [call.reason for call in made] == [f"1 device by id; {why}"] * 2
+
+
 def test_explicit_calls_say_that_they_were_asked_for() -> None:
     (one, two) = calls("a/f=2 b/f=absent", "a/f=1 b/f=1", mode=CallMode.EXPLICIT)
     assert one.reason == two.reason == "1 device by id; as --calls explicit asks"
