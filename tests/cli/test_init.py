@@ -10,7 +10,6 @@ import pytest
 from reconciler.cli.app import run
 from reconciler.manifest.load import load_manifests
 from reconciler.simulator import serve
-from tests.test_architecture import HEAVY, modules_after
 
 APPLICATION = "5f0c8a1b2d3e4f5061728394"
 USES = f"example/reconciler@{'0' * 40}"
@@ -156,7 +155,3 @@ def test_import_writes_what_is_live(monkeypatch: pytest.MonkeyPatch, capsys: pyt
             "application.get",
             "flows.get",
         }
-
-
-def test_it_loads_nothing_heavy() -> None:
-    assert not modules_after("init", "--no-workflow", str(Path.cwd())) & (HEAVY | {"pydantic", "yaml"})
