@@ -337,3 +337,11 @@ def test_the_protection_of_an_ignored_device_protects_no_other() -> None:
     known = Protection(at(7), flow=Ref(FLOWS[0], at(7)))
     found = resolve(rules(protect=(rule, known)), Inventory(), today=TODAY, ignored={"gone"})
     assert [(one.device_id, one.flow_id, one.place.line) for one in found.protected] == [(None, FLOWS[0], 7)]
+
+
+def test_a_name_may_be_as_long_as_an_id() -> None:
+    name = "pump-number-007-at-leeds"
+    assert len(name) == len(DEVICES[0])
+    device = DeviceRules(Ref(name, at(5)), flow_rules({0: "v1"}, 5))
+    found = run(rules(devices=(device,)), Inventory({DEVICES[1]: Device(DEVICES[1], name)}))
+    assert set(found.desired.devices) == {DEVICES[1]}
