@@ -6,6 +6,7 @@ import asyncio
 import ipaddress
 import json
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,11 @@ class Simulator:
         self.world = control.world
         self.outbox = outbox
         self.connections = Connections()
+        self._jobs = ThreadPoolExecutor(thread_name_prefix="export")
+
+    def close(self) -> None:
+        """Wait for the export job at hand; begin no other."""
+        self._jobs.shutdown(wait=True, cancel_futures=True)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -84,7 +90,7 @@ class Simulator:
         else:
             await send_reply(reply, scope, send, self.connections)
         if job is not None:
-            await run_in_threadpool(deliver, self.world, job, self.outbox)
+            await asyncio.get_running_loop().run_in_executor(self._jobs, deliver, self.world, job, self.outbox)
 
     def _outcome(self, request: Request, struck: tuple[Fault, ...]) -> tuple[Reply | None, Job | None]:
         """The reply, or None for a reset; and the job to do once it is sent."""

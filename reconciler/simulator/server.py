@@ -65,7 +65,9 @@ class Server:
             self.control = Control(world)
             spare = outbox or stack.enter_context(TemporaryDirectory(prefix="simulator-outbox-"))
             self.outbox = Path(spare)
-            self._listener = Listener(Simulator(self.control, self.outbox), port)
+            app = Simulator(self.control, self.outbox)
+            stack.callback(app.close)
+            self._listener = Listener(app, port)
             stack.callback(self._listener.stop)
             self._stack = stack.pop_all()
         self.url = self._listener.url

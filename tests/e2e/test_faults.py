@@ -4,7 +4,9 @@ is not managed moves. Once the fault is gone, an apply does the rest.
 
 from __future__ import annotations
 
+import gc
 import socket
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,6 +66,13 @@ def lose_name(plant: Plant) -> None:
 
 def speak_tls(plant: Plant) -> None:
     plant.point_at(plant.server.url.replace("http://", "https://"))
+
+
+def forget_cut_handshakes() -> None:
+    """httpcore leaves a connection open if it is cancelled in its TLS handshake, which is when another has failed."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 def slow(fault: faults.Fault) -> Callable[[Plant], object]:
@@ -165,6 +174,8 @@ def test_fault(name: str, command: str, plant: Plant, capsys: pytest.CaptureFixt
     address = plant.server.url
     case.arm(plant)
     ended = plant.run(*COMMANDS[command], "--format", "json", capsys=capsys)
+    if case.arm is speak_tls:
+        forget_cut_handshakes()
     assert ended.code == case.codes[list(COMMANDS).index(command)], ended
     check_words(ended, case, plant)
     check_world(command, ended, plant)

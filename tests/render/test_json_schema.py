@@ -74,7 +74,7 @@ def written(server: Server, folder: Path, *argv: str) -> tuple[int, dict[str, An
         (["apply", "shop.yaml", "--dry-run"], 0),
         (["apply", "shop.yaml"], 1),
         (["apply", "removal.yaml", "--yes"], 3),
-        (["apply", "shop.yaml", "--yes", "--expect-digest", "sha256:00"], 4),
+        (["apply", "shop.yaml", "--yes", "--expect-digest", f"sha256:{'0' * 64}"], 4),
         (["validate", "shop.yaml"], 0),
         (["validate", "nowhere.yaml"], 1),
         (["applications", "shop.yaml"], 0),
