@@ -1,0 +1,71 @@
+"""References to ids: what a name that resolves to none or to several is told."""
+
+from __future__ import annotations
+
+import pytest
+
+from reconciler.planner.names import Inventory, Names, Spelling
+from reconciler.planner.rules import Ref
+from reconciler.planner.state import Device, Place
+from tests.builders import hex_id
+
+PUMPS = {hex_id(number): Device(hex_id(number), f"pump-{number}") for number in range(3)}
+
+
+def hint(noun: str, text: str, inventory: Inventory) -> str | None:
+    names = Names({}, inventory, ())
+    assert (names.device if noun == "device" else names.flow)(Ref(text, Place("m.yaml", 4))) is None
+    (problem,) = names.problems()
+    return problem.hint
+
+
+@pytest.mark.parametrize(
+    ("noun", "text", "told"),
+    [
+        ("device", "Pump-1", "nearest: pump-1, pump-2, pump-0"),
+        ("device", "f" * 20, "an id has 24 hex digits, this has 20"),
+        ("device", "F" * 28, "an id has 24 hex digits, this has 28"),
+        ("device", "f" * 19, "check the spelling; the application has 3 device names"),
+        ("device", "f" * 29, "check the spelling; the application has 3 device names"),
+        ("device", "qqqqqqqqqqqqqqqqqqqqqqqq", "check the spelling; the application has 3 device names"),
+        ("device", "*qqq", "a * stands for several names only in a group's `select`"),
+        ("flow", "*qqq", "check the spelling; the application has 1 flow names"),
+        ("device", "gateway", "one of class gateway is, but these deployments do not go to that class"),
+    ],
+)
+def test_what_may_have_been_meant(noun: str, text: str, told: str) -> None:
+    inventory = Inventory(PUMPS, {"telemetry": (hex_id(7, "f"),)}, other_classes={"gateway": "gateway"})
+    assert hint(noun, text, inventory) == told
+
+
+def test_of_many_with_one_name_ten_ids_are_told_in_order() -> None:
+    alike = {hex_id(number): Device(hex_id(number), "pump") for number in range(15, 3, -1)}
+    ids = ", ".join(hex_id(number) for number in range(4, 14))
+    assert hint("device", "pump", Inventory(alike)) == f"write the id instead: {ids}"
+    flows = {"telemetry": (hex_id(9, "f"), hex_id(2, "f"))}
+    assert (
+        hint("flow", "telemetry", Inventory({}, flows)) == f"write the id instead: {hex_id(2, 'f')}, {hex_id(9, 'f')}"
+    )
+
+
+def test_only_devices_that_nothing_is_named_like_are_unknown() -> None:
+    alike = {hex_id(number): Device(hex_id(number), "pump") for number in range(2)}
+    names = Names({}, Inventory(alike), ())
+    for text in ("pump", "pmup"):
+        names.device(Ref(text, Place("m.yaml", 4)))
+    names.flow(Ref("telemetry", Place("m.yaml", 5)))
+    assert names.unknown_devices() == {"pmup"}
+
+
+def test_names_that_share_a_beginning_or_an_end_are_near_whatever_their_number() -> None:
+    crowd = [f"leeds-{number:04}-pump" for number in range(1_000)]
+    spelling = Spelling([*crowd, "York-7", "zz-boiler"])
+    assert spelling.nearest("york-8") == ["York-7"]
+    assert spelling.nearest("leeds-0500-pmup")[0] == "leeds-0500-pump"
+    assert spelling.nearest("xeeds-0123-pump")[0] == "leeds-0123-pump"
+    assert spelling.nearest("nothing alike") == []
+
+
+def test_of_names_that_differ_in_case_alone_the_first_is_told_and_ties_go_by_name() -> None:
+    assert Spelling(["PUMP", "pump"]).nearest("pumq") == ["PUMP"]
+    assert Spelling(["pumc", "pumb", "puma", "pumd"]).nearest("pumx") == ["pumd", "pumc", "pumb"]
