@@ -42,10 +42,9 @@ def test_of_many_with_one_name_ten_ids_are_told_in_order() -> None:
     alike = {hex_id(number): Device(hex_id(number), "pump") for number in range(15, 3, -1)}
     ids = ", ".join(hex_id(number) for number in range(4, 14))
     assert hint("device", "pump", Inventory(alike)) == f"write the id instead: {ids}"
-    flows = {"telemetry": (hex_id(9, "f"), hex_id(2, "f"))}
-    assert (
-        hint("flow", "telemetry", Inventory({}, flows)) == f"write the id instead: {hex_id(2, 'f')}, {hex_id(9, 'f')}"
-    )
+    two, nine = hex_id(2, "f"), hex_id(9, "f")
+    flows = {"telemetry": (nine, two)}
+    assert hint("flow", "telemetry", Inventory({}, flows)) == f"write the id instead: {two}, {nine}"
 
 
 def test_only_devices_that_nothing_is_named_like_are_unknown() -> None:
