@@ -153,7 +153,7 @@ MISTAKES = {
     "a folder as --result": mistake("apply shop.yaml --yes --result .", r"Error: --result \. cannot be written: Is a"),
     # flags
     "misspelt flag": mistake(
-        "plan shop.yaml --detailed-exitcod", "Error: No such option '--detailed-exitcod'.*--detailed-exitcode"
+        "plan shop.yaml --detailed-exitcod", "Error: No such option:? '?--detailed-exitcod'?.*--detailed-exitcode"
     ),
     "misspelt command": mistake("aply shop.yaml", r"Error: there is no command 'aply'; did you mean 'apply'\? \(see"),
     "no such command": mistake("nonsense", r"Error: there is no command 'nonsense' \(see `reconciler --help`\)$"),
