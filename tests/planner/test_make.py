@@ -12,7 +12,7 @@ from reconciler.planner.requests import Replace
 from reconciler.planner.rest import again
 from reconciler.planner.rules import Limits, Source
 from reconciler.planner.state import Kind, Place
-from tests.builders import APPLICATION, desired, live
+from tests.builders import APPLICATION, desired, hex_id, live
 
 UNSOUND = (PlannedCall(0, Replace("f", "1", "2"), (("a", "f"),)),)
 
@@ -86,3 +86,11 @@ def test_counts_and_scope() -> None:
     partial = plan(world, options=Options(targets=(Filter("flow", "g"),)))
     assert partial.summary == Summary(add=0, update=2, remove=0, keep=1, pending=0, unmanaged=0, devices=3, calls=2)
     assert partial.partial
+
+
+def test_a_release_names_a_thousand_devices_at_most() -> None:
+    ids = [hex_id(number) for number in range(1_001)]
+    wanted = desired(" ".join(f"{one}/f=2" for one in ids))
+    world = World(APPLICATION, Kind.EMBEDDED, wanted, live(" ".join(f"{one}/f=1" for one in [*ids, "x"])))
+    plan = make_plan(world, limits=Limits(), sources=(), options=Options())
+    assert [len(call.rows) for call in plan.calls] == [1_000, 1]
