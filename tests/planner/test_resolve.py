@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.planner.names import Inventory
-from reconciler.planner.resolve import Resolution, resolve
+from reconciler.planner.plan import Warning
+from reconciler.planner.resolve import Resolution, resolve, warning_key
 from reconciler.planner.rules import (
     ApplicationRef,
     DeviceRules,
@@ -345,3 +346,16 @@ def test_a_name_may_be_as_long_as_an_id() -> None:
     device = DeviceRules(Ref(name, at(5)), flow_rules({0: "v1"}, 5))
     found = run(rules(devices=(device,)), Inventory({DEVICES[1]: Device(DEVICES[1], name)}))
     assert set(found.desired.devices) == {DEVICES[1]}
+
+
+def test_warnings_come_by_place_and_those_without_one_first() -> None:
+    warnings = [Warning("a", at(9)), Warning("b", at(3)), Warning("z")]
+    assert [one.message for one in sorted(warnings, key=warning_key)] == ["z", "b", "a"]
+
+
+def test_a_conflict_on_devices_without_names_tells_the_lowest_id() -> None:
+    some = Selector(at(1), devices=(Ref(DEVICES[1], at(1)), Ref(DEVICES[0], at(1))))
+    groups = tuple(Group(f"g{n}", at(n), some, flow_rules({0: f"v{n}"}, n), 0) for n in (3, 4))
+    found = run(rules(groups=groups), Inventory({one: Device(one, None) for one in DEVICES[:2]}))
+    (problem,) = found.problems
+    assert f'on device "{DEVICES[0]}" and 1 more device' in problem.message
