@@ -15,8 +15,8 @@ from reconciler.cli.saving import load_plans
 from reconciler.errors import ExitCode, Problem, Refused, Stale, UsageError
 from reconciler.executor import Execution, Result, not_started
 from reconciler.planner.digest import digest
-from reconciler.planner.guard import check_saved
-from reconciler.planner.plan import Change, Op, Plan, PlannedCall
+from reconciler.planner.guard import check, guards_again
+from reconciler.planner.plan import Change, Guards, Op, Plan, PlannedCall
 from reconciler.planner.rest import again
 from reconciler.planner.rules import Rules
 from reconciler.planner.state import Decision, Desired, Live, Place, Version
@@ -158,7 +158,8 @@ class FromPlan:
                 live = await api_of(saved.application.id, saved.kind).live()
                 rest, calls = again(saved, live, mode=self._options.calls, chunk=self._options.chunk)
                 drift += [_drift(saved, change, entry.released) for change, entry in rest.moved]
-                jobs.append(Job(_left(saved, rest.left, calls), live, _managed(saved), read_at))
+                left = _left(saved, rest.left, calls, guards_again(saved, live, self._options))
+                jobs.append(Job(left, live, _managed(saved), read_at))
         if drift:
             raise Stale(drift)
         return jobs
@@ -167,9 +168,9 @@ class FromPlan:
         """That of the saved plans."""
         return digest(self._saved)
 
-    def refusal(self, jobs: Sequence[Job]) -> Refused | None:  # noqa: ARG002
-        """What refused the saved plans and still stands."""
-        return refused([replace(plan, refusals=check_saved(plan, self._options)) for plan in self._saved])
+    def refusal(self, jobs: Sequence[Job]) -> Refused | None:
+        """What judging again found."""
+        return refused([job.plan for job in jobs])
 
 
 def _is_picked(plan: Plan, order: Order) -> bool:
@@ -178,8 +179,8 @@ def _is_picked(plan: Plan, order: Order) -> bool:
     return named and order.kind in (None, str(plan.kind))
 
 
-def _left(saved: Plan, changes: tuple[Change, ...], calls: tuple[PlannedCall, ...]) -> Plan:
-    """The saved plan with what is still to be done; what is done already counts as kept."""
+def _left(saved: Plan, changes: tuple[Change, ...], calls: tuple[PlannedCall, ...], guards: Guards) -> Plan:
+    """The saved plan with what is still to be done, judged anew; what is done already counts as kept."""
     ops = Counter(change.op for change in changes)
     summary = replace(
         saved.summary,
@@ -189,7 +190,8 @@ def _left(saved: Plan, changes: tuple[Change, ...], calls: tuple[PlannedCall, ..
         keep=saved.summary.keep + len(saved.changes) - len(changes),
         calls=len(calls),
     )
-    return replace(saved, changes=changes, calls=calls, summary=summary, refusals=())
+    left = replace(saved, changes=changes, calls=calls, summary=summary, guards=guards)
+    return replace(left, refusals=check(left))
 
 
 def _drift(plan: Plan, change: Change, released: Version | None) -> Problem:

@@ -7,86 +7,105 @@ them: `--allow-removals N` is for at most N removals, limits are raised in the m
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from decimal import Decimal
 
-from reconciler.planner.plan import Change, Guard, Op, Options, Plan, Protected, Refusal, Warning, World
+from reconciler.planner.plan import Change, Guard, Guards, Op, Options, Plan, Protected, Refusal, Warning, World
 from reconciler.planner.prune import PRUNE
 from reconciler.planner.rules import Forbid, Limits
-from reconciler.planner.state import Row
+from reconciler.planner.state import Live, Row
 
 
-def check(
-    world: World, changes: Sequence[Change], *, released: int, limits: Limits, options: Options
-) -> tuple[Refusal, ...]:
-    """Judge the changes of a plan.
+def guards_of(world: World, *, released: int, limits: Limits, options: Options) -> Guards:
+    """What a fresh plan is judged by.
 
     Args:
         world: what was planned on.
-        changes: the changes of the plan, after targets.
         released: how many managed rows have something released, before targets: what percentages are of.
         limits: the manifest's.
         options: the command line's.
     """
-    return (
-        *_empty(world, options),
-        *_removals(changes, released, limits, options),
-        *_changes(changes, released, limits),
-        *_protected(world.protected, changes),
-        *_strict(world.warnings, options),
-    )
-
-
-def check_saved(plan: Plan, options: Options) -> tuple[Refusal, ...]:
-    """The refusals of a saved plan that still stand under the options of the apply that carries it out.
-
-    A saved plan holds no limits and no protections, only what they refused. Rows can only have left it since, so
-    what was allowed then is allowed now.
-    """
-    removals = sum(change.op is Op.REMOVE for change in plan.changes)
-    lifted = set()
-    if removals <= options.allow_removals:
-        lifted.add(Guard.REMOVALS)
-    if options.allow_empty:
-        lifted.add(Guard.EMPTY)
-    standing = tuple(refusal for refusal in plan.refusals if refusal.guard not in lifted)
-    strict_already = any(refusal.guard is Guard.STRICT for refusal in standing)
-    return standing if strict_already else (*standing, *_strict(plan.warnings, options))
-
-
-def _empty(world: World, options: Options) -> Iterator[Refusal]:
-    """What omission alone makes `absent` is not declared: with `prune`, an empty manifest would remove everything."""
     decided = (decision for flows in world.desired.devices.values() for decision in flows.values())
-    if options.allow_empty or any(decision.rule != PRUNE for decision in decided):
-        return
-    yield Refusal(
-        Guard.EMPTY,
-        f"The manifests declare no row for application {world.application.id} ({world.kind})",
-        "if nothing at all is meant to be declared, pass --allow-empty",
+    return Guards(
+        limits,
+        tuple(sorted(world.protected, key=lambda one: one.place)),
+        released,
+        empty=all(decision.rule == PRUNE for decision in decided),
+        allow_removals=options.allow_removals,
+        allow_empty=options.allow_empty,
+        strict=options.strict,
     )
 
 
-def _removals(changes: Sequence[Change], released: int, limits: Limits, options: Options) -> Iterator[Refusal]:
+def guards_again(saved: Plan, live: Live, options: Options) -> Guards:
+    """What a saved plan is judged by when it is carried out: its limits and protections on the world as it is now.
+
+    Percentages are of what is still released: where the fleet shrank since, they are of the smaller number. A plan
+    does not list the rows that it keeps, so they are told by what it lists as unmanaged; rows that came since add
+    nothing. Leave that was given at planning holds, and the apply may give more.
+    """
+    guards = saved.guards
+    strangers = {(row.device_id, row.flow_id) for row in saved.unmanaged}
+    released = sum(
+        entry.released is not None and (device_id, flow_id) not in strangers
+        for device_id, device in live.devices.items()
+        for flow_id, entry in device.flows.items()
+    )
+    return replace(
+        guards,
+        released=min(guards.released, released),
+        allow_removals=max(guards.allow_removals, options.allow_removals),
+        allow_empty=guards.allow_empty or options.allow_empty,
+        strict=guards.strict or options.strict,
+    )
+
+
+def check(plan: Plan) -> tuple[Refusal, ...]:
+    """Judge the changes and the warnings of a plan by its `guards`."""
+    guards = plan.guards
+    return (
+        *_empty(plan),
+        *_removals(plan.changes, guards),
+        *_changes(plan.changes, guards),
+        *_protected(guards.protected, plan.changes),
+        *_strict(plan.warnings, guards),
+    )
+
+
+def _empty(plan: Plan) -> Iterator[Refusal]:
+    """What omission alone makes `absent` is not declared: with `prune`, an empty manifest would remove everything."""
+    if plan.guards.empty and not plan.guards.allow_empty:
+        yield Refusal(
+            Guard.EMPTY,
+            f"The manifests declare no row for application {plan.application.id} ({plan.kind})",
+            "if nothing at all is meant to be declared, pass --allow-empty",
+        )
+
+
+def _removals(changes: Sequence[Change], guards: Guards) -> Iterator[Refusal]:
+    limits, allow = guards.limits, guards.allow_removals
     rows = tuple(change.row for change in changes if change.op is Op.REMOVE)
-    crossed = _crossed(len(rows), released, limits.removals_count, limits.removals_percent)
-    if not crossed or len(rows) <= options.allow_removals:
+    crossed = _crossed(len(rows), guards.released, limits.removals_count, limits.removals_percent)
+    if not crossed or len(rows) <= allow:
         return
-    allowed = f"; --allow-removals {options.allow_removals} is too few" if options.allow_removals else ""
+    allowed = f"; --allow-removals {allow} is too few" if allow else ""
     yield Refusal(
         Guard.REMOVALS,
-        f"{_numbers(rows, 'removal', released)}: more than {crossed}{allowed}",
+        f"{_numbers(rows, 'removal', guards.released)}: more than {crossed}{allowed}",
         f"if they are meant, pass --allow-removals {len(rows)}, or raise limits.removals in the same pull request",
         rows,
         limits.place,
     )
 
 
-def _changes(changes: Sequence[Change], released: int, limits: Limits) -> Iterator[Refusal]:
-    crossed = _crossed(len(changes), released, limits.changes_count, limits.changes_percent)
+def _changes(changes: Sequence[Change], guards: Guards) -> Iterator[Refusal]:
+    limits = guards.limits
+    crossed = _crossed(len(changes), guards.released, limits.changes_count, limits.changes_percent)
     if not crossed:
         return
     yield Refusal(
         Guard.CHANGES,
-        f"{_numbers(changes, 'change', released)}: more than {crossed}",
+        f"{_numbers(changes, 'change', guards.released)}: more than {crossed}",
         "plan fewer rows at a time with --target, or raise limits.changes in the same pull request",
         tuple(change.row for change in changes),
         limits.place,
@@ -110,7 +129,7 @@ def _numbers(rows: Sequence[object], noun: str, base: int) -> str:
 
 
 def _protected(protections: Sequence[Protected], changes: Sequence[Change]) -> Iterator[Refusal]:
-    for protection in sorted(protections, key=lambda one: one.place):
+    for protection in protections:
         rows = tuple(change.row for change in changes if _forbids(protection, change))
         if rows:
             yield _protection_refusal(protection, rows)
@@ -135,8 +154,8 @@ def _protection_refusal(protection: Protected, rows: tuple[Row, ...]) -> Refusal
     )
 
 
-def _strict(warnings: Sequence[Warning], options: Options) -> Iterator[Refusal]:
-    if not options.strict or not warnings:
+def _strict(warnings: Sequence[Warning], guards: Guards) -> Iterator[Refusal]:
+    if not guards.strict or not warnings:
         return
     number = len(warnings)
     yield Refusal(

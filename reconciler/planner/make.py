@@ -54,11 +54,8 @@ def make_plan(
     difference = whole if scope is None else _narrow(whole, scope, world)
     calls = cover(difference.changes, world.live, mode=options.calls, chunk=options.chunk)
     prove(difference.changes, calls, world.live)
-    warnings = tuple(sorted(set(world.warnings), key=_warning_order))
-    world = replace(world, warnings=warnings)
-    refusals = guard.check(world, difference.changes, released=whole.released, limits=limits, options=options)
     device_names, flow_names = _names(difference, world)
-    return Plan(
+    plan = Plan(
         application=world.application,
         kind=world.kind,
         sources=tuple(sorted(set(sources))),
@@ -68,11 +65,13 @@ def make_plan(
         calls=calls,
         pending=difference.pending,
         unmanaged=difference.unmanaged,
-        warnings=warnings,
-        refusals=refusals,
+        warnings=tuple(sorted(set(world.warnings), key=_warning_order)),
+        guards=guard.guards_of(world, released=whole.released, limits=limits, options=options),
+        refusals=(),
         device_names=device_names,
         flow_names=flow_names,
     )
+    return replace(plan, refusals=guard.check(plan))
 
 
 def _narrow(whole: Difference, scope: Scope, world: World) -> Difference:

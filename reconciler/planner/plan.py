@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from reconciler.planner.requests import Request
-from reconciler.planner.rules import Forbid, Source
+from reconciler.planner.rules import Forbid, Limits, Source
 from reconciler.planner.state import Application, Desired, DeviceId, FlowId, Kind, Live, Place, Row, Version
 
 
@@ -119,6 +119,23 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
+class Guards:
+    """What the guards judge a plan by; saved with it, so that an apply of a saved plan is judged again.
+
+    `released`: managed rows with something released, before targets: what percentages are of. `empty`: no row is
+    declared, but for those that `prune` makes absent. `allow_removals`, `allow_empty`, `strict`: as in `Options`.
+    """
+
+    limits: Limits
+    protected: tuple[Protected, ...] = ()
+    released: int = 0
+    empty: bool = False
+    allow_removals: int = 0
+    allow_empty: bool = False
+    strict: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class World:
     """Everything planning looks at, for one application and kind: read, resolved, pruned, checked.
 
@@ -194,6 +211,7 @@ class Plan:
     pending: tuple[PendingRow, ...]
     unmanaged: tuple[UnmanagedRow, ...]
     warnings: tuple[Warning, ...]
+    guards: Guards
     refusals: tuple[Refusal, ...]
     device_names: Mapping[DeviceId, str]
     flow_names: Mapping[FlowId, str]

@@ -8,21 +8,20 @@ breaks the digest. `parse` is the way back.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 
 from reconciler import __version__
 from reconciler.planner.digest import digest
-from reconciler.planner.parse import FORMAT_VERSION, from_data, parse_document
-from reconciler.planner.plan import Change, PendingRow, Plan, PlannedCall, Refusal, UnmanagedRow, Warning
+from reconciler.planner.parse import FORMAT_VERSION, guards_key, parse_document
+from reconciler.planner.plan import Change, Guards, PendingRow, Plan, PlannedCall, Refusal, UnmanagedRow, Warning
 from reconciler.planner.state import Place, Row
 
 __all__ = [
     "FORMAT_VERSION",
     "digest",
     "document",
-    "from_data",
     "parse_document",
     "refusal_data",
-    "to_data",
     "warning_data",
 ]
 
@@ -35,16 +34,16 @@ def document(plans: Iterable[Plan], command: str) -> dict[str, object]:
         "command": command,
         "error": None,
         "digest": digest(ordered),
-        "plans": [to_data(plan) for plan in ordered],
+        "guards": {guards_key(plan.application.id, plan.kind): _guards(plan.guards) for plan in ordered},
+        "plans": [_plan(plan) for plan in ordered],
     }
 
 
-def to_data(plan: Plan, *, version: str = __version__) -> dict[str, object]:
-    """One plan as plain data; `version` is that of the tool."""
+def _plan(plan: Plan) -> dict[str, object]:
     call_of: dict[Row, int] = {row: call.id for call in plan.calls for row in call.rows}
     summary = plan.summary
     return {
-        "tool": {"name": "reconciler", "version": version},
+        "tool": {"name": "reconciler", "version": __version__},
         "application": {"id": plan.application.id, "name": plan.application.name},
         "kind": plan.kind.value,
         "manifests": [{"path": source.path, "sha256": source.sha256} for source in plan.sources],
@@ -100,6 +99,31 @@ def _pending(plan: Plan, row: PendingRow) -> dict[str, object]:
 
 def _unmanaged(row: UnmanagedRow) -> dict[str, object]:
     return row._asdict()
+
+
+def _guards(guards: Guards) -> dict[str, object]:
+    """What an apply of the saved plan judges it by again. Percentages are text: they may have any decimals."""
+    limits = guards.limits
+    return {
+        "limits": {
+            "removals": {"count": limits.removals_count, "percent": _percent(limits.removals_percent)},
+            "changes": {"count": limits.changes_count, "percent": _percent(limits.changes_percent)},
+            **_place(limits.place),
+        },
+        "protect": [
+            {"device_id": one.device_id, "flow_id": one.flow_id, "forbid": one.forbid.value, **_place(one.place)}
+            for one in guards.protected
+        ],
+        "released": guards.released,
+        "empty": guards.empty,
+        "allow_removals": guards.allow_removals,
+        "allow_empty": guards.allow_empty,
+        "strict": guards.strict,
+    }
+
+
+def _percent(percent: Decimal | None) -> str | None:
+    return None if percent is None else f"{percent:f}"
 
 
 def warning_data(warning: Warning) -> dict[str, object]:

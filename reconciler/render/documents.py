@@ -126,6 +126,49 @@ class RefusalPart(ProblemPart):
     rows: list[RowPart]
 
 
+class LimitPart(Part):
+    """The most rows that may change, as a number and in percent (a decimal number as text); null: no such limit."""
+
+    count: Count | None
+    percent: Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?$")] | None
+
+
+class LimitsPart(Part):
+    """How much a plan may do, and where the manifests say so."""
+
+    removals: LimitPart
+    changes: LimitPart
+    path: str | None
+    line: int | None
+    column: int | None
+
+
+class ProtectionPart(Part):
+    """Rows that must not be removed, or not changed; null stands for every device, or every flow."""
+
+    device_id: str | None
+    flow_id: str | None
+    forbid: Literal["removal", "change"]
+    path: str
+    line: int
+    column: int
+
+
+class GuardsPart(Part):
+    """What one plan is judged by, again when `apply --plan` carries it out.
+
+    `released`: managed rows with something released, before targets. `empty`: no row is declared.
+    """
+
+    limits: LimitsPart
+    protect: list[ProtectionPart]
+    released: Count
+    empty: bool
+    allow_removals: Count
+    allow_empty: bool
+    strict: bool
+
+
 class PlanPart(Part):
     """One application and kind."""
 
@@ -384,10 +427,14 @@ class _Document(Part):
 
 
 class PlanDocument(_Document):
-    """What `plan` writes, and `show` of a saved plan. `digest` is missing where nothing could be planned."""
+    """What `plan` writes, and `show` of a saved plan. `digest` and `guards` are missing where nothing could be planned.
+
+    The keys of `guards` are application id, slash, kind.
+    """
 
     command: Literal["plan", "show"]
     digest: Digest | None = None
+    guards: dict[str, GuardsPart] | None = None
     plans: list[PlanPart]
 
 

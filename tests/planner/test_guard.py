@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 
@@ -13,7 +14,7 @@ from reconciler.planner.make import make_plan
 from reconciler.planner.plan import Guard, Options, Plan, Protected, Refusal, Warning, World
 from reconciler.planner.prune import prune
 from reconciler.planner.rules import Forbid, Limits, Prune
-from reconciler.planner.state import Place
+from reconciler.planner.state import Live, Place
 from tests.builders import desired, live, world
 
 PLACE = Place("prod.yaml", 40, 3)
@@ -32,14 +33,7 @@ def fleet(removals: int, kept: int, updates: int = 0, adds: int = 0) -> World:
 
 
 def refusals(at: World, limits: Limits, **options: object) -> tuple[Refusal, ...]:
-    difference = compare(at.desired, at.live)
-    return guard.check(
-        at,
-        difference.changes,
-        released=difference.released,
-        limits=limits,
-        options=Options(**options),  # type: ignore[arg-type]
-    )
+    return make_plan(at, limits=limits, sources=(), options=Options(**options)).refusals  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -181,7 +175,7 @@ def test_a_device_without_rows_is_still_empty() -> None:
 
 
 def test_strict_turns_warnings_into_a_refusal() -> None:
-    warnings = (Warning("pin 3 has expired", PLACE), Warning("group x selects nothing"))
+    warnings = (Warning("pin 3 has expired", PLACE), Warning("group x selects nothing", Place("prod.yaml", 41)))
     at = replace(fleet(0, 1), warnings=warnings)
     assert refusals(at, OFF) == ()
     assert refusals(fleet(0, 1), OFF, strict=True) == ()
@@ -217,31 +211,71 @@ def test_a_refused_plan_is_whole() -> None:
     assert made.refusals
 
 
-def saved(made: Plan, **options: object) -> list[Guard]:
-    return [one.guard for one in guard.check_saved(made, Options(**options))]  # type: ignore[arg-type]
+def again(made: Plan, at: Live, **options: object) -> tuple[Refusal, ...]:
+    """What judging a saved plan again gives, whatever refusals it was saved with."""
+    guards = guard.guards_again(made, at, Options(**options))  # type: ignore[arg-type]
+    return guard.check(replace(made, guards=guards, refusals=()))
 
 
-def test_a_saved_refusal_stands_until_its_own_switch_lifts_it() -> None:
-    made = plan(fleet(3, 0))
-    assert saved(made) == [Guard.REMOVALS]
-    assert saved(made, allow_removals=2) == [Guard.REMOVALS]
-    assert saved(made, allow_removals=3) == []
-    assert saved(made, allow_empty=True, strict=True) == [Guard.REMOVALS]
-    protected_too = plan(replace(fleet(3, 0), protected=(protected(None, "f", Forbid.REMOVAL),)))
-    assert saved(protected_too, allow_removals=3) == [Guard.PROTECT]
+def kinds(found: Sequence[Refusal]) -> list[Guard]:
+    return [one.guard for one in found]
 
 
-def test_saved_empty_and_strict() -> None:
-    empty = plan(world(desired(), live()))
-    assert saved(empty) == [Guard.EMPTY]
-    assert saved(empty, allow_empty=True) == []
-    assert saved(empty, allow_removals=5) == [Guard.EMPTY]
-    warned = plan(replace(fleet(0, 1), warnings=(Warning("odd"),)))
-    assert saved(warned) == []
-    assert saved(warned, strict=True) == [Guard.STRICT]
-    refused = plan(replace(fleet(0, 1), warnings=(Warning("odd"),)), strict=True)
-    assert saved(refused) == [Guard.STRICT]
-    assert saved(refused, strict=True) == [Guard.STRICT]
+def test_a_saved_plan_is_judged_again_by_what_it_was_judged_by() -> None:
+    at = replace(fleet(3, 0), protected=(protected(None, "f", Forbid.REMOVAL),))
+    made = plan(at)
+    assert again(made, at.live) == made.refusals
+    assert kinds(again(made, at.live)) == [Guard.REMOVALS, Guard.PROTECT]
+    assert kinds(again(made, at.live, allow_empty=True)) == [Guard.REMOVALS, Guard.PROTECT]
+
+
+def test_removals_are_allowed_at_planning_or_when_it_is_carried_out() -> None:
+    at = fleet(3, 0)
+    for planned, carried_out, refused in ((0, 0, True), (0, 2, True), (0, 3, False), (3, 0, False), (2, 2, True)):
+        made = plan(at, allow_removals=planned)
+        assert kinds(again(made, at.live, allow_removals=carried_out)) == [Guard.REMOVALS] * refused
+
+
+def test_an_empty_desired_state_is_allowed_at_planning_or_when_it_is_carried_out() -> None:
+    for planned, carried_out, refused in ((False, False, True), (False, True, False), (True, False, False)):
+        made = plan(world(desired(), live()), allow_empty=planned)
+        assert kinds(again(made, live(), allow_empty=carried_out, allow_removals=5)) == [Guard.EMPTY] * refused
+
+
+def test_strict_at_planning_or_when_it_is_carried_out() -> None:
+    warned = replace(fleet(0, 1), warnings=(Warning("odd"),))
+    for planned, carried_out in ((False, False), (False, True), (True, False), (True, True)):
+        made = plan(warned, strict=planned)
+        assert kinds(again(made, warned.live, strict=carried_out)) == [Guard.STRICT] * (planned or carried_out)
+        assert kinds(again(plan(fleet(0, 1), strict=planned), warned.live, strict=carried_out)) == []
+
+
+def test_percentages_are_of_what_is_released_now_where_that_is_less() -> None:
+    """Ten removals of a hundred rows were allowed; of the seventy-five that are left they are too many."""
+    at = fleet(10, 90)
+    made = plan(at)
+    assert made.refusals == again(made, at.live) == ()
+    fewer = live(*(f"absent-{index:04}/f=1 1-{index:04}/f=1" for index in range(10)), "1-0010/f=- 1-0011/f=->1")
+    (found,) = again(made, fewer)
+    assert found.message == "10 removals, 50.0% of the 20 managed rows with something released: more than 10%"
+
+
+def test_rows_that_nobody_manages_count_for_no_percentage() -> None:
+    unmanaged = [f"other-{index:04}/f=1 1-{index:04}/g=1" for index in range(90)]
+    at = fleet(10, 90)
+    at = replace(at, live=live(*unmanaged, *(f"{device_id}/f=1" for device_id in at.live.devices)))
+    made = plan(at)
+    assert made.refusals == again(made, at.live) == ()
+    fewer = live(*unmanaged, *(f"absent-{index:04}/f=1" for index in range(10)), "1-0000/f=1")
+    (found,) = again(made, fewer)
+    assert found.message == "10 removals, 90.9% of the 11 managed rows with something released: more than 10%"
+
+
+def test_rows_that_came_since_add_nothing_to_what_percentages_are_of() -> None:
+    at = fleet(10, 89)
+    made = plan(at)
+    more = live(*(f"{device_id}/f=1" for device_id in at.live.devices), *(f"new-{index}/f=1" for index in range(500)))
+    assert again(made, more) == made.refusals != ()
 
 
 def test_warnings_are_sorted_by_place_and_told_once() -> None:

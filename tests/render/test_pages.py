@@ -22,6 +22,7 @@ from reconciler.planner.digest import digest
 from reconciler.planner.plan import (
     Change,
     Guard,
+    Guards,
     Op,
     PendingRow,
     Plan,
@@ -32,6 +33,7 @@ from reconciler.planner.plan import (
     Warning,
 )
 from reconciler.planner.requests import Release
+from reconciler.planner.rules import Limits
 from reconciler.planner.serial import document
 from reconciler.planner.state import Application, Kind, Place
 from reconciler.render.differences import differences_text
@@ -89,6 +91,7 @@ def make(
         pending=tuple(rows),
         unmanaged=tuple(UnmanagedRow(hex_id(at), hex_id(0, "f"), device_name, None) for at in range(pending)),
         warnings=tuple(Warning(text, place) for text in warned),
+        guards=Guards(Limits()),
         refusals=tuple(Refusal(Guard.REMOVALS, text, text) for text in refused),
         device_names={change.device_id: device_name for change in changes},
         flow_names={flow_id: flow for flow, flow_id in flow_ids.items()},

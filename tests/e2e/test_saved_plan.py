@@ -1,0 +1,91 @@
+"""A saved plan is judged again when it is carried out: by its limits and protections, on the fleet as it is then."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from reconciler.simulator import serve
+from tests.e2e.shop import APPLICATION, FLEET, HEAD, Here, Shop, invoker
+
+GUARDED = f"""{HEAD}
+devices:
+  leeds-1: {{telemetry: absent}}
+  leeds-2: {{telemetry: v2}}
+  leeds-3: {{telemetry: v1}}
+  leeds-4: {{telemetry: v1}}
+"""
+HALF = "limits: {removals: {count: 1, percent: 50}}\n"
+TWENTY = "limits: {removals: {percent: 20}}\n"
+PROTECTED = "protect: [{device: leeds-1}, {flow: alarms, forbid: change}]\n"
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Shop]:
+    with serve(FLEET) as server:
+        yield Shop(server, tmp_path)
+
+
+@pytest.fixture
+def here(shop: Shop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Here:
+    return invoker(shop, monkeypatch, capsys)
+
+
+@pytest.mark.parametrize(
+    ("manifest", "guard"), [(GUARDED + TWENTY, "removals"), (GUARDED + HALF + PROTECTED, "protect")]
+)
+def test_a_refusal_cannot_be_edited_away(shop: Shop, here: Here, manifest: str, guard: str) -> None:
+    shop.write("go.yaml", manifest)
+    planned = here("plan", "go.yaml", "--out", "plan.json")
+    assert planned.code == 3
+    data = shop.read_json("plan.json")
+    assert [one["guard"] for one in data["plans"][0]["refused"]] == [guard]
+    data["plans"][0]["refused"] = []
+    shop.write("plan.json", json.dumps(data))
+    applied = here("apply", "--plan", "plan.json", "--yes")
+    assert (applied.code, applied.err) == (3, planned.err)
+    assert f"refused ({guard})" in applied.err
+    assert shop.writes() == []
+
+
+def test_what_a_plan_is_judged_by_cannot_be_left_out(shop: Shop, here: Here) -> None:
+    here("plan", "shop.yaml", "--out", "plan.json")
+    data = shop.read_json("plan.json")
+    del data["guards"][f"{APPLICATION}/embedded"]["limits"]
+    shop.write("plan.json", json.dumps(data))
+    applied = here("apply", "--plan", "plan.json", "--yes")
+    assert (applied.code, shop.writes()) == (1, [])
+    assert f"guards.{APPLICATION}/embedded.limits is missing" in applied.err
+
+
+def test_percentages_are_of_the_fleet_as_it_is_now(shop: Shop, here: Here) -> None:
+    """One removal is a quarter of the four rows that were planned on, and half of the two that are left."""
+    shop.write("go.yaml", GUARDED + HALF.replace("50", "40"))
+    assert here("plan", "go.yaml", "--out", "plan.json").code == 0
+    assert here("apply", "--plan", "plan.json", "--yes", "--dry-run").code == 0
+    for device in ("leeds-3", "leeds-4"):
+        shop.control.set_released(device, "telemetry", None)
+    shop.control.forget_requests()
+    applied = here("apply", "--plan", "plan.json", "--yes")
+    assert applied.code == 3
+    assert "1 removal, 50.0% of the 2 managed rows with something released: more than 40%" in applied.err
+    assert shop.writes() == []
+
+
+def test_leave_given_at_planning_holds(shop: Shop, here: Here) -> None:
+    shop.write("go.yaml", GUARDED + TWENTY)
+    assert here("plan", "go.yaml", "--out", "plan.json", "--allow-removals", "1").code == 0
+    assert here("apply", "--plan", "plan.json", "--yes").code == 0
+    assert "leeds-1/telemetry" not in shop.released()
+
+
+def test_what_was_half_done_is_judged_by_what_is_left(shop: Shop, here: Here) -> None:
+    """The only removal was made by somebody else meanwhile, so there is nothing left to refuse."""
+    shop.write("go.yaml", GUARDED + TWENTY)
+    assert here("plan", "go.yaml", "--out", "plan.json").code == 3
+    shop.control.set_released("leeds-1", "telemetry", None)
+    assert here("apply", "--plan", "plan.json", "--yes").code == 0
+    assert shop.released()["leeds-2/telemetry"] == "v2"
