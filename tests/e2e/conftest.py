@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.planner.state import Kind
 from tests.e2e.plant import Plant, plant_at
+
+
+@pytest.fixture(params=list(Kind))
+def kind(request: pytest.FixtureRequest) -> Kind:
+    """A test that asks for it, or for a fixture built on it, runs once for each kind of deployments."""
+    return Kind(request.param)
 
 
 @pytest.fixture

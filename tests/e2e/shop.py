@@ -17,19 +17,35 @@ import pytest
 
 from reconciler.api.clock import SystemClock
 from reconciler.cli.app import run
+from reconciler.planner.state import Kind
 from reconciler.simulator import Server
 
 APPLICATION = "5f0c8a1b2d3e4f5061728394"
-FLEET = f"""
+
+
+def fleet(kind: Kind = Kind.EMBEDDED) -> str:
+    """The fleet file of a shop with flows and devices of one kind."""
+    device = f"class: {kind.device_class}"
+    return f"""
 take_up_s: 0
 applications:
   - id: {APPLICATION}
     name: shop
-    flows: {{telemetry: [v1, v2, v3], alarms: [v1, v2], control: [v1, v2]}}
+    flows:
+      telemetry: {{class: {kind}, versions: [v1, v2, v3]}}
+      alarms: {{class: {kind}, versions: [v1, v2]}}
+      control: {{class: {kind}, versions: [v1, v2]}}
     devices:
-      - {{count: 4, name: "leeds-{{n}}", tags: {{site: leeds}}, deployed: {{telemetry: v1, alarms: v1, control: v1}}}}
-      - {{count: 2, name: "york-{{n}}", tags: {{site: york}}, deployed: {{telemetry: v1}}}}
+      - count: 4
+        name: "leeds-{{n}}"
+        {device}
+        tags: {{site: leeds}}
+        deployed: {{telemetry: v1, alarms: v1, control: v1}}
+      - {{count: 2, name: "york-{{n}}", {device}, tags: {{site: york}}, deployed: {{telemetry: v1}}}}
 """
+
+
+FLEET = fleet()
 HEAD = f"apiVersion: reconciler/v1\napplication: {{id: {APPLICATION}, name: shop}}\n"
 # One change of each sort, and York is left alone: 4 updates, 4 adds or updates, 1 removal.
 MANIFEST = f"""{HEAD}

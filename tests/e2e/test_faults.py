@@ -235,7 +235,7 @@ def check_result(result: Mapping[str, Any], plant: Plant) -> None:
     assert result["exit_code"] == (0 if result["rows"]["confirmed"] == len(CHANGES) else 6)
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(("command", "plant"), RUNS, indirect=["plant"])
 @pytest.mark.parametrize("number", range(1, 16))
 def test_a_token_that_stops_working_at_the_kth_request(
     number: int, command: str, plant: Plant, capsys: pytest.CaptureFixture[str]
@@ -262,7 +262,7 @@ def test_a_token_that_stops_working_at_the_kth_request(
 
 
 @pytest.mark.parametrize("per_page", [1, 3, 7])
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(("command", "plant"), RUNS, indirect=["plant"])
 def test_a_server_that_caps_its_pages(
     per_page: int, command: str, plant: Plant, capsys: pytest.CaptureFixture[str]
 ) -> None:

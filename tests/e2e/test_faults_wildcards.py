@@ -8,24 +8,33 @@ from typing import Any
 
 import pytest
 
+from reconciler.planner.state import Kind
 from reconciler.simulator import faults
 from reconciler.simulator.faults import When
 from tests.e2e.plant import APPLICATION, Plant, plant_at
 
-FLEET = {
-    "applications": [
-        {
-            "id": APPLICATION,
-            "name": "plant",
-            "flows": {"telemetry": ["v1", "v2", "v3", "v9"], "alarms": ["a1"]},
-            "devices": [
-                {"count": 1001, "name": "pump-{n:04}", "tags": {"gen": "old"}, "deployed": {"telemetry": "v2"}},
-                {"count": 3, "name": "late-{n}", "tags": {"gen": "older"}, "deployed": {"telemetry": "v1"}},
-                {"name": "odd", "deployed": {"telemetry": "v9", "alarms": "a1"}},
-            ],
-        }
+
+def fleet(kind: Kind) -> dict[str, Any]:
+    devices: list[dict[str, Any]] = [
+        {"count": 1001, "name": "pump-{n:04}", "tags": {"gen": "old"}, "deployed": {"telemetry": "v2"}},
+        {"count": 3, "name": "late-{n}", "tags": {"gen": "older"}, "deployed": {"telemetry": "v1"}},
+        {"name": "odd", "deployed": {"telemetry": "v9", "alarms": "a1"}},
     ]
-}
+    return {
+        "applications": [
+            {
+                "id": APPLICATION,
+                "name": "plant",
+                "flows": {
+                    "telemetry": {"class": kind, "versions": ["v1", "v2", "v3", "v9"]},
+                    "alarms": {"class": kind, "versions": ["a1"]},
+                },
+                "devices": [{**device, "class": kind.device_class} for device in devices],
+            }
+        ]
+    }
+
+
 MANIFEST = f"""\
 apiVersion: reconciler/v1
 application: {APPLICATION}
@@ -34,12 +43,12 @@ groups:
   older: {{select: {{tags: {{gen: older}}}}, flows: {{telemetry: v2}}}}
 """
 APPLY = ["apply", "plant.yaml", "--yes", "--format", "json"]
-REPLACE = When(action="embeddedDeployments.replace")
+REPLACE = When(path="/deployments/replace$")
 
 
 @pytest.fixture
-def herd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Plant]:
-    with plant_at(tmp_path, monkeypatch, description=FLEET) as plant:
+def herd(kind: Kind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Plant]:
+    with plant_at(tmp_path, monkeypatch, description=fleet(kind), kind=kind) as plant:
         plant.manifest(MANIFEST)
         yield plant
 
@@ -96,7 +105,7 @@ def test_a_replace_of_unknown_outcome(fault: faults.Fault, herd: Plant, capsys: 
         ("release", "confirmed", 1000),
         ("release", "confirmed", 1),
     ]
-    assert herd.control.counts()["embeddedDeployments.replace"] == 1
+    assert herd.control.counts()[f"{herd.kind}Deployments.replace"] == 1
     assert {row["device_name"] for row in ended.result["unconfirmed"]} == {"late-1", "late-2", "late-3"}
     check(herd, older="v1")
     herd.recover(herd.server.url)

@@ -1,4 +1,7 @@
-"""Ends from outside, on the installed command: kill -9 at every request of an apply, Ctrl-C and SIGTERM anywhere."""
+"""Ends from outside, on the installed command: kill -9 at every request of an apply, Ctrl-C and SIGTERM anywhere.
+
+For both kinds; of the numbers, edge has a few only, to save time.
+"""
 
 from __future__ import annotations
 
@@ -10,26 +13,29 @@ from typing import Any
 
 import pytest
 
+from reconciler.planner.state import Kind
 from reconciler.simulator import faults
 from reconciler.simulator.faults import When
 from tests.e2e.plant import APPLICATION, Plant, eventually, plant_at
 
 FLOWS = [f"flow-{number:02}" for number in range(20)]
-FLEET = {
-    "applications": [
-        {
-            "id": APPLICATION,
-            "name": "plant",
-            "flows": {flow: ["v1", "v2"] for flow in FLOWS},
-            "devices": [
-                *[{"name": f"pump-{number}", "deployed": dict.fromkeys(FLOWS, "v1")} for number in range(2)],
-                {"name": "odd", "deployed": {FLOWS[0]: "v1"}},
-            ],
-        }
-    ]
-}
+LIST, RELEASE = When(path="/deployments$"), When(path="/deployments/release$")
 ROWS = {f"{device}/{flow}" for device in ("pump-0", "pump-1") for flow in FLOWS}
-RELEASE = "embeddedDeployments.release"
+
+
+def fleet(kind: Kind) -> dict[str, Any]:
+    pumps = [{"name": f"pump-{number}", "deployed": dict.fromkeys(FLOWS, "v1")} for number in range(2)]
+    odd = {"name": "odd", "deployed": {FLOWS[0]: "v1"}}
+    return {
+        "applications": [
+            {
+                "id": APPLICATION,
+                "name": "plant",
+                "flows": {flow: {"class": kind, "versions": ["v1", "v2"]} for flow in FLOWS},
+                "devices": [{**device, "class": kind.device_class} for device in (*pumps, odd)],
+            }
+        ]
+    }
 
 
 def manifest(take_up: str = "v2") -> str:
@@ -41,11 +47,20 @@ def manifest(take_up: str = "v2") -> str:
 
 
 @pytest.fixture
-def twenty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Plant]:
+def twenty(kind: Kind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Plant]:
     """A plant whose apply has twenty calls, one after the other since they share their devices; in real time."""
-    with plant_at(tmp_path, monkeypatch, frozen=False, description=FLEET) as plant:
+    with plant_at(tmp_path, monkeypatch, frozen=False, description=fleet(kind), kind=kind) as plant:
         plant.manifest(manifest())
         yield plant
+
+
+def nth(when: When, number: int) -> When:
+    return when.model_copy(update={"nth": number})
+
+
+def lists(plant: Plant) -> int:
+    """How often deployments were listed so far."""
+    return plant.control.counts().get(f"{plant.kind}Deployments.get", 0)
 
 
 def moved(plant: Plant) -> set[str]:
@@ -67,9 +82,12 @@ def finish(plant: Plant, capsys: pytest.CaptureFixture[str]) -> None:
     assert plant.rows()["odd/flow-00"] == "v1"
 
 
-@pytest.mark.parametrize("number", range(1, 21))
+@pytest.mark.parametrize(
+    ("kind", "number"),
+    [*((Kind.EMBEDDED, number) for number in range(1, 21)), *((Kind.EDGE, number) for number in (1, 2, 13, 20))],
+)
 def test_killed_after_each_request(number: int, twenty: Plant, capsys: pytest.CaptureFixture[str]) -> None:
-    twenty.control.fault(faults.SlowHeaders(seconds=60, when=When(action=RELEASE, nth=number)))
+    twenty.control.fault(faults.SlowHeaders(seconds=60, when=nth(RELEASE, number)))
     with twenty.started("apply", "plant.yaml", "--yes") as process:
         eventually(lambda: len(twenty.posts()) == number)
         process.kill()
@@ -79,9 +97,9 @@ def test_killed_after_each_request(number: int, twenty: Plant, capsys: pytest.Ca
 
 
 def test_killed_before_the_first_effect(twenty: Plant, capsys: pytest.CaptureFixture[str]) -> None:
-    twenty.control.fault(faults.SlowHeaders(seconds=60, when=When(action="embeddedDeployments.get")))
+    twenty.control.fault(faults.SlowHeaders(seconds=60, when=LIST))
     with twenty.started("apply", "plant.yaml", "--yes") as process:
-        eventually(lambda: "embeddedDeployments.get" in twenty.control.counts())
+        eventually(lambda: lists(twenty) > 0)
         process.kill()
         process.communicate()
     assert moved(twenty) == set()
@@ -108,13 +126,13 @@ def ended(plant: Plant, *argv: str, by: signal.Signals, when: Any) -> tuple[int,
 def test_interrupted_while_reading(
     command: list[str], by: signal.Signals, twenty: Plant, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    twenty.control.fault(faults.SlowHeaders(seconds=60, when=When(action="embeddedDeployments.get")))
+    twenty.control.fault(faults.SlowHeaders(seconds=60, when=LIST))
     code, document, _ = ended(
         twenty,
         *command,
         "plant.yaml",
         by=by,
-        when=lambda: "embeddedDeployments.get" in twenty.control.counts(),
+        when=lambda: lists(twenty) > 0,
     )
     assert code == 130
     assert document["command"] == command[0]
@@ -123,11 +141,13 @@ def test_interrupted_while_reading(
 
 
 @pytest.mark.parametrize("by", SIGNALS)
-@pytest.mark.parametrize("number", [1, 7, 20])
+@pytest.mark.parametrize(
+    ("kind", "number"), [(Kind.EMBEDDED, 1), (Kind.EMBEDDED, 7), (Kind.EMBEDDED, 20), (Kind.EDGE, 7)]
+)
 def test_interrupted_while_writing(
     number: int, by: signal.Signals, twenty: Plant, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    twenty.control.fault(faults.SlowHeaders(seconds=60, when=When(action=RELEASE, nth=number)))
+    twenty.control.fault(faults.SlowHeaders(seconds=60, when=nth(RELEASE, number)))
     code, document, _ = ended(
         twenty,
         *["apply", "plant.yaml", "--yes", "--result", "result.json"],
@@ -151,7 +171,7 @@ def test_interrupted_while_waiting(by: signal.Signals, twenty: Plant, capsys: py
 
     def waits() -> bool:
         posts = len(twenty.posts())
-        return posts == 20 and twenty.control.counts()["embeddedDeployments.get"] >= 4
+        return posts == 20 and lists(twenty) >= 4
 
     code, document, _ = ended(twenty, *arguments, by=by, when=waits)
     assert code == 130

@@ -1,6 +1,7 @@
 """The main job, by the installed command over loopback HTTP: plan, apply, plan again is empty, and all that is beside.
 
-Where no process is in question the same command line runs in this process (`here`).
+Whatever runs on the shop does so for both kinds. Where no process is in question the same command line runs in this
+process (`here`).
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ from typing import Any
 import pytest
 from losant_rest import Client
 
+from reconciler.planner.state import Kind
 from reconciler.simulator import faults, serve
-from tests.e2e.shop import APPLICATION, FLEET, HEAD, MANIFEST, Here, Shop, invoker, until
+from tests.e2e.shop import APPLICATION, HEAD, MANIFEST, Here, Shop, fleet, invoker, until
 
 LEEDS = [f"leeds-{number}" for number in range(1, 5)]
 AFTER = {
@@ -31,10 +33,16 @@ AFTER = {
 ALL_GO = HEAD + "groups: {all: {select: {all: true}, flows: {telemetry: absent, alarms: absent, control: absent}}}\n"
 
 
+def of_kind(kind: Kind, manifest: str) -> str:
+    return f"{manifest}kind: {kind}\n"
+
+
 @pytest.fixture
-def shop(tmp_path: Path) -> Iterator[Shop]:
-    with serve(FLEET) as server:
-        yield Shop(server, tmp_path)
+def shop(kind: Kind, tmp_path: Path) -> Iterator[Shop]:
+    with serve(fleet(kind)) as server:
+        shop = Shop(server, tmp_path)
+        shop.write("shop.yaml", of_kind(kind, MANIFEST))
+        yield shop
 
 
 @pytest.fixture
@@ -42,18 +50,22 @@ def here(shop: Shop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
     return invoker(shop, monkeypatch, capsys)
 
 
-def deployed(shop: Shop) -> dict[str, tuple[str | None, str | None]]:
+def deployed(kind: Kind, shop: Shop) -> dict[str, tuple[str | None, str | None]]:
     """What Losant's own client sees: released and reported versions by `device/flow`."""
     client = Client(shop.server.token, shop.server.url)
-    records = client.embedded_deployments.get(applicationId=APPLICATION)["items"]
+    if kind is Kind.EMBEDDED:
+        records = client.embedded_deployments.get(applicationId=APPLICATION)["items"]
+        rows = [(record, flow) for record in records for flow in record["flows"].values()]
+    else:  # a record for each flow of a device, which stays, empty, when its flow is removed
+        records = client.edge_deployments.get(applicationId=APPLICATION, filterEmpty="true")["items"]
+        rows = [(record, record) for record in records]
     return {
         f"{record['deviceName']}/{flow['flowName']}": (flow["desiredVersion"], flow["currentVersion"])
-        for record in records
-        for flow in record["flows"].values()
+        for record, flow in rows
     }
 
 
-def test_plan_apply_plan_again(shop: Shop) -> None:
+def test_plan_apply_plan_again(kind: Kind, shop: Shop) -> None:
     console_script = (str(Path(sys.executable).parent / "reconciler"),)
     planned = shop.run("plan", "--detailed-exitcode", "shop.yaml", program=console_script)
     assert planned.code == 2
@@ -65,7 +77,7 @@ def test_plan_apply_plan_again(shop: Shop) -> None:
     assert applied.out.startswith(planned.out)
     assert applied.out.endswith("Apply complete! Resources: 1 added, 8 changed, 1 destroyed.\n")
     assert shop.released() == AFTER
-    assert deployed(shop) == {row: (version, version) for row, version in AFTER.items()}
+    assert deployed(kind, shop) == {row: (version, version) for row, version in AFTER.items()}
 
     shop.control.forget_requests()
     again = shop.run("plan", "--detailed-exitcode", "shop.yaml")
@@ -75,7 +87,7 @@ def test_plan_apply_plan_again(shop: Shop) -> None:
     assert shop.writes() == []
 
 
-def test_a_saved_plan_is_shown_and_carried_out(shop: Shop, here: Here) -> None:
+def test_a_saved_plan_is_shown_and_carried_out(kind: Kind, shop: Shop, here: Here) -> None:
     planned = here("plan", "shop.yaml", "--out", "plan.json")
     shown = here("show", "plan.json")
     assert shown.out.splitlines()[:15] == planned.out.splitlines()[:15]
@@ -87,7 +99,7 @@ def test_a_saved_plan_is_shown_and_carried_out(shop: Shop, here: Here) -> None:
     applied = here("apply", "--plan", "plan.json", "--yes", "--result", "result.json")
     assert (applied.code, applied.err) == (0, "")
     assert shop.released() == AFTER
-    planned_calls = [(f"embeddedDeployments.{call['action']}", call["body"]) for call in document["plans"][0]["calls"]]
+    planned_calls = [(f"{kind}Deployments.{call['action']}", call["body"]) for call in document["plans"][0]["calls"]]
     assert sorted(shop.writes(), key=str) == sorted(planned_calls, key=str)
     assert here("show", "result.json").out == "Apply complete! Resources: 1 added, 8 changed, 1 destroyed.\n"
 
@@ -176,8 +188,8 @@ def test_a_digest_that_is_expected(shop: Shop, here: Here) -> None:
     assert shop.released() == AFTER
 
 
-def test_a_guard_refuses_after_showing_and_saving(shop: Shop, here: Here) -> None:
-    shop.write("go.yaml", ALL_GO)
+def test_a_guard_refuses_after_showing_and_saving(kind: Kind, shop: Shop, here: Here) -> None:
+    shop.write("go.yaml", of_kind(kind, ALL_GO))
     planned = here("plan", "go.yaml", "--out", "plan.json")
     assert planned.code == 3
     assert "Plan: 0 to add, 0 to change, 14 to destroy.\n" in planned.out
@@ -227,14 +239,19 @@ def test_markdown_of_an_apply(shop: Shop, here: Here) -> None:
     assert again.out == done.out
 
 
-def test_several_applications_share_targets_and_stop_together(tmp_path: Path, monkeypatch: Any, capsys: Any) -> None:
+def test_several_applications_share_targets_and_stop_together(
+    kind: Kind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     other = "5f0c8a1b2d3e4f5061728395"
-    more = f"  - id: {other}\n    name: depot\n    flows: {{lights: [v1, v2]}}\n    devices: [{{name: lamp}}]\n"
-    with serve(f"{FLEET}{more}tokens: [{{text: user-token-of-a-person}}]\n") as server:
+    more = (
+        f"  - id: {other}\n    name: depot\n    flows: {{lights: {{class: {kind}, versions: [v1, v2]}}}}\n"
+        f"    devices: [{{name: lamp, class: {kind.device_class}}}]\n"
+    )
+    with serve(f"{fleet(kind)}{more}tokens: [{{text: user-token-of-a-person}}]\n") as server:
         shop = Shop(server, tmp_path)
-        shop.write(
-            "depot.yaml", f"apiVersion: reconciler/v1\napplication: {other}\ndevices: {{lamp: {{lights: v2}}}}\n"
-        )
+        depot = f"apiVersion: reconciler/v1\napplication: {other}\ndevices: {{lamp: {{lights: v2}}}}\n"
+        shop.write("depot.yaml", of_kind(kind, depot))
+        shop.write("shop.yaml", of_kind(kind, MANIFEST))
         here = invoker(shop, monkeypatch, capsys)
         monkeypatch.setenv("LOSANT_API_TOKEN", "user-token-of-a-person")
 
@@ -242,13 +259,13 @@ def test_several_applications_share_targets_and_stop_together(tmp_path: Path, mo
         assert (partial.code, partial.err) == (0, "")
         assert "Plan: 1 to add, 0 to change, 0 to destroy.\n" in partial.out
 
-        shop.write("shop.yaml", ALL_GO)
+        shop.write("shop.yaml", of_kind(kind, ALL_GO))
         refused = here("apply", ".", "--yes", "--format", "json")
         assert refused.code == 3
         assert len(refused.document["results"]) == 2
         assert shop.writes() == []
 
-        shop.write("shop.yaml", MANIFEST)
+        shop.write("shop.yaml", of_kind(kind, MANIFEST))
         assert here("apply", ".", "--yes").out.endswith("Resources: 2 added, 8 changed, 1 destroyed.\n")
         assert shop.released() == {**AFTER, "lamp/lights": "v2"}
 
@@ -312,7 +329,7 @@ def test_terminated_where_ctrl_c_is_ignored(shop: Shop) -> None:
     assert shop.read_json("result.json")["results"][0]["interrupted"]
 
 
-# The demo
+# The demo, whose fleet is an embedded one
 
 
 def start_demo(folder: Path) -> subprocess.Popen[str]:
@@ -360,6 +377,7 @@ def test_ctrl_c_in_the_demo(when: str, tmp_path: Path) -> None:
     check_nothing_is_left(process, tmp_path)
 
 
+@pytest.mark.parametrize("kind", [Kind.EMBEDDED])  # neither reads a manifest or the API
 def test_help_and_version_of_the_installed_command(shop: Shop) -> None:
     listed = shop.run("--help")
     assert listed.code == 0
