@@ -14,7 +14,7 @@ from reconciler.errors import ExitCode
 from reconciler.executor import Execution, Result
 from reconciler.planner.plan import CallMode, Plan
 from reconciler.planner.requests import Request
-from reconciler.planner.state import Live
+from reconciler.planner.state import Kind, Live
 from tests.builders import desired
 from tests.executor.worlds import Stage, plan_for
 from tests.fakes import FakeClock
@@ -65,15 +65,16 @@ ROWS = [f"{device}/{flow}" for device in "abc" for flow in "fg"]
     two=st.lists(st.sampled_from("123"), min_size=6, max_size=6),
     delay=st.integers(0, 40),
     mode=st.sampled_from(CallMode),
+    kind=st.sampled_from(Kind),
 )
-def test_two_runs(one: list[str], two: list[str], delay: int, mode: CallMode) -> None:
-    stage = Stage(" ".join(f"{row}=1" for row in ROWS) + " z/z=7", "a/f=1")
+def test_two_runs(one: list[str], two: list[str], delay: int, mode: CallMode, kind: Kind) -> None:
+    stage = Stage(" ".join(f"{row}=1" for row in ROWS) + " z/z=7", "a/f=1", kind=kind)
     order: list[tuple[str, str]] = []
 
     async def story() -> tuple[list[Side], Sequence[Result]]:
         seen = await stage.api.live()
         wanted = [" ".join(f"{row}={version}" for row, version in zip(ROWS, side, strict=True)) for side in (one, two)]
-        plans = [plan_for(desired(text), seen, calls=mode, chunk=2) for text in wanted]
+        plans = [plan_for(desired(text), seen, calls=mode, chunk=2, kind=kind) for text in wanted]
         sides = [Side(stage, plan, seen, order, name) for plan, name in zip(plans, "AB", strict=True)]
         return sides, await asyncio.gather(sides[0].run(0), sides[1].run(delay))
 

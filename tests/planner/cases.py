@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -115,11 +115,11 @@ class Case:
             chunk=options.get("chunk", 1000),
         )
 
-    def plan(self) -> Plan:
-        """The plan of the case."""
-        return make_plan(
-            self.world, limits=self.limits, sources=(Source("manifests/test.yaml", "0" * 64),), options=self.options
-        )
+    def plan(self, kind: Kind | None = None) -> Plan:
+        """The plan of the case, of its own kind if none is given."""
+        world = replace(self.world, kind=kind or self.world.kind)
+        sources = (Source("manifests/test.yaml", "0" * 64),)
+        return make_plan(world, limits=self.limits, sources=sources, options=self.options)
 
     @property
     def expected(self) -> Mapping[str, Any]:

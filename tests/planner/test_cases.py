@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from reconciler.planner.diff import compare
 from reconciler.planner.serial import document, parse_document
+from reconciler.planner.state import Kind
 from tests.planner.cases import Case, load, shown, told
 from tests.planner.model import astray
 
@@ -44,6 +46,15 @@ class TestCase:
         if not plan.partial:
             whole = compare(case.world.desired, case.world.live)
             assert len(plan.changes) + summary.keep == whole.rows
+
+    def test_is_planned_alike_for_the_other_kind(self, case: Case) -> None:
+        """What may come up for one kind only is in the records: planning never looks at the kind."""
+        own = case.plan()
+        for kind in Kind:
+            plan = case.plan(kind)
+            assert plan.kind is kind
+            assert [one.guard for one in plan.refusals] == [one.guard for one in own.refusals]
+            assert replace(plan, kind=own.kind, refusals=own.refusals) == own  # what a refusal says names the kind
 
     def test_survives_being_saved(self, case: Case) -> None:
         saved = json.loads(json.dumps(document([case.plan()], "plan")))

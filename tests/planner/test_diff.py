@@ -173,15 +173,29 @@ versions = st.sampled_from([None, "1", "2"])
 @given(
     st.dictionaries(st.sampled_from("abcd"), st.dictionaries(st.sampled_from("fg"), versions)),
     st.dictionaries(st.sampled_from("abcd"), st.dictionaries(st.sampled_from("fg"), st.tuples(versions, versions))),
+    st.one_of(st.just(frozenset()), st.frozensets(st.sampled_from("fg"))),
 )
 def test_an_independent_differ_finds_the_same_rows(
-    wanted: dict[str, dict[str, str | None]], seen: dict[str, dict[str, tuple[str | None, str | None]]]
+    wanted: dict[str, dict[str, str | None]],
+    seen: dict[str, dict[str, tuple[str | None, str | None]]],
+    custom: frozenset[str],
 ) -> None:
+    """`custom`: flows that are custom nodes wherever they run, which only edge deployments have."""
     found = compare(
         Desired({d: {f: Decision(v, PLACE, "device") for f, v in flows.items()} for d, flows in wanted.items()}),
-        Live({d: LiveDevice({f: Entry(*e) for f, e in flows.items()}) for d, flows in seen.items()}),
+        Live(
+            {
+                d: LiveDevice({f: Entry(*e) for f, e in flows.items()}, unmanageable=custom.intersection(flows))
+                for d, flows in seen.items()
+            }
+        ),
     )
-    flat = {f"{d}/{f}": version for d, flows in wanted.items() for f, version in flows.items()}
+    flat = {
+        f"{d}/{f}": version
+        for d, flows in wanted.items()
+        for f, version in flows.items()
+        if not (f in custom and f in seen.get(d, {}))
+    }
     released = {row: seen.get(row[0], {}).get(row[2], (None, None))[0] for row in flat}
     differing = DeepDiff(flat, released, view="tree").get("values_changed", [])
     retyped = DeepDiff(flat, released, view="tree").get("type_changes", [])

@@ -16,7 +16,7 @@ from reconciler.planner.diff import compare
 from reconciler.planner.plan import Change, PlannedCall
 from reconciler.planner.prove import prove
 from reconciler.planner.requests import Release, RemoveDevice, RemoveFlow, RemoveRow, Replace, Request
-from reconciler.planner.state import Live, Row, Version
+from reconciler.planner.state import Kind, Live, Row, Version
 from tests.builders import desired, live
 from tests.planner.cases import load
 from tests.planner.model import astray
@@ -328,11 +328,12 @@ def _any_calls(dice: random.Random, seen: Live, wanted: Mapping[Row, Version | N
     ]
 
 
-@pytest.mark.parametrize("size", [Size(3, 1, 2), Size(2, 2, 2)], ids=str)
-def test_the_proof_agrees_with_the_reference_model(size: Size) -> None:
+@pytest.mark.parametrize(("kind", "count"), [(Kind.EMBEDDED, 1500), (Kind.EDGE, 500)])
+@pytest.mark.parametrize("size", [Size(3, 1, 2), Size(2, 2, 2)], ids=lambda size: "x".join(map(str, size[:3])))
+def test_the_proof_agrees_with_the_reference_model(size: Size, kind: Kind, count: int) -> None:
     dice, verdicts = random.Random(7), set()
-    for spec in size.some(1500, seed=3):
-        wanted_rows, seen = build(spec)
+    for spec in size._replace(kind=kind).some(count, seed=3):
+        wanted_rows, seen = build(spec, kind)
         planned: Sequence[Change] = compare(wanted_rows, seen).changes
         wanted = {change.row: change.to_version for change in planned}
         calls = _any_calls(dice, seen, wanted)

@@ -91,13 +91,23 @@ def rows(versions: list[str]) -> st.SearchStrategy[str]:
     return chosen.map(lambda some: " ".join(f"{device}/{flow}={version}" for (device, flow), version in some.items()))
 
 
-@given(rows(["1", "1>-", "->1", "-", "2>1"]), rows(["1", "absent"]), st.sampled_from(list(Prune)))
-def test_only_live_undeclared_rows_are_added_and_twice_is_once(seen_rows: str, declared: str, setting: Prune) -> None:
-    seen, wanted = live(seen_rows), desired(declared)
+@given(
+    rows(["1", "1>-", "->1", "-", "2>1"]),
+    rows(["1", "absent"]),
+    st.sampled_from(list(Prune)),
+    st.sampled_from([[], ["a/gps", "b/log"]]),
+)
+def test_only_live_undeclared_rows_are_added_and_twice_is_once(
+    seen_rows: str, declared: str, setting: Prune, custom: list[str]
+) -> None:
+    """`custom`: rows that are custom nodes where they are live, which only edge deployments have."""
+    running = {word.partition("=")[0] for word in seen_rows.split()}
+    seen, wanted = live(seen_rows, unmanageable=[row for row in custom if row in running]), desired(declared)
     flows = {flow_id for _, flow_id, _ in wanted.rows()}
     once = prune(wanted, seen, setting, flows=flows, place=PLACE, existing=None)
     for device_id, flow_id, decision in once.rows():
         if decision.rule == "prune":
             assert seen.entry(device_id, flow_id) != NOTHING
             assert flow_id not in wanted.devices.get(device_id, {})
+            assert flow_id not in seen.devices[device_id].unmanageable
     assert not list(omitted(once, seen, setting, flows))

@@ -13,7 +13,7 @@ from reconciler.planner.reach import overlay, reach, still_sound, was_read
 from reconciler.planner.requests import Release, RemoveDevice, RemoveFlow, RemoveRow, Replace, Request, Wildcard
 from reconciler.planner.rest import again, remaining
 from reconciler.planner.rules import Limits
-from reconciler.planner.state import Entry, Live
+from reconciler.planner.state import Entry, Kind, Live
 from tests.builders import desired, live, world
 from tests.planner.worlds import Size, allowed, build, wildcards
 
@@ -88,9 +88,10 @@ def test_a_restricted_read_covers_only_the_flow(request_: Wildcard, covered: boo
     assert sound(request_, "a/f=absent a/g=absent", live("a/f=1 a/g=1", only_flow="f"), "a/f=1 a/g=1") is covered
 
 
-def test_the_rule_for_one_call_is_the_rule_of_the_contract() -> None:
-    for spec in Size(2, 2, 2).some(400, seed=11):
-        wanted, seen = build(spec)
+@pytest.mark.parametrize("kind", Kind)
+def test_the_rule_for_one_call_is_the_rule_of_the_contract(kind: Kind) -> None:
+    for spec in Size(2, 2, 2, kind).some(400, seed=11):
+        wanted, seen = build(spec, kind)
         changes = compare(wanted, seen).changes
         moves = {change.row: change.to_version for change in changes}
         for request in wildcards(seen, moves, ["1", "2"]):

@@ -1,7 +1,8 @@
 """Every small world, and every plan that the rules allow on it, written down again from the contract.
 
-A world is a tuple of devices, a device a tuple of its rows and whether its bundle is unknown, a row what is released,
-what is reported and what is wanted. Worlds that differ only in the names of devices, flows or versions count once.
+A world is a tuple of devices, a device a tuple of its rows and whether it is odd, a row what is released, what is
+reported and what is wanted. An odd embedded device has an unknown bundle, an odd edge device runs only custom nodes,
+declared or not. Worlds that differ only in the names of devices, flows or versions count once.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from reconciler.planner.requests import (
     Wildcard,
     outcome,
 )
-from reconciler.planner.state import Decision, Desired, Entry, Live, LiveDevice, Row, Version
+from reconciler.planner.state import Decision, Desired, Entry, Kind, Live, LiveDevice, Row, Version
 from tests.builders import PLACE
 
 UNMANAGED = "unmanaged"
@@ -35,7 +36,7 @@ class RowSpec(NamedTuple):
 
 class DeviceSpec(NamedTuple):
     rows: tuple[RowSpec, ...]
-    unknown: bool
+    odd: bool
 
 
 Spec: TypeAlias = tuple[DeviceSpec, ...]
@@ -45,12 +46,13 @@ class Size(NamedTuple):
     devices: int
     flows: int
     versions: int
+    kind: Kind = Kind.EMBEDDED
 
     @property
     def names(self) -> list[Version]:
         return [str(number) for number in range(1, self.versions + 1)]
 
-    def kinds(self) -> list[DeviceSpec]:
+    def device_specs(self) -> list[DeviceSpec]:
         """Every device there may be."""
         names = (None, *self.names)
         rows = [RowSpec(*each) for each in product(names, names, (UNMANAGED, *names))]
@@ -59,27 +61,33 @@ class Size(NamedTuple):
         )
 
     def all(self) -> Iterator[Spec]:
-        """Every world of the size in which something is to change, one of each kind."""
-        for spec in combinations_with_replacement(self.kinds(), self.devices):
-            if _changes(spec) and _is_canonical(spec, self.names):
+        """Every world of the size that counts, one of each sort."""
+        for spec in combinations_with_replacement(self.device_specs(), self.devices):
+            if self._counts(spec) and _is_canonical(spec, self.names):
                 yield spec
 
     def some(self, count: int, seed: int) -> Iterator[Spec]:
         """A random sample, the same every time."""
-        dice, kinds = random.Random(seed), self.kinds()
+        dice, devices = random.Random(seed), self.device_specs()
         while count:
-            spec = tuple(sorted(dice.choices(kinds, k=self.devices), key=_key))
-            if _changes(spec):
+            spec = tuple(sorted(dice.choices(devices, k=self.devices), key=_key))
+            if self._counts(spec):
                 yield spec
                 count -= 1
 
+    def _counts(self, spec: Spec) -> bool:
+        """Whether something is to change. Without an odd device, an edge world is an embedded one, counted there."""
+        if self.kind is Kind.EMBEDDED:
+            return any(map(_changes, spec))
+        return any(device.odd for device in spec) and any(_changes(device) for device in spec if not device.odd)
 
-def _changes(spec: Spec) -> bool:
-    return any(row.wanted not in (UNMANAGED, row.released) for device in spec for row in device.rows)
+
+def _changes(device: DeviceSpec) -> bool:
+    return any(row.wanted not in (UNMANAGED, row.released) for row in device.rows)
 
 
 def _key(device: DeviceSpec) -> tuple[object, ...]:
-    return (device.unknown, *(str(version) for row in device.rows for version in row))
+    return (device.odd, *(str(version) for row in device.rows for version in row))
 
 
 def _is_canonical(spec: Spec, names: Sequence[Version]) -> bool:
@@ -94,9 +102,7 @@ def _is_canonical(spec: Spec, names: Sequence[Version]) -> bool:
         for order in permutations(range(len(spec[0].rows))):
             other = sorted(
                 _key(
-                    DeviceSpec(
-                        tuple(RowSpec(*(table[one] for one in device.rows[flow])) for flow in order), device.unknown
-                    )
+                    DeviceSpec(tuple(RowSpec(*(table[one] for one in device.rows[flow])) for flow in order), device.odd)
                 )
                 for device in spec
             )
@@ -105,7 +111,7 @@ def _is_canonical(spec: Spec, names: Sequence[Version]) -> bool:
     return True
 
 
-def build(spec: Spec) -> tuple[Desired, Live]:
+def build(spec: Spec, kind: Kind) -> tuple[Desired, Live]:
     """Devices are a, b, c; flows are f, g."""
     wanted: dict[str, dict[str, Decision]] = defaultdict(dict)
     devices = {}
@@ -114,7 +120,11 @@ def build(spec: Spec) -> tuple[Desired, Live]:
             if row.wanted != UNMANAGED:
                 wanted[device_id][flow_id] = Decision(row.wanted, PLACE, "device")
         flows = {flow: Entry(row.released, row.reported) for flow, row in zip("fghi", device.rows, strict=False)}
-        devices[device_id] = LiveDevice(flows, unknown_bundle=device.unknown)
+        devices[device_id] = LiveDevice(
+            flows,
+            unknown_bundle=device.odd and kind is Kind.EMBEDDED,
+            unmanageable=frozenset(flows if device.odd and kind is Kind.EDGE else ()),
+        )
     return Desired(wanted), Live(devices)
 
 
