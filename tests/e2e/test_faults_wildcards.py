@@ -125,7 +125,9 @@ def test_a_replace_of_unknown_outcome_that_lands_long_after(herd: Plant, capsys:
     check(herd, older="v1")
 
 
-@pytest.mark.parametrize("code", [400, 403, 404, 405])
+@pytest.mark.parametrize(
+    ("kind", "code"), [*((Kind.EMBEDDED, code) for code in (400, 403, 404, 405)), (Kind.EDGE, 403)]
+)
 def test_a_replace_that_is_refused(code: int, herd: Plant, capsys: pytest.CaptureFixture[str]) -> None:
     herd.control.fault(faults.Status(status=code, when=REPLACE))
     ended = herd.run(*APPLY, capsys=capsys)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.planner.state import Kind
 from reconciler.simulator import Server, serve
 
 IDS = {"dev": "d" * 24, "staging": "5" * 24, "production": "9" * 24}
@@ -26,29 +27,34 @@ protect:
 """
 
 
-def application(name: str) -> dict[str, object]:
+def application(name: str, kind: Kind) -> dict[str, object]:
+    devices: list[dict[str, object]] = [
+        {"count": 3, "name": "leeds-{n}", "tags": {"site": "leeds"}, "deployed": {"telemetry": "v1"}},
+        {"name": "york-1", "tags": {"site": "york"}},
+        {"name": "spare", "deployed": {"telemetry": "v1"}},
+    ]
     return {
         "id": IDS[name],
         "name": name,
-        "flows": {"telemetry": ["v1", "v2"], "alarms": ["a1"]},
-        "devices": [
-            {"name": f"leeds-{n}", "tags": {"site": "leeds"}, "deployed": {"telemetry": "v1"}} for n in (1, 2, 3)
-        ]
-        + [{"name": "york-1", "tags": {"site": "york"}}, {"name": "spare", "deployed": {"telemetry": "v1"}}],
+        "flows": {
+            "telemetry": {"class": kind, "versions": ["v1", "v2"]},
+            "alarms": {"class": kind, "versions": ["a1"]},
+        },
+        "devices": [{**device, "class": kind.device_class} for device in devices],
         "tokens": [{"text": f"token-of-{name}", "scopes": ["all.Application"]}],
     }
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
+def server(kind: Kind, tmp_path: Path) -> Iterator[Server]:
     (tmp_path / "environments").mkdir()
-    (tmp_path / "base.yaml").write_text(BASE)
+    (tmp_path / "base.yaml").write_text(f"{BASE}kind: {kind}\n")
     for name, identifier in IDS.items():
         text = f"apiVersion: reconciler/v1\nextends: ../base.yaml\napplication: {{id: '{identifier}', name: {name}}}\n"
         if name == "dev":
             text += "groups: {york: {flows: {telemetry: v2}}}\n"
         (tmp_path / "environments" / f"{name}.yaml").write_text(text)
-    with serve({"applications": [application(name) for name in IDS]}) as running:
+    with serve({"applications": [application(name, kind) for name in IDS]}) as running:
         yield running
 
 
@@ -66,13 +72,13 @@ def released(server: Server) -> list[tuple[str, str, str | None]]:
     return sorted((row["device"], row["flow"], row["released"]) for row in server.control.rows() if row["released"])
 
 
-def test_all_three_are_planned_and_applied_from_one_base(server: Server, tmp_path: Path) -> None:
+def test_all_three_are_planned_and_applied_from_one_base(kind: Kind, server: Server, tmp_path: Path) -> None:
     code, out, err = reconciler(server, tmp_path, "plan", "environments")
     assert code == 0, err
     assert [line for line in out.splitlines() if line.startswith("Application")] == [
-        f"Application staging ({IDS['staging']}), embedded",
-        f"Application production ({IDS['production']}), embedded",
-        f"Application dev ({IDS['dev']}), embedded",
+        f"Application staging ({IDS['staging']}), {kind}",
+        f"Application production ({IDS['production']}), {kind}",
+        f"Application dev ({IDS['dev']}), {kind}",
     ]
     assert out.splitlines()[-1] == "Plan: 12 to add, 6 to change, 0 to destroy."
 
