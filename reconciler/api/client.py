@@ -13,7 +13,7 @@ from reconciler.api import edge, embedded
 from reconciler.api.connection import Connection, Exchange, Timeouts, connect
 from reconciler.api.credentials import Token
 from reconciler.api.failures import unreadable
-from reconciler.api.inventory import device_page, flow_page, of_class, parse_query, queries, version_page
+from reconciler.api.inventory import DevicePages, flow_page, of_class, parse_query, queries, version_page
 from reconciler.api.paging import Page, read_all
 from reconciler.api.request import ApiRequest, path
 from reconciler.api.retry import BUDGET
@@ -86,9 +86,10 @@ class LosantApi:
         device_class = None if any_class else self.kind.device_class
         ids, names = _distinct(ids), _distinct(names)
         found: dict[str, Device] = {}
+        pages = DevicePages()
         for narrowed in _narrowings(ids=ids, names=names, query=query):
             request = self._devices(of_class(narrowed, device_class))
-            found |= await self._listing(request, device_page)
+            found |= await self._listing(request, pages.page)
         return tuple(found[key] for key in sorted(found) if _is_wanted(found[key], ids, names, device_class))
 
     def _devices(self, query: str) -> ApiRequest:
@@ -97,7 +98,7 @@ class LosantApi:
     async def device_count(self) -> int:
         """How many devices of the kind's class there are."""
         request = self._devices(of_class(None, self.kind.device_class))
-        page = await self._page(request, device_page, number=0, per_page=1)
+        page = await self._page(request, DevicePages().page, number=0, per_page=1)
         return page.total
 
     async def flows(self) -> tuple[Flow, ...]:

@@ -6,7 +6,6 @@ more than its JSON. What the fast way can not take is explained by the shape in 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from operator import itemgetter
 from typing import Any, Final, TypeAlias
@@ -23,6 +22,7 @@ from reconciler.api.wire import (
     Missing,
     Unreadable,
     envelope,
+    is_id,
     may_repeat_keys,
     parse_quickly,
     parse_strictly,
@@ -31,9 +31,6 @@ from reconciler.api.wire import (
 from reconciler.planner.state import NOTHING, DeviceId, Entry, FlowId, LiveDevice, LogEntry, Version
 
 CONNECTED: Final[Mapping[object, bool | None]] = {1: True, 0: False, None: None}
-_is_id = re.compile(r"[0-9A-Fa-f]{24}").fullmatch
-
-
 _NO_FLOWS: Final[dict[str, dict[str, Any]]] = {}
 
 Record: TypeAlias = tuple[DeviceId, LiveDevice]
@@ -126,7 +123,7 @@ class EmbeddedPages:
         for text in (name, time, released_bundle, reported_bundle):
             if text is not None and type(text) is not str:
                 raise Unreadable
-        if not _is_id(device_id) or (unknown is not None and type(unknown) is not bool):
+        if not is_id(device_id) or (unknown is not None and type(unknown) is not bool):
             raise Unreadable
         device = LiveDevice(flows, name, connected, time, bool(unknown), released_bundle, reported_bundle, kept)
         return record_id_of(item, device_id), (device_id.lower(), device), keys
@@ -154,7 +151,7 @@ class EmbeddedPages:
         return made, keys, settled
 
     def _flow(self, text: str) -> tuple[FlowId, set[object]]:
-        if not _is_id(text):
+        if not is_id(text):
             raise Unreadable
         return self._flows.setdefault(text, (text.lower(), set()))
 
@@ -187,7 +184,7 @@ def explain(item: object, number: int, shape: type[EmbeddedShape] | type[EdgeSha
         if item.get(key) is None and shape.model_fields.get(key):
             return Missing(f"record {number} has no {key}")
     device_id = item["deviceId"]
-    place = f"record {number}" + (f" (device {device_id})" if isinstance(device_id, str) and _is_id(device_id) else "")
+    place = f"record {number}" + (f" (device {device_id})" if isinstance(device_id, str) and is_id(device_id) else "")
     try:
         shaped(item, shape)
     except Unreadable as error:

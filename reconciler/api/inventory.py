@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Mapping
+from typing import Any
 from urllib.parse import quote
 
+from reconciler import collection
 from reconciler.api.paging import Page
 from reconciler.api.wire import (
     DeviceShape,
@@ -14,22 +16,89 @@ from reconciler.api.wire import (
     S,
     Unreadable,
     VersionShape,
+    count_keys,
     envelope,
+    is_id,
+    may_repeat_keys,
+    parse_quickly,
     parse_strictly,
     shaped,
 )
 from reconciler.errors import UsageError
-from reconciler.planner.state import Device, Flow, Version
+from reconciler.planner.state import NO_TAGS, Device, Flow, Version
 
 MAX_IN = 100  # values of one `$in` (losant/api.md 5.1)
 MAX_QUERY = 4000  # characters of values in one request's URL, encoded: servers commonly take 8,000 in all
 
 
-def device_page(body: bytes) -> Page[Device]:
-    """A page of devices.get."""
-    total, per_page, shapes = _shapes(body, DeviceShape)
-    devices = [Device(shape.id, shape.name, shape.deviceClass, _tags(shape)) for shape in shapes]
-    return Page(total, per_page, [(device.id, device) for device in devices])
+class DevicePages:
+    """Turns the pages of one listing of devices.get into devices. Those tagged alike share their tags.
+
+    Like deployments, devices come by the hundred thousand, so they are read by key; what the fast way can not take is
+    read, or explained, by the shape in `wire`.
+    """
+
+    def __init__(self) -> None:
+        self._tags: dict[tuple[tuple[str, str], ...], Mapping[str, tuple[str, ...]]] = {}
+
+    def page(self, body: bytes) -> Page[Device]:
+        """The devices of one page.
+
+        Raises:
+            Missing: a record without id.
+            Unreadable: anything else that is not as the API sends it.
+        """
+        with collection.at_rest():
+            data = parse_quickly(body)
+            items, total, per_page = envelope(data)
+            devices = [self._device(item, number) for number, item in enumerate(items)]
+            if may_repeat_keys(body, _usual_keys(data)) and may_repeat_keys(body, count_keys(data)):
+                parse_strictly(body)
+            return Page(total, per_page, [(device.id, device) for device in devices])
+
+    def _device(self, item: Any, number: int) -> Device:
+        try:
+            device_id, name, device_class = item["id"], item.get("name"), item.get("deviceClass")
+            device = Device(device_id.lower(), name, device_class, self._shared(item.get("tags")))
+            fits = is_id(device_id) and _is_text(name) and _is_text(device_class)
+        except (AttributeError, KeyError, TypeError):
+            fits = False
+        return device if fits else self._by_shape(item, number)
+
+    def _shared(self, tags: list[dict[str, str]] | None) -> Mapping[str, tuple[str, ...]]:
+        """Every value of each key, in the order of the API; a key may come twice."""
+        if not tags:
+            return NO_TAGS
+        pairs = tuple([(tag["key"], tag["value"]) for tag in tags])
+        if (known := self._tags.get(pairs)) is not None:
+            return known
+        made: dict[str, tuple[str, ...]] = {}
+        for key, value in pairs:
+            if type(key) is not str or type(value) is not str:
+                raise TypeError
+            made[key] = (*made.get(key, ()), value)
+        return self._tags.setdefault(pairs, made)
+
+    def _by_shape(self, item: object, number: int) -> Device:
+        shape = _shaped(item, number, DeviceShape)
+        tags = [{"key": tag.key, "value": tag.value} for tag in shape.tags or ()]
+        return Device(shape.id, shape.name, shape.deviceClass, self._shared(tags))
+
+
+def _usual_keys(data: Any) -> int:
+    """The keys of a page of devices that have tags, a connection and plain values; of others it is too few."""
+    keys = len(data)
+    for item in data["items"]:
+        keys += len(item)
+        for tag in item.get("tags") or ():
+            keys += len(tag)
+        if type(connection := item.get("connectionInfo")) is dict:
+            keys += len(connection)
+    return keys
+
+
+def _is_text(value: object) -> bool:
+    return value is None or type(value) is str
 
 
 def flow_page(body: bytes) -> Page[Flow]:
@@ -56,14 +125,6 @@ def _shaped(item: object, number: int, shape: type[S]) -> S:
         return shaped(item, shape)
     except Unreadable as error:
         raise Unreadable(f"record {number}: {error}") from None
-
-
-def _tags(shape: DeviceShape) -> Mapping[str, tuple[str, ...]]:
-    """Every value of each key, in the order of the API; a key may come twice."""
-    tags: dict[str, tuple[str, ...]] = {}
-    for tag in shape.tags or ():
-        tags[tag.key] = (*tags.get(tag.key, ()), tag.value)
-    return tags
 
 
 def queries(field: str, values: Collection[str]) -> Iterator[dict[str, object]]:

@@ -8,11 +8,14 @@ much, so `embedded` and `edge` read them by key, and check what they use.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 from pydantic_core import from_json
+
+is_id = re.compile(r"[0-9A-Fa-f]{24}").fullmatch
 
 RELEASED: Final = "desiredVersion"
 REPORTED: Final = "currentVersion"
@@ -185,6 +188,19 @@ def may_repeat_keys(body: bytes, keys: int) -> bool:
     if b"\n" in body or b"\t" in body or b"\r" in body or b" :" in body:
         return True
     return body.count(b'":') != keys
+
+
+def count_keys(data: object) -> int:
+    """How many keys there are in all objects of a document."""
+    keys = 0
+    nodes = [data]
+    for node in nodes:
+        if isinstance(node, dict):
+            keys += len(node)
+            nodes += node.values()
+        elif isinstance(node, list):
+            nodes += node
+    return keys
 
 
 _shapes: dict[type, TypeAdapter[Any]] = {}

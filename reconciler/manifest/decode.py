@@ -9,7 +9,7 @@ from reconciler.errors import Problem
 _UTF16_32 = (b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")
 # What YAML does not allow unescaped, a byte order mark anywhere but at the start (libyaml and PyYAML differ there), and
 # the line breaks of YAML 1.1 that are none to YAML 1.2 nor to editors: they would put every place below them off.
-_NOT_YAML = re.compile("[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+_NOT_YAML = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
 
 
 def decode(data: bytes, path: str) -> str | Problem:

@@ -91,6 +91,7 @@ class _Reader:
     def __init__(self, path: str, problems: list[Problem]) -> None:
         self.path = path
         self.problems = problems
+        self.spelled: dict[str, str] = {}
 
     def place(self, mark: Mark) -> Place:
         return place_of(self.path, mark)
@@ -129,16 +130,20 @@ class _Reader:
         }
 
     def flows(self, tree: Map) -> tuple[FlowRule, ...]:
-        path = self.path
+        path, spelled = self.path, self.spelled
         return tuple(
             [
                 FlowRule(
-                    Ref(canonical(flow), Place(path, mark.line + 1, mark.column + 1)),
+                    Ref(spelled.get(flow) or self.spell(flow), Place(path, mark.line + 1, mark.column + 1)),
                     None if version == "absent" else version,
                 )
                 for (flow, version), mark in zip(tree.items(), tree.key_marks.values(), strict=True)
             ]
         )
+
+    def spell(self, flow: str) -> str:
+        """A flow's canonical spelling, kept: a file names few flows, and each many times."""
+        return self.spelled.setdefault(flow, canonical(flow))
 
     def devices(self, tree: Map | None) -> dict[str, DeviceRules]:
         if tree is None:

@@ -180,7 +180,7 @@ TagValues = Annotated[
 class Part(BaseModel):
     """Any map of fixed keys."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)  # built once, within the document
 
 
 class ApplicationPart(Part):

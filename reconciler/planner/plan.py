@@ -127,12 +127,12 @@ class Guards:
     """
 
     limits: Limits
-    protected: tuple[Protected, ...] = ()
-    released: int = 0
-    empty: bool = False
-    allow_removals: int = 0
-    allow_empty: bool = False
-    strict: bool = False
+    protected: tuple[Protected, ...]
+    released: int
+    empty: bool
+    allow_removals: int
+    allow_empty: bool
+    strict: bool
 
 
 @dataclass(frozen=True, slots=True)

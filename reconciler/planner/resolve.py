@@ -12,7 +12,7 @@ from __future__ import annotations
 import itertools
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date
 from typing import NamedTuple, TypeAlias
 
@@ -86,7 +86,7 @@ def decide(votes: Sequence[Vote]) -> tuple[Decisions, list[tuple[Vote, Vote]]]:
         version = top.decision.version
         conflicts += [(top, vote) for vote in rest if vote.level == top.level and vote.decision.version != version]
         if below := tuple(vote.decision for vote in rest if vote.level < top.level):
-            decisions[flow_id] = replace(top.decision, overrides=below)
+            decisions[flow_id] = top.decision._replace(overrides=below)
     return decisions, conflicts
 
 

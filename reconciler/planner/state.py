@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
 from typing import NamedTuple, TypeAlias
 
 DeviceId: TypeAlias = str
@@ -99,9 +100,8 @@ class Live:
                 yield device_id, flow_id, entry
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Place:
-    """A spot in a manifest; line and column count from 1."""
+class Place(NamedTuple):
+    """A spot in a manifest; line and column count from 1. Sorts by path, line and column."""
 
     path: str
     line: int
@@ -112,8 +112,7 @@ class Place:
         return f"{self.path}:{self.line}"
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """What the manifests say for one row, who says so, and what that overrode.
 
     `version` None means absent. `rule` is `pin`, `device`, `group NAME` or `prune`. Devices that the same rules
@@ -144,14 +143,16 @@ class Desired:
                 yield device_id, flow_id, decision
 
 
-@dataclass(frozen=True, slots=True)
-class Device:
-    """A device of the application. `tags` keeps every value of a repeated key."""
+NO_TAGS: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+
+
+class Device(NamedTuple):
+    """A device of the application. `tags` keeps every value of a repeated key; readers share what is alike."""
 
     id: DeviceId
     name: str | None = None
     device_class: str | None = None
-    tags: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    tags: Mapping[str, tuple[str, ...]] = NO_TAGS
 
 
 @dataclass(frozen=True, slots=True)

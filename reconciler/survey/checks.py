@@ -30,8 +30,9 @@ _NO_RECORD = LiveDevice(flows={})
 
 def moving(desired: Desired, live: Live) -> Iterator[tuple[DeviceId, FlowId, Decision]]:
     """The rows whose released version is not the desired one."""
+    records = live.devices
     for device_id, decisions in desired.devices.items():
-        device = live.devices.get(device_id, _NO_RECORD)
+        device = records.get(device_id, _NO_RECORD)
         flows = device.flows
         for flow_id, decision in decisions.items():
             if flows.get(flow_id, NOTHING)[0] != decision.version and flow_id not in device.unmanageable:
@@ -80,6 +81,8 @@ class Checks:
         custom: set[FlowId] = set()
         left_alone: dict[FlowId, Place] = {}
         for device_id, device in self._live.devices.items():
+            if not device.unmanageable:
+                continue
             custom |= device.unmanageable
             for flow_id in device.unmanageable & desired.devices.get(device_id, {}).keys():
                 place = desired.devices[device_id][flow_id].place
