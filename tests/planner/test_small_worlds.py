@@ -19,7 +19,7 @@ from reconciler.planner.prove import prove
 from reconciler.planner.requests import Release, RemoveRow, Replace
 from reconciler.planner.state import Kind, Live, Row, Version
 from tests.planner.model import astray
-from tests.planner.worlds import Calls, Size, Spec, allowed, build, legal_plans, sure, wildcards
+from tests.planner.worlds import Calls, Size, Spec, allowed, build, goals, legal_plans, sure, wildcards
 
 WHOLE = os.environ.get("RECONCILER_EXHAUSTIVE") == "1"
 SIZES = {
@@ -42,6 +42,7 @@ def _check_world(spec: Spec, kind: Kind, versions: list[Version]) -> None:
     desired, live = build(spec, kind)
     changes = compare(desired, live).changes
     wanted = {change.row: change.to_version for change in changes}
+    assert wanted == goals(spec, kind)
     for chunk in (1, 2):
         plans = list(legal_plans(live, wanted, versions, chunk))
         calls = cover(changes, live, chunk=chunk)

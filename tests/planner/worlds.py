@@ -77,13 +77,18 @@ class Size(NamedTuple):
 
     def _counts(self, spec: Spec) -> bool:
         """Whether something is to change. Without an odd device, an edge world is an embedded one, counted there."""
-        if self.kind is Kind.EMBEDDED:
-            return any(map(_changes, spec))
-        return any(device.odd for device in spec) and any(_changes(device) for device in spec if not device.odd)
+        is_own = self.kind is Kind.EMBEDDED or any(device.odd for device in spec)
+        return is_own and bool(goals(spec, self.kind))
 
 
-def _changes(device: DeviceSpec) -> bool:
-    return any(row.wanted not in (UNMANAGED, row.released) for row in device.rows)
+def goals(spec: Spec, kind: Kind) -> dict[Row, Version | None]:
+    """The rows that are to move, and where to."""
+    return {
+        (device_id, flow_id): row.wanted
+        for device_id, device in zip("abcdef", spec, strict=False)
+        for flow_id, row in zip("fghi", device.rows, strict=False)
+        if row.wanted not in (UNMANAGED, row.released) and not (device.odd and kind is Kind.EDGE)
+    }
 
 
 def _key(device: DeviceSpec) -> tuple[object, ...]:
