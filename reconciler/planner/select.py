@@ -43,8 +43,9 @@ def needs_of(rules: Rules) -> Needs:
     needs.device_names = {ref.text for ref in written_devices(rules) if not is_id(ref.text)}
     for group in rules.groups:
         _selector_needs(group.select, needs)
-    targets = (rules.aliases.get(ref.text, ref) for ref in written_flows(rules))
-    needs.flow_names = {target.text for target in targets if not is_id(target.text)}
+    texts = {ref.text for ref in written_flows(rules)}
+    targets = {rules.aliases[text].text if text in rules.aliases else text for text in texts}
+    needs.flow_names = {text for text in targets if not is_id(text)}
     return needs
 
 
