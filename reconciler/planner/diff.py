@@ -135,21 +135,21 @@ def _verdicts(desired: Desired, live: Live) -> Iterable[tuple[DeviceId, LiveDevi
 
 def _judge(decisions: Mapping[FlowId, Decision], device: LiveDevice, only_flow: FlowId | None) -> _Verdict:
     """Compare one device."""
-    managed = {
-        flow_id: decision
-        for flow_id, decision in decisions.items()
-        if flow_id not in device.unmanageable and only_flow in (None, flow_id)
-    }
-    entries = [(flow_id, device.flows.get(flow_id, NOTHING), decision) for flow_id, decision in managed.items()]
-    changes = tuple(item for item in entries if item[1].released != item[2].version)
-    pending = tuple((flow, entry) for flow, entry, want in entries if entry.reported != entry.released == want.version)
-    unmanaged = tuple(item for item in device.flows.items() if item[0] not in managed and item[1] != NOTHING)
-    return _Verdict(
-        changes,
-        pending,
-        unmanaged,
-        rows=len(entries),
-        released=sum(entry.released is not None for _, entry, _ in entries),
-        quiet=not (changes or pending or unmanaged),
-        decisions=decisions,
-    )
+    flows, unmanageable = device.flows, device.unmanageable
+    changes: list[tuple[FlowId, Entry, Decision]] = []
+    pending: list[tuple[FlowId, Entry]] = []
+    rows = released = 0
+    for flow_id, decision in decisions.items():
+        if flow_id in unmanageable or only_flow not in (None, flow_id):
+            continue
+        entry = flows.get(flow_id, NOTHING)
+        rows += 1
+        released += entry.released is not None
+        if entry.released != decision.version:
+            changes.append((flow_id, entry, decision))
+        elif entry.reported != entry.released:
+            pending.append((flow_id, entry))
+    strange = flows.keys() - decisions.keys() | unmanageable
+    unmanaged = [item for item in flows.items() if item[0] in strange and item[1] != NOTHING] if strange else []
+    quiet = not (changes or pending or unmanaged)
+    return _Verdict(tuple(changes), tuple(pending), tuple(unmanaged), rows, released, quiet, decisions)
