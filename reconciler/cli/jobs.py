@@ -182,8 +182,7 @@ def _is_picked(plan: Plan, order: Order) -> bool:
 def _left(saved: Plan, changes: tuple[Change, ...], calls: tuple[PlannedCall, ...], guards: Guards) -> Plan:
     """The saved plan with what is still to be done, judged anew; what is done already counts as kept."""
     ops = Counter(change.op for change in changes)
-    summary = replace(
-        saved.summary,
+    summary = saved.summary._replace(
         add=ops[Op.ADD],
         update=ops[Op.UPDATE],
         remove=ops[Op.REMOVE],

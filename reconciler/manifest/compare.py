@@ -16,7 +16,7 @@ from deepdiff import DeepDiff
 from deepdiff.helper import NotPresent
 
 from reconciler.manifest.offline import Offline, resolve_offline
-from reconciler.planner.rules import Limits, Protection, Prune, Rules
+from reconciler.planner.rules import DEFAULT_LIMITS, Protection, Prune, Rules
 from reconciler.planner.state import FlowId, Place
 
 # About what -> text. Such as ("version", subject, flow), ("priority", subject, flow), ("limits", "removals count").
@@ -87,7 +87,7 @@ def _settings(rules: Rules) -> Meaning:
     settings: Meaning = {("prune",): str(rules.prune)}
     if rules.application.name is not None:
         settings["name",] = rules.application.name
-    usual = Limits()
+    usual = DEFAULT_LIMITS
     for name in ("removals_count", "removals_percent", "changes_count", "changes_percent"):
         if (value := getattr(rules.limits, name)) != getattr(usual, name):
             settings["limits", name.replace("_", " ")] = str(value)

@@ -8,7 +8,17 @@ from typing import Any, TypeVar
 from reconciler.errors import Problem
 from reconciler.manifest.layer import Alias, GroupLayer, Layer, LimitRules, PruneRule
 from reconciler.manifest.tree import shown
-from reconciler.planner.rules import ApplicationRef, DeviceRules, Group, Limits, Pin, Protection, Prune, Rules
+from reconciler.planner.rules import (
+    DEFAULT_LIMITS,
+    ApplicationRef,
+    DeviceRules,
+    Group,
+    Limits,
+    Pin,
+    Protection,
+    Prune,
+    Rules,
+)
 from reconciler.planner.state import Kind, Place
 
 Placed = TypeVar("Placed", PruneRule, LimitRules)
@@ -33,7 +43,7 @@ def merge(layers: Sequence[Layer], problems: list[Problem]) -> Rules:
         devices=tuple(devices[text] for text in sorted(devices)),
         pins=_distinct(pin for layer in layers for pin in layer.pins),
         protect=_distinct(protection for layer in layers for protection in layer.protect),
-        limits=Limits(**limits.given, place=limits.place) if limits else Limits(),  # type: ignore[arg-type]
+        limits=Limits(**limits.given, place=limits.place) if limits else DEFAULT_LIMITS,  # type: ignore[arg-type]
         sources=tuple(sorted({source for layer in layers for source in layer.sources})),
     )
 

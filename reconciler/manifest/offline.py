@@ -77,4 +77,4 @@ def _symbolic(group: Group) -> Group:
     if is_explicit(group.select):
         return group
     subject = f"<{selector_text(group.select, group.effective_salt)}>"
-    return replace(group, select=Selector(group.select.place, devices=(Ref(subject, group.select.place),)))
+    return group._replace(select=Selector(group.select.place, devices=(Ref(subject, group.select.place),)))

@@ -7,7 +7,6 @@ them: `--allow-removals N` is for at most N removals, limits are raised in the m
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from decimal import Decimal
 
 from reconciler.planner.plan import Change, Guard, Guards, Op, Options, Plan, Protected, Refusal, Warning, World
@@ -51,8 +50,7 @@ def guards_again(saved: Plan, live: Live, options: Options) -> Guards:
         for device_id, device in live.devices.items()
         for flow_id, entry in device.flows.items()
     )
-    return replace(
-        guards,
+    return guards._replace(
         released=min(guards.released, released),
         allow_removals=max(guards.allow_removals, options.allow_removals),
         allow_empty=guards.allow_empty or options.allow_empty,

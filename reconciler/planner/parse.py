@@ -137,7 +137,7 @@ def _source(item: Node) -> Place:
 
 
 def _summary(node: Node) -> Summary:
-    return Summary(**{name: node.number(name) for name in Summary.__slots__})
+    return Summary(**{name: node.number(name) for name in Summary._fields})
 
 
 def _call(item: Node, carried: Mapping[int, list[Row]]) -> PlannedCall:

@@ -63,8 +63,7 @@ class UnmanagedRow(NamedTuple):
     reported: Version | None
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedCall:
+class PlannedCall(NamedTuple):
     """One request of a plan.
 
     `rows`: the changes it carries, each carried by exactly one call. `after`: ids of calls that must be confirmed
@@ -78,8 +77,7 @@ class PlannedCall:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Protected:
+class Protected(NamedTuple):
     """A protection with its names resolved. None stands for every device, or every flow."""
 
     device_id: DeviceId | None
@@ -88,8 +86,7 @@ class Protected:
     place: Place
 
 
-@dataclass(frozen=True, slots=True)
-class Warning:  # noqa: A001 - the contract's word
+class Warning(NamedTuple):  # noqa: A001 - the contract's word
     """Something a reviewer should know; under `--strict` it refuses."""
 
     message: str
@@ -107,8 +104,7 @@ class Guard(StrEnum):
     STRICT = "strict"
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(NamedTuple):
     """A guard's no: the numbers, the rows, and the narrow way out."""
 
     guard: Guard
@@ -118,8 +114,7 @@ class Refusal:
     place: Place | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Guards:
+class Guards(NamedTuple):
     """What the guards judge a plan by; saved with it, so that an apply of a saved plan is judged again.
 
     `released`: managed rows with something released, before targets: what percentages are of. `empty`: no row is
@@ -170,8 +165,7 @@ class Filter(NamedTuple):
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(NamedTuple):
     """What the command line asks of planning."""
 
     targets: tuple[Filter, ...] = ()
@@ -183,8 +177,7 @@ class Options:
     chunk: int = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
+class Summary(NamedTuple):
     """Counts. add + update + remove + keep = managed rows; pending is part of keep."""
 
     add: int

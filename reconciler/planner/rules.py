@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from reconciler.planner.state import Kind, Place, Version
 
@@ -47,8 +47,7 @@ class Forbid(StrEnum):
     CHANGE = "change"
 
 
-@dataclass(frozen=True, slots=True)
-class Selector:
+class Selector(NamedTuple):
     """Which devices a group is about. Parts that are set AND together; an empty selector cannot be written."""
 
     place: Place
@@ -60,8 +59,7 @@ class Selector:
     exclude: Selector | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(NamedTuple):
     """Devices by selector, and the flows they run."""
 
     name: str
@@ -77,16 +75,14 @@ class Group:
         return self.salt or self.name
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceRules:
+class DeviceRules(NamedTuple):
     """One device written out, and the flows it runs."""
 
     device: Ref
     flows: tuple[FlowRule, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Pin:
+class Pin(NamedTuple):
     """An exception for one device, with its reason and, if wished, its last day (UTC, inclusive)."""
 
     place: Place
@@ -96,8 +92,7 @@ class Pin:
     until: date | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Protection:
+class Protection(NamedTuple):
     """Rows that must not be removed, or not changed at all. Keys AND; at least one is set."""
 
     place: Place
@@ -106,8 +101,7 @@ class Protection:
     forbid: Forbid = Forbid.REMOVAL
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(NamedTuple):
     """How much one plan may do. Crossing either of a pair refuses; None means no such limit."""
 
     removals_count: int | None = 10
@@ -117,8 +111,7 @@ class Limits:
     place: Place | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ApplicationRef:
+class ApplicationRef(NamedTuple):
     """The application a manifest is for: its id, and its name where the manifest wants that checked too."""
 
     id: str
@@ -126,12 +119,14 @@ class ApplicationRef:
     name: str | None = None
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Source:
+class Source(NamedTuple):
     """A file that was read: its path as shown to users and the sha256 of its bytes (hex)."""
 
     path: str
     sha256: str
+
+
+DEFAULT_LIMITS: Final = Limits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,5 +142,5 @@ class Rules:
     devices: tuple[DeviceRules, ...] = ()
     pins: tuple[Pin, ...] = ()
     protect: tuple[Protection, ...] = ()
-    limits: Limits = Limits()
+    limits: Limits = DEFAULT_LIMITS
     sources: tuple[Source, ...] = ()

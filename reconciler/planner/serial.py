@@ -49,7 +49,7 @@ def _plan(plan: Plan) -> dict[str, object]:
         "manifests": [{"path": source.path, "sha256": source.sha256} for source in plan.sources],
         "partial": plan.partial,
         "digest": digest([plan]),
-        "summary": {name: getattr(summary, name) for name in summary.__slots__},
+        "summary": summary._asdict(),
         "changes": [_change(plan, change, call_of.get(change.row)) for change in plan.changes],
         "calls": [_call(call) for call in plan.calls],
         "pending": [_pending(plan, row) for row in plan.pending],

@@ -41,8 +41,7 @@ class Entry(NamedTuple):
 NOTHING = Entry(None, None)
 
 
-@dataclass(frozen=True, slots=True)
-class LogEntry:
+class LogEntry(NamedTuple):
     """One line of a device's deployment log. Times are RFC 3339 text as the API sent it."""
 
     date: str | None = None
@@ -155,8 +154,7 @@ class Device(NamedTuple):
     tags: Mapping[str, tuple[str, ...]] = NO_TAGS
 
 
-@dataclass(frozen=True, slots=True)
-class Flow:
+class Flow(NamedTuple):
     """A flow of the application; `flow_class` is the API's (`embedded`, `edge`, `customNode`, …)."""
 
     id: FlowId
@@ -164,8 +162,7 @@ class Flow:
     flow_class: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Application:
+class Application(NamedTuple):
     """An application of the account."""
 
     id: str

@@ -64,7 +64,7 @@ def test_default_limits_on_removals(removals: int, kept: int, refused: bool) -> 
     ],
 )
 def test_a_refusal_names_numbers_rows_place_and_way_out(limits: Limits, told: str) -> None:
-    (found,) = refusals(fleet(3, 17, adds=5), replace(limits, place=PLACE))
+    (found,) = refusals(fleet(3, 17, adds=5), limits._replace(place=PLACE))
     assert found == Refusal(
         Guard.REMOVALS,
         f"3 removals, 15.0% of the 20 managed rows with something released: {told}",
@@ -96,9 +96,9 @@ def test_without_limits_anything_may_go() -> None:
 @pytest.mark.parametrize(
     ("limits", "told"),
     [
-        (replace(OFF, changes_count=6), "more than 6"),
-        (replace(OFF, changes_percent=Decimal(69)), "more than 69%"),
-        (replace(OFF, changes_count=7, changes_percent=Decimal(70)), None),
+        (OFF._replace(changes_count=6), "more than 6"),
+        (OFF._replace(changes_percent=Decimal(69)), "more than 69%"),
+        (OFF._replace(changes_count=7, changes_percent=Decimal(70)), None),
     ],
 )
 def test_limits_on_changes_count_everything_together(limits: Limits, told: str | None) -> None:
@@ -116,7 +116,7 @@ def test_limits_on_changes_count_everything_together(limits: Limits, told: str |
 
 
 def test_a_percentage_of_nothing_is_crossed_by_anything() -> None:
-    (found,) = refusals(fleet(0, 0, adds=2), replace(OFF, changes_percent=Decimal(100)))
+    (found,) = refusals(fleet(0, 0, adds=2), OFF._replace(changes_percent=Decimal(100)))
     assert found.message == "2 changes, of 0 managed rows with something released: more than 100%"
 
 

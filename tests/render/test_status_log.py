@@ -27,7 +27,7 @@ def entry(number: int) -> LogEntry:
 @pytest.mark.parametrize("text", NAMES)
 def test_text_of_the_api_does_nothing(text: str) -> None:
     odd = LogEntry(text, text, text, text, text, text, text, text, text, text, text)
-    shown = status_text([report(odd, replace(odd, change="desired"), replace(odd, change="current"))])
+    shown = status_text([report(odd, odd._replace(change="desired"), odd._replace(change="current"))])
     assert not any(char in shown for char in ("\x1b", "\x07", "\r", "\u202e", "\u2028"))
     assert not any(line.startswith(("::", "##[")) for line in map(str.lstrip, shown.splitlines()))
     check_page(status_markdown([report(odd)]), 65_000)

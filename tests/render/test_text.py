@@ -152,6 +152,6 @@ def test_call_numbers() -> None:
 
 def test_a_saved_plan_has_no_reasons_to_show() -> None:
     one = plan("a/f=2 b/f=2", live("a/f=1 b/f=1"))
-    one = replace(one, calls=tuple(replace(call, reason="") for call in one.calls))
+    one = replace(one, calls=tuple(call._replace(reason="") for call in one.calls))
     assert "    #0 release f -> 2, 2 changes\n" in text(one, verbose=1)
     assert "2 devices\n" in text(replace(one, calls=()), verbose=1)
