@@ -58,6 +58,11 @@ limits: {{removals: {{percent: 50}}}}
 """
 
 
+def of_kind(kind: Kind, manifest: str) -> str:
+    """A manifest that says nothing of its kind, for that one."""
+    return f"{manifest}kind: {kind}\n"
+
+
 @dataclass(frozen=True, slots=True)
 class Done:
     """How a run of the command ended."""

@@ -22,7 +22,7 @@ from losant_rest import Client
 
 from reconciler.planner.state import Kind
 from reconciler.simulator import faults, serve
-from tests.e2e.shop import APPLICATION, HEAD, MANIFEST, Here, Shop, fleet, invoker, until
+from tests.e2e.shop import APPLICATION, HEAD, MANIFEST, Here, Shop, fleet, invoker, of_kind, until
 
 LEEDS = [f"leeds-{number}" for number in range(1, 5)]
 AFTER = {
@@ -31,10 +31,6 @@ AFTER = {
     "york-1/telemetry": "v1", "york-1/alarms": "v1", "york-2/telemetry": "v1",
 }  # fmt: skip
 ALL_GO = HEAD + "groups: {all: {select: {all: true}, flows: {telemetry: absent, alarms: absent, control: absent}}}\n"
-
-
-def of_kind(kind: Kind, manifest: str) -> str:
-    return f"{manifest}kind: {kind}\n"
 
 
 @pytest.fixture

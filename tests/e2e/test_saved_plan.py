@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.planner.state import Kind
 from reconciler.simulator import serve
-from tests.e2e.shop import APPLICATION, FLEET, HEAD, Here, Shop, invoker
+from tests.e2e.shop import APPLICATION, HEAD, MANIFEST, Here, Shop, fleet, invoker, of_kind
 
 GUARDED = f"""{HEAD}
 devices:
@@ -24,9 +25,11 @@ PROTECTED = "protect: [{device: leeds-1}, {flow: alarms, forbid: change}]\n"
 
 
 @pytest.fixture
-def shop(tmp_path: Path) -> Iterator[Shop]:
-    with serve(FLEET) as server:
-        yield Shop(server, tmp_path)
+def shop(tmp_path: Path, kind: Kind) -> Iterator[Shop]:
+    with serve(fleet(kind)) as server:
+        shop = Shop(server, tmp_path)
+        shop.write("shop.yaml", of_kind(kind, MANIFEST))
+        yield shop
 
 
 @pytest.fixture
@@ -37,8 +40,8 @@ def here(shop: Shop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
 @pytest.mark.parametrize(
     ("manifest", "guard"), [(GUARDED + TWENTY, "removals"), (GUARDED + HALF + PROTECTED, "protect")]
 )
-def test_a_refusal_cannot_be_edited_away(shop: Shop, here: Here, manifest: str, guard: str) -> None:
-    shop.write("go.yaml", manifest)
+def test_a_refusal_cannot_be_edited_away(kind: Kind, shop: Shop, here: Here, manifest: str, guard: str) -> None:
+    shop.write("go.yaml", of_kind(kind, manifest))
     planned = here("plan", "go.yaml", "--out", "plan.json")
     assert planned.code == 3
     data = shop.read_json("plan.json")
@@ -51,19 +54,19 @@ def test_a_refusal_cannot_be_edited_away(shop: Shop, here: Here, manifest: str, 
     assert shop.writes() == []
 
 
-def test_what_a_plan_is_judged_by_cannot_be_left_out(shop: Shop, here: Here) -> None:
+def test_what_a_plan_is_judged_by_cannot_be_left_out(kind: Kind, shop: Shop, here: Here) -> None:
     here("plan", "shop.yaml", "--out", "plan.json")
     data = shop.read_json("plan.json")
-    del data["guards"][f"{APPLICATION}/embedded"]["limits"]
+    del data["guards"][f"{APPLICATION}/{kind}"]["limits"]
     shop.write("plan.json", json.dumps(data))
     applied = here("apply", "--plan", "plan.json", "--yes")
     assert (applied.code, shop.writes()) == (1, [])
-    assert f"guards.{APPLICATION}/embedded.limits is missing" in applied.err
+    assert f"guards.{APPLICATION}/{kind}.limits is missing" in applied.err
 
 
-def test_percentages_are_of_the_fleet_as_it_is_now(shop: Shop, here: Here) -> None:
+def test_percentages_are_of_the_fleet_as_it_is_now(kind: Kind, shop: Shop, here: Here) -> None:
     """One removal is a quarter of the four rows that were planned on, and half of the two that are left."""
-    shop.write("go.yaml", GUARDED + HALF.replace("50", "40"))
+    shop.write("go.yaml", of_kind(kind, GUARDED + HALF.replace("50", "40")))
     assert here("plan", "go.yaml", "--out", "plan.json").code == 0
     assert here("apply", "--plan", "plan.json", "--yes", "--dry-run").code == 0
     for device in ("leeds-3", "leeds-4"):
@@ -75,16 +78,16 @@ def test_percentages_are_of_the_fleet_as_it_is_now(shop: Shop, here: Here) -> No
     assert shop.writes() == []
 
 
-def test_leave_given_at_planning_holds(shop: Shop, here: Here) -> None:
-    shop.write("go.yaml", GUARDED + TWENTY)
+def test_leave_given_at_planning_holds(kind: Kind, shop: Shop, here: Here) -> None:
+    shop.write("go.yaml", of_kind(kind, GUARDED + TWENTY))
     assert here("plan", "go.yaml", "--out", "plan.json", "--allow-removals", "1").code == 0
     assert here("apply", "--plan", "plan.json", "--yes").code == 0
     assert "leeds-1/telemetry" not in shop.released()
 
 
-def test_what_was_half_done_is_judged_by_what_is_left(shop: Shop, here: Here) -> None:
+def test_what_was_half_done_is_judged_by_what_is_left(kind: Kind, shop: Shop, here: Here) -> None:
     """The only removal was made by somebody else meanwhile, so there is nothing left to refuse."""
-    shop.write("go.yaml", GUARDED + TWENTY)
+    shop.write("go.yaml", of_kind(kind, GUARDED + TWENTY))
     assert here("plan", "go.yaml", "--out", "plan.json").code == 3
     shop.control.set_released("leeds-1", "telemetry", None)
     assert here("apply", "--plan", "plan.json", "--yes").code == 0
