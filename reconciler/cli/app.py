@@ -110,7 +110,7 @@ def _invoke(argv: list[str], session: Session) -> int:
         click.echo(error.ctx.get_help() if error.ctx else str(error), err=True)
         return int(ExitCode.ERROR)
     except click.UsageError as error:
-        raise _usage_error(error) from None
+        raise _usage_error(error, session) from None
     except click.ClickException as error:
         raise UsageError(error.format_message()) from None
     if code != ExitCode.INTERRUPTED:
@@ -118,8 +118,10 @@ def _invoke(argv: list[str], session: Session) -> int:
     return int(code or 0)
 
 
-def _usage_error(error: click.UsageError) -> UsageError:
-    path = error.ctx.command_path if error.ctx else "reconciler"
+def _usage_error(error: click.UsageError, session: Session) -> UsageError:
+    """click leaves the command out where an option lacks its argument."""
+    known = "reconciler" if session.command == "reconciler" else f"reconciler {session.command}"
+    path = error.ctx.command_path if error.ctx else known
     return UsageError([Problem(" ".join(error.format_message().split()), hint=f"see `{path} --help`")])
 
 
