@@ -241,9 +241,10 @@ def test_usage_errors_are_json_where_it_is_asked_for(argv: str, here: Here) -> N
 def test_an_option_without_its_argument_is_told_with_the_help_of_its_command(
     argv: str, command: str, here: Here
 ) -> None:
-    done = here(*argv.split())
+    words = argv.split()
+    done = here(*words)
     assert done.code == 1
-    assert done.err == f"Error: Option '{argv.split()[-1]}' requires an argument. (see `{command} --help`)\n"
+    assert done.err == f"Error: Option '{words[-1]}' requires an argument. (see `{command} --help`)\n"
 
 
 def test_the_last_format_counts(here: Here) -> None:
