@@ -119,7 +119,7 @@ def _invoke(argv: list[str], session: Session) -> int:
 
 
 def _usage_error(error: click.UsageError, session: Session) -> UsageError:
-    """click leaves the command out where an option lacks its argument."""
+    """Click leaves the command out where an option lacks its argument."""
     known = "reconciler" if session.command == "reconciler" else f"reconciler {session.command}"
     path = error.ctx.command_path if error.ctx else known
     return UsageError([Problem(" ".join(error.format_message().split()), hint=f"see `{path} --help`")])

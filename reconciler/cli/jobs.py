@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from reconciler.cli.access import Access
@@ -28,7 +28,7 @@ class Job:
     """One application's part: what is to be done, on which reading, and where it stands.
 
     `desired`: the rows that `--wait` waits for. `read_at`: monotonic time at which reading `live` began.
-    `cut_short`: it was interrupted while it waited.
+    `cut_short`: it was interrupted while it waited. `result` is taken once, when nothing more is sent.
     """
 
     plan: Plan
@@ -38,11 +38,14 @@ class Job:
     execution: Execution | None = None
     standing: Wait | None = None
     cut_short: bool = False
+    _result: Result | None = field(default=None, init=False, repr=False)
 
     @property
     def result(self) -> Result:
-        """What was done so far; before the start, every call is planned."""
-        return self.execution.result() if self.execution else not_started(self.plan)
+        """What was done; where it was never started, every call is planned."""
+        if self._result is None:
+            self._result = self.execution.result() if self.execution else not_started(self.plan)
+        return self._result
 
     @property
     def code(self) -> ExitCode:

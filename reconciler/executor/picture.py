@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from reconciler.planner.reach import overlay
-from reconciler.planner.state import FlowId, Live, Row, Version
+from reconciler.planner.state import NOTHING, FlowId, Live, LiveDevice, Row, Version
+
+_NO_RECORD = LiveDevice({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +69,12 @@ class Picture:
 
     def moved_since(self, first: Live) -> Iterator[tuple[Row, Version | None, Version | None]]:
         """Rows whose released version is not what it was in `first`: row, before, now. In no order."""
-        for device_id, flow_id, entry in first.rows():
-            now = self.released((device_id, flow_id))
-            if now != entry.released:
-                yield (device_id, flow_id), entry.released, now
-        for read in (self.full, *self._flows.values()):
-            for device_id, flow_id, entry in read.live.rows():
-                if entry.released is None or self.newest(flow_id) is not read:
-                    continue
-                before = first.devices.get(device_id)
-                if before is None or flow_id not in before.flows:
-                    yield (device_id, flow_id), None, entry.released
+        then, now = first.devices, self.view().devices
+        for device_id in then.keys() | now.keys():
+            before, after = (devices.get(device_id, _NO_RECORD).flows for devices in (then, now))
+            if before == after:
+                continue
+            for flow_id in before.keys() | after.keys():
+                was, is_now = (flows.get(flow_id, NOTHING).released for flows in (before, after))
+                if was != is_now:
+                    yield (device_id, flow_id), was, is_now
