@@ -9,17 +9,17 @@ from typing import Any
 
 import pytest
 
+from reconciler.planner.state import Kind
 from reconciler.simulator import Clock, faults, serve
 from tests.e2e.shop import Here, Shop, invoker
 
 APPLICATION = "5f0c8a1b2d3e4f5061728394"
 PUMP, GONE = "5f0c8a1b2d3e4f5061728301", "5f0c8a1b2d3e4f5061728399"
 TELEMETRY, ALARMS = "5f0c8a1b2d3e4f50617283f1", "5f0c8a1b2d3e4f50617283f2"
-CLASSES = {"embedded": "embedded", "edge": "edgeCompute"}
-OTHER = {"embedded": "edgeCompute", "edge": "embedded"}
+OTHER = {Kind.EMBEDDED: "edgeCompute", Kind.EDGE: "embedded"}
 
 
-def fleet(kind: str) -> str:
+def fleet(kind: Kind) -> str:
     return f"""
 take_up_s: 1
 applications:
@@ -34,18 +34,18 @@ applications:
     devices:
       - id: {PUMP}
         name: pump-1
-        class: {CLASSES[kind]}
+        class: {kind.device_class}
         deployed: {{telemetry: v1, alarms: a1}}
         fails: {{telemetry: {{bad: "out of \\e[2Jmemory"}}}}
-      - {{count: 3, name: "pump-{{n:02}}", class: {CLASSES[kind]}, deployed: {{telemetry: v1}}}}
-      - {{name: idle, class: {CLASSES[kind]}}}
-      - {{name: twin, class: {CLASSES[kind]}}}
-      - {{id: 5f0c8a1b2d3e4f50617283aa, name: twin, class: {CLASSES[kind]}}}
+      - {{count: 3, name: "pump-{{n:02}}", class: {kind.device_class}, deployed: {{telemetry: v1}}}}
+      - {{name: idle, class: {kind.device_class}}}
+      - {{name: twin, class: {kind.device_class}}}
+      - {{id: 5f0c8a1b2d3e4f50617283aa, name: twin, class: {kind.device_class}}}
       - {{name: stranger, class: {OTHER[kind]}}}
 """
 
 
-def manifest(kind: str, version: str = "v1") -> str:
+def manifest(kind: Kind, version: str = "v1") -> str:
     return f"""
 apiVersion: reconciler/v1
 application: {APPLICATION}
@@ -55,13 +55,8 @@ devices:
 """
 
 
-@pytest.fixture(params=CLASSES)
-def kind(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
 @pytest.fixture
-def shop(kind: str, tmp_path: Path) -> Iterator[Shop]:
+def shop(kind: Kind, tmp_path: Path) -> Iterator[Shop]:
     with serve(fleet(kind), clock=Clock(frozen_at=datetime(2026, 3, 2, 9, tzinfo=UTC))) as server:
         shop = Shop(server, tmp_path)
         shop.write("shop.yaml", manifest(kind))
@@ -85,7 +80,7 @@ def report(done: Any) -> dict[str, Any]:
     return dict(one)
 
 
-def record_of(shop: Shop, kind: str, flow: str = TELEMETRY) -> str:
+def record_of(shop: Shop, kind: Kind, flow: str = TELEMETRY) -> str:
     from losant_rest import Client
 
     client = Client(shop.server.token, shop.server.url)
@@ -96,7 +91,7 @@ def record_of(shop: Shop, kind: str, flow: str = TELEMETRY) -> str:
 
 
 @pytest.mark.parametrize("text", [PUMP, PUMP.upper()])
-def test_an_id_takes_one_request_for_its_records_and_no_more(text: str, kind: str, shop: Shop, here: Here) -> None:
+def test_an_id_takes_one_request_for_its_records_and_no_more(text: str, kind: Kind, shop: Shop, here: Here) -> None:
     shop.write("shop.yaml", manifest(kind) + f"  {GONE}: {{{TELEMETRY}: v2}}\n")  # others are no matter here
     done = here("status", "shop.yaml", "--device", text, "--format", "json")
     assert done.code == 0, done.err
@@ -106,20 +101,20 @@ def test_an_id_takes_one_request_for_its_records_and_no_more(text: str, kind: st
     assert sum(one["rows"].values()) == 2
 
 
-def test_the_scope_of_the_list_is_enough(kind: str, shop: Shop, here: Here) -> None:
+def test_the_scope_of_the_list_is_enough(kind: Kind, shop: Shop, here: Here) -> None:
     shop.write("token", "lists")
     assert here("--token-file", "token", "status", "shop.yaml", "--device", PUMP).code == 0
     assert here("--token-file", "token", "status", "shop.yaml", "--device", "pump-1").code == 1
 
 
-def test_a_name_is_looked_up_first(kind: str, shop: Shop, here: Here) -> None:
+def test_a_name_is_looked_up_first(kind: Kind, shop: Shop, here: Here) -> None:
     done = here("status", "shop.yaml", "--device", "pump-1")
     assert done.code == 0
     assert asked(shop) == [("devices.get", None), (f"{kind}Deployments.get", PUMP)]
     assert f"Log of pump-1 ({PUMP})" in done.out
 
 
-def test_a_deployment_record_by_its_id(kind: str, shop: Shop, here: Here) -> None:
+def test_a_deployment_record_by_its_id(kind: Kind, shop: Shop, here: Here) -> None:
     shop.write("shop.yaml", manifest(kind, "v2"))
     assert here("apply", "shop.yaml", "--yes").code == 0
     shop.control.settle()
@@ -134,7 +129,7 @@ def test_a_deployment_record_by_its_id(kind: str, shop: Shop, here: Here) -> Non
     assert one["log"]
 
 
-def test_who_changed_what_and_when_and_the_error(kind: str, shop: Shop, here: Here) -> None:
+def test_who_changed_what_and_when_and_the_error(kind: Kind, shop: Shop, here: Here) -> None:
     shop.write("shop.yaml", manifest(kind, "bad"))
     assert here("apply", "shop.yaml", "--yes").code == 0
     shop.control.settle()
@@ -159,7 +154,7 @@ def test_who_changed_what_and_when_and_the_error(kind: str, shop: Shop, here: He
     assert {line["device_id"] for line in log} == {PUMP}
 
 
-def test_the_log_as_text(kind: str, shop: Shop, here: Here) -> None:
+def test_the_log_as_text(kind: Kind, shop: Shop, here: Here) -> None:
     shop.write("shop.yaml", manifest(kind, "bad"))
     here("apply", "shop.yaml", "--yes")
     shop.control.settle()
@@ -177,7 +172,7 @@ def test_the_log_as_text(kind: str, shop: Shop, here: Here) -> None:
     assert log.index("error:") < log.index("by apiToken")  # newest first
 
 
-def test_the_log_as_markdown(kind: str, shop: Shop, here: Here) -> None:
+def test_the_log_as_markdown(kind: Kind, shop: Shop, here: Here) -> None:
     shop.write("shop.yaml", manifest(kind, "bad"))
     here("apply", "shop.yaml", "--yes")
     shop.control.settle()
@@ -187,7 +182,7 @@ def test_the_log_as_markdown(kind: str, shop: Shop, here: Here) -> None:
     assert "\n- `2026-03-02T09:" in done.out
 
 
-def test_what_is_in_sync_has_its_log_too(kind: str, shop: Shop, here: Here) -> None:
+def test_what_is_in_sync_has_its_log_too(kind: Kind, shop: Shop, here: Here) -> None:
     shop.write("shop.yaml", manifest(kind, "v2"))
     assert here("apply", "shop.yaml", "--yes").code == 0
     shop.control.settle()
@@ -197,7 +192,7 @@ def test_what_is_in_sync_has_its_log_too(kind: str, shop: Shop, here: Here) -> N
     assert report(here("status", "shop.yaml", "--format", "json"))["log"] == []
 
 
-def test_a_device_to_which_nothing_is_deployed(kind: str, shop: Shop, here: Here) -> None:
+def test_a_device_to_which_nothing_is_deployed(kind: Kind, shop: Shop, here: Here) -> None:
     for text in ("idle", next(device for device in _ids(shop) if device[1] == "idle")[0]):
         done = here("status", "shop.yaml", "--device", text)
         assert done.code == 0, done.err
@@ -213,7 +208,7 @@ def _ids(shop: Shop) -> list[tuple[str, str]]:
     return [(item["id"], item["name"]) for item in items]
 
 
-def test_several_devices(kind: str, shop: Shop, here: Here) -> None:
+def test_several_devices(kind: Kind, shop: Shop, here: Here) -> None:
     done = here("status", "shop.yaml", "--device", "pump-1", "--device", "pump-01", "--device", PUMP)
     assert done.code == 0
     assert done.out.count("Log of ") == 2
@@ -233,14 +228,14 @@ def test_several_devices(kind: str, shop: Shop, here: Here) -> None:
         (["--deployment", GONE, "--device", PUMP], "--deployment goes without --device"),
     ],
 )
-def test_mistakes(arguments: list[str], words: str, kind: str, shop: Shop, here: Here) -> None:
+def test_mistakes(arguments: list[str], words: str, kind: Kind, shop: Shop, here: Here) -> None:
     done = here("status", "shop.yaml", *arguments)
     assert done.code == 1
     assert words in done.err
     assert done.out == ""
 
 
-def test_a_declared_device_that_is_gone(kind: str, shop: Shop, here: Here) -> None:
+def test_a_declared_device_that_is_gone(kind: Kind, shop: Shop, here: Here) -> None:
     shop.control.delete_device("pump-1")
     done = here("status", "shop.yaml", "--device", PUMP)
     # Embedded, the API says 404; edge, its records are still there, as leftovers.
@@ -248,14 +243,14 @@ def test_a_declared_device_that_is_gone(kind: str, shop: Shop, here: Here) -> No
     assert (f"--device {PUMP}: there is no such device" in done.err) == (kind == "embedded")
 
 
-def test_a_failed_read_is_told(kind: str, shop: Shop, here: Here) -> None:
+def test_a_failed_read_is_told(kind: Kind, shop: Shop, here: Here) -> None:
     shop.control.fault(faults.Garble(how="html"))
     done = here("status", "shop.yaml", "--device", PUMP)
     assert done.code == 1
     assert "HTML page" in done.err
 
 
-def test_of_several_applications_only_that_of_the_device(kind: str, shop: Shop, here: Here) -> None:
+def test_of_several_applications_only_that_of_the_device(kind: Kind, shop: Shop, here: Here) -> None:
     other = "edge" if kind == "embedded" else "embedded"
     shop.write("other.yaml", manifest(other).replace(PUMP, GONE).replace(TELEMETRY, ALARMS))
     done = here("status", ".", "--device", PUMP, "--format", "json")

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from reconciler.planner.state import Kind
 from reconciler.simulator import Clock, Server, faults, serve
 from tests.e2e.shop import Done, Here, Shop, invoker, skip_pauses
 
@@ -17,10 +18,9 @@ TELEMETRY, ALARMS = "5f0c8a1b2d3e4f50617283f1", "5f0c8a1b2d3e4f50617283f2"
 START = datetime(2026, 3, 2, 9, tzinfo=UTC)
 PUMPS = 1_005  # more than one release names, so that a wildcard would save a call
 many = pytest.mark.parametrize("pumps", [PUMPS])
-CLASSES = {"embedded": "embedded", "edge": "edgeCompute"}
 
 
-def fleet(kind: str, pumps: int) -> str:
+def fleet(kind: Kind, pumps: int) -> str:
     return f"""
 take_up_s: 0
 applications:
@@ -30,12 +30,12 @@ applications:
       telemetry: {{id: {TELEMETRY}, class: {kind}, versions: [v1, v2]}}
       alarms: {{id: {ALARMS}, class: {kind}, versions: [a1, a2]}}
     devices:
-      - {{count: {pumps}, name: "pump-{{n}}", class: {CLASSES[kind]}, deployed: {{telemetry: v1}}}}
-      - {{count: 7, name: "fan-{{n}}", class: {CLASSES[kind]}, deployed: {{alarms: a1}}}}
+      - {{count: {pumps}, name: "pump-{{n}}", class: {kind.device_class}, deployed: {{telemetry: v1}}}}
+      - {{count: 7, name: "fan-{{n}}", class: {kind.device_class}, deployed: {{alarms: a1}}}}
 """
 
 
-def manifest(kind: str, telemetry: str) -> str:
+def manifest(kind: Kind, telemetry: str) -> str:
     return f"""
 apiVersion: reconciler/v1
 application: {APPLICATION}
@@ -48,18 +48,13 @@ limits: {{removals: {{count: 100000, percent: 100}}}}
 """
 
 
-@pytest.fixture(params=CLASSES)
-def kind(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
 @pytest.fixture
 def pumps() -> int:
     return 5
 
 
 @pytest.fixture
-def shop(kind: str, pumps: int, tmp_path: Path) -> Iterator[Shop]:
+def shop(kind: Kind, pumps: int, tmp_path: Path) -> Iterator[Shop]:
     with serve(fleet(kind, pumps), clock=Clock(frozen_at=START)) as server:
         shop = Shop(server, tmp_path)
         shop.write("shop.yaml", manifest(kind, "v2"))
@@ -72,7 +67,7 @@ def here(shop: Shop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
     return invoker(shop, monkeypatch, capsys)
 
 
-def listings(server: Server, kind: str) -> list[str | None]:
+def listings(server: Server, kind: Kind) -> list[str | None]:
     """The flow that each page of deployments was restricted to."""
     lists = [one for one in server.control.requests() if one["action"] == f"{kind}Deployments.get"]
     return [one["query"].get("flowId") for one in lists]
@@ -85,7 +80,7 @@ def plan_of(done: Done) -> dict[str, Any]:
 
 @many
 @pytest.mark.parametrize("target", ["telemetry", TELEMETRY, TELEMETRY.upper()])
-def test_only_its_records_are_read(target: str, kind: str, shop: Shop, here: Here) -> None:
+def test_only_its_records_are_read(target: str, kind: Kind, shop: Shop, here: Here) -> None:
     partly = plan_of(here("plan", "shop.yaml", "--target", f"flow={target}", "--format", "json"))
     assert set(listings(shop.server, kind)) == {TELEMETRY}
     versions = [one["path"] for one in shop.control.requests() if one["action"] == "flowVersions.get"]
@@ -106,7 +101,7 @@ def test_only_its_records_are_read(target: str, kind: str, shop: Shop, here: Her
     assert partly == whole
 
 
-def test_apply_reads_and_moves_nothing_else(kind: str, shop: Shop, here: Here) -> None:
+def test_apply_reads_and_moves_nothing_else(kind: Kind, shop: Shop, here: Here) -> None:
     done = here("apply", "shop.yaml", "--target", "flow=telemetry", "--yes", "--wait", "--format", "json")
     assert done.code == 0, done.err
     (result,) = done.document["results"]
@@ -121,7 +116,7 @@ def test_apply_reads_and_moves_nothing_else(kind: str, shop: Shop, here: Here) -
 
 
 @many
-def test_the_removal_of_the_flow_is_the_one_wildcard_whose_reach_was_read(kind: str, shop: Shop, here: Here) -> None:
+def test_the_removal_of_the_flow_is_the_one_wildcard_whose_reach_was_read(kind: Kind, shop: Shop, here: Here) -> None:
     shop.write("shop.yaml", manifest(kind, "absent"))
     done = here("apply", "shop.yaml", "--target", "flow=telemetry", "--yes", "--format", "json")
     assert done.code == 0, done.err
@@ -131,7 +126,7 @@ def test_the_removal_of_the_flow_is_the_one_wildcard_whose_reach_was_read(kind: 
 
 
 @many
-def test_a_row_of_the_flow_that_is_not_managed_stands_in_the_way(kind: str, shop: Shop, here: Here) -> None:
+def test_a_row_of_the_flow_that_is_not_managed_stands_in_the_way(kind: Kind, shop: Shop, here: Here) -> None:
     shop.write("shop.yaml", manifest(kind, "absent"))
     shop.control.set_released("fan-1", "telemetry", "v1")
     done = here("apply", "shop.yaml", "--target", "flow=telemetry", "--yes")
@@ -142,7 +137,7 @@ def test_a_row_of_the_flow_that_is_not_managed_stands_in_the_way(kind: str, shop
 
 
 @many
-def test_an_accepted_call_that_does_nothing_is_still_found_out(kind: str, shop: Shop, here: Here) -> None:
+def test_an_accepted_call_that_does_nothing_is_still_found_out(kind: Kind, shop: Shop, here: Here) -> None:
     shop.control.fault(faults.Lost(when=faults.When(action=f"{kind}Deployments.release", nth=2)))
     done = here("apply", "shop.yaml", "--target", "flow=telemetry", "--yes", "--format", "json")
     assert done.code == 6
@@ -152,7 +147,7 @@ def test_an_accepted_call_that_does_nothing_is_still_found_out(kind: str, shop: 
 
 
 @many
-def test_percentages_are_of_all_managed_rows(kind: str, shop: Shop, here: Here) -> None:
+def test_percentages_are_of_all_managed_rows(kind: Kind, shop: Shop, here: Here) -> None:
     """Seven of seven alarms are few of all rows: where the flow alone would cross a limit, everything is read."""
     limit = "limits: {removals: {count: 100000, percent: 100}, changes: {percent: 50}}"
     text = manifest(kind, "v1").rpartition("limits:")[0] + limit
@@ -179,12 +174,12 @@ def test_percentages_are_of_all_managed_rows(kind: str, shop: Shop, here: Here) 
         [],
     ],
 )
-def test_whatever_needs_more_reads_everything(filters: list[str], kind: str, shop: Shop, here: Here) -> None:
+def test_whatever_needs_more_reads_everything(filters: list[str], kind: Kind, shop: Shop, here: Here) -> None:
     assert here("plan", "shop.yaml", *filters).code == 0
     assert set(listings(shop.server, kind)) == {None}
 
 
-def test_a_flow_by_its_name_is_known_where_the_manifest_uses_names(kind: str, shop: Shop, here: Here) -> None:
+def test_a_flow_by_its_name_is_known_where_the_manifest_uses_names(kind: Kind, shop: Shop, here: Here) -> None:
     text = manifest(kind, "v2").replace(f"flows: {{telemetry: {TELEMETRY}, alarms: {ALARMS}}}\n", "")
     shop.write("shop.yaml", text)
     assert here("plan", "shop.yaml", "--target", "flow=telemetry").code == 0
