@@ -251,7 +251,7 @@ def test_a_failed_read_is_told(kind: Kind, shop: Shop, here: Here) -> None:
 
 
 def test_of_several_applications_only_that_of_the_device(kind: Kind, shop: Shop, here: Here) -> None:
-    other = "edge" if kind == "embedded" else "embedded"
+    other = Kind.EDGE if kind is Kind.EMBEDDED else Kind.EMBEDDED
     shop.write("other.yaml", manifest(other).replace(PUMP, GONE).replace(TELEMETRY, ALARMS))
     done = here("status", ".", "--device", PUMP, "--format", "json")
     assert done.code == 0, done.err
