@@ -67,8 +67,10 @@ class DevicePages:
 
     def _shared(self, tags: list[dict[str, str]] | None) -> Mapping[str, tuple[str, ...]]:
         """Every value of each key, in the order of the API; a key may come twice."""
-        if not tags:
+        if tags is None:
             return NO_TAGS
+        if type(tags) is not list:
+            raise TypeError
         pairs = tuple([(tag["key"], tag["value"]) for tag in tags])
         if (known := self._tags.get(pairs)) is not None:
             return known

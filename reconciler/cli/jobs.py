@@ -12,14 +12,16 @@ from reconciler.cli.moves import moves, removals
 from reconciler.cli.order import Order
 from reconciler.cli.planning import load_rules, prepare, refused
 from reconciler.cli.saving import load_plans
-from reconciler.errors import ExitCode, Problem, Refused, Stale, UsageError
+from reconciler.errors import ExitCode, PermissionDenied, Problem, Refused, Stale, UsageError
 from reconciler.executor import Execution, Result, not_started
 from reconciler.planner.digest import digest
 from reconciler.planner.guard import check, guards_again
 from reconciler.planner.plan import Change, Guards, Op, Plan, PlannedCall
 from reconciler.planner.rest import again
 from reconciler.planner.rules import Rules
-from reconciler.planner.state import Decision, Desired, Live, Place, Version
+from reconciler.planner.state import Decision, Desired, DeviceId, Kind, Live, Place, Version
+from reconciler.ports import Reader
+from reconciler.survey.census import Census
 from reconciler.watch import Wait
 
 
@@ -158,9 +160,11 @@ class FromPlan:
         async with access.open() as api_of:
             for saved in self._saved:
                 read_at = access.clock.monotonic()
-                live = await api_of(saved.application.id, saved.kind).live()
+                api = api_of(saved.application.id, saved.kind)
+                live = await api.live()
                 rest, calls = again(saved, live, mode=self._options.calls, chunk=self._options.chunk)
                 drift += [_drift(saved, change, entry.released) for change, entry in rest.moved]
+                drift += [_gone(saved, one) for one in await _missing(api, saved.kind, live, rest.left)]
                 left = _left(saved, rest.left, calls, guards_again(saved, live, self._options))
                 jobs.append(Job(left, live, _managed(saved), read_at))
         if drift:
@@ -202,6 +206,24 @@ def _drift(plan: Plan, change: Change, released: Version | None) -> Problem:
     now, before, after = (version or "nothing" for version in (released, change.from_version, change.to_version))
     message = f"{device} / {flow} is at {now}; the plan moves it from {before} to {after}"
     return Problem(message, hint="somebody moved it since; make a new plan")
+
+
+async def _missing(reader: Reader, kind: Kind, live: Live, changes: Sequence[Change]) -> list[DeviceId]:
+    """The devices of the changes that are there no more, as far as the token may look: a release would fail for all."""
+    device_ids = {change.device_id for change in changes}
+    census = Census(reader, kind)
+    census.at_least = len(live.devices)
+    try:
+        return sorted(device_ids - set(await census.existing(device_ids)))
+    except PermissionDenied:
+        return []
+
+
+def _gone(plan: Plan, device_id: DeviceId) -> Problem:
+    name = plan.device_names.get(device_id)
+    told = f"{name} ({device_id})" if name else device_id
+    message = f"device {told} does not exist any more in application {plan.application.id}; the plan changes it"
+    return Problem(message, hint="somebody deleted it since; make a new plan")
 
 
 def _managed(plan: Plan) -> Desired:

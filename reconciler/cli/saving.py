@@ -114,10 +114,25 @@ def load_saved(path: str) -> Saved:
     return Saved(results=tuple(data["results"]), code=result.error.code, problems=problems)
 
 
+class _RepeatedKey(ValueError):
+    """A key comes twice in one object, and readers differ in which they take."""
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        raise _RepeatedKey
+    return made
+
+
 def _read(path: str) -> object:
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return json.loads(Path(path).read_text(encoding="utf-8"), object_pairs_hook=_unique)
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror or error}", hint=_HINT) from None
+    except _RepeatedKey:
+        raise UsageError(
+            f"{path} holds a key twice in one object: the file was edited or damaged", hint=_HINT
+        ) from None
     except (UnicodeDecodeError, ValueError, RecursionError):
         raise UsageError(f"{path} is neither a plan nor a result: it is not JSON", hint=_HINT) from None

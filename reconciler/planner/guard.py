@@ -12,7 +12,7 @@ from decimal import Decimal
 from reconciler.planner.plan import Change, Guard, Guards, Op, Options, Plan, Protected, Refusal, Warning, World
 from reconciler.planner.prune import PRUNE
 from reconciler.planner.rules import Forbid, Limits
-from reconciler.planner.state import Live, Row
+from reconciler.planner.state import NOTHING, FlowId, Live, Row
 
 
 def guards_of(world: World, *, released: int, limits: Limits, options: Options) -> Guards:
@@ -29,6 +29,8 @@ def guards_of(world: World, *, released: int, limits: Limits, options: Options) 
         limits,
         tuple(sorted(world.protected, key=lambda one: one.place)),
         released,
+        live=_released_rows(world.live, world.live.only_flow),
+        only_flow=world.live.only_flow,
         empty=all(decision.rule == PRUNE for decision in decided),
         allow_removals=options.allow_removals,
         allow_empty=options.allow_empty,
@@ -39,23 +41,25 @@ def guards_of(world: World, *, released: int, limits: Limits, options: Options) 
 def guards_again(saved: Plan, live: Live, options: Options) -> Guards:
     """What a saved plan is judged by when it is carried out: its limits and protections on the world as it is now.
 
-    Percentages are of what is still released: where the fleet shrank since, they are of the smaller number. A plan
-    does not list the rows that it keeps, so they are told by what it lists as unmanaged; rows that came since add
-    nothing. Leave that was given at planning holds, and the apply may give more.
+    A plan does not list the rows that it keeps. So where fewer rows are live than were, percentages are of as many
+    rows less, as if every one that went had been managed; rows that came make good for rows that went, and add nothing
+    beyond. Leave that was given at planning holds, and the apply may give more.
     """
     guards = saved.guards
-    strangers = {(row.device_id, row.flow_id) for row in saved.unmanaged}
-    released = sum(
-        entry.released is not None and (device_id, flow_id) not in strangers
-        for device_id, device in live.devices.items()
-        for flow_id, entry in device.flows.items()
-    )
+    gone = guards.live - _released_rows(live, guards.only_flow)
     return guards._replace(
-        released=min(guards.released, released),
+        released=max(guards.released - max(gone, 0), 0),
         allow_removals=max(guards.allow_removals, options.allow_removals),
         allow_empty=guards.allow_empty or options.allow_empty,
         strict=guards.strict or options.strict,
     )
+
+
+def _released_rows(live: Live, only_flow: FlowId | None) -> int:
+    devices = live.devices.values()
+    if only_flow is not None:
+        return sum(device.flows.get(only_flow, NOTHING).released is not None for device in devices)
+    return sum([entry.released is not None for device in devices for entry in device.flows.values()])
 
 
 def check(plan: Plan) -> tuple[Refusal, ...]:

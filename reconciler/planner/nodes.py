@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import TypeVar
 
 _ID = re.compile(r"[0-9A-Za-z_-]{1,64}")  # ids go into URLs; whether they exist is the API's to say
-_DECIMAL = re.compile(r"[0-9]+(\.[0-9]+)?")
+_DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,99})?")
 Choice = TypeVar("Choice", bound=StrEnum)
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from reconciler.errors import ManifestError, Problem
 from reconciler.planner.digest import digest
+from reconciler.planner.guard import check
 from reconciler.planner.nodes import Misshapen, Node
 from reconciler.planner.plan import (
     Change,
@@ -103,7 +105,15 @@ def _plan(node: Node, judged_by: Node) -> Plan:
         flow_names=flow_names,
     )
     _check_digest(node, (plan,))
+    _check_refusals(node, plan)
     return plan
+
+
+def _check_refusals(node: Node, plan: Plan) -> None:
+    """What refused the plan follows from what it is judged by, so neither can be edited without the other."""
+    stated, actual = ([(one.guard, one.rows) for one in refusals] for refusals in (plan.refusals, check(plan)))
+    if stated != actual:
+        raise node.fail("refused", "is not what its guards give: the file was edited or damaged")
 
 
 def _note_names(item: Node, device_names: dict[str, str], flow_names: dict[str, str]) -> None:
@@ -131,7 +141,7 @@ def _change(item: Node) -> Change:
 
 def _source(item: Node) -> Place:
     path, _, line = item.text("source").rpartition(":")
-    if not path or not line.isascii() or not line.isdigit():
+    if not path or not re.fullmatch("[0-9]{1,9}", line):
         raise item.fail("source", "must be path:line")
     return Place(path, int(line))
 
@@ -220,6 +230,8 @@ def _guards(node: Node) -> Guards:
         ),
         tuple(_protected(item) for item in node.nodes("protect")),
         released=node.number("released"),
+        live=node.number("live"),
+        only_flow=node.id_or_none("only_flow"),
         empty=node.flag("empty"),
         allow_removals=node.number("allow_removals"),
         allow_empty=node.flag("allow_empty"),

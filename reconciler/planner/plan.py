@@ -117,13 +117,17 @@ class Refusal(NamedTuple):
 class Guards(NamedTuple):
     """What the guards judge a plan by; saved with it, so that an apply of a saved plan is judged again.
 
-    `released`: managed rows with something released, before targets: what percentages are of. `empty`: no row is
-    declared, but for those that `prune` makes absent. `allow_removals`, `allow_empty`, `strict`: as in `Options`.
+    `released`: managed rows with something released, before targets: what percentages are of. `live`: all rows with
+    something released, managed or not. Both count the rows that were read: of `only_flow` where there is one.
+    `empty`: no row is declared, but for those that `prune` makes absent. `allow_removals`, `allow_empty`, `strict`: as
+    in `Options`.
     """
 
     limits: Limits
     protected: tuple[Protected, ...]
     released: int
+    live: int
+    only_flow: FlowId | None
     empty: bool
     allow_removals: int
     allow_empty: bool

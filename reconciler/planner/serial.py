@@ -115,6 +115,8 @@ def _guards(guards: Guards) -> dict[str, object]:
             for one in guards.protected
         ],
         "released": guards.released,
+        "live": guards.live,
+        "only_flow": guards.only_flow,
         "empty": guards.empty,
         "allow_removals": guards.allow_removals,
         "allow_empty": guards.allow_empty,

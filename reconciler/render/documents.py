@@ -130,7 +130,7 @@ class LimitPart(Part):
     """The most rows that may change, as a number and in percent (a decimal number as text); null: no such limit."""
 
     count: Count | None
-    percent: Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?$")] | None
+    percent: Annotated[str, Field(pattern=r"^[0-9]{1,9}(\.[0-9]{1,99})?$")] | None
 
 
 class LimitsPart(Part):
@@ -157,12 +157,15 @@ class ProtectionPart(Part):
 class GuardsPart(Part):
     """What one plan is judged by, again when `apply --plan` carries it out.
 
-    `released`: managed rows with something released, before targets. `empty`: no row is declared.
+    `released`: managed rows with something released, before targets; `live`: all rows with something released. Both
+    are of that flow alone where `only_flow` names one. `empty`: no row is declared.
     """
 
     limits: LimitsPart
     protect: list[ProtectionPart]
     released: Count
+    live: Count
+    only_flow: str | None
     empty: bool
     allow_removals: Count
     allow_empty: bool

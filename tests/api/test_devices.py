@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from reconciler.api.inventory import DevicePages
@@ -59,7 +59,12 @@ def body(data: object, *, spaced: bool = False) -> bytes:
     return json.dumps(data, separators=None if spaced else (",", ":")).encode()
 
 
-@given(st.lists(records, max_size=4), st.booleans())
+@given(items=st.lists(records, max_size=4), spaced=st.booleans())
+@example(items=[{"id": ID, "tags": False}], spaced=False)
+@example(items=[{"id": ID, "tags": {}}], spaced=False)
+@example(items=[{"id": ID, "tags": ""}], spaced=False)
+@example(items=[{"id": ID, "tags": 0}], spaced=False)
+@example(items=[{"id": ID, "tags": []}, {"id": ID, "tags": None}], spaced=False)
 def test_reading_by_key_is_reading_by_the_shape(items: list[Any], spaced: bool) -> None:
     try:
         for item in items:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,18 +41,52 @@ def here(shop: Shop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
 @pytest.mark.parametrize(
     ("manifest", "guard"), [(GUARDED + TWENTY, "removals"), (GUARDED + HALF + PROTECTED, "protect")]
 )
-def test_a_refusal_cannot_be_edited_away(kind: Kind, shop: Shop, here: Here, manifest: str, guard: str) -> None:
+def test_neither_a_refusal_nor_what_it_follows_from_can_be_edited_away(
+    kind: Kind, shop: Shop, here: Here, manifest: str, guard: str
+) -> None:
     shop.write("go.yaml", of_kind(kind, manifest))
     planned = here("plan", "go.yaml", "--out", "plan.json")
     assert planned.code == 3
     data = shop.read_json("plan.json")
     assert [one["guard"] for one in data["plans"][0]["refused"]] == [guard]
-    data["plans"][0]["refused"] = []
-    shop.write("plan.json", json.dumps(data))
     applied = here("apply", "--plan", "plan.json", "--yes")
     assert (applied.code, applied.err) == (3, planned.err)
     assert f"refused ({guard})" in applied.err
+    judged_by = {**data["guards"][f"{APPLICATION}/{kind}"], "protect": [], "allow_removals": 9}
+    edited = (
+        {**data, "plans": [{**data["plans"][0], "refused": []}]},
+        {**data, "guards": {f"{APPLICATION}/{kind}": judged_by}},
+    )
+    for document in edited:
+        shop.write("plan.json", json.dumps(document))
+        for command in (["apply", "--yes", "--plan"], ["show"]):
+            done = here(*command, "plan.json")
+            assert done.code == 1
+            assert "plans[0].refused is not what its guards give: the file was edited or damaged" in done.err
     assert shop.writes() == []
+
+
+def test_a_key_that_comes_twice_is_refused(kind: Kind, shop: Shop, here: Here) -> None:
+    here("plan", "shop.yaml", "--out", "plan.json")
+    text = (shop.folder / "plan.json").read_text(encoding="utf-8")
+    shop.write("plan.json", text.replace('"guards"', '"guards":{},"guards"', 1))
+    for command in (["apply", "--yes", "--plan"], ["show"]):
+        done = here(*command, "plan.json")
+        assert done.code == 1
+        assert "plan.json holds a key twice in one object: the file was edited or damaged" in done.err
+
+
+def test_a_device_that_was_deleted_since_makes_a_plan_stale(kind: Kind, shop: Shop, here: Here) -> None:
+    shop.write("go.yaml", of_kind(kind, GUARDED + HALF))
+    assert here("plan", "go.yaml", "--out", "plan.json").code == 0
+    shop.control.delete_device("leeds-2")
+    applied = here("apply", "--plan", "plan.json", "--yes")
+    assert (applied.code, shop.writes()) == (4, [])
+    assert re.fullmatch(
+        r"Error: device leeds-2 \([0-9a-f]{24}\) does not exist any more in application \w+; the plan changes it "
+        r"\(somebody deleted it since; make a new plan\)\n",
+        applied.err,
+    )
 
 
 def test_what_a_plan_is_judged_by_cannot_be_left_out(kind: Kind, shop: Shop, here: Here) -> None:

@@ -11,7 +11,7 @@ import pytest
 from reconciler.planner import guard
 from reconciler.planner.diff import compare
 from reconciler.planner.make import make_plan
-from reconciler.planner.plan import Guard, Options, Plan, Protected, Refusal, Warning, World
+from reconciler.planner.plan import Filter, Guard, Options, Plan, Protected, Refusal, Warning, World
 from reconciler.planner.prune import prune
 from reconciler.planner.rules import Forbid, Limits, Prune
 from reconciler.planner.state import Live, Place
@@ -260,15 +260,36 @@ def test_percentages_are_of_what_is_released_now_where_that_is_less() -> None:
     assert found.message == "10 removals, 50.0% of the 20 managed rows with something released: more than 10%"
 
 
-def test_rows_that_nobody_manages_count_for_no_percentage() -> None:
+@pytest.mark.parametrize("target", [None, "flow", "device"])
+def test_rows_that_nobody_manages_count_for_no_percentage(target: str | None) -> None:
     unmanaged = [f"other-{index:04}/f=1 1-{index:04}/g=1" for index in range(90)]
     at = fleet(10, 90)
     at = replace(at, live=live(*unmanaged, *(f"{device_id}/f=1" for device_id in at.live.devices)))
-    made = plan(at)
+    targets = {"flow": (Filter("flow", "f"),), "device": tuple(Filter("device", f"absent-{n:04}") for n in range(10))}
+    made = plan(at, targets=targets.get(target or "", ()))
+    assert made.partial == bool(target)
     assert made.refusals == again(made, at.live) == ()
     fewer = live(*unmanaged, *(f"absent-{index:04}/f=1" for index in range(10)), "1-0000/f=1")
     (found,) = again(made, fewer)
     assert found.message == "10 removals, 90.9% of the 11 managed rows with something released: more than 10%"
+
+
+def test_a_plan_on_one_flow_alone_is_judged_again_on_that_flow() -> None:
+    at = fleet(10, 90)
+    at = replace(at, live=replace(at.live, only_flow="f"))
+    made = plan(at)
+    assert made.guards.only_flow == "f"
+    others = [f"other-{index:04}/g=1" for index in range(90)]  # all is read when it is carried out
+    assert made.refusals == again(made, live(*others, *(f"{one}/f=1" for one in at.live.devices))) == ()
+    (found,) = again(made, live(*others, *(f"absent-{index:04}/f=1" for index in range(10)), "1-0000/f=1 1-0001/g=1"))
+    assert "of the 11 managed rows" in found.message
+
+
+def test_more_rows_gone_than_were_managed_leaves_none() -> None:
+    at = fleet(1, 9)
+    at = replace(at, live=live("absent-0000/f=1", *(f"1-{n:04}/f=1 1-{n:04}/g=1" for n in range(9))))
+    (found,) = again(plan(at), live())
+    assert found.message == "1 removal, of 0 managed rows with something released: more than 10%"
 
 
 def test_rows_that_came_since_add_nothing_to_what_percentages_are_of() -> None:

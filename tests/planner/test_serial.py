@@ -153,6 +153,8 @@ def test_what_a_plan_is_judged_by_is_exactly_this() -> None:
                 },
             ],
             "released": 4,
+            "live": 6,
+            "only_flow": None,
             "empty": False,
             "allow_removals": 3,
             "allow_empty": True,
@@ -290,6 +292,7 @@ def _in(*path: str | int, **values: Any) -> Callable[[dict[str, Any]], object]:
 
 TEXT, ID, WHOLE, FLAG = "must be text", "must be an id", "must be a whole number", "must be true or false"
 EDITED = "the file was edited or damaged"
+NOT_GIVEN = f"is not what its guards give: {EDITED}"
 # What is edited, and the whole message; one that ends in … is only the beginning of it.
 EDITS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "format": (
@@ -318,6 +321,17 @@ EDITS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     ),
     "protected id": (_judged("protect", 0, device_id="../x"), f"guards.{JUDGED}.protect[0].device_id {ID}"),
     "protected line": (_judged("protect", 0, line=None), f"guards.{JUDGED}.protect[0].line {WHOLE}"),
+    "live": (_judged(live=-1), f"guards.{JUDGED}.live {WHOLE}"),
+    "only flow": (_judged(only_flow="../f"), f"guards.{JUDGED}.only_flow {ID}"),
+    "share without end": (
+        _judged("limits", "changes", percent="9" * 10),
+        f"guards.{JUDGED}.limits.changes.percent must be a decimal number as text",
+    ),
+    "refusal left out": (lambda d: d["plans"][0]["refused"].pop(), f"plans[0].refused {NOT_GIVEN}"),
+    "refusal of other rows": (_at("refused", 0, rows=[]), f"plans[0].refused {NOT_GIVEN}"),
+    "limit raised": (_judged("limits", "removals", count=9, percent="99"), f"plans[0].refused {NOT_GIVEN}"),
+    "protection lifted": (_judged(protect=[]), f"plans[0].refused {NOT_GIVEN}"),
+    "leave given": (_judged(allow_removals=1), f"plans[0].refused {NOT_GIVEN}"),
     "released": (_judged(released=None), f"guards.{JUDGED}.released {WHOLE}"),
     "allow removals": (_judged(allow_removals=True), f"guards.{JUDGED}.allow_removals {WHOLE}"),
     "allow empty": (_judged(allow_empty=0), f"guards.{JUDGED}.allow_empty {FLAG}"),
@@ -359,6 +373,9 @@ EDITS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "source line": (_at("changes", 0, source="prod.yaml:x"), "plans[0].changes[0].source must be path:line"),
     "source digits": (_at("changes", 0, source="prod.yaml:²"), "plans[0].changes[0].source must be path:line"),
     "source arabic": (_at("changes", 0, source="prod.yaml:٣"), "plans[0].changes[0].source must be path:line"),
+    "source without end": (
+        _at("changes", 0, source=f"prod.yaml:{'9' * 5000}"), "plans[0].changes[0].source must be path:line",
+    ),
     "source path": (_at("changes", 0, source=":4"), "plans[0].changes[0].source must be path:line"),
     "call": (_at("changes", 0, call="0"), f"plans[0].changes[0].call {WHOLE}"),
     "count": (_at("calls", 0, count=5), "plans[0].calls[0].count must be 1, the number of changes with this call"),
@@ -436,6 +453,6 @@ def test_a_saved_plan_holds_nothing_secret() -> None:
         "summary add update remove keep pending unmanaged devices calls changes op device_id device_name flow_id "
         "flow_name from to reported source call action body flowId deviceIds deviceId count after released connected "
         "last_error oldVersion newVersion warnings line column message hint refused guard rows "
-        "guards limits removals percent protect forbid empty allow_removals allow_empty strict"
+        "guards limits removals percent protect forbid live only_flow empty allow_removals allow_empty strict"
     )
     assert keys - {JUDGED} == set(known.split())

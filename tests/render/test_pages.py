@@ -91,7 +91,7 @@ def make(
         pending=tuple(rows),
         unmanaged=tuple(UnmanagedRow(hex_id(at), hex_id(0, "f"), device_name, None) for at in range(pending)),
         warnings=tuple(Warning(text, place) for text in warned),
-        guards=Guards(Limits(), (), 0, empty=False, allow_removals=0, allow_empty=False, strict=False),
+        guards=Guards(Limits(), (), 0, 0, None, empty=False, allow_removals=0, allow_empty=False, strict=False),
         refusals=tuple(Refusal(Guard.REMOVALS, text, text) for text in refused),
         device_names={change.device_id: device_name for change in changes},
         flow_names={flow_id: flow for flow, flow_id in flow_ids.items()},
