@@ -22,6 +22,7 @@ from reconciler.errors import IncompleteRead
 from reconciler.planner.requests import Request
 from reconciler.planner.state import Application, Device, DeviceId, Flow, FlowId, Kind, Live, LiveDevice, Version
 from reconciler.ports import Clock
+from reconciler.together import together
 
 PER_PAGE = 1000
 PER_PAGE_OF_FLOWS = 100  # each comes with all of its nodes, so a page of 1000 could be enormous
@@ -85,11 +86,12 @@ class LosantApi:
         """Devices sorted by id. `ids`, `names` and `query` narrow the listing, and each other."""
         device_class = None if any_class else self.kind.device_class
         ids, names = _distinct(ids), _distinct(names)
-        found: dict[str, Device] = {}
         pages = DevicePages()
-        for narrowed in _narrowings(ids=ids, names=names, query=query):
-            request = self._devices(of_class(narrowed, device_class))
-            found |= await self._listing(request, pages.page)
+        asked = _narrowings(ids=ids, names=names, query=query)
+        answers = await together(
+            *(self._listing(self._devices(of_class(one, device_class)), pages.page) for one in asked)
+        )
+        found: dict[str, Device] = {key: device for answer in answers for key, device in answer.items()}
         return tuple(found[key] for key in sorted(found) if _is_wanted(found[key], ids, names, device_class))
 
     def _devices(self, query: str) -> ApiRequest:
@@ -245,7 +247,7 @@ def _distinct(values: Collection[str] | None) -> frozenset[str] | None:
 def _narrowings(
     *, ids: Collection[str] | None, names: Collection[str] | None, query: str | None
 ) -> list[dict[str, object] | None]:
-    """The queries to ask, one after the other; `None` asks for everything."""
+    """The queries to ask, at the same time; `None` asks for everything."""
     base = parse_query(query) if query is not None else None
     if ids is None and names is None:
         return [base]

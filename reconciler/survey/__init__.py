@@ -23,8 +23,9 @@ from reconciler.planner.rules import Prune, Rules
 from reconciler.planner.select import Needs, needs_of, with_excludes
 from reconciler.planner.state import Application, Desired, DeviceId, Flow, FlowId, Live
 from reconciler.ports import Reader
-from reconciler.survey.census import Census, counted_devices, together
+from reconciler.survey.census import Census, counted_devices
 from reconciler.survey.checks import Checks
+from reconciler.together import together
 
 __all__ = ["WHOLE", "Part", "survey"]
 

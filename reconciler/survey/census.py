@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Collection, Coroutine, Iterable
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Collection, Iterable
+from typing import TypeVar
 
 from reconciler.errors import PermissionDenied
 from reconciler.planner.state import Device, DeviceId, Kind
@@ -14,16 +13,6 @@ LOOK_UP_SIZE = 100  # values in one `$in`
 PAGE_SIZE = 1000  # devices in one page of a listing
 
 T = TypeVar("T")
-
-
-async def together(*coroutines: Coroutine[Any, Any, Any]) -> list[Any]:
-    """Run at the same time; the first failure cancels the rest and is raised as itself."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(coroutine) for coroutine in coroutines]
-    except BaseExceptionGroup as failures:
-        raise failures.exceptions[0] from None
-    return [task.result() for task in tasks]
 
 
 def counted_devices(number: int) -> str:
@@ -111,7 +100,7 @@ class Census:
 
     async def _listing_is_shorter(self, look_ups: int) -> bool:
         # Asking for the number of devices is a request too, so it pays only where it can save one.
-        if look_ups <= 2 or -(-self.at_least // PAGE_SIZE) >= look_ups:
+        if look_ups <= 2 or -(-self.at_least // PAGE_SIZE) + 1 >= look_ups:
             return False
         return -(-await _allowed(self._reader.device_count()) // PAGE_SIZE) < look_ups
 

@@ -23,7 +23,8 @@ from reconciler.planner.state import (
     Version,
 )
 from reconciler.ports import Reader
-from reconciler.survey.census import Census, counted_devices, together
+from reconciler.survey.census import Census, counted_devices
+from reconciler.together import together
 
 _NO_RECORD = LiveDevice(flows={})
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 import math
 import os
-import resource
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -56,18 +54,11 @@ def serving(folder: Path, *, latency_s: float = 0.0, polls: int = 0) -> Iterator
 def run(argv: Sequence[str], *, url: str = "", cwd: Path | None = None) -> Cost:
     """One whole process and its cost. It must end with 0."""
     env = {**os.environ, "LOSANT_API_URL": url, "LOSANT_API_TOKEN": "a-token-for-the-bench"}
-    began = time.perf_counter()
-    process = subprocess.Popen(argv, env=env, cwd=cwd, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _, status, used = os.wait4(process.pid, 0)
-    wall_s = time.perf_counter() - began
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"{' '.join(argv)} ended with {process.returncode}")
-    return _cost(wall_s, used)
-
-
-def _cost(wall_s: float, used: resource.struct_rusage) -> Cost:
-    return Cost(wall_s, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
+    launched = [sys.executable, "-S", str(HERE / "launch.py"), *argv]
+    told = subprocess.run(launched, env=env, cwd=cwd, stdout=subprocess.PIPE, check=True, text=True).stdout.split()
+    if told[3] != "0":
+        raise SystemExit(f"{' '.join(argv)} ended with {told[3]}")
+    return Cost(*map(float, told[:3]))
 
 
 def median(costs: Iterable[Cost]) -> Cost:
