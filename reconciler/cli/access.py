@@ -14,7 +14,7 @@ from reconciler.api.client import LosantApi
 from reconciler.api.clock import SystemClock
 from reconciler.api.connection import Connection, Exchange, connect
 from reconciler.api.credentials import Token, find_token
-from reconciler.cli.interrupts import left_to_asyncio
+from reconciler.cli.interrupts import current
 from reconciler.cli.session import Session
 from reconciler.planner.state import Kind
 from reconciler.ports import Clock
@@ -81,17 +81,20 @@ class Access:
 
 
 def run_async(work: Coroutine[Any, Any, T]) -> T:
-    """Run to the end; Ctrl-C cancels the work and becomes KeyboardInterrupt."""
-    # The result goes round the task: on its way out, asyncio.run makes the repr of the task, and so of its result,
-    # which for a world of 100,000 devices takes seconds (signal.getsignal tries to make an enum of the handler).
-    results: list[T] = []
+    """Run to the end; an interrupt cancels the work and becomes KeyboardInterrupt."""
+    interrupts = current()
 
-    async def keep() -> None:
-        results.append(await work)
+    async def cancellable() -> T:
+        loop, task = asyncio.get_running_loop(), asyncio.create_task(work)
+        with interrupts.cancelling(lambda: loop.call_soon_threadsafe(task.cancel)):
+            return await task
 
     try:
-        with left_to_asyncio():
-            asyncio.run(keep())
+        interrupts.check()
+        result = asyncio.run(cancellable())
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
-    return results[0]
+    finally:
+        work.close()  # where it never began
+    interrupts.check()
+    return result

@@ -12,7 +12,7 @@ import click
 
 from reconciler import __version__
 from reconciler.cli import options as opt
-from reconciler.cli.interrupts import check, interruptible
+from reconciler.cli.interrupts import current, interruptible
 from reconciler.cli.session import Session
 from reconciler.errors import ExitCode, Interrupted, Problem, ReconcilerError, UsageError
 
@@ -114,7 +114,7 @@ def _invoke(argv: list[str], session: Session) -> int:
     except click.ClickException as error:
         raise UsageError(error.format_message()) from None
     if code != ExitCode.INTERRUPTED:
-        check()
+        current().check()
     return int(code or 0)
 
 

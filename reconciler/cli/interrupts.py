@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
+from typing import Final
+
+_SIGNALS: Final = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 class Interrupts:
-    """Handles SIGINT: raises KeyboardInterrupt, and remembers.
+    """Handles the signals: ends the work in good order where work runs, else raises KeyboardInterrupt; and remembers.
 
     What is raised in a signal handler is lost where native code was running that drops exceptions, as pydantic's does
     while it compiles a model at import.
@@ -17,50 +20,51 @@ class Interrupts:
 
     def __init__(self) -> None:
         self._came = False
+        self._cancel: Callable[[], object] | None = None
 
     def __call__(self, _signum: int, _frame: FrameType | None) -> None:
-        """Called by Python at a SIGINT."""
-        self._came = True
-        raise KeyboardInterrupt
+        """Called by Python at a signal."""
+        again, self._came = self._came, True
+        if self._cancel is None or again:
+            raise KeyboardInterrupt
+        self._cancel()
 
     def check(self) -> None:
         """Raise KeyboardInterrupt if there was one: before work begins, and before it is called done."""
         if self._came:
             raise KeyboardInterrupt
 
+    @contextlib.contextmanager
+    def cancelling(self, cancel: Callable[[], object]) -> Iterator[None]:
+        """The first signal inside calls `cancel`, which must not raise; one more does not wait for what comes of it."""
+        self._cancel = cancel
+        try:
+            yield
+        finally:
+            self._cancel = None
+
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
-    """SIGTERM, and a terminal that is closed, end a run the way Ctrl-C does: with the result of what was done."""
+    """SIGTERM, and a terminal that is closed, end a run the way Ctrl-C does: with the result of what was done.
+
+    What is ignored stays so, as Ctrl-C is in a background job, or a hang-up under `nohup`.
+    """
+    handler = Interrupts()
     with contextlib.ExitStack() as stack:
         try:
-            if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-                stack.enter_context(_handled(signal.SIGINT, Interrupts()))
-            for number in (signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])):
-                if signal.getsignal(number) is not signal.SIG_IGN:  # as under `nohup`
-                    stack.enter_context(_handled(number, _interrupt))
+            for number in _SIGNALS:
+                if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+                    stack.enter_context(_handled(number, handler))
         except ValueError:  # not in the main thread: the caller's business
             pass
         yield
 
 
-def check() -> None:
-    """Raise KeyboardInterrupt if there was one that got lost."""
-    handler = signal.getsignal(signal.SIGINT)
-    if isinstance(handler, Interrupts):
-        handler.check()
-
-
-@contextlib.contextmanager
-def left_to_asyncio() -> Iterator[None]:
-    """Python's own handler inside, which is the one that asyncio replaces by its cancelling of the work."""
-    check()
-    handler = signal.getsignal(signal.SIGINT)
-    if not isinstance(handler, Interrupts):
-        yield
-        return
-    with _handled(signal.SIGINT, signal.default_int_handler):
-        yield
+def current() -> Interrupts:
+    """What handles the signals now; where the caller does, one that never hears of any."""
+    handlers = map(signal.getsignal, _SIGNALS)
+    return next((handler for handler in handlers if isinstance(handler, Interrupts)), Interrupts())
 
 
 @contextlib.contextmanager
@@ -68,19 +72,9 @@ def undisturbed() -> Iterator[None]:
     """No signal that means an interrupt gets through: for the report of one."""
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(ValueError):  # not in the main thread
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in _SIGNALS:
                 stack.enter_context(_handled(number, signal.SIG_IGN))
         yield
-
-
-def _interrupt(signum: int, frame: FrameType | None) -> None:
-    # Whoever handles Ctrl-C at this moment: asyncio while it runs, else the handler above.
-    # In a background job Ctrl-C is ignored, which must not hold for these.
-    on_interrupt = signal.getsignal(signal.SIGINT)
-    if callable(on_interrupt):
-        on_interrupt(signum, frame)
-    else:
-        raise KeyboardInterrupt
 
 
 @contextlib.contextmanager

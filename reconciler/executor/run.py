@@ -96,7 +96,7 @@ class Execution:
         try:
             await self._rounds()
             await self._settling.settle_run()
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, KeyboardInterrupt):
             self._interrupted = True
             raise
         except Exception as error:

@@ -13,7 +13,7 @@ import pytest
 
 from reconciler.cli.access import run_async
 from reconciler.cli.app import run
-from reconciler.cli.interrupts import check, interruptible
+from reconciler.cli.interrupts import current, interruptible
 
 # An interrupt in the `exec` of a string, caught: CPython would now end the process by the signal, whatever it is told.
 IN_AN_EXEC = """
@@ -66,14 +66,38 @@ def test_work_is_interrupted(number: signal.Signals, *, sleeps: bool) -> None:
         run_async(work(lambda: signal.raise_signal(number), sleeps=sleeps))
 
 
+@pytest.mark.parametrize("on_sigint", [signal.default_int_handler, signal.SIG_IGN])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_work_ends_in_good_order_wherever_it_is(number: signal.Signals, on_sigint: signal._HANDLER) -> None:
+    """Nothing is raised amid its steps, also where the shell has switched Ctrl-C off. Only a second signal is."""
+    told: list[str] = []
+
+    async def busy() -> None:
+        signal.raise_signal(number)
+        told.append("the step is done")
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            told.append("cancelled")
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(number)
+            raise
+
+    before = signal.signal(signal.SIGINT, on_sigint)
+    try:
+        with interruptible(), pytest.raises(KeyboardInterrupt):
+            run_async(busy())
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert told == ["the step is done", "cancelled"]
+
+
 def test_a_lost_interrupt_is_found_before_work_begins() -> None:
     began: list[str] = []
-    pending = work(lambda: began.append("it"), sleeps=False)
     with interruptible():
         lose_an_interrupt()
         with pytest.raises(KeyboardInterrupt):
-            run_async(pending)
-    pending.close()
+            run_async(work(lambda: began.append("it"), sleeps=False))
     assert began == []
 
 
@@ -87,7 +111,7 @@ def test_a_lost_interrupt_is_found_before_a_run_is_called_done(
 
 def test_nothing_came() -> None:
     with interruptible():
-        check()
+        current().check()
         assert run_async(asyncio.sleep(0, "done")) == "done"
 
 
