@@ -2,8 +2,9 @@
 
 `remove` of a whole device saves a call whenever that spares more than one. What a flow's removals cost goes down in
 steps (a release names up to a chunk of rows), so devices pay off together or not at all, and the exact minimum is
-out of reach in general. The search adds the best devices one kind after the other, also while that does not pay yet,
-and keeps the cheapest stage of all; no device at all is the first stage, so it is never worse than none.
+out of reach in general. Where there are few ways to choose devices all of them are tried, which is exact. Beyond, the
+search adds the best devices one kind after the other, also while that does not pay yet, and keeps the cheapest stage of
+all; no device at all is the first stage, so it is never worse than none.
 
 Devices are alike when they lose the same flows from the same cohorts; the search counts alike ones only. Flows that
 too few devices could spare a call for are set aside before, and among thousands of kinds the search gives up early.
@@ -11,6 +12,8 @@ too few devices could spare a call for are set aside before, and among thousands
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeAlias
@@ -21,6 +24,7 @@ from reconciler.planner.reach import was_read
 from reconciler.planner.requests import RemoveDevice
 from reconciler.planner.state import DeviceId, FlowId, Live, Version
 
+MOST_WAYS = 3_000  # to choose devices, that are all tried: a tenth of a second
 MOST_LOOKS = 300_000  # at kinds, in one search: a few seconds
 Kind: TypeAlias = tuple[tuple[FlowId, Version | None], ...]  # flows lost, with the cohort where a replace may do it
 
@@ -36,7 +40,8 @@ def devices_to_clear(groups: Sequence[Group], moves: Mapping[FlowId, Moves], liv
     """
     bills = {group.flow_id: _Bill(group, chunk) for group in groups}
     kinds = _worthwhile(_kinds(groups, moves, live), bills)
-    taken = _search(kinds, bills)
+    ways = math.prod(len(devices) + 1 for devices in kinds.values())
+    taken = _try_all(kinds, bills) if ways <= MOST_WAYS else _search(kinds, bills)
     return [device_id for kind, number in taken.items() for device_id in kinds[kind][:number]]
 
 
@@ -75,11 +80,15 @@ class _Bill:
     def price(self, old: Version | None = None, cleared: int = 0) -> int:
         """Calls, if `cleared` more rows of the cohort of `old` (None: of no cohort) were gone."""
         if (old, cleared) not in self._prices:
-            rows = self._rows.copy()
-            rows[old] -= cleared
-            calls = best_mix(rows.total(), _sizes(rows), self._chunk).calls
-            self._prices[old, cleared] = min(calls, 1) if self._flow_wide else calls
+            self._prices[old, cleared] = self.price_without({old: cleared})
         return self._prices[old, cleared]
+
+    def price_without(self, cleared: Mapping[Version | None, int]) -> int:
+        """Calls, if so many more rows of each cohort were gone."""
+        rows = self._rows.copy()
+        rows.subtract(cleared)
+        calls = best_mix(rows.total(), _sizes(rows), self._chunk).calls
+        return min(calls, 1) if self._flow_wide else calls
 
     def steps(self) -> list[int]:
         """How many rows must go, at least, before a mix with so many replaces is a call cheaper."""
@@ -119,6 +128,23 @@ def _worthwhile(kinds: Mapping[Kind, list[DeviceId]], bills: Mapping[FlowId, _Bi
     return kinds if kept == kinds else _worthwhile(kept, bills)
 
 
+def _try_all(kinds: Mapping[Kind, Sequence[DeviceId]], bills: Mapping[FlowId, _Bill]) -> Counter[Kind]:
+    """How many devices of each kind to clear: the fewest calls, then the fewest devices, then anything definite."""
+    ordered = sorted(kinds, key=_definite)
+    flows = sorted({flow_id for kind in ordered for flow_id, _ in kind})
+
+    def cost(numbers: tuple[int, ...]) -> tuple[int, int, tuple[int, ...]]:
+        cleared = {flow_id: Counter[Version | None]() for flow_id in flows}
+        for kind, number in zip(ordered, numbers, strict=True):
+            for flow_id, old in kind:
+                cleared[flow_id][old] += number
+        calls = sum(bills[flow_id].price_without(cleared[flow_id]) for flow_id in flows)
+        return sum(numbers) + calls, sum(numbers), numbers
+
+    best = min(itertools.product(*(range(len(kinds[kind]) + 1) for kind in ordered)), key=cost)
+    return Counter(dict(zip(ordered, best, strict=True)))
+
+
 def _search(kinds: Mapping[Kind, Sequence[DeviceId]], bills: Mapping[FlowId, _Bill]) -> Counter[Kind]:
     """How many devices of each kind to clear."""
     left = Counter({kind: len(devices) for kind, devices in kinds.items()})
@@ -140,7 +166,12 @@ def _search(kinds: Mapping[Kind, Sequence[DeviceId]], bills: Mapping[FlowId, _Bi
 def _preference(option: tuple[int, int, Kind]) -> tuple[int, int, list[tuple[FlowId, Version]]]:
     """The fewest calls first, then the fewest devices, then anything definite."""
     gain, number, kind = option
-    return gain, number, [(flow_id, old or "") for flow_id, old in kind]
+    return gain, number, _definite(kind)
+
+
+def _definite(kind: Kind) -> list[tuple[FlowId, Version]]:
+    """An order of kinds that is the same in every run."""
+    return [(flow_id, old or "") for flow_id, old in kind]
 
 
 def _options(left: Mapping[Kind, int], bills: Mapping[FlowId, _Bill]) -> Iterator[tuple[int, int, Kind]]:
