@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from reconciler.planner.state import Kind
+from reconciler.simulator import serve
 from tests.e2e.plant import Plant, plant_at
+from tests.e2e.shop import MANIFEST, Here, Shop, fleet, invoker, of_kind
 
 
 @pytest.fixture(params=list(Kind))
@@ -20,3 +22,18 @@ def plant(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
     """A plant on a simulator whose clock stands still; of embedded devices unless a parameter says `edge`."""
     with plant_at(tmp_path, monkeypatch, kind=getattr(request, "param", "embedded")) as running:
         yield running
+
+
+@pytest.fixture
+def shop(kind: Kind, tmp_path: Path) -> Iterator[Shop]:
+    """A shop of that kind on a simulator, and its manifest in `shop.yaml`."""
+    with serve(fleet(kind)) as server:
+        shop = Shop(server, tmp_path)
+        shop.write("shop.yaml", of_kind(kind, MANIFEST))
+        yield shop
+
+
+@pytest.fixture
+def here(shop: Shop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Here:
+    """Runs commands in this process, in the folder of the shop."""
+    return invoker(shop, monkeypatch, capsys)

@@ -37,6 +37,11 @@ def fleet(kind: str = "embedded", **more: Any) -> dict[str, Any]:
         {},
         {"deployed": {"telemetry": "v3", "alarms": "a9"}},
     ]
+    return fleet_of(kind, [{"name": f"pump-{number}", **pump} for number, pump in enumerate(pumps)], **more)
+
+
+def fleet_of(kind: str, devices: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
+    """These devices, as ones of that kind, in an application with two flows."""
     return {
         "applications": [
             {
@@ -46,9 +51,7 @@ def fleet(kind: str = "embedded", **more: Any) -> dict[str, Any]:
                     "telemetry": {"class": kind, "versions": ["v1", "v2", "v3", "v9"]},
                     "alarms": {"class": kind, "versions": ["a1", "a9"]},
                 },
-                "devices": [
-                    {"name": f"pump-{number}", "class": CLASSES[kind], **pump} for number, pump in enumerate(pumps)
-                ],
+                "devices": [{"class": CLASSES[kind], **device} for device in devices],
                 **more,
             }
         ]

@@ -11,7 +11,7 @@ import pytest
 from reconciler.planner.state import Kind
 from reconciler.simulator import faults
 from reconciler.simulator.faults import When
-from tests.e2e.plant import APPLICATION, Plant, plant_at
+from tests.e2e.plant import APPLICATION, Plant, fleet_of, plant_at
 
 
 def fleet(kind: Kind) -> dict[str, Any]:
@@ -20,19 +20,7 @@ def fleet(kind: Kind) -> dict[str, Any]:
         {"count": 3, "name": "late-{n}", "tags": {"gen": "older"}, "deployed": {"telemetry": "v1"}},
         {"name": "odd", "deployed": {"telemetry": "v9", "alarms": "a1"}},
     ]
-    return {
-        "applications": [
-            {
-                "id": APPLICATION,
-                "name": "plant",
-                "flows": {
-                    "telemetry": {"class": kind, "versions": ["v1", "v2", "v3", "v9"]},
-                    "alarms": {"class": kind, "versions": ["a1"]},
-                },
-                "devices": [{**device, "class": kind.device_class} for device in devices],
-            }
-        ]
-    }
+    return fleet_of(kind, devices)
 
 
 MANIFEST = f"""\

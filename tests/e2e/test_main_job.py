@@ -13,7 +13,7 @@ import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,19 +31,6 @@ AFTER = {
     "york-1/telemetry": "v1", "york-1/alarms": "v1", "york-2/telemetry": "v1",
 }  # fmt: skip
 ALL_GO = HEAD + "groups: {all: {select: {all: true}, flows: {telemetry: absent, alarms: absent, control: absent}}}\n"
-
-
-@pytest.fixture
-def shop(kind: Kind, tmp_path: Path) -> Iterator[Shop]:
-    with serve(fleet(kind)) as server:
-        shop = Shop(server, tmp_path)
-        shop.write("shop.yaml", of_kind(kind, MANIFEST))
-        yield shop
-
-
-@pytest.fixture
-def here(shop: Shop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Here:
-    return invoker(shop, monkeypatch, capsys)
 
 
 def deployed(kind: Kind, shop: Shop) -> dict[str, tuple[str | None, str | None]]:

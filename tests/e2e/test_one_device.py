@@ -11,7 +11,7 @@ import pytest
 
 from reconciler.planner.state import Kind
 from reconciler.simulator import Clock, faults, serve
-from tests.e2e.shop import Here, Shop, invoker
+from tests.e2e.shop import Here, Shop
 
 APPLICATION = "5f0c8a1b2d3e4f5061728394"
 PUMP, GONE = "5f0c8a1b2d3e4f5061728301", "5f0c8a1b2d3e4f5061728399"
@@ -61,11 +61,6 @@ def shop(kind: Kind, tmp_path: Path) -> Iterator[Shop]:
         shop = Shop(server, tmp_path)
         shop.write("shop.yaml", manifest(kind))
         yield shop
-
-
-@pytest.fixture
-def here(shop: Shop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Here:
-    return invoker(shop, monkeypatch, capsys)
 
 
 def asked(shop: Shop) -> list[tuple[str, str | None]]:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from reconciler.planner.state import Kind
-from reconciler.simulator import serve
-from tests.e2e.shop import APPLICATION, HEAD, MANIFEST, Here, Shop, fleet, invoker, of_kind
+from tests.e2e.shop import APPLICATION, HEAD, Here, Shop, of_kind
 
 GUARDED = f"""{HEAD}
 devices:
@@ -23,19 +20,6 @@ devices:
 HALF = "limits: {removals: {count: 1, percent: 50}}\n"
 TWENTY = "limits: {removals: {percent: 20}}\n"
 PROTECTED = "protect: [{device: leeds-1}, {flow: alarms, forbid: change}]\n"
-
-
-@pytest.fixture
-def shop(tmp_path: Path, kind: Kind) -> Iterator[Shop]:
-    with serve(fleet(kind)) as server:
-        shop = Shop(server, tmp_path)
-        shop.write("shop.yaml", of_kind(kind, MANIFEST))
-        yield shop
-
-
-@pytest.fixture
-def here(shop: Shop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Here:
-    return invoker(shop, monkeypatch, capsys)
 
 
 @pytest.mark.parametrize(
