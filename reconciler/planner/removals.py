@@ -131,7 +131,7 @@ def _worthwhile(kinds: Mapping[Kind, list[DeviceId]], bills: Mapping[FlowId, _Bi
 def _try_all(kinds: Mapping[Kind, Sequence[DeviceId]], bills: Mapping[FlowId, _Bill]) -> Counter[Kind]:
     """How many devices of each kind to clear: the fewest calls, then the fewest devices, then anything definite."""
     ordered = sorted(kinds, key=_definite)
-    flows = sorted({flow_id for kind in ordered for flow_id, _ in kind})
+    flows = {flow_id for kind in ordered for flow_id, _ in kind}
 
     def cost(numbers: tuple[int, ...]) -> tuple[int, int, tuple[int, ...]]:
         cleared = {flow_id: Counter[Version | None]() for flow_id in flows}
