@@ -43,27 +43,20 @@ def plans(
 
 
 def _plan(bench: Bench, latency_ms: int, runs: int) -> tuple[Cost, Cost, str]:
+    """Floor, plan, and the requests of one plan. The two run by turns, so that the machine's moods meet both."""
     with tempfile.TemporaryDirectory(prefix="reconciler-bench-") as name:
         folder = Path(name)
         lay_out(bench, folder)
-        manifest = str(folder / "fleet.yaml")
-        asked = ""
-
-        def floor() -> Cost:
+        manifest, fetched = str(folder / "fleet.yaml"), folder / "fetched"
+        floors, plans, asked = [], [], ""
+        for _ in range(runs):
             with serving(folder, latency_s=latency_ms / 1000) as served:
-                return run([sys.executable, str(HERE / "floor.py"), served.url, manifest])
-
-        def plan() -> Cost:
-            nonlocal asked
-            with serving(folder, latency_s=latency_ms / 1000) as served:
-                cost = run([*RECONCILER, "plan", manifest], url=served.url)
+                plans.append(run([*RECONCILER, "plan", manifest], url=served.url))
             asked = str(served)
-            return cost
-
-        floors, costs = zip(
-            *((floor(), plan()) for _ in range(runs)), strict=True
-        )  # by turns: the machine's mood is shared
-        return median(floors), median(costs), asked
+            fetched.write_text("".join(f"{target}\n" for target in served.fetched), encoding="utf-8")
+            with serving(folder, latency_s=latency_ms / 1000) as served:
+                floors.append(run([sys.executable, str(HERE / "floor.py"), served.url, manifest, str(fetched)]))
+        return median(floors), median(plans), asked
 
 
 def _growth(told: dict[tuple[str, int, int], dict[int, float]]) -> None:

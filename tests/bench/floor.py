@@ -1,6 +1,7 @@
 """What a plan costs at least: fetch the same pages, parse them, load the same YAML, compare two dicts.
 
-`python floor.py URL MANIFEST` prints the number of rows that differ. No checks, no positions, no order, no output.
+`python floor.py URL MANIFEST FETCHED` prints the number of rows that differ; FETCHED has a line for each page that the
+plan asked for. No checks, no positions, no order, no output.
 """
 
 import http.client
@@ -12,23 +13,18 @@ from urllib.parse import urlsplit
 
 import yaml
 
-url, path = sys.argv[1:]
+url, path, fetched = sys.argv[1:]
 with open(path, encoding="utf-8") as file:  # noqa: PTH123 - the cheapest way
     manifest = yaml.load(file, Loader=yaml.CSafeLoader)
 connection = http.client.HTTPConnection(urlsplit(url).netloc)
-base = f"/applications/{manifest['application']}"
-
-
-def listing(kind: str) -> dict[str, Any]:
-    items: dict[str, Any] = {}
-    page = 0
-    while True:
-        connection.request("GET", f"{base}/{kind}?perPage=1000&page={page}&sortField=id&sortDirection=asc")
+items: dict[str, dict[str, Any]] = {"deployments": {}, "devices": {}, "versions": {}}
+with open(fetched, encoding="utf-8") as file:  # noqa: PTH123
+    for target in file:
+        connection.request("GET", target.strip())
         answer = json.loads(connection.getresponse().read())
-        items |= {item["deviceId"]: item for item in answer["items"]}
-        page += 1
-        if len(items) >= answer["totalCount"]:
-            return items
+        items[urlsplit(target).path.rpartition("/")[2]] |= {
+            item.get("deviceId", item["id"]): item for item in answer["items"]
+        }
 
 
 def kept(group: str, device: str, percent: float) -> bool:
@@ -37,11 +33,11 @@ def kept(group: str, device: str, percent: float) -> bool:
 
 live = {
     device: {flow: entry["desiredVersion"] for flow, entry in item["flows"].items()}
-    for device, item in listing("embedded/deployments").items()
+    for device, item in items["deployments"].items()
 }
 desired = {device: dict(flows) for device, flows in manifest.get("devices", {}).items()}
 if groups := manifest.get("groups"):
-    for device, item in listing("devices").items():
+    for device, item in items["devices"].items():
         tags = {tag["key"]: tag["value"] for tag in item["tags"]}
         for name, group in sorted(groups.items(), key=lambda pair: pair[1].get("priority", 0)):
             select = group["select"]

@@ -32,6 +32,7 @@ class Served:
     def __init__(self, url: str) -> None:
         self.url = url
         self.counts: dict[str, int] = {}
+        self.fetched: list[str] = []  # path and query of each GET
 
     def __str__(self) -> str:
         return ", ".join(f"{number} {kind}" for kind, number in sorted(self.counts.items()))
@@ -48,7 +49,8 @@ def serving(folder: Path, *, latency_s: float = 0.0, polls: int = 0) -> Iterator
             yield served
         finally:
             process.terminate()
-            served.counts = json.loads(process.stdout.read() or "{}")
+            told = json.loads(process.stdout.read())
+            served.counts, served.fetched = told["counts"], told["fetched"]
 
 
 def run(argv: Sequence[str], *, url: str = "", cwd: Path | None = None) -> Cost:

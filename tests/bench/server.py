@@ -2,7 +2,7 @@
 
 FOLDER holds pages as files; the first line on stdout is the port. Once `release` has named every device that has to
 move, the deployment list shows them as released, and after POLLS more listings as reported. A query for devices by
-their ids is answered with those. SIGTERM ends it, and it prints its counts.
+their ids is answered with those. SIGTERM ends it, and it prints its counts and what was fetched, as JSON.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ class Static:
         self.left = int((folder / "moves").read_text())
         self.polls = polls
         self.counts: Counter[str] = Counter()
+        self.fetched: list[str] = []
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -60,6 +61,7 @@ class Static:
         if method == "POST":
             self.left -= len(json.loads(body).get("deviceIds", [None] * self.left))
             return b"201 Created", b'{"success":true}'
+        self.fetched.append(target)
         if kind == "deployments":
             return b"200 OK", self.page(self.listing(query), query)
         if kind == "devices":
@@ -102,7 +104,7 @@ async def main(folder: Path, latency_s: float, polls: int) -> None:
     stopped = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
     await stopped.wait()
-    print(json.dumps(static.counts), flush=True)
+    print(json.dumps({"counts": static.counts, "fetched": static.fetched}), flush=True)
 
 
 if __name__ == "__main__":
