@@ -24,7 +24,7 @@ from reconciler.planner.reach import was_read
 from reconciler.planner.requests import RemoveDevice
 from reconciler.planner.state import DeviceId, FlowId, Live, Version
 
-MOST_WAYS = 3_000  # to choose devices, that are all tried: a tenth of a second
+MOST_PRICES = 20_000  # worked out to try all ways of choosing devices: a fraction of a second
 MOST_LOOKS = 300_000  # at kinds, in one search: a few seconds
 Kind: TypeAlias = tuple[tuple[FlowId, Version | None], ...]  # flows lost, with the cohort where a replace may do it
 
@@ -40,8 +40,8 @@ def devices_to_clear(groups: Sequence[Group], moves: Mapping[FlowId, Moves], liv
     """
     bills = {group.flow_id: _Bill(group, chunk) for group in groups}
     kinds = _worthwhile(_kinds(groups, moves, live), bills)
-    ways = math.prod(len(devices) + 1 for devices in kinds.values())
-    taken = _try_all(kinds, bills) if ways <= MOST_WAYS else _search(kinds, bills)
+    prices = len(bills) * math.prod(len(devices) + 1 for devices in kinds.values())
+    taken = _try_all(kinds, bills) if prices <= MOST_PRICES else _search(kinds, bills)
     return [device_id for kind, number in taken.items() for device_id in kinds[kind][:number]]
 
 

@@ -319,13 +319,13 @@ def test_after_is_in_the_order_of_sending() -> None:
     assert [call.after for call in made] == [(), (), (1,), (0, 2)]
 
 
-@pytest.fixture(params=[removals.MOST_WAYS, 0], ids=["all tried", "searched"])
-def most_ways(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(params=[removals.MOST_PRICES, 0], ids=["all tried", "searched"])
+def most_prices(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """The devices to clear are found either way."""
-    monkeypatch.setattr(removals, "MOST_WAYS", request.param)
+    monkeypatch.setattr(removals, "MOST_PRICES", request.param)
 
 
-@pytest.mark.usefixtures("most_ways")
+@pytest.mark.usefixtures("most_prices")
 def test_three_devices_pay_off_only_together() -> None:
     """Four flows on three devices that differ elsewhere: one device or two of them would cost more than naming rows."""
     rows = (
@@ -337,7 +337,7 @@ def test_three_devices_pay_off_only_together() -> None:
     assert [call.request for call in made] == [RemoveDevice("a"), RemoveDevice("b"), RemoveDevice("c")]
 
 
-@pytest.mark.usefixtures("most_ways")
+@pytest.mark.usefixtures("most_prices")
 def test_clearing_a_few_devices_can_spare_the_last_release_of_several_flows() -> None:
     """Five rows of each flow are three releases of two; without a's they are two."""
     wanted = " ".join(f"{device}/{flow}=absent" for device in "abcde" for flow in "fg") + " b/k=1 c/k=1 d/k=1 e/k=1"
@@ -347,13 +347,13 @@ def test_clearing_a_few_devices_can_spare_the_last_release_of_several_flows() ->
     assert made[0].request == RemoveDevice("a")
 
 
-@pytest.mark.usefixtures("most_ways")
+@pytest.mark.usefixtures("most_prices")
 def test_what_is_left_beside_a_cleared_device_is_removed_as_ever() -> None:
     made = calls("a/f=absent a/g=absent a/h=absent b/f=absent", "a/f=1 a/g=1 a/h=1 b/f=2")
     assert [call.request for call in made] == [RemoveDevice("a"), RemoveRow("f", "b")]
 
 
-@pytest.mark.usefixtures("most_ways")
+@pytest.mark.usefixtures("most_prices")
 def test_no_device_is_cleared_where_flows_go_as_a_whole() -> None:
     """Two calls either way."""
     made = calls("a/f=absent a/g=absent b/f=absent b/g=absent", "a/f=1 a/g=1 b/f=2 b/g=2")
@@ -374,7 +374,7 @@ def test_the_steps_of_a_bill_are_where_it_becomes_a_call_cheaper() -> None:
                 assert step == cheaper[0] if cheaper else step > rest
 
 
-@pytest.mark.usefixtures("most_ways")
+@pytest.mark.usefixtures("most_prices")
 def test_devices_are_cleared_for_the_rows_that_no_replace_takes() -> None:
     """Of five rows of each flow a replace does three; the release for the other two is spared three times."""
     loose = " ".join(f"{device}/{flow}=absent" for device in "ab" for flow in "fgh")
@@ -387,7 +387,7 @@ def test_devices_are_cleared_for_the_rows_that_no_replace_takes() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.usefixtures("most_ways")
+@pytest.mark.usefixtures("most_prices")
 def test_the_best_devices_are_cleared_first_and_none_for_nothing() -> None:
     """Clearing b and c would cost the two calls that it spares."""
     wanted = "a/f=absent a/g=absent a/h=absent a/k=absent b/m=absent b/n=absent c/m=absent c/n=absent"
@@ -397,7 +397,7 @@ def test_the_best_devices_are_cleared_first_and_none_for_nothing() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.usefixtures("most_ways")
+@pytest.mark.usefixtures("most_prices")
 def test_devices_that_tie_are_taken_in_a_definite_order_whatever_their_cohort() -> None:
     wanted = "a/f=absent a/g=absent b/f=absent b/g=absent"
     made = calls(wanted, "a/f=1>0 a/g=1>0 b/f=1 b/g=1 x/f=9 x/g=9")
@@ -407,7 +407,7 @@ def test_devices_that_tie_are_taken_in_a_definite_order_whatever_their_cohort() 
 def test_among_too_many_kinds_the_search_gives_up_and_names_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     wanted, seen = "a/f=absent a/g=absent", "a/f=1 a/g=2"
     assert len(calls(wanted, seen, chunk=1000)) == 1
-    monkeypatch.setattr(removals, "MOST_WAYS", 0)
+    monkeypatch.setattr(removals, "MOST_PRICES", 0)
     assert len(calls(wanted, seen, chunk=1000)) == 1
     monkeypatch.setattr(removals, "MOST_LOOKS", 0)
     assert [call.request for call in calls(wanted, seen, chunk=1000)] == [RemoveRow("f", "a"), RemoveRow("g", "a")]

@@ -330,13 +330,13 @@ def _decommissioning(dice: random.Random) -> tuple[Desired, Live]:
     return Desired(wanted), Live(records)
 
 
-@pytest.mark.parametrize(("seed", "most_ways"), [(0, removals.MOST_WAYS), (10, removals.MOST_WAYS), (10, 0)])
+@pytest.mark.parametrize(("seed", "most_prices"), [(0, removals.MOST_PRICES), (10, removals.MOST_PRICES), (10, 0)])
 @pytest.mark.parametrize("chunk", [1, 2, 1000])
 def test_removals_over_several_flows_are_as_few_as_can_be(
-    chunk: int, seed: int, most_ways: int, monkeypatch: pytest.MonkeyPatch
+    chunk: int, seed: int, most_prices: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where all ways are tried, always; the search takes a call too many in one of the worlds of seed 0."""
-    monkeypatch.setattr(removals, "MOST_WAYS", most_ways)
+    monkeypatch.setattr(removals, "MOST_PRICES", most_prices)
     dice, cleared, versions = random.Random(seed + chunk), 0, ["1", "2", "9"]
     for _ in range(150):
         desired, live = _decommissioning(dice)
