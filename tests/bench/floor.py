@@ -17,14 +17,17 @@ url, path, fetched = sys.argv[1:]
 with open(path, encoding="utf-8") as file:  # noqa: PTH123 - the cheapest way
     manifest = yaml.load(file, Loader=yaml.CSafeLoader)
 connection = http.client.HTTPConnection(urlsplit(url).netloc)
-items: dict[str, dict[str, Any]] = {"deployments": {}, "devices": {}, "versions": {}}
 with open(fetched, encoding="utf-8") as file:  # noqa: PTH123
-    for target in file:
-        connection.request("GET", target.strip())
-        answer = json.loads(connection.getresponse().read())
-        items[urlsplit(target).path.rpartition("/")[2]] |= {
-            item.get("deviceId", item["id"]): item for item in answer["items"]
-        }
+    targets = file.read().split()
+
+
+def listing(kind: str) -> dict[str, Any]:
+    items: dict[str, Any] = {}
+    for target in targets:
+        if urlsplit(target).path.endswith(kind):
+            connection.request("GET", target)
+            items |= {item["id"]: item for item in json.loads(connection.getresponse().read())["items"]}
+    return items
 
 
 def kept(group: str, device: str, percent: float) -> bool:
@@ -33,11 +36,13 @@ def kept(group: str, device: str, percent: float) -> bool:
 
 live = {
     device: {flow: entry["desiredVersion"] for flow, entry in item["flows"].items()}
-    for device, item in items["deployments"].items()
+    for device, item in listing("deployments").items()
 }
+records = listing("devices")
+listing("versions")
 desired = {device: dict(flows) for device, flows in manifest.get("devices", {}).items()}
 if groups := manifest.get("groups"):
-    for device, item in items["devices"].items():
+    for device, item in records.items():
         tags = {tag["key"]: tag["value"] for tag in item["tags"]}
         for name, group in sorted(groups.items(), key=lambda pair: pair[1].get("priority", 0)):
             select = group["select"]
