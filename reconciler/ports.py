@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Protocol
 
-from reconciler.planner.requests import Request
-from reconciler.planner.state import Application, Device, DeviceId, Flow, FlowId, Live, Version
+from reconciler.model.requests import Request
+from reconciler.model.state import Application, Device, DeviceId, Flow, FlowId, Live, Version
 
 
 class Reader(Protocol):

@@ -14,19 +14,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 
-from reconciler.planner.plan import World
-from reconciler.planner.state import (
-    Application,
-    Decision,
-    Desired,
-    Device,
-    Entry,
-    Flow,
-    Kind,
-    Live,
-    LiveDevice,
-    Place,
-)
+from reconciler.model.state import Application, Decision, Desired, Device, Entry, Flow, Kind, Live, LiveDevice, Place
+from reconciler.model.world import World
 
 APPLICATION = Application("5" * 24, "plant")
 PLACE = Place("manifests/test.yaml", 1)

@@ -13,9 +13,9 @@ from urllib.parse import parse_qsl
 import httpx
 from jsonschema import Draft202012Validator
 
-from reconciler.simulator.actions import ACTIONS, Action
-from reconciler.simulator.answers import route
-from reconciler.simulator.openapi import document
+from reconciler.simulator.api.actions import ACTIONS, Action
+from reconciler.simulator.http.handler import route
+from reconciler.simulator.http.openapi import document
 
 _ACTIONS = {action.name: action for action in ACTIONS}
 

@@ -11,7 +11,7 @@ import click
 import pytest
 
 from reconciler.cli.app import COMMANDS, cli
-from reconciler.cli.demo_fleet import demo_fleet, demo_manifest
+from reconciler.cli.commands.demo_fleet import demo_fleet, demo_manifest
 from reconciler.errors import ExitCode
 from reconciler.simulator import serve
 

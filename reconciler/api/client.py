@@ -19,10 +19,10 @@ from reconciler.api.request import ApiRequest, path
 from reconciler.api.retry import BUDGET
 from reconciler.api.wire import ApplicationShape, Missing, S, SuccessShape, Unreadable, parse_strictly, shaped
 from reconciler.errors import IncompleteRead
-from reconciler.planner.requests import Request
-from reconciler.planner.state import Application, Device, DeviceId, Flow, FlowId, Kind, Live, LiveDevice, Version
+from reconciler.model.requests import Request
+from reconciler.model.state import Application, Device, DeviceId, Flow, FlowId, Kind, Live, LiveDevice, Version
 from reconciler.ports import Clock
-from reconciler.together import together
+from reconciler.runtime import gather
 
 PER_PAGE = 1000
 PER_PAGE_OF_FLOWS = 100  # each comes with all of its nodes, so a page of 1000 could be enormous
@@ -88,7 +88,7 @@ class LosantApi:
         ids, names = _distinct(ids), _distinct(names)
         pages = DevicePages()
         asked = _narrowings(ids=ids, names=names, query=query)
-        answers = await together(
+        answers = await gather(
             *(self._listing(self._devices(of_class(one, device_class)), pages.page) for one in asked)
         )
         found: dict[str, Device] = {key: device for answer in answers for key, device in answer.items()}

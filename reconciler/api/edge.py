@@ -20,7 +20,7 @@ from reconciler.api.wire import (
     parse_strictly,
     shaped,
 )
-from reconciler.planner.state import NOTHING, DeviceId, Entry, FlowId, LiveDevice, LogEntry
+from reconciler.model.state import NOTHING, DeviceId, Entry, FlowId, LiveDevice, LogEntry
 
 CUSTOM_NODE = "customNode"
 

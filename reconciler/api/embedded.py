@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from operator import itemgetter
 from typing import Any, Final, TypeAlias
 
-from reconciler import collection
 from reconciler.api.paging import Page
 from reconciler.api.wire import (
     RELEASED,
@@ -28,7 +27,8 @@ from reconciler.api.wire import (
     parse_strictly,
     shaped,
 )
-from reconciler.planner.state import NOTHING, DeviceId, Entry, FlowId, LiveDevice, LogEntry, Version
+from reconciler.model.state import NOTHING, DeviceId, Entry, FlowId, LiveDevice, LogEntry, Version
+from reconciler.runtime import gc_paused
 
 CONNECTED: Final[Mapping[object, bool | None]] = {1: True, 0: False, None: None}
 _NO_FLOWS: Final[dict[str, dict[str, Any]]] = {}
@@ -68,7 +68,7 @@ class EmbeddedPages:
             Missing: a record without deviceId.
             Unreadable: anything else that is not as the API sends it.
         """
-        with collection.at_rest():
+        with gc_paused():
             return self._page(body)
 
     def _page(self, body: bytes) -> Page[Record]:

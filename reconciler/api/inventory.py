@@ -7,7 +7,6 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
-from reconciler import collection
 from reconciler.api.paging import Page
 from reconciler.api.wire import (
     DeviceShape,
@@ -25,7 +24,8 @@ from reconciler.api.wire import (
     shaped,
 )
 from reconciler.errors import UsageError
-from reconciler.planner.state import NO_TAGS, Device, Flow, Version
+from reconciler.model.state import NO_TAGS, Device, Flow, Version
+from reconciler.runtime import gc_paused
 
 MAX_IN = 100  # values of one `$in` (losant/api.md 5.1)
 MAX_QUERY = 4000  # characters of values in one request's URL, encoded: servers commonly take 8,000 in all
@@ -48,7 +48,7 @@ class DevicePages:
             Missing: a record without id.
             Unreadable: anything else that is not as the API sends it.
         """
-        with collection.at_rest():
+        with gc_paused():
             data = parse_quickly(body)
             items, total, per_page = envelope(data)
             devices = [self._device(item, number) for number, item in enumerate(items)]

@@ -14,9 +14,9 @@ from reconciler.api.client import LosantApi
 from reconciler.api.clock import SystemClock
 from reconciler.api.connection import Connection, Exchange, connect
 from reconciler.api.credentials import Token, find_token
-from reconciler.cli.interrupts import current
-from reconciler.cli.session import Session
-from reconciler.planner.state import Kind
+from reconciler.cli.console import Session
+from reconciler.cli.signals import current
+from reconciler.model.state import Kind
 from reconciler.ports import Clock
 from reconciler.render.inert import inert
 

@@ -12,8 +12,8 @@ import click
 
 from reconciler import __version__
 from reconciler.cli import options as opt
-from reconciler.cli.interrupts import current, interruptible
-from reconciler.cli.session import Session
+from reconciler.cli.console import Session
+from reconciler.cli.signals import current, interruptible
 from reconciler.errors import ExitCode, Interrupted, Problem, ReconcilerError, UsageError
 
 # Module of each command and what it does, in the order that help shows them. A module is imported when its command is
@@ -51,7 +51,7 @@ class LazyGroup(click.Group):
         """The command object, imported now. It takes the global options too, so that they may stand anywhere."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"reconciler.cli.{COMMANDS[cmd_name][0]}").command
+        command: click.Command = importlib.import_module(f"reconciler.cli.commands.{COMMANDS[cmd_name][0]}").command
         names = {param.name for param in command.params}
         command.params += [option for option in opt.global_options(hidden=True) if option.name not in names]
         return command

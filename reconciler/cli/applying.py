@@ -11,20 +11,20 @@ from collections.abc import Sequence
 
 from reconciler.api.client import LosantApi
 from reconciler.cli.access import Access, run_async
-from reconciler.cli.interrupts import undisturbed
+from reconciler.cli.console import Session
+from reconciler.cli.files import ResultFile, keep_inputs
 from reconciler.cli.jobs import Job, Origin, origin_of
 from reconciler.cli.order import Order
+from reconciler.cli.output import results_document, write_plans, write_results
 from reconciler.cli.progress import Display
-from reconciler.cli.report import results_document, write_plans, write_results
-from reconciler.cli.saving import ResultFile, keep_inputs
-from reconciler.cli.session import Session
+from reconciler.cli.signals import undisturbed
 from reconciler.errors import ExitCode, Interrupted, ReconcilerError, Stale, UsageError
 from reconciler.executor import Execution
+from reconciler.health import Wait, wait
+from reconciler.model.plan import Plan
 from reconciler.planner.digest import digest
-from reconciler.planner.plan import Plan
 from reconciler.render.json import dump
 from reconciler.render.text import plan_text
-from reconciler.watch import Wait, wait
 
 
 def apply(session: Session, order: Order) -> int:

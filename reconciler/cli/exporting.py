@@ -16,15 +16,15 @@ from reconciler.api.address import is_loopback
 from reconciler.api.client import LosantApi
 from reconciler.cli.access import Access, run_async
 from reconciler.cli.archive import Contents, contents
+from reconciler.cli.console import Session
 from reconciler.cli.exportorder import ExportOrder, Listening
+from reconciler.cli.files import cannot_write
 from reconciler.cli.find import find_device
-from reconciler.cli.interrupts import undisturbed
 from reconciler.cli.listener import Listener, Received
 from reconciler.cli.progress import Display
-from reconciler.cli.saving import cannot_write
-from reconciler.cli.session import Session
+from reconciler.cli.signals import undisturbed
 from reconciler.errors import ApiError, ExitCode, Interrupted, NotFound, RateLimited, ReconcilerError, UsageError
-from reconciler.planner.state import Kind
+from reconciler.model.state import Kind
 from reconciler.render.export import ExportedFile, export_data, file_text
 from reconciler.render.inert import inert
 from reconciler.render.json import error_data

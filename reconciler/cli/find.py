@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from reconciler.errors import PermissionDenied, UsageError
-from reconciler.planner.names import Spelling, is_id
-from reconciler.planner.state import Device, DeviceId, Kind
+from reconciler.model.state import Device, DeviceId, Kind
+from reconciler.planner.resolution.names import Spelling, is_id
 from reconciler.ports import Reader
 
 MOST_LISTED = 5

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reconciler.planner.rules import Rules
+from reconciler.model.rules import Rules
 
 
 def held_data(rules: Rules) -> dict[str, object]:

@@ -8,21 +8,22 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from reconciler.cli.access import Access
+from reconciler.cli.files import load_plans
 from reconciler.cli.moves import moves, removals
 from reconciler.cli.order import Order
 from reconciler.cli.planning import load_rules, prepare, refused
-from reconciler.cli.saving import load_plans
+from reconciler.discovery.device_index import Census
 from reconciler.errors import ExitCode, PermissionDenied, Problem, Refused, Stale, UsageError
 from reconciler.executor import Execution, Result, not_started
+from reconciler.health import Wait
+from reconciler.model.changes import Change, Op
+from reconciler.model.plan import Guards, Plan, PlannedCall
+from reconciler.model.rules import Rules
+from reconciler.model.state import Decision, Desired, DeviceId, Kind, Live, Place, Version
 from reconciler.planner.digest import digest
-from reconciler.planner.guard import check, guards_again
-from reconciler.planner.plan import Change, Guards, Op, Plan, PlannedCall
-from reconciler.planner.rest import again
-from reconciler.planner.rules import Rules
-from reconciler.planner.state import Decision, Desired, DeviceId, Kind, Live, Place, Version
+from reconciler.planner.guards import check, guards_again
+from reconciler.planner.replan import again
 from reconciler.ports import Reader
-from reconciler.survey.census import Census
-from reconciler.watch import Wait
 
 
 @dataclass(slots=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from reconciler.planner.plan import Op, Plan
+from reconciler.model.changes import Op
+from reconciler.model.plan import Plan
 
 
 def moves(plan: Plan) -> list[dict[str, object]]:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from reconciler.cli.session import Session
+from reconciler.cli.console import Session
 
 F = TypeVar("F", bound=Callable[..., Any])
 

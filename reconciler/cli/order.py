@@ -10,8 +10,8 @@ from typing import Any
 from reconciler.cli.options import PLANNING_FLAGS
 from reconciler.cli.planning import parse_options
 from reconciler.errors import UsageError
-from reconciler.planner.plan import Options
-from reconciler.watch import Offline
+from reconciler.health import Offline
+from reconciler.model.world import Options
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|h)?", re.ASCII)
 _SECONDS = {"s": 1, "m": 60, "h": 3600, None: 1}

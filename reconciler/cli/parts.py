@@ -9,12 +9,12 @@ from reconciler.api.client import LosantApi
 from reconciler.cli.access import Access
 from reconciler.cli.find import look_up, unknown
 from reconciler.cli.planning import utc_today
+from reconciler.discovery import Part, survey
 from reconciler.errors import ApiError, NotFound, PermissionDenied, ReconcilerError, UsageError
-from reconciler.planner.names import is_id
-from reconciler.planner.plan import World
-from reconciler.planner.rules import Rules
-from reconciler.planner.state import Device, DeviceId, Live, LiveDevice
-from reconciler.survey import Part, survey
+from reconciler.model.rules import Rules
+from reconciler.model.state import Device, DeviceId, Live, LiveDevice
+from reconciler.model.world import World
+from reconciler.planner.resolution.names import is_id
 
 
 @dataclass(frozen=True, slots=True)

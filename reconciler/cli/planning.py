@@ -7,17 +7,17 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
-from reconciler import collection
 from reconciler.cli.access import Access
+from reconciler.discovery import WHOLE, Part, survey
 from reconciler.errors import ManifestError, Problem, Refused, UsageError
-from reconciler.manifest.load import load_manifests
-from reconciler.manifest.pick import pick
-from reconciler.planner.filters import read_scope, recognised
-from reconciler.planner.make import make_plan
-from reconciler.planner.plan import CallMode, Filter, Guard, Options, Plan, Refusal, World
-from reconciler.planner.rules import Rules
-from reconciler.planner.state import Desired
-from reconciler.survey import WHOLE, Part, survey
+from reconciler.manifest.load import load_manifests, pick
+from reconciler.model.plan import Guard, Plan, Refusal
+from reconciler.model.rules import Rules
+from reconciler.model.state import Desired
+from reconciler.model.world import CallMode, Filter, Options, World
+from reconciler.planner.planner import make_plan
+from reconciler.planner.resolution.filters import read_scope, recognised
+from reconciler.runtime import gc_paused
 
 DEFAULT_PATHS = ("manifests",)
 
@@ -92,7 +92,7 @@ def _only_flow(options: Options) -> str | None:
 
 async def _prepare(access: Access, rules: Sequence[Rules], options: Options, part: Part) -> tuple[Prepared, ...]:
     excluded = tuple(one.text for one in options.excludes if one.by == "device")
-    with collection.at_rest():
+    with gc_paused():
         readings = await read(access, rules, exclude_devices=excluded, part=part)
         known = frozenset[Filter]().union(*(recognised(world, options) for world, _ in readings))
         return tuple(

@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from reconciler.cli.session import Session
+from reconciler.cli.console import Session
 from reconciler.executor import CallResult, CallState
+from reconciler.health import Verdict, Wait
 from reconciler.ports import Clock
 from reconciler.render.inert import inert
-from reconciler.watch import Verdict, Wait
 
 QUIET_S = 30.0  # between two lines where there is no terminal
 _TOLD = {CallState.FAILED, CallState.SKIPPED, CallState.UNKNOWN}

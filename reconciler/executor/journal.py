@@ -8,11 +8,12 @@ from itertools import count
 from typing import Protocol
 
 from reconciler.errors import ApiError
-from reconciler.executor.picture import Picture
+from reconciler.executor.live_view import Picture
 from reconciler.executor.result import CallResult, CallState, Unconfirmed
-from reconciler.planner.plan import Change, Plan
-from reconciler.planner.requests import Release, RemoveRow, Request
-from reconciler.planner.state import FlowId, Version
+from reconciler.model.changes import Change
+from reconciler.model.plan import Plan
+from reconciler.model.requests import Release, RemoveRow, Request
+from reconciler.model.state import FlowId, Version
 from reconciler.ports import Clock
 
 MAX_DEVICES = 1000  # of one release (losant/api.md 2.2)

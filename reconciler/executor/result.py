@@ -8,9 +8,9 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from reconciler.errors import ExitCode
+from reconciler.model.plan import Plan
+from reconciler.model.state import Application, DeviceId, FlowId, Kind, Version
 from reconciler.planner.digest import digest
-from reconciler.planner.plan import Plan
-from reconciler.planner.state import Application, DeviceId, FlowId, Kind, Version
 
 
 class CallState(StrEnum):

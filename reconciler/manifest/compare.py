@@ -15,9 +15,9 @@ from typing import TypeAlias
 from deepdiff import DeepDiff
 from deepdiff.helper import NotPresent
 
-from reconciler.manifest.offline import Offline, resolve_offline
-from reconciler.planner.rules import DEFAULT_LIMITS, Protection, Prune, Rules
-from reconciler.planner.state import FlowId, Place
+from reconciler.manifest.symbolic import Offline, resolve_offline
+from reconciler.model.rules import DEFAULT_LIMITS, Protection, Prune, Rules
+from reconciler.model.state import FlowId, Place
 
 # About what -> text. Such as ("version", subject, flow), ("priority", subject, flow), ("limits", "removals count").
 Meaning: TypeAlias = dict[tuple[str, ...], str]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from reconciler.manifest.layer import GroupLayer, Layer, LimitRules
-from reconciler.planner.rules import DeviceRules, FlowRule
+from reconciler.manifest.document import GroupLayer, Layer, LimitRules
+from reconciler.model.rules import DeviceRules, FlowRule
 
 
 def extend(base: Layer, child: Layer) -> Layer:

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
-from reconciler.planner.names import is_id
-from reconciler.planner.state import Application, Device, DeviceId, FlowId, Kind, Live, Version
+from reconciler.model.state import Application, Device, DeviceId, FlowId, Kind, Live, Version
+from reconciler.planner.resolution.names import is_id
 
 Runs: TypeAlias = tuple[tuple[FlowId, Version], ...]  # sorted; the flows released to a device
 

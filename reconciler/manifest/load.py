@@ -13,18 +13,18 @@ from typing import BinaryIO
 
 from pydantic import ValidationError
 
-from reconciler import collection
-from reconciler.errors import ManifestError, Problem
+from reconciler.errors import ManifestError, Problem, UsageError
+from reconciler.manifest.document import Layer, layer_of
 from reconciler.manifest.extends import extend
 from reconciler.manifest.files import DiskFiles, File, Files
-from reconciler.manifest.layer import Layer, layer_of
 from reconciler.manifest.merge import merge
 from reconciler.manifest.problems import problems_of, salvage
 from reconciler.manifest.schema import Document
 from reconciler.manifest.syntax import parse
 from reconciler.manifest.tree import EMPTY, Map, Node
-from reconciler.planner.rules import Rules, Source
-from reconciler.planner.state import Kind, Place
+from reconciler.model.rules import Rules, Source
+from reconciler.model.state import Kind, Place
+from reconciler.runtime import gc_paused
 
 MAX_BASES = 50  # on each other, by `extends`
 
@@ -58,7 +58,7 @@ def load_manifests(paths: Iterable[str | PathLike[str]], *, stdin: BinaryIO | No
 
 def load(paths: Iterable[str | PathLike[str]], files: Files) -> Loaded:
     """The same with the problems as data, from any place that holds files."""
-    with collection.at_rest():
+    with gc_paused():
         return _Loader(files).load([str(path) for path in paths])
 
 
@@ -188,3 +188,29 @@ class _Loader:
 
     def _problem(self, place: Place, message: str, hint: str | None) -> None:
         self._problems[Problem(message, place.path, place.line, place.column, hint)] = None
+
+
+def pick(held: Sequence[Rules], *, application: str | None = None, kind: str | None = None) -> tuple[Rules, ...]:
+    """The rules for an application, by id or by the name that a manifest gives it, and a kind.
+
+    Raises:
+        UsageError: nothing fits, or the name fits several applications.
+    """
+    chosen = tuple(rules for rules in held if _fits(rules, application) and kind in (None, str(rules.kind)))
+    if not chosen:
+        listed = ", ".join(sorted({f"{_called(rules)} ({rules.kind})" for rules in held})) or "none"
+        raise UsageError("no manifest here is for that application and kind", hint=f"there are: {listed}")
+    ids = sorted({rules.application.id for rules in chosen})
+    if application is not None and len(ids) > 1:
+        raise UsageError(f"{application!r} names several applications", hint=f"pass an id: {', '.join(ids)}")
+    return chosen
+
+
+def _fits(rules: Rules, application: str | None) -> bool:
+    ref = rules.application
+    return application is None or application.lower() == ref.id or application == ref.name
+
+
+def _called(rules: Rules) -> str:
+    ref = rules.application
+    return f"{ref.name} {ref.id}" if ref.name else ref.id

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from reconciler.errors import Problem
-from reconciler.manifest.layer import Alias, GroupLayer, Layer, LimitRules, PruneRule
+from reconciler.manifest.document import Alias, GroupLayer, Layer, LimitRules, PruneRule
 from reconciler.manifest.tree import shown
-from reconciler.planner.rules import (
+from reconciler.model.rules import (
     DEFAULT_LIMITS,
     ApplicationRef,
     DeviceRules,
@@ -19,7 +19,7 @@ from reconciler.planner.rules import (
     Prune,
     Rules,
 )
-from reconciler.planner.state import Kind, Place
+from reconciler.model.state import Kind, Place
 
 Placed = TypeVar("Placed", PruneRule, LimitRules)
 Item = TypeVar("Item", Pin, Protection)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, Protocol, TypeAlias
 
-from reconciler.planner.state import Place
+from reconciler.model.state import Place
 
 Node: TypeAlias = Any  # Map | Seq | str | EMPTY; inside a `query` also numbers, booleans and None
 

@@ -15,18 +15,8 @@ from datetime import UTC, datetime
 from operator import itemgetter
 from typing import NamedTuple
 
-from reconciler.planner.plan import Change, PendingRow, UnmanagedRow
-from reconciler.planner.state import (
-    NOTHING,
-    Decision,
-    Desired,
-    DeviceId,
-    Entry,
-    FlowId,
-    Live,
-    LiveDevice,
-    LogEntry,
-)
+from reconciler.model.changes import Change, PendingRow, UnmanagedRow
+from reconciler.model.state import NOTHING, Decision, Desired, DeviceId, Entry, FlowId, Live, LiveDevice, LogEntry
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 
-from reconciler.planner.plan import Plan
+from reconciler.model.plan import Plan
 
 
 def digest(plans: Iterable[Plan]) -> str:

@@ -6,25 +6,14 @@ import re
 from collections.abc import Mapping
 
 from reconciler.errors import ManifestError, Problem
+from reconciler.model.changes import Change, PendingRow, UnmanagedRow
+from reconciler.model.plan import Guard, Guards, Plan, PlannedCall, Protected, Refusal, Summary, Warning
+from reconciler.model.requests import Release, RemoveDevice, RemoveFlow, RemoveRow, Replace, Request
+from reconciler.model.rules import Forbid, Limits, Source
+from reconciler.model.state import Application, Kind, Place, Row
 from reconciler.planner.digest import digest
-from reconciler.planner.guard import check
+from reconciler.planner.guards import check
 from reconciler.planner.nodes import Misshapen, Node
-from reconciler.planner.plan import (
-    Change,
-    Guard,
-    Guards,
-    PendingRow,
-    Plan,
-    PlannedCall,
-    Protected,
-    Refusal,
-    Summary,
-    UnmanagedRow,
-    Warning,
-)
-from reconciler.planner.requests import Release, RemoveDevice, RemoveFlow, RemoveRow, Replace, Request
-from reconciler.planner.rules import Forbid, Limits, Source
-from reconciler.planner.state import Application, Kind, Place, Row
 
 FORMAT_VERSION = "1"
 

@@ -11,10 +11,11 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 from reconciler import __version__
+from reconciler.model.changes import Change, PendingRow, UnmanagedRow
+from reconciler.model.plan import Guards, Plan, PlannedCall, Refusal, Warning
+from reconciler.model.state import Place, Row
 from reconciler.planner.digest import digest
 from reconciler.planner.parse import FORMAT_VERSION, guards_key, parse_document
-from reconciler.planner.plan import Change, Guards, PendingRow, Plan, PlannedCall, Refusal, UnmanagedRow, Warning
-from reconciler.planner.state import Place, Row
 
 __all__ = [
     "FORMAT_VERSION",

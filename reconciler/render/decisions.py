@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
-from reconciler.planner.plan import World
-from reconciler.planner.state import Decision, DeviceId, FlowId
+from reconciler.model.state import Decision, DeviceId, FlowId
+from reconciler.model.world import World
 from reconciler.render.inert import inert
 
 LISTED = 200  # decisions that are shown; a manifest written device by device has one for each row

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
-from reconciler.planner.plan import Change, Op, Plan
+from reconciler.model.changes import Change, Op
+from reconciler.model.plan import Plan
 from reconciler.render.page import DEFAULT_MAX_BYTES, MOVES, SIGN, Page, Rank, code, folded, version_code
 from reconciler.render.text import counted
 

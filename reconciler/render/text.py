@@ -13,9 +13,10 @@ from operator import itemgetter
 
 import click
 
-from reconciler.planner.plan import Change, Op, PendingRow, Plan, PlannedCall, UnmanagedRow
-from reconciler.planner.requests import Release, RemoveDevice, RemoveFlow, RemoveRow, Replace, Request
-from reconciler.planner.state import Place, Row
+from reconciler.model.changes import Change, Op, PendingRow, UnmanagedRow
+from reconciler.model.plan import Plan, PlannedCall
+from reconciler.model.requests import Release, RemoveDevice, RemoveFlow, RemoveRow, Replace, Request
+from reconciler.model.state import Place, Row
 from reconciler.render.inert import inert
 from reconciler.render.wrap import fitting, wrapped
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from reconciler.simulator import faults
-from reconciler.simulator.clock import Clock
 from reconciler.simulator.control import Control, ControlError
-from reconciler.simulator.fleet import Fleet
-from reconciler.simulator.fleet_file import FleetError, build_fleet, load_fleet, parse_fleet
-from reconciler.simulator.server import Server, run, serve
+from reconciler.simulator.faults import faults
+from reconciler.simulator.http.server import Server, run, serve
 from reconciler.simulator.switches import Switches
+from reconciler.simulator.world.clock import Clock
+from reconciler.simulator.world.fleet import Fleet
+from reconciler.simulator.world.fleet_file import FleetError, build_fleet, load_fleet, parse_fleet
 
 __all__ = [
     "Clock",

@@ -12,16 +12,16 @@ from typing import Any, TypeAlias
 
 from pydantic import ValidationError
 
-from reconciler.simulator import agents
-from reconciler.simulator.deployments import Change, Kind, rebundle, release, schedule_touched, touch
-from reconciler.simulator.faults import Fault
-from reconciler.simulator.fleet import Device, Text, Version
-from reconciler.simulator.ids import bundle_id, object_id
-from reconciler.simulator.logs import Author, log_head, write_logs
-from reconciler.simulator.requests import RequestLog
-from reconciler.simulator.seed import seed_device
-from reconciler.simulator.store import World
+from reconciler.simulator.api.deployments import Change, Kind, rebundle, release, schedule_touched, touch
+from reconciler.simulator.faults.faults import Fault
+from reconciler.simulator.http.request_log import RequestLog
 from reconciler.simulator.switches import Switches
+from reconciler.simulator.world import devices as agents
+from reconciler.simulator.world.fleet import Device, Text, Version
+from reconciler.simulator.world.ids import bundle_id, object_id
+from reconciler.simulator.world.logs import Author, log_head, write_logs
+from reconciler.simulator.world.seed import seed_device
+from reconciler.simulator.world.store import World
 
 Data: TypeAlias = dict[str, Any]
 _LONGEST_S = 10**9

@@ -12,7 +12,7 @@ import httpx
 
 from reconciler.api.client import LosantApi, open_api
 from reconciler.api.credentials import Token
-from reconciler.planner.state import Kind
+from reconciler.model.state import Kind
 from tests.builders import hex_id
 from tests.fakes import FakeClock
 

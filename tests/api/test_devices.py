@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from reconciler.api.inventory import DevicePages
 from reconciler.api.wire import DeviceShape, Missing, Unreadable, count_keys, shaped
-from reconciler.planner.state import Device
+from reconciler.model.state import Device
 from tests.api.speaking import listing
 from tests.builders import hex_id
 

@@ -9,7 +9,7 @@ import pytest
 from reconciler.api.edge import EdgePages, flow_names, merged
 from reconciler.api.wire import Missing, Unreadable
 from reconciler.errors import IncompleteRead
-from reconciler.planner.state import Entry, Kind, Live, LiveDevice, LogEntry
+from reconciler.model.state import Entry, Kind, Live, LiveDevice, LogEntry
 from tests.api.speaking import Pages, api_over, listing
 from tests.builders import hex_id
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from reconciler.api.embedded import EmbeddedPages, merged
 from reconciler.api.wire import Missing, Unreadable, parse_quickly
-from reconciler.planner.state import Entry, LiveDevice, LogEntry
+from reconciler.model.state import Entry, LiveDevice, LogEntry
 from tests.api.speaking import listing
 from tests.builders import hex_id
 

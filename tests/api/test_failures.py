@@ -28,8 +28,8 @@ from reconciler.errors import (
     ServerFailed,
     UnexpectedAnswer,
 )
-from reconciler.planner.requests import Release
-from reconciler.planner.state import Kind
+from reconciler.model.requests import Release
+from reconciler.model.state import Kind
 from tests.api.speaking import APPLICATION, FLOW, SECRET, Handler, api_over, listing, record
 from tests.builders import hex_id
 

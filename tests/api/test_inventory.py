@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from reconciler.api.client import LosantApi
 from reconciler.api.inventory import MAX_IN, MAX_QUERY, queries
 from reconciler.errors import IncompleteRead, NotFound, UnexpectedAnswer, UsageError
-from reconciler.planner.state import Application, Device, Flow, Kind
+from reconciler.model.state import Application, Device, Flow, Kind
 from tests.api.speaking import APPLICATION, FLOW, Handler, Pages, api_over, listing
 from tests.builders import hex_id
 

@@ -29,9 +29,10 @@ from reconciler.errors import (
     ServerFailed,
     UnexpectedAnswer,
 )
-from reconciler.planner.requests import Release
-from reconciler.planner.state import Entry
-from reconciler.simulator import Clock, Server, faults, serve
+from reconciler.model.requests import Release
+from reconciler.model.state import Entry
+from reconciler.simulator import Clock, Server, serve
+from reconciler.simulator.faults import faults
 from tests.api.speaking import SECRET
 from tests.builders import hex_id
 from tests.fakes import FakeClock

@@ -19,7 +19,7 @@ from reconciler.errors import (
     ServerFailed,
     UnexpectedAnswer,
 )
-from reconciler.planner.state import Live
+from reconciler.model.state import Live
 from tests.api.speaking import Pages, api_over, listing, record
 from tests.builders import hex_id
 

@@ -15,8 +15,8 @@ from reconciler import __version__
 from reconciler.api.client import LosantApi
 from reconciler.api.request import ApiRequest, path
 from reconciler.errors import ConnectionFailed, UsageError
-from reconciler.planner.requests import Release, RemoveDevice, RemoveFlow, RemoveRow, Replace, Request
-from reconciler.planner.state import Kind
+from reconciler.model.requests import Release, RemoveDevice, RemoveFlow, RemoveRow, Replace, Request
+from reconciler.model.state import Kind
 from tests.api.speaking import APPLICATION, FLOW, SECRET, Pages, api_over, body_of, listing, record
 from tests.builders import hex_id
 

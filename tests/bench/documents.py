@@ -7,11 +7,12 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 
-from reconciler.planner.make import make_plan
-from reconciler.planner.plan import Options, Plan, World
-from reconciler.planner.rules import Limits
+from reconciler.model.plan import Plan
+from reconciler.model.rules import Limits
+from reconciler.model.state import Application, Decision, Desired, Entry, Kind, Live, LiveDevice, Place
+from reconciler.model.world import Options, World
+from reconciler.planner.planner import make_plan
 from reconciler.planner.serial import digest, document
-from reconciler.planner.state import Application, Decision, Desired, Entry, Kind, Live, LiveDevice, Place
 from reconciler.render.json import dump
 from reconciler.render.markdown import plan_markdown
 from reconciler.render.text import plan_text

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.cli.archive import Bounds, Contents, Module, Unsound, contents
-from reconciler.simulator.export import wasm_module
+from reconciler.simulator.api.export import wasm_module
 
 WASM = wasm_module("bundle")
 

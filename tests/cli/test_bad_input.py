@@ -13,8 +13,9 @@ from typing import TypeAlias
 import jsonschema
 import pytest
 
-from reconciler.render.json_schema import output_schema
-from reconciler.simulator import faults, serve
+from reconciler.documents.json_schema import output_schema
+from reconciler.simulator import serve
+from reconciler.simulator.faults import faults
 from tests.e2e.shop import APPLICATION, FLEET, HEAD, Done, Here, Shop, invoker, skip_pauses
 
 FIVE_MISTAKES = f"""\
@@ -277,12 +278,12 @@ def test_a_bug_is_told_without_a_traceback(shop: Shop, here: Here, monkeypatch: 
     def explode(*_: object, **__: object) -> None:
         raise RuntimeError("a secret that nobody may see")
 
-    monkeypatch.setattr("reconciler.planner.make.cover", explode)
+    monkeypatch.setattr("reconciler.planner.planner.cover", explode)
     for command in ("plan shop.yaml", "apply shop.yaml --yes --result result.json"):
         done = here(*command.split(), "--format", "json")
         assert done.code == 1
         assert re.fullmatch(
-            r"Error: unexpected RuntimeError in planner/make\.py:\d+; this is a bug in reconciler .*\n", done.err
+            r"Error: unexpected RuntimeError in planner/planner\.py:\d+; this is a bug in reconciler .*\n", done.err
         )
         assert "this is a bug" in done.document["error"]["problems"][0]["message"]
     assert "this is a bug" in shop.read_json("result.json")["error"]["problems"][0]["message"]

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from reconciler.cli.app import run
-from reconciler.simulator import Server, faults, serve
+from reconciler.simulator import Server, serve
+from reconciler.simulator.faults import faults
 
 APPLICATION = "5f0c8a1b2d3e4f5061728394"
 RECORD_OF_NOBODY = "0123456789abcdef01234567"
@@ -334,7 +335,7 @@ def test_gzipped_modules_are_looked_into(server: Server, export: Any, pump: str)
 
 def test_a_tunnel_leads_to_the_port(server: Server, export: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """`--public-url` is what Losant is told; the port stays this machine's."""
-    monkeypatch.setattr("reconciler.simulator.export.is_loopback", lambda _: False)  # nobody delivers
+    monkeypatch.setattr("reconciler.simulator.api.export.is_loopback", lambda _: False)  # nobody delivers
     ended = export("--listen", "--public-url", "https://tunnel.example.com/in/", "--timeout", "0.1s")
     assert ended.code == 5
     (body,) = sent(server)
@@ -346,7 +347,7 @@ def test_a_tunnel_leads_to_the_port(server: Server, export: Any, monkeypatch: py
 def test_a_callback_that_does_not_come_in_time(
     fmt: str, server: Server, export: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("reconciler.simulator.export.is_loopback", lambda _: False)
+    monkeypatch.setattr("reconciler.simulator.api.export.is_loopback", lambda _: False)
     ended = export("--listen", "--timeout", "0.1s", "--format", fmt)
     assert ended.code == 5
     job = server.control.jobs()[-1]["id"]
@@ -361,7 +362,7 @@ def test_a_callback_that_does_not_come_in_time(
 
 
 def test_a_damaged_archive_is_told_and_not_kept(server: Server, export: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from reconciler.simulator import export as job
+    from reconciler.simulator.api import export as job
 
     sound = job.archive
     monkeypatch.setattr(job, "archive", lambda one: sound(one)[:-30])
@@ -374,7 +375,7 @@ def test_a_damaged_archive_is_told_and_not_kept(server: Server, export: Any, mon
 
 def test_a_file_that_came_and_cannot_be_saved(server: Server, export: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody else took the name while Losant compiled: theirs stays."""
-    from reconciler.simulator import export as job
+    from reconciler.simulator.api import export as job
 
     sound = job.archive
 
@@ -393,7 +394,7 @@ def test_a_file_that_came_and_cannot_be_saved(server: Server, export: Any, monke
 
 def test_hostile_names_and_job_ids_do_nothing(server: Server, export: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from reconciler.api.client import LosantApi
-    from reconciler.simulator import export as job
+    from reconciler.simulator.api import export as job
 
     def archive(_: Any) -> bytes:
         buffer = io.BytesIO()
@@ -421,7 +422,7 @@ def test_hostile_names_and_job_ids_do_nothing(server: Server, export: Any, monke
 def test_what_is_no_archive_is_saved_with_a_warning(
     server: Server, export: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from reconciler.simulator import export as job
+    from reconciler.simulator.api import export as job
 
     monkeypatch.setattr(job, "archive", lambda _: b'{"url": "https://example.com/file"}')
     ended = export("--listen", "--out", "x.json")
@@ -437,7 +438,7 @@ def test_ctrl_c_while_listening(
     import signal
     from threading import Thread
 
-    monkeypatch.setattr("reconciler.simulator.export.is_loopback", lambda _: False)
+    monkeypatch.setattr("reconciler.simulator.api.export.is_loopback", lambda _: False)
 
     def interrupt() -> None:
         limit = time.monotonic() + 20
@@ -459,7 +460,7 @@ def test_ctrl_c_while_listening(
 
 
 def test_a_bar_at_a_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from reconciler.simulator import export as job
+    from reconciler.simulator.api import export as job
     from tests.cli.test_terminal import terminal
     from tests.e2e.shop import FLEET as SHOP
     from tests.e2e.shop import Shop
@@ -483,7 +484,7 @@ def test_a_bar_at_a_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 def test_documents_fit_the_published_schema(export: Any) -> None:
     from jsonschema import Draft202012Validator
 
-    from reconciler.render.json_schema import output_schema
+    from reconciler.documents.json_schema import output_schema
 
     schema = Draft202012Validator(output_schema())
     for arguments in (["--listen"], ["--email", "a@b.c"], ["--device", "nobody"]):

@@ -13,7 +13,7 @@ import pytest
 
 from reconciler.cli.access import run_async
 from reconciler.cli.app import run
-from reconciler.cli.interrupts import current, interruptible
+from reconciler.cli.signals import current, interruptible
 
 # An interrupt in the `exec` of a string, caught: CPython would now end the process by the signal, whatever it is told.
 IN_AN_EXEC = """
@@ -104,7 +104,7 @@ def test_a_lost_interrupt_is_found_before_work_begins() -> None:
 def test_a_lost_interrupt_is_found_before_a_run_is_called_done(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("reconciler.cli.schema.command.callback", lambda *_, **__: lose_an_interrupt())
+    monkeypatch.setattr("reconciler.cli.commands.schema.command.callback", lambda *_, **__: lose_an_interrupt())
     assert run(["schema"]) == 130
     assert capsys.readouterr().err == "Error: interrupted\n"
 

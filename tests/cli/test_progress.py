@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from reconciler.cli.console import Session
 from reconciler.cli.progress import QUIET_S, Display
-from reconciler.cli.session import Session
 from reconciler.executor import CallResult, CallState
-from reconciler.watch import Offline, Verdict, Verdicts, Wait
+from reconciler.health import Offline, Verdict, Verdicts, Wait
 from tests.fakes import FakeClock
 
 

@@ -19,7 +19,8 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.simulator import faults, serve
+from reconciler.simulator import serve
+from reconciler.simulator.faults import faults
 from tests.e2e.shop import FLEET, MANIFEST, Shop
 
 COLUMNS = 60

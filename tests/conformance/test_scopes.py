@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from reconciler.simulator import Server, serve
-from reconciler.simulator.actions import ACTIONS, Action
+from reconciler.simulator.api.actions import ACTIONS, Action
 from tests.conformance.rows import HERE
 
 TABLE = yaml.safe_load((HERE / "scopes.yaml").read_text(encoding="utf-8"))

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 
 import pytest
 
-from reconciler.simulator.actions import ACTIONS, Action
+from reconciler.simulator.api.actions import ACTIONS, Action
 from tests.conformance.rows import Row, rows
 from tests.field_tables import action_of
 

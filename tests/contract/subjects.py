@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from reconciler.api.client import open_api
 from reconciler.api.credentials import Token
-from reconciler.planner.state import Application, Entry, Kind, Live, Row
+from reconciler.model.state import Application, Entry, Kind, Live, Row
 from reconciler.ports import Reader, Writer
 from reconciler.simulator import Clock, serve
 from tests.builders import entry, hex_id

@@ -15,10 +15,10 @@ import reconciler.simulator
 from reconciler.api.client import LosantApi, open_api
 from reconciler.api.credentials import Token
 from reconciler.cli.app import run
-from reconciler.planner.requests import Release, RemoveRow, Replace
-from reconciler.planner.state import Kind
+from reconciler.model.requests import Release, RemoveRow, Replace
+from reconciler.model.state import Kind
 from reconciler.simulator import Server, serve
-from reconciler.simulator.actions import ACTIONS, Deploy
+from reconciler.simulator.api.actions import ACTIONS, Deploy
 from tests.builders import hex_id
 
 TESTS = Path(__file__).parents[1]

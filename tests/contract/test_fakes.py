@@ -8,8 +8,8 @@ from collections.abc import Awaitable
 import pytest
 
 from reconciler.errors import ConnectionFailed, PermissionDenied, ServerFailed
-from reconciler.planner.requests import Release, RemoveRow
-from reconciler.planner.state import LogEntry
+from reconciler.model.requests import Release, RemoveRow
+from reconciler.model.state import LogEntry
 from tests.builders import entry, live
 from tests.fakes import Effect, FakeApi, FakeClock
 

@@ -13,7 +13,7 @@ import pytest
 from losant_rest import Client, LosantError
 
 from reconciler.simulator import Server, serve
-from reconciler.simulator.actions import ACTIONS
+from reconciler.simulator.api.actions import ACTIONS
 from tests.field_tables import check_answer
 
 FLEET = """

@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reconciler.errors import NotFound, UsageError
-from reconciler.planner.requests import Release, RemoveDevice, RemoveFlow, RemoveRow, Replace, Request
-from reconciler.planner.state import Application, Device, Entry, Flow, Kind
+from reconciler.model.requests import Release, RemoveDevice, RemoveFlow, RemoveRow, Replace, Request
+from reconciler.model.state import Application, Device, Entry, Flow, Kind
 from tests.builders import entry
 from tests.contract.subjects import APPLICATION, FAN, FLOWS, LATE, PUMP, THINGS, UNKNOWN, Side, open_side, rows
 from tests.fakes import Match

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.planner.state import Kind
+from reconciler.model.state import Kind
 from reconciler.simulator import serve
 from tests.e2e.plant import Plant, plant_at
 from tests.e2e.shop import MANIFEST, Here, Shop, fleet, invoker, of_kind

@@ -17,7 +17,7 @@ import pytest
 
 from reconciler.api.clock import SystemClock
 from reconciler.cli.app import run
-from reconciler.planner.state import Kind
+from reconciler.model.state import Kind
 from reconciler.simulator import Server
 
 APPLICATION = "5f0c8a1b2d3e4f5061728394"

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from reconciler.planner.state import Kind
+from reconciler.model.state import Kind
 from tests.e2e.shop import APPLICATION, HEAD, Here, Shop, of_kind
 
 GUARDED = f"""{HEAD}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.planner.state import Kind
+from reconciler.model.state import Kind
 from reconciler.simulator import Server, serve
 
 IDS = {"dev": "d" * 24, "staging": "5" * 24, "production": "9" * 24}

@@ -13,14 +13,15 @@ from reconciler.api.client import LosantApi, open_api
 from reconciler.api.connection import Timeouts
 from reconciler.api.credentials import Token
 from reconciler.executor import Execution, Result
-from reconciler.planner.make import make_plan
-from reconciler.planner.plan import CallMode, Options, Plan
-from reconciler.planner.rules import Limits
-from reconciler.planner.state import Decision, Desired, Kind, Live, Place
+from reconciler.health import Wait, wait
+from reconciler.model.plan import Plan
+from reconciler.model.rules import Limits
+from reconciler.model.state import Decision, Desired, Kind, Live, Place
+from reconciler.model.world import CallMode, Options
+from reconciler.planner.planner import make_plan
 from reconciler.simulator import Clock, Server, serve
-from reconciler.simulator.clock import rfc3339
-from reconciler.simulator.faults import Fault
-from reconciler.watch import Wait, wait
+from reconciler.simulator.faults.faults import Fault
+from reconciler.simulator.world.clock import rfc3339
 from tests.builders import words, world
 
 START = datetime(2026, 3, 2, 9, tzinfo=UTC)

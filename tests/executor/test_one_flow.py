@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from reconciler.errors import ConnectionFailed, ExitCode
 from reconciler.executor import Execution, Result
-from reconciler.planner.plan import CallMode
+from reconciler.model.world import CallMode
 from tests.builders import desired, entry, live
 from tests.executor.worlds import plan_for
 from tests.fakes import Effect, FakeApi

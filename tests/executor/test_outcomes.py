@@ -20,7 +20,7 @@ from reconciler.errors import (
     UnexpectedAnswer,
 )
 from reconciler.executor import CallState, Result
-from reconciler.planner.requests import Release, Replace
+from reconciler.model.requests import Release, Replace
 from tests.executor.worlds import Stage
 from tests.fakes import Effect
 

@@ -22,9 +22,10 @@ from reconciler.errors import (
     UnexpectedAnswer,
 )
 from reconciler.executor import CallState, Result
-from reconciler.planner.plan import CallMode, Plan
-from reconciler.planner.requests import Release, RemoveDevice, RemoveFlow, RemoveRow, Replace, Request
-from reconciler.planner.state import Kind, Row
+from reconciler.model.plan import Plan
+from reconciler.model.requests import Release, RemoveDevice, RemoveFlow, RemoveRow, Replace, Request
+from reconciler.model.state import Kind, Row
+from reconciler.model.world import CallMode
 from tests.executor.worlds import Stage
 from tests.fakes import Effect, Match
 

@@ -10,8 +10,8 @@ import pytest
 
 from reconciler.errors import ExitCode, RateLimited
 from reconciler.executor import CallResult, CallState, Execution
-from reconciler.planner.requests import Release, Replace, Request, named_rows
-from reconciler.planner.state import Row
+from reconciler.model.requests import Release, Replace, Request, named_rows
+from reconciler.model.state import Row
 from tests.executor.worlds import Stage
 
 

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from reconciler.errors import ExitCode
 from reconciler.executor import Execution, Result
-from reconciler.planner.plan import CallMode, Plan
-from reconciler.planner.requests import Request
-from reconciler.planner.state import Kind, Live
+from reconciler.model.plan import Plan
+from reconciler.model.requests import Request
+from reconciler.model.state import Kind, Live
+from reconciler.model.world import CallMode
 from tests.builders import desired
 from tests.executor.worlds import Stage, plan_for
 from tests.fakes import FakeClock

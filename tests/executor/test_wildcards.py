@@ -10,8 +10,8 @@ import pytest
 
 from reconciler.errors import ApiError, AuthenticationFailed, ConnectionFailed, ExitCode, RequestRefused, ServerFailed
 from reconciler.executor import Result
-from reconciler.planner.requests import Release, RemoveDevice, RemoveFlow, RemoveRow, Replace
-from reconciler.planner.state import Entry
+from reconciler.model.requests import Release, RemoveDevice, RemoveFlow, RemoveRow, Replace
+from reconciler.model.state import Entry
 from tests.executor.worlds import Stage
 from tests.fakes import Effect, Match
 

@@ -8,11 +8,12 @@ from typing import Any
 
 from reconciler.executor import Execution, Result
 from reconciler.executor.result import CallResult
-from reconciler.planner.make import make_plan
-from reconciler.planner.plan import CallMode, Options, Plan, PlannedCall
-from reconciler.planner.requests import Request
-from reconciler.planner.rules import Limits
-from reconciler.planner.state import Desired, Entry, Kind, Live, Row
+from reconciler.model.plan import Plan, PlannedCall
+from reconciler.model.requests import Request
+from reconciler.model.rules import Limits
+from reconciler.model.state import Desired, Entry, Kind, Live, Row
+from reconciler.model.world import CallMode, Options
+from reconciler.planner.planner import make_plan
 from tests.builders import desired, live, world
 from tests.fakes import FakeApi
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reconciler.planner.state import Application, Entry, Kind
+from reconciler.model.state import Application, Entry, Kind
 from tests.fakes import FakeApi
 
 PLANT = Application("575ec8687ae143cd83dc4a97", "plant")

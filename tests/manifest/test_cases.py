@@ -18,14 +18,14 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.discovery import survey
 from reconciler.errors import ReconcilerError
 from reconciler.manifest.files import DiskFiles
 from reconciler.manifest.load import Loaded, load, load_manifests
-from reconciler.manifest.offline import resolve_offline
+from reconciler.manifest.symbolic import resolve_offline
 from reconciler.manifest.syntax import PureParser, fastest_parser
-from reconciler.planner.rules import Limits, Rules
-from reconciler.planner.state import Decision
-from reconciler.survey import survey
+from reconciler.model.rules import Limits, Rules
+from reconciler.model.state import Decision
 from tests.manifest.fleet import plant
 
 CASES = Path(__file__).parents[1] / "cases" / "manifest"

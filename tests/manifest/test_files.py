@@ -12,7 +12,7 @@ import pytest
 from reconciler.errors import ManifestError
 from reconciler.manifest.files import MAX_BYTES
 from reconciler.manifest.load import load_manifests
-from reconciler.planner.rules import Rules
+from reconciler.model.rules import Rules
 
 APPLICATION = "575ec8687ae143cd83dc4a97"
 HEAD = f"apiVersion: reconciler/v1\napplication: {APPLICATION}\n"

@@ -12,14 +12,14 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reconciler.discovery import survey
 from reconciler.manifest.importer import quoted, write_manifest
 from reconciler.manifest.load import load_manifests
-from reconciler.manifest.offline import resolve_offline
+from reconciler.manifest.symbolic import resolve_offline
 from reconciler.manifest.syntax import parse
+from reconciler.model.state import Device, Entry, Kind, Live, LiveDevice
+from reconciler.model.world import World
 from reconciler.planner.diff import compare
-from reconciler.planner.plan import World
-from reconciler.planner.state import Device, Entry, Kind, Live, LiveDevice
-from reconciler.survey import survey
 from tests.builders import APPLICATION, hex_id
 from tests.fakes import FakeApi
 

@@ -17,7 +17,7 @@ from reconciler.manifest.json_schema import manifest_schema
 from reconciler.manifest.load import validate
 from reconciler.manifest.syntax import parse
 from reconciler.manifest.tree import EMPTY, Map, Seq
-from reconciler.planner.rules import Source
+from reconciler.model.rules import Source
 from tests.manifest.test_cases import CASES
 
 SCHEMA = manifest_schema()

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from reconciler.errors import ManifestError
 from reconciler.manifest.load import load_manifests
-from reconciler.planner.rules import Limits, Prune
-from reconciler.planner.state import Kind
+from reconciler.model.rules import Limits, Prune
+from reconciler.model.state import Kind
 
 APPLICATION = "575ec8687ae143cd83dc4a97"
 HEAD = f"apiVersion: reconciler/v1\napplication: {APPLICATION}\n"

@@ -15,8 +15,8 @@ from functools import lru_cache
 from itertools import product
 from typing import NamedTuple
 
-from reconciler.planner.requests import Release, RemoveDevice, RemoveFlow, RemoveRow, Replace, Request
-from reconciler.planner.state import DeviceId, Entry, FlowId, Live, LiveDevice, Row, Version
+from reconciler.model.requests import Release, RemoveDevice, RemoveFlow, RemoveRow, Replace, Request
+from reconciler.model.state import DeviceId, Entry, FlowId, Live, LiveDevice, Row, Version
 
 
 class Answers(NamedTuple):

@@ -8,13 +8,8 @@ from itertools import product
 import pytest
 
 from reconciler.errors import PlanUnsound
-from reconciler.planner import removals
-from reconciler.planner.calls import cover
-from reconciler.planner.diff import compare
-from reconciler.planner.group import Group, Mix, best_mix, largest_first
-from reconciler.planner.order import Draft, in_order
-from reconciler.planner.plan import CallMode, PlannedCall
-from reconciler.planner.requests import (
+from reconciler.model.plan import PlannedCall
+from reconciler.model.requests import (
     Release,
     RemoveDevice,
     RemoveFlow,
@@ -24,6 +19,12 @@ from reconciler.planner.requests import (
     named_rows,
     outcome,
 )
+from reconciler.model.world import CallMode
+from reconciler.planner.calls import removals
+from reconciler.planner.calls.cover import cover
+from reconciler.planner.calls.flow_calls import Group, Mix, best_mix, largest_first
+from reconciler.planner.calls.order import Draft, in_order
+from reconciler.planner.diff import compare
 from tests.builders import desired, live
 
 

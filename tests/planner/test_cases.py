@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
+from reconciler.model.state import Kind
 from reconciler.planner.diff import compare
 from reconciler.planner.serial import document, parse_document
-from reconciler.planner.state import Kind
 from tests.planner.cases import Case, load, shown, told
 from tests.planner.model import astray
 

@@ -10,9 +10,9 @@ from deepdiff import DeepDiff
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reconciler.model.changes import Change, Op, PendingRow, UnmanagedRow
+from reconciler.model.state import Decision, Desired, Entry, Live, LiveDevice, LogEntry
 from reconciler.planner.diff import Difference, compare, last_error
-from reconciler.planner.plan import Change, Op, PendingRow, UnmanagedRow
-from reconciler.planner.state import Decision, Desired, Entry, Live, LiveDevice, LogEntry
 from tests.builders import PLACE, desired, live
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.planner.effects import Fate, Reading, as_read
-from reconciler.planner.requests import Release, RemoveDevice, RemoveFlow, RemoveRow, Replace, Request
-from reconciler.planner.state import Entry, Version
+from reconciler.model.requests import Release, RemoveDevice, RemoveFlow, RemoveRow, Replace, Request
+from reconciler.model.state import Entry, Version
+from reconciler.planner.calls.effects import Fate, Reading, as_read
 
 REPLACE = Replace("f", "1", "2")
 # How a row was read, whether the bundle is unknown, and what may be released after `REPLACE`, by reading.

@@ -7,11 +7,12 @@ from dataclasses import replace
 import pytest
 
 from reconciler.errors import UsageError
-from reconciler.planner.filters import Scope, read_scope, recognised
-from reconciler.planner.make import make_plan
-from reconciler.planner.plan import Filter, Options, Plan, World
-from reconciler.planner.rules import Limits
-from reconciler.planner.state import Decision, Desired
+from reconciler.model.plan import Plan
+from reconciler.model.rules import Limits
+from reconciler.model.state import Decision, Desired
+from reconciler.model.world import Filter, Options, World
+from reconciler.planner.planner import make_plan
+from reconciler.planner.resolution.filters import Scope, read_scope, recognised
 from tests.builders import PLACE, desired, hex_id, live, world
 
 PUMP = hex_id(10, "abc")

@@ -8,13 +8,14 @@ from decimal import Decimal
 
 import pytest
 
-from reconciler.planner import guard
+from reconciler.model.plan import Guard, Plan, Protected, Refusal, Warning
+from reconciler.model.rules import Forbid, Limits, Prune
+from reconciler.model.state import Live, Place
+from reconciler.model.world import Filter, Options, World
+from reconciler.planner import guards as guard
 from reconciler.planner.diff import compare
-from reconciler.planner.make import make_plan
-from reconciler.planner.plan import Filter, Guard, Options, Plan, Protected, Refusal, Warning, World
-from reconciler.planner.prune import prune
-from reconciler.planner.rules import Forbid, Limits, Prune
-from reconciler.planner.state import Live, Place
+from reconciler.planner.planner import make_plan
+from reconciler.planner.resolution.prune import prune
 from tests.builders import desired, live, world
 
 PLACE = Place("prod.yaml", 40, 3)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import pytest
 
 from reconciler.errors import PlanUnsound
-from reconciler.planner import make, rest
-from reconciler.planner.make import make_plan
-from reconciler.planner.plan import Filter, Options, Plan, PlannedCall, Summary, Warning, World
-from reconciler.planner.requests import Replace
-from reconciler.planner.rest import again
-from reconciler.planner.rules import Limits, Source
-from reconciler.planner.state import Kind, Place
+from reconciler.model.plan import Plan, PlannedCall, Summary, Warning
+from reconciler.model.requests import Replace
+from reconciler.model.rules import Limits, Source
+from reconciler.model.state import Kind, Place
+from reconciler.model.world import Filter, Options, World
+from reconciler.planner import planner as make
+from reconciler.planner import replan as rest
+from reconciler.planner.planner import make_plan
+from reconciler.planner.replan import again
 from tests.builders import APPLICATION, desired, hex_id, live
 
 UNSOUND = (PlannedCall(0, Replace("f", "1", "2"), (("a", "f"),)),)

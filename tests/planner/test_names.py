@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.planner.names import Inventory, Names, Spelling
-from reconciler.planner.rules import Ref
-from reconciler.planner.state import Device, Place
+from reconciler.model.rules import Ref
+from reconciler.model.state import Device, Place
+from reconciler.planner.resolution.names import Inventory, Names, Spelling
 from tests.builders import hex_id
 
 PUMPS = {hex_id(number): Device(hex_id(number), f"pump-{number}") for number in range(3)}

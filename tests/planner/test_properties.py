@@ -11,17 +11,18 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from reconciler.planner import removals
-from reconciler.planner.calls import cover
+from reconciler.model.plan import PlannedCall
+from reconciler.model.requests import Release, RemoveDevice, RemoveRow, Replace, outcome
+from reconciler.model.rules import Limits
+from reconciler.model.state import Decision, Desired, Entry, FlowId, Kind, Live, LiveDevice, Row, Version
+from reconciler.model.world import CallMode, Filter, Options, World
+from reconciler.planner.calls import removals
+from reconciler.planner.calls.cover import cover
+from reconciler.planner.calls.prove import prove
+from reconciler.planner.calls.reach import reach
 from reconciler.planner.diff import compare
-from reconciler.planner.make import make_plan
-from reconciler.planner.plan import CallMode, Filter, Options, PlannedCall, World
-from reconciler.planner.prove import prove
-from reconciler.planner.reach import reach
-from reconciler.planner.requests import Release, RemoveDevice, RemoveRow, Replace, outcome
-from reconciler.planner.rules import Limits
+from reconciler.planner.planner import make_plan
 from reconciler.planner.serial import document, parse_document
-from reconciler.planner.state import Decision, Desired, Entry, FlowId, Kind, Live, LiveDevice, Row, Version
 from tests.builders import APPLICATION, PLACE
 from tests.planner.model import ALL_ANSWERS, Answers, Platform, astray
 from tests.planner.worlds import allowed, legal_plans, wildcards

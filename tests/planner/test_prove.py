@@ -9,14 +9,15 @@ from contextlib import nullcontext
 import pytest
 
 from reconciler.errors import PlanUnsound
-from reconciler.planner import calls as calls_module
-from reconciler.planner import removals
-from reconciler.planner.cohorts import Cohort, Terrain, survey
+from reconciler.model.changes import Change
+from reconciler.model.plan import PlannedCall
+from reconciler.model.requests import Release, RemoveDevice, RemoveFlow, RemoveRow, Replace, Request
+from reconciler.model.state import Kind, Live, Row, Version
+from reconciler.planner.calls import cover as calls_module
+from reconciler.planner.calls import removals
+from reconciler.planner.calls.cohorts import Cohort, Terrain, survey
+from reconciler.planner.calls.prove import prove
 from reconciler.planner.diff import compare
-from reconciler.planner.plan import Change, PlannedCall
-from reconciler.planner.prove import prove
-from reconciler.planner.requests import Release, RemoveDevice, RemoveFlow, RemoveRow, Replace, Request
-from reconciler.planner.state import Kind, Live, Row, Version
 from tests.builders import desired, live
 from tests.planner.cases import load
 from tests.planner.model import astray
@@ -224,7 +225,7 @@ def test_two_calls_naming_one_row_are_followed_both() -> None:
 
 
 def _no_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("reconciler.planner.order._replaces", lambda drafts: {})
+    monkeypatch.setattr("reconciler.planner.calls.order._replaces", lambda drafts: {})
 
 
 def _blind_to_others(monkeypatch: pytest.MonkeyPatch) -> None:

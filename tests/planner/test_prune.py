@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.planner.prune import omitted, prune
-from reconciler.planner.rules import Prune
-from reconciler.planner.state import NOTHING, Desired, Live, Place
+from reconciler.model.rules import Prune
+from reconciler.model.state import NOTHING, Desired, Live, Place
+from reconciler.planner.resolution.prune import omitted, prune
 from tests.builders import desired, live
 
 PLACE = Place("m.yaml", 4)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import pytest
 
 from reconciler.errors import PlanUnsound
-from reconciler.planner.calls import cover
+from reconciler.model.plan import Plan
+from reconciler.model.requests import Release, RemoveDevice, RemoveFlow, RemoveRow, Replace, Request, Wildcard
+from reconciler.model.rules import Limits
+from reconciler.model.state import Entry, Kind, Live
+from reconciler.model.world import CallMode, Options
+from reconciler.planner.calls.cover import cover
+from reconciler.planner.calls.reach import overlay, reach, still_sound, was_read
 from reconciler.planner.diff import compare
-from reconciler.planner.make import make_plan
-from reconciler.planner.plan import CallMode, Options, Plan
-from reconciler.planner.reach import overlay, reach, still_sound, was_read
-from reconciler.planner.requests import Release, RemoveDevice, RemoveFlow, RemoveRow, Replace, Request, Wildcard
-from reconciler.planner.rest import again, remaining
-from reconciler.planner.rules import Limits
-from reconciler.planner.state import Entry, Kind, Live
+from reconciler.planner.planner import make_plan
+from reconciler.planner.replan import again, remaining
 from tests.builders import desired, live, world
 from tests.planner.worlds import Size, allowed, build, wildcards
 
@@ -151,7 +152,7 @@ def test_calls_are_made_again_from_what_is_left_on_the_newer_read_alone() -> Non
 
 def test_calls_that_are_made_again_are_proved(monkeypatch: pytest.MonkeyPatch) -> None:
     made = plan("a/f=2", "a/f=1")
-    monkeypatch.setattr("reconciler.planner.rest.cover", lambda changes, live, mode, chunk: ())
+    monkeypatch.setattr("reconciler.planner.replan.cover", lambda changes, live, mode, chunk: ())
     with pytest.raises(PlanUnsound):
         again(made, live("a/f=1"))
 

@@ -13,22 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.planner.names import Inventory
-from reconciler.planner.plan import Warning
-from reconciler.planner.resolve import Resolution, resolve, warning_key
-from reconciler.planner.rules import (
-    ApplicationRef,
-    DeviceRules,
-    FlowRule,
-    Group,
-    Pin,
-    Protection,
-    Ref,
-    Rules,
-    Selector,
-)
-from reconciler.planner.select import within_percent
-from reconciler.planner.state import Decision, Device, Place
+from reconciler.model.plan import Warning
+from reconciler.model.rules import ApplicationRef, DeviceRules, FlowRule, Group, Pin, Protection, Ref, Rules, Selector
+from reconciler.model.state import Decision, Device, Place
+from reconciler.planner.resolution.names import Inventory
+from reconciler.planner.resolution.resolve import Resolution, resolve, warning_key
+from reconciler.planner.resolution.selector import within_percent
 from tests.builders import hex_id
 
 TODAY = date(2026, 6, 15)

@@ -14,12 +14,12 @@ from unittest.mock import Mock
 
 import pytest
 
+from reconciler.model.state import Decision, Desired, DeviceId, Entry, Live, LiveDevice
+from reconciler.model.world import CallMode
 from reconciler.planner import diff
-from reconciler.planner.calls import cover
+from reconciler.planner.calls.cover import cover
+from reconciler.planner.calls.prove import prove
 from reconciler.planner.diff import compare
-from reconciler.planner.plan import CallMode
-from reconciler.planner.prove import prove
-from reconciler.planner.state import Decision, Desired, DeviceId, Entry, Live, LiveDevice
 from tests.builders import PLACE, hex_id
 
 DEVICES = 400

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from reconciler.planner.names import Inventory, Names
-from reconciler.planner.rules import ApplicationRef, Group, Ref, Rules, Selector
-from reconciler.planner.select import Needs, Selection, needs_of
-from reconciler.planner.state import Device, Place
+from reconciler.model.rules import ApplicationRef, Group, Ref, Rules, Selector
+from reconciler.model.state import Device, Place
+from reconciler.planner.resolution.names import Inventory, Names
+from reconciler.planner.resolution.selector import Needs, Selection, needs_of
 from tests.builders import hex_id
 
 AT = Place("m.yaml", 1)

@@ -14,13 +14,14 @@ import pytest
 
 from reconciler import __version__
 from reconciler.errors import ExitCode, ManifestError
-from reconciler.planner.make import make_plan
-from reconciler.planner.plan import Options, Plan, Protected, Warning
-from reconciler.planner.requests import RemoveDevice, RemoveFlow, RemoveRow, Replace
-from reconciler.planner.rest import again
-from reconciler.planner.rules import Forbid, Limits, Source
+from reconciler.model.plan import Plan, Protected, Warning
+from reconciler.model.requests import RemoveDevice, RemoveFlow, RemoveRow, Replace
+from reconciler.model.rules import Forbid, Limits, Source
+from reconciler.model.state import Application, Kind, LiveDevice, LogEntry, Place
+from reconciler.model.world import Options
+from reconciler.planner.planner import make_plan
+from reconciler.planner.replan import again
 from reconciler.planner.serial import digest, document, parse_document
-from reconciler.planner.state import Application, Kind, LiveDevice, LogEntry, Place
 from tests.builders import desired, live, world
 
 PLACE = Place("prod.yaml", 14, 5)

@@ -12,12 +12,13 @@ from itertools import islice
 
 import pytest
 
-from reconciler.planner.calls import cover
+from reconciler.model.plan import PlannedCall
+from reconciler.model.requests import Release, RemoveRow, Replace
+from reconciler.model.state import Kind, Live, Row, Version
+from reconciler.model.world import CallMode
+from reconciler.planner.calls.cover import cover
+from reconciler.planner.calls.prove import prove
 from reconciler.planner.diff import compare
-from reconciler.planner.plan import CallMode, PlannedCall
-from reconciler.planner.prove import prove
-from reconciler.planner.requests import Release, RemoveRow, Replace
-from reconciler.planner.state import Kind, Live, Row, Version
 from tests.planner.model import astray
 from tests.planner.worlds import Calls, Size, Spec, allowed, build, goals, legal_plans, sure, wildcards
 

@@ -13,16 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, combinations, combinations_with_replacement, permutations, product
 from typing import NamedTuple, TypeAlias
 
-from reconciler.planner.requests import (
-    Release,
-    RemoveDevice,
-    RemoveFlow,
-    Replace,
-    Request,
-    Wildcard,
-    outcome,
-)
-from reconciler.planner.state import Decision, Desired, Entry, Kind, Live, LiveDevice, Row, Version
+from reconciler.model.requests import Release, RemoveDevice, RemoveFlow, Replace, Request, Wildcard, outcome
+from reconciler.model.state import Decision, Desired, Entry, Kind, Live, LiveDevice, Row, Version
 from tests.builders import PLACE
 
 UNMANAGED = "unmanaged"

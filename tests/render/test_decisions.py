@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from reconciler.planner.plan import World
-from reconciler.planner.state import Decision, Desired, Kind, Live, Place
+from reconciler.model.state import Decision, Desired, Kind, Live, Place
+from reconciler.model.world import World
 from reconciler.render.decisions import LISTED, decisions_text
 from tests.builders import APPLICATION, hex_id
 

@@ -11,7 +11,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from reconciler.render.json_schema import output_schema
+from reconciler.documents.json_schema import output_schema
 from reconciler.simulator import Server, serve
 
 FLEET = """

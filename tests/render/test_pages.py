@@ -17,25 +17,15 @@ from hypothesis import strategies as st
 from reconciler.cli.moves import moves, removals
 from reconciler.errors import Problem
 from reconciler.executor import not_started
+from reconciler.health import FlowStatus, Laggard, Standing, StatusReport, Verdict
 from reconciler.manifest.compare import Difference
+from reconciler.model.changes import Change, Op, PendingRow, UnmanagedRow
+from reconciler.model.plan import Guard, Guards, Plan, PlannedCall, Refusal, Summary, Warning
+from reconciler.model.requests import Release
+from reconciler.model.rules import Limits
+from reconciler.model.state import Application, Kind, Place
 from reconciler.planner.digest import digest
-from reconciler.planner.plan import (
-    Change,
-    Guard,
-    Guards,
-    Op,
-    PendingRow,
-    Plan,
-    PlannedCall,
-    Refusal,
-    Summary,
-    UnmanagedRow,
-    Warning,
-)
-from reconciler.planner.requests import Release
-from reconciler.planner.rules import Limits
 from reconciler.planner.serial import document
-from reconciler.planner.state import Application, Kind, Place
 from reconciler.render.differences import differences_text
 from reconciler.render.differences_page import differences_markdown
 from reconciler.render.inert import inert
@@ -46,7 +36,6 @@ from reconciler.render.result import result_text
 from reconciler.render.result_page import result_markdown
 from reconciler.render.status import status_markdown
 from reconciler.render.text import plan_text
-from reconciler.watch import FlowStatus, Laggard, Standing, StatusReport, Verdict
 from tests.builders import hex_id
 from tests.hostile import BITBUCKET, NAMES, cells, check_page
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from reconciler.planner.state import LogEntry
+from reconciler.health import StatusReport, summarise
+from reconciler.model.state import LogEntry
 from reconciler.render.status import status_markdown, status_text
-from reconciler.watch import StatusReport, summarise
 from tests.builders import desired, live, world
 from tests.hostile import NAMES, check_page
 

@@ -8,11 +8,12 @@ from dataclasses import replace
 import click
 import pytest
 
+from reconciler.model.plan import Plan, Warning
+from reconciler.model.rules import Limits
+from reconciler.model.state import Application, Kind, Live, LogEntry
+from reconciler.model.world import Options, World
 from reconciler.planner.digest import digest
-from reconciler.planner.make import make_plan
-from reconciler.planner.plan import Options, Plan, Warning, World
-from reconciler.planner.rules import Limits
-from reconciler.planner.state import Application, Kind, Live, LogEntry
+from reconciler.planner.planner import make_plan
 from reconciler.render.text import plan_text, ranges
 from reconciler.render.wrap import WIDTH, fitting, wrapped
 from tests.builders import APPLICATION, PLACE, desired, live

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.simulator.export import is_loopback, wasm_module
+from reconciler.simulator.api.export import is_loopback, wasm_module
 from tests.simulator.wire import Api
 
 EXPORT = "/embedded/deployments/export"

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.simulator import Fleet, FleetError, build_fleet, load_fleet, parse_fleet
-from reconciler.simulator import fleet_file as module
+from reconciler.simulator.world import fleet_file as module
 from tests.simulator.conftest import PUMPS
 from tests.simulator.wire import Api
 

@@ -25,8 +25,8 @@ from schemathesis.checks import (
 )
 
 from reconciler.simulator import Server, serve
-from reconciler.simulator.actions import ACTIONS, Action
-from reconciler.simulator.openapi import document
+from reconciler.simulator.api.actions import ACTIONS, Action
+from reconciler.simulator.http.openapi import document
 from tests.simulator.conftest import PUMPS
 
 CHECKS = [

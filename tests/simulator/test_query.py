@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reconciler.simulator import serve
-from reconciler.simulator.schemas import QUERIES
-from reconciler.simulator.validation import first_fault
+from reconciler.simulator.api.schemas import QUERIES
+from reconciler.simulator.api.validation import first_fault
 from tests.simulator.wire import Api
 
 FLEET = """

@@ -11,9 +11,9 @@ import yaml
 
 import reconciler.simulator
 from reconciler.simulator import Switches, parse_fleet
-from reconciler.simulator.control_http import COMMANDS
-from reconciler.simulator.faults import FAULT, When
-from reconciler.simulator.fleet import Application, Device, Fleet, Flow, Token
+from reconciler.simulator.faults.faults import FAULT, When
+from reconciler.simulator.http.control_http import COMMANDS
+from reconciler.simulator.world.fleet import Application, Device, Fleet, Flow, Token
 from tests.simulator.wire import Api
 
 README = Path(reconciler.simulator.__file__).with_name("README.md").read_text(encoding="utf-8")

@@ -13,7 +13,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from reconciler.simulator import Clock, FleetError, faults, serve
+from reconciler.simulator import Clock, FleetError, serve
+from reconciler.simulator.faults import faults
 from tests.simulator.conftest import PUMPS, START
 from tests.simulator.wire import Api
 

@@ -12,12 +12,12 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from reconciler.simulator import parse_fleet
-from reconciler.simulator.actions import ACTIONS
-from reconciler.simulator.answers import Request, answer
-from reconciler.simulator.querystring import read_query
-from reconciler.simulator.seed import seed
-from reconciler.simulator.store import World
-from reconciler.simulator.writes import Fate
+from reconciler.simulator.api.actions import ACTIONS
+from reconciler.simulator.api.writes import Fate
+from reconciler.simulator.http.handler import Request, answer
+from reconciler.simulator.http.querystring import read_query
+from reconciler.simulator.world.seed import seed
+from reconciler.simulator.world.store import World
 from tests.field_tables import check_answer
 from tests.simulator.conftest import PUMPS
 
@@ -148,7 +148,7 @@ def test_a_bug_of_the_simulator_is_said_and_not_hidden(
     def broken(*_: Any) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("reconciler.simulator.app.answer", broken)
+    monkeypatch.setattr("reconciler.simulator.http.app.answer", broken)
     given = pumps.raw.get(pumps.root)
 
     assert given.status_code == 500

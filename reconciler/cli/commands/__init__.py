@@ -1,0 +1,1 @@
+"""One short file a command: declarations, one operation, one renderer."""

@@ -1,0 +1,64 @@
+"""`reconciler plan`: read live state, print what would change. Sends GET only."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from reconciler.cli import options as opt
+from reconciler.cli.console import Session
+
+if TYPE_CHECKING:
+    from reconciler.errors import ReconcilerError
+
+
+@click.command
+@opt.paths
+@opt.pick
+@opt.filters
+@opt.planning
+@opt.parallelism
+@opt.formats("text", "json", "markdown")
+@opt.max_bytes
+@opt.commit
+@click.option("--out", metavar="FILE", type=click.Path(), help="Save the plan for `apply --plan`, refused or not.")
+@click.option("--detailed-exitcode", is_flag=True, help="Exit 2 instead of 0 when changes are present.")
+@click.pass_obj
+def command(session: Session, /, paths: tuple[str, ...], **flags: Any) -> int:
+    """Read live state and print what would change. Nothing is written to the API.
+
+    PATH is a file, a directory or `-`; the default is `manifests`. With one flow as the only --target (by its alias or
+    id) no more than that flow's records is read, and no call is used that could reach beyond them: so there may be more
+    calls than without.
+    """
+    from reconciler.cli.access import Access, run_async
+    from reconciler.cli.files import keep_inputs, save_plan
+    from reconciler.cli.output import write_plans
+    from reconciler.cli.planning import load_rules, parse_options, prepare, refused
+    from reconciler.errors import ExitCode, UsageError
+
+    options = parse_options(**{name: flags[name] for name in opt.PLANNING_FLAGS})
+    rules = load_rules(paths, application=flags["application"], kind=flags["kind"])
+    keep_inputs("--out", flags["out"], [source.path for one in rules for source in one.sources])
+    access = Access(session, [one.application.id for one in rules], parallelism=flags["parallelism"])
+    prepared = run_async(prepare(access, rules, options))
+    plans = [one.plan for one in prepared]
+    if session.verbose:
+        from reconciler.render.decisions import decisions_text
+
+        for one in prepared:
+            session.note(decisions_text(one.world))
+
+    failure: ReconcilerError | None = refused(plans)
+    if flags["out"] is not None:
+        try:
+            save_plan(flags["out"], plans)
+        except UsageError as error:
+            failure = UsageError([*error.problems, *(failure.problems if failure else ())])
+    shape = {name: flags[name] for name in ("fmt", "max_bytes", "commit")}
+    write_plans(session, "plan", plans, **shape, error=failure)
+    if failure:
+        return session.fail(failure)
+    changed = any(plan.changes for plan in plans)
+    return session.exit(ExitCode.CHANGES if flags["detailed_exitcode"] and changed else ExitCode.DONE)

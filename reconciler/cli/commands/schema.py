@@ -1,0 +1,32 @@
+"""`reconciler schema`: JSON Schema of the manifest, or of the JSON documents that commands write."""
+
+from __future__ import annotations
+
+import click
+
+from reconciler.cli.console import Session
+
+
+@click.command
+@click.option("--output", is_flag=True, help="Of the JSON documents that commands write, instead.")
+@click.pass_obj
+def command(session: Session, *, output: bool) -> int:
+    """Print a JSON Schema, for editors and for tools that read or write the files.
+
+    An editor with the YAML language server follows a first line such as
+    `# yaml-language-server: $schema=manifest.schema.json`.
+    """
+    import json
+
+    from reconciler.errors import ExitCode
+
+    if output:
+        from reconciler.documents.json_schema import output_schema
+
+        schema = output_schema()
+    else:
+        from reconciler.manifest.json_schema import manifest_schema
+
+        schema = manifest_schema()
+    session.write(json.dumps(schema, indent=2, ensure_ascii=False))
+    return session.exit(ExitCode.DONE)

@@ -1,0 +1,72 @@
+"""Plans and results on their way to stdout, in the wished format."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from reconciler.cli.console import Session
+from reconciler.errors import ExitCode, Problem, ReconcilerError
+from reconciler.model.plan import Plan
+from reconciler.planner.serial import digest, document
+from reconciler.render import json as documents
+from reconciler.render.json import error_data
+from reconciler.render.result import result_text
+from reconciler.render.text import plan_text
+
+_OUTCOMES = {
+    ExitCode.INTERRUPTED: "interrupted",
+    ExitCode.NOT_CONFIRMED: "some call is not confirmed; see results",
+    ExitCode.NOT_CONVERGED: "not every device runs what it should; see results",
+}
+
+
+def write_plans(
+    session: Session,
+    command: str,
+    plans: Sequence[Plan],
+    *,
+    fmt: str,
+    max_bytes: int,
+    commit: str | None = None,
+    error: ReconcilerError | None = None,
+) -> None:
+    """The plans to stdout, as text, Markdown or the one JSON document."""
+    if fmt == "json":
+        told = error_data(error.exit_code, error.problems) if error else None
+        session.write_document({**document(plans, command), "error": told})
+    elif fmt == "markdown":
+        from reconciler.render.markdown import plan_markdown
+
+        session.write(plan_markdown(plans, digest(plans), commit=commit, max_bytes=max_bytes))
+    else:
+        session.write(plan_text(plans, digest(plans), verbose=session.verbose, color=session.color))
+
+
+def write_results(
+    session: Session,
+    results: Sequence[Mapping[str, Any]],
+    *,
+    code: int,
+    fmt: str,
+    max_bytes: int,
+    commit: str | None = None,
+    problems: Sequence[Problem] = (),
+) -> None:
+    """What an apply did to stdout, as text or Markdown; `problems`: those that are not told elsewhere."""
+    if fmt == "markdown":
+        from reconciler.render.result_page import result_markdown
+
+        page = result_markdown(results, exit_code=code, problems=problems, commit=commit, max_bytes=max_bytes)
+        session.write(page)
+    else:
+        session.write(result_text(results, code=code, problems=problems, color=session.color))
+
+
+def results_document(
+    command: str, results: Sequence[Mapping[str, Any]], *, code: ExitCode, problems: Iterable[Problem]
+) -> dict[str, object]:
+    """The JSON document of an apply. `error` is null when it ended with 0."""
+    told = list(problems)
+    error = error_data(code, told or [Problem(_OUTCOMES.get(code, "failed"))]) if code else None
+    return documents.document(command, error=error, parts={"results": list(results)})

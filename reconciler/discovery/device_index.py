@@ -1,0 +1,119 @@
+"""What is known of the application's devices so far, and asking for more in the fewest requests."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Collection, Iterable
+from typing import TypeVar
+
+from reconciler.errors import PermissionDenied
+from reconciler.model.state import Device, DeviceId, Kind
+from reconciler.ports import Reader
+
+LOOK_UP_SIZE = 100  # values in one `$in`
+PAGE_SIZE = 1000  # devices in one page of a listing
+
+T = TypeVar("T")
+
+
+def counted_devices(number: int) -> str:
+    """`1 device`, `1,200 devices`."""
+    return f"{number:,} device{'' if number == 1 else 's'}"
+
+
+class Census:
+    """Devices by id, as they become known.
+
+    Attributes:
+        devices: devices of the manifest's class.
+        others: looked up, and of another class.
+        complete: every device of the class is known.
+        at_least: how many devices there are at the least, as far as it is known without a request.
+    """
+
+    def __init__(self, reader: Reader, kind: Kind) -> None:
+        self._reader = reader
+        self._kind = kind
+        self.devices: dict[DeviceId, Device] = {}
+        self.others: dict[DeviceId, Device] = {}
+        self.complete = False
+        self.at_least = 0
+
+    async def list_all(self) -> None:
+        """Read the whole list: one request for each thousand devices."""
+        if not self.complete:
+            self._learn(await _allowed(self._reader.devices()))
+            self.complete = True
+
+    async def try_to_name(self, names: Collection[str]) -> bool:
+        """Learn what a mistake in a name may have meant: all names, and devices of other classes. If the token may."""
+        try:
+            await self.list_all()
+            self._learn(await self._reader.devices(names=set(sorted(names)[:LOOK_UP_SIZE]), any_class=True))
+        except PermissionDenied:
+            return False
+        return True
+
+    async def query(self, query: str) -> frozenset[DeviceId]:
+        """The devices that an advanced query selects."""
+        devices = await _allowed(self._reader.devices(query=query))
+        self._learn(devices)
+        return frozenset(device.id for device in devices)
+
+    async def look_up(self, *, ids: Iterable[DeviceId] = (), names: Iterable[str] = ()) -> None:
+        """Learn of these devices, by batches or by the whole list, whichever is fewer requests."""
+        wanted_ids, wanted_names = set(ids) - self.devices.keys() - self.others.keys(), set(names)
+        look_ups = -(-len(wanted_ids) // LOOK_UP_SIZE) + -(-len(wanted_names) // LOOK_UP_SIZE)
+        if self.complete or not look_ups:
+            return
+        if await self._listing_is_shorter(look_ups):
+            await self.list_all()
+            return
+        if wanted_ids:
+            self._learn(await _allowed(self._reader.devices(ids=wanted_ids, any_class=True)))
+        if wanted_names:
+            self._learn(await _allowed(self._reader.devices(names=wanted_names)))
+
+    async def existing(self, ids: Collection[DeviceId]) -> Collection[DeviceId]:
+        """Those of `ids`, at least, that are devices of the class."""
+        await self.look_up(ids=ids)
+        return self.devices.keys()
+
+    async def other_class(self, ids: Iterable[DeviceId]) -> None:
+        """Learn which of a few devices that are not of the class are of another."""
+        unknown = set(sorted(set(ids) - self.others.keys())[:LOOK_UP_SIZE])
+        if self.complete and unknown:
+            self._learn(await _allowed(self._reader.devices(ids=unknown, any_class=True)))
+
+    def other_classes(self) -> dict[str, str]:
+        """Names of the devices that are not of the class, with theirs."""
+        return {one.name: one.device_class for one in self.others.values() if one.name and one.device_class}
+
+    def ids_named(self, names: Collection[str]) -> frozenset[DeviceId]:
+        """Known devices with one of these names."""
+        if not names:
+            return frozenset()
+        return frozenset(device.id for device in self.devices.values() if device.name in names)
+
+    def names(self) -> dict[DeviceId, str]:
+        """Names of the known devices."""
+        return {device.id: device.name for device in self.devices.values() if device.name}
+
+    async def _listing_is_shorter(self, look_ups: int) -> bool:
+        # Asking for the number of devices is a request too, so it pays only where it can save one.
+        if look_ups <= 2 or -(-self.at_least // PAGE_SIZE) + 1 >= look_ups:
+            return False
+        return -(-await _allowed(self._reader.device_count()) // PAGE_SIZE) < look_ups
+
+    def _learn(self, devices: Iterable[Device]) -> None:
+        ours = (None, self._kind.device_class)
+        for device in devices:
+            (self.devices if device.device_class in ours else self.others)[device.id] = device
+
+
+async def _allowed(answer: Awaitable[T]) -> T:
+    """The answer; a token that may not have it is told which scope that takes."""
+    try:
+        return await answer
+    except PermissionDenied as error:
+        hint = "give the token the scope devices.get, or write devices by their ids"
+        raise PermissionDenied(f"devices cannot be read: {error.problems[0].message}", hint=hint, status=403) from None

@@ -1,0 +1,154 @@
+"""Whether what would be sent exists: devices, flows and versions. Only for rows that would change, and new devices."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
+
+from reconciler.discovery.device_index import Census, counted_devices
+from reconciler.errors import ApiError, ManifestError, NotFound, PermissionDenied, Problem
+from reconciler.model.plan import Warning
+from reconciler.model.rules import Rules
+from reconciler.model.state import NOTHING, Decision, Desired, DeviceId, Flow, FlowId, Live, LiveDevice, Place, Version
+from reconciler.planner.resolution.names import Spelling
+from reconciler.planner.resolution.resolve import Resolution
+from reconciler.ports import Reader
+from reconciler.runtime import gather
+
+_NO_RECORD = LiveDevice(flows={})
+
+
+def moving(desired: Desired, live: Live) -> Iterator[tuple[DeviceId, FlowId, Decision]]:
+    """The rows whose released version is not the desired one."""
+    records = live.devices
+    for device_id, decisions in desired.devices.items():
+        device = records.get(device_id, _NO_RECORD)
+        flows = device.flows
+        for flow_id, decision in decisions.items():
+            if flows.get(flow_id, NOTHING)[0] != decision.version and flow_id not in device.unmanageable:
+                yield device_id, flow_id, decision
+
+
+class Checks:
+    """The checks of one survey. What the token may not look at is a warning, what is missing a problem."""
+
+    def __init__(
+        self, rules: Rules, reader: Reader, census: Census, live: Live, flows: Collection[Flow] | None
+    ) -> None:
+        self._rules = rules
+        self._reader = reader
+        self._census = census
+        self._live = live
+        self._flows = flows
+        self._problems: list[Problem] = []
+        self._warnings: list[Warning] = []
+
+    async def run(self, desired: Desired, resolution: Resolution, excluded: Collection[DeviceId]) -> list[Warning]:
+        """Check the rows of `desired`; return what could not be verified.
+
+        Raises:
+            ManifestError: with all that does not exist.
+        """
+        devices = {one: place for one, place in resolution.written.items() if one not in self._live.devices}
+        versions: dict[FlowId, dict[Version, Place]] = defaultdict(dict)
+        for device_id, flow_id, decision in moving(desired, self._live):
+            if device_id in excluded:
+                continue
+            devices.setdefault(device_id, resolution.written.get(device_id, decision.place))
+            if decision.version is not None:
+                seen = versions[flow_id].setdefault(decision.version, decision.place)
+                if decision.place < seen:
+                    versions[flow_id][decision.version] = decision.place
+        await self._check_devices({one: place for one, place in devices.items() if one not in excluded})
+        self._check_custom_nodes(desired, versions)
+        await gather(*(self._check_flow(flow_id, versions[flow_id]) for flow_id in sorted(versions)))
+        if self._problems:
+            raise ManifestError(dict.fromkeys(self._problems))
+        return list(dict.fromkeys(self._warnings))
+
+    def _check_custom_nodes(self, desired: Desired, versions: dict[FlowId, dict[Version, Place]]) -> None:
+        """Custom nodes come with the flows that use them: where one is deployed a declaration of it does nothing."""
+        custom: set[FlowId] = set()
+        left_alone: dict[FlowId, Place] = {}
+        for device_id, device in self._live.devices.items():
+            if not device.unmanageable:
+                continue
+            custom |= device.unmanageable
+            for flow_id in device.unmanageable & desired.devices.get(device_id, {}).keys():
+                place = desired.devices[device_id][flow_id].place
+                left_alone[flow_id] = min(place, left_alone.get(flow_id, place))
+        for flow_id in sorted(custom & versions.keys()):
+            message = f"flow {self._name(flow_id)} is a custom node, which cannot be released"
+            place = min(versions.pop(flow_id).values())
+            self._problem(place, message, "it comes with the flows that use it; take it out")
+        for flow_id, place in sorted(left_alone.items()):
+            message = f"flow {self._name(flow_id)} is a custom node: what is declared of it is left alone"
+            self._warnings.append(Warning(message, place, "it comes with the flows that use it"))
+
+    async def _check_devices(self, places: Mapping[DeviceId, Place]) -> None:
+        try:
+            await self._census.look_up(ids=places)
+            missing = sorted(places.keys() - self._census.devices.keys())
+            await self._census.other_class(missing)
+        except PermissionDenied:
+            message = f"not verified: existence and class of {counted_devices(len(places))}"
+            self._warnings.append(Warning(message, hint="the token needs the scope devices.get"))
+            return
+        for device_id in missing:
+            self._problem(places[device_id], *self._lack(device_id))
+
+    def _lack(self, device_id: DeviceId) -> tuple[str, str]:
+        other = self._census.others.get(device_id)
+        if other is None:
+            message = f"device {device_id} does not exist in application {self._rules.application.id}"
+            return message, "check the id; a device that was deleted must go from the manifest too"
+        kind = self._rules.kind
+        message = f'device {device_id} ("{other.name}") is of class {other.device_class}'
+        return message, f"{kind} deployments go to devices of class {kind.device_class} only"
+
+    async def _check_flow(self, flow_id: FlowId, versions: Mapping[Version, Place]) -> None:
+        place = min(versions.values())
+        if self._flows is not None and all(flow.id != flow_id for flow in self._flows):
+            message = (
+                f"flow {self._name(flow_id)} is no {self._rules.kind} flow of application {self._rules.application.id}"
+            )
+            self._problem(place, message, self._flow_hint(flow_id))
+            return
+        try:
+            found = set(await self._reader.versions(flow_id, names=versions.keys()))
+        except PermissionDenied:
+            message = "not verified: existence of the versions that would be released"
+            self._warnings.append(Warning(message, hint="the token needs the scope flowVersions.get"))
+            return
+        except NotFound:
+            message = f"flow {self._name(flow_id)} does not exist in application {self._rules.application.id}"
+            self._problem(place, message, self._flow_hint(flow_id))
+            return
+        if missing := sorted(versions.keys() - found):
+            await self._report_versions(flow_id, missing, versions)
+
+    async def _report_versions(
+        self, flow_id: FlowId, missing: Iterable[Version], places: Mapping[Version, Place]
+    ) -> None:
+        try:
+            known = await self._reader.versions(flow_id)
+        except ApiError:
+            known = ()  # the list was only for the hint
+        spelling = Spelling(known)
+        for version in missing:
+            near = spelling.nearest(version)
+            hint = f"nearest: {', '.join(near)}" if near else "create it in Losant, or check the spelling"
+            self._problem(places[version], f"flow {self._name(flow_id)} has no version {version}", hint)
+
+    def _flow_hint(self, flow_id: FlowId) -> str:
+        aliases = [f'"{alias}" at {ref.place}' for alias, ref in self._rules.aliases.items() if ref.text == flow_id]
+        return f"see the alias {aliases[0]}" if aliases else "check the id"
+
+    def _name(self, flow_id: FlowId) -> str:
+        aliases = [alias for alias, ref in self._rules.aliases.items() if ref.text == flow_id]
+        listed = [flow.name for flow in self._flows or () if flow.id == flow_id and flow.name]
+        known = [*aliases, *listed, self._live.flow_names.get(flow_id)]
+        return f'"{known[0]}"' if known[0] else flow_id
+
+    def _problem(self, place: Place, message: str, hint: str) -> None:
+        self._problems.append(Problem(message, place.path, place.line, place.column, hint))

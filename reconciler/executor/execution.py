@@ -1,0 +1,180 @@
+"""Carrying a plan out: in rounds of calls that nothing holds back, each followed by reads that confirm it.
+
+A call is *accepted* when the API says 201 and *confirmed* when a read that began later shows every change at its
+`to`. Only confirmed calls let others go. Calls that share a device are never in flight together, and one whose
+outcome is unknown counts as in flight until reads have settled it.
+
+What an unknown outcome (a timeout, a reset, a 5xx) leads to:
+
+- an explicit call names every row that it can reach and sets them to a fixed version, so sending it again for the
+  rows that have not moved is harmless;
+- a wildcard reaches whatever is there when it lands, and it may land late. It is never sent again: releases finish
+  its rows, and what waits for it is skipped, because that moves rows onto the version that a late landing would sweep
+  away. Every row that it could still reach ends this plan at the wildcard's own outcome (contract 5.3), so a late
+  landing changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from functools import cached_property
+from typing import Protocol
+
+from reconciler.executor.confirm import Settling
+from reconciler.executor.course import Course
+from reconciler.executor.dispatch import Sender
+from reconciler.executor.journal import Call, Journal, Observer, Quiet
+from reconciler.executor.live_view import Picture, Read
+from reconciler.executor.patience import Patience
+from reconciler.executor.preflight import Footing
+from reconciler.executor.result import Moved, Result
+from reconciler.model.plan import Plan
+from reconciler.model.requests import RemoveDevice, outcome
+from reconciler.model.state import Live, Row, Version
+from reconciler.planner.digest import digest
+from reconciler.ports import Clock, Reader, Writer
+
+
+class Api(Reader, Writer, Protocol):
+    """Both ports on one application."""
+
+
+class Execution:
+    """One plan on its way. `result()` is valid at any time, also after `carry_out` was cancelled or raised."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        live: Live,
+        api: Api,
+        *,
+        clock: Clock,
+        read_at: float,
+        parallelism: int = 4,
+        dry_run: bool = False,
+        observe: Observer | None = None,
+        rng: random.Random | None = None,
+    ) -> None:
+        """Prepare; nothing is sent.
+
+        Args:
+            plan: what to carry out, computed on `live`.
+            live: a read of everything, or of the one flow that all changes are of; it ended at monotonic `read_at`.
+            api: where to.
+            clock: all time of the run.
+            read_at: see `live`, in seconds.
+            parallelism: requests in flight at most; a 429 halves it for the rest of the run.
+            dry_run: stop before the first write.
+            observe: told of progress.
+            rng: the source of jitter.
+        """
+        self._plan = plan
+        self._live = live
+        self._dry_run = dry_run
+        self._interrupted = False
+        self._picture = Picture(Read(live, read_at, read_at))
+        self._journal = Journal(plan, clock=clock, observe=observe or Quiet())
+        self._course = Course(parallelism)
+        patience = Patience(len(plan.calls), rng=rng or random.Random())  # noqa: S311 - jitter is no secret
+        self._footing = Footing(api, plan, clock=clock, picture=self._picture, course=self._course)
+        self._sender = Sender(api, clock=clock, journal=self._journal, course=self._course, patience=patience)
+        self._settling = Settling(
+            api, clock=clock, journal=self._journal, picture=self._picture, course=self._course, patience=patience
+        )
+
+    async def carry_out(self) -> None:
+        """Send the calls and see them confirmed.
+
+        What goes wrong with a call or a read is in the result, not raised.
+
+        Raises:
+            asyncio.CancelledError: the run was interrupted; the result says how far it came.
+        """
+        if self._dry_run or not self._journal.calls:
+            return
+        try:
+            await self._rounds()
+            await self._settling.settle_run()
+        except (asyncio.CancelledError, KeyboardInterrupt):
+            self._interrupted = True
+            raise
+        except Exception as error:
+            self._course.stop(f"an unexpected {type(error).__name__}; this is a bug in reconciler")
+            raise
+
+    def result(self) -> Result:
+        """What was done so far."""
+        confirmed, total = self._journal.progress()
+        collateral, meanwhile = self._moved()
+        return Result(
+            application=self._plan.application,
+            kind=self._plan.kind,
+            digest=self._digest,
+            calls=tuple(call.snapshot() for call in sorted(self._journal.calls, key=lambda call: call.id)),
+            total=total,
+            confirmed=confirmed,
+            unconfirmed=tuple(sorted(self._journal.unconfirmed(self._picture), key=lambda row: row[:2])),
+            collateral=collateral,
+            moved_meanwhile=meanwhile,
+            dry_run=self._dry_run,
+            interrupted=self._interrupted,
+            stopped_by=self._course.stopped_by,
+            notes=(f"the last read failed: {self._course.read_error}",) if self._course.read_error else (),
+            device_names=self._plan.device_names,
+            flow_names=self._plan.flow_names,
+        )
+
+    @cached_property
+    def _digest(self) -> str:
+        return digest((self._plan,))
+
+    async def _rounds(self) -> None:
+        while True:
+            self._journal.skip_orphans()
+            if self._course.stopped_by:
+                self._journal.give_up_due(f"not sent: {self._course.stopped_by}")
+            if not (due := self._journal.due()):
+                return
+            await self._sender.send(due, prepare=self._prepare, reach=self._footing.reach)
+            await self._settling.settle_round()
+
+    async def _prepare(self, call: Call) -> list[Call]:
+        """What to send for a call that is about to go: itself, others in its stead, or nothing."""
+        more: list[Call] = []
+        if not call.is_explicit and (reason := await self._footing.why_not(call)):
+            more = self._journal.break_up(call, f"sent as releases: {reason}")
+        self._journal.trim(call, self._picture)
+        return [call, *more] if call.is_due else more
+
+    def _moved(self) -> tuple[tuple[Moved, ...], tuple[Moved, ...]]:
+        """Rows outside the plan that moved since its read: those that a call of this run could have moved, the rest."""
+        planned = {change.row for change in self._plan.changes}
+        collateral: list[Moved] = []
+        meanwhile: list[Moved] = []
+        if not self._picture.is_newer:
+            return (), ()
+        for row, before, now in self._picture.moved_since(self._live):
+            if row in planned:
+                continue
+            culprit = next(
+                (call.id for call in self._journal.calls if call.acted and _could_move(call, row, now)), None
+            )
+            (meanwhile if culprit is None else collateral).append(Moved(*row, before, now, culprit))
+        return tuple(sorted(collateral, key=_row)), tuple(sorted(meanwhile, key=_row))
+
+
+def _row(moved: Moved) -> Row:
+    return moved[:2]
+
+
+def _could_move(call: Call, row: Row, now: Version | None) -> bool:
+    """Whether a wildcard may have left the row where it is now, whatever the row was when the call landed.
+
+    Wider than the call's reach as read: between the read and the call, somebody may have moved a row into it.
+    """
+    if call.is_explicit or outcome(call.request) != now:
+        return False
+    return (
+        call.request.device_id == row[0] if isinstance(call.request, RemoveDevice) else call.request.flow_id == row[1]
+    )

@@ -1,0 +1,80 @@
+"""The newest knowledge of each row, pieced together from reads of everything and reads of one flow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from reconciler.model.state import NOTHING, FlowId, Live, LiveDevice, Row, Version
+from reconciler.planner.calls.reach import overlay
+
+_NO_RECORD = LiveDevice({})
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A complete read, with the monotonic times at which it began and ended (seconds)."""
+
+    live: Live
+    began: float
+    ended: float
+
+
+class Picture:
+    """What the run knows of the live state. Reads are added one after the other, never overlapping.
+
+    Attributes:
+        full: the newest read of all that the run is about: everything, or `only_flow`.
+        only_flow: the flow that the first read was restricted to, and so every other is.
+    """
+
+    def __init__(self, first: Read) -> None:
+        self.full = first
+        self.only_flow = first.live.only_flow
+        self._flows: dict[FlowId, Read] = {}
+        self._view: Live | None = None
+        self.is_newer = False  # than the first read
+
+    def add(self, read: Read) -> None:
+        """Take a newer read in; one of all that the run is about replaces all that was known."""
+        self.is_newer = True
+        self._view = None
+        flow_id = read.live.only_flow
+        if flow_id is None or flow_id == self.only_flow:
+            self.full = read
+            self._flows.clear()
+        else:
+            self._flows[flow_id] = read
+
+    @property
+    def is_patched(self) -> bool:
+        """Whether a flow was read by itself since everything was."""
+        return bool(self._flows)
+
+    def newest(self, flow_id: FlowId | None) -> Read:
+        """The newest read that covers every row of the flow, or every row of all flows."""
+        return self.full if flow_id is None else self._flows.get(flow_id, self.full)
+
+    def released(self, row: Row) -> Version | None:
+        """The row's released version, as last read."""
+        return self.newest(row[1]).live.entry(*row).released
+
+    def view(self) -> Live:
+        """Everything that is known, the newest of each row, as one live state."""
+        if self._view is None:
+            self._view = self.full.live
+            for read in self._flows.values():
+                self._view = overlay(self._view, read.live)
+        return self._view
+
+    def moved_since(self, first: Live) -> Iterator[tuple[Row, Version | None, Version | None]]:
+        """Rows whose released version is not what it was in `first`: row, before, now. In no order."""
+        then, now = first.devices, self.view().devices
+        for device_id in then.keys() | now.keys():
+            before, after = (devices.get(device_id, _NO_RECORD).flows for devices in (then, now))
+            if before == after:
+                continue
+            for flow_id in before.keys() | after.keys():
+                was, is_now = (flows.get(flow_id, NOTHING).released for flows in (before, after))
+                if was != is_now:
+                    yield (device_id, flow_id), was, is_now

@@ -1,0 +1,259 @@
+"""How far each managed row is: what the manifests say, what is released, what the device reports, what its log says."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import NamedTuple
+
+from reconciler.model.state import NOTHING, Desired, DeviceId, FlowId, Live, LiveDevice, LogEntry, Row, Version
+
+
+class Verdict(StrEnum):
+    """Health of one row, the worst last.
+
+    `drift`: released is not as desired, so no device can make it converge. Else `converged` when reported is as
+    released; `failed` on an error later than the row's last release, or on a bundle that the platform cannot tell;
+    `offline` when the device was not connected at first and not seen connected since; `pending` otherwise.
+    """
+
+    CONVERGED = "converged"
+    OFFLINE = "offline"
+    PENDING = "pending"
+    DRIFT = "drift"
+    FAILED = "failed"
+
+
+SEVERITY = {verdict: rank for rank, verdict in enumerate(Verdict)}
+
+
+class Laggard(NamedTuple):
+    """A managed row that is not converged, with what explains it. Text comes from the API and is untrusted.
+
+    `expected`, `released` and `reported` are versions, None for nothing. `since` is when the row was last released
+    and `changed_by` who did it; `attempted_bundle` and `error` are those of the newest error that concerns it.
+    """
+
+    device_id: DeviceId
+    flow_id: FlowId
+    verdict: Verdict
+    expected: Version | None
+    released: Version | None
+    reported: Version | None
+    connected: bool | None = None
+    connection_time: str | None = None
+    unknown_bundle: bool = False
+    attempted_bundle: str | None = None
+    error: str | None = None
+    since: str | None = None
+    changed_by_type: str | None = None
+    changed_by_id: str | None = None
+    device_name: str | None = None
+    flow_name: str | None = None
+
+    @property
+    def row(self) -> Row:
+        """The row's key."""
+        return (self.device_id, self.flow_id)
+
+    def to_data(self) -> dict[str, object]:
+        """Plain data for JSON."""
+        return {
+            "device_id": self.device_id,
+            "device_name": self.device_name,
+            "flow_id": self.flow_id,
+            "flow_name": self.flow_name,
+            "verdict": str(self.verdict),
+            "expected": self.expected,
+            "released": self.released,
+            "reported": self.reported,
+            "connected": self.connected,
+            "connection_time": self.connection_time,
+            "unknown_bundle": self.unknown_bundle,
+            "attempted_bundle": self.attempted_bundle,
+            "error": self.error,
+            "since": self.since,
+            "changed_by": {"type": self.changed_by_type, "id": self.changed_by_id},
+        }
+
+
+class Expected(NamedTuple):
+    """One managed row and the version it should run; None is absent."""
+
+    device_id: DeviceId
+    flow_id: FlowId
+    version: Version | None
+
+
+def expected_rows(desired: Desired, live: Live) -> Iterator[Expected]:
+    """The managed rows, without custom-node records, which deployments cannot change."""
+    for device_id, decisions in desired.devices.items():
+        record = live.devices.get(device_id)
+        unmanageable = record.unmanageable if record else frozenset()
+        for flow_id, decision in decisions.items():
+            if flow_id not in unmanageable:
+                yield Expected(device_id, flow_id, decision.version)
+
+
+def judge(
+    row: Expected,
+    record: LiveDevice | None,
+    *,
+    reachable: bool,
+    flow_name: str | None = None,
+    device_name: str | None = None,
+) -> Laggard | None:
+    """A row's verdict by one read, with what explains it; None when it is converged.
+
+    Args:
+        row: what it should be.
+        record: what was read of its device; None where there is no record.
+        reachable: whether the device has been seen connected, at first or since.
+        flow_name: for the reader.
+        device_name: for the reader, where it is better known than from the record.
+    """
+    if record is None:
+        verdict = Verdict.CONVERGED if row.version is None else Verdict.DRIFT
+        history, released, reported = _BLANK, None, None
+    else:
+        history = history_of(record.logs, row.flow_id)
+        released, reported = record.flows.get(row.flow_id, NOTHING)
+        verdict = _verdict(row.version, released, reported, record, history, reachable=reachable)
+    if verdict is Verdict.CONVERGED:
+        return None
+    release, error = history
+    return Laggard(
+        device_id=row.device_id,
+        flow_id=row.flow_id,
+        verdict=verdict,
+        expected=row.version,
+        released=released,
+        reported=reported,
+        connected=record.connected if record else None,
+        connection_time=record.connection_time if record else None,
+        unknown_bundle=record.unknown_bundle if record else False,
+        attempted_bundle=error.attempted if error else None,
+        error=error.error if error else None,
+        since=release.date if release else None,
+        changed_by_type=release.source_type if release else None,
+        changed_by_id=release.source_id if release else None,
+        device_name=device_name or (record.name if record else None),
+        flow_name=flow_name,
+    )
+
+
+def _verdict(
+    wanted: Version | None,
+    released: Version | None,
+    reported: Version | None,
+    record: LiveDevice,
+    history: History,
+    *,
+    reachable: bool,
+) -> Verdict:
+    if released != wanted:
+        return Verdict.DRIFT
+    if record.unknown_bundle:
+        return Verdict.FAILED
+    if reported == released:
+        return Verdict.CONVERGED
+    if history.error:
+        return Verdict.FAILED
+    return Verdict.PENDING if reachable else Verdict.OFFLINE
+
+
+class History(NamedTuple):
+    """What a device's log says of one flow: its last release, and the newest error if that is later."""
+
+    release: LogEntry | None
+    error: LogEntry | None
+
+
+_BLANK = History(None, None)
+
+
+def history_of(logs: Sequence[LogEntry], flow_id: FlowId) -> History:
+    """Look through a log. An entry that names no flow is about the whole bundle, so it concerns every flow."""
+    if not logs:
+        return _BLANK
+    about = [log for log in logs if log.flow_id in (None, flow_id)]
+    release = max((log for log in about if log.change == "desired"), key=moment, default=None)
+    error = max((log for log in about if log.error is not None), key=moment, default=None)
+    if error and release and moment(error) <= moment(release):
+        error = None
+    return History(release, error)
+
+
+_NEVER = datetime.min.replace(tzinfo=UTC)
+
+
+def moment(log: LogEntry) -> datetime:
+    """When it was written: the API documents no order. Without a readable date it comes before all others."""
+    try:
+        moment = datetime.fromisoformat(log.date or "")
+    except ValueError:
+        return _NEVER
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdicts:
+    """What a set of managed rows came to.
+
+    `rows` counts rows by verdict, `devices` counts devices by the worst verdict of their rows; every verdict is a
+    key. `laggards` holds the rows that are not converged, worst first, then by device and flow.
+    """
+
+    rows: Mapping[Verdict, int]
+    devices: Mapping[Verdict, int]
+    laggards: tuple[Laggard, ...]
+
+    def to_data(self) -> dict[str, object]:
+        """Plain data for JSON."""
+        return {
+            "rows": {str(verdict): self.rows[verdict] for verdict in Verdict},
+            "devices": {str(verdict): self.devices[verdict] for verdict in Verdict},
+            "laggards": [laggard.to_data() for laggard in self.laggards],
+        }
+
+
+def verdicts(desired: Desired, live: Live, *, reachable: Container[DeviceId] | None = None) -> Verdicts:
+    """Judge every managed row by one read of everything.
+
+    Args:
+        desired: what the manifests say.
+        live: a read that is not restricted.
+        reachable: devices that count as connected; None means those that this read shows connected.
+    """
+    laggards: list[Laggard] = []
+    managed = 0
+    devices: set[DeviceId] = set()
+    for row in expected_rows(desired, live):
+        managed += 1
+        devices.add(row.device_id)
+        record = live.devices.get(row.device_id)
+        connected = record is not None and record.connected is True
+        seen = connected if reachable is None else row.device_id in reachable
+        if laggard := judge(row, record, reachable=seen, flow_name=live.flow_names.get(row.flow_id)):
+            laggards.append(laggard)
+    return tally(laggards, rows=managed, devices=len(devices))
+
+
+def tally(laggards: Iterable[Laggard], *, rows: int, devices: int) -> Verdicts:
+    """Count `rows` managed rows on `devices` devices, of which these are not converged."""
+    listed = sorted(laggards, key=lambda laggard: (-SEVERITY[laggard.verdict], laggard.row))
+    by_row = Counter(laggard.verdict for laggard in listed)
+    worst: dict[DeviceId, Verdict] = {}
+    for laggard in listed:
+        worst.setdefault(laggard.device_id, laggard.verdict)
+    by_device = Counter(worst.values())
+    by_row[Verdict.CONVERGED] = rows - len(listed)
+    by_device[Verdict.CONVERGED] = devices - len(worst)
+    return Verdicts(
+        {verdict: by_row[verdict] for verdict in Verdict},
+        {verdict: by_device[verdict] for verdict in Verdict},
+        tuple(listed),
+    )

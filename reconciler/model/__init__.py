@@ -1,0 +1,1 @@
+"""The words that everybody shares: state, rules, requests, changes, plan, world."""

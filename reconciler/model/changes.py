@@ -1,0 +1,59 @@
+"""What differs: rows whose released version must move, and those that a reviewer must know of besides."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import NamedTuple
+
+from reconciler.model.state import DeviceId, FlowId, Place, Row, Version
+
+
+class Op(StrEnum):
+    """What happens to a row."""
+
+    ADD = "add"
+    UPDATE = "update"
+    REMOVE = "remove"
+
+
+class Change(NamedTuple):
+    """A row whose released version must move. Sorts by device, then flow."""
+
+    device_id: DeviceId
+    flow_id: FlowId
+    from_version: Version | None
+    to_version: Version | None
+    reported: Version | None
+    source: Place
+
+    @property
+    def op(self) -> Op:
+        """`add` when nothing is released, `remove` when nothing shall be, else `update`."""
+        if self.from_version is None:
+            return Op.ADD
+        return Op.REMOVE if self.to_version is None else Op.UPDATE
+
+    @property
+    def row(self) -> Row:
+        """The row's key."""
+        return (self.device_id, self.flow_id)
+
+
+class PendingRow(NamedTuple):
+    """A managed row that is released as desired and not yet reported so."""
+
+    device_id: DeviceId
+    flow_id: FlowId
+    released: Version | None
+    reported: Version | None
+    connected: bool | None
+    last_error: str | None
+
+
+class UnmanagedRow(NamedTuple):
+    """A live row that no manifest declares."""
+
+    device_id: DeviceId
+    flow_id: FlowId
+    released: Version | None
+    reported: Version | None

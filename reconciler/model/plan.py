@@ -1,0 +1,117 @@
+"""The plan: what would change, by which calls, and what a reviewer must know besides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+from reconciler.model.changes import Change, PendingRow, UnmanagedRow
+from reconciler.model.requests import Request
+from reconciler.model.rules import Forbid, Limits, Source
+from reconciler.model.state import Application, DeviceId, FlowId, Kind, Place, Row
+
+
+class PlannedCall(NamedTuple):
+    """One request of a plan.
+
+    `rows`: the changes it carries, each carried by exactly one call. `after`: ids of calls that must be confirmed
+    before this one is sent. `reason`: one sentence for a reviewer.
+    """
+
+    id: int
+    request: Request
+    rows: tuple[Row, ...]
+    after: tuple[int, ...] = ()
+    reason: str = ""
+
+
+class Protected(NamedTuple):
+    """A protection with its names resolved. None stands for every device, or every flow."""
+
+    device_id: DeviceId | None
+    flow_id: FlowId | None
+    forbid: Forbid
+    place: Place
+
+
+class Warning(NamedTuple):  # noqa: A001 - the contract's word
+    """Something a reviewer should know; under `--strict` it refuses."""
+
+    message: str
+    place: Place | None = None
+    hint: str | None = None
+
+
+class Guard(StrEnum):
+    """What refused."""
+
+    REMOVALS = "removals"
+    CHANGES = "changes"
+    PROTECT = "protect"
+    EMPTY = "empty"
+    STRICT = "strict"
+
+
+class Refusal(NamedTuple):
+    """A guard's no: the numbers, the rows, and the narrow way out."""
+
+    guard: Guard
+    message: str
+    hint: str
+    rows: tuple[Row, ...] = ()
+    place: Place | None = None
+
+
+class Guards(NamedTuple):
+    """What the guards judge a plan by; saved with it, so that an apply of a saved plan is judged again.
+
+    `released`: managed rows with something released, before targets: what percentages are of. `live`: all rows with
+    something released, managed or not. Both count the rows that were read: of `only_flow` where there is one.
+    `empty`: no row is declared, but for those that `prune` makes absent. `allow_removals`, `allow_empty`, `strict`: as
+    in `Options`.
+    """
+
+    limits: Limits
+    protected: tuple[Protected, ...]
+    released: int
+    live: int
+    only_flow: FlowId | None
+    empty: bool
+    allow_removals: int
+    allow_empty: bool
+    strict: bool
+
+
+class Summary(NamedTuple):
+    """Counts. add + update + remove + keep = managed rows; pending is part of keep."""
+
+    add: int
+    update: int
+    remove: int
+    keep: int
+    pending: int
+    unmanaged: int
+    devices: int
+    calls: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One application and kind. Everything is sorted; the same inputs give the same bytes."""
+
+    application: Application
+    kind: Kind
+    sources: tuple[Source, ...]
+    partial: bool
+    summary: Summary
+    changes: tuple[Change, ...]
+    calls: tuple[PlannedCall, ...]
+    pending: tuple[PendingRow, ...]
+    unmanaged: tuple[UnmanagedRow, ...]
+    warnings: tuple[Warning, ...]
+    guards: Guards
+    refusals: tuple[Refusal, ...]
+    device_names: Mapping[DeviceId, str]
+    flow_names: Mapping[FlowId, str]

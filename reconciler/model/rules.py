@@ -1,0 +1,146 @@
+"""What a set of manifests says, before anything was asked of the API.
+
+One `Rules` holds everything for one application and kind: all documents merged, `extends` applied, every scalar
+the text in the file, every part with its place. References to devices and flows are as written (`Ref`): an alias,
+an id (in lower case) or a Losant name; `resolve` turns them into ids with an inventory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+from reconciler.model.state import Kind, Place, Version
+
+
+class Ref(NamedTuple):
+    """A name as written in a manifest, and where."""
+
+    text: str
+    place: Place
+
+
+class FlowRule(NamedTuple):
+    """`flow: version` in a `flows` map. `version` None means `absent`. The place is the flow key's."""
+
+    flow: Ref
+    version: Version | None
+
+
+class Prune(StrEnum):
+    """How far omission means removal."""
+
+    OFF = "false"
+    DEVICES = "devices"
+    FLOWS = "flows"
+    APPLICATION = "application"
+
+
+class Forbid(StrEnum):
+    """What a protection forbids."""
+
+    REMOVAL = "removal"
+    CHANGE = "change"
+
+
+class Selector(NamedTuple):
+    """Which devices a group is about. Parts that are set AND together; an empty selector cannot be written."""
+
+    place: Place
+    devices: tuple[Ref, ...] | None = None  # ids or names; a name may hold `*`
+    tags: Mapping[str, tuple[str, ...]] | None = None  # AND across keys, OR inside a list
+    query: str | None = None  # JSON text of an advanced device query
+    all: bool = False
+    percent: Decimal | None = None
+    exclude: Selector | None = None
+
+
+class Group(NamedTuple):
+    """Devices by selector, and the flows they run."""
+
+    name: str
+    place: Place
+    select: Selector
+    flows: tuple[FlowRule, ...]
+    priority: int = 0
+    salt: str = ""  # of `percent`; empty: the name
+
+    @property
+    def effective_salt(self) -> str:
+        """What `percent` hashes with the device id."""
+        return self.salt or self.name
+
+
+class DeviceRules(NamedTuple):
+    """One device written out, and the flows it runs."""
+
+    device: Ref
+    flows: tuple[FlowRule, ...]
+
+
+class Pin(NamedTuple):
+    """An exception for one device, with its reason and, if wished, its last day (UTC, inclusive)."""
+
+    place: Place
+    device: Ref
+    flows: tuple[FlowRule, ...]
+    reason: str
+    until: date | None = None
+
+
+class Protection(NamedTuple):
+    """Rows that must not be removed, or not changed at all. Keys AND; at least one is set."""
+
+    place: Place
+    device: Ref | None = None
+    flow: Ref | None = None
+    forbid: Forbid = Forbid.REMOVAL
+
+
+class Limits(NamedTuple):
+    """How much one plan may do. Crossing either of a pair refuses; None means no such limit."""
+
+    removals_count: int | None = 10
+    removals_percent: Decimal | None = Decimal(10)
+    changes_count: int | None = None
+    changes_percent: Decimal | None = None
+    place: Place | None = None
+
+
+class ApplicationRef(NamedTuple):
+    """The application a manifest is for: its id, and its name where the manifest wants that checked too."""
+
+    id: str
+    place: Place
+    name: str | None = None
+
+
+class Source(NamedTuple):
+    """A file that was read: its path as shown to users and the sha256 of its bytes (hex)."""
+
+    path: str
+    sha256: str
+
+
+DEFAULT_LIMITS: Final = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Everything the manifests say for one application and kind."""
+
+    application: ApplicationRef
+    kind: Kind = Kind.EMBEDDED
+    prune: Prune = Prune.OFF
+    prune_place: Place | None = None
+    aliases: Mapping[str, Ref] = field(default_factory=dict)  # alias -> flow id or name, with its place
+    groups: tuple[Group, ...] = ()
+    devices: tuple[DeviceRules, ...] = ()
+    pins: tuple[Pin, ...] = ()
+    protect: tuple[Protection, ...] = ()
+    limits: Limits = DEFAULT_LIMITS
+    sources: tuple[Source, ...] = ()

@@ -1,0 +1,58 @@
+"""What planning is given: the world as read and resolved, and the options of the run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NamedTuple
+
+from reconciler.model.plan import Protected, Warning
+from reconciler.model.state import Application, Desired, DeviceId, FlowId, Kind, Live
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Everything planning looks at, for one application and kind: read, resolved, pruned, checked.
+
+    `groups`: every group of the manifests, those that decide no row included. `dropped`: the `--exclude device=`
+    texts that were honoured before devices were looked up, so that nobody asks whether they exist.
+    """
+
+    application: Application
+    kind: Kind
+    desired: Desired
+    live: Live
+    protected: tuple[Protected, ...] = ()
+    warnings: tuple[Warning, ...] = ()
+    device_names: Mapping[DeviceId, str] = field(default_factory=dict)
+    flow_names: Mapping[FlowId, str] = field(default_factory=dict)
+    aliases: Mapping[str, FlowId] = field(default_factory=dict)
+    groups: frozenset[str] = frozenset()
+    dropped: frozenset[str] = frozenset()
+
+
+class CallMode(StrEnum):
+    """`fewest` may use wildcards where that is sound; `explicit` sends releases to named devices only."""
+
+    FEWEST = "fewest"
+    EXPLICIT = "explicit"
+
+
+class Filter(NamedTuple):
+    """One `--target` or `--exclude`: `by` is `device`, `flow` or `group`."""
+
+    by: str
+    text: str
+
+
+class Options(NamedTuple):
+    """What the command line asks of planning."""
+
+    targets: tuple[Filter, ...] = ()
+    excludes: tuple[Filter, ...] = ()
+    calls: CallMode = CallMode.FEWEST
+    allow_removals: int = 0
+    allow_empty: bool = False
+    strict: bool = False
+    chunk: int = 1000

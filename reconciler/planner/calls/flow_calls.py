@@ -1,0 +1,144 @@
+"""The rows of one flow that go to one version, and the best mix of calls for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from reconciler.model.requests import Release, RemoveFlow, RemoveRow, Replace, Request
+from reconciler.model.state import DeviceId, FlowId, Version
+from reconciler.planner.calls.order import Draft
+
+
+class Mix(NamedTuple):
+    """How many calls do a group, and how many of them, counted from the largest cohort, are replaces."""
+
+    calls: int
+    replaces: int
+
+
+class Saving(NamedTuple):
+    """How many calls naming every row would take, how many there are instead, and how many of those are wildcards."""
+
+    named: int
+    calls: int
+    wildcards: int
+
+    @property
+    def told(self) -> str:
+        """What each of the wildcards has to say for itself. What one of several saves depends on the others."""
+        saved, others = self.named - self.calls, self.wildcards - 1
+        saves = f"saves {saved:,} call{'' if saved == 1 else 's'}"
+        return f"{saves}, together with {others:,} other wildcard{'' if others == 1 else 's'}" if others > 0 else saves
+
+
+def releases_for(rows: int, chunk: int) -> int:
+    """How many releases name that many rows."""
+    return -(-rows // chunk)
+
+
+def best_mix(total: int, sizes: Sequence[int], chunk: int) -> Mix:
+    """The fewest calls for `total` rows, at equal count the fewest replaces.
+
+    Args:
+        total: how many rows there are.
+        sizes: how many of them each replace is sure to move, largest first.
+        chunk: how many rows one release names at most.
+    """
+    best, rest = Mix(releases_for(total, chunk), 0), total
+    for replaces, size in enumerate(sizes, 1):
+        rest -= size
+        best = min(best, Mix(replaces + releases_for(rest, chunk), replaces))
+    return best
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Changes of one flow to one version (None: removals). Device ids are sorted.
+
+    `cohorts`: by old version, the rows that an allowed replace is sure to move; largest first. `maybe`: how many
+    others it may move or miss. `flow_wide`: the flow may be removed from every device. `hindrance`: why there is no
+    wildcard, or not one more.
+    """
+
+    flow_id: FlowId
+    version: Version | None
+    device_ids: Sequence[DeviceId]
+    cohorts: Mapping[Version, Sequence[DeviceId]]
+    maybe: Mapping[Version, int]
+    flow_wide: bool = False
+    hindrance: str = ""
+
+    def mix(self, chunk: int) -> Mix:
+        """The best mix of replaces and releases."""
+        return best_mix(len(self.device_ids), [len(ids) for ids in self.cohorts.values()], chunk)
+
+    def replaced(self, chunk: int) -> tuple[Version, ...]:
+        """The old versions that the best mix replaces."""
+        return tuple(self.cohorts)[: self.mix(chunk).replaces]
+
+    def saving(self, chunk: int) -> Saving:
+        """What wildcards save the group."""
+        mix = Mix(1, 1) if self._goes_whole(chunk) else self.mix(chunk)
+        return Saving(releases_for(len(self.device_ids), chunk), mix.calls, mix.replaces)
+
+    def _goes_whole(self, chunk: int) -> bool:
+        """Whether the flow is removed from every device by one call."""
+        return self.flow_wide and self.mix(chunk).calls > 1
+
+    def without_replace(self, old: Version, hindrance: str) -> Group:
+        """The group with one replace fewer to choose from."""
+        cohorts = {version: ids for version, ids in self.cohorts.items() if version != old}
+        return replace(self, cohorts=cohorts, hindrance=hindrance)
+
+    def without_devices(self, gone: frozenset[DeviceId]) -> Group:
+        """The group less the rows of some devices, which a replace may still move or miss."""
+        device_ids = [device_id for device_id in self.device_ids if device_id not in gone]
+        cohorts = {old: [one for one in ids if one not in gone] for old, ids in self.cohorts.items()}
+        maybe = {old: self.maybe[old] + len(ids) - len(cohorts[old]) for old, ids in self.cohorts.items()}
+        return replace(self, device_ids=device_ids, cohorts=largest_first(cohorts), maybe=maybe)
+
+    def drafts(self, chunk: int, saving: str, *, rows_by_remove: bool) -> Iterator[Draft]:
+        """The calls of the best mix.
+
+        Args:
+            chunk: how many rows one release names at most.
+            saving: what the wildcards save, in words.
+            rows_by_remove: a single removal is a `remove`, not a release.
+        """
+        if self._goes_whole(chunk):
+            reason = f"no device is to run the flow ({len(self.device_ids):,} lose it); {saving}"
+            yield self._draft(RemoveFlow(self.flow_id), self.device_ids, reason)
+            return
+        rest = set(self.device_ids)
+        for old in self.replaced(chunk):
+            yield self._replace(old, saving)
+            rest.difference_update(self.cohorts[old])
+        ids = sorted(rest)
+        for start in range(0, len(ids), chunk):
+            yield self._release(tuple(ids[start : start + chunk]), rows_by_remove=rows_by_remove)
+
+    def _replace(self, old: Version, saving: str) -> Draft:
+        ids, maybe = self.cohorts[old], self.maybe[old]
+        if maybe:
+            whom = f"every device on {old} is to run {self.version or 'nothing'} ({len(ids):,} surely, {maybe:,} maybe)"
+        else:
+            whom = f"every device on {old} is managed and wants {self.version or 'absent'} ({len(ids):,})"
+        return self._draft(Replace(self.flow_id, old, self.version), sorted(ids), f"{whom}; {saving}")
+
+    def _release(self, ids: tuple[DeviceId, ...], *, rows_by_remove: bool) -> Draft:
+        reason = f"{len(ids):,} device{'' if len(ids) == 1 else 's'} by id; {self.hindrance}"
+        request: Request = Release(self.flow_id, self.version, ids)
+        if rows_by_remove and self.version is None and len(ids) == 1:
+            request = RemoveRow(self.flow_id, ids[0])
+        return self._draft(request, ids, reason)
+
+    def _draft(self, request: Request, ids: Sequence[DeviceId], reason: str) -> Draft:
+        return Draft(request, tuple((device_id, self.flow_id) for device_id in ids), reason)
+
+
+def largest_first(cohorts: Mapping[Version, Sequence[DeviceId]]) -> dict[Version, Sequence[DeviceId]]:
+    """Cohorts by size, then version; empty ones left out."""
+    order = sorted(cohorts, key=lambda old: (-len(cohorts[old]), old))
+    return {old: cohorts[old] for old in order if cohorts[old]}

@@ -1,0 +1,170 @@
+"""Guards: reasons not to carry a plan out, each with its numbers, its rows and the narrow way past it.
+
+They judge a plan that is already made, so a refused plan is still shown and saved. There is no switch for all of
+them: `--allow-removals N` is for at most N removals, limits are raised in the manifest, protections are lifted there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+
+from reconciler.model.changes import Change, Op
+from reconciler.model.plan import Guard, Guards, Plan, Protected, Refusal, Warning
+from reconciler.model.rules import Forbid, Limits
+from reconciler.model.state import NOTHING, FlowId, Live, Row
+from reconciler.model.world import Options, World
+from reconciler.planner.resolution.prune import PRUNE
+
+
+def guards_of(world: World, *, released: int, limits: Limits, options: Options) -> Guards:
+    """What a fresh plan is judged by.
+
+    Args:
+        world: what was planned on.
+        released: how many managed rows have something released, before targets: what percentages are of.
+        limits: the manifest's.
+        options: the command line's.
+    """
+    decided = (decision for flows in world.desired.devices.values() for decision in flows.values())
+    return Guards(
+        limits,
+        tuple(sorted(world.protected, key=lambda one: one.place)),
+        released,
+        live=_released_rows(world.live, world.live.only_flow),
+        only_flow=world.live.only_flow,
+        empty=all(decision.rule == PRUNE for decision in decided),
+        allow_removals=options.allow_removals,
+        allow_empty=options.allow_empty,
+        strict=options.strict,
+    )
+
+
+def guards_again(saved: Plan, live: Live, options: Options) -> Guards:
+    """What a saved plan is judged by when it is carried out: its limits and protections on the world as it is now.
+
+    A plan does not list the rows that it keeps. So where fewer rows are live than were, percentages are of as many
+    rows less, as if every one that went had been managed; rows that came make good for rows that went, and add nothing
+    beyond. Leave that was given at planning holds, and the apply may give more.
+    """
+    guards = saved.guards
+    gone = guards.live - _released_rows(live, guards.only_flow)
+    return guards._replace(
+        released=max(guards.released - max(gone, 0), 0),
+        allow_removals=max(guards.allow_removals, options.allow_removals),
+        allow_empty=guards.allow_empty or options.allow_empty,
+        strict=guards.strict or options.strict,
+    )
+
+
+def _released_rows(live: Live, only_flow: FlowId | None) -> int:
+    devices = live.devices.values()
+    if only_flow is not None:
+        return sum(device.flows.get(only_flow, NOTHING).released is not None for device in devices)
+    return sum([entry.released is not None for device in devices for entry in device.flows.values()])
+
+
+def check(plan: Plan) -> tuple[Refusal, ...]:
+    """Judge the changes and the warnings of a plan by its `guards`."""
+    guards = plan.guards
+    return (
+        *_empty(plan),
+        *_removals(plan.changes, guards),
+        *_changes(plan.changes, guards),
+        *_protected(guards.protected, plan.changes),
+        *_strict(plan.warnings, guards),
+    )
+
+
+def _empty(plan: Plan) -> Iterator[Refusal]:
+    """What omission alone makes `absent` is not declared: with `prune`, an empty manifest would remove everything."""
+    if plan.guards.empty and not plan.guards.allow_empty:
+        yield Refusal(
+            Guard.EMPTY,
+            f"The manifests declare no row for application {plan.application.id} ({plan.kind})",
+            "if nothing at all is meant to be declared, pass --allow-empty",
+        )
+
+
+def _removals(changes: Sequence[Change], guards: Guards) -> Iterator[Refusal]:
+    limits, allow = guards.limits, guards.allow_removals
+    rows = tuple(change.row for change in changes if change.op is Op.REMOVE)
+    crossed = _crossed(len(rows), guards.released, limits.removals_count, limits.removals_percent)
+    if not crossed or len(rows) <= allow:
+        return
+    allowed = f"; --allow-removals {allow} is too few" if allow else ""
+    yield Refusal(
+        Guard.REMOVALS,
+        f"{_numbers(rows, 'removal', guards.released)}: more than {crossed}{allowed}",
+        f"if they are meant, pass --allow-removals {len(rows)}, or raise limits.removals in the same pull request",
+        rows,
+        limits.place,
+    )
+
+
+def _changes(changes: Sequence[Change], guards: Guards) -> Iterator[Refusal]:
+    limits = guards.limits
+    crossed = _crossed(len(changes), guards.released, limits.changes_count, limits.changes_percent)
+    if not crossed:
+        return
+    yield Refusal(
+        Guard.CHANGES,
+        f"{_numbers(changes, 'change', guards.released)}: more than {crossed}",
+        "plan fewer rows at a time with --target, or raise limits.changes in the same pull request",
+        tuple(change.row for change in changes),
+        limits.place,
+    )
+
+
+def _crossed(number: int, base: int, count: int | None, percent: Decimal | None) -> str:
+    """The limits that a number crosses, as text; empty when it keeps them."""
+    parts = []
+    if count is not None and number > count:
+        parts.append(str(count))
+    if percent is not None and number * 100 > percent * base:
+        parts.append(f"{percent}%")
+    return " and ".join(parts)
+
+
+def _numbers(rows: Sequence[object], noun: str, base: int) -> str:
+    number = len(rows)
+    share = f"{Decimal(100 * number) / base:.1f}% of the {base:,}" if base else "of 0"
+    return f"{number:,} {noun}{'' if number == 1 else 's'}, {share} managed rows with something released"
+
+
+def _protected(protections: Sequence[Protected], changes: Sequence[Change]) -> Iterator[Refusal]:
+    for protection in protections:
+        rows = tuple(change.row for change in changes if _forbids(protection, change))
+        if rows:
+            yield _protection_refusal(protection, rows)
+
+
+def _forbids(protection: Protected, change: Change) -> bool:
+    return (
+        protection.device_id in (None, change.device_id)
+        and protection.flow_id in (None, change.flow_id)
+        and (protection.forbid is Forbid.CHANGE or change.op is Op.REMOVE)
+    )
+
+
+def _protection_refusal(protection: Protected, rows: tuple[Row, ...]) -> Refusal:
+    number, what = len(rows), "removal" if protection.forbid is Forbid.REMOVAL else "change"
+    return Refusal(
+        Guard.PROTECT,
+        f"{number:,} {what}{'' if number == 1 else 's'} of protected rows (protected at {protection.place})",
+        "lift that protection in the same pull request, or leave the rows out with --exclude",
+        rows,
+        protection.place,
+    )
+
+
+def _strict(warnings: Sequence[Warning], guards: Guards) -> Iterator[Refusal]:
+    if not guards.strict or not warnings:
+        return
+    number = len(warnings)
+    yield Refusal(
+        Guard.STRICT,
+        f"{number:,} warning{'' if number == 1 else 's'} under --strict, the first: {warnings[0].message}",
+        "see to the warnings, or run without --strict",
+        place=warnings[0].place,
+    )

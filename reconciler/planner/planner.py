@@ -1,0 +1,108 @@
+"""The way from a read world to a plan: compare, narrow, cover, prove, guard."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import replace
+
+from reconciler.model.changes import Change, Op, PendingRow, UnmanagedRow
+from reconciler.model.plan import Plan, PlannedCall, Summary, Warning
+from reconciler.model.rules import Limits, Source
+from reconciler.model.state import DeviceId, FlowId
+from reconciler.model.world import Filter, Options, World
+from reconciler.planner import guards as guard
+from reconciler.planner.calls.cover import cover
+from reconciler.planner.calls.prove import prove
+from reconciler.planner.diff import Difference, compare
+from reconciler.planner.resolution.filters import Scope, read_scope
+
+
+def make_plan(
+    world: World,
+    *,
+    limits: Limits,
+    sources: tuple[Source, ...],
+    options: Options,
+    elsewhere: Collection[Filter] = (),
+) -> Plan:
+    """Plan one application and kind. A plan that a guard refuses is a plan too: see its `refusals`.
+
+    Args:
+        world: what was read and resolved.
+        limits: the manifest's.
+        sources: the files that were read.
+        options: the command line's.
+        elsewhere: filters that name something in another application of the same run (`filters.recognised`).
+
+    Raises:
+        UsageError: a target or exclude that names nothing known.
+        PlanUnsound: the plan failed its own proof, which is our bug.
+    """
+    whole = compare(world.desired, world.live)
+    scope = read_scope(world, options, elsewhere=elsewhere)
+    difference = whole if scope is None else _narrow(whole, scope, world)
+    calls = cover(difference.changes, world.live, mode=options.calls, chunk=options.chunk)
+    prove(difference.changes, calls, world.live)
+    device_names, flow_names = _names(difference, world)
+    plan = Plan(
+        application=world.application,
+        kind=world.kind,
+        sources=tuple(sorted(set(sources))),
+        partial=scope is not None,
+        summary=_summary(difference, calls),
+        changes=difference.changes,
+        calls=calls,
+        pending=difference.pending,
+        unmanaged=difference.unmanaged,
+        warnings=tuple(sorted(set(world.warnings), key=_warning_order)),
+        guards=guard.guards_of(world, released=whole.released, limits=limits, options=options),
+        refusals=(),
+        device_names=device_names,
+        flow_names=flow_names,
+    )
+    return replace(plan, refusals=guard.check(plan))
+
+
+def _narrow(whole: Difference, scope: Scope, world: World) -> Difference:
+    """The difference over the rows in scope. What is unmanaged is so on the whole, and listed where it is in scope."""
+    narrowed = compare(scope.narrow(world.desired), world.live)
+    return replace(narrowed, unmanaged=tuple(row for row in whole.unmanaged if scope.holds(row.device_id, row.flow_id)))
+
+
+def _warning_order(warning: Warning) -> tuple[tuple[str | int, ...], str, str]:
+    """By place, those without one first."""
+    place = warning.place
+    return ((place.path, place.line, place.column) if place else (), warning.message, warning.hint or "")
+
+
+def _summary(difference: Difference, calls: tuple[PlannedCall, ...]) -> Summary:
+    ops = Counter(change.op for change in difference.changes)
+    return Summary(
+        add=ops[Op.ADD],
+        update=ops[Op.UPDATE],
+        remove=ops[Op.REMOVE],
+        keep=difference.kept,
+        pending=len(difference.pending),
+        unmanaged=len(difference.unmanaged),
+        devices=difference.devices,
+        calls=len(calls),
+    )
+
+
+def _names(difference: Difference, world: World) -> tuple[dict[DeviceId, str], dict[FlowId, str]]:
+    """Names of the devices and flows that the plan lists, sorted by id; those that have none are left out."""
+    rows: tuple[tuple[Change | PendingRow | UnmanagedRow, ...], ...] = (
+        difference.changes,
+        difference.pending,
+        difference.unmanaged,
+    )
+    device_names = {}
+    for device_id in sorted({row.device_id for listed in rows for row in listed}):
+        record = world.live.devices.get(device_id)
+        name = world.device_names.get(device_id) or (record.name if record else None)
+        if name:
+            device_names[device_id] = name
+    known = {**world.live.flow_names, **world.flow_names}
+    flow_ids = sorted({row.flow_id for listed in rows for row in listed})
+    return device_names, {flow_id: known[flow_id] for flow_id in flow_ids if known.get(flow_id)}

@@ -1,0 +1,1 @@
+"""Rules and an inventory to desired rows."""

@@ -1,0 +1,177 @@
+"""References in manifests to ids: alias, 24-hex id, Losant name, in this order; a name must match exactly one thing."""
+
+from __future__ import annotations
+
+import bisect
+import difflib
+import re
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from reconciler.errors import Problem
+from reconciler.model.rules import Ref
+from reconciler.model.state import Device, DeviceId, FlowId, Place
+
+_ID = re.compile(r"[0-9a-f]{24}")
+_SUGGESTIONS = 20  # names for which near misses are looked for; the search is slow
+
+
+def is_id(text: str) -> bool:
+    """Whether a reference is an id: 24 hex digits, in lower case as manifests are read."""
+    return len(text) == 24 and _ID.fullmatch(text) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """What the API said of what the rules name.
+
+    Attributes:
+        devices: those that were read, of the manifest's class, sorted by id.
+        flows: ids of the flows by name. A name may have several.
+        other_classes: names of devices that are not of the manifest's class, with theirs; only where asked for.
+        queries: ids of the devices that each query selects, by its JSON text.
+    """
+
+    devices: Mapping[DeviceId, Device] = field(default_factory=dict)
+    flows: Mapping[str, tuple[FlowId, ...]] = field(default_factory=dict)
+    queries: Mapping[str, frozenset[DeviceId]] = field(default_factory=dict)
+    other_classes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Unresolved:
+    noun: str
+    found: Collection[str]
+    places: list[Place]
+
+
+class Names:
+    """Resolves references, and remembers those that cannot be.
+
+    `ignored`: device references that may be unknown (`--exclude device=`); those that are end up in `passed_over`.
+    """
+
+    def __init__(self, aliases: Mapping[str, Ref], inventory: Inventory, ignored: Collection[str] = ()) -> None:
+        self._aliases = aliases
+        self._inventory = inventory
+        self._ignored = ignored
+        self.passed_over: set[str] = set()
+        self._flows: dict[str, FlowId | None] = {}
+        self._spellings: dict[str, Spelling] = {}
+        self._devices_by_name: Mapping[str, list[DeviceId]] | None = None
+        self._unresolved: dict[tuple[str, str], _Unresolved] = {}
+
+    @property
+    def devices_by_name(self) -> Mapping[str, list[DeviceId]]:
+        """Ids of the devices that were read, by name."""
+        if self._devices_by_name is None:
+            by_name = defaultdict(list)
+            for device in self._inventory.devices.values():
+                if device.name is not None:
+                    by_name[device.name].append(device.id)
+            self._devices_by_name = dict(by_name)
+        return self._devices_by_name
+
+    def flow(self, ref: Ref) -> FlowId | None:
+        """The id of a flow, or None (remembered as a problem)."""
+        if ref.text in self._flows:
+            flow_id = self._flows[ref.text]
+            if flow_id is None:
+                self._remember("flow", ref, ())
+            return flow_id
+        target = self._aliases.get(ref.text, ref)
+        flow_id = target.text if is_id(target.text) else self._one("flow", target, self._inventory.flows)
+        self._flows[ref.text] = flow_id
+        return flow_id
+
+    def known_flow(self, alias: str) -> FlowId | None:
+        """The id that an alias stands for, if it is known; else nothing is remembered."""
+        text = self._aliases[alias].text
+        found = (text,) if is_id(text) else self._inventory.flows.get(text, ())
+        return found[0] if len(found) == 1 else None
+
+    def device(self, ref: Ref) -> DeviceId | None:
+        """The id of a device, or None (remembered as a problem)."""
+        return ref.text if is_id(ref.text) else self._one("device", ref, self.devices_by_name)
+
+    def unknown_devices(self) -> frozenset[str]:
+        """Device names that nothing has."""
+        return frozenset(text for (noun, text), one in self._unresolved.items() if noun == "device" and not one.found)
+
+    def problems(self) -> list[Problem]:
+        """One problem for each name that did not resolve, at its first place."""
+        problems = []
+        for count, ((noun, text), unresolved) in enumerate(self._unresolved.items()):
+            places = sorted(set(unresolved.places))
+            first = places[0]
+            more = f", here{and_more(len(places) - 1, 'place')}" if len(places) > 1 else ""
+            if unresolved.found:
+                message = f'{len(unresolved.found)} {noun}s are named "{text}"{more}'
+                hint = f"write the id instead: {', '.join(sorted(unresolved.found)[:10])}"
+            else:
+                message = f'no {noun} is named "{text}"{more}'
+                hint = self._hint(noun, text) if count < _SUGGESTIONS else "check the spelling"
+            problems.append(Problem(message, first.path, first.line, first.column, hint))
+        return problems
+
+    def _one(self, noun: str, ref: Ref, by_name: Mapping[str, Collection[str]]) -> str | None:
+        found = by_name.get(ref.text, ())
+        if len(found) == 1:
+            return next(iter(found))
+        if noun == "device" and ref.text in self._ignored:
+            self.passed_over.add(ref.text)
+        else:
+            self._remember(noun, ref, found)
+        return None
+
+    def _remember(self, noun: str, ref: Ref, found: Collection[str]) -> None:
+        known = self._unresolved.setdefault((noun, ref.text), _Unresolved(noun, found, []))
+        known.places.append(ref.place)
+
+    def _hint(self, noun: str, text: str) -> str:
+        known = {*self._aliases, *self._inventory.flows} if noun == "flow" else self.devices_by_name.keys()
+        if noun not in self._spellings:
+            self._spellings[noun] = Spelling(known)
+        near = self._spellings[noun].nearest(text)
+        if near:
+            return f"nearest: {', '.join(near)}"
+        if noun == "device" and text in self._inventory.other_classes:
+            return (
+                f"one of class {self._inventory.other_classes[text]} is, but these deployments do not go to that class"
+            )
+        if 20 <= len(text) <= 28 and re.fullmatch("[0-9a-fA-F]+", text):
+            return f"an id has 24 hex digits, this has {len(text)}"
+        if noun == "device" and "*" in text:
+            return "a * stands for several names only in a group's `select`"
+        return f"check the spelling; the application has {len(known):,} {noun} names" if known else "check the spelling"
+
+
+def and_more(count: int, noun: str = "device") -> str:
+    """` and 3 more devices`, or nothing."""
+    return f" and {count:,} more {noun}{'' if count == 1 else 's'}" if count else ""
+
+
+class Spelling:
+    """Looks for what a misspelt name may have meant.
+
+    Comparing with each of 100,000 names takes seconds, so only those are compared that share the longest beginning
+    or the longest end with the name: a typing error rarely spoils both.
+    """
+
+    def __init__(self, known: Iterable[str]) -> None:
+        self._names = {name.casefold(): name for name in sorted(known, reverse=True)}
+        self._by_beginning = sorted(self._names)
+        self._by_end = sorted(name[::-1] for name in self._names)
+
+    def nearest(self, text: str, *, count: int = 3) -> list[str]:
+        """The likeliest names, the best first."""
+        folded = text.casefold()
+        near = {*_around(self._by_beginning, folded), *(name[::-1] for name in _around(self._by_end, folded[::-1]))}
+        matches = difflib.get_close_matches(folded, sorted(near), n=count, cutoff=0.6)
+        return [self._names[match] for match in matches]
+
+
+def _around(ordered: Sequence[str], text: str, reach: int = 100) -> Sequence[str]:
+    index = bisect.bisect_left(ordered, text)
+    return ordered[max(0, index - reach) : index + reach]

@@ -1,0 +1,69 @@
+"""Omission as removal, as far as the manifests ask for it: live rows that nothing declares become desired `absent`."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Iterator, Mapping
+from typing import Final
+
+from reconciler.model.rules import Prune
+from reconciler.model.state import NOTHING, Decision, Desired, DeviceId, FlowId, Live, LiveDevice, Place
+
+PRUNE: Final = "prune"  # the rule of a decision that nothing but omission made
+_NONE: Mapping[FlowId, Decision] = {}
+
+
+def omitted(
+    desired: Desired, live: Live, setting: Prune, flows: Container[FlowId]
+) -> Iterator[tuple[DeviceId, tuple[FlowId, ...]]]:
+    """Devices with the flows that live on them, that nothing declares, and that `setting` makes exhaustive.
+
+    `flows` are the declared ones. Custom-node rows are never among them.
+    """
+    if setting is Prune.OFF:
+        return
+    for device_id, device in live.devices.items():
+        declared = desired.devices.get(device_id, _NONE)
+        if setting is Prune.DEVICES and not declared:
+            continue
+        among = flows if setting is Prune.FLOWS else device.flows
+        if found := tuple(_undeclared(device, declared, among)):
+            yield device_id, found
+
+
+def prune(
+    desired: Desired,
+    live: Live,
+    setting: Prune,
+    *,
+    flows: Container[FlowId],
+    place: Place,
+    existing: Container[DeviceId] | None,
+) -> Desired:
+    """What is desired once omission counts as `absent`.
+
+    `existing` holds the devices that the device list has (None: could not be asked); the records of others are
+    leftovers and never changes. `place` is where `prune` is set: it decides the added rows.
+    """
+    decision = Decision(None, place, PRUNE)
+    added = {
+        device_id: found
+        for device_id, found in omitted(desired, live, setting, flows)
+        if existing is None or device_id in existing
+    }
+    if not added:
+        return desired
+    shared: dict[tuple[int, tuple[FlowId, ...]], Mapping[FlowId, Decision]] = {}
+    devices = dict(desired.devices)
+    for device_id, found in added.items():
+        declared = desired.devices.get(device_id, _NONE)
+        key = (id(declared), found)
+        if key not in shared:
+            shared[key] = {**declared, **dict.fromkeys(found, decision)}
+        devices[device_id] = shared[key]
+    return Desired({device_id: devices[device_id] for device_id in sorted(devices)})
+
+
+def _undeclared(device: LiveDevice, declared: Container[FlowId], among: Container[FlowId]) -> Iterable[FlowId]:
+    for flow_id, entry in device.flows.items():
+        if entry != NOTHING and flow_id not in declared and flow_id in among and flow_id not in device.unmanageable:
+            yield flow_id

@@ -1,0 +1,272 @@
+"""Rules and an inventory to what is desired: who decides each row, and what that overrode.
+
+Precedence for a row: pin, then `devices`, then the group with the highest priority. Different versions at the level
+that decides are an error that names both places.
+
+A fleet has few distinct sets of deciding groups, so devices are told apart by a bit mask of their groups and share
+one mapping of decisions per mask. That keeps 100,000 devices at a few operations each, here and in the planner.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import NamedTuple, TypeAlias
+
+from reconciler.errors import Problem
+from reconciler.model.plan import Protected, Warning
+from reconciler.model.rules import FlowRule, Group, Pin, Rules
+from reconciler.model.state import Decision, Desired, DeviceId, FlowId, Place
+from reconciler.planner.resolution.names import Inventory, Names, and_more
+from reconciler.planner.resolution.selector import Selection
+
+Decisions: TypeAlias = Mapping[FlowId, Decision]
+
+_PIN = (2, 0)
+_DEVICE = (1, 0)
+
+
+class Vote(NamedTuple):
+    """What one rule says of one flow. The highest level decides."""
+
+    level: tuple[int, int]
+    flow_id: FlowId
+    decision: Decision
+    flow_text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """What rules come to.
+
+    Attributes:
+        flows: the flows that some rule gives a version or `absent`, whether or not it selects a device.
+        written: the devices that are written out somewhere, with the place; whether they exist is yet to be asked.
+        unknown: names of devices that did not resolve.
+        passed_over: names that were to be ignored and that no device has.
+        problems: if there are any, the rest is not to be used.
+    """
+
+    desired: Desired
+    protected: tuple[Protected, ...] = ()
+    warnings: tuple[Warning, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    aliases: Mapping[str, FlowId] = field(default_factory=dict)
+    flows: frozenset[FlowId] = frozenset()
+    written: Mapping[DeviceId, Place] = field(default_factory=dict)
+    unknown: frozenset[str] = frozenset()
+    passed_over: frozenset[str] = frozenset()
+
+
+def resolve(rules: Rules, inventory: Inventory, *, today: date, ignored: Collection[str] = ()) -> Resolution:
+    """Resolve rules. Pure: `inventory` must hold what `needs_of` asked for; `today` is the UTC date.
+
+    `ignored` device references may be unknown: their rows are left out.
+    """
+    return _Resolver(rules, inventory, today, ignored).run()
+
+
+def decide(votes: Sequence[Vote]) -> tuple[Decisions, list[tuple[Vote, Vote]]]:
+    """Decide the rows of one device, and name the pairs of votes that conflict. `votes` come highest level first."""
+    alone = {vote.flow_id: vote.decision for vote in votes}
+    if len(alone) == len(votes):  # as for most of many devices that are written out
+        return alone, []
+    ranked: dict[FlowId, list[Vote]] = {}
+    for vote in votes:
+        ranked.setdefault(vote.flow_id, []).append(vote)
+    decisions: dict[FlowId, Decision] = {}
+    conflicts: list[tuple[Vote, Vote]] = []
+    for flow_id, (top, *rest) in ranked.items():
+        decisions[flow_id] = top.decision
+        if not rest:
+            continue
+        version = top.decision.version
+        conflicts += [(top, vote) for vote in rest if vote.level == top.level and vote.decision.version != version]
+        if below := tuple(vote.decision for vote in rest if vote.level < top.level):
+            decisions[flow_id] = top.decision._replace(overrides=below)
+    return decisions, conflicts
+
+
+def expired_pins(rules: Rules, today: date) -> Iterator[Warning]:
+    """Pins past their end. They stay in force, so that midnight stops nobody's hotfix."""
+    for pin in rules.pins:
+        if pin.until is not None and pin.until < today:
+            message = f'pin for device "{pin.device.text}" was meant to end on {pin.until} and is still in force'
+            yield Warning(message, pin.place, "remove the pin, or move its `until`")
+
+
+class _Resolver:
+    """One resolution. Groups are kept highest priority first, so that the bits of a mask are in deciding order."""
+
+    def __init__(self, rules: Rules, inventory: Inventory, today: date, ignored: Collection[str]) -> None:
+        self.rules = rules
+        self.inventory = inventory
+        self.names = Names(rules.aliases, inventory, ignored)
+        self.selection = Selection(inventory, self.names)
+        self.groups = sorted(rules.groups, key=lambda group: (-group.priority, group.name))
+        self.group_votes = [
+            self.votes((0, group.priority), group.flows, f"group {group.name}") for group in self.groups
+        ]
+        self.written: dict[DeviceId, Place] = {}
+        self.flows: set[FlowId] = set()
+        self.warnings = list(expired_pins(rules, today))
+        self.problems: list[Problem] = []
+        self.conflicts: dict[tuple[Vote, Vote], list[DeviceId]] = defaultdict(list)
+
+    def run(self) -> Resolution:
+        masks = self.masks()
+        own, pins = self.device_votes(), self.pins()
+        decided = self.decide_special(masks, own, pins)
+        decided.update(self.decide_shared({one: mask for one, mask in masks.items() if one not in decided}))
+        protected = self.protections()
+        problems = [*self.names.problems(), *self.problems, *itertools.starmap(self.conflict, self.conflicts.items())]
+        return Resolution(
+            desired=Desired({device_id: decided[device_id] for device_id in sorted(decided)}),
+            protected=protected,
+            warnings=tuple(sorted(self.warnings, key=warning_key)),
+            problems=tuple(sorted(problems, key=lambda problem: problem.sort_key)),
+            aliases=self.aliases(),
+            flows=frozenset(self.flows),
+            written={**self.selection.written, **self.written},
+            unknown=self.names.unknown_devices(),
+            passed_over=frozenset(self.names.passed_over),
+        )
+
+    def votes(self, level: tuple[int, int], flows: Iterable[FlowRule], rule: str) -> list[Vote]:
+        """What a `flows` map says, without the flows that have no id."""
+        votes = []
+        for ref, version in flows:
+            flow_id = self.names.flow(ref)
+            if flow_id is not None:
+                votes.append(Vote(level, flow_id, Decision(version, ref.place, rule), ref.text))
+        return votes
+
+    def masks(self) -> dict[DeviceId, int]:
+        """Each selected device with the set of its groups, as bits."""
+        masks: dict[DeviceId, int] = {}
+        for index, group in enumerate(self.groups):
+            bit = 1 << index
+            self.flows.update(vote.flow_id for vote in self.group_votes[index])
+            members = self.selection.members(group.select, group.effective_salt)
+            for device_id in members:
+                masks[device_id] = masks.get(device_id, 0) | bit
+            if not members:
+                self.warnings.append(_selects_nothing(group))
+        return masks
+
+    def device_votes(self) -> dict[DeviceId, list[Vote]]:
+        own: dict[DeviceId, list[Vote]] = {}
+        for device, flows in ((rules.device, rules.flows) for rules in self.rules.devices):
+            device_id = self.names.device(device)
+            if device_id is None:
+                continue
+            if device_id in own:
+                first, second = sorted((self.written[device_id], device.place))
+                message = f'device "{device.text}" is declared in two places, first at {first}:{first.column}'
+                hint = "one names it, the other holds its id; keep one of them"
+                self.problems.append(Problem(message, second.path, second.line, second.column, hint))
+                continue
+            self.written[device_id] = device.place
+            own[device_id] = self.votes(_DEVICE, flows, "device")
+            self.flows.update(vote.flow_id for vote in own[device_id])
+        return own
+
+    def pins(self) -> dict[DeviceId, list[tuple[Pin, list[Vote]]]]:
+        pins: dict[DeviceId, list[tuple[Pin, list[Vote]]]] = {}
+        for pin in sorted(self.rules.pins, key=lambda pin: pin.place):  # of two that agree the first decides
+            device_id = self.names.device(pin.device)
+            votes = self.votes(_PIN, pin.flows, "pin")
+            self.flows.update(vote.flow_id for vote in votes)
+            if device_id is not None:
+                self.written.setdefault(device_id, pin.device.place)
+                pins.setdefault(device_id, []).append((pin, votes))
+        return pins
+
+    def decide_special(
+        self,
+        masks: Mapping[DeviceId, int],
+        own: Mapping[DeviceId, list[Vote]],
+        pins: Mapping[DeviceId, list[tuple[Pin, list[Vote]]]],
+    ) -> dict[DeviceId, Decisions]:
+        """Devices that are written out, or pinned: each is decided on its own."""
+        decided: dict[DeviceId, Decisions] = {}
+        for device_id in own.keys() | pins.keys():
+            mask = masks.get(device_id)
+            below = [*own.get(device_id, ()), *(self.group_rows(mask) if mask else ())]
+            pinned = pins.get(device_id, ())
+            votes = [*(vote for _, rows in pinned for vote in rows), *below]
+            decided[device_id], conflicts = decide(votes)
+            for conflict in conflicts:
+                self.conflicts[conflict].append(device_id)
+            if pinned:
+                self.warn_of_idle(pinned, decide(below)[0])
+        return decided
+
+    def decide_shared(self, masks: Mapping[DeviceId, int]) -> dict[DeviceId, Decisions]:
+        """Devices that only groups decide: once for each set of groups."""
+        by_mask: dict[int, Decisions] = {}
+        for mask in set(masks.values()):
+            by_mask[mask], conflicts = decide(self.group_rows(mask))
+            affected = [device_id for device_id, its in masks.items() if its == mask] if conflicts else []
+            for conflict in conflicts:
+                self.conflicts[conflict] += affected
+        return {device_id: decisions for device_id, mask in masks.items() if (decisions := by_mask[mask])}
+
+    def group_rows(self, mask: int) -> list[Vote]:
+        return [vote for index, votes in enumerate(self.group_votes) if mask >> index & 1 for vote in votes]
+
+    def warn_of_idle(self, pinned: Iterable[tuple[Pin, list[Vote]]], without: Decisions) -> None:
+        for pin, votes in pinned:
+            same = [without.get(vote.flow_id) for vote in votes]
+            if all(
+                other is not None and other.version == vote.decision.version
+                for other, vote in zip(same, votes, strict=True)
+            ):
+                message = f'pin for device "{pin.device.text}" changes nothing'
+                self.warnings.append(Warning(message, pin.place, "remove it: without it the device gets the same"))
+
+    def protections(self) -> tuple[Protected, ...]:
+        protected = []
+        for rule in self.rules.protect:
+            device_id = self.names.device(rule.device) if rule.device else None
+            flow_id = self.names.flow(rule.flow) if rule.flow else None
+            if (device_id is None) == (rule.device is None) and (flow_id is None) == (rule.flow is None):
+                protected.append(Protected(device_id, flow_id, rule.forbid, rule.place))
+        return tuple(protected)
+
+    def aliases(self) -> dict[str, FlowId]:
+        """The aliases whose flow is known. One that nothing uses declares nothing, so it may stay unknown."""
+        return {alias: flow_id for alias in self.rules.aliases if (flow_id := self.names.known_flow(alias))}
+
+    def conflict(self, votes: tuple[Vote, Vote], device_ids: list[DeviceId]) -> Problem:
+        first, second = sorted(votes, key=lambda vote: vote.decision.place)
+        device = self.inventory.devices.get(min(device_ids))
+        example = (device.name if device else None) or min(device_ids)
+        also = "" if first.flow_text == second.flow_text else f' (which is "{first.flow_text}" too)'
+        message = (
+            f'flow "{second.flow_text}"{also} on device "{example}"{and_more(len(device_ids) - 1)}: '
+            f"{_says(second)}, {_says(first)} at {first.decision.place}:{first.decision.place.column}"
+        )
+        hint = "give one group a higher `priority`" if first.level[0] == 0 else "keep one of them"
+        place = second.decision.place
+        return Problem(message, place.path, place.line, place.column, hint)
+
+
+def warning_key(warning: Warning) -> tuple[Place, str]:
+    """Order of a report: by place, warnings without one first."""
+    return (warning.place or Place("", 0, 0), warning.message)
+
+
+def _says(vote: Vote) -> str:
+    rule = {"device": "its entry", "pin": "a pin"}.get(vote.decision.rule, f'group "{vote.decision.group}"')
+    return f"{rule} says {vote.decision.version or 'absent'}"
+
+
+def _selects_nothing(group: Group) -> Warning:
+    hint = "check its tags and names"
+    if group.select.percent is not None:
+        hint = "a small percentage of few devices may be none"
+    return Warning(f'group "{group.name}" selects no device', group.select.place, hint)

@@ -1,0 +1,108 @@
+"""What faults do to an answer, and to the world before it is looked at."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any, assert_never
+
+from reconciler.simulator.faults import faults as kinds
+from reconciler.simulator.faults.faults import Fault
+from reconciler.simulator.world.delivery import Reply
+from reconciler.simulator.world.store import World
+
+_HUGE_BYTES = 10_000_000
+_HTML = b"<!DOCTYPE html><html><head><title>Unavailable</title></head><body><h1>Service unavailable</h1></body></html>"
+_JSON = "application/json"
+_JSON_TYPE = {"Content-Type": _JSON}
+_NAMES = {400: "Validation", 401: "Unauthorized", 403: "Forbidden", 404: "NotFound", 429: "RateLimit"}
+
+
+def report_some(world: World, count: int) -> None:
+    """Devices say hello again with what they run: their records move to the front by `lastUpdated`."""
+    with world.changing() as db:
+        now = world.clock.now_ms()
+        db.execute(
+            "update records set updated_ms = ? where id in (select id from records order by updated_ms, id limit ?)",
+            (now, count),
+        )
+        db.execute(
+            "update entries set updated_ms = ? where record_id in (select record_id from entries "
+            "where record_id is not null order by updated_ms, record_id limit ?)",
+            (now, count),
+        )
+
+
+def damage_page(body: Any, struck: Iterable[Fault]) -> Any:
+    """The body of a collection after the faults that edit pages; any other body as it is."""
+    if not (isinstance(body, dict) and isinstance(body.get("items"), list)):
+        return body
+    for fault in struck:
+        items = list(body["items"])
+        match fault:
+            case kinds.Total():
+                body = {**body, "totalCount": max(0, body["totalCount"] + fault.delta)}
+            case kinds.Duplicate() if items:
+                items = [*(items[:-1] if fault.instead else items), items[0]]
+            case kinds.Missing():
+                items = items[:-1]
+            case kinds.Damage() if items:
+                first = {key: value for key, value in items[0].items() if key != fault.field}
+                items[0] = first if fault.absent else {**first, fault.field: fault.value}
+            case _:
+                continue
+        body = {**body, "items": items, "count": len(items)}
+    return body
+
+
+def refusal(fault: kinds.Status | kinds.Redirect, authorization: str | None) -> Reply:
+    """The reply that takes the place of the API's answer."""
+    if isinstance(fault, kinds.Redirect):
+        return Reply(fault.status, b"", {"Location": fault.location})
+    headers = {} if fault.retry_after is None else {"Retry-After": fault.retry_after}
+    kind, body = _refusal_body(fault, authorization)
+    return Reply(fault.status, body, {"Content-Type": kind, **headers})
+
+
+def _refusal_body(fault: kinds.Status, authorization: str | None) -> tuple[str, bytes]:
+    message = fault.message or f"Simulated {fault.status}"
+    if fault.body == "echo":
+        message = f"{message} (Authorization: {authorization})"
+    envelope = {"type": fault.type or _NAMES.get(fault.status, "Error"), "message": message}
+    match fault.body:
+        case "json" | "echo":
+            return _JSON, json.dumps(envelope).encode()
+        case "html":
+            return "text/html", _HTML
+        case "text" | "empty" | "huge":
+            return "text/plain", {"text": message.encode(), "empty": b"", "huge": b"x" * _HUGE_BYTES}[fault.body]
+        case _ as never:
+            assert_never(never)
+
+
+def garbled(status: int, body: bytes, how: kinds.Harm) -> Reply:
+    """A damaged reply in place of a good one with this status and JSON body."""
+    match how:
+        case "html" | "text":
+            kind, text = {"html": ("text/html", _HTML), "text": ("text/plain", b"ok")}[how]
+            return Reply(status, text, {"Content-Type": kind})
+        case "truncated":
+            return Reply(status, body[: len(body) // 2], _JSON_TYPE, claimed=len(body))
+        case "gzip":
+            return Reply(status, b"this is not compressed", {**_JSON_TYPE, "Content-Encoding": "gzip"})
+        case "array":
+            damaged = b"[]"
+        case "utf8":
+            damaged = body[:-1] + b',"note":"\xff\xfe"}'
+        case "duplicate_keys":
+            damaged = _with_duplicate_keys(body)
+        case _ as never:
+            assert_never(never)
+    return Reply(status, damaged, _JSON_TYPE)
+
+
+def _with_duplicate_keys(body: bytes) -> bytes:
+    """Every key of the object a second time, empty: a parser that keeps the last one sees an empty world."""
+    empty = {list: "[]", int: "0", bool: "false", str: '""', dict: "{}", type(None): "null", float: "0"}
+    again = "".join(f",{json.dumps(key)}:{empty[type(value)]}" for key, value in json.loads(body).items())
+    return body[:-1] + again.encode() + b"}"

@@ -1,0 +1,160 @@
+"""The HTTP side: an ASGI application that answers requests, lets faults strike, and keeps a log of requests."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import json
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
+from starlette.requests import Request as HttpRequest
+from starlette.types import Receive, Scope, Send
+
+from reconciler.simulator.api.export import Job, deliver
+from reconciler.simulator.api.writes import Fate
+from reconciler.simulator.control import Control
+from reconciler.simulator.faults import faults as kinds
+from reconciler.simulator.faults.damage import damage_page, garbled, refusal, report_some
+from reconciler.simulator.faults.faults import Fault
+from reconciler.simulator.http.control_http import PREFIX, answer_control
+from reconciler.simulator.http.handler import Answer, Request, answer, route
+from reconciler.simulator.http.querystring import read_query
+from reconciler.simulator.http.request_log import LoggedRequest
+from reconciler.simulator.world.delivery import Connections, Reply, abort, send_reply
+from reconciler.simulator.world.devices import bring_up_to_date
+
+_LOG = logging.getLogger(__name__)
+_HEADERS = {"Content-Type": "application/json"}
+_SECRET_PARAMS = frozenset({"access_token", "jwt"})
+
+
+class Simulator:
+    """The ASGI application."""
+
+    def __init__(self, control: Control, outbox: Path) -> None:
+        self.control = control
+        self.world = control.world
+        self.outbox = outbox
+        self.connections = Connections()
+        self._jobs = ThreadPoolExecutor(thread_name_prefix="export")
+
+    def close(self) -> None:
+        """Wait for the export job at hand; begin no other."""
+        self._jobs.shutdown(wait=True, cancel_futures=True)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            raise RuntimeError(f"the simulator does not speak {scope['type']}")
+        http = HttpRequest(scope, receive)
+        try:
+            body = await http.body()
+        except ClientDisconnect:
+            return
+        path = scope.get("raw_path", b"").decode("latin-1").partition("?")[0]
+        if path.startswith(PREFIX):
+            await self._serve_control(http, path, body, send)
+            return
+        request = Request(
+            method=http.method,
+            path=path,
+            query=read_query(scope["query_string"].decode("latin-1")),
+            authorization=http.headers.get("authorization"),
+            content_type=http.headers.get("content-type", ""),
+            body=body,
+        )
+        await self._serve(request, scope, send)
+
+    async def _serve_control(self, http: HttpRequest, path: str, body: bytes, send: Send) -> None:
+        if http.client is None or not ipaddress.ip_address(http.client.host).is_loopback:
+            await send_reply(Reply(403, b""), http.scope, send, self.connections)
+            return
+        reply = await run_in_threadpool(answer_control, self.control, method=http.method, path=path, body=body)
+        await send_reply(reply, http.scope, send, self.connections)
+
+    async def _serve(self, request: Request, scope: Scope, send: Send) -> None:
+        found = route(request.method, request.path)
+        action = found[0].name if found else ""
+        struck = self._strike(request, action)
+        await asyncio.sleep(sum(fault.seconds for fault in struck if isinstance(fault, kinds.Latency)))
+        reply, job = self._outcome(request, struck)
+        self._log(request, action, struck, None if reply is None else reply.status)
+        if reply is None:
+            abort(self.connections.of(scope))
+        else:
+            await send_reply(reply, scope, send, self.connections)
+        if job is not None:
+            await asyncio.get_running_loop().run_in_executor(self._jobs, deliver, self.world, job, self.outbox)
+
+    def _outcome(self, request: Request, struck: tuple[Fault, ...]) -> tuple[Reply | None, Job | None]:
+        """The reply, or None for a reset; and the job to do once it is sent."""
+        resets = {fault.after_effect for fault in struck if isinstance(fault, kinds.Reset)}
+        if False in resets:
+            return None, None
+        instead = next((fault for fault in struck if isinstance(fault, kinds.Status | kinds.Redirect)), None)
+        if instead is None:
+            given = self._answer(request, struck)
+            reply, job = _reply(given, struck), given.job
+        else:
+            reply, job = refusal(instead, request.authorization), None
+        return (None if resets else _slowed(reply, struck)), job
+
+    def _strike(self, request: Request, action: str) -> tuple[Fault, ...]:
+        texts = {name: text for name, text in request.query.items() if isinstance(text, str)}
+        with self.world.lock:
+            return self.world.faults.striking(action=action, method=request.method, path=request.path, query=texts)
+
+    def _answer(self, request: Request, struck: tuple[Fault, ...]) -> Answer:
+        delay_s = self.world.switches.effect_delay_s
+        delay_s += sum(fault.seconds for fault in struck if isinstance(fault, kinds.Late))
+        fate = Fate(
+            delay_ms=round(delay_s * 1000),
+            is_lost=any(isinstance(fault, kinds.Lost) for fault in struck),
+            is_halved=any(isinstance(fault, kinds.Partial) for fault in struck),
+        )
+        with self.world.lock:
+            bring_up_to_date(self.world)
+            for fault in struck:
+                if isinstance(fault, kinds.Reports):
+                    report_some(self.world, fault.devices)
+            try:
+                return answer(self.world, request, fate)
+            except Exception:  # noqa: BLE001 - a bug of ours: it is said, and serving goes on
+                _LOG.exception("the simulator itself failed at %s %s", request.method, request.path)
+                return Answer(500, {"type": "Error", "message": "The simulator itself failed"})
+
+    def _log(self, request: Request, action: str, struck: tuple[Fault, ...], status: int | None) -> None:
+        query = {name: value for name, value in request.query.items() if name not in _SECRET_PARAMS}
+        names = tuple(fault.kind for fault in struck)
+        entry = LoggedRequest(request.method, request.path, action, query, _loggable(request.body), status, names)
+        with self.world.lock:
+            self.control.log.entries.append(entry)
+
+
+def _reply(given: Answer, struck: tuple[Fault, ...]) -> Reply:
+    body = json.dumps(damage_page(given.body, struck), ensure_ascii=False, separators=(",", ":")).encode()
+    garble = next((fault for fault in struck if isinstance(fault, kinds.Garble)), None)
+    return garbled(given.status, body, garble.how) if garble else Reply(given.status, body, _HEADERS)
+
+
+def _slowed(reply: Reply, struck: tuple[Fault, ...]) -> Reply:
+    return replace(
+        reply,
+        slow_headers_s=sum(fault.seconds for fault in struck if isinstance(fault, kinds.SlowHeaders)),
+        slow_body_s=sum(fault.seconds for fault in struck if isinstance(fault, kinds.SlowBody)),
+    )
+
+
+def _loggable(body: bytes) -> Any:
+    if not body:
+        return None
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return body.decode("utf-8", errors="replace")

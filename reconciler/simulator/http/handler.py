@@ -1,0 +1,161 @@
+"""From a request to an answer, in the framework's order: route, body, schema, token, scope, application, action."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from reconciler.simulator.api import tokens
+from reconciler.simulator.api.actions import ACTIONS, Action, Deploy
+from reconciler.simulator.api.entities import Flags, definition, present
+from reconciler.simulator.api.export import Job, enqueue
+from reconciler.simulator.api.problems import Problem, invalid, not_found
+from reconciler.simulator.api.schemas import PATH_PARAMETERS, QUERIES
+from reconciler.simulator.api.tokens import Token
+from reconciler.simulator.api.validation import ABSENT, first_fault
+from reconciler.simulator.api.writes import Fate, Write, accept
+from reconciler.simulator.http import openapi
+from reconciler.simulator.world.store import World
+
+_NOT_JSON = "error"
+_OPEN: Mapping[str, Callable[[], Any]] = {"": definition, "/": definition, openapi.PATH: openapi.document}
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What arrived. `path` is still percent-encoded; `authorization` is the header's text."""
+
+    method: str
+    path: str
+    query: Mapping[str, Any]
+    authorization: str | None
+    content_type: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A status, a JSON body, and a job to deliver once it is sent."""
+
+    status: int
+    body: Any
+    job: Job | None = None
+
+
+def route(method: str, path: str) -> tuple[Action, dict[str, str]] | None:
+    """The action that a path and method mean, with the path's parameters. One trailing slash is ignored."""
+    segments = path.removesuffix("/").split("/")[1:]
+    for action in ACTIONS:
+        if action.method == method and (found := action.match(segments)) is not None:
+            return action, found
+    return None
+
+
+def answer(world: World, request: Request, fate: Fate) -> Answer:
+    """Answer a request; every refusal becomes an answer too. Call it holding the world's lock."""
+    try:
+        return _answer(world, request, fate)
+    except Problem as problem:
+        key = "code" if problem.type == "InvalidContent" else "type"
+        return Answer(problem.status, {key: problem.type, "message": problem.message})
+
+
+def _answer(world: World, request: Request, fate: Fate) -> Answer:
+    if request.method == "GET" and request.path in _OPEN:
+        return Answer(200, _OPEN[request.path]())
+    found = route(request.method, request.path)
+    if found is None:
+        raise Problem(405, "MethodNotAllowed", f"{request.method} is not allowed")
+    action, path_params = found
+    params = {**path_params, **_query_params(request, action)}
+    body = _body(request) if action.body else ABSENT
+    _check(action, params, body)
+    token = _authorize(world, request, action)
+    own = params["applicationId"] = params["applicationId"].lower()
+    _check_application(world, token, own)
+    if not isinstance(action.does, Deploy):
+        return Answer(action.status, present(action.does(world, params), action, Flags.of(request.query), token))
+    if action.does.verb == "export":
+        job = enqueue(world, own, {} if body is ABSENT else body)
+        return Answer(action.status, {"jobQueued": True, "jobId": job.id, "success": True}, job)
+    write = Write(action.does.kind, action.does.verb, own, cast("Mapping[str, Any]", body), token.author)
+    accept(world, write, fate)
+    return Answer(action.status, {"success": True})
+
+
+def _query_params(request: Request, action: Action) -> dict[str, Any]:
+    params = {name: request.query[name] for name in action.query if name in request.query}
+    for name in action.json_params:
+        if name in request.query:
+            params[name] = _parsed(request.query[name])
+    return params
+
+
+def _parsed(text: Any) -> Any:
+    try:
+        return _well_formed(json.loads(text, parse_constant=_refuse_constant))
+    except (TypeError, ValueError, RecursionError):
+        return _NOT_JSON
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _body(request: Request) -> Any:
+    """The parsed body, the text of one that does not claim to be JSON, or ABSENT."""
+    if not request.body:
+        return ABSENT
+    if request.content_type.partition(";")[0].strip().lower() != "application/json":
+        return request.body.decode("utf-8", errors="replace")
+    try:
+        return _well_formed(json.loads(request.body, parse_constant=_refuse_constant))
+    except (ValueError, RecursionError) as error:
+        raise Problem(400, "InvalidContent", f"Invalid JSON: {error}") from error
+
+
+def _well_formed(value: Any) -> Any:
+    """Lone surrogates, which JSON can spell and UTF-8 cannot, become replacement characters."""
+    match value:
+        case str() if not value.isascii():
+            return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        case list():
+            return [_well_formed(item) for item in value]
+        case dict():
+            return {_well_formed(key): _well_formed(item) for key, item in value.items()}
+        case _:
+            return value
+
+
+def _check(action: Action, params: Mapping[str, Any], body: Any) -> None:
+    path_names = [part[1:-1] for part in action.path.split("/") if part.startswith("{")]
+    rules = {name: PATH_PARAMETERS[name] for name in path_names} | {**action.query, **action.json_params}
+    for name, schema in rules.items():
+        if fault := first_fault(params.get(name, ABSENT), schema, name, QUERIES):
+            raise invalid(fault)
+    if action.body is None:
+        return
+    name, schema = action.body
+    if body is ABSENT and schema["required"]:
+        raise invalid(f"{name} is required")
+    if fault := first_fault(body, schema, name):
+        raise invalid(fault)
+
+
+def _authorize(world: World, request: Request, action: Action) -> Token:
+    token = tokens.verify(world, request.query, request.authorization)
+    if token is None:
+        raise tokens.missing(world)
+    if not token.may(action.name, is_read=action.is_read, serves_devices=action.serves_devices):
+        raise tokens.forbidden()
+    return token
+
+
+def _check_application(world: World, token: Token, application_id: str) -> None:
+    known = world.db.execute("select 1 from applications where id = ?", (application_id,)).fetchone()
+    if known is None:
+        raise not_found("Application")
+    if token.application_id not in (None, application_id):
+        raise tokens.forbidden()

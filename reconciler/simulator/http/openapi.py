@@ -1,0 +1,123 @@
+"""What the simulator serves, as an OpenAPI 3.1 document: made from `ACTIONS`, the field tables and `entities.yaml`.
+
+Two things of the API have no words in OpenAPI. Of a parameter that takes a list of objects in brackets only the first
+two items are listed; and unknown paths and methods, which no operation describes, are refused with 405.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import yaml
+
+from reconciler.simulator.api.actions import ACTIONS, Action
+from reconciler.simulator.api.schemas import PATH_PARAMETERS, QUERIES, TEXT
+from reconciler.simulator.api.validation import Schema
+
+PATH = "/openapi.json"
+Node: TypeAlias = dict[str, Any]
+_REFUSALS = {
+    400: ("invalid", "The request breaks a rule of its schema, or asks for what cannot be done"),
+    401: ("error", "The token is unknown or has expired"),
+    403: ("error", "No token, or one without a scope for this"),
+    404: ("error", "Something that the request names is not there"),
+    405: ("error", "A path parameter is too long to be routed"),
+}
+_THROTTLED = {429: ("error", "Too soon after the last one")}
+_FLAGS = {
+    "_actions": "Whether entities tell what the token may do with them",
+    "_links": "Whether entities tell where related ones are",
+    "_embedded": "No effect",
+}
+_FLAG_WORDS = "Only `true`, `1` and `yes` mean yes; absent and empty do too."
+
+
+@cache
+def document() -> Mapping[str, Any]:
+    """The document, as JSON data."""
+    paths: Node = {}
+    for action in ACTIONS:
+        paths.setdefault(action.path, {})[action.method.lower()] = _operation(action)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Losant API, as the simulator serves it", "version": "1.30.0"},
+        "paths": paths,
+        "components": {
+            "schemas": {**entity_schemas(), **{name: _plain(schema) for name, schema in QUERIES.items()}},
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
+        "security": [{"token": []}],
+    }
+
+
+@cache
+def entity_schemas() -> Mapping[str, Any]:
+    """The schemas of answers; they refer to each other as components."""
+    text = Path(__file__).with_name("entities.yaml").read_text(encoding="utf-8")
+    return {name: _plain(schema) for name, schema in yaml.safe_load(text).items()}
+
+
+def _operation(action: Action) -> Node:
+    refusals = {**_REFUSALS, **(_THROTTLED if action.answer == "job" else {})}
+    operation: Node = {
+        "operationId": action.name,
+        "tags": [action.name.partition(".")[0]],
+        "parameters": list(_parameters(action)),
+        "responses": {
+            str(action.status): _response(action.answer, "Done" if action.status == 200 else "Accepted"),
+            **{str(status): _response(*words) for status, words in refusals.items()},
+        },
+    }
+    if action.body is not None:
+        name, schema = action.body
+        operation["requestBody"] = {
+            "description": name,
+            "required": bool(schema["required"]),
+            "content": {"application/json": {"schema": _plain(schema)}},
+        }
+    return operation
+
+
+def _parameters(action: Action) -> Iterator[Node]:
+    for part in action.path.split("/"):
+        if part.startswith("{"):
+            name = part[1:-1]
+            yield {"name": name, "in": "path", "required": True, "schema": _plain(PATH_PARAMETERS[name])}
+    for name, schema in action.query.items():
+        yield from _query_parameter(name, schema)
+    for name, schema in action.json_params.items():
+        content = {"application/json": {"schema": _plain(schema)}}
+        yield {"name": name, "in": "query", "required": False, "content": content}
+    for name, words in _FLAGS.items():
+        yield {"name": name, "in": "query", "description": f"{words}. {_FLAG_WORDS}", "schema": TEXT}
+
+
+def _query_parameter(name: str, schema: Schema) -> Iterator[Node]:
+    if schema.get("type") == "array":
+        for index in range(2):
+            for key, rule in schema["items"]["properties"].items():
+                yield {"name": f"{name}[{index}][{key}]", "in": "query", "required": False, "schema": _plain(rule)}
+        return
+    rule = {key: value for key, value in schema.items() if key != "required"}
+    yield {"name": name, "in": "query", "required": schema.get("required") is True, "schema": _plain(rule)}
+
+
+def _response(schema: str, words: str) -> Node:
+    content = {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
+    return {"description": words, "content": content}
+
+
+def _plain(schema: Any) -> Any:
+    """A copy whose references lead to components."""
+    match schema:
+        case {"$ref": str(name)}:
+            return {"$ref": f"#/components/schemas/{name}"}
+        case Mapping():
+            return {key: _plain(value) for key, value in schema.items()}
+        case list():
+            return [_plain(item) for item in schema]
+        case _:
+            return schema

@@ -1,0 +1,154 @@
+"""Run a simulator on loopback: beside a test in a thread of its own, or until a signal comes."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import FrameType, TracebackType
+from typing import Any, Self, TypeAlias
+
+from reconciler.simulator.control import Control
+from reconciler.simulator.http.app import Simulator
+from reconciler.simulator.http.thread import Listener
+from reconciler.simulator.world.clock import Clock
+from reconciler.simulator.world.fleet import Fleet
+from reconciler.simulator.world.fleet_file import build_fleet, load_fleet, parse_fleet
+from reconciler.simulator.world.seed import default_token, seed
+from reconciler.simulator.world.store import World
+
+FleetSource: TypeAlias = Fleet | Path | str | Mapping[str, Any]
+"""A fleet, a file, YAML text, or the same as plain data."""
+
+
+class Server:
+    """A simulator at work, for a `with` block.
+
+    Attributes:
+        url: where it listens, e.g. `http://127.0.0.1:40123`.
+        application_id: of the first application of the fleet.
+        token: an application token for it, with every scope an application token can have.
+        control: changes and inspects the world while it runs.
+        outbox: folder for what would be sent by e-mail.
+    """
+
+    def __init__(
+        self,
+        fleet: FleetSource | None = None,
+        *,
+        db: Path | str | None = None,
+        port: int = 0,
+        clock: Clock | None = None,
+        outbox: Path | None = None,
+    ) -> None:
+        """Load the fleet and take the port; it answers from `start` on.
+
+        Args:
+            fleet: what to begin with; a database that holds a fleet already wins over it.
+            db: a file that keeps the world over a restart; without one it is kept in memory.
+            port: 0 means any free one.
+            clock: the wall clock if not given.
+            outbox: a temporary folder if not given.
+
+        Raises:
+            FleetError: the fleet holds mistakes.
+            ValueError: neither a fleet nor a database that holds one.
+            OSError: the port is taken.
+        """
+        with ExitStack() as stack:
+            world = World(path=db, clock=clock)
+            stack.callback(world.close)
+            _fill(world, fleet)
+            self.control = Control(world)
+            spare = outbox or stack.enter_context(TemporaryDirectory(prefix="simulator-outbox-"))
+            self.outbox = Path(spare)
+            app = Simulator(self.control, self.outbox)
+            stack.callback(app.close)
+            self._listener = Listener(app, port)
+            stack.callback(self._listener.stop)
+            self._stack = stack.pop_all()
+        self.url = self._listener.url
+        self.application_id = world.recall("first_application") or ""
+        self.token = default_token(self.application_id)
+
+    def start(self) -> Self:
+        """Begin to answer; returns when it does."""
+        self._listener.start()
+        return self
+
+    def stop(self) -> None:
+        """Stop answering and close the database; open connections are cut. Stopping twice is no error."""
+        self._stack.close()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def _fill(world: World, fleet: FleetSource | None) -> None:
+    if not world.is_empty:
+        return  # A restart: the database knows better than the fleet file.
+    if fleet is None:
+        raise ValueError("a new simulator needs a fleet")
+    seed(world, read_fleet(fleet))
+
+
+def read_fleet(source: FleetSource) -> Fleet:
+    """A checked fleet from a fleet, a path, YAML text or plain data.
+
+    Raises:
+        FleetError: it holds mistakes.
+    """
+    match source:
+        case Fleet():
+            return build_fleet(source.model_dump(by_alias=True, exclude_unset=True))
+        case Path():
+            return load_fleet(source)
+        case str():
+            return parse_fleet(source)
+        case _:
+            return build_fleet(source)
+
+
+def serve(
+    fleet: FleetSource | None = None,
+    *,
+    db: Path | str | None = None,
+    port: int = 0,
+    clock: Clock | None = None,
+    outbox: Path | None = None,
+) -> Server:
+    """A simulator for a `with` block; see `Server`."""
+    return Server(fleet, db=db, port=port, clock=clock, outbox=outbox)
+
+
+def run(
+    fleet: FleetSource | None = None,
+    *,
+    db: Path | str | None = None,
+    port: int = 0,
+    outbox: Path | None = None,
+    on_start: Callable[[Server], None] | None = None,
+) -> None:
+    """Serve until SIGINT or SIGTERM. `on_start` is called once it answers. For the main thread only."""
+    stopped = threading.Event()
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        stopped.set()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        with serve(fleet, db=db, port=port, outbox=outbox) as server:
+            if on_start is not None:
+                on_start(server)
+            stopped.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,119 @@
+"""uvicorn in a thread of its own, quick to start and to stop.
+
+uvicorn polls for its end ten times a second and waits for open connections; a simulator is started for each test, so
+this one is woken up, and cuts what is open.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import threading
+from typing import Final
+
+import uvicorn
+
+from reconciler.simulator.http.app import Simulator
+
+HOST: Final = "127.0.0.1"
+_START_LIMIT_S = 10.0
+_ROUNDS_TO_ACCEPT = 4  # of the loop, until a socket that it has just accepted is a connection
+
+
+class Listener:
+    """Serves an application on a loopback port. The port is taken at once; answers come from `start` on.
+
+    Attributes:
+        url: `http://127.0.0.1:<port>`.
+    """
+
+    def __init__(self, app: Simulator, port: int) -> None:
+        """Take the port; 0 means any free one.
+
+        Raises:
+            OSError: the port is taken.
+        """
+        self._socket = _listen(port)
+        self.url = f"http://{HOST}:{self._socket.getsockname()[1]}"
+        self._server = _QuickServer(app)
+        self._thread = threading.Thread(target=self._server.run, args=([self._socket],), name="simulator", daemon=True)
+
+    def start(self) -> None:
+        """Begin to answer; returns when it does.
+
+        Raises:
+            RuntimeError: it did not come up.
+        """
+        self._thread.start()
+        if not self._server.is_ready.wait(_START_LIMIT_S):
+            raise RuntimeError("the simulator did not start")
+
+    def stop(self) -> None:
+        """Stop answering, and cut open connections. Stopping twice is no error."""
+        self._server.finish()
+        if self._thread.is_alive():
+            self._thread.join()
+        self._socket.close()
+
+
+class _QuickServer(uvicorn.Server):
+    def __init__(self, app: Simulator) -> None:
+        # uvicorn would report each fault that it was not built for.
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL + 1)
+        config = uvicorn.Config(
+            app,
+            http=app.connections.protocol(),
+            loop="asyncio",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            date_header=False,
+            server_header=False,
+        )
+        super().__init__(config)
+        self.is_ready = threading.Event()
+        self._connections = app.connections
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._end = asyncio.Event()
+
+    async def main_loop(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.is_ready.set()
+        await self._end.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # Stop accepting first: asyncio forgets to close a socket that it accepted just before its server was closed.
+        for listening in sockets or []:
+            asyncio.get_running_loop().remove_reader(listening)
+        for _ in range(_ROUNDS_TO_ACCEPT):
+            await asyncio.sleep(0)
+        for server in self.servers:
+            server.close()
+        for listening in sockets or []:
+            listening.close()
+        self._connections.abort_all()
+        await asyncio.sleep(0)  # The transports close their sockets, and tell uvicorn, in the loop's next round.
+        tasks = list(self.server_state.tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def finish(self) -> None:
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._end.set)
+
+
+def _listen(port: int) -> socket.socket:
+    # The protocol is named because asyncio sends small answers at once (TCP_NODELAY) only on sockets that name it;
+    # otherwise each request takes 40 ms.
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((HOST, port))
+    except OSError:
+        listening.close()
+        raise
+    return listening

@@ -1,0 +1,172 @@
+"""The fleet that a simulator starts with: applications, flows, devices and what runs on them.
+
+The models are the reference of the fleet file (`README.md` tells the same with examples). `fleet_file` reads YAML or
+plain data into them and reports every problem with its place.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from functools import cached_property
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from reconciler.simulator.api.schemas import TAG_KEY_PATTERN
+from reconciler.simulator.faults.faults import Fault
+from reconciler.simulator.switches import Switches
+from reconciler.simulator.world.ids import ID_PATTERN, object_id
+
+RESERVED_VERSIONS = frozenset({"develop", "default"})
+_COUNTER = re.compile(r"\{n(:0?\d*)?\}")
+
+
+def _not_reserved(version: str) -> str:
+    if version in RESERVED_VERSIONS:
+        raise ValueError(f'"{version}" cannot be the name of a version')
+    return version
+
+
+Text: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=255)]
+Version: TypeAlias = Annotated[Text, AfterValidator(_not_reserved)]
+Id: TypeAlias = Annotated[str, StringConstraints(pattern=ID_PATTERN, to_lower=True)]
+TagKey: TypeAlias = Annotated[str, StringConstraints(pattern=TAG_KEY_PATTERN)]
+Seconds: TypeAlias = Annotated[float, Field(ge=0, le=10**9)]
+TakeUp: TypeAlias = Seconds | Literal["never"]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class Deployed(_Part):
+    """One flow on one device. A bare version stands for both sides."""
+
+    released: Version | None = None
+    reported: Version | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _both_sides(cls, value: Any) -> Any:
+        return {"released": value, "reported": value} if isinstance(value, str) else value
+
+
+class Flow(_Part):
+    """A workflow. A bare list stands for its versions; `deleted` ones are still on devices but no longer exist."""
+
+    name: Text
+    id: Id | None = None
+    flow_class: Literal["cloud", "edge", "embedded", "experience", "customNode"] = Field("embedded", alias="class")
+    versions: tuple[Version, ...] = ()
+    deleted: tuple[Version, ...] = ()
+    enabled: bool = True
+
+
+class Device(_Part):
+    """A device, or `count` of them whose names hold `{n}` (or `{n:04}`), counted from `start`."""
+
+    name: Text
+    id: Id | None = None
+    count: Annotated[int, Field(ge=1, le=1_000_000)] = 1
+    start: Annotated[int, Field(ge=0)] = 1
+    device_class: Literal["standalone", "gateway", "peripheral", "floating", "edgeCompute", "system", "embedded"] = (
+        Field("embedded", alias="class")
+    )
+    description: str | None = None
+    tags: dict[TagKey, tuple[Text, ...]] = Field(default_factory=dict)
+    parent: Id | None = None
+    connected: bool | None = True
+    take_up_s: TakeUp | None = None
+    deployed: dict[str, Deployed] = Field(default_factory=dict)
+    fails: dict[str, dict[Version, Text]] = Field(default_factory=dict)
+    unknown_bundle: bool | Text = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_forms(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        value = dict(value)
+        if isinstance(tags := value.get("tags"), dict):
+            value["tags"] = {key: (text,) if isinstance(text, str) else text for key, text in tags.items()}
+        if isinstance(unknown := value.get("unknown_bundle"), str) and unknown.lower() in ("true", "false"):
+            value["unknown_bundle"] = unknown.lower() == "true"
+        return value
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether the name holds a number."""
+        return bool(_COUNTER.search(self.name))
+
+    def named(self) -> Iterator[str]:
+        """The names of the devices that this stands for."""
+        if not self.is_counted:
+            yield self.name
+            return
+        for n in range(self.start, self.start + self.count):
+            yield _COUNTER.sub(lambda hit, n=n: format(n, (hit[1] or ":")[1:]), self.name)  # type: ignore[misc]
+
+
+class Token(_Part):
+    """An access token. In an application it is an application token; in the fleet, a user's, for every application."""
+
+    text: Annotated[str, StringConstraints(pattern=r"^[!-~]{1,4096}$")]
+    scopes: tuple[str, ...] = ("all.Application",)
+    expires: datetime | None = None
+
+
+class Application(_Part):
+    """One application and all that is in it. `flows` may be a mapping from name to versions or to a flow."""
+
+    name: Text
+    id: Id | None = None
+    flows: tuple[Flow, ...] = ()
+    devices: tuple[Device, ...] = ()
+    tokens: tuple[Token, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _flows_by_name(cls, value: Any) -> Any:
+        if not (isinstance(value, dict) and isinstance(flows := value.get("flows"), dict)):
+            return value
+        return {**value, "flows": [_named_flow(name, flow) for name, flow in flows.items()]}
+
+    @cached_property
+    def object_id(self) -> str:
+        """The id given, or the one that follows from the name."""
+        return self.id or object_id("application", self.name)
+
+    def flow_id(self, flow: Flow) -> str:
+        """The id given, or the one that follows from the name."""
+        return flow.id or object_id(self.object_id, "flow", flow.name)
+
+    def device_id(self, name: str, device: Device) -> str:
+        """The id given, or the one that follows from the name."""
+        return device.id or object_id(self.object_id, "device", name)
+
+    @cached_property
+    def flows_by_reference(self) -> Mapping[str, list[Flow]]:
+        """Flows by id and by name; a name may stand for several."""
+        found: dict[str, list[Flow]] = {}
+        for flow in self.flows:
+            found.setdefault(flow.name, []).append(flow)
+            found.setdefault(self.flow_id(flow), []).append(flow)
+        return found
+
+
+def _named_flow(name: str, flow: Any) -> Any:
+    if isinstance(flow, list | tuple):
+        return {"name": name, "versions": flow}
+    return {"name": name, **flow} if isinstance(flow, dict) else {"name": name, "versions": flow}
+
+
+class Fleet(_Part):
+    """Everything that a simulator starts with. `fleet_check.problems_of` says whether it holds together."""
+
+    applications: tuple[Application, ...]
+    tokens: tuple[Token, ...] = ()
+    take_up_s: TakeUp = 1.0
+    switches: Switches = Switches()
+    faults: tuple[Fault, ...] = ()

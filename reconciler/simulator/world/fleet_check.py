@@ -1,0 +1,121 @@
+"""What the shape of a fleet cannot say: names that lead nowhere, ids and names that are taken twice."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
+from typing import TypeAlias
+
+from reconciler.simulator.world.fleet import Application, Device, Fleet, Flow, Version
+
+Place: TypeAlias = tuple[str | int, ...]
+Finding: TypeAlias = tuple[Place, str]
+
+FLOW_CLASSES = {"embedded": frozenset({"embedded"}), "edgeCompute": frozenset({"edge", "customNode"})}
+_BRACES = re.compile(r"\{(?!n(:0?\d*)?\})")
+
+
+def check_fleet(fleet: Fleet) -> list[Finding]:
+    """Every problem that reading the fleet as models does not find, in the order of the fleet."""
+    ids: list[tuple[Place, str]] = [(("applications", i), one.object_id) for i, one in enumerate(fleet.applications)]
+    findings = list(_repeated(ids, "id"))
+    if not fleet.applications:
+        findings.append((("applications",), "a fleet needs at least one application"))
+    findings += _repeated(_token_texts(fleet), "token")
+    for index, application in enumerate(fleet.applications):
+        findings += [(("applications", index, *place), text) for place, text in _check_application(application)]
+    return findings
+
+
+def _token_texts(fleet: Fleet) -> Iterator[tuple[Place, str]]:
+    yield from ((("tokens", i, "text"), token.text) for i, token in enumerate(fleet.tokens))
+    for a, application in enumerate(fleet.applications):
+        for i, token in enumerate(application.tokens):
+            yield ("applications", a, "tokens", i, "text"), token.text
+
+
+def _repeated(found: Iterable[tuple[Place, str]], what: str) -> Iterator[Finding]:
+    first: dict[str, Place] = {}
+    for place, key in found:
+        if key in first:
+            # The text of a token is left out: the problem may end in a log.
+            name = "" if what == "token" else f" {key}"
+            yield place, f"the {what}{name} is taken already at {spell(first[key])}: give another {what}"
+        first.setdefault(key, place)
+
+
+def _check_application(application: Application) -> Iterator[Finding]:
+    flows = application.flows
+    ids: list[tuple[Place, str]] = [(("flows", i), application.flow_id(flow)) for i, flow in enumerate(flows)]
+    yield from _repeated(ids, "id")
+    for index, flow in enumerate(flows):
+        place: Place = ("flows", index, "versions")
+        yield from _repeated([(place, name) for name in (*flow.versions, *flow.deleted)], "version")
+    yield from _check_devices(application)
+
+
+def _check_devices(application: Application) -> Iterator[Finding]:
+    first: dict[str, int] = {}
+    for index, device in enumerate(application.devices):
+        at: Place = ("devices", index)
+        for place, text in (*_check_name(device), *_check_flows(application, device)):
+            yield (*at, *place), text
+        for name in device.named():
+            taken = first.setdefault(application.device_id(name, device), index)
+            if taken != index:
+                yield at, f'"{name}" is a device at devices[{taken}] already: give another name, or ids'
+                break
+
+
+def _check_name(device: Device) -> Iterator[Finding]:
+    if _BRACES.search(device.name) and device.is_counted:
+        yield ("name",), "only {n} and {n:04} may stand in braces"
+    elif device.count > 1 and not device.is_counted:
+        yield ("name",), f"{device.count} devices need {{n}} in their name"
+    if device.count > 1 and device.id:
+        yield ("id",), f"{device.count} devices cannot have one id"
+
+
+def _check_flows(application: Application, device: Device) -> Iterator[Finding]:
+    for reference, deployed in device.deployed.items():
+        used = [version for version in (deployed.released, deployed.reported) if version is not None]
+        yield from _check_use(application, device, ("deployed", reference), used)
+        if not used:
+            yield ("deployed", reference), "neither released nor reported: leave the flow out"
+    for reference, versions in device.fails.items():
+        yield from _check_use(application, device, ("fails", reference), versions)
+
+
+def _check_use(
+    application: Application, device: Device, place: Place, versions: Iterable[Version]
+) -> Iterator[Finding]:
+    reference = str(place[-1])
+    match application.flows_by_reference.get(reference, []):
+        case []:
+            near = _nearest(reference, application.flows_by_reference)
+            yield place, f'there is no flow "{reference}"{near}'
+        case [flow]:
+            yield from _check_class(flow, device, place)
+            for version in versions:
+                known = (*flow.versions, *flow.deleted)
+                if version not in known:
+                    yield place, f'flow "{flow.name}" has no version {version}{_nearest(version, known)}'
+        case several:
+            yield place, f'{len(several)} flows are named "{reference}": use an id'
+
+
+def _check_class(flow: Flow, device: Device, place: Place) -> Iterator[Finding]:
+    if flow.flow_class not in FLOW_CLASSES.get(device.device_class, frozenset()):
+        yield place, f'"{flow.name}" ({flow.flow_class}) cannot be deployed to a device of class {device.device_class}'
+
+
+def _nearest(wanted: str, known: Iterable[str]) -> str:
+    near = get_close_matches(wanted, list(known), n=1)
+    return f" (nearest: {near[0]})" if near else ""
+
+
+def spell(place: Place) -> str:
+    """`applications[0].devices[3].name`."""
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place)
+    return text.removeprefix(".") or "fleet"

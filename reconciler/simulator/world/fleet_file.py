@@ -1,0 +1,164 @@
+"""Fleet files: YAML in, a checked `Fleet` out, or one error with every problem and its place.
+
+Scalars are text, as in a manifest: `1.10` and `2026-01-15` are versions. Only `null`, `~` and nothing are null.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import yaml
+from pydantic import ValidationError
+
+from reconciler.simulator.world.fleet import Fleet
+from reconciler.simulator.world.fleet_check import Finding, Place, check_fleet, spell
+
+Node: TypeAlias = yaml.Node
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_TOO_DEEP = 64
+
+
+class FleetError(ValueError):
+    """The fleet cannot be. `problems` holds one line for each mistake, with its place."""
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(problems))
+
+
+def load_fleet(path: Path | str) -> Fleet:
+    """Read a fleet file.
+
+    Raises:
+        FleetError: it cannot be read, or holds mistakes.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise FleetError([f"{path}: {getattr(error, 'strerror', None) or error}"]) from error
+    return parse_fleet(text, source=str(path))
+
+
+def parse_fleet(text: str, *, source: str = "fleet") -> Fleet:
+    """A fleet from YAML text; `source` begins the lines of an error, as `source:line:column: ...`.
+
+    Raises:
+        FleetError: with every mistake.
+    """
+    try:
+        root = yaml.compose(text, Loader=_Loader)
+    except yaml.YAMLError as error:
+        raise FleetError([_syntax_problem(error, source)]) from error
+    if root is None:
+        raise FleetError([f"{source}: the file is empty: it needs at least `applications:`"])
+    tangles = [f"{source}:{_mark(node)}: {said}" for node, said in _tangles(root, ())]
+    if tangles:
+        raise FleetError(tangles)
+    try:
+        return _checked(_plain(root))
+    except _FoundError as found:
+        places = ((f"{source}:{_mark(_at(root, place))}: {spell(place)}", said) for place, said in found.findings)
+        raise FleetError([f"{where}: {said}" for where, said in places]) from None
+
+
+def build_fleet(data: Mapping[str, Any]) -> Fleet:
+    """A fleet from plain data of the same shape.
+
+    Raises:
+        FleetError: with every mistake.
+    """
+    try:
+        return _checked(data)
+    except _FoundError as found:
+        raise FleetError([f"{spell(place)}: {said}" for place, said in found.findings]) from None
+
+
+class _FoundError(Exception):
+    def __init__(self, findings: list[Finding]) -> None:
+        self.findings = findings
+        super().__init__()
+
+
+def _checked(data: Any) -> Fleet:
+    try:
+        fleet = Fleet.model_validate(data)
+    except ValidationError as error:
+        raise _FoundError([(detail["loc"], _in_words(detail)) for detail in error.errors()]) from None
+    findings = check_fleet(fleet)
+    if findings:
+        raise _FoundError(findings)
+    return fleet
+
+
+_WORDS = {
+    "extra_forbidden": "there is no such key",
+    "missing": "this is required",
+    "model_type": "this should be a mapping",
+    "dict_type": "this should be a mapping",
+    "list_type": "this should be a list",
+    "tuple_type": "this should be a list",
+    "string_type": "this should be a text",
+}
+
+
+def _in_words(detail: Any) -> str:
+    if detail["type"] == "value_error":
+        return str(detail["ctx"]["error"])
+    return _WORDS.get(detail["type"]) or f"{detail['msg'][0].lower()}{detail['msg'][1:]}"
+
+
+def _syntax_problem(error: yaml.YAMLError, source: str) -> str:
+    mark = getattr(error, "problem_mark", None)
+    place = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
+    return f"{source}{place}: this is not YAML: {getattr(error, 'problem', None) or error}"
+
+
+def _tangles(node: Node, above: tuple[Node, ...]) -> Iterator[tuple[Node, str]]:
+    """Duplicate keys, keys that are not text, and aliases that lead into themselves, each with its node."""
+    if node in above or len(above) > _TOO_DEEP:
+        yield above[-1], "an alias here leads into itself, or the file is nested too deep"
+    elif isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            yield from _tangles(item, (*above, node))
+    elif isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                yield key, "this key is not a text"
+                continue
+            if key.value in seen:
+                yield key, f'"{key.value}" is here twice'
+            seen.add(key.value)
+            yield from _tangles(value, (*above, node))
+
+
+def _plain(node: Node) -> Any:
+    if isinstance(node, yaml.MappingNode):
+        return {key.value: _plain(value) for key, value in node.value}
+    if isinstance(node, yaml.SequenceNode):
+        return [_plain(item) for item in node.value]
+    return None if node.tag == "tag:yaml.org,2002:null" else node.value
+
+
+def _mark(node: Node) -> str:
+    return f"{node.start_mark.line + 1}:{node.start_mark.column + 1}"
+
+
+def _at(root: Node, place: Place) -> Node:
+    """The node at a place, or the nearest thing around it that is in the file."""
+    node = root
+    for part in place:
+        node = _child(node, part) or node
+    return node
+
+
+def _child(node: Node, part: str | int) -> Node | None:
+    if isinstance(node, yaml.SequenceNode):
+        return node.value[part] if isinstance(part, int) and part < len(node.value) else None
+    if isinstance(node, yaml.MappingNode):
+        if isinstance(part, int):  # a list that the file writes as a mapping, e.g. flows by name
+            return node.value[part][1] if part < len(node.value) else None
+        return next((value for key, value in node.value if key.value == part), None)
+    return None

@@ -1,0 +1,157 @@
+"""The simulated world: one SQLite database, a clock, and what is switched.
+
+Everything that a restart must keep is in the database. Times are milliseconds since the epoch (`_ms`). All access
+goes through one connection under one lock, so that requests and the control surface see a world at rest.
+
+`entries` are the rows of a deployment: one flow on one device, with the version released by the platform and the
+version reported by the device. On an edge device each entry is a record of its own (`record_id`); the entries of an
+embedded device share one record in `records`.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from reconciler.simulator.faults.active import Faults
+from reconciler.simulator.switches import Switches
+from reconciler.simulator.world.clock import Clock
+
+_TABLES = """
+create table if not exists meta (key text primary key, value text not null);
+create table if not exists applications (
+    id text primary key, name text not null, created_ms integer not null, globals_revision integer not null default 0);
+create table if not exists tokens (
+    id text primary key, text text not null unique, application_id text, scopes text not null, expires_ms integer);
+create table if not exists flows (
+    id text primary key, application_id text not null, name text not null, flow_class text not null,
+    enabled integer not null, created_ms integer not null, updated_ms integer not null);
+create table if not exists versions (
+    id text primary key, flow_id text not null, name text not null,
+    created_ms integer not null, updated_ms integer not null, unique (flow_id, name));
+create table if not exists devices (
+    id text primary key, application_id text not null, name text not null, device_class text not null,
+    description text, parent_id text, tags text not null,
+    connected integer, connection_ms integer, connected_ms integer, disconnected_ms integer,
+    created_ms integer not null, updated_ms integer not null, deleted_ms integer,
+    take_up_ms integer, attempt_ms integer);
+create table if not exists tags (
+    device_id text not null, position integer not null, key text not null, value text not null,
+    primary key (device_id, position)) without rowid;
+create table if not exists failures (
+    device_id text not null, flow_id text not null, version text not null, error text not null,
+    primary key (device_id, flow_id, version)) without rowid;
+create table if not exists records (
+    id text primary key, application_id text not null, device_id text not null unique,
+    created_ms integer not null, updated_ms integer not null,
+    reported_bundle text, released_bundle text, unknown_bundle integer not null default 0);
+create table if not exists entries (
+    device_id text not null, flow_id text not null, application_id text not null, released text, reported text,
+    record_id text unique, released_etag text, reported_etag text, created_ms integer, updated_ms integer,
+    primary key (device_id, flow_id)) without rowid;
+create table if not exists logs (sequence integer primary key, record_id text not null, entry text not null);
+create table if not exists late_writes (
+    sequence integer primary key, due_ms integer not null, action text not null, application_id text not null,
+    body text not null, author text not null, keep integer not null);
+create table if not exists jobs (
+    id text primary key, application_id text not null, created_ms integer not null, status text not null,
+    detail text not null);
+create temp table if not exists touched (device_id text not null, flow_id text not null,
+    primary key (device_id, flow_id)) without rowid;
+create temp table if not exists page (position integer primary key, id text not null);
+"""
+_INDEXES = """
+create index if not exists devices_by_id on devices (application_id, deleted_ms, id);
+create index if not exists devices_by_class on devices (application_id, deleted_ms, device_class, id);
+create index if not exists devices_by_name on devices (application_id, deleted_ms, name, id);
+create index if not exists devices_by_attempt on devices (attempt_ms) where attempt_ms is not null;
+create index if not exists tags_by_text on tags (key, value, device_id);
+create index if not exists records_by_id on records (application_id, id);
+create index if not exists records_by_update on records (application_id, updated_ms, id);
+create index if not exists entries_by_flow on entries (flow_id);
+create index if not exists entries_by_record on entries (application_id, record_id) where record_id is not null;
+create index if not exists logs_by_record on logs (record_id);
+"""
+
+
+class World:
+    """The state of a simulator.
+
+    Attributes:
+        db: the connection; use it only while holding `lock`.
+        switches: how open questions are answered.
+        faults: what goes wrong.
+    """
+
+    def __init__(self, *, path: Path | str | None = None, clock: Clock | None = None) -> None:
+        self.lock = threading.RLock()
+        self.db = sqlite3.connect(str(path) if path else ":memory:", check_same_thread=False, isolation_level=None)
+        self.db.create_function("casefold", 1, _casefold, deterministic=True)
+        # A killed process loses nothing that it answered for; only a power cut could.
+        self.db.executescript("pragma journal_mode = wal; pragma synchronous = off;" + _TABLES)
+        self.clock = clock or Clock()
+        self.clock.offset_ms += int(self.recall("clock_offset_ms") or 0)
+        self.switches = Switches.model_validate_json(self.recall("switches") or "{}")
+        self.faults = Faults()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no fleet was ever loaded into it."""
+        return self.db.execute("select 1 from applications limit 1").fetchone() is None
+
+    def build_indexes(self) -> None:
+        """Index what is there. Done after a fleet is loaded: much faster than keeping indexes while it grows."""
+        with self.lock:
+            for statement in _INDEXES.strip().splitlines():
+                self.db.execute(statement)
+            self.db.execute("analyze")
+
+    @contextmanager
+    def changing(self) -> Iterator[sqlite3.Connection]:
+        """Hold the world still and change it: all of the block, or nothing if it raises. May be nested."""
+        with self.lock:
+            if self.db.in_transaction:
+                yield self.db
+                return
+            self.db.execute("begin")
+            try:
+                yield self.db
+            except BaseException:
+                self.db.execute("rollback")
+                raise
+            self.db.execute("commit")
+
+    def recall(self, key: str) -> str | None:
+        """A remembered text."""
+        row = self.db.execute("select value from meta where key = ?", (key,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def remember(self, key: str, value: str) -> None:
+        """Keep a text over a restart."""
+        self.db.execute(
+            "insert into meta values (?, ?) on conflict (key) do update set value = excluded.value", (key, value)
+        )
+
+    def advance(self, seconds: float) -> None:
+        """Move the clock, and remember by how much it is off."""
+        with self.changing():
+            self.clock.advance(seconds)
+            self.remember("clock_offset_ms", str(self.clock.offset_ms))
+
+    def switch(self, switches: Switches) -> None:
+        """Answer open questions in another way from now on."""
+        with self.changing():
+            self.switches = switches
+            self.remember("switches", switches.model_dump_json())
+
+    def close(self) -> None:
+        """Close the database. Closing twice is no error."""
+        with self.lock:
+            self.db.close()
+
+
+def _casefold(text: str | None) -> str | None:
+    return None if text is None else text.casefold()
