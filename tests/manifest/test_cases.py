@@ -101,7 +101,7 @@ def outcome(case: Path) -> str:
 
 
 def refused(problems: Iterable[Problem]) -> str:
-    """The problems; where the YAML itself is broken the words and the place are the library's, which each has its own."""
+    """The problems. Where the YAML itself is broken, words and place are those of whichever library reads it."""
     return "refused\n" + "".join(
         f"{Problem(BROKEN, problem.path, hint=problem.hint) if is_broken(problem) else problem}\n"
         for problem in problems

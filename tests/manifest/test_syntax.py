@@ -20,7 +20,7 @@ class RefusingParser(PureParser):
     def fetch_flow_collection_start(self, token: Any) -> None:
         if self.flow_level >= 100:
             raise yaml.scanner.ScannerError("while going deeper", self.get_mark(), "no more of that", self.get_mark())
-        super().fetch_flow_collection_start(token)  # type: ignore[no-untyped-call]
+        super().fetch_flow_collection_start(token)
 
 
 PARSERS = [pytest.param(fastest_parser(), id="fastest"), pytest.param(PureParser, id="pure")]
