@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from reconciler.cli.app import run
+from tests.support import processes
 
 HEAD = "apiVersion: reconciler/v1\napplication: 575ec8687ae143cd83dc4a97\n"
 
 
 def git(*arguments: str) -> str:
-    return subprocess.run(
+    return processes.run(
         ["git", "-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "commit.gpgsign=false", *arguments],
         check=True,
-        capture_output=True,
-        text=True,
     ).stdout
 
 
