@@ -11,16 +11,15 @@ from typing import Any
 import pytest
 
 from reconciler.cli.app import run
+from tests.support import processes
 
 HEAD = "apiVersion: reconciler/v1\napplication: 575ec8687ae143cd83dc4a97\n"
 
 
 def git(*arguments: str) -> str:
-    return subprocess.run(
+    return processes.run(
         ["git", "-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "commit.gpgsign=false", *arguments],
         check=True,
-        capture_output=True,
-        text=True,
     ).stdout
 
 
