@@ -6,13 +6,15 @@ run.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from job import env
+from pydantic import TypeAdapter
+
+from reconciler.ci.command import Application, problems
+from reconciler.errors import Problem
 
 SUMMED = ("add", "update", "remove")
 
@@ -26,7 +28,7 @@ class Report:
         commit: that the manifests are of.
         digest: of the plan; empty if there is none.
         summary: how many rows are to be added, updated and removed.
-        problems: errors and refusals, in the shape that JSON documents have.
+        problems: errors and refusals.
         folder: where `plan.json` is.
     """
 
@@ -36,9 +38,9 @@ class Report:
     code: int
     commit: str = ""
     digest: str = ""
-    summary: Mapping[str, int] = field(default_factory=dict)
+    summary: dict[str, int] = field(default_factory=dict)
     partial: bool = False
-    problems: Sequence[Mapping[str, Any]] = ()
+    problems: tuple[Problem, ...] = ()
     folder: Path = Path()
 
     @property
@@ -53,26 +55,27 @@ class Report:
 
     def save(self) -> None:
         """Write `report.json` into the folder."""
-        data = {name: value for name, value in asdict(self).items() if name != "folder"}
-        (self.folder / "report.json").write_text(json.dumps(data), encoding="utf-8")
+        (self.folder / "report.json").write_bytes(_DOCUMENT.dump_json(self, exclude={"folder"}))
+
+
+_DOCUMENT = TypeAdapter(Report)
 
 
 def from_answer(
-    row: Mapping[str, str], code: int, answer: Mapping[str, Any], folder: Path, *, commit: str = ""
+    application: Application, code: int, document: Mapping[str, Any], folder: Path, *, commit: str = ""
 ) -> Report:
     """The report of a `plan --format json` that ended with `code`."""
-    error = answer.get("error") or {}
-    plan = next(iter(answer.get("plans") or ()), None)
+    plan = next(iter(document.get("plans") or ()), None)
     return Report(
-        application=row["application"],
-        name=row["name"],
-        kind=row["kind"],
+        application=application.id,
+        name=application.name,
+        kind=application.kind,
         code=code,
         commit=commit,
         digest=plan["digest"] if plan else "",
         summary={name: plan["summary"][name] for name in SUMMED} if plan else {},
         partial=bool(plan and plan["partial"]),
-        problems=error.get("problems", ()),
+        problems=tuple(problems((document.get("error") or {}).get("problems", ()))),
         folder=folder,
     )
 
@@ -80,15 +83,9 @@ def from_answer(
 def load_reports(folder: Path) -> list[Report]:
     """The reports of all jobs, sorted; a folder that is not there holds none."""
     found = [
-        Report(**json.loads(file.read_text(encoding="utf-8")), folder=file.parent)
-        for file in folder.glob("*/report.json")
+        replace(_DOCUMENT.validate_json(file.read_bytes()), folder=file.parent) for file in folder.glob("*/report.json")
     ]
     return sorted(found, key=lambda one: (one.name, one.application, one.kind))
-
-
-def expected_reports() -> int:
-    """How many applications the run was to plan; 0 where it came to no list of them."""
-    return int(env("APPLICATIONS") or 0)
 
 
 def totals(reports: Iterable[Report]) -> dict[str, int]:

@@ -1,0 +1,108 @@
+"""Where pull requests and issues live, and how to write there once and only once although any answer may be lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_chain, wait_fixed
+
+from reconciler.errors import ReconcilerError
+
+PAUSES_S = (1, 5, 20)
+
+T = TypeVar("T")
+
+
+class Unsettled(ReconcilerError):
+    """The forge gave no usable answer: nobody knows whether a write has happened."""
+
+
+class Gone(Exception):
+    """What was to be read or changed is no longer there; all issues are gone where they are switched off."""
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """A comment or an issue that the job's own token wrote."""
+
+    id: int
+    text: str
+
+    @property
+    def first_line(self) -> str:
+        """Where we keep what is for us alone: no name from a manifest or from Losant can reach it."""
+        return self.text.split("\n", 1)[0].rstrip("\r")
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """A pull request that was merged, and the newest commit that it had."""
+
+    number: int
+    head: str
+
+
+class Forge(Protocol):
+    """Reads are repeated until the forge answers; a write raises Unsettled, or Gone if what it is to change is gone."""
+
+    def head(self, number: int) -> str:
+        """The newest commit of a pull request."""
+
+    def merged(self, commit: str, branch: str) -> Merged | None:
+        """The pull request that a commit of the branch came by, or None for a commit that was pushed to it."""
+
+    def comments(self, number: int) -> Iterable[Post]:
+        """Our comments on a pull request, oldest first."""
+
+    def add_comment(self, number: int, text: str) -> int:
+        """Write a comment on a pull request; its id."""
+
+    def edit_comment(self, number: int, post: Post, text: str) -> None:
+        """Replace the text of a comment."""
+
+    def issues(self) -> Iterable[Post]:
+        """Our open issues."""
+
+    def open_issue(self, title: str, text: str) -> int:
+        """Open an issue; its number."""
+
+    def edit_issue(self, post: Post, text: str) -> None:
+        """Replace the text of an issue."""
+
+    def close_issue(self, post: Post, farewell: str) -> None:
+        """Close an issue, then say why. One that is gone needs neither."""
+
+
+def settled(act: Callable[[], T], log: Callable[[str], None]) -> T:
+    """Do what may be done again until the forge answers; raises Unsettled where it does not within some tries.
+
+    A write that may be done again is one that looks first whether it was done.
+    """
+
+    def tell(state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        if isinstance(error, Unsettled):
+            log(f"{error.problems[0].message}; again in {state.upcoming_sleep:g} s")
+
+    tries = Retrying(
+        retry=retry_if_exception_type(Unsettled),
+        stop=stop_after_attempt(len(PAUSES_S) + 1),
+        wait=wait_chain(*map(wait_fixed, PAUSES_S)),
+        before_sleep=tell,
+        reraise=True,
+    )
+    return tries(act)
+
+
+def put(post: Post | None, edit: Callable[[Post], None], add: Callable[[], int]) -> int:
+    """Edit the post, or add one where there is none, or none any more; its id."""
+    if post:
+        try:
+            edit(post)
+        except Gone:
+            pass  # somebody deleted it just now
+        else:
+            return post.id
+    return add()
