@@ -15,7 +15,7 @@ PAUSES_S = (1, 5, 20)
 T = TypeVar("T")
 
 
-class Unsettled(ReconcilerError):
+class Unsettled(Exception):
     """The forge gave no usable answer: nobody knows whether a write has happened."""
 
 
@@ -76,15 +76,13 @@ class Forge(Protocol):
 
 
 def settled(act: Callable[[], T], log: Callable[[str], None]) -> T:
-    """Do what may be done again until the forge answers; raises Unsettled where it does not within some tries.
+    """Do what may be done again until the forge answers; an error for people where it does not within some tries.
 
     A write that may be done again is one that looks first whether it was done.
     """
 
     def tell(state: RetryCallState) -> None:
-        error = state.outcome.exception() if state.outcome else None
-        if isinstance(error, Unsettled):
-            log(f"{error.problems[0].message}; again in {state.upcoming_sleep:g} s")
+        log(f"{state.outcome and state.outcome.exception()}; again in {state.upcoming_sleep:g} s")
 
     tries = Retrying(
         retry=retry_if_exception_type(Unsettled),
@@ -93,7 +91,10 @@ def settled(act: Callable[[], T], log: Callable[[str], None]) -> T:
         before_sleep=tell,
         reraise=True,
     )
-    return tries(act)
+    try:
+        return tries(act)
+    except Unsettled as error:
+        raise ReconcilerError(str(error)) from None
 
 
 def put(post: Post | None, edit: Callable[[Post], None], add: Callable[[], int]) -> int:

@@ -18,7 +18,7 @@ from reconciler.simulator import Server, serve
 from tests.gitops.conftest import FLEET, Git, manifest
 from tests.gitops.steps import BIN, PROJECT, load
 
-GUIDE = (PROJECT / ".github/docs/ci.md").read_text(encoding="utf-8")
+GUIDE = (PROJECT / "docs/ci.md").read_text(encoding="utf-8")
 DONE, CHANGES = 0, 2
 
 
