@@ -36,21 +36,21 @@ class Shown:
 def step(
     provider: Provider,
     application: Application,
-    result: Path,
     *,
     shown: Shown,
-    required: bool,
+    require_reviewed_plan: bool,
+    result: Path,
     expect_digest: str,
     timeout: str,
     offline: str,
 ) -> int:
     """Ends like `reconciler apply`.
 
-    With `required`, the digest of the review goes to `apply --expect-digest`, which refuses (exit 4) when the plan is
-    another by now. Where nothing is left to do there is nothing to review: a job that is run again ends well.
+    A required review hands its digest to `apply --expect-digest`, which refuses (exit 4) when the plan is another by
+    now. Where nothing is left to do there is nothing to review: a job that is run again ends well.
     """
     result.parent.mkdir(parents=True, exist_ok=True)
-    expected = expect_digest or (_required(provider, application, shown) if required else "")
+    expected = expect_digest or (_required(provider, application, shown) if require_reviewed_plan else "")
     options = ["--yes", "--wait", "--timeout", timeout, "--offline", offline, "--result", str(result)]
     options += ["--expect-digest", expected] if expected else []
     code = application.run("apply", *options, capture=False).code
@@ -70,7 +70,7 @@ def _required(provider: Provider, application: Application, shown: Shown) -> str
     return shown.digest
 
 
-def report(provider: Provider, result: Path, *, shown: Shown) -> int:
+def report(provider: Provider, *, shown: Shown, result: Path) -> int:
     """Tell of the result on the summary and, where something failed, in annotations."""
     if not result.exists():
         provider.log("There is no result: nothing was applied.")

@@ -11,7 +11,7 @@ from reconciler.errors import UsageError
 _SUMMARY_BYTES, _COMMENT_BYTES = 60_000, 15_000  # the comment has to have room for the plans
 
 
-def step(provider: Provider, path: str, *, diff: Path) -> int:
+def step(provider: Provider, *, path: str, diff: Path) -> int:
     """Validate, and show each problem on its line; then the diff, on the summary and in a file for the comment."""
     answer = reconciler("validate", "--format", "json", "--", path)
     document = answer.document()

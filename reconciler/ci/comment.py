@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from reconciler.ci.forge import Forge, Post, put, settled
+from reconciler.ci.forge import Forge, put, settled
 from reconciler.ci.page import body
 from reconciler.ci.provider import Provider, say
 from reconciler.ci.reports import Report, load_reports
@@ -16,18 +16,18 @@ _NO_DIFF = "\nThe diff of the desired state is on the summary of the check job: 
 DIFF = "reconciler-diff/diff.md"  # where the artifact of the check job comes to lie
 
 
-def step(provider: Provider, path: str, folder: Path, *, expected: int) -> int:
-    """Write the comment from the reports in the folder; `expected`: how many there are to be, 0 where nobody knows."""
-    run, forge, diff = provider.run(), provider.forge(), folder / DIFF
+def step(provider: Provider, *, path: str, reports: Path, applications: int) -> int:
+    """Write the comment from the reports in the folder; `applications`: as many are to be there, 0: nobody knows."""
+    run, forge, diff = provider.run(), provider.forge(), reports / DIFF
     if forge.head(run.number) != run.head:
         moved = f"{provider.named(run.number)} has moved on; the run of its newest commit writes the comment"
         say(provider, "notice", moved)
         return 0
     written = text(
-        load_reports(folder),
+        load_reports(reports),
         path=path,
         commit=run.head,
-        expected=expected,
+        expected=applications,
         diff=diff.read_text(encoding="utf-8") if diff.exists() else "",
         max_bytes=provider.max_bytes,
     )
@@ -38,11 +38,7 @@ def step(provider: Provider, path: str, folder: Path, *, expected: int) -> int:
 
 def _write(forge: Forge, number: int, path: str, written: str) -> None:
     found = find_comment(forge, number, path)
-
-    def edit(post: Post) -> None:
-        forge.edit_comment(number, post, written)
-
-    put(found and found[0], edit, lambda: forge.add_comment(number, written))
+    put(lambda over: forge.write_comment(number, written, over), found and found[0])
 
 
 def review_of(reports: Sequence[Report], *, path: str, commit: str, expected: int) -> Review:

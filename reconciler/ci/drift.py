@@ -20,15 +20,15 @@ from reconciler.render.inert import inert
 from reconciler.render.page import code
 
 
-def step(provider: Provider, path: str, folder: Path, *, expected: int) -> int:
+def step(provider: Provider, *, path: str, reports: Path, applications: int) -> int:
     """Bring the issue up to date by the reports in the folder; fails on drift and on what could not be planned."""
-    reports, url = load_reports(folder), provider.run().url
-    drifted = [one for one in reports if one.planned and not one.partial and (one.changes or one.code)]
-    unread = expected - sum(one.planned and not one.partial for one in reports)
+    found, url = load_reports(reports), provider.run().url
+    drifted = [one for one in found if one.planned and not one.partial and (one.changes or one.code)]
+    unread = applications - sum(one.planned and not one.partial for one in found)
     forge = provider.forge()
     try:
         if drifted:
-            written = text(reports, path=path, run_url=url, max_bytes=provider.max_bytes)
+            written = text(found, path=path, run_url=url, max_bytes=provider.max_bytes)
             number = settled(lambda: _tell(forge, written, path), provider.log)
             provider.log(f"Issue #{number} tells of the drift.")
         elif not unread and (closed := settled(lambda: _close(forge, path, url), provider.log)):
@@ -68,11 +68,7 @@ def _find(forge: Forge, path: str) -> Post | None:
 
 def _tell(forge: Forge, written: str, path: str) -> int:
     title = f"Drift: Losant is not as {inert(path)} says"
-
-    def edit(post: Post) -> None:
-        forge.edit_issue(post, written)
-
-    return put(_find(forge, path), edit, lambda: forge.open_issue(title, written))
+    return put(lambda over: forge.write_issue(title, written, over), _find(forge, path))
 
 
 def _close(forge: Forge, path: str, url: str) -> Post | None:

@@ -17,7 +17,7 @@ _NAME = 80  # characters of a name: it is for people, and what a job hands on ha
 Held = dict[str, Any]  # one of the list that `reconciler applications --format json` writes
 
 
-def step(provider: Provider, path: str, *, application: str, expect_digest: str) -> int:
+def step(provider: Provider, *, path: str, application: str, expect_digest: str) -> int:
     """Start the jobs; output how many there are, and the pull request that the commit came by."""
     held = picked(_applications(path), application)
     if expect_digest and len(held) > 1:

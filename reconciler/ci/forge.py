@@ -56,20 +56,14 @@ class Forge(Protocol):
     def comments(self, number: int) -> Iterable[Post]:
         """Our comments on a pull request, oldest first."""
 
-    def add_comment(self, number: int, text: str) -> int:
-        """Write a comment on a pull request; its id."""
-
-    def edit_comment(self, number: int, post: Post, text: str) -> None:
-        """Replace the text of a comment."""
+    def write_comment(self, number: int, text: str, over: Post | None) -> None:
+        """Write a comment on a pull request, or over one of ours."""
 
     def issues(self) -> Iterable[Post]:
         """Our open issues."""
 
-    def open_issue(self, title: str, text: str) -> int:
-        """Open an issue; its number."""
-
-    def edit_issue(self, post: Post, text: str) -> None:
-        """Replace the text of an issue."""
+    def write_issue(self, title: str, text: str, over: Post | None) -> int:
+        """Open an issue, or replace the text of one of ours; its number."""
 
     def close_issue(self, post: Post, farewell: str) -> None:
         """Close an issue, then say why. One that is gone needs neither."""
@@ -97,13 +91,11 @@ def settled(act: Callable[[], T], log: Callable[[str], None]) -> T:
         raise ReconcilerError(str(error)) from None
 
 
-def put(post: Post | None, edit: Callable[[Post], None], add: Callable[[], int]) -> int:
-    """Edit the post, or add one where there is none, or none any more; its id."""
-    if post:
-        try:
-            edit(post)
-        except Gone:
-            pass  # somebody deleted it just now
-        else:
-            return post.id
-    return add()
+def put(write: Callable[[Post | None], T], over: Post | None) -> T:
+    """Write over a post, or anew where there is none, or none any more."""
+    try:
+        return write(over)
+    except Gone:
+        if over is None:
+            raise
+        return write(None)  # somebody deleted it just now

@@ -29,11 +29,9 @@ class GitHub:
         self.log = log
 
     def named(self, number: int | str) -> str:
-        """A pull request by its number, as people write it."""
         return f"pull request #{number}"
 
     def run(self) -> Run:
-        """The run that this step is part of."""
         name, ref = self._env("GITHUB_EVENT_NAME"), self._env("GITHUB_REF")
         if name == "pull_request_target":
             raise UsageError(f"{name} would give secrets to the manifests of forks; trigger on pull_request")
@@ -60,14 +58,12 @@ class GitHub:
         return ""
 
     def forge(self) -> Forge:
-        """The repository, by the job's token."""
         from reconciler.ci.github_rest import Repository  # noqa: PLC0415 - most steps make no request
 
         url = f"{self._env('GITHUB_API_URL')}/repos/{self._env('GITHUB_REPOSITORY')}"
         return Repository(url, self._env("GITHUB_TOKEN"), self.log)
 
     def annotate(self, level: str, problems: Iterable[Problem]) -> None:
-        """One workflow command for each problem."""
         for problem in problems:
             hint = f" ({problem.hint})" if problem.hint else ""
             place = {"file": problem.path, "line": problem.line, "col": problem.column}
@@ -75,16 +71,14 @@ class GitHub:
             self.log(f"::{level}{' ' if told else ''}{told}::{_data(inert(problem.message + hint))}")
 
     def summary(self, markdown: str) -> None:
-        """Add to the page that GitHub shows for the run."""
         self._append("GITHUB_STEP_SUMMARY", markdown.rstrip("\n") + "\n\n")
 
     def output(self, name: str, value: str) -> None:
-        """Set an output of the step. The delimiter is random, so no value can end it early."""
-        mark = secrets.token_hex(16)
+        mark = secrets.token_hex(16)  # random, so that no value can end it early
         self._append("GITHUB_OUTPUT", f"{name}<<{mark}\n{value}\n{mark}\n")
 
     def start_jobs(self, rows: Sequence[Row]) -> None:
-        """Output `batches`: a matrix of batches calls a workflow that has a matrix of rows."""
+        # A matrix of batches calls a workflow that has a matrix of rows.
         batches = [rows[start : start + MOST_JOBS] for start in range(0, len(rows), MOST_JOBS)]
         if len(batches) > 1:
             self.log(f"{len(rows)} rows, but GitHub makes at most {MOST_JOBS} jobs of a matrix: {len(batches)} batches")

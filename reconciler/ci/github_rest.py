@@ -40,11 +40,9 @@ class Repository:
         )
 
     def head(self, number: int) -> str:
-        """The newest commit of a pull request."""
         return str(self.read(f"pulls/{number}")["head"]["sha"])
 
     def merged(self, commit: str, branch: str) -> Merged | None:
-        """The pull request that a commit of the branch came by; one that made the commit before others."""
         pulls = [
             pull
             for pull in self.pages(f"commits/{commit}/pulls")
@@ -54,37 +52,29 @@ class Repository:
         return next((Merged(pull["number"], pull["head"]["sha"]) for pull in own or pulls), None)
 
     def comments(self, number: int) -> Iterator[Post]:
-        """Our comments on a pull request, oldest first."""
         for comment in self.pages(f"issues/{number}/comments"):
             if _is_ours(comment):
                 yield Post(int(comment["id"]), comment["body"] or "")
 
-    def add_comment(self, number: int, text: str) -> int:
-        """Write a comment on a pull request; its id."""
-        return int(self.send("POST", f"issues/{number}/comments", {"body": text})["id"])
-
-    def edit_comment(self, number: int, post: Post, text: str) -> None:  # noqa: ARG002 - other forges need the number
-        """Replace the text of a comment."""
-        self.send("PATCH", f"issues/comments/{post.id}", {"body": text})
+    def write_comment(self, number: int, text: str, over: Post | None) -> None:
+        place = ("PATCH", f"issues/comments/{over.id}") if over else ("POST", f"issues/{number}/comments")
+        self.send(*place, {"body": text})
 
     def issues(self) -> Iterator[Post]:
-        """Our open issues."""
         for issue in self.pages("issues", state="open"):
             if _is_ours(issue) and "pull_request" not in issue:
                 yield Post(int(issue["number"]), issue["body"] or "")
 
-    def open_issue(self, title: str, text: str) -> int:
-        """Open an issue; its number."""
+    def write_issue(self, title: str, text: str, over: Post | None) -> int:
+        if over:
+            self.send("PATCH", f"issues/{over.id}", {"body": text})
+            return over.id
         return int(self.send("POST", "issues", {"title": title, "body": text})["number"])
 
-    def edit_issue(self, post: Post, text: str) -> None:
-        """Replace the text of an issue."""
-        self.send("PATCH", f"issues/{post.id}", {"body": text})
-
     def close_issue(self, post: Post, farewell: str) -> None:
-        """Close an issue, then say why: last, so that doing this again says nothing twice, as the issue is not open."""
         with suppress(Gone):
             self.send("PATCH", f"issues/{post.id}", {"state": "closed", "state_reason": "completed"})
+            # Last, so that doing this again says nothing twice: the issue is found no more.
             self.send("POST", f"issues/{post.id}/comments", {"body": farewell})
 
     def send(self, method: str, path: str, body: Data | None = None, query: Data | None = None) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from reconciler.ci.command import show
-from reconciler.ci.reports import Report, totals
+from reconciler.ci.reports import SUMMED, Report
 from reconciler.errors import Problem
 from reconciler.render.page import code
 
@@ -23,7 +23,7 @@ def verdict(reports: Sequence[Report]) -> str:
     refused = sum(one.code == 3 for one in reports)
     ends = [f"{failed} without a plan" if failed else "", f"{refused} refused" if refused else ""]
     ending = "".join(f" {end}." for end in ends if end)
-    total = totals(reports)
+    total = {name: sum(one.summary.get(name, 0) for one in reports) for name in SUMMED}
     if not any(total.values()):
         return ("No changes." if failed < len(reports) else "No plan.") + ending
     return f"Plan: {total['add']} to add, {total['update']} to change, {total['remove']} to destroy.{ending}"

@@ -6,20 +6,20 @@ from pathlib import Path
 
 from reconciler.ci.command import Application, git, problems, show
 from reconciler.ci.provider import Provider, say
-from reconciler.ci.reports import Report, from_answer
+from reconciler.ci.reports import SUMMED, Report
 from reconciler.errors import ExitCode, ReconcilerError
 
 _STATUS_BYTES = "20000"  # it has to share an issue with the plans
 
 
-def step(provider: Provider, application: Application, folder: Path, *, status: bool) -> int:
+def step(provider: Provider, application: Application, *, out: Path, status: bool) -> int:
     """Ends like `plan`: a refused plan fails the job, changes do not. `status`: the health of the devices, too."""
-    folder.mkdir(parents=True)
-    report = _plan(provider, application, folder)
+    out.mkdir(parents=True)
+    report = _plan(provider, application, out)
     if report.planned:
-        provider.summary(show(folder / "plan.json", commit=report.commit))
+        provider.summary(show(out / "plan.json", commit=report.commit))
         if status:
-            _status(provider, application, folder)
+            _status(provider, application, out)
     return 0 if report.code == ExitCode.CHANGES else report.code
 
 
@@ -28,10 +28,21 @@ def _plan(provider: Provider, application: Application, folder: Path) -> Report:
     options = ["--detailed-exitcode", "--out", str(folder / "plan.json"), "--format", "json"]
     answer = application.run("plan", *options)
     document = answer.document()
-    report = from_answer(application, answer.code, document, folder, commit=commit(provider))
+    plan = next(iter(document.get("plans") or ()), None)
+    report = Report(
+        application=application.id,
+        name=application.name,
+        kind=application.kind,
+        code=answer.code,
+        commit=commit(provider),
+        digest=plan["digest"] if plan else "",
+        summary={name: plan["summary"][name] for name in SUMMED} if plan else {},
+        partial=bool(plan and plan["partial"]),
+        problems=tuple(problems((document["error"] or {}).get("problems", ()))),
+        folder=folder,
+    )
     report.save()
-    for one in document.get("plans", ()):
-        provider.annotate("warning", problems(one["warnings"]))
+    provider.annotate("warning", problems(plan["warnings"] if plan else ()))
     provider.annotate("error", report.problems)
     return report
 

@@ -6,14 +6,11 @@ run.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from pydantic import TypeAdapter
 
-from reconciler.ci.command import Application, problems
 from reconciler.errors import Problem
 
 SUMMED = ("add", "update", "remove")
@@ -61,34 +58,9 @@ class Report:
 _DOCUMENT = TypeAdapter(Report)
 
 
-def from_answer(
-    application: Application, code: int, document: Mapping[str, Any], folder: Path, *, commit: str = ""
-) -> Report:
-    """The report of a `plan --format json` that ended with `code`."""
-    plan = next(iter(document.get("plans") or ()), None)
-    return Report(
-        application=application.id,
-        name=application.name,
-        kind=application.kind,
-        code=code,
-        commit=commit,
-        digest=plan["digest"] if plan else "",
-        summary={name: plan["summary"][name] for name in SUMMED} if plan else {},
-        partial=bool(plan and plan["partial"]),
-        problems=tuple(problems((document.get("error") or {}).get("problems", ()))),
-        folder=folder,
-    )
-
-
 def load_reports(folder: Path) -> list[Report]:
     """The reports of all jobs, sorted; a folder that is not there holds none."""
     found = [
         replace(_DOCUMENT.validate_json(file.read_bytes()), folder=file.parent) for file in folder.glob("*/report.json")
     ]
     return sorted(found, key=lambda one: (one.name, one.application, one.kind))
-
-
-def totals(reports: Iterable[Report]) -> dict[str, int]:
-    """What all plans together would add, update and remove."""
-    listed = list(reports)
-    return {name: sum(one.summary.get(name, 0) for one in listed) for name in SUMMED}

@@ -53,7 +53,7 @@ class TestRest:
     def test_a_refusal_names_what_to_look_at(self, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("GITHUB_TOKEN", hub.token({}))
         with pytest.raises(ReconcilerError, match="GitHub answered 403 to POST issues; does the calling job grant"):
-            repository().open_issue("x", "y")
+            repository().write_issue("x", "y", None)
 
     def test_no_answer_is_told(
         self,
@@ -130,7 +130,7 @@ class TestRest:
             assert other.authorizations == [""]
             hub.troubles.append(Trouble("POST issues", 307, headers=moved))
             with pytest.raises(ReconcilerError, match="GitHub answered 307 to POST issues"):
-                repository().open_issue("x", "y")
+                repository().write_issue("x", "y", None)
             assert other.refused == ["GET issues"]
 
     def test_a_redirect_to_the_same_host_keeps_the_token(self, hub: Hub) -> None:
