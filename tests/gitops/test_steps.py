@@ -5,6 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
+import sys
+import threading
+import time
 import unicodedata
 from pathlib import Path
 from typing import Any
@@ -13,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.ci import comment, page
+from reconciler.ci import command, comment, page
 from reconciler.ci.decide import Decision, decide
 from reconciler.ci.forge import Post
 from reconciler.ci.github import GitHub
@@ -227,6 +231,41 @@ class TestAnnotations:
         assert match
         undone = match[2].replace("%0A", "\n").replace("%0D", "\r").replace("%25", "%")
         assert undone == inert(f"{name} ({name})")
+
+
+class TestCommand:
+    def test_what_lies_in_the_folder_is_not_run(self, job_files: Path) -> None:
+        """A pull request may bring along modules that are named like ours, or like those that we use."""
+        for name in ("reconciler", "click", "json"):
+            Path(f"{name}.py").write_text("raise SystemExit(9)\n")
+        assert command.reconciler("schema").code == 0
+
+    def test_an_interrupt_waits_for_what_the_command_leaves(
+        self, job_files: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        program = """\
+import pathlib, signal, sys, time
+def end(*_):
+    time.sleep(0.5)
+    pathlib.Path("result").write_text("whole")
+    sys.exit(130)
+signal.signal(signal.SIGINT, end)
+pathlib.Path("ready").touch()
+signal.pause()
+"""
+        monkeypatch.setattr(command, "_PROGRAM", (sys.executable, "-c", program))
+
+        def interrupt() -> None:
+            while not Path("ready").exists():
+                time.sleep(0.01)
+            os.kill(os.getpid(), signal.SIGINT)
+
+        other = threading.Thread(target=interrupt)
+        other.start()
+        with pytest.raises(KeyboardInterrupt):
+            command.reconciler("apply")
+        other.join()
+        assert Path("result").read_text() == "whole"
 
 
 class TestFanOut:
