@@ -39,17 +39,17 @@ def _file(name: str, text: str) -> Callable[[opt.F], opt.F]:
 
 _path = _given("path", "File or folder of the manifests.", default="manifests", show_default=True)
 _digest = _given("expect-digest", "Refuse unless the plan has this digest.")
-_application = opt._together(
+_application = (
     _path,
     _given("application", "Id of the application.", required=True, default=None),
     _given("kind", "Its kind of deployments.", required=True, default=None, type=click.Choice(["embedded", "edge"])),
 )
-_shown = opt._together(
+_shown = (
     _given("pull-request", "Number of the pull request that was merged."),
     _given("reviewed", "Digest of the plan that it showed."),
     _file("result", "Result of the apply."),
 )
-_reports = opt._together(
+_reports = (
     _path,
     _given("applications", "How many reports there are to be.", type=int, default=0),
     _file("reports", "Folder of the reports of all jobs."),
@@ -112,7 +112,7 @@ def fan_out(provider: Provider, **inputs: Any) -> int:
 
 @_step(
     "plan",
-    _application,
+    *_application,
     _given("name", "Its name, for people."),
     _given("status", "Look at the health of the devices, too.", is_flag=True, default=False),
     _file("out", "New folder for the report and the plan."),
@@ -126,8 +126,8 @@ def plan(provider: Provider, *, path: str, application: str, kind: str, name: st
 
 @_step(
     "apply",
-    _application,
-    _shown,
+    *_application,
+    *_shown,
     _given("require-reviewed-plan", "Refuse any other plan than the one shown.", is_flag=True, default=False),
     _digest,
     _given("timeout", "How long to wait for the devices.", default="15m", show_default=True),
@@ -142,7 +142,7 @@ def apply(
     return step(provider, _run_on(path, application, kind), shown=Shown(pull_request, reviewed), **inputs)
 
 
-@_step("report", _shown)
+@_step("report", *_shown)
 def report(provider: Provider, *, pull_request: str, reviewed: str, result: Path) -> int:
     """Tell of an apply's result, and whether it is what the pull request showed. Needs no token."""
     from reconciler.ci.apply import Shown
@@ -151,7 +151,7 @@ def report(provider: Provider, *, pull_request: str, reviewed: str, result: Path
     return step(provider, shown=Shown(pull_request, reviewed), result=result)
 
 
-@_step("comment", _reports)
+@_step("comment", *_reports)
 def comment(provider: Provider, **inputs: Any) -> int:
     """Write the one comment on the pull request, or bring it up to date."""
     from reconciler.ci.comment import step
@@ -159,7 +159,7 @@ def comment(provider: Provider, **inputs: Any) -> int:
     return step(provider, **inputs)
 
 
-@_step("drift", _reports)
+@_step("drift", *_reports)
 def drift(provider: Provider, **inputs: Any) -> int:
     """Open, update or close the one issue about drift. Fails on drift."""
     from reconciler.ci.drift import step
@@ -171,7 +171,7 @@ def _run_on(path: str, application: str, kind: str, name: str = "") -> Applicati
     """The application, whose commands get the global options of this one."""
     from reconciler.ci.command import Application
 
-    session = click.get_current_context().find_object(Session) or Session(())
+    session = click.get_current_context().ensure_object(Session)
     given = {"--api-url": session.api_url, "--token-file": session.token_file}
     options = [word for name, value in given.items() if value for word in (name, value)]
-    return Application(path, application, kind, name, (*options, *["-v"] * session.verbose))
+    return Application(path, application, kind, name or application, (*options, *["-v"] * session.verbose))
