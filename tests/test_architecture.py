@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.cli.app import COMMANDS
+from reconciler.cli.commands.ci import command as ci
 from tests.support import processes
 
 ROOT = Path(__file__).parent.parent
@@ -34,6 +35,7 @@ NEEDS: dict[str, set[str]] = {
     "--help": set(),
     "--version": set(),
     **{f"{command} --help": set() for command in COMMANDS},
+    **{f"ci {step} --help": set() for step in ci.commands},
     "validate a.yaml": MANIFESTS,
     "validate a.yaml --format json": MANIFESTS,
     "applications a.yaml": MANIFESTS,

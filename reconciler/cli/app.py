@@ -30,6 +30,7 @@ COMMANDS = {
     "schema": ("schema", "Print the JSON Schema of the manifest."),
     "applications": ("applications", "List the applications that manifests are for."),
     "init": ("init", "Write manifests and the CI workflow into a repository."),
+    "ci": ("ci", "Run a step of a CI pipeline."),
     "simulator": ("simulator", "Serve a local stand-in of the API."),
     "demo": ("demo", "Show it all on a simulated fleet."),
 }

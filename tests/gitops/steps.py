@@ -226,7 +226,9 @@ class Steps:
         contexts = {"inputs": inputs, "runner": self.contexts["runner"], "github": self.contexts["github"]}
         inner = Steps(self._machine, self._job, contexts, folder)
         code = int(inner.run(action["runs"]["steps"], env) == "failure")
-        return {name: as_text(render(rule["value"], inner.contexts)) for name, rule in action["outputs"].items()}, code
+        return {
+            name: as_text(render(rule["value"], inner.contexts)) for name, rule in action.get("outputs", {}).items()
+        }, code
 
 
 def project_file(uses: str) -> Path:

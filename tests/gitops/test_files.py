@@ -87,9 +87,9 @@ def test_every_name_in_an_expression_is_declared(file: Path) -> None:
         assert set(re.findall(r"\bneeds\.([\w-]+)", text)) <= ({needs} if isinstance(needs, str) else set(needs))
         for other, output in re.findall(r"\bneeds\.([\w-]+)\.outputs\.([\w-]+)", text):
             assert output in data["jobs"][other]["outputs"]
-        for scripted in re.findall(r"\bsteps\.(?:decide|fan-out)\.outputs\.([\w-]+)", text):
-            scripts = "".join(script.read_text() for script in (GITHUB / "scripts").glob("*.py"))
-            assert f'job.output("{scripted}"' in scripts
+        for output in re.findall(r"\bsteps\.(?:decide|fan-out)\.outputs\.([\w-]+)", text):
+            sources = "".join(source.read_text() for source in (PROJECT / "reconciler/ci").glob("*.py"))
+            assert f'.output("{output}"' in sources
         called = PROJECT / str(job.get("uses", "")).removeprefix("$/")
         if called.is_file():
             inputs = load(called.read_text())["on"]["workflow_call"]["inputs"]

@@ -19,7 +19,7 @@ from tests.gitops.conftest import FLEET, Git, manifest
 from tests.gitops.steps import BIN, PROJECT, load
 from tests.support import processes
 
-GUIDE = (PROJECT / ".github/docs/ci.md").read_text(encoding="utf-8")
+GUIDE = (PROJECT / "docs/ci.md").read_text(encoding="utf-8")
 DONE, CHANGES = 0, 2
 
 

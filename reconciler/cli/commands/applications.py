@@ -7,21 +7,13 @@ import click
 from reconciler.cli import options as opt
 from reconciler.cli.console import Session
 
-GITHUB_JOBS = 256  # as many as GitHub makes of one matrix
-
 
 @click.command
 @opt.paths
-@opt.formats("text", "json", "github-matrix")
+@opt.formats("text", "json")
 @click.pass_obj
 def command(session: Session, paths: tuple[str, ...], *, fmt: str) -> int:
-    """List the applications and kinds that the paths hold, with their files. Touches no network.
-
-    `github-matrix` prints one line for a workflow's `strategy.matrix`: rows with application, name, kind and paths.
-    GitHub makes at most 256 jobs of a matrix.
-    """
-    import json
-
+    """List the applications and kinds that the paths hold, with their files. Touches no network."""
     from reconciler.cli.held import held_data, held_line
     from reconciler.errors import ExitCode
     from reconciler.manifest.load import load_manifests
@@ -29,16 +21,8 @@ def command(session: Session, paths: tuple[str, ...], *, fmt: str) -> int:
 
     held = load_manifests(paths or ("manifests",))
     rows = [held_data(rules) for rules in held]
-    match fmt:
-        case "json":
-            session.write_json("applications", applications=rows)
-        case "github-matrix":
-            if len(rows) > GITHUB_JOBS:
-                session.note(
-                    f"Warning: {len(rows)} rows, but GitHub makes at most {GITHUB_JOBS} jobs of a matrix; "
-                    "name fewer paths in each workflow"
-                )
-            session.write(json.dumps({"include": rows}, separators=(",", ":")))
-        case _:
-            session.write("\n".join(inert(held_line(rules)) for rules in held))
+    if fmt == "json":
+        session.write_json("applications", applications=rows)
+    else:
+        session.write("\n".join(inert(held_line(rules)) for rules in held))
     return session.exit(ExitCode.DONE)

@@ -1,4 +1,4 @@
-"""One page for the plans of all applications that never grows past what GitHub takes for a comment or an issue.
+"""One page for the plans of all applications that never grows past what a forge takes for a comment or an issue.
 
 What matters goes first: what failed, then what would change. Applications without changes are counted.
 """
@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from job import Problem, show
-from report import Report, totals
-
+from reconciler.ci.command import show
+from reconciler.ci.reports import SUMMED, Report
+from reconciler.errors import Problem
 from reconciler.render.page import code
 
-MAX_BYTES = 64_000  # GitHub takes 65,536 characters
 _LEAST = 1_000  # the smallest page that `reconciler show` makes
 _CLOSING = 300  # bytes kept for the line about what was left out
 _ROWS_SHARE = 4  # at most a quarter of the page is the table of applications
@@ -24,7 +23,7 @@ def verdict(reports: Sequence[Report]) -> str:
     refused = sum(one.code == 3 for one in reports)
     ends = [f"{failed} without a plan" if failed else "", f"{refused} refused" if refused else ""]
     ending = "".join(f" {end}." for end in ends if end)
-    total = totals(reports)
+    total = {name: sum(one.summary.get(name, 0) for one in reports) for name in SUMMED}
     if not any(total.values()):
         return ("No changes." if failed < len(reports) else "No plan.") + ending
     return f"Plan: {total['add']} to add, {total['update']} to change, {total['remove']} to destroy.{ending}"
@@ -59,9 +58,8 @@ def _failure(one: Report) -> str:
 
 
 def _problem(problem: Problem) -> str:
-    place = ":".join(str(problem[key]) for key in ("path", "line", "column") if problem.get(key) is not None)
-    hint = f" ({problem['hint']})" if problem.get("hint") else ""
-    return (f"{code(place)}: " if place else "") + code(problem["message"] + hint)
+    hint = f" ({problem.hint})" if problem.hint else ""
+    return (f"{code(problem.place)}: " if problem.place else "") + code(problem.message + hint)
 
 
 def _table(reports: Sequence[Report], telling: Sequence[Report], max_bytes: int) -> str:

@@ -11,14 +11,18 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
-from rest import BOT, Repository
+from reconciler.ci.forge import Forge, Post
 
 NO_CHANGES = "sha256:" + hashlib.sha256(b"[]").hexdigest()  # digest of a plan without changes
 _LINE = re.compile(r"<!-- reconciler (\{.*\}) -->")
 _DIGEST = re.compile("sha256:[0-9a-f]{64}")
 _MOST = 250  # digests that one comment holds; each is some hundred bytes
+
+
+def hidden(text: str) -> str:
+    """JSON, after a word of ours, as an HTML comment. A dash is escaped, because two of them would end it."""
+    return f"<!-- reconciler {text.replace('-', chr(92) + 'u002d')} -->"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +46,16 @@ class Review:
         return self.digests.get(f"{application} {kind}", NO_CHANGES if self.complete else None) or ""
 
     def line(self) -> str:
-        """The first line of the comment. A dash is escaped, because two of them would end an HTML comment."""
+        """The first line of the comment."""
         kept = dict(sorted(self.digests.items())[:_MOST])
         complete = self.complete and len(kept) == len(self.digests)
         data = {"path": self.path, "commit": self.commit, "complete": complete, "digests": kept}
-        return f"<!-- reconciler {json.dumps(data).replace('-', chr(92) + 'u002d')} -->"
+        return hidden(json.dumps(data))
 
 
-def read_review(body: str) -> Review | None:
-    """The review that a comment's first line holds, or None if it is no comment of ours."""
-    match = _LINE.fullmatch(body.split("\n", 1)[0].rstrip("\r"))
+def read_review(post: Post) -> Review | None:
+    """The review that a comment's first line holds, or None if it holds none."""
+    match = _LINE.fullmatch(post.first_line)
     try:
         data = json.loads(match[1]) if match else {}
         digests = {name: digest for name, digest in data["digests"].items() if _DIGEST.fullmatch(digest or "")}
@@ -61,26 +65,7 @@ def read_review(body: str) -> Review | None:
         return None
 
 
-def find_comment(repository: Repository, number: int, path: str) -> tuple[int, Review] | None:
-    """Our comment on a pull request: its id, and the review in it. The newest, should there be several."""
-    found = None
-    for comment in repository.pages(f"issues/{number}/comments"):
-        review = read_review(comment["body"] or "") if _is_ours(comment) else None
-        if review and review.path == path:
-            found = (int(comment["id"]), review)
-    return found
-
-
-def _is_ours(post: Mapping[str, Any]) -> bool:
-    return (post["user"] or {}).get("login") == BOT
-
-
-def merged_pull(repository: Repository, commit: str, branch: str) -> Mapping[str, Any] | None:
-    """The pull request that a commit of the branch came by, or None for a commit that was pushed to it."""
-    pulls = [
-        pull
-        for pull in repository.pages(f"commits/{commit}/pulls")
-        if pull["merged_at"] and pull["base"]["ref"] == branch
-    ]
-    own = [pull for pull in pulls if pull["merge_commit_sha"] == commit]
-    return next(iter(own or pulls), None)
+def find_comment(forge: Forge, number: int, path: str) -> tuple[Post, Review] | None:
+    """Our comment on a pull request, and the review in it. The newest, should there be several."""
+    read = [(post, read_review(post)) for post in forge.comments(number)]
+    return next(((post, review) for post, review in reversed(read) if review and review.path == path), None)
