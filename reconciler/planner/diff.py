@@ -11,12 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from operator import itemgetter
 from typing import NamedTuple
 
 from reconciler.model.changes import Change, PendingRow, UnmanagedRow
-from reconciler.model.state import NOTHING, Decision, Desired, DeviceId, Entry, FlowId, Live, LiveDevice, LogEntry
+from reconciler.model.log import history_of
+from reconciler.model.state import NOTHING, Decision, Desired, DeviceId, Entry, FlowId, Live, LiveDevice
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ def compare(desired: Desired, live: Live) -> Difference:
             for flow_id, entry, decision in verdict.changes
         ]
         pending += [
-            PendingRow(device_id, flow_id, *entry, device.connected, last_error(device, flow_id))
+            PendingRow(device_id, flow_id, *entry, device.connected, _last_error(device, flow_id))
             for flow_id, entry in verdict.pending
         ]
         unmanaged += [UnmanagedRow(device_id, flow_id, *entry) for flow_id, entry in verdict.unmanaged]
@@ -87,20 +87,9 @@ def compare(desired: Desired, live: Live) -> Difference:
     return Difference(tuple(changes), tuple(pending), tuple(unmanaged), rows, released, devices)
 
 
-def last_error(device: LiveDevice, flow_id: FlowId) -> str | None:
-    """The text of the newest error in the device's log, unless the row was released anew after it."""
-    since = max((_moment(log) for log in device.logs if log.change == "desired" and log.flow_id == flow_id), default="")
-    errors = [(_moment(log), log.error) for log in device.logs if log.error is not None and _moment(log) >= since]
-    return max(errors)[1] if errors else None
-
-
-def _moment(log: LogEntry) -> str:
-    """When a log entry was written, as text that sorts; empty when the API did not say."""
-    try:
-        moment = datetime.fromisoformat(log.date or "")
-    except ValueError:
-        return ""
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC).isoformat(timespec="microseconds")
+def _last_error(device: LiveDevice, flow_id: FlowId) -> str | None:
+    error = history_of(device.logs, flow_id).error
+    return error.error if error else None
 
 
 def _verdicts(desired: Desired, live: Live) -> Iterable[tuple[DeviceId, LiveDevice, _Verdict]]:
