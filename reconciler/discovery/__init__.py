@@ -54,7 +54,7 @@ async def survey(
     reader: Reader,
     *,
     today: date,
-    exclude_devices: Collection[str] = (),
+    excluded_devices: Collection[str] = (),
     part: Part = WHOLE,
 ) -> World:
     """Read, resolve, prune and check one application and kind.
@@ -63,14 +63,14 @@ async def survey(
         rules: what the manifests say.
         reader: the API, for `rules.application` and `rules.kind`.
         today: the UTC date, for pins that have an end.
-        exclude_devices: ids or names that may be unknown, and that are not checked (`--exclude device=`).
+        excluded_devices: ids or names that may be unknown, and that are not checked (`--exclude device=`).
         part: what of it is in question.
 
     Raises:
         ManifestError: names, devices, flows or versions that the application does not have.
         ApiError, IncompleteRead: reading failed.
     """
-    return await _Survey(rules, reader, today, exclude_devices, part).run()
+    return await _Survey(rules, reader, today, excluded_devices, part).run()
 
 
 class _Survey:
@@ -106,7 +106,7 @@ class _Survey:
             flow_names={**live.flow_names, **{flow.id: flow.name for flow in self.flows or () if flow.name}},
             aliases=resolution.aliases,
             groups=frozenset(group.name for group in self.rules.groups),
-            dropped=resolution.passed_over,
+            excluded_devices=resolution.excluded_devices,
         )
 
     async def application(self) -> Application:
@@ -194,10 +194,10 @@ class _Survey:
             await self.census.look_up(ids=needs.device_ids, names=needs.device_names)
 
     async def resolution(self, queries: dict[str, frozenset[str]]) -> Resolution:
-        resolution = resolve(self.rules, self.inventory(queries), today=self.today, ignored=self.excluded)
+        resolution = resolve(self.rules, self.inventory(queries), today=self.today, excluded_devices=self.excluded)
         if resolution.unknown and await self.census.try_to_name(resolution.unknown):
             # Once more with every name in hand, for the problems to tell which are near.
-            resolution = resolve(self.rules, self.inventory(queries), today=self.today, ignored=self.excluded)
+            resolution = resolve(self.rules, self.inventory(queries), today=self.today, excluded_devices=self.excluded)
         if resolution.problems:
             raise ManifestError(resolution.problems)
         return resolution

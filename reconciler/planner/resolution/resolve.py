@@ -46,7 +46,7 @@ class Resolution:
         flows: the flows that some rule gives a version or `absent`, whether or not it selects a device.
         written: the devices that are written out somewhere, with the place; whether they exist is yet to be asked.
         unknown: names of devices that did not resolve.
-        passed_over: names that were to be ignored and that no device has.
+        excluded_devices: names that were excluded and that no device has.
         problems: if there are any, the rest is not to be used.
     """
 
@@ -58,15 +58,15 @@ class Resolution:
     flows: frozenset[FlowId] = frozenset()
     written: Mapping[DeviceId, Place] = field(default_factory=dict)
     unknown: frozenset[str] = frozenset()
-    passed_over: frozenset[str] = frozenset()
+    excluded_devices: frozenset[str] = frozenset()
 
 
-def resolve(rules: Rules, inventory: Inventory, *, today: date, ignored: Collection[str] = ()) -> Resolution:
+def resolve(rules: Rules, inventory: Inventory, *, today: date, excluded_devices: Collection[str] = ()) -> Resolution:
     """Resolve rules. Pure: `inventory` must hold what `needs_of` asked for; `today` is the UTC date.
 
-    `ignored` device references may be unknown: their rows are left out.
+    `excluded_devices`: references to devices that may be unknown (`--exclude device=`); then their rows are left out.
     """
-    return _Resolver(rules, inventory, today, ignored).run()
+    return _Resolver(rules, inventory, today, excluded_devices).run()
 
 
 def decide(votes: Sequence[Vote]) -> tuple[Decisions, list[tuple[Vote, Vote]]]:
@@ -101,10 +101,10 @@ def expired_pins(rules: Rules, today: date) -> Iterator[Warning]:
 class _Resolver:
     """One resolution. Groups are kept highest priority first, so that the bits of a mask are in deciding order."""
 
-    def __init__(self, rules: Rules, inventory: Inventory, today: date, ignored: Collection[str]) -> None:
+    def __init__(self, rules: Rules, inventory: Inventory, today: date, excluded_devices: Collection[str]) -> None:
         self.rules = rules
         self.inventory = inventory
-        self.names = Names(rules.aliases, inventory, ignored)
+        self.names = Names(rules.aliases, inventory, excluded_devices)
         self.selection = Selection(inventory, self.names)
         self.groups = sorted(rules.groups, key=lambda group: (-group.priority, group.name))
         self.group_votes = [
@@ -132,7 +132,7 @@ class _Resolver:
             flows=frozenset(self.flows),
             written={**self.selection.written, **self.written},
             unknown=self.names.unknown_devices(),
-            passed_over=frozenset(self.names.passed_over),
+            excluded_devices=frozenset(self.names.excluded_devices),
         )
 
     def votes(self, level: tuple[int, int], flows: Iterable[FlowRule], rule: str) -> list[Vote]:
