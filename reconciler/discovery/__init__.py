@@ -19,12 +19,12 @@ from reconciler.discovery.existence import Checks
 from reconciler.errors import ManifestError, PermissionDenied, Problem, RequestRefused
 from reconciler.model.plan import Warning
 from reconciler.model.rules import Prune, Rules
-from reconciler.model.state import Application, Desired, DeviceId, Flow, FlowId, Live
+from reconciler.model.state import Application, Desired, DeviceId, Flow, FlowId, Live, Place
 from reconciler.model.world import World
 from reconciler.planner.resolution.names import Inventory, is_id
 from reconciler.planner.resolution.prune import omitted, prune
 from reconciler.planner.resolution.resolve import Resolution, resolve, warning_key
-from reconciler.planner.resolution.selector import Needs, needs_of, with_excludes
+from reconciler.planner.resolution.selector import Needs, needs_of
 from reconciler.ports import Reader
 from reconciler.runtime import gather
 
@@ -133,17 +133,15 @@ class _Survey:
             self.live(flow_id),
             self.list_devices(needs),
             self.list_flows(needs),
-            *(self.selected(query) for query in sorted(needs.queries)),
+            *(self.selected(query, needs.queries[query]) for query in sorted(needs.queries)),
         )
         return live, dict(zip(sorted(needs.queries), selected, strict=True))
 
-    async def selected(self, query: str) -> frozenset[DeviceId]:
+    async def selected(self, query: str, place: Place) -> frozenset[DeviceId]:
         """The devices of a query. One that the API does not take is a mistake in a file."""
         try:
             return await self.census.query(query)
         except RequestRefused as error:
-            selectors = (part for group in self.rules.groups for part in with_excludes(group.select))
-            place = next(part.place for part in selectors if part.query == query)
             message = f"the API does not take this query: {error.problems[0].message}"
             hint = "see Losant's documentation of advanced device queries"
             raise ManifestError([Problem(message, place.path, place.line, place.column, hint)]) from None
