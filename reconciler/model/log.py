@@ -1,4 +1,4 @@
-"""What a device's deployment log says of one flow: its last release, and whether an error came after it.
+"""What a device's deployment log says about one flow: its last release, and whether an error came after it.
 
 `plan` and `status` both ask here, so they agree. The rule:
 
@@ -56,7 +56,7 @@ def _clears(log: LogEntry) -> bool:
 
 
 def _repeats(log: LogEntry, release: LogEntry | None) -> bool:
-    """Whether an entry changes nothing; edge devices tell the version before, embedded ones do not."""
+    """Whether an entry changes nothing; edge logs hold the version before, embedded ones do not."""
     if log.previous is not None:
         return log.previous == log.version
     return release is not None and release.version == log.version

@@ -1,4 +1,4 @@
-"""The plan: what would change, by which calls, and what a reviewer must know besides."""
+"""The plan: what would change, by which calls, and what else a reviewer must know."""
 
 from __future__ import annotations
 

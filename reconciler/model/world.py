@@ -16,7 +16,7 @@ class World:
     """Everything planning looks at, for one application and kind: read, resolved, pruned, checked.
 
     `groups`: every group of the manifests, those that decide no row included. `excluded_devices`: names of
-    `--exclude device=` that the manifests hold and no device has, which is no mistake.
+    `--exclude device=` that the manifests hold and no device has, which is not a mistake.
     """
 
     application: Application

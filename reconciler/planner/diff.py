@@ -1,6 +1,6 @@
 """Desired against live: what must move, what is on its way, what nobody declares.
 
-Released is what counts; reported only tells the pending rows from the converged ones, so that a device which is
+Released is what counts; reported only distinguishes pending rows from converged ones, so that a device which is
 offline is never a change.
 
 A fleet holds few distinct devices: the same rules decide thousands of them, and they run the same versions. So the
@@ -40,8 +40,8 @@ class Difference:
         return self.rows - len(self.changes)
 
 
-class _Verdict(NamedTuple):
-    """What comparing one device gave, without the device."""
+class _Compared(NamedTuple):
+    """What comparing one device gave, the device itself left out."""
 
     changes: tuple[tuple[FlowId, Entry, Decision], ...]
     pending: tuple[tuple[FlowId, Entry], ...]
@@ -67,7 +67,7 @@ def compare(desired: Desired, live: Live) -> Difference:
     pending: list[PendingRow] = []
     unmanaged: list[UnmanagedRow] = []
     rows = released = devices = 0
-    for device_id, device, verdict in _verdicts(desired, live):
+    for device_id, device, verdict in _compared(desired, live):
         rows += verdict.rows
         released += verdict.released
         devices += verdict.rows > 0
@@ -92,9 +92,9 @@ def _last_error(device: LiveDevice, flow_id: FlowId) -> str | None:
     return error.error if error else None
 
 
-def _verdicts(desired: Desired, live: Live) -> Iterable[tuple[DeviceId, LiveDevice, _Verdict]]:
+def _compared(desired: Desired, live: Live) -> Iterable[tuple[DeviceId, LiveDevice, _Compared]]:
     """Every device that is declared or live, with its record and its verdict."""
-    memo: dict[tuple[object, ...], _Verdict] = {}
+    memo: dict[tuple[object, ...], _Compared] = {}
     decided, records, only_flow = desired.devices, live.devices, live.only_flow
     for device_id, device in records.items():
         decisions, flows = decided.get(device_id, _NO_DECISIONS), device.flows
@@ -103,7 +103,7 @@ def _verdicts(desired: Desired, live: Live) -> Iterable[tuple[DeviceId, LiveDevi
         if verdict is None:
             verdict = memo[key] = _judge(decisions, device, only_flow)
         yield device_id, device, verdict
-    unrecorded: dict[int, _Verdict] = {}
+    unrecorded: dict[int, _Compared] = {}
     for device_id, decisions in decided.items():
         if device_id not in records:
             verdict = unrecorded.get(id(decisions))
@@ -112,7 +112,7 @@ def _verdicts(desired: Desired, live: Live) -> Iterable[tuple[DeviceId, LiveDevi
             yield device_id, _NO_RECORD, verdict
 
 
-def _judge(decisions: Mapping[FlowId, Decision], device: LiveDevice, only_flow: FlowId | None) -> _Verdict:
+def _judge(decisions: Mapping[FlowId, Decision], device: LiveDevice, only_flow: FlowId | None) -> _Compared:
     """Compare one device."""
     flows, unmanageable = device.flows, device.unmanageable
     changes: list[tuple[FlowId, Entry, Decision]] = []
@@ -128,7 +128,7 @@ def _judge(decisions: Mapping[FlowId, Decision], device: LiveDevice, only_flow: 
             changes.append((flow_id, entry, decision))
         elif entry.reported != entry.released:
             pending.append((flow_id, entry))
-    strange = flows.keys() - decisions.keys() | unmanageable
-    unmanaged = [item for item in flows.items() if item[0] in strange and item[1] != NOTHING] if strange else []
+    others = flows.keys() - decisions.keys() | unmanageable
+    unmanaged = [item for item in flows.items() if item[0] in others and item[1] != NOTHING] if others else []
     quiet = not (changes or pending or unmanaged)
-    return _Verdict(tuple(changes), tuple(pending), tuple(unmanaged), rows, released, quiet, decisions)
+    return _Compared(tuple(changes), tuple(pending), tuple(unmanaged), rows, released, quiet, decisions)

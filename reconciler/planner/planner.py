@@ -10,7 +10,7 @@ from reconciler.model.plan import Plan, PlannedCall, Summary, Warning
 from reconciler.model.rules import Limits, Source
 from reconciler.model.state import DeviceId, FlowId
 from reconciler.model.world import Options, World
-from reconciler.planner import guards as guard
+from reconciler.planner import guards
 from reconciler.planner.calls.cover import cover
 from reconciler.planner.calls.prove import prove
 from reconciler.planner.diff import Difference, compare
@@ -35,7 +35,7 @@ def make_plan(
         scope: what the filters leave; where a run has several applications, `filters.scopes_of` finds it for all.
 
     Raises:
-        UsageError: without a scope, a target or exclude that names nothing known.
+        UsageError: without a scope, a target or exclude that matches nothing.
         PlanUnsound: the plan failed its own proof, which is our bug.
     """
     whole = compare(world.desired, world.live)
@@ -55,12 +55,12 @@ def make_plan(
         pending=difference.pending,
         unmanaged=difference.unmanaged,
         warnings=tuple(sorted(set(world.warnings), key=_warning_order)),
-        guards=guard.guards_of(world, released=whole.released, limits=limits, options=options),
+        guards=guards.guards_of(world, released=whole.released, limits=limits, options=options),
         refusals=(),
         device_names=device_names,
         flow_names=flow_names,
     )
-    return replace(plan, refusals=guard.check(plan))
+    return replace(plan, refusals=guards.check(plan))
 
 
 def _narrow(whole: Difference, scope: Scope, world: World) -> Difference:

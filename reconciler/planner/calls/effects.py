@@ -65,5 +65,5 @@ class RowState:
 
 
 def as_read(entry: Entry, *, unknown_bundle: bool) -> RowState:
-    """A row as it was read. Its device may still come to report what is released."""
+    """A row as it was read. Its device may yet report what is released."""
     return RowState(frozenset({entry.released}), frozenset(entry), unknown_bundle)

@@ -122,10 +122,10 @@ class FlowCalls:
     def _replace(self, old: Version, saving: str) -> Draft:
         ids, maybe = self.cohorts[old], self.maybe[old]
         if maybe:
-            whom = f"every device on {old} is to run {self.version or 'nothing'} ({len(ids):,} surely, {maybe:,} maybe)"
+            what = f"every device on {old} is to run {self.version or 'nothing'} ({len(ids):,} surely, {maybe:,} maybe)"
         else:
-            whom = f"every device on {old} is managed and wants {self.version or 'absent'} ({len(ids):,})"
-        return self._draft(Replace(self.flow_id, old, self.version), sorted(ids), f"{whom}; {saving}")
+            what = f"every device on {old} is managed and wants {self.version or 'absent'} ({len(ids):,})"
+        return self._draft(Replace(self.flow_id, old, self.version), sorted(ids), f"{what}; {saving}")
 
     def _release(self, ids: tuple[DeviceId, ...], *, rows_by_remove: bool) -> Draft:
         reason = f"{len(ids):,} device{'' if len(ids) == 1 else 's'} by id; {self.why_named}"

@@ -1,4 +1,4 @@
-"""The order of calls, and who waits for whom.
+"""The order of calls, and which of them wait for which.
 
 Whatever moves a row onto a version of a flow waits for every `replace` of that flow whose old version that is:
 else the `replace` could take the row further. Nothing else needs to wait (see `cover`). Among calls that are free

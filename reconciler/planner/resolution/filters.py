@@ -74,7 +74,7 @@ def scopes_of(worlds: Sequence[World], options: Options) -> tuple[Scope, ...]:
     A filter has to name something in one of them; in the others it may name nothing.
 
     Raises:
-        UsageError: every filter that names nothing known, or a name that several things have.
+        UsageError: every filter that matches nothing, or whose name several things have.
     """
     filters = [*options.targets, *options.excludes]
     if not filters:

@@ -3,7 +3,7 @@
 Precedence for a row: pin, then `devices`, then the group with the highest priority. Different versions at the level
 that decides are an error that names both places.
 
-A fleet has few distinct sets of deciding groups, so devices are told apart by a bit mask of their groups and share
+A fleet has few distinct sets of deciding groups, so devices are distinguished by a bit mask of their groups and share
 one mapping of decisions per mask. That keeps 100,000 devices at a few operations each, here and in the planner.
 """
 
@@ -30,7 +30,7 @@ _DEVICE = (1, 0)
 
 
 class Vote(NamedTuple):
-    """What one rule says of one flow. The highest level decides."""
+    """What one rule says about one flow. The highest level decides."""
 
     level: tuple[int, int]
     flow_id: FlowId
@@ -40,7 +40,7 @@ class Vote(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """What rules come to.
+    """What rules resolve to.
 
     Attributes:
         flows: the flows that some rule gives a version or `absent`, whether or not it selects a device.

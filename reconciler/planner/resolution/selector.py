@@ -1,4 +1,4 @@
-"""Selectors: what they need to know of the fleet, whom they pick, and what can be said of them without asking.
+"""Selectors: what they need to know about the fleet, what they pick, and what is known without asking.
 
 Each function here takes a selector apart whole, as a tuple. So a key that one of them does not know cannot be passed
 over: it fails type checking, and the first call.
