@@ -16,14 +16,14 @@ from datetime import date
 
 from reconciler.discovery.device_index import Census, counted_devices
 from reconciler.discovery.existence import Checks
-from reconciler.errors import ManifestError, PermissionDenied, Problem, RequestRefused
+from reconciler.errors import ManifestError, PermissionDenied, RequestRefused
 from reconciler.model.plan import Warning
 from reconciler.model.rules import Prune, Rules
 from reconciler.model.state import Application, Desired, DeviceId, Flow, FlowId, Live, Place
 from reconciler.model.world import World
 from reconciler.planner.resolution.names import Inventory, is_id
 from reconciler.planner.resolution.prune import omitted, prune
-from reconciler.planner.resolution.resolve import Resolution, resolve, warning_key
+from reconciler.planner.resolution.resolve import Resolution, resolve
 from reconciler.planner.resolution.selector import Needs, needs_of
 from reconciler.ports import Reader
 from reconciler.runtime import gather
@@ -101,7 +101,7 @@ class _Survey:
             desired=desired,
             live=live,
             protected=resolution.protected,
-            warnings=tuple(sorted({*resolution.warnings, *self.warnings}, key=warning_key)),
+            warnings=tuple(sorted({*resolution.warnings, *self.warnings}, key=lambda warning: warning.sort_key)),
             device_names={**_device_names(live), **self.census.names()},
             flow_names={**live.flow_names, **{flow.id: flow.name for flow in self.flows or () if flow.name}},
             aliases=resolution.aliases,
@@ -123,7 +123,7 @@ class _Survey:
         if found.name != wanted.name:
             message = f'application {wanted.id} is named "{found.name}", not "{wanted.name}"'
             hint = "check that the id and the name are of the same environment"
-            raise ManifestError([Problem(message, wanted.place.path, wanted.place.line, wanted.place.column, hint)])
+            raise ManifestError([wanted.place.problem(message, hint)])
         return found
 
     async def read(self, needs: Needs) -> tuple[Live, dict[str, frozenset[str]]]:
@@ -144,7 +144,7 @@ class _Survey:
         except RequestRefused as error:
             message = f"the API does not take this query: {error.problems[0].message}"
             hint = "see Losant's documentation of advanced device queries"
-            raise ManifestError([Problem(message, place.path, place.line, place.column, hint)]) from None
+            raise ManifestError([place.problem(message, hint)]) from None
 
     async def live(self, flow_id: FlowId | None) -> Live:
         return self.part.live or await self.reader.live(flow_id=flow_id)

@@ -43,6 +43,11 @@ class Warning(NamedTuple):  # noqa: A001 - the contract's word
     place: Place | None = None
     hint: str | None = None
 
+    @property
+    def sort_key(self) -> tuple[tuple[str | int, ...], str, str]:
+        """Order of a report: by place, warnings without one first."""
+        return (self.place or (), self.message, self.hint or "")
+
 
 class Guard(StrEnum):
     """What refused."""

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import replace
 
 from reconciler.model.changes import Change, Op, PendingRow, UnmanagedRow
-from reconciler.model.plan import Plan, PlannedCall, Summary, Warning
+from reconciler.model.plan import Plan, PlannedCall, Summary
 from reconciler.model.rules import Limits, Source
 from reconciler.model.state import DeviceId, FlowId
 from reconciler.model.world import Options, World
@@ -54,7 +54,7 @@ def make_plan(
         calls=calls,
         pending=difference.pending,
         unmanaged=difference.unmanaged,
-        warnings=tuple(sorted(set(world.warnings), key=_warning_order)),
+        warnings=tuple(sorted(set(world.warnings), key=lambda warning: warning.sort_key)),
         guards=guards.guards_of(world, released=whole.released, limits=limits, options=options),
         refusals=(),
         device_names=device_names,
@@ -67,12 +67,6 @@ def _narrow(whole: Difference, scope: Scope, world: World) -> Difference:
     """The difference over the rows in scope. What is unmanaged is so on the whole, and listed where it is in scope."""
     narrowed = compare(scope.desired, world.live)
     return replace(narrowed, unmanaged=tuple(row for row in whole.unmanaged if scope.holds(row.device_id, row.flow_id)))
-
-
-def _warning_order(warning: Warning) -> tuple[tuple[str | int, ...], str, str]:
-    """By place, those without one first."""
-    place = warning.place
-    return ((place.path, place.line, place.column) if place else (), warning.message, warning.hint or "")
 
 
 def _summary(difference: Difference, calls: tuple[PlannedCall, ...]) -> Summary:

@@ -17,7 +17,7 @@ from reconciler.model.plan import Warning
 from reconciler.model.rules import ApplicationRef, DeviceRules, FlowRule, Group, Pin, Protection, Ref, Rules, Selector
 from reconciler.model.state import Decision, Device, Place
 from reconciler.planner.resolution.names import Inventory
-from reconciler.planner.resolution.resolve import Resolution, resolve, warning_key
+from reconciler.planner.resolution.resolve import Resolution, resolve
 from reconciler.planner.resolution.selector import within_percent
 from tests.builders import hex_id
 
@@ -340,7 +340,7 @@ def test_a_name_may_be_as_long_as_an_id() -> None:
 
 def test_warnings_come_by_place_and_those_without_one_first() -> None:
     warnings = [Warning("a", at(9)), Warning("b", at(3)), Warning("z")]
-    assert [one.message for one in sorted(warnings, key=warning_key)] == ["z", "b", "a"]
+    assert [one.message for one in sorted(warnings, key=lambda warning: warning.sort_key)] == ["z", "b", "a"]
 
 
 def test_a_conflict_on_devices_without_names_tells_the_lowest_id() -> None:

@@ -113,7 +113,7 @@ class Names:
             else:
                 message = f'no {noun} is named "{text}"{more}'
                 hint = self._hint(noun, text) if count < _SUGGESTIONS else "check the spelling"
-            problems.append(Problem(message, first.path, first.line, first.column, hint))
+            problems.append(first.problem(message, hint))
         return problems
 
     def _one(self, noun: str, ref: Ref, by_name: Mapping[str, Collection[str]]) -> str | None:

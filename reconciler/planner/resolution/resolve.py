@@ -126,7 +126,7 @@ class _Resolver:
         return Resolution(
             desired=Desired({device_id: decided[device_id] for device_id in sorted(decided)}),
             protected=protected,
-            warnings=tuple(sorted(self.warnings, key=warning_key)),
+            warnings=tuple(sorted(self.warnings, key=lambda warning: warning.sort_key)),
             problems=tuple(sorted(problems, key=lambda problem: problem.sort_key)),
             aliases=self.aliases(),
             flows=frozenset(self.flows),
@@ -167,7 +167,7 @@ class _Resolver:
                 first, second = sorted((self.written[device_id], device.place))
                 message = f'device "{device.text}" is declared in two places, first at {first}:{first.column}'
                 hint = "one names it, the other holds its id; keep one of them"
-                self.problems.append(Problem(message, second.path, second.line, second.column, hint))
+                self.problems.append(second.problem(message, hint))
                 continue
             self.written[device_id] = device.place
             own[device_id] = self.votes(_DEVICE, flows, "device")
@@ -251,13 +251,7 @@ class _Resolver:
             f"{_says(second)}, {_says(first)} at {first.decision.place}:{first.decision.place.column}"
         )
         hint = "give one group a higher `priority`" if first.level[0] == 0 else "keep one of them"
-        place = second.decision.place
-        return Problem(message, place.path, place.line, place.column, hint)
-
-
-def warning_key(warning: Warning) -> tuple[Place, str]:
-    """Order of a report: by place, warnings without one first."""
-    return (warning.place or Place("", 0, 0), warning.message)
+        return second.decision.place.problem(message, hint)
 
 
 def _says(vote: Vote) -> str:
