@@ -20,8 +20,9 @@ from reconciler.errors import ManifestError, PermissionDenied, RequestRefused
 from reconciler.model.plan import Warning
 from reconciler.model.rules import Prune, Rules
 from reconciler.model.state import Application, Desired, DeviceId, Flow, FlowId, Live, Place
+from reconciler.model.text import is_id
 from reconciler.model.world import World
-from reconciler.planner.resolution.names import Inventory, is_id
+from reconciler.planner.resolution.names import Inventory
 from reconciler.planner.resolution.prune import omitted, prune
 from reconciler.planner.resolution.resolve import Resolution, resolve
 from reconciler.planner.resolution.selector import Needs, needs_of
@@ -79,7 +80,7 @@ class _Survey:
         self.reader = reader
         self.today = today
         self.part = part
-        self.excluded = frozenset(text.lower() if is_id(text.lower()) else text for text in excluded)
+        self.excluded = frozenset(text.lower() if is_id(text) else text for text in excluded)
         self.census = Census(reader, rules.kind)
         self.flows: tuple[Flow, ...] | None = None
         self.warnings: list[Warning] = []
@@ -155,7 +156,7 @@ class _Survey:
             return None
         alias = self.rules.aliases.get(self.part.flow)
         text = alias.text if alias else self.part.flow
-        if is_id(text.lower()):
+        if is_id(text):
             return text.lower()
         await self.list_flows(needs)
         ids = [flow.id for flow in self.flows or () if flow.name == text]

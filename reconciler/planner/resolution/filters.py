@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 
 from reconciler.errors import Problem, UsageError
 from reconciler.model.state import Decision, Desired, DeviceId, FlowId
+from reconciler.model.text import is_id
 from reconciler.model.world import Filter, Options, World
-from reconciler.planner.resolution.names import Spelling, is_id
+from reconciler.planner.resolution.names import Spelling
 
 _SORTS = ("device", "flow", "group")
 

@@ -12,14 +12,9 @@ from dataclasses import dataclass, field
 from reconciler.errors import Problem
 from reconciler.model.rules import Ref
 from reconciler.model.state import Device, DeviceId, FlowId, Place
+from reconciler.model.text import is_id
 
-_ID = re.compile(r"[0-9a-f]{24}")
 _SUGGESTIONS = 20  # names for which near misses are looked for; the search is slow
-
-
-def is_id(text: str) -> bool:
-    """Whether a reference is an id: 24 hex digits, in lower case as manifests are read."""
-    return len(text) == 24 and _ID.fullmatch(text) is not None
 
 
 @dataclass(frozen=True, slots=True)
