@@ -14,13 +14,13 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import date
 
-from reconciler.discovery.device_index import Census, counted_devices
+from reconciler.discovery.device_index import Census
 from reconciler.discovery.existence import Checks
 from reconciler.errors import ManifestError, PermissionDenied, RequestRefused
 from reconciler.model.plan import Warning
 from reconciler.model.rules import Prune, Rules
 from reconciler.model.state import Application, Desired, DeviceId, Flow, FlowId, Live, Place
-from reconciler.model.text import is_id
+from reconciler.model.text import counted, is_id
 from reconciler.model.world import World
 from reconciler.planner.resolution.names import Inventory
 from reconciler.planner.resolution.prune import omitted, prune
@@ -218,7 +218,7 @@ class _Survey:
             try:
                 existing = await self.census.existing(candidates)
             except PermissionDenied:
-                message = f"not verified: existence of {counted_devices(len(candidates))} with undeclared rows"
+                message = f"not verified: existence of {counted(len(candidates), 'device')} with undeclared rows"
                 self.warnings.append(Warning(message, place, "the token needs the scope devices.get"))
         flows = resolution.flows
         return prune(resolution.desired, live, setting, flows=flows, place=place, existing=existing)
