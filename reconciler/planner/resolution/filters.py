@@ -78,7 +78,7 @@ def scopes_of(worlds: Sequence[World], options: Options) -> tuple[Scope, ...]:
         UsageError: every filter that matches nothing, or whose name several things have.
     """
     filters = [*options.targets, *options.excludes]
-    if not filters:
+    if not filters or not worlds:
         return tuple(Scope(world.desired) for world in worlds)
     known = [_Known(world) for world in worlds]
     found = [{one: each.matches(one) for one in filters} for each in known]
