@@ -17,7 +17,6 @@ from reconciler.api.wire import (
     VersionShape,
     count_keys,
     envelope,
-    is_id,
     may_repeat_keys,
     parse_quickly,
     parse_strictly,
@@ -25,6 +24,7 @@ from reconciler.api.wire import (
 )
 from reconciler.errors import UsageError
 from reconciler.model.state import NO_TAGS, Device, Flow, Version
+from reconciler.model.text import is_id
 from reconciler.runtime import gc_paused
 
 MAX_IN = 100  # values of one `$in` (losant/api.md 5.1)

@@ -13,8 +13,8 @@ from reconciler.discovery import Part, survey
 from reconciler.errors import ApiError, NotFound, PermissionDenied, ReconcilerError, UsageError
 from reconciler.model.rules import Rules
 from reconciler.model.state import Device, DeviceId, Live, LiveDevice
+from reconciler.model.text import is_id
 from reconciler.model.world import World
-from reconciler.planner.resolution.names import is_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ async def _device(text: str, api: LosantApi) -> Live | None:
     if live.devices:
         return live
     name: str | None = text
-    if is_id(text.lower()):
+    if is_id(text):
         try:
             devices = await api.devices(ids=[device_id])
         except PermissionDenied:
@@ -101,7 +101,7 @@ def _together(lives: Sequence[Live]) -> Live:
 
 async def _nowhere(text: str, apis: Sequence[LosantApi]) -> ReconcilerError:
     ids = ", ".join(dict.fromkeys(api.application_id for api in apis))
-    if is_id(text.lower()):
+    if is_id(text):
         return UsageError(f"--device {text}: there is no such device in application {ids}", hint="check both ids")
     errors: list[UsageError] = []
     for api in apis:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
@@ -16,7 +16,7 @@ from reconciler.model.rules import Rules
 from reconciler.model.state import Desired
 from reconciler.model.world import CallMode, Filter, Options, World
 from reconciler.planner.planner import make_plan
-from reconciler.planner.resolution.filters import read_scope, recognised
+from reconciler.planner.resolution.filters import Scope, scopes_of
 from reconciler.runtime import gc_paused
 
 DEFAULT_PATHS = ("manifests",)
@@ -93,23 +93,21 @@ def _only_flow(options: Options) -> str | None:
 async def _prepare(access: Access, rules: Sequence[Rules], options: Options, part: Part) -> tuple[Prepared, ...]:
     excluded = tuple(one.text for one in options.excludes if one.by == "device")
     with gc_paused():
-        readings = await read(access, rules, exclude_devices=excluded, part=part)
-        known = frozenset[Filter]().union(*(recognised(world, options) for world, _ in readings))
+        readings = await read(access, rules, excluded_devices=excluded, part=part)
+        scopes = scopes_of([world for world, _ in readings], options)
         return tuple(
-            _prepared(one, world, read_at, options, known)
-            for one, (world, read_at) in zip(rules, readings, strict=True)
+            _prepared(one, world, read_at, options, scope)
+            for one, (world, read_at), scope in zip(rules, readings, scopes, strict=True)
         )
 
 
-def _prepared(rules: Rules, world: World, read_at: float, options: Options, known: Collection[Filter]) -> Prepared:
-    """`known`: the filters that name something in any application of the run."""
-    plan = make_plan(world, limits=rules.limits, sources=rules.sources, options=options, elsewhere=known)
-    scope = read_scope(world, options, elsewhere=known)
-    return Prepared(world, plan, scope.narrow(world.desired) if scope else world.desired, read_at)
+def _prepared(rules: Rules, world: World, read_at: float, options: Options, scope: Scope) -> Prepared:
+    plan = make_plan(world, limits=rules.limits, sources=rules.sources, options=options, scope=scope)
+    return Prepared(world, plan, scope.desired, read_at)
 
 
 async def read(
-    access: Access, rules: Sequence[Rules], *, exclude_devices: Sequence[str] = (), part: Part = WHOLE
+    access: Access, rules: Sequence[Rules], *, excluded_devices: Sequence[str] = (), part: Part = WHOLE
 ) -> tuple[tuple[World, float], ...]:
     """The world of each application, and the monotonic time at which reading it began.
 
@@ -123,7 +121,7 @@ async def read(
             read_at = access.clock.monotonic()
             api = api_of(one.application.id, one.kind)
             try:
-                world = await survey(one, api, today=utc_today(), exclude_devices=exclude_devices, part=part)
+                world = await survey(one, api, today=utc_today(), excluded_devices=excluded_devices, part=part)
             except ManifestError as error:
                 problems += error.problems
             else:

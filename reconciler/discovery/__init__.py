@@ -14,17 +14,18 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import date
 
-from reconciler.discovery.device_index import Census, counted_devices
+from reconciler.discovery.device_index import Census
 from reconciler.discovery.existence import Checks
-from reconciler.errors import ManifestError, PermissionDenied, Problem, RequestRefused
+from reconciler.errors import ManifestError, PermissionDenied, RequestRefused
 from reconciler.model.plan import Warning
 from reconciler.model.rules import Prune, Rules
-from reconciler.model.state import Application, Desired, DeviceId, Flow, FlowId, Live
+from reconciler.model.state import Application, Desired, DeviceId, Flow, FlowId, Live, Place
+from reconciler.model.text import counted, is_id
 from reconciler.model.world import World
-from reconciler.planner.resolution.names import Inventory, is_id
+from reconciler.planner.resolution.names import Inventory
 from reconciler.planner.resolution.prune import omitted, prune
-from reconciler.planner.resolution.resolve import Resolution, resolve, warning_key
-from reconciler.planner.resolution.selector import Needs, needs_of, with_excludes
+from reconciler.planner.resolution.resolve import Resolution, resolve
+from reconciler.planner.resolution.selector import Needs, needs_of
 from reconciler.ports import Reader
 from reconciler.runtime import gather
 
@@ -54,7 +55,7 @@ async def survey(
     reader: Reader,
     *,
     today: date,
-    exclude_devices: Collection[str] = (),
+    excluded_devices: Collection[str] = (),
     part: Part = WHOLE,
 ) -> World:
     """Read, resolve, prune and check one application and kind.
@@ -63,14 +64,14 @@ async def survey(
         rules: what the manifests say.
         reader: the API, for `rules.application` and `rules.kind`.
         today: the UTC date, for pins that have an end.
-        exclude_devices: ids or names that may be unknown, and that are not checked (`--exclude device=`).
+        excluded_devices: ids or names that may be unknown, and that are not checked (`--exclude device=`).
         part: what of it is in question.
 
     Raises:
         ManifestError: names, devices, flows or versions that the application does not have.
         ApiError, IncompleteRead: reading failed.
     """
-    return await _Survey(rules, reader, today, exclude_devices, part).run()
+    return await _Survey(rules, reader, today, excluded_devices, part).run()
 
 
 class _Survey:
@@ -79,7 +80,7 @@ class _Survey:
         self.reader = reader
         self.today = today
         self.part = part
-        self.excluded = frozenset(text.lower() if is_id(text.lower()) else text for text in excluded)
+        self.excluded = frozenset(text.lower() if is_id(text) else text for text in excluded)
         self.census = Census(reader, rules.kind)
         self.flows: tuple[Flow, ...] | None = None
         self.warnings: list[Warning] = []
@@ -101,12 +102,12 @@ class _Survey:
             desired=desired,
             live=live,
             protected=resolution.protected,
-            warnings=tuple(sorted({*resolution.warnings, *self.warnings}, key=warning_key)),
+            warnings=tuple(sorted({*resolution.warnings, *self.warnings}, key=lambda warning: warning.sort_key)),
             device_names={**_device_names(live), **self.census.names()},
             flow_names={**live.flow_names, **{flow.id: flow.name for flow in self.flows or () if flow.name}},
             aliases=resolution.aliases,
             groups=frozenset(group.name for group in self.rules.groups),
-            dropped=resolution.passed_over,
+            excluded_devices=resolution.excluded_devices,
         )
 
     async def application(self) -> Application:
@@ -123,7 +124,7 @@ class _Survey:
         if found.name != wanted.name:
             message = f'application {wanted.id} is named "{found.name}", not "{wanted.name}"'
             hint = "check that the id and the name are of the same environment"
-            raise ManifestError([Problem(message, wanted.place.path, wanted.place.line, wanted.place.column, hint)])
+            raise ManifestError([wanted.place.problem(message, hint)])
         return found
 
     async def read(self, needs: Needs) -> tuple[Live, dict[str, frozenset[str]]]:
@@ -133,20 +134,18 @@ class _Survey:
             self.live(flow_id),
             self.list_devices(needs),
             self.list_flows(needs),
-            *(self.selected(query) for query in sorted(needs.queries)),
+            *(self.selected(query, needs.queries[query]) for query in sorted(needs.queries)),
         )
         return live, dict(zip(sorted(needs.queries), selected, strict=True))
 
-    async def selected(self, query: str) -> frozenset[DeviceId]:
+    async def selected(self, query: str, place: Place) -> frozenset[DeviceId]:
         """The devices of a query. One that the API does not take is a mistake in a file."""
         try:
             return await self.census.query(query)
         except RequestRefused as error:
-            selectors = (part for group in self.rules.groups for part in with_excludes(group.select))
-            place = next(part.place for part in selectors if part.query == query)
             message = f"the API does not take this query: {error.problems[0].message}"
             hint = "see Losant's documentation of advanced device queries"
-            raise ManifestError([Problem(message, place.path, place.line, place.column, hint)]) from None
+            raise ManifestError([place.problem(message, hint)]) from None
 
     async def live(self, flow_id: FlowId | None) -> Live:
         return self.part.live or await self.reader.live(flow_id=flow_id)
@@ -157,7 +156,7 @@ class _Survey:
             return None
         alias = self.rules.aliases.get(self.part.flow)
         text = alias.text if alias else self.part.flow
-        if is_id(text.lower()):
+        if is_id(text):
             return text.lower()
         await self.list_flows(needs)
         ids = [flow.id for flow in self.flows or () if flow.name == text]
@@ -194,10 +193,10 @@ class _Survey:
             await self.census.look_up(ids=needs.device_ids, names=needs.device_names)
 
     async def resolution(self, queries: dict[str, frozenset[str]]) -> Resolution:
-        resolution = resolve(self.rules, self.inventory(queries), today=self.today, ignored=self.excluded)
+        resolution = resolve(self.rules, self.inventory(queries), today=self.today, excluded_devices=self.excluded)
         if resolution.unknown and await self.census.try_to_name(resolution.unknown):
             # Once more with every name in hand, for the problems to tell which are near.
-            resolution = resolve(self.rules, self.inventory(queries), today=self.today, ignored=self.excluded)
+            resolution = resolve(self.rules, self.inventory(queries), today=self.today, excluded_devices=self.excluded)
         if resolution.problems:
             raise ManifestError(resolution.problems)
         return resolution
@@ -219,7 +218,7 @@ class _Survey:
             try:
                 existing = await self.census.existing(candidates)
             except PermissionDenied:
-                message = f"not verified: existence of {counted_devices(len(candidates))} with undeclared rows"
+                message = f"not verified: existence of {counted(len(candidates), 'device')} with undeclared rows"
                 self.warnings.append(Warning(message, place, "the token needs the scope devices.get"))
         flows = resolution.flows
         return prune(resolution.desired, live, setting, flows=flows, place=place, existing=existing)

@@ -9,7 +9,8 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from reconciler.errors import ExitCode
-from reconciler.health.verdict import Laggard, Verdict, expected_rows, judge, moment, tally
+from reconciler.health.verdict import Laggard, Verdict, expected_rows, judge, tally
+from reconciler.model.log import moment
 from reconciler.model.state import NOTHING, Application, DeviceId, FlowId, Kind, LogEntry, Row, Version
 from reconciler.model.world import World
 

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import NamedTuple
 
-from reconciler.model.state import NOTHING, Desired, DeviceId, FlowId, Live, LiveDevice, LogEntry, Row, Version
+from reconciler.model.log import History, history_of
+from reconciler.model.state import NOTHING, Desired, DeviceId, FlowId, Live, LiveDevice, Row, Version
 
 
 class Verdict(StrEnum):
     """Health of one row, the worst last.
 
     `drift`: released is not as desired, so no device can make it converge. Else `converged` when reported is as
-    released; `failed` on an error later than the row's last release, or on a bundle that the platform cannot tell;
-    `offline` when the device was not connected at first and not seen connected since; `pending` otherwise.
+    released; `failed` on an error since the row's last release (`model.log`), or on a bundle that the platform cannot
+    tell; `offline` when the device was not connected at first and not seen connected since; `pending` otherwise.
     """
 
     CONVERGED = "converged"
@@ -117,7 +117,7 @@ def judge(
     """
     if record is None:
         verdict = Verdict.CONVERGED if row.version is None else Verdict.DRIFT
-        history, released, reported = _BLANK, None, None
+        history, released, reported = History(), None, None
     else:
         history = history_of(record.logs, row.flow_id)
         released, reported = record.flows.get(row.flow_id, NOTHING)
@@ -163,40 +163,6 @@ def _verdict(
     if history.error:
         return Verdict.FAILED
     return Verdict.PENDING if reachable else Verdict.OFFLINE
-
-
-class History(NamedTuple):
-    """What a device's log says of one flow: its last release, and the newest error if that is later."""
-
-    release: LogEntry | None
-    error: LogEntry | None
-
-
-_BLANK = History(None, None)
-
-
-def history_of(logs: Sequence[LogEntry], flow_id: FlowId) -> History:
-    """Look through a log. An entry that names no flow is about the whole bundle, so it concerns every flow."""
-    if not logs:
-        return _BLANK
-    about = [log for log in logs if log.flow_id in (None, flow_id)]
-    release = max((log for log in about if log.change == "desired"), key=moment, default=None)
-    error = max((log for log in about if log.error is not None), key=moment, default=None)
-    if error and release and moment(error) <= moment(release):
-        error = None
-    return History(release, error)
-
-
-_NEVER = datetime.min.replace(tzinfo=UTC)
-
-
-def moment(log: LogEntry) -> datetime:
-    """When it was written: the API documents no order. Without a readable date it comes before all others."""
-    try:
-        moment = datetime.fromisoformat(log.date or "")
-    except ValueError:
-        return _NEVER
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)

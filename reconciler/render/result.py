@@ -10,8 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from reconciler.errors import ExitCode, Problem
+from reconciler.model.text import counted
 from reconciler.render.inert import inert
-from reconciler.render.text import LISTED, Paint, counted
+from reconciler.render.text import LISTED, Paint
 
 Data = Mapping[str, Any]
 

@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from reconciler.errors import Problem
+from reconciler.model.text import counted
 from reconciler.render.page import DEFAULT_MAX_BYTES, MOVES, SIGN, Page, Rank, code, version_code
 from reconciler.render.result import details, verdict
-from reconciler.render.text import Paint, counted
+from reconciler.render.text import Paint
 
 Data = Mapping[str, Any]
 

@@ -60,8 +60,9 @@ def _check(application: str, out: str | None, group_by: str) -> None:
     from pathlib import Path
 
     from reconciler.errors import UsageError
+    from reconciler.model.text import is_id
 
-    if not re.fullmatch("[0-9A-Fa-f]{24}", application):
+    if not is_id(application):
         raise UsageError(f"--application {application!r} is no id", hint="an id has 24 hex digits")
     if group_by not in ("auto", "none") and not re.fullmatch("tag:.+", group_by):
         raise UsageError(f"--group-by {group_by!r} is none of auto, none and tag:KEY")

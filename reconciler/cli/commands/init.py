@@ -72,8 +72,9 @@ def _check(
 ) -> None:
     """Everything that ends up in a file has a shape that can not break out of its place there."""
     from reconciler.errors import UsageError
+    from reconciler.model.text import is_id
 
-    if application is not None and not re.fullmatch("[0-9A-Fa-f]{24}", application):
+    if application is not None and not is_id(application):
         raise UsageError(f"--application {application!r} is no id", hint="an id has 24 hex digits")
     if from_live and application is None:
         raise UsageError("--import needs to know what to read", hint="name it with --application ID")

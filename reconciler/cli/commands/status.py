@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 import click
@@ -88,12 +87,13 @@ def _asked(devices: tuple[str, ...], deployment: str | None) -> Asked | None:
     """The devices, or the record, that the report is to be about; None for everything."""
     from reconciler.cli.parts import Asked
     from reconciler.errors import UsageError
+    from reconciler.model.text import is_id
 
     if deployment is None:
         return Asked(devices) if devices else None
     if devices:
         raise UsageError("--deployment goes without --device", hint="a deployment record is of one device")
-    if not re.fullmatch("[0-9A-Fa-f]{24}", deployment):
+    if not is_id(deployment):
         raise UsageError(f"--deployment {deployment!r} is no id", hint="an id has 24 hex digits")
     return Asked(deployment_id=deployment.lower())
 

@@ -12,14 +12,9 @@ from dataclasses import dataclass, field
 from reconciler.errors import Problem
 from reconciler.model.rules import Ref
 from reconciler.model.state import Device, DeviceId, FlowId, Place
+from reconciler.model.text import and_more, is_id
 
-_ID = re.compile(r"[0-9a-f]{24}")
 _SUGGESTIONS = 20  # names for which near misses are looked for; the search is slow
-
-
-def is_id(text: str) -> bool:
-    """Whether a reference is an id: 24 hex digits, in lower case as manifests are read."""
-    return len(text) == 24 and _ID.fullmatch(text) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +44,15 @@ class _Unresolved:
 class Names:
     """Resolves references, and remembers those that cannot be.
 
-    `ignored`: device references that may be unknown (`--exclude device=`); those that are end up in `passed_over`.
+    `excluded`: device references that may be unknown (`--exclude device=`). Those that are end up in
+    `excluded_devices`.
     """
 
-    def __init__(self, aliases: Mapping[str, Ref], inventory: Inventory, ignored: Collection[str] = ()) -> None:
+    def __init__(self, aliases: Mapping[str, Ref], inventory: Inventory, excluded: Collection[str] = ()) -> None:
         self._aliases = aliases
         self._inventory = inventory
-        self._ignored = ignored
-        self.passed_over: set[str] = set()
+        self._excluded = excluded
+        self.excluded_devices: set[str] = set()
         self._flows: dict[str, FlowId | None] = {}
         self._spellings: dict[str, Spelling] = {}
         self._devices_by_name: Mapping[str, list[DeviceId]] | None = None
@@ -112,15 +108,15 @@ class Names:
             else:
                 message = f'no {noun} is named "{text}"{more}'
                 hint = self._hint(noun, text) if count < _SUGGESTIONS else "check the spelling"
-            problems.append(Problem(message, first.path, first.line, first.column, hint))
+            problems.append(first.problem(message, hint))
         return problems
 
     def _one(self, noun: str, ref: Ref, by_name: Mapping[str, Collection[str]]) -> str | None:
         found = by_name.get(ref.text, ())
         if len(found) == 1:
             return next(iter(found))
-        if noun == "device" and ref.text in self._ignored:
-            self.passed_over.add(ref.text)
+        if noun == "device" and ref.text in self._excluded:
+            self.excluded_devices.add(ref.text)
         else:
             self._remember(noun, ref, found)
         return None
@@ -145,11 +141,6 @@ class Names:
         if noun == "device" and "*" in text:
             return "a * stands for several names only in a group's `select`"
         return f"check the spelling; the application has {len(known):,} {noun} names" if known else "check the spelling"
-
-
-def and_more(count: int, noun: str = "device") -> str:
-    """` and 3 more devices`, or nothing."""
-    return f" and {count:,} more {noun}{'' if count == 1 else 's'}" if count else ""
 
 
 class Spelling:
