@@ -10,11 +10,8 @@ import sys
 from collections.abc import Sequence
 
 from reconciler.api.client import LosantApi
-from reconciler.cli.access import Access, run_async
 from reconciler.cli.console import Session
 from reconciler.cli.files import ResultFile, keep_inputs
-from reconciler.cli.jobs import Job, Origin, origin_of
-from reconciler.cli.order import Order
 from reconciler.cli.output import results_document, write_plans, write_results
 from reconciler.cli.progress import Display
 from reconciler.cli.signals import undisturbed
@@ -22,6 +19,9 @@ from reconciler.errors import ExitCode, Interrupted, ReconcilerError, Stale, Usa
 from reconciler.executor import Execution
 from reconciler.health import Wait, wait
 from reconciler.model.plan import Plan
+from reconciler.operations.apply import Order
+from reconciler.operations.gateway import Access, run_async
+from reconciler.operations.replan import Job, Origin, origin_of
 from reconciler.planner.digest import digest
 from reconciler.render.json import dump
 from reconciler.render.text import plan_text

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.cli.archive import Bounds, Contents, Module, Unsound, contents
+from reconciler.operations.export.archive import Bounds, Contents, Module, Unsound, contents
 from reconciler.simulator.api.export import wasm_module
 
 WASM = wasm_module("bundle")

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from reconciler.cli.access import run_async
 from reconciler.cli.app import run
 from reconciler.cli.signals import current, interruptible
+from reconciler.operations.gateway import run_async
 
 # An interrupt in the `exec` of a string, caught: CPython would now end the process by the signal, whatever it is told.
 IN_AN_EXEC = """

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from reconciler.cli.listener import Limits, Listener, Received
+from reconciler.operations.export.listener import Limits, Listener, Received
 
 QUICK = Limits(body=100_000, idle_s=0.2, connections=3)
 

@@ -44,6 +44,6 @@ def command(session: Session, /, **flags: Any) -> int:
     PATH is a file, a directory or `-`; the default is `manifests`.
     """
     from reconciler.cli.applying import apply
-    from reconciler.cli.order import Order
+    from reconciler.operations.apply import Order
 
     return apply(session, Order.from_flags(flags))

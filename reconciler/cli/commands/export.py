@@ -49,7 +49,7 @@ def command(session: Session, /, **flags: Any) -> int:
     Ends with 1 when Losant refused, 5 when the job is queued but no sound file came, 6 when it is not known whether
     the job is queued.
     """
-    from reconciler.cli.exporting import export
-    from reconciler.cli.exportorder import ExportOrder
+    from reconciler.operations.export.request import ExportOrder
+    from reconciler.operations.export.run import export
 
     return export(session, ExportOrder.from_flags(flags))

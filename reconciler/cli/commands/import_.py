@@ -11,8 +11,8 @@ from reconciler.cli import options as opt
 from reconciler.cli.console import Session
 
 if TYPE_CHECKING:
-    from reconciler.cli.access import Access
     from reconciler.model.state import Kind
+    from reconciler.operations.gateway import Access
 
 
 @click.command("import")
@@ -40,10 +40,10 @@ def command(session: Session, *, application: str, kind: str, out: str | None, g
     Devices that run the same become groups where every device with a tag, and no other, runs that; the rest are
     listed one by one, with their names as comments.
     """
-    from reconciler.cli.access import Access, run_async
     from reconciler.cli.files import save_text
     from reconciler.errors import ExitCode
     from reconciler.model.state import Kind
+    from reconciler.operations.gateway import Access, run_async
 
     _check(application, out, group_by)
     access = Access(session, [application.lower()], parallelism=parallelism)

@@ -32,11 +32,11 @@ def command(session: Session, /, paths: tuple[str, ...], **flags: Any) -> int:
     id) no more than that flow's records is read, and no call is used that could reach beyond them: so there may be more
     calls than without.
     """
-    from reconciler.cli.access import Access, run_async
     from reconciler.cli.files import keep_inputs, save_plan
     from reconciler.cli.output import write_plans
-    from reconciler.cli.planning import load_rules, parse_options, prepare, refused
     from reconciler.errors import ExitCode, UsageError
+    from reconciler.operations.gateway import Access, run_async
+    from reconciler.operations.plan import load_rules, parse_options, prepare, refused
 
     options = parse_options(**{name: flags[name] for name in opt.PLANNING_FLAGS})
     rules = load_rules(paths, application=flags["application"], kind=flags["kind"])

@@ -11,10 +11,10 @@ from reconciler.cli import options as opt
 from reconciler.cli.console import Session
 
 if TYPE_CHECKING:
-    from reconciler.cli.parts import Asked
     from reconciler.errors import ExitCode
     from reconciler.health import StatusReport
     from reconciler.model.world import World
+    from reconciler.operations.inspect import Asked
 
 
 @click.command
@@ -52,15 +52,15 @@ def command(
     deployments of that device alone, and shows its log: who changed what, when, with which error. --deployment does
     the same for a deployment record (for edge: one flow of a device), whose id Losant's own pages and exports show.
     """
-    from reconciler.cli.access import Access, run_async
-    from reconciler.cli.planning import load_rules, read
     from reconciler.health import summarise
+    from reconciler.operations.gateway import Access, run_async
+    from reconciler.operations.plan import load_rules, read
 
     asked = _asked(devices, deployment)
     rules = load_rules(paths, application=application, kind=kind)
     access = Access(session, [one.application.id for one in rules], parallelism=parallelism)
     if asked:
-        from reconciler.cli.parts import read_parts
+        from reconciler.operations.inspect import read_parts
 
         parts = run_async(read_parts(access, rules, asked))
         reports = [summarise(world, only=ids) for world, ids in parts]
@@ -86,8 +86,8 @@ def _tell_warnings(session: Session, world: World) -> None:
 
 def _asked(devices: tuple[str, ...], deployment: str | None) -> Asked | None:
     """The devices, or the record, that the report is to be about; None for everything."""
-    from reconciler.cli.parts import Asked
     from reconciler.errors import UsageError
+    from reconciler.operations.inspect import Asked
 
     if deployment is None:
         return Asked(devices) if devices else None

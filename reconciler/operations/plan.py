@@ -7,7 +7,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
-from reconciler.cli.access import Access
 from reconciler.discovery import WHOLE, Part, survey
 from reconciler.errors import ManifestError, Problem, Refused, UsageError
 from reconciler.manifest.load import load_manifests, pick
@@ -15,6 +14,7 @@ from reconciler.model.plan import Guard, Plan, Refusal
 from reconciler.model.rules import Rules
 from reconciler.model.state import Desired
 from reconciler.model.world import CallMode, Filter, Options, World
+from reconciler.operations.gateway import Access
 from reconciler.planner.planner import make_plan
 from reconciler.planner.resolution.filters import read_scope, recognised
 from reconciler.runtime import gc_paused

@@ -14,17 +14,17 @@ from pathlib import Path
 
 from reconciler.api.address import is_loopback
 from reconciler.api.client import LosantApi
-from reconciler.cli.access import Access, run_async
-from reconciler.cli.archive import Contents, contents
 from reconciler.cli.console import Session
-from reconciler.cli.exportorder import ExportOrder, Listening
 from reconciler.cli.files import cannot_write
-from reconciler.cli.find import find_device
-from reconciler.cli.listener import Listener, Received
 from reconciler.cli.progress import Display
 from reconciler.cli.signals import undisturbed
 from reconciler.errors import ApiError, ExitCode, Interrupted, NotFound, RateLimited, ReconcilerError, UsageError
 from reconciler.model.state import Kind
+from reconciler.operations.export.archive import Contents, contents
+from reconciler.operations.export.listener import Listener, Received
+from reconciler.operations.export.request import ExportOrder, Listening
+from reconciler.operations.gateway import Access, run_async
+from reconciler.operations.lookup import find_device
 from reconciler.render.export import ExportedFile, export_data, file_text
 from reconciler.render.inert import inert
 from reconciler.render.json import error_data

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from reconciler.cli.order import duration_s
 from reconciler.errors import UsageError
+from reconciler.operations.apply import duration_s
 
 MAX_TEXT = 1_024  # characters of an address
 MAX_PATH = 40  # of them, what --listen adds to --public-url

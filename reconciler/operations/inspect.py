@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reconciler.api.client import LosantApi
-from reconciler.cli.access import Access
-from reconciler.cli.find import look_up, unknown
-from reconciler.cli.planning import utc_today
 from reconciler.discovery import Part, survey
 from reconciler.errors import ApiError, NotFound, PermissionDenied, ReconcilerError, UsageError
 from reconciler.model.rules import Rules
 from reconciler.model.state import Device, DeviceId, Live, LiveDevice
 from reconciler.model.world import World
+from reconciler.operations.gateway import Access
+from reconciler.operations.lookup import look_up, unknown
+from reconciler.operations.plan import utc_today
 from reconciler.planner.resolution.names import is_id
 
 

@@ -7,11 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from reconciler.cli.access import Access
 from reconciler.cli.files import load_plans
 from reconciler.cli.moves import moves, removals
-from reconciler.cli.order import Order
-from reconciler.cli.planning import load_rules, prepare, refused
 from reconciler.discovery.device_index import Census
 from reconciler.errors import ExitCode, PermissionDenied, Problem, Refused, Stale, UsageError
 from reconciler.executor import Execution, Result, not_started
@@ -20,6 +17,9 @@ from reconciler.model.changes import Change, Op
 from reconciler.model.plan import Guards, Plan, PlannedCall
 from reconciler.model.rules import Rules
 from reconciler.model.state import Decision, Desired, DeviceId, Kind, Live, Place, Version
+from reconciler.operations.apply import Order
+from reconciler.operations.gateway import Access
+from reconciler.operations.plan import load_rules, prepare, refused
 from reconciler.planner.digest import digest
 from reconciler.planner.guards import check, guards_again
 from reconciler.planner.replan import again

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from reconciler.cli.options import PLANNING_FLAGS
-from reconciler.cli.planning import parse_options
 from reconciler.errors import UsageError
 from reconciler.health import Offline
 from reconciler.model.world import Options
+from reconciler.operations.plan import parse_options
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|h)?", re.ASCII)
 _SECONDS = {"s": 1, "m": 60, "h": 3600, None: 1}
