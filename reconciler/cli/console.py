@@ -9,23 +9,12 @@ from collections.abc import Mapping, Sequence
 
 import click
 
+from reconciler.cli.registry import COMMANDS
 from reconciler.errors import ExitCode, Problem, ReconcilerError
 
-# The list that each command's JSON document carries.
-LISTS = {
-    "plan": "plans",
-    "show": "plans",
-    "apply": "results",
-    "status": "status",
-    "diff": "differences",
-    "export": "exports",
-    "validate": "applications",
-    "applications": "applications",
-}
 
-
-class Session:
-    """State that the commands of one run share (`ctx.obj`).
+class Console:
+    """One run of the command line: its global options and its streams. The commands share it (`ctx.obj`).
 
     Attributes:
         verbose: 0, 1 (`-v`: explanations) or 2 (`-vv`: requests too).
@@ -40,7 +29,7 @@ class Session:
         self.token_file: str | None = None
         self.verbose = 0
         self.no_color = bool(os.environ.get("NO_COLOR"))
-        self.command = next((word for word in argv if word in LISTS), "reconciler")
+        self.command = next((word for word in argv if word in COMMANDS), "reconciler")
         self.fmt = _format_in(argv)
         self._written = False
 
@@ -120,8 +109,8 @@ class Session:
     def _write_failure(self, error: ReconcilerError) -> None:
         from reconciler.render.json import error_data
 
-        listed = LISTS.get(self.command)
-        parts: dict[str, object] = {listed: []} if listed else {}
+        command = COMMANDS.get(self.command)
+        parts: dict[str, object] = {command.listed: []} if command and command.listed else {}
         told = error_data(error.exit_code, error.problems)
         self.write_json(self.command, error=told, **parts)
 

@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from reconciler.errors import Problem, UsageError
+from reconciler.errors import Problem, UsageError, cannot_write
 from reconciler.model.plan import Plan
 from reconciler.planner.serial import document, parse_document
 from reconciler.render.json import dump
 
 _HINT = "save a plan with `plan --out`, a result with `apply --result`"
-_WRITABLE = "name a file in a folder that exists and can be written"
 
 
 def save_plan(path: str, plans: Sequence[Plan]) -> None:
@@ -49,12 +48,6 @@ def keep_inputs(what: str, path: str | None, inputs: Iterable[str]) -> None:
     """UsageError where an option names a file that this very run reads."""
     if path is not None and os.path.realpath(path) in map(os.path.realpath, inputs):
         raise UsageError(f"{what} {path} would overwrite a file that is read", hint="name another file")
-
-
-def cannot_write(what: str, path: str, error: OSError | ValueError) -> UsageError:
-    """The error for an option that names a file which cannot be written."""
-    reason = getattr(error, "strerror", None) or str(error)
-    return UsageError(f"{what} {path} cannot be written: {reason}", hint=_WRITABLE)
 
 
 class ResultFile:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from reconciler.cli.console import Session
+from reconciler.cli.console import Console
 from reconciler.errors import ExitCode, Problem, ReconcilerError
-from reconciler.model.plan import Plan
+from reconciler.model.plan import Plan, Warning
 from reconciler.planner.serial import digest, document
 from reconciler.render import json as documents
+from reconciler.render.inert import inert
 from reconciler.render.json import error_data
 from reconciler.render.result import result_text
 from reconciler.render.text import plan_text
@@ -21,8 +22,16 @@ _OUTCOMES = {
 }
 
 
+def tell_warnings(console: Console, warnings: Iterable[Warning]) -> None:
+    """One line on stderr for each."""
+    for warning in warnings:
+        place = f"{warning.place}: " if warning.place else ""
+        hint = f" ({warning.hint})" if warning.hint else ""
+        console.note(inert(f"Warning: {place}{warning.message}{hint}"))
+
+
 def write_plans(
-    session: Session,
+    console: Console,
     command: str,
     plans: Sequence[Plan],
     *,
@@ -34,17 +43,17 @@ def write_plans(
     """The plans to stdout, as text, Markdown or the one JSON document."""
     if fmt == "json":
         told = error_data(error.exit_code, error.problems) if error else None
-        session.write_document({**document(plans, command), "error": told})
+        console.write_document({**document(plans, command), "error": told})
     elif fmt == "markdown":
         from reconciler.render.markdown import plan_markdown
 
-        session.write(plan_markdown(plans, digest(plans), commit=commit, max_bytes=max_bytes))
+        console.write(plan_markdown(plans, digest(plans), commit=commit, max_bytes=max_bytes))
     else:
-        session.write(plan_text(plans, digest(plans), verbose=session.verbose, color=session.color))
+        console.write(plan_text(plans, digest(plans), verbose=console.verbose, color=console.color))
 
 
 def write_results(
-    session: Session,
+    console: Console,
     results: Sequence[Mapping[str, Any]],
     *,
     code: int,
@@ -58,9 +67,9 @@ def write_results(
         from reconciler.render.result_page import result_markdown
 
         page = result_markdown(results, exit_code=code, problems=problems, commit=commit, max_bytes=max_bytes)
-        session.write(page)
+        console.write(page)
     else:
-        session.write(result_text(results, code=code, problems=problems, color=session.color))
+        console.write(result_text(results, code=code, problems=problems, color=console.color))
 
 
 def results_document(

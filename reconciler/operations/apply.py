@@ -1,71 +1,261 @@
-"""What the command line asks of an apply."""
+"""Applying: plan, check, ask for approval, carry out, wait. What was done can be read at any moment."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol, TypeAlias
 
-from reconciler.cli.options import PLANNING_FLAGS
-from reconciler.errors import UsageError
-from reconciler.health import Offline
+from reconciler.api.client import LosantApi
+from reconciler.errors import ExitCode, ReconcilerError, Stale
+from reconciler.executor import Execution, Observer, Quiet, Result, not_started
+from reconciler.health import Offline, Wait, wait
+from reconciler.model.plan import Plan
+from reconciler.model.rules import Rules
+from reconciler.model.state import Desired, Live
 from reconciler.model.world import Options
-from reconciler.operations.plan import parse_options
+from reconciler.operations.gateway import Gateway
+from reconciler.operations.plan import NO_OPTIONS, plan, refused
+from reconciler.planner.digest import digest
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|h)?", re.ASCII)
-_SECONDS = {"s": 1, "m": 60, "h": 3600, None: 1}
+Approve: TypeAlias = Callable[[Sequence[Plan]], bool]
+"""Shown the plans that are about to be carried out; whether to go on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
-    """The flags of `apply`, parsed and checked against each other. `fmt`, `max_bytes` and `commit` shape stdout."""
+class ApplyRequest:
+    """How to carry plans out.
 
-    paths: tuple[str, ...]
-    application: str | None
-    kind: str | None
-    options: Options
-    parallelism: int
-    plan_file: str | None
-    expect_digest: str | None
-    yes: bool
-    dry_run: bool
-    wait: bool
-    timeout_s: float
-    offline: Offline
-    result_file: str | None
-    fmt: str
-    max_bytes: int
-    commit: str | None
+    `expect_digest`: refuse any other plan as stale. `dry_run`: stop before the first write. `wait`: until every managed
+    device runs what it should, for `timeout_s` seconds at most; `offline` says what that makes of devices that are
+    not connected.
+    """
 
-    @classmethod
-    def from_flags(cls, flags: Mapping[str, Any]) -> Order:
-        """The order that flags make, by the names that click gives them."""
-        if flags["plan_file"] is not None:
-            _refuse_choice(flags)
-        rest = dict(flags)
-        return cls(
-            options=parse_options(**{name: rest.pop(name) for name in PLANNING_FLAGS}),
-            timeout_s=duration_s("--timeout", rest.pop("timeout")),
-            offline=Offline(rest.pop("offline")),
-            **rest,
+    expect_digest: str | None = None
+    dry_run: bool = False
+    wait: bool = False
+    timeout_s: float = 15 * 60
+    offline: Offline = Offline.SKIP
+
+
+class ApplyObserver(Protocol):
+    """Told of progress as it happens. Whatever it raises before the first write ends the run."""
+
+    def planned(self, plans: Sequence[Plan]) -> None:
+        """The plans, before they are checked and approved."""
+        ...
+
+    def applying(self, plan: Plan) -> Observer:
+        """A plan is about to be carried out; who is told of its calls."""
+        ...
+
+    def waiting(self, plan: Plan) -> Callable[[Wait], None]:
+        """Its devices are about to be waited for; who is told of each read."""
+        ...
+
+
+class Unobserved:
+    """The observer that tells nobody."""
+
+    def planned(self, plans: Sequence[Plan]) -> None:
+        """Ignore."""
+
+    def applying(self, plan: Plan) -> Observer:  # noqa: ARG002
+        """Ignore its calls too."""
+        return Quiet()
+
+    def waiting(self, plan: Plan) -> Callable[[Wait], None]:  # noqa: ARG002
+        """Ignore its reads too."""
+        return lambda _: None
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What was done for one application and kind.
+
+    `wait`: where the wait for its devices stands, None if there was none. `cut_short`: it was interrupted while it
+    waited.
+    """
+
+    plan: Plan
+    result: Result
+    wait: Wait | None = None
+    cut_short: bool = False
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """That of the calls, or else of the wait."""
+        code = self.result.exit_code
+        return self.wait.exit_code if code is ExitCode.DONE and self.wait else code
+
+
+@dataclass(slots=True)
+class PlanRun:
+    """One application and kind on its way: what is to be done, on which read, and how far it is.
+
+    `desired`: the rows to wait for. `read_at`: monotonic time at which reading `live` began.
+    """
+
+    plan: Plan
+    live: Live
+    desired: Desired
+    read_at: float
+    execution: Execution | None = None
+    result: Result | None = None
+    wait: Wait | None = None
+    cut_short: bool = False
+
+    @property
+    def applied(self) -> Applied:
+        """What was done so far. Before the start every call is planned; `result` is kept once nothing more is sent."""
+        result = self.result or (self.execution.result() if self.execution else not_started(self.plan))
+        return Applied(self.plan, result, self.wait, self.cut_short)
+
+    async def carry_out(self, api: LosantApi, gateway: Gateway, request: ApplyRequest, observer: ApplyObserver) -> None:
+        """Send the calls and see them confirmed; then wait, if that is wished and everything is confirmed."""
+        self.execution = Execution(
+            self.plan,
+            self.live,
+            api,
+            clock=gateway.clock,
+            read_at=self.read_at,
+            parallelism=gateway.parallelism,
+            dry_run=request.dry_run,
+            observe=observer.applying(self.plan),
         )
+        try:
+            await self.execution.carry_out()
+        finally:
+            self.result = self.execution.result()
+        if request.wait and not request.dry_run and self.result.exit_code is ExitCode.DONE:
+            await self._wait(api, gateway, request, observer.waiting(self.plan))
+
+    async def _wait(
+        self, api: LosantApi, gateway: Gateway, request: ApplyRequest, observe: Callable[[Wait], None]
+    ) -> None:
+        def remember(progress: Wait) -> None:
+            self.wait = progress
+            observe(progress)
+
+        try:
+            await wait(
+                self.desired,
+                api,
+                clock=gateway.clock,
+                timeout_s=request.timeout_s,
+                first=self.live,
+                offline=request.offline,
+                observe=remember,
+            )
+        except asyncio.CancelledError:
+            self.cut_short = True
+            raise
 
 
-def _refuse_choice(flags: Mapping[str, Any]) -> None:
-    """A saved plan is carried out as it is: what it is about was chosen when it was made."""
-    choosing = {"PATH": flags["paths"], "--target": flags["targets"], "--exclude": flags["excludes"]}
-    given = [name for name, value in choosing.items() if value]
-    if given:
-        raise UsageError(
-            f"--plan carries out what was saved, so it does not go with {', '.join(given)}",
-            hint="name them when the plan is made",
-        )
+class PlanSource(Protocol):
+    """Where the changes come from."""
+
+    async def plan(self, gateway: Gateway) -> Sequence[PlanRun]:
+        """Read live state, and plan."""
+        ...
+
+    def digest(self, plans: Sequence[Plan]) -> str:
+        """What an expected digest is compared with."""
+        ...
 
 
-def duration_s(option: str, text: str) -> float:
-    """Seconds of `90s`, `15m`, `2h` or a bare number; UsageError for anything else."""
-    match = _DURATION.fullmatch(text.strip())
-    if not match:
-        raise UsageError(f"{option} {text!r} is not a duration", hint="write 90s, 15m or 2h")
-    return float(match[1]) * _SECONDS[match[2]]
+@dataclass(frozen=True, slots=True)
+class FromRules:
+    """Planned afresh."""
+
+    rules: Sequence[Rules]
+    options: Options = NO_OPTIONS
+
+    async def plan(self, gateway: Gateway) -> list[PlanRun]:
+        """One for each application and kind."""
+        planned = await plan(self.rules, gateway, self.options)
+        return [PlanRun(one.plan, one.world.live, one.desired, one.read_at) for one in planned]
+
+    def digest(self, plans: Sequence[Plan]) -> str:
+        """That of the fresh plans."""
+        return digest(plans)
+
+
+class ApplyRun:
+    """One apply of any number of applications. `results` tells what was done at any moment, however the run ended."""
+
+    def __init__(
+        self,
+        source: PlanSource,
+        gateway: Gateway,
+        request: ApplyRequest,
+        *,
+        approve: Approve | None = None,
+        observer: ApplyObserver | None = None,
+    ) -> None:
+        """Prepare; nothing is read or sent.
+
+        Args:
+            source: what to apply: `FromRules`, or `FromSavedPlans`.
+            gateway: where to.
+            request: how.
+            approve: asked before the first write if there is anything to change; None if that needs no approval.
+            observer: told of progress.
+        """
+        self._source = source
+        self._gateway = gateway
+        self._request = request
+        self._approve = None if request.dry_run else approve
+        self._observer = observer or Unobserved()
+        self._runs: Sequence[PlanRun] = ()
+
+    @property
+    def plans(self) -> list[Plan]:
+        """What is to be carried out, none before it was planned."""
+        return [run.plan for run in self._runs]
+
+    @property
+    def results(self) -> tuple[Applied, ...]:
+        """What was done so far, one for each plan."""
+        return tuple(run.applied for run in self._runs)
+
+    async def carry_out(self) -> None:
+        """All of it. What goes wrong with a call or a read after the first write is in the results, not raised.
+
+        Raises:
+            Stale: not the expected plan, or another one when it was approved.
+            Refused: a guard refuses.
+            ReconcilerError: planning failed, or the plan was not approved. Nothing was written.
+            asyncio.CancelledError: the run was interrupted.
+        """
+        self._runs = await self._source.plan(self._gateway)
+        self._observer.planned(self.plans)
+        self._check()
+        if self._approve and any(plan.changes for plan in self.plans):
+            await self._ask(self._approve)
+        async with self._gateway.open() as api_of, asyncio.TaskGroup() as group:
+            for run in self._runs:
+                api = api_of(run.plan.application.id, run.plan.kind)
+                group.create_task(run.carry_out(api, self._gateway, self._request, self._observer))
+
+    def _check(self) -> None:
+        """Refuse what is not what was expected, then what a guard refuses."""
+        expected, actual = self._request.expect_digest, self._source.digest(self.plans)
+        if expected is not None and expected != actual:
+            raise Stale(
+                f"the digest of this plan is {actual}, not {expected}",
+                hint="the manifests or the fleet changed since; review the plan again and pass its digest",
+            )
+        if refusal := refused(self.plans):
+            raise refusal
+
+    async def _ask(self, approve: Approve) -> None:
+        """Go on only with approval, and only if the world is as it was when the question was put."""
+        shown = digest(self.plans)
+        if not approve(self.plans):
+            raise ReconcilerError("not applied: the plan was not approved")
+        self._runs = await self._source.plan(self._gateway)
+        if digest(self.plans) != shown:
+            raise Stale("the world moved while the question stood: the plan is another now", hint="run apply again")
+        self._check()

@@ -1,48 +1,64 @@
-"""The way to the API for one run of the command line."""
+"""The way to the API for one run: where it is, which token each application has, one pool of connections."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import os
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from typing import Any, TypeVar
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from urllib.parse import urlsplit
 
 from reconciler.api.address import api_url
 from reconciler.api.client import LosantApi
 from reconciler.api.clock import SystemClock
-from reconciler.api.connection import Connection, Exchange, connect
+from reconciler.api.connection import Exchange, connect
 from reconciler.api.credentials import Token, find_token
-from reconciler.cli.console import Session
-from reconciler.cli.signals import current
 from reconciler.model.state import Kind
 from reconciler.ports import Clock
-from reconciler.render.inert import inert
 
-T = TypeVar("T")
+PARALLELISM = 4
+ApiOf = Callable[[str, Kind], LosantApi]
 
 
-class Access:
-    """Where the API is, which token each application has, how to talk of requests.
-
-    Tokens are found at once, so that a missing one is told before anything is read.
+class Gateway:
+    """How to reach the API. Nothing is opened until `open`.
 
     Attributes:
+        parallelism: requests in flight at most.
         clock: all time of the run.
-        note: where pauses and requests are told of.
     """
 
-    def __init__(self, session: Session, application_ids: Sequence[str], *, parallelism: int) -> None:
-        self._verbose = session.verbose
-        self._url = api_url(session.api_url or os.environ.get("LOSANT_API_URL"))
-        self._tokens: dict[str, Token] = {
-            application_id: find_token(os.environ, application_id, token_file=session.token_file)
-            for application_id in application_ids
-        }
-        self._parallelism = parallelism
-        self.clock: Clock = SystemClock()
-        self.note: Callable[[str], None] = session.note
+    def __init__(
+        self,
+        tokens: Mapping[str, Token],
+        *,
+        url: str | None = None,
+        parallelism: int = PARALLELISM,
+        clock: Clock | None = None,
+        note: Callable[[str], None] | None = None,
+        observe: Callable[[Exchange], None] | None = None,
+        count: Callable[[Counter[str]], None] | None = None,
+    ) -> None:
+        """Check the URL.
+
+        Args:
+            tokens: by id of the application.
+            url: base URL of the API; Losant's own if None or empty.
+            parallelism: requests in flight at most.
+            clock: the system's if None.
+            note: told of pauses and retries. The text may come from the API and is untrusted.
+            observe: told of each request.
+            count: told how many requests of each action were sent, when a connection is closed.
+
+        Raises:
+            UsageError: a URL that a token must not be sent to.
+        """
+        self._url = api_url(url)
+        self._tokens = tokens
+        self._note = note
+        self._observe = observe
+        self._count = count
+        self.parallelism = parallelism
+        self.clock: Clock = clock or SystemClock()
 
     @property
     def host(self) -> str:
@@ -50,51 +66,29 @@ class Access:
         return urlsplit(self._url).hostname or ""
 
     @contextlib.asynccontextmanager
-    async def open(self) -> AsyncIterator[Callable[[str, Kind], LosantApi]]:
+    async def open(self) -> AsyncIterator[ApiOf]:
         """A function that gives the API of an application and kind, all over one connection."""
         async with connect(
-            url=self._url,
-            parallelism=self._parallelism,
-            clock=self.clock,
-            observe=self._tell if self._verbose > 1 else None,
-            note=lambda text: self.note(inert(text)),
+            url=self._url, parallelism=self.parallelism, clock=self.clock, observe=self._observe, note=self._note
         ) as connection:
 
             def api_of(application_id: str, kind: Kind) -> LosantApi:
-                return LosantApi(
-                    connection, token=self._tokens[application_id], application_id=application_id, kind=kind
-                )
+                token = self._tokens[application_id]
+                return LosantApi(connection, token=token, application_id=application_id, kind=kind)
 
             try:
                 yield api_of
             finally:
-                self._tell_counts(connection)
-
-    def _tell(self, exchange: Exchange) -> None:
-        status = exchange.status or "no answer"
-        self.note(inert(f"{exchange.name}: {status} in {exchange.duration_s:.3f} s"))
-
-    def _tell_counts(self, connection: Connection) -> None:
-        if self._verbose and connection.counts:
-            listed = ", ".join(f"{number} {action}" for action, number in sorted(connection.counts.items()))
-            self.note(f"Requests: {connection.counts.total()} ({listed})")
+                if self._count:
+                    self._count(connection.counts)
 
 
-def run_async(work: Coroutine[Any, Any, T]) -> T:
-    """Run to the end; an interrupt cancels the work and becomes KeyboardInterrupt."""
-    interrupts = current()
+def find_tokens(
+    environ: Mapping[str, str], application_ids: Iterable[str], *, token_file: str | None = None
+) -> dict[str, Token]:
+    """The token of each application, found before anything is read.
 
-    async def cancellable() -> T:
-        loop, task = asyncio.get_running_loop(), asyncio.create_task(work)
-        with interrupts.cancelling(lambda: loop.call_soon_threadsafe(task.cancel)):
-            return await task
-
-    try:
-        interrupts.check()
-        result = asyncio.run(cancellable())
-    except asyncio.CancelledError:
-        raise KeyboardInterrupt from None
-    finally:
-        work.close()  # where it never began
-    interrupts.check()
-    return result
+    Raises:
+        UsageError: an application has none.
+    """
+    return {one: find_token(environ, one, token_file=token_file) for one in application_ids}

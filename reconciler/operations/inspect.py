@@ -1,4 +1,4 @@
-"""`status` of single devices: one request for the deployments of each, and no listing of the rest of the fleet."""
+"""Reading single devices: one request for the deployments of each, and no listing of the rest of the fleet."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from reconciler.errors import ApiError, NotFound, PermissionDenied, ReconcilerEr
 from reconciler.model.rules import Rules
 from reconciler.model.state import Device, DeviceId, Live, LiveDevice
 from reconciler.model.world import World
-from reconciler.operations.gateway import Access
+from reconciler.operations.applications import utc_today
+from reconciler.operations.gateway import Gateway
 from reconciler.operations.lookup import look_up, unknown
-from reconciler.operations.plan import utc_today
 from reconciler.planner.resolution.names import is_id
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What `status` is to be about: devices by id or name, or else the deployment record with an id."""
+class DeviceQuery:
+    """Devices by id or name, or else the deployment record with an id."""
 
     devices: tuple[str, ...] = ()
     deployment_id: str | None = None
 
 
-async def read_parts(
-    access: Access, rules: Sequence[Rules], asked: Asked
+async def read_devices(
+    rules: Sequence[Rules], gateway: Gateway, query: DeviceQuery
 ) -> tuple[tuple[World, frozenset[DeviceId]], ...]:
     """The world of each application that has one of the devices, reduced to those, and which they are.
 
     Raises:
-        UsageError: what was asked for is in none of the applications.
+        UsageError: what the query names is in none of the applications.
     """
-    async with access.open() as api_of:
+    async with gateway.open() as api_of:
         apis = [api_of(one.application.id, one.kind) for one in rules]
-        found = await _record(asked.deployment_id, apis) if asked.deployment_id else await _devices(asked.devices, apis)
+        found = await _record(query.deployment_id, apis) if query.deployment_id else await _devices(query.devices, apis)
         worlds = []
         for one, api, live in zip(rules, apis, found, strict=True):
             if live is not None:

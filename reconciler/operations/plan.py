@@ -1,30 +1,28 @@
-"""From paths to plans: what `plan`, `apply` and `status` share."""
+"""Planning: from rules and what is live to plans."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
 
 from reconciler.discovery import WHOLE, Part, survey
-from reconciler.errors import ManifestError, Problem, Refused, UsageError
-from reconciler.manifest.load import load_manifests, pick
+from reconciler.errors import ManifestError, Problem, Refused
 from reconciler.model.plan import Guard, Plan, Refusal
 from reconciler.model.rules import Rules
 from reconciler.model.state import Desired
-from reconciler.model.world import CallMode, Filter, Options, World
-from reconciler.operations.gateway import Access
+from reconciler.model.world import Filter, Options, World
+from reconciler.operations.applications import utc_today
+from reconciler.operations.gateway import Gateway
 from reconciler.planner.planner import make_plan
 from reconciler.planner.resolution.filters import read_scope, recognised
 from reconciler.runtime import gc_paused
 
-DEFAULT_PATHS = ("manifests",)
+NO_OPTIONS = Options()
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
-    """One application's plan and the reading it stands on, which began at monotonic time `read_at`.
+class Planned:
+    """One application's plan and the read that it is made on, which began at monotonic time `read_at`.
 
     `desired`: the declared rows that the plan is about.
     """
@@ -35,52 +33,20 @@ class Prepared:
     read_at: float
 
 
-def load_rules(paths: Sequence[str], *, application: str | None, kind: str | None) -> tuple[Rules, ...]:
-    """The rules that the paths hold, one per application and kind, narrowed by `--application` and `--kind`."""
-    held = load_manifests(tuple(paths) or DEFAULT_PATHS, stdin=sys.stdin.buffer if "-" in paths else None)
-    return pick(held, application=application, kind=kind) if application or kind else held
-
-
-def parse_options(
-    *,
-    targets: Sequence[str],
-    excludes: Sequence[str],
-    calls: str,
-    allow_removals: int,
-    allow_empty: bool,
-    strict: bool,
-) -> Options:
-    """Planning options from the flags' text; a filter that is none is a usage error."""
-    return Options(
-        targets=tuple(_filter("--target", text) for text in targets),
-        excludes=tuple(_filter("--exclude", text) for text in excludes),
-        calls=CallMode(calls),
-        allow_removals=allow_removals,
-        allow_empty=allow_empty,
-        strict=strict,
-    )
-
-
-def _filter(option: str, text: str) -> Filter:
-    by, equals, name = text.partition("=")
-    if not equals or by not in ("device", "flow", "group") or not name:
-        raise UsageError(
-            f"{option} {text!r} is not of the form device=NAME, flow=NAME or group=NAME",
-            hint="ids may stand for names",
-        )
-    return Filter(by, name)
-
-
-async def prepare(access: Access, rules: Sequence[Rules], options: Options) -> tuple[Prepared, ...]:
-    """Read what each application's rules need, and plan it.
+async def plan(rules: Sequence[Rules], gateway: Gateway, options: Options = NO_OPTIONS) -> tuple[Planned, ...]:
+    """Read what each application's rules need, and plan it. What a guard refuses is in the plan, not raised.
 
     A plan for one flow is made on that flow's records alone. The limits count percentages of all managed rows, though,
     so where one is crossed by what was read, everything is read.
+
+    Raises:
+        ManifestError: names, devices, flows or versions that an application does not have.
+        ApiError, IncompleteRead: reading failed.
     """
     flow = _only_flow(options)
-    prepared = await _prepare(access, rules, options, Part(flow=flow))
-    limited = {refusal.guard for one in prepared for refusal in one.plan.refusals} & {Guard.REMOVALS, Guard.CHANGES}
-    return await _prepare(access, rules, options, WHOLE) if flow and limited else prepared
+    planned = await _plan(rules, gateway, options, Part(flow=flow))
+    limited = {refusal.guard for one in planned for refusal in one.plan.refusals} & {Guard.REMOVALS, Guard.CHANGES}
+    return await _plan(rules, gateway, options, WHOLE) if flow and limited else planned
 
 
 def _only_flow(options: Options) -> str | None:
@@ -90,26 +56,25 @@ def _only_flow(options: Options) -> str | None:
     return targets.pop() if one_flow and all(one.by != "device" for one in options.excludes) else None
 
 
-async def _prepare(access: Access, rules: Sequence[Rules], options: Options, part: Part) -> tuple[Prepared, ...]:
+async def _plan(rules: Sequence[Rules], gateway: Gateway, options: Options, part: Part) -> tuple[Planned, ...]:
     excluded = tuple(one.text for one in options.excludes if one.by == "device")
     with gc_paused():
-        readings = await read(access, rules, exclude_devices=excluded, part=part)
+        readings = await read(rules, gateway, exclude_devices=excluded, part=part)
         known = frozenset[Filter]().union(*(recognised(world, options) for world, _ in readings))
         return tuple(
-            _prepared(one, world, read_at, options, known)
-            for one, (world, read_at) in zip(rules, readings, strict=True)
+            _planned(one, world, read_at, options, known) for one, (world, read_at) in zip(rules, readings, strict=True)
         )
 
 
-def _prepared(rules: Rules, world: World, read_at: float, options: Options, known: Collection[Filter]) -> Prepared:
+def _planned(rules: Rules, world: World, read_at: float, options: Options, known: Collection[Filter]) -> Planned:
     """`known`: the filters that name something in any application of the run."""
-    plan = make_plan(world, limits=rules.limits, sources=rules.sources, options=options, elsewhere=known)
+    made = make_plan(world, limits=rules.limits, sources=rules.sources, options=options, elsewhere=known)
     scope = read_scope(world, options, elsewhere=known)
-    return Prepared(world, plan, scope.narrow(world.desired) if scope else world.desired, read_at)
+    return Planned(world, made, scope.narrow(world.desired) if scope else world.desired, read_at)
 
 
 async def read(
-    access: Access, rules: Sequence[Rules], *, exclude_devices: Sequence[str] = (), part: Part = WHOLE
+    rules: Sequence[Rules], gateway: Gateway, *, exclude_devices: Sequence[str] = (), part: Part = WHOLE
 ) -> tuple[tuple[World, float], ...]:
     """The world of each application, and the monotonic time at which reading it began.
 
@@ -118,9 +83,9 @@ async def read(
     """
     problems: list[Problem] = []
     readings: list[tuple[World, float]] = []
-    async with access.open() as api_of:
+    async with gateway.open() as api_of:
         for one in rules:
-            read_at = access.clock.monotonic()
+            read_at = gateway.clock.monotonic()
             api = api_of(one.application.id, one.kind)
             try:
                 world = await survey(one, api, today=utc_today(), exclude_devices=exclude_devices, part=part)
@@ -133,24 +98,15 @@ async def read(
     return tuple(readings)
 
 
-def utc_today() -> date:
-    """The date that pins are judged by."""
-    return datetime.now(UTC).date()
-
-
-def refusal_problem(refusal: Refusal) -> Problem:
-    """A refusal as a problem: place, numbers, way out."""
-    place = refusal.place
-    return Problem(
-        f"refused ({refusal.guard}): {refusal.message}",
-        path=place.path if place else None,
-        line=place.line if place else None,
-        column=place.column if place else None,
-        hint=refusal.hint,
-    )
-
-
-def refused(plans: Sequence[Plan]) -> Refused | None:
+def refused(plans: Iterable[Plan]) -> Refused | None:
     """The error that the plans' refusals amount to."""
-    problems = [refusal_problem(refusal) for plan in plans for refusal in plan.refusals]
+    problems = [_problem(refusal) for plan in plans for refusal in plan.refusals]
     return Refused(problems) if problems else None
+
+
+def _problem(refusal: Refusal) -> Problem:
+    """A refusal as a problem: place, numbers, way out."""
+    message, place = f"refused ({refusal.guard}): {refusal.message}", refusal.place
+    if place is None:
+        return Problem(message, hint=refusal.hint)
+    return Problem(message, place.path, place.line, place.column, refusal.hint)

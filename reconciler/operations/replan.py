@@ -1,190 +1,70 @@
-"""What an apply is to do, application by application: planned from manifests, or left of a saved plan."""
+"""What is left of saved plans: each change's `from` is a precondition, and the calls are computed anew."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import Protocol
+from dataclasses import dataclass, replace
 
-from reconciler.cli.files import load_plans
-from reconciler.cli.moves import moves, removals
 from reconciler.discovery.device_index import Census
-from reconciler.errors import ExitCode, PermissionDenied, Problem, Refused, Stale, UsageError
-from reconciler.executor import Execution, Result, not_started
-from reconciler.health import Wait
+from reconciler.errors import PermissionDenied, Problem, Stale, UsageError
 from reconciler.model.changes import Change, Op
 from reconciler.model.plan import Guards, Plan, PlannedCall
-from reconciler.model.rules import Rules
 from reconciler.model.state import Decision, Desired, DeviceId, Kind, Live, Place, Version
-from reconciler.operations.apply import Order
-from reconciler.operations.gateway import Access
-from reconciler.operations.plan import load_rules, prepare, refused
+from reconciler.model.world import Options
+from reconciler.operations.apply import PlanRun
+from reconciler.operations.gateway import Gateway
+from reconciler.operations.plan import NO_OPTIONS
 from reconciler.planner.digest import digest
 from reconciler.planner.guards import check, guards_again
 from reconciler.planner.replan import again
 from reconciler.ports import Reader
 
 
-@dataclass(slots=True)
-class Job:
-    """One application's part: what is to be done, on which reading, and where it stands.
+@dataclass(frozen=True, slots=True)
+class FromSavedPlans:
+    """What is left of saved plans. Of `options`, those count that say how to plan, not what."""
 
-    `desired`: the rows that `--wait` waits for. `read_at`: monotonic time at which reading `live` began.
-    `cut_short`: it was interrupted while it waited. `result` is taken once, when nothing more is sent.
-    """
+    saved: Sequence[Plan]
+    options: Options = NO_OPTIONS
 
-    plan: Plan
-    live: Live
-    desired: Desired
-    read_at: float
-    execution: Execution | None = None
-    standing: Wait | None = None
-    cut_short: bool = False
-    _result: Result | None = field(default=None, init=False, repr=False)
-
-    @property
-    def result(self) -> Result:
-        """What was done; where it was never started, every call is planned."""
-        if self._result is None:
-            self._result = self.execution.result() if self.execution else not_started(self.plan)
-        return self._result
-
-    @property
-    def code(self) -> ExitCode:
-        """How this part ended."""
-        code = self.result.exit_code
-        if code is ExitCode.DONE and self.standing is not None:
-            return self.standing.exit_code
-        return code
-
-    def data(self) -> dict[str, object]:
-        """One element of the document's `results`, valid at any moment."""
-        operations = Counter(change.op for change in self.plan.changes)
-        return {
-            **self.result.to_data(),
-            **({"interrupted": True, "exit_code": int(ExitCode.INTERRUPTED)} if self.cut_short else {}),
-            "operations": {str(op): operations[op] for op in Op},
-            "moves": moves(self.plan),
-            "removals": removals(self.plan),
-            "wait": self.standing.to_data() if self.standing else None,
-        }
-
-
-class Origin(Protocol):
-    """Where the changes come from."""
-
-    @property
-    def application_ids(self) -> Sequence[str]:
-        """The applications that it is about."""
-        ...
-
-    @property
-    def files(self) -> Sequence[str]:
-        """What it was read from."""
-        ...
-
-    async def jobs(self, access: Access) -> list[Job]:
-        """Read live state, and plan."""
-        ...
-
-    def digest(self, jobs: Sequence[Job]) -> str:
-        """What `--expect-digest` is compared with."""
-        ...
-
-    def refusal(self, jobs: Sequence[Job]) -> Refused | None:
-        """What the guards say."""
-        ...
-
-
-def origin_of(order: Order) -> Origin:
-    """The manifests, or the saved plan, that an order is about; read from the disk now."""
-    return FromPlan(order) if order.plan_file is not None else FromManifests(order)
-
-
-class FromManifests:
-    """Planned afresh."""
-
-    def __init__(self, order: Order) -> None:
-        self._rules: tuple[Rules, ...] = load_rules(order.paths, application=order.application, kind=order.kind)
-        self._options = order.options
-
-    @property
-    def application_ids(self) -> Sequence[str]:
-        """Those that the manifests are for."""
-        return [rules.application.id for rules in self._rules]
-
-    @property
-    def files(self) -> Sequence[str]:
-        """The manifests and their bases."""
-        return [source.path for rules in self._rules for source in rules.sources]
-
-    async def jobs(self, access: Access) -> list[Job]:
-        """One for each application and kind."""
-        prepared = await prepare(access, self._rules, self._options)
-        return [Job(one.plan, one.world.live, one.desired, one.read_at) for one in prepared]
-
-    def digest(self, jobs: Sequence[Job]) -> str:
-        """That of the fresh plans."""
-        return digest(job.plan for job in jobs)
-
-    def refusal(self, jobs: Sequence[Job]) -> Refused | None:
-        """What planning found."""
-        return refused([job.plan for job in jobs])
-
-
-class FromPlan:
-    """What is left of a saved plan. Each change's `from` is a precondition."""
-
-    def __init__(self, order: Order) -> None:
-        self._path = order.plan_file or ""
-        saved = load_plans(self._path)
-        self._saved = tuple(plan for plan in saved if _is_picked(plan, order))
-        self._options = order.options
-        if not self._saved:
-            raise UsageError(f"{order.plan_file} holds no plan for that application and kind")
-
-    @property
-    def application_ids(self) -> Sequence[str]:
-        """Those that the plans are for."""
-        return [plan.application.id for plan in self._saved]
-
-    @property
-    def files(self) -> Sequence[str]:
-        """The plan file."""
-        return [self._path]
-
-    async def jobs(self, access: Access) -> list[Job]:
-        """One for each plan, with calls computed anew. Stale where a row was moved elsewhere."""
-        jobs: list[Job] = []
+    async def plan(self, gateway: Gateway) -> list[PlanRun]:
+        """One for each plan. Stale where a row was moved elsewhere."""
+        runs: list[PlanRun] = []
         drift: list[Problem] = []
-        async with access.open() as api_of:
-            for saved in self._saved:
-                read_at = access.clock.monotonic()
+        async with gateway.open() as api_of:
+            for saved in self.saved:
+                read_at = gateway.clock.monotonic()
                 api = api_of(saved.application.id, saved.kind)
                 live = await api.live()
-                rest, calls = again(saved, live, mode=self._options.calls, chunk=self._options.chunk)
+                rest, calls = again(saved, live, mode=self.options.calls, chunk=self.options.chunk)
                 drift += [_drift(saved, change, entry.released) for change, entry in rest.moved]
                 drift += [_gone(saved, one) for one in await _missing(api, saved.kind, live, rest.left)]
-                left = _left(saved, rest.left, calls, guards_again(saved, live, self._options))
-                jobs.append(Job(left, live, _managed(saved), read_at))
+                left = _left(saved, rest.left, calls, guards_again(saved, live, self.options))
+                runs.append(PlanRun(left, live, _managed(saved), read_at))
         if drift:
             raise Stale(drift)
-        return jobs
+        return runs
 
-    def digest(self, jobs: Sequence[Job]) -> str:  # noqa: ARG002 - however much of it is left
+    def digest(self, plans: Sequence[Plan]) -> str:  # noqa: ARG002 - however much of it is left
         """That of the saved plans."""
-        return digest(self._saved)
-
-    def refusal(self, jobs: Sequence[Job]) -> Refused | None:
-        """What judging again found."""
-        return refused([job.plan for job in jobs])
+        return digest(self.saved)
 
 
-def _is_picked(plan: Plan, order: Order) -> bool:
-    application = order.application
-    named = application is None or application.lower() == plan.application.id or application == plan.application.name
-    return named and order.kind in (None, str(plan.kind))
+def pick_plans(plans: Sequence[Plan], path: str, *, application: str | None, kind: str | None) -> tuple[Plan, ...]:
+    """The plans of a file for an application, by id or name, and a kind.
+
+    Raises:
+        UsageError: there is none.
+    """
+    picked = tuple(plan for plan in plans if _is_for(plan, application) and kind in (None, str(plan.kind)))
+    if not picked:
+        raise UsageError(f"{path} holds no plan for that application and kind")
+    return picked
+
+
+def _is_for(plan: Plan, application: str | None) -> bool:
+    return application is None or application.lower() == plan.application.id or application == plan.application.name
 
 
 def _left(saved: Plan, changes: tuple[Change, ...], calls: tuple[PlannedCall, ...], guards: Guards) -> Plan:

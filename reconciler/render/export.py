@@ -2,33 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
-
+from reconciler.operations.export.run import Export, ExportedFile
 from reconciler.render.inert import inert
-
-
-class Module(Protocol):
-    """One file of an export; the name is untrusted, the size that when unpacked."""
-
-    @property
-    def name(self) -> str: ...  # noqa: D102
-    @property
-    def size(self) -> int: ...  # noqa: D102
-    @property
-    def wasm(self) -> bool: ...  # noqa: D102
-
-
-@dataclass(frozen=True, slots=True)
-class ExportedFile:
-    """A file that was saved: where, how large, its SHA-256 in hex, `zip`, `gzip`, `wasm` or `other`, what it holds."""
-
-    path: str
-    size: int
-    sha256: str
-    type: str
-    modules: Sequence[Module]
 
 
 def file_text(file: ExportedFile) -> str:
@@ -45,15 +20,13 @@ def file_text(file: ExportedFile) -> str:
     return "\n".join(lines) + "\n"
 
 
-def export_data(
-    application_id: str, job_id: str | None, options: Mapping[str, object], file: ExportedFile | None
-) -> dict[str, object]:
+def export_data(export: Export) -> dict[str, object]:
     """One element of the document's `exports`."""
     return {
-        "application": application_id,
-        "job_id": job_id,
-        "options": dict(options),
-        "file": _file_data(file) if file else None,
+        "application": export.application_id,
+        "job_id": export.job_id,
+        "options": dict(export.options),
+        "file": _file_data(export.file) if export.file else None,
     }
 
 

@@ -12,8 +12,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from reconciler.cli.app import run
-from reconciler.cli.signals import current, interruptible
-from reconciler.operations.gateway import run_async
+from reconciler.cli.signals import current, interruptible, run_async
 
 # An interrupt in the `exec` of a string, caught: CPython would now end the process by the signal, whatever it is told.
 IN_AN_EXEC = """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from reconciler.cli import options as opt
-from reconciler.cli.console import Session
+from reconciler.cli.console import Console
 
 GITHUB_JOBS = 256  # as many as GitHub makes of one matrix
 
@@ -14,7 +14,7 @@ GITHUB_JOBS = 256  # as many as GitHub makes of one matrix
 @opt.paths
 @opt.formats("text", "json", "github-matrix")
 @click.pass_obj
-def command(session: Session, paths: tuple[str, ...], *, fmt: str) -> int:
+def command(console: Console, paths: tuple[str, ...], *, fmt: str) -> int:
     """List the applications and kinds that the paths hold, with their files. Touches no network.
 
     `github-matrix` prints one line for a workflow's `strategy.matrix`: rows with application, name, kind and paths.
@@ -24,21 +24,21 @@ def command(session: Session, paths: tuple[str, ...], *, fmt: str) -> int:
 
     from reconciler.cli.held import held_data, held_line
     from reconciler.errors import ExitCode
-    from reconciler.manifest.load import load_manifests
+    from reconciler.operations.applications import load
     from reconciler.render.inert import inert
 
-    held = load_manifests(paths or ("manifests",))
+    held = load(*paths)
     rows = [held_data(rules) for rules in held]
     match fmt:
         case "json":
-            session.write_json("applications", applications=rows)
+            console.write_json("applications", applications=rows)
         case "github-matrix":
             if len(rows) > GITHUB_JOBS:
-                session.note(
+                console.note(
                     f"Warning: {len(rows)} rows, but GitHub makes at most {GITHUB_JOBS} jobs of a matrix; "
                     "name fewer paths in each workflow"
                 )
-            session.write(json.dumps({"include": rows}, separators=(",", ":")))
+            console.write(json.dumps({"include": rows}, separators=(",", ":")))
         case _:
-            session.write("\n".join(inert(held_line(rules)) for rules in held))
-    return session.exit(ExitCode.DONE)
+            console.write("\n".join(inert(held_line(rules)) for rules in held))
+    return console.exit(ExitCode.DONE)

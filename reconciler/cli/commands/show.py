@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from reconciler.cli import options as opt
-from reconciler.cli.console import Session
+from reconciler.cli.console import Console
 
 
 @click.command
@@ -14,7 +14,7 @@ from reconciler.cli.console import Session
 @opt.max_bytes
 @opt.commit
 @click.pass_obj
-def command(session: Session, file: str, *, fmt: str, max_bytes: int, commit: str | None) -> int:
+def command(console: Console, file: str, *, fmt: str, max_bytes: int, commit: str | None) -> int:
     """Print what `plan --out` or `apply --result` saved. Touches no network."""
     from reconciler.cli.files import load_saved
     from reconciler.cli.output import results_document, write_plans, write_results
@@ -22,15 +22,15 @@ def command(session: Session, file: str, *, fmt: str, max_bytes: int, commit: st
 
     saved = load_saved(file)
     if saved.plans is not None:
-        write_plans(session, "show", saved.plans, fmt=fmt, max_bytes=max_bytes, commit=commit)
+        write_plans(console, "show", saved.plans, fmt=fmt, max_bytes=max_bytes, commit=commit)
     elif fmt == "json":
         code = ExitCode(saved.code)
-        session.write_document(results_document("show", saved.results, code=code, problems=saved.problems))
+        console.write_document(results_document("show", saved.results, code=code, problems=saved.problems))
     else:
         # The other codes are explained by the results themselves.
         problems = saved.problems if saved.code in (ExitCode.ERROR, ExitCode.REFUSED, ExitCode.STALE) else ()
         write_results(
-            session,
+            console,
             saved.results,
             code=saved.code,
             problems=problems,
@@ -38,4 +38,4 @@ def command(session: Session, file: str, *, fmt: str, max_bytes: int, commit: st
             max_bytes=max_bytes,
             commit=commit,
         )
-    return session.exit(ExitCode.DONE)
+    return console.exit(ExitCode.DONE)

@@ -1,4 +1,4 @@
-"""The steps of an export: find the device, open the port, ask, wait for the file, look into it, report."""
+"""The steps of an export: find the device, open the port, ask, wait for the file, look into it."""
 
 from __future__ import annotations
 
@@ -8,28 +8,30 @@ import errno
 import os
 import re
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Protocol
 
 from reconciler.api.address import is_loopback
 from reconciler.api.client import LosantApi
-from reconciler.cli.console import Session
-from reconciler.cli.files import cannot_write
-from reconciler.cli.progress import Display
-from reconciler.cli.signals import undisturbed
-from reconciler.errors import ApiError, ExitCode, Interrupted, NotFound, RateLimited, ReconcilerError, UsageError
+from reconciler.errors import (
+    ApiError,
+    ExitCode,
+    NotFound,
+    RateLimited,
+    ReconcilerError,
+    UsageError,
+    cannot_write,
+)
 from reconciler.model.state import Kind
-from reconciler.operations.export.archive import Contents, contents
+from reconciler.operations.export.archive import Contents, Module, contents
 from reconciler.operations.export.listener import Listener, Received
-from reconciler.operations.export.request import ExportOrder, Listening
-from reconciler.operations.gateway import Access, run_async
+from reconciler.operations.export.request import ExportRequest, Listening
+from reconciler.operations.gateway import Gateway
 from reconciler.operations.lookup import find_device
-from reconciler.render.export import ExportedFile, export_data, file_text
-from reconciler.render.inert import inert
-from reconciler.render.json import error_data
 
-PAUSE_S = 300.0  # an application has one export in this time (losant/api.md 6.2)
+PAUSE_S = 300.0  # an application has one export in this time
 _SUFFIXES = {"zip": ".zip", "gzip": ".gz", "wasm": ".wasm", "other": ".bin"}
 
 
@@ -45,65 +47,86 @@ class _NotConfirmed(ReconcilerError):
     exit_code = ExitCode.NOT_CONFIRMED
 
 
-def export(session: Session, order: ExportOrder) -> int:
-    """Carry an export out; return the exit code."""
-    run = _Export(session, order)
-    try:
-        access = Access(session, [order.application_id], parallelism=1)
-        run_async(run.steps(access))
-    except KeyboardInterrupt:
-        with undisturbed():
-            return run.fail(Interrupted("interrupted"))
-    except ReconcilerError as error:
-        return run.fail(error)
-    run.report()
-    return session.exit(ExitCode.DONE)
+@dataclass(frozen=True, slots=True)
+class ExportedFile:
+    """A file that was saved: where, how large, its SHA-256 in hex, `zip`, `gzip`, `wasm` or `other`, what it holds."""
+
+    path: str
+    size: int
+    sha256: str
+    type: str
+    modules: tuple[Module, ...]
 
 
-@dataclass(slots=True)
-class _Asked:
-    """A job that was taken: its id, if the API told it, and what was asked for."""
+@dataclass(frozen=True, slots=True)
+class Export:
+    """A job that was queued: its id, if the API told it, what was asked for, and the file, if it was received."""
 
+    application_id: str
     job_id: str | None
     options: dict[str, object]
     file: ExportedFile | None = None
 
 
-class _Export:
-    def __init__(self, session: Session, order: ExportOrder) -> None:
-        self._session = session
-        self._order = order
-        self._asked: _Asked | None = None
+class ExportObserver(Protocol):
+    """Told of progress as it happens."""
 
-    async def steps(self, access: Access) -> None:
-        """All of it; what has come of it so far is kept for the report."""
-        order, options = self._order, dict(self._order.options)
-        self._check_reach(access.host)
-        async with access.open() as api_of:
-            api = api_of(order.application_id, Kind.EMBEDDED)
-            if order.device is not None:
-                options["deviceId"] = await find_device(order.device, api, Kind.EMBEDDED)
-            if order.listening is None:
+    def note(self, text: str) -> None:
+        """Something worth a line."""
+        ...
+
+    def queued(self, job_id: str | None) -> None:
+        """The job was taken."""
+        ...
+
+    def received(self, size: int, total: int | None) -> None:
+        """So many bytes of the file have arrived, of so many if that is known."""
+        ...
+
+
+class ExportRun:
+    """One export. `export` tells what has come of it at any moment, None until the job is queued."""
+
+    def __init__(self, request: ExportRequest, gateway: Gateway, observer: ExportObserver) -> None:
+        self.export: Export | None = None
+        self._request = request
+        self._gateway = gateway
+        self._observer = observer
+
+    async def carry_out(self) -> None:
+        """All of it.
+
+        Raises:
+            UsageError: no such device, a port that cannot be opened, an API that could not reach it.
+            ReconcilerError: the job was refused, is perhaps queued, or is queued and no sound file came.
+        """
+        request, options = self._request, dict(self._request.options)
+        self._check_reach()
+        async with self._gateway.open() as api_of:
+            api = api_of(request.application_id, Kind.EMBEDDED)
+            if request.device is not None:
+                options["deviceId"] = await find_device(request.device, api, Kind.EMBEDDED)
+            if request.listening is None:
                 if not options.keys() & {"email", "callbackUrl"}:
-                    self._session.note("Warning: the file goes nowhere without --email, --callback-url or --listen.")
-                await self._ask(api, options, access)
+                    self._observer.note("Warning: the file goes nowhere without --email, --callback-url or --listen.")
+                await self._ask(api, options)
             else:
-                await self._ask_and_listen(api, options, access, order.listening)
+                await self._ask_and_listen(api, options, request.listening)
 
-    def _check_reach(self, host: str) -> None:
-        """A port of this machine is nothing to a server elsewhere; asking it would waste the one export."""
-        listening = self._order.listening
+    def _check_reach(self) -> None:
+        """A port of this machine cannot be reached by a server elsewhere; asking it would waste the one export."""
+        host, listening = self._gateway.host, self._request.listening
         if listening and listening.public_url is None and not is_loopback(host):
             raise UsageError(
                 f"--listen opens a port of this machine, which cannot be reached by {host}",
                 hint="start a tunnel to a port, and pass --port and, with the tunnel's address, --public-url",
             )
 
-    async def _ask(self, api: LosantApi, options: dict[str, object], access: Access) -> None:
+    async def _ask(self, api: LosantApi, options: dict[str, object]) -> None:
         try:
             job_id = await api.export(options)
         except RateLimited as error:
-            raise _too_soon(error, access.clock.utc_now()) from None
+            raise _too_soon(error, self._gateway.clock.utc_now()) from None
         except NotFound as error:
             hint = "check --application; or nothing is deployed to what was named, so there is nothing to compile"
             raise NotFound(error.problems[0].message, hint=hint, status=404) from None
@@ -112,73 +135,47 @@ class _Export:
                 raise
             message = f"{error.problems[0].message}; whether the job was queued is not known"
             raise _NotConfirmed(message, hint="look for its file; ask again in five minutes") from None
-        self._asked = _Asked(job_id, options)
-        if not self._session.wants_json and job_id:
-            self._session.write(inert(job_id))
+        self.export = Export(self._request.application_id, job_id, options)
+        self._observer.queued(job_id)
 
-    async def _ask_and_listen(
-        self, api: LosantApi, options: dict[str, object], access: Access, listening: Listening
-    ) -> None:
-        display = Display(self._session, access.clock)
-        with display.shown():
-            phase = display.phase("receiving", 0)
-            folder = listening.out.parent if listening.out else Path()
-            async with _opened(folder, listening, lambda size, total: phase.rows(size, total or size)) as listener:
-                options["callbackUrl"] = _callback_url(listener, listening)
-                await self._ask(api, options, access)
-                display.note(f"Waiting {listening.timeout} for the file, on port {listener.port}.")
-                self._keep(await self._received(listener, listening), listening)
+    async def _ask_and_listen(self, api: LosantApi, options: dict[str, object], listening: Listening) -> None:
+        folder = listening.out.parent if listening.out else Path()
+        async with _opened(folder, listening, self._observer.received) as listener:
+            options["callbackUrl"] = _callback_url(listener, listening)
+            await self._ask(api, options)
+            self._observer.note(f"Waiting {listening.timeout} for the file, on port {listener.port}.")
+            received = await self._received(listener, listening)
+            if self.export:
+                self.export = replace(self.export, file=_keep(received, listening, self.export.job_id))
 
     async def _received(self, listener: Listener, listening: Listening) -> Received:
         try:
             async with asyncio.timeout(listening.timeout_s):
                 return await listener.file()
         except TimeoutError:
-            job = f" for job {self._asked.job_id}" if self._asked and self._asked.job_id else ""
+            job = f" for job {self.export.job_id}" if self.export and self.export.job_id else ""
             hint = "the job goes on; does the tunnel lead to the port? Losant may also have failed to compile"
             raise _NotDelivered(f"no file came{job} within {listening.timeout}", hint=hint) from None
         except OSError as error:
             raise _unsaved(listening.out or Path.cwd(), error) from None
 
-    def _keep(self, received: Received, listening: Listening) -> None:
-        """Look into the file where it lies, and only then give it its name."""
-        found = contents(received.path)
-        path = listening.out or Path(self._name(received, found))
-        try:
-            if path.exists():
-                raise FileExistsError(errno.EEXIST, "it exists already")
-            received.path.replace(path)
-        except OSError as error:
-            raise _unsaved(path, error) from None
-        if self._asked:
-            self._asked.file = ExportedFile(str(path), received.size, received.sha256, found.type, found.modules)
 
-    def _name(self, received: Received, found: Contents) -> str:
-        job = self._asked.job_id if self._asked else None
-        part = re.sub("[^0-9A-Za-z_-]", "_", job) if job else received.sha256[:12]
-        return f"export-{part}{_SUFFIXES[found.type]}"
+def _keep(received: Received, listening: Listening, job_id: str | None) -> ExportedFile:
+    """Look into the file where it lies, and only then give it its name."""
+    found = contents(received.path)
+    path = listening.out or Path(_name(received, found, job_id))
+    try:
+        if path.exists():
+            raise FileExistsError(errno.EEXIST, "it exists already")
+        received.path.replace(path)
+    except OSError as error:
+        raise _unsaved(path, error) from None
+    return ExportedFile(str(path), received.size, received.sha256, found.type, found.modules)
 
-    def report(self) -> None:
-        """What came of it, to stdout."""
-        if self._session.wants_json:
-            self._write_document(None)
-            return
-        if self._asked and self._asked.file:
-            self._session.write(file_text(self._asked.file))
-            if self._asked.file.type == "other":
-                self._session.note("Warning: the file is no zip, gzip or WASM module; look into it.")
 
-    def fail(self, error: ReconcilerError) -> int:
-        """The error, with the job if there is one."""
-        if self._session.wants_json:
-            self._write_document(error)
-        return self._session.fail(error)
-
-    def _write_document(self, error: ReconcilerError | None) -> None:
-        told = error_data(error.exit_code, error.problems) if error else None
-        asked = self._asked
-        exports = [export_data(self._order.application_id, asked.job_id, asked.options, asked.file)] if asked else []
-        self._session.write_json("export", error=told, exports=exports)
+def _name(received: Received, found: Contents, job_id: str | None) -> str:
+    part = re.sub("[^0-9A-Za-z_-]", "_", job_id) if job_id else received.sha256[:12]
+    return f"export-{part}{_SUFFIXES[found.type]}"
 
 
 @contextlib.asynccontextmanager
