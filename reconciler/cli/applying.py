@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 from reconciler.api.clock import SystemClock
@@ -14,7 +14,7 @@ from reconciler.cli.console import Console
 from reconciler.cli.files import ResultFile, keep_inputs, load_plans
 from reconciler.cli.moves import moves, removals
 from reconciler.cli.options import duration_s, planning_options
-from reconciler.cli.output import results_document, write_plans, write_results
+from reconciler.cli.output import results_document, write_results
 from reconciler.cli.progress import Display
 from reconciler.cli.signals import current, run_async, undisturbed
 from reconciler.errors import ExitCode, Interrupted, ReconcilerError, UsageError
@@ -23,20 +23,11 @@ from reconciler.health import Offline, Wait
 from reconciler.model.changes import Op
 from reconciler.model.plan import Plan
 from reconciler.operations.applications import load
-from reconciler.operations.apply import Applied, ApplyRequest, ApplyRun, FromRules, PlanSource
+from reconciler.operations.apply import Applied, ApplyObserver, ApplyRequest, ApplyRun, FromRules, PlanSource
 from reconciler.operations.replan import FromSavedPlans, pick_plans
 from reconciler.planner.digest import digest
 from reconciler.render.json import dump
 from reconciler.render.text import plan_text
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """How stdout is to look."""
-
-    fmt: str
-    max_bytes: int
-    commit: str | None
 
 
 def apply(console: Console, flags: dict[str, Any]) -> int:
@@ -64,9 +55,9 @@ class _Apply:
             _refuse_choice(flags)
         self._console = console
         self._flags = flags
-        self._shape = Shape(flags["fmt"], flags["max_bytes"], flags["commit"])
-        self._options = planning_options(flags)
+        self._shape = {name: flags[name] for name in ("fmt", "max_bytes", "commit")}
         self._request = ApplyRequest(
+            options=planning_options(flags),
             expect_digest=flags["expect_digest"],
             dry_run=flags["dry_run"],
             wait=flags["wait"],
@@ -91,9 +82,9 @@ class _Apply:
         display = Display(self._console, clock)
         parallelism = self._flags["parallelism"]
         gateway = connect(self._console, application_ids, parallelism=parallelism, clock=clock, note=display.note)
-        observer = _Observer(self._console, display, self._shape)
         approve = self._approve if self._asks else None
-        self._run = ApplyRun(source, gateway, self._request, approve=approve, observer=observer)
+        request = replace(self._request, approve=approve, observer=_Observer(self._console, display))
+        self._run = ApplyRun(source, gateway, request)
         with display.shown():
             run_async(self._run.carry_out())
 
@@ -102,10 +93,10 @@ class _Apply:
         choice = {"application": self._flags["application"], "kind": self._flags["kind"]}
         if plan_file is not None:
             plans = pick_plans(load_plans(plan_file), plan_file, **choice)
-            return FromSavedPlans(plans, self._options), [plan.application.id for plan in plans]
+            return FromSavedPlans(plans), [plan.application.id for plan in plans]
         rules = load(*self._flags["paths"], **choice)
         self._keep([source.path for one in rules for source in one.sources])
-        return FromRules(rules, self._options), [one.application.id for one in rules]
+        return FromRules(rules), [one.application.id for one in rules]
 
     def _keep(self, inputs: Sequence[str]) -> None:
         """Refuse a result file that is one of these."""
@@ -118,7 +109,7 @@ class _Apply:
     def _approve(self, plans: Sequence[Plan]) -> bool:
         """Ask on the terminal, where the plan is shown already unless stdout is for programs."""
         with current().raising():
-            if self._shape.fmt != "text":
+            if self._console.fmt != "text":
                 self._console.note(plan_text(plans, digest(plans), verbose=self._console.verbose))
             if self._console.ask("Apply this plan? Only 'yes' is accepted: ") != "yes":
                 raise ReconcilerError("not applied: the answer was not 'yes'")
@@ -138,8 +129,7 @@ class _Apply:
             if self._console.wants_json:
                 self._console.write_document(document)
             elif not failure or code is ExitCode.INTERRUPTED or wrote:
-                fmt, max_bytes, commit = self._shape.fmt, self._shape.max_bytes, self._shape.commit
-                write_results(self._console, results, code=code, fmt=fmt, max_bytes=max_bytes, commit=commit)
+                write_results(self._console, results, code=code, **self._shape)
         except BrokenPipeError:
             pass  # what was done is done, and the result file holds it
         except ReconcilerError as error:
@@ -162,19 +152,19 @@ class _Apply:
             self._console.note(dump(document, ascii_only=True))
 
 
-class _Observer:
+class _Observer(ApplyObserver):
     """Shows the plan as text, then how far it is."""
 
-    def __init__(self, console: Console, display: Display, shape: Shape) -> None:
+    def __init__(self, console: Console, display: Display) -> None:
         self._console = console
         self._display = display
-        self._shape = shape
 
     def planned(self, plans: Sequence[Plan]) -> None:
         """Text on stdout; other formats have one document, and that is the result."""
-        if self._shape.fmt == "text":
+        if self._console.fmt == "text":
             with current().raising():
-                write_plans(self._console, "apply", plans, fmt="text", max_bytes=self._shape.max_bytes)
+                verbose, color = self._console.verbose, self._console.color
+                self._console.write(plan_text(plans, digest(plans), verbose=verbose, color=color))
 
     def applying(self, plan: Plan) -> Observer:
         """A bar for its changes."""

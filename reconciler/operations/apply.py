@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
 from reconciler.api.client import LosantApi
@@ -23,51 +23,44 @@ Approve: TypeAlias = Callable[[Sequence[Plan]], bool]
 """Shown the plans that are about to be carried out; whether to go on."""
 
 
+class ApplyObserver:
+    """Told of progress as it happens; this one tells nobody. What it raises before the first write ends the run."""
+
+    def planned(self, plans: Sequence[Plan]) -> None:
+        """The plans, before they are checked and approved."""
+
+    def applying(self, plan: Plan) -> Observer:  # noqa: ARG002
+        """A plan is about to be carried out; who is told of its calls."""
+        return Quiet()
+
+    def waiting(self, plan: Plan) -> Callable[[Wait], None]:  # noqa: ARG002
+        """Its devices are about to be waited for; who is told of each read."""
+        return lambda _: None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApplyRequest:
-    """How to carry plans out.
+    """How to plan and to carry out.
 
-    `expect_digest`: refuse any other plan as stale. `dry_run`: stop before the first write. `wait`: until every managed
-    device runs what it should, for `timeout_s` seconds at most; `offline` says what that makes of devices that are
-    not connected.
+    Attributes:
+        options: of planning. Of saved plans, those count that say how to plan, not what.
+        expect_digest: refuse any other plan as stale.
+        dry_run: stop before the first write.
+        wait: until every managed device runs what it should.
+        timeout_s: how long to wait at most.
+        offline: what waiting makes of devices that are not connected.
+        approve: shown the plans before the first write if there is anything to change; False ends the apply.
+        observer: told of progress.
     """
 
+    options: Options = NO_OPTIONS
     expect_digest: str | None = None
     dry_run: bool = False
     wait: bool = False
     timeout_s: float = 15 * 60
     offline: Offline = Offline.SKIP
-
-
-class ApplyObserver(Protocol):
-    """Told of progress as it happens. Whatever it raises before the first write ends the run."""
-
-    def planned(self, plans: Sequence[Plan]) -> None:
-        """The plans, before they are checked and approved."""
-        ...
-
-    def applying(self, plan: Plan) -> Observer:
-        """A plan is about to be carried out; who is told of its calls."""
-        ...
-
-    def waiting(self, plan: Plan) -> Callable[[Wait], None]:
-        """Its devices are about to be waited for; who is told of each read."""
-        ...
-
-
-class Unobserved:
-    """The observer that tells nobody."""
-
-    def planned(self, plans: Sequence[Plan]) -> None:
-        """Ignore."""
-
-    def applying(self, plan: Plan) -> Observer:  # noqa: ARG002
-        """Ignore its calls too."""
-        return Quiet()
-
-    def waiting(self, plan: Plan) -> Callable[[Wait], None]:  # noqa: ARG002
-        """Ignore its reads too."""
-        return lambda _: None
+    approve: Approve | None = None
+    observer: ApplyObserver = field(default_factory=ApplyObserver)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +105,7 @@ class PlanRun:
         result = self.result or (self.execution.result() if self.execution else not_started(self.plan))
         return Applied(self.plan, result, self.wait, self.cut_short)
 
-    async def carry_out(self, api: LosantApi, gateway: Gateway, request: ApplyRequest, observer: ApplyObserver) -> None:
+    async def carry_out(self, api: LosantApi, gateway: Gateway, request: ApplyRequest) -> None:
         """Send the calls and see them confirmed; then wait, if that is wished and everything is confirmed."""
         self.execution = Execution(
             self.plan,
@@ -122,18 +115,18 @@ class PlanRun:
             read_at=self.read_at,
             parallelism=gateway.parallelism,
             dry_run=request.dry_run,
-            observe=observer.applying(self.plan),
+            observe=request.observer.applying(self.plan),
         )
         try:
             await self.execution.carry_out()
         finally:
             self.result = self.execution.result()
         if request.wait and not request.dry_run and self.result.exit_code is ExitCode.DONE:
-            await self._wait(api, gateway, request, observer.waiting(self.plan))
+            await self._wait(api, gateway, request)
 
-    async def _wait(
-        self, api: LosantApi, gateway: Gateway, request: ApplyRequest, observe: Callable[[Wait], None]
-    ) -> None:
+    async def _wait(self, api: LosantApi, gateway: Gateway, request: ApplyRequest) -> None:
+        observe = request.observer.waiting(self.plan)
+
         def remember(progress: Wait) -> None:
             self.wait = progress
             observe(progress)
@@ -156,7 +149,7 @@ class PlanRun:
 class PlanSource(Protocol):
     """Where the changes come from."""
 
-    async def plan(self, gateway: Gateway) -> Sequence[PlanRun]:
+    async def plan(self, gateway: Gateway, options: Options) -> Sequence[PlanRun]:
         """Read live state, and plan."""
         ...
 
@@ -170,11 +163,10 @@ class FromRules:
     """Planned afresh."""
 
     rules: Sequence[Rules]
-    options: Options = NO_OPTIONS
 
-    async def plan(self, gateway: Gateway) -> list[PlanRun]:
+    async def plan(self, gateway: Gateway, options: Options) -> list[PlanRun]:
         """One for each application and kind."""
-        planned = await plan(self.rules, gateway, self.options)
+        planned = await plan(self.rules, gateway, options)
         return [PlanRun(one.plan, one.world.live, one.desired, one.read_at) for one in planned]
 
     def digest(self, plans: Sequence[Plan]) -> str:
@@ -185,29 +177,11 @@ class FromRules:
 class ApplyRun:
     """One apply of any number of applications. `results` tells what was done at any moment, however the run ended."""
 
-    def __init__(
-        self,
-        source: PlanSource,
-        gateway: Gateway,
-        request: ApplyRequest,
-        *,
-        approve: Approve | None = None,
-        observer: ApplyObserver | None = None,
-    ) -> None:
-        """Prepare; nothing is read or sent.
-
-        Args:
-            source: what to apply: `FromRules`, or `FromSavedPlans`.
-            gateway: where to.
-            request: how.
-            approve: asked before the first write if there is anything to change; None if that needs no approval.
-            observer: told of progress.
-        """
+    def __init__(self, source: PlanSource, gateway: Gateway, request: ApplyRequest) -> None:
+        """Prepare to apply `FromRules` or `FromSavedPlans`; nothing is read or sent."""
         self._source = source
         self._gateway = gateway
         self._request = request
-        self._approve = None if request.dry_run else approve
-        self._observer = observer or Unobserved()
         self._runs: Sequence[PlanRun] = ()
 
     @property
@@ -229,15 +203,16 @@ class ApplyRun:
             ReconcilerError: planning failed, or the plan was not approved. Nothing was written.
             asyncio.CancelledError: the run was interrupted.
         """
-        self._runs = await self._source.plan(self._gateway)
-        self._observer.planned(self.plans)
+        request = self._request
+        self._runs = await self._source.plan(self._gateway, request.options)
+        request.observer.planned(self.plans)
         self._check()
-        if self._approve and any(plan.changes for plan in self.plans):
-            await self._ask(self._approve)
+        if request.approve and not request.dry_run and any(plan.changes for plan in self.plans):
+            await self._ask(request.approve)
         async with self._gateway.open() as api_of, asyncio.TaskGroup() as group:
             for run in self._runs:
                 api = api_of(run.plan.application.id, run.plan.kind)
-                group.create_task(run.carry_out(api, self._gateway, self._request, self._observer))
+                group.create_task(run.carry_out(api, self._gateway, request))
 
     def _check(self) -> None:
         """Refuse what is not what was expected, then what a guard refuses."""
@@ -255,7 +230,7 @@ class ApplyRun:
         shown = digest(self.plans)
         if not approve(self.plans):
             raise ReconcilerError("not applied: the plan was not approved")
-        self._runs = await self._source.plan(self._gateway)
+        self._runs = await self._source.plan(self._gateway, self._request.options)
         if digest(self.plans) != shown:
             raise Stale("the world moved while the question stood: the plan is another now", hint="run apply again")
         self._check()

@@ -14,7 +14,6 @@ from reconciler.model.state import Decision, Desired, DeviceId, Kind, Live, Plac
 from reconciler.model.world import Options
 from reconciler.operations.apply import PlanRun
 from reconciler.operations.gateway import Gateway
-from reconciler.operations.plan import NO_OPTIONS
 from reconciler.planner.digest import digest
 from reconciler.planner.guards import check, guards_again
 from reconciler.planner.replan import again
@@ -23,12 +22,11 @@ from reconciler.ports import Reader
 
 @dataclass(frozen=True, slots=True)
 class FromSavedPlans:
-    """What is left of saved plans. Of `options`, those count that say how to plan, not what."""
+    """What is left of saved plans."""
 
     saved: Sequence[Plan]
-    options: Options = NO_OPTIONS
 
-    async def plan(self, gateway: Gateway) -> list[PlanRun]:
+    async def plan(self, gateway: Gateway, options: Options) -> list[PlanRun]:
         """One for each plan. Stale where a row was moved elsewhere."""
         runs: list[PlanRun] = []
         drift: list[Problem] = []
@@ -37,10 +35,10 @@ class FromSavedPlans:
                 read_at = gateway.clock.monotonic()
                 api = api_of(saved.application.id, saved.kind)
                 live = await api.live()
-                rest, calls = again(saved, live, mode=self.options.calls, chunk=self.options.chunk)
+                rest, calls = again(saved, live, mode=options.calls, chunk=options.chunk)
                 drift += [_drift(saved, change, entry.released) for change, entry in rest.moved]
                 drift += [_gone(saved, one) for one in await _missing(api, saved.kind, live, rest.left)]
-                left = _left(saved, rest.left, calls, guards_again(saved, live, self.options))
+                left = _left(saved, rest.left, calls, guards_again(saved, live, options))
                 runs.append(PlanRun(left, live, _managed(saved), read_at))
         if drift:
             raise Stale(drift)
