@@ -28,9 +28,9 @@ from reconciler.executor.journal import Call, Journal, Observer, Quiet
 from reconciler.executor.live_view import Picture, Read
 from reconciler.executor.patience import Patience
 from reconciler.executor.preflight import Footing
-from reconciler.executor.result import Moved, Result
 from reconciler.model.plan import Plan
 from reconciler.model.requests import RemoveDevice, outcome
+from reconciler.model.result import Moved, Result
 from reconciler.model.state import Live, Row, Version
 from reconciler.planner.digest import digest
 from reconciler.ports import Clock, Reader, Writer
