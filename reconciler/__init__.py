@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from reconciler.client import (
-        Applied,
         ApplyFailed,
         ApplyInterrupted,
         ApplyObserver,
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
         Plans,
         ReconcilerError,
         Refused,
+        Result,
         Stale,
         Status,
         apply,
@@ -47,7 +47,6 @@ else:
 __version__ = "0.1.0"
 
 __all__ = [
-    "Applied",
     "ApplyFailed",
     "ApplyInterrupted",
     "ApplyObserver",
@@ -61,6 +60,7 @@ __all__ = [
     "Plans",
     "ReconcilerError",
     "Refused",
+    "Result",
     "Stale",
     "Status",
     "__version__",

@@ -11,12 +11,13 @@ from typing import TypeAlias
 from reconciler.api.address import api_url as checked_url
 from reconciler.api.credentials import read_token
 from reconciler.errors import ReconcilerError, Refused, Stale
-from reconciler.health import Offline
+from reconciler.model.health import Offline
 from reconciler.model.plan import Plan, Refusal
+from reconciler.model.result import Result
 from reconciler.model.rules import Rules
 from reconciler.model.world import CallMode, Filter, Options
 from reconciler.operations.applications import load
-from reconciler.operations.apply import Applied, ApplyObserver, ApplyRequest, ApplyRun, FromRules
+from reconciler.operations.apply import ApplyObserver, ApplyRequest, ApplyRun, FromRules
 from reconciler.operations.gateway import PARALLELISM, Gateway, find_tokens
 from reconciler.operations.inspect import DeviceQuery
 from reconciler.operations.plan import NO_OPTIONS
@@ -27,7 +28,6 @@ from reconciler.operations.status import status as status_of
 from reconciler.planner.digest import digest
 
 __all__ = [
-    "Applied",
     "ApplyFailed",
     "ApplyInterrupted",
     "ApplyObserver",
@@ -41,6 +41,7 @@ __all__ = [
     "Plans",
     "ReconcilerError",
     "Refused",
+    "Result",
     "Stale",
     "Status",
     "apply",
@@ -79,7 +80,7 @@ Changes: TypeAlias = Sequence[Rules] | Plans
 class ApplyFailed(ReconcilerError):
     """Something unforeseen ended an apply after its first write. `results` tells what was done; see `__cause__`."""
 
-    def __init__(self, results: tuple[Applied, ...]) -> None:
+    def __init__(self, results: tuple[Result, ...]) -> None:
         self.results = results
         super().__init__("an unexpected error ended the apply after its first write; see `results`")
 
@@ -87,7 +88,7 @@ class ApplyFailed(ReconcilerError):
 class ApplyInterrupted(KeyboardInterrupt):
     """Ctrl-C during an apply. `results` tells what was done."""
 
-    def __init__(self, results: tuple[Applied, ...]) -> None:
+    def __init__(self, results: tuple[Result, ...]) -> None:
         self.results = results
         super().__init__("the apply was interrupted; see `results`")
 
@@ -135,7 +136,7 @@ class AsyncClient:
         source = FromSavedPlans(changes.plans) if isinstance(changes, Plans) else FromRules(changes)
         return ApplyRun(source, self._gateway(changes), request)
 
-    async def apply(self, changes: Changes, request: ApplyRequest = NO_REQUEST) -> tuple[Applied, ...]:
+    async def apply(self, changes: Changes, request: ApplyRequest = NO_REQUEST) -> tuple[Result, ...]:
         """Carry out. Where the task may be cancelled, use `applying`, whose results survive that.
 
         Returns:
@@ -163,14 +164,14 @@ class AsyncClient:
         return Gateway(tokens, url=self._url, parallelism=self._parallelism)
 
 
-async def _told(run: ApplyRun) -> tuple[Applied, ...]:
+async def _told(run: ApplyRun) -> tuple[Result, ...]:
     """Carry out; an unforeseen error that comes after a write brings the results along."""
     try:
         await run.carry_out()
     except ReconcilerError:
         raise  # before the first write
     except Exception as error:
-        if not any(one.result.wrote for one in run.results):
+        if not any(one.wrote for one in run.results):
             raise
         raise ApplyFailed(run.results) from error
     return run.results
@@ -193,7 +194,7 @@ class Client:
         """See `AsyncClient.plan`."""
         return asyncio.run(self._client.plan(rules, options))
 
-    def apply(self, changes: Changes, request: ApplyRequest = NO_REQUEST) -> tuple[Applied, ...]:
+    def apply(self, changes: Changes, request: ApplyRequest = NO_REQUEST) -> tuple[Result, ...]:
         """See `AsyncClient.apply`. Ctrl-C raises `ApplyInterrupted`, which tells what was done."""
         run = self._client.applying(changes, request)
         try:
@@ -211,7 +212,7 @@ def plan(rules: Sequence[Rules], options: Options = NO_OPTIONS) -> Plans:
     return Client().plan(rules, options)
 
 
-def apply(changes: Changes, request: ApplyRequest = NO_REQUEST) -> tuple[Applied, ...]:
+def apply(changes: Changes, request: ApplyRequest = NO_REQUEST) -> tuple[Result, ...]:
     """Carry out; with the token and URL of the environment, as `Client()`."""
     return Client().apply(changes, request)
 

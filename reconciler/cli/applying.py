@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -11,22 +10,23 @@ from typing import Any
 from reconciler.api.clock import SystemClock
 from reconciler.cli.connect import connect
 from reconciler.cli.console import Console
-from reconciler.cli.files import ResultFile, keep_inputs, load_plans
-from reconciler.cli.moves import moves, removals
+from reconciler.cli.files import ResultFile, keep_inputs
 from reconciler.cli.options import duration_s, planning_options
-from reconciler.cli.output import results_document, write_results
+from reconciler.cli.output import write_results
 from reconciler.cli.progress import Display
 from reconciler.cli.signals import current, run_async, undisturbed
+from reconciler.documents.json import dump
+from reconciler.documents.result import ResultDocument, result_document
+from reconciler.documents.saved import load_plans
 from reconciler.errors import ExitCode, Interrupted, ReconcilerError, UsageError
 from reconciler.executor import Observer
-from reconciler.health import Offline, Wait
-from reconciler.model.changes import Op
+from reconciler.model.health import Offline, Wait
 from reconciler.model.plan import Plan
+from reconciler.model.result import Result
 from reconciler.operations.applications import load
-from reconciler.operations.apply import Applied, ApplyObserver, ApplyRequest, ApplyRun, FromRules, PlanSource
+from reconciler.operations.apply import ApplyObserver, ApplyRequest, ApplyRun, FromRules, PlanSource
 from reconciler.operations.replan import FromSavedPlans, pick_plans
 from reconciler.planner.digest import digest
-from reconciler.render.json import dump
 from reconciler.render.text import plan_text
 
 
@@ -117,13 +117,12 @@ class _Apply:
 
     def report(self, failure: ReconcilerError | None) -> int:
         """The result to where it belongs, whatever happened; the exit code by precedence."""
-        done = self._run.results if self._run else ()
-        wrote = any(one.result.wrote for one in done)
-        code = exit_code(done, failure)
+        results = self._run.results if self._run else ()
+        wrote = any(one.wrote for one in results)
+        code = exit_code(results, failure)
         problems = failure.problems if failure else ()
         self._console.tell(problems)
-        results = [_result_data(one) for one in done]
-        document = results_document("apply", results, code=code, problems=problems)
+        document = result_document(results, "apply", code=code, problems=problems)
         self._save(document, failure)
         try:
             if self._console.wants_json:
@@ -137,7 +136,7 @@ class _Apply:
             code = code or (ExitCode.DONE if wrote else error.exit_code)
         return self._console.exit(code)
 
-    def _save(self, document: dict[str, object], failure: ReconcilerError | None) -> None:
+    def _save(self, document: ResultDocument, failure: ReconcilerError | None) -> None:
         """Write the result file; to stderr where that cannot be, so that what was done is not lost."""
         path = self._result_path
         if path is None:
@@ -175,30 +174,17 @@ class _Observer(ApplyObserver):
         return self._display.phase(f"{_name(plan)}: converging", 0).waiting
 
 
-def exit_code(done: Sequence[Applied], failure: ReconcilerError | None) -> ExitCode:
+def exit_code(results: Sequence[Result], failure: ReconcilerError | None) -> ExitCode:
     """An interrupt counts most, then what came of the writes, then why there were none."""
     if isinstance(failure, Interrupted):
         return failure.exit_code
-    wrote = any(one.result.wrote for one in done)
-    codes = {one.exit_code for one in done} if wrote or not failure else set[ExitCode]()
+    told = [one for one in results if not failure or any(each.wrote for each in results)]
+    codes = {one.exit_code for one in told}
     if codes & {ExitCode.NOT_CONFIRMED, ExitCode.INTERRUPTED}:  # the latter when a bug cut a run off
         return ExitCode.NOT_CONFIRMED
-    if ExitCode.NOT_CONVERGED in codes:
+    if any(one.wait and one.wait.exit_code for one in told):
         return ExitCode.NOT_CONVERGED
     return failure.exit_code if failure else ExitCode.DONE
-
-
-def _result_data(done: Applied) -> dict[str, object]:
-    """One element of the document's `results`."""
-    operations = Counter(change.op for change in done.plan.changes)
-    return {
-        **done.result.to_data(),
-        **({"interrupted": True, "exit_code": int(ExitCode.INTERRUPTED)} if done.cut_short else {}),
-        "operations": {str(op): operations[op] for op in Op},
-        "moves": moves(done.plan),
-        "removals": removals(done.plan),
-        "wait": done.wait.to_data() if done.wait else None,
-    }
 
 
 def _name(plan: Plan) -> str:

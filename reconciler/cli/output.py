@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Literal
 
 from reconciler.cli.console import Console
 from reconciler.errors import ExitCode, Problem, ReconcilerError
 from reconciler.model.plan import Plan, Warning
-from reconciler.planner.serial import digest, document
-from reconciler.render import json as documents
+from reconciler.model.result import Result
+from reconciler.planner.digest import digest
 from reconciler.render.inert import inert
-from reconciler.render.json import error_data
 from reconciler.render.result import result_text
 from reconciler.render.text import plan_text
-
-_OUTCOMES = {
-    ExitCode.INTERRUPTED: "interrupted",
-    ExitCode.NOT_CONFIRMED: "some call is not confirmed; see results",
-    ExitCode.NOT_CONVERGED: "not every device runs what it should; see results",
-}
 
 
 def tell_warnings(console: Console, warnings: Iterable[Warning]) -> None:
@@ -32,7 +25,7 @@ def tell_warnings(console: Console, warnings: Iterable[Warning]) -> None:
 
 def write_plans(
     console: Console,
-    command: str,
+    command: Literal["plan", "show"],
     plans: Sequence[Plan],
     *,
     fmt: str,
@@ -42,8 +35,11 @@ def write_plans(
 ) -> None:
     """The plans to stdout, as text, Markdown or the one JSON document."""
     if fmt == "json":
+        from reconciler.documents.json import error_data
+        from reconciler.documents.plan import plan_document
+
         told = error_data(error.exit_code, error.problems) if error else None
-        console.write_document({**document(plans, command), "error": told})
+        console.write_document(plan_document(plans, command, error=told))
     elif fmt == "markdown":
         from reconciler.render.markdown import plan_markdown
 
@@ -54,9 +50,9 @@ def write_plans(
 
 def write_results(
     console: Console,
-    results: Sequence[Mapping[str, Any]],
+    results: Sequence[Result],
     *,
-    code: int,
+    code: ExitCode,
     fmt: str,
     max_bytes: int,
     commit: str | None = None,
@@ -70,12 +66,3 @@ def write_results(
         console.write(page)
     else:
         console.write(result_text(results, code=code, problems=problems, color=console.color))
-
-
-def results_document(
-    command: str, results: Sequence[Mapping[str, Any]], *, code: ExitCode, problems: Iterable[Problem]
-) -> dict[str, object]:
-    """The JSON document of an apply. `error` is null when it ended with 0."""
-    told = list(problems)
-    error = error_data(code, told or [Problem(_OUTCOMES.get(code, "failed"))]) if code else None
-    return documents.document(command, error=error, parts={"results": list(results)})

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeAlias
 
 from reconciler.api.client import LosantApi
 from reconciler.errors import ExitCode, ReconcilerError, Stale
-from reconciler.executor import Execution, Observer, Quiet, Result, not_started
-from reconciler.health import Offline, Wait, wait
+from reconciler.executor import Execution, Observer, Quiet
+from reconciler.health import wait
+from reconciler.model.health import Offline, Wait
 from reconciler.model.plan import Plan
+from reconciler.model.result import Result, not_started
 from reconciler.model.rules import Rules
 from reconciler.model.state import Desired, Live
 from reconciler.model.world import Options
@@ -63,26 +65,6 @@ class ApplyRequest:
     observer: ApplyObserver = field(default_factory=ApplyObserver)
 
 
-@dataclass(frozen=True, slots=True)
-class Applied:
-    """What was done for one application and kind.
-
-    `wait`: where the wait for its devices stands, None if there was none. `cut_short`: it was interrupted while it
-    waited.
-    """
-
-    plan: Plan
-    result: Result
-    wait: Wait | None = None
-    cut_short: bool = False
-
-    @property
-    def exit_code(self) -> ExitCode:
-        """That of the calls, or else of the wait."""
-        code = self.result.exit_code
-        return self.wait.exit_code if code is ExitCode.DONE and self.wait else code
-
-
 @dataclass(slots=True)
 class PlanRun:
     """One application and kind on its way: what is to be done, on which read, and how far it is.
@@ -95,15 +77,20 @@ class PlanRun:
     desired: Desired
     read_at: float
     execution: Execution | None = None
-    result: Result | None = None
     wait: Wait | None = None
     cut_short: bool = False
+    _sent: Result | None = field(default=None, init=False, repr=False)
 
     @property
-    def applied(self) -> Applied:
-        """What was done so far. Before the start every call is planned; `result` is kept once nothing more is sent."""
-        result = self.result or (self.execution.result() if self.execution else not_started(self.plan))
-        return Applied(self.plan, result, self.wait, self.cut_short)
+    def result(self) -> Result:
+        """What was done so far, and how the wait stands. Before the start every call is planned."""
+        if self._sent:
+            done = self._sent
+        elif self.execution:
+            done = self.execution.result()
+        else:
+            done = not_started(self.plan, digest([self.plan]))
+        return replace(done, interrupted=done.interrupted or self.cut_short, wait=self.wait)
 
     async def carry_out(self, api: LosantApi, gateway: Gateway, request: ApplyRequest) -> None:
         """Send the calls and see them confirmed; then wait, if that is wished and everything is confirmed."""
@@ -120,8 +107,8 @@ class PlanRun:
         try:
             await self.execution.carry_out()
         finally:
-            self.result = self.execution.result()
-        if request.wait and not request.dry_run and self.result.exit_code is ExitCode.DONE:
+            self._sent = self.execution.result()  # once, since nothing more is sent
+        if request.wait and not request.dry_run and self._sent.exit_code is ExitCode.DONE:
             await self._wait(api, gateway, request)
 
     async def _wait(self, api: LosantApi, gateway: Gateway, request: ApplyRequest) -> None:
@@ -190,9 +177,9 @@ class ApplyRun:
         return [run.plan for run in self._runs]
 
     @property
-    def results(self) -> tuple[Applied, ...]:
+    def results(self) -> tuple[Result, ...]:
         """What was done so far, one for each plan."""
-        return tuple(run.applied for run in self._runs)
+        return tuple(run.result for run in self._runs)
 
     async def carry_out(self) -> None:
         """All of it. What goes wrong with a call or a read after the first write is in the results, not raised.

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from reconciler.health import StatusReport, summarise
+from reconciler.health import summarise
+from reconciler.model.health import StatusReport
 from reconciler.model.plan import Warning
 from reconciler.model.rules import Rules
 from reconciler.operations.gateway import Gateway

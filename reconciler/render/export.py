@@ -1,8 +1,8 @@
-"""An exported file as text and as data."""
+"""An exported file as text."""
 
 from __future__ import annotations
 
-from reconciler.operations.export.run import Export, ExportedFile
+from reconciler.model.export import ExportedFile
 from reconciler.render.inert import inert
 
 
@@ -18,23 +18,3 @@ def file_text(file: ExportedFile) -> str:
     if file.type == "zip" and not file.modules:
         lines.append("  the archive is empty")
     return "\n".join(lines) + "\n"
-
-
-def export_data(export: Export) -> dict[str, object]:
-    """One element of the document's `exports`."""
-    return {
-        "application": export.application_id,
-        "job_id": export.job_id,
-        "options": dict(export.options),
-        "file": _file_data(export.file) if export.file else None,
-    }
-
-
-def _file_data(file: ExportedFile) -> dict[str, object]:
-    return {
-        "path": file.path,
-        "size": file.size,
-        "sha256": f"sha256:{file.sha256}",
-        "type": file.type,
-        "modules": [{"name": one.name, "size": one.size, "wasm": one.wasm} for one in file.modules],
-    }

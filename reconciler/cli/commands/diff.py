@@ -25,14 +25,16 @@ def command(console: Console, base: str, head: str | None, *, path: str, fmt: st
     """
     from reconciler.errors import ExitCode
     from reconciler.operations.diff import diff
-    from reconciler.render.differences import difference_data, differences_text
+    from reconciler.render.differences import differences_text
     from reconciler.render.inert import inert
 
     found = diff(base, head, path=path)
     if found.missing:
         console.note(inert(f"{found.missing.path}: {found.missing.message}: nothing is declared there"))
     if fmt == "json":
-        console.write_json("diff", differences=[difference_data(one) for one in found.differences])
+        from reconciler.documents.differences import difference_part
+
+        console.write_json("diff", differences=[difference_part(one) for one in found.differences])
     elif fmt == "markdown":
         from reconciler.render.differences_page import differences_markdown
 

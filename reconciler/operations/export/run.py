@@ -24,8 +24,9 @@ from reconciler.errors import (
     UsageError,
     cannot_write,
 )
+from reconciler.model.export import ExportedFile
 from reconciler.model.state import Kind
-from reconciler.operations.export.archive import Contents, Module, contents
+from reconciler.operations.export.archive import Contents, contents
 from reconciler.operations.export.listener import Listener, Received
 from reconciler.operations.export.request import ExportRequest, Listening
 from reconciler.operations.gateway import Gateway
@@ -45,17 +46,6 @@ class _NotConfirmed(ReconcilerError):
     """Whether the job is queued is not known."""
 
     exit_code = ExitCode.NOT_CONFIRMED
-
-
-@dataclass(frozen=True, slots=True)
-class ExportedFile:
-    """A file that was saved: where, how large, its SHA-256 in hex, `zip`, `gzip`, `wasm` or `other`, what it holds."""
-
-    path: str
-    size: int
-    sha256: str
-    type: str
-    modules: tuple[Module, ...]
 
 
 @dataclass(frozen=True, slots=True)
