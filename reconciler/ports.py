@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Protocol
 
+from reconciler.model.read import Read
 from reconciler.model.requests import Request
-from reconciler.model.state import Application, Device, DeviceId, Flow, FlowId, Live, Version
+from reconciler.model.state import Application, Device, DeviceId, Flow, FlowId, Version
 
 
 class Reader(Protocol):
@@ -20,7 +21,7 @@ class Reader(Protocol):
         """The application's own record."""
         ...
 
-    async def live(self, *, flow_id: FlowId | None = None, device_id: DeviceId | None = None) -> Live:
+    async def live(self, *, flow_id: FlowId | None = None, device_id: DeviceId | None = None) -> Read:
         """Every deployment record, or those with that flow, or that device's.
 
         Complete or an error: pages are read by id, de-duplicated, and counted against `totalCount`.

@@ -19,6 +19,7 @@ from reconciler.api.request import ApiRequest, path
 from reconciler.api.retry import BUDGET
 from reconciler.api.wire import ApplicationShape, Missing, S, SuccessShape, Unreadable, parse_strictly, shaped
 from reconciler.errors import IncompleteRead
+from reconciler.model.read import Read
 from reconciler.model.requests import Request
 from reconciler.model.state import Application, Device, DeviceId, Flow, FlowId, Kind, Live, LiveDevice, Version
 from reconciler.ports import Clock
@@ -48,8 +49,9 @@ class LosantApi:
         shape = await self._answer(request, ApplicationShape, retry=True)
         return Application(shape.id, shape.name)
 
-    async def live(self, *, flow_id: FlowId | None = None, device_id: DeviceId | None = None) -> Live:
+    async def live(self, *, flow_id: FlowId | None = None, device_id: DeviceId | None = None) -> Read:
         """Every deployment record, or those with that flow, or that device's."""
+        began = self.connection.clock.monotonic()
         params = {"flowId": flow_id, "deviceId": device_id}
         request = ApiRequest(
             f"{self._deployments}.get",
@@ -58,9 +60,12 @@ class LosantApi:
             {key: value for key, value in params.items() if value is not None},
         )
         # A device that was asked for by itself is one that somebody wants to know all about.
-        read = self._embedded if self.kind is Kind.EMBEDDED else self._edge
-        devices, names = await read(request, keep_logs=device_id is not None)
-        return _narrowed(devices, names, flow_id=flow_id, device_id=device_id)
+        listed = self._embedded if self.kind is Kind.EMBEDDED else self._edge
+        devices, names = await listed(request, keep_logs=device_id is not None)
+        return self._read(_narrowed(devices, names, flow_id=flow_id, device_id=device_id), began)
+
+    def _read(self, live: Live, began: float) -> Read:
+        return Read(live, began, self.connection.clock.monotonic())
 
     async def _embedded(
         self, request: ApiRequest, *, keep_logs: bool
@@ -127,9 +132,9 @@ class LosantApi:
 
     async def deployment(self, device_id: DeviceId) -> LiveDevice | None:
         """One device's deployments; None if it has no record."""
-        return (await self.live(device_id=device_id)).devices.get(device_id)
+        return (await self.live(device_id=device_id)).live.devices.get(device_id)
 
-    async def record(self, deployment_id: str) -> Live:
+    async def record(self, deployment_id: str) -> Read:
         """The one deployment record with that id, log and all.
 
         Embedded, it is all of a device; edge, it is one flow of a device, and `only_flow` says so.
@@ -140,14 +145,16 @@ class LosantApi:
             self._path(self.kind.value, "deployments", deployment_id),
             remedy="check the deployment's id, and that it is of this application and kind",
         )
+        began = self.connection.clock.monotonic()
         body = await self.connection.read(request, self._token)
         try:
             if self.kind is Kind.EMBEDDED:
                 pages = embedded.EmbeddedPages(keep_logs=True)
                 device_id, device = pages.one(body)
-                return Live({device_id: device}, pages.flow_names)
+                return self._read(Live({device_id: device}, pages.flow_names), began)
             found = {deployment_id: edge.EdgePages(keep_logs=True).one(body)}
-            return Live(edge.merged(found), edge.flow_names(found), found[deployment_id].flow_id)
+            live = Live(edge.merged(found), edge.flow_names(found), found[deployment_id].flow_id)
+            return self._read(live, began)
         except Unreadable as error:
             raise unreadable(request, str(error)) from None
 

@@ -72,7 +72,7 @@ class Connection:
         self.pace = Pace(parallelism, clock)
         self.retries = Retries(clock=clock, rng=rng, budget=retry_budget, note=note)
         self._http = http
-        self._clock = clock
+        self.clock = clock
         self._timeouts = timeouts
         self._observe = observe
 
@@ -88,10 +88,10 @@ class Connection:
         """The body of a 2xx answer, asking exactly once."""
         async with self.pace.turn():
             self.counts[request.action] += 1
-            started = self._clock.monotonic()
+            started = self.clock.monotonic()
             outcome = await self._exchange(request, token)
             if self._observe:
-                spent_s = self._clock.monotonic() - started
+                spent_s = self.clock.monotonic() - started
                 self._observe(Exchange(request.action, request.name, outcome.status, spent_s))
             if isinstance(outcome, ApiError):
                 raise outcome
@@ -117,9 +117,7 @@ class Connection:
     async def _body(self, request: ApiRequest, response: httpx.Response, token: Token) -> _Answer | ApiError:
         if not response.is_success:
             body = await _head(response)
-            return refused(
-                request, response.status_code, response.headers, body, token=token, now=self._clock.utc_now()
-            )
+            return refused(request, response.status_code, response.headers, body, token=token, now=self.clock.utc_now())
         pieces, size = [], 0
         async for piece in response.aiter_bytes():
             size += len(piece)

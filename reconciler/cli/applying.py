@@ -127,10 +127,9 @@ class _Apply:
         name = job.plan.application.name or job.plan.application.id
         job.execution = Execution(
             job.plan,
-            job.live,
+            job.read,
             api,
             clock=clock,
-            read_at=job.read_at,
             parallelism=order.parallelism,
             dry_run=order.dry_run,
             observe=display.phase(f"{name}: applying", len(job.plan.changes)),
@@ -150,7 +149,7 @@ class _Apply:
                 api,
                 clock=clock,
                 timeout_s=order.timeout_s,
-                first=job.live,
+                first=job.read,
                 offline=order.offline,
                 observe=observe,
             )

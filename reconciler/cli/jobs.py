@@ -18,6 +18,7 @@ from reconciler.executor import Execution, Result, not_started
 from reconciler.health import Wait
 from reconciler.model.changes import Change, Op
 from reconciler.model.plan import Guards, Plan, PlannedCall
+from reconciler.model.read import Read
 from reconciler.model.rules import Rules
 from reconciler.model.state import Decision, Desired, DeviceId, Kind, Live, Place, Version
 from reconciler.planner.digest import digest
@@ -30,14 +31,13 @@ from reconciler.ports import Reader
 class Job:
     """One application's part: what is to be done, on which reading, and where it stands.
 
-    `desired`: the rows that `--wait` waits for. `read_at`: monotonic time at which reading `live` began.
+    `desired`: the rows that `--wait` waits for.
     `cut_short`: it was interrupted while it waited. `result` is taken once, when nothing more is sent.
     """
 
     plan: Plan
-    live: Live
+    read: Read
     desired: Desired
-    read_at: float
     execution: Execution | None = None
     standing: Wait | None = None
     cut_short: bool = False
@@ -122,7 +122,7 @@ class FromManifests:
     async def jobs(self, access: Access) -> list[Job]:
         """One for each application and kind."""
         prepared = await prepare(access, self._rules, self._options)
-        return [Job(one.plan, one.world.live, one.desired, one.read_at) for one in prepared]
+        return [Job(one.plan, one.world.read, one.desired) for one in prepared]
 
     def digest(self, jobs: Sequence[Job]) -> str:
         """That of the fresh plans."""
@@ -160,14 +160,14 @@ class FromPlan:
         drift: list[Problem] = []
         async with access.open() as api_of:
             for saved in self._saved:
-                read_at = access.clock.monotonic()
                 api = api_of(saved.application.id, saved.kind)
-                live = await api.live()
+                read = await api.live()
+                live = read.live
                 rest, calls = again(saved, live, mode=self._options.calls, chunk=self._options.chunk)
                 drift += [_drift(saved, change, entry.released) for change, entry in rest.moved]
                 drift += [_gone(saved, one) for one in await _missing(api, saved.kind, live, rest.left)]
                 left = _left(saved, rest.left, calls, guards_again(saved, live, self._options))
-                jobs.append(Job(left, live, _managed(saved), read_at))
+                jobs.append(Job(left, read, _managed(saved)))
         if drift:
             raise Stale(drift)
         return jobs

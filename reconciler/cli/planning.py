@@ -24,7 +24,7 @@ DEFAULT_PATHS = ("manifests",)
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """One application's plan and the reading it stands on, which began at monotonic time `read_at`.
+    """One application's plan and the world that it was made in.
 
     `desired`: the declared rows that the plan is about.
     """
@@ -32,7 +32,6 @@ class Prepared:
     world: World
     plan: Plan
     desired: Desired
-    read_at: float
 
 
 def load_rules(paths: Sequence[str], *, application: str | None, kind: str | None) -> tuple[Rules, ...]:
@@ -93,44 +92,40 @@ def _only_flow(options: Options) -> str | None:
 async def _prepare(access: Access, rules: Sequence[Rules], options: Options, part: Part) -> tuple[Prepared, ...]:
     excluded = tuple(one.text for one in options.excludes if one.by == "device")
     with gc_paused():
-        readings = await read(access, rules, exclude_devices=excluded, part=part)
-        known = frozenset[Filter]().union(*(recognised(world, options) for world, _ in readings))
-        return tuple(
-            _prepared(one, world, read_at, options, known)
-            for one, (world, read_at) in zip(rules, readings, strict=True)
-        )
+        worlds = await read(access, rules, exclude_devices=excluded, part=part)
+        known = frozenset[Filter]().union(*(recognised(world, options) for world in worlds))
+        return tuple(_prepared(one, world, options, known) for one, world in zip(rules, worlds, strict=True))
 
 
-def _prepared(rules: Rules, world: World, read_at: float, options: Options, known: Collection[Filter]) -> Prepared:
+def _prepared(rules: Rules, world: World, options: Options, known: Collection[Filter]) -> Prepared:
     """`known`: the filters that name something in any application of the run."""
     plan = make_plan(world, limits=rules.limits, sources=rules.sources, options=options, elsewhere=known)
     scope = read_scope(world, options, elsewhere=known)
-    return Prepared(world, plan, scope.narrow(world.desired) if scope else world.desired, read_at)
+    return Prepared(world, plan, scope.narrow(world.desired) if scope else world.desired)
 
 
 async def read(
     access: Access, rules: Sequence[Rules], *, exclude_devices: Sequence[str] = (), part: Part = WHOLE
-) -> tuple[tuple[World, float], ...]:
-    """The world of each application, and the monotonic time at which reading it began.
+) -> tuple[World, ...]:
+    """The world of each application.
 
     Raises:
         ManifestError: what the manifests of all of them have wrong.
     """
     problems: list[Problem] = []
-    readings: list[tuple[World, float]] = []
+    worlds: list[World] = []
     async with access.open() as api_of:
         for one in rules:
-            read_at = access.clock.monotonic()
             api = api_of(one.application.id, one.kind)
             try:
                 world = await survey(one, api, today=utc_today(), exclude_devices=exclude_devices, part=part)
             except ManifestError as error:
                 problems += error.problems
             else:
-                readings.append((world, read_at))
+                worlds.append(world)
     if problems:
         raise ManifestError(problems)
-    return tuple(readings)
+    return tuple(worlds)
 
 
 def utc_today() -> date:

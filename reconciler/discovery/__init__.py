@@ -18,6 +18,7 @@ from reconciler.discovery.device_index import Census, counted_devices
 from reconciler.discovery.existence import Checks
 from reconciler.errors import ManifestError, PermissionDenied, Problem, RequestRefused
 from reconciler.model.plan import Warning
+from reconciler.model.read import Read
 from reconciler.model.rules import Prune, Rules
 from reconciler.model.state import Application, Desired, DeviceId, Flow, FlowId, Live
 from reconciler.model.world import World
@@ -38,12 +39,12 @@ class Part:
     Attributes:
         flow: an alias, id or name. The listing is restricted to that flow, and says so (`Live.only_flow`), where its
             id is known without reading more than the rules need; otherwise everything is read.
-        devices: with `live`, which holds what was read of these devices.
+        devices: with `read`, which is of these devices.
     """
 
     flow: str | None = None
     devices: frozenset[DeviceId] | None = None
-    live: Live | None = None
+    read: Read | None = None
 
 
 WHOLE = Part()
@@ -87,7 +88,8 @@ class _Survey:
     async def run(self) -> World:
         application = await self.application()
         needs = needs_of(self.rules)
-        live, queries = await self.read(needs)
+        read, queries = await self.read(needs)
+        live = read.live
         self.census.at_least = len(live.devices)
         await self.look_up(needs)
         resolution = await self.resolution(queries)
@@ -99,7 +101,7 @@ class _Survey:
             application=application,
             kind=self.rules.kind,
             desired=desired,
-            live=live,
+            read=read,
             protected=resolution.protected,
             warnings=tuple(sorted({*resolution.warnings, *self.warnings}, key=warning_key)),
             device_names={**_device_names(live), **self.census.names()},
@@ -126,16 +128,16 @@ class _Survey:
             raise ManifestError([Problem(message, wanted.place.path, wanted.place.line, wanted.place.column, hint)])
         return found
 
-    async def read(self, needs: Needs) -> tuple[Live, dict[str, frozenset[str]]]:
+    async def read(self, needs: Needs) -> tuple[Read, dict[str, frozenset[str]]]:
         """Whatever can be read at once: deployments, the device list, flows, queries."""
         flow_id = await self.only_flow(needs)
-        live, _, _, *selected = await gather(
+        read, _, _, *selected = await gather(
             self.live(flow_id),
             self.list_devices(needs),
             self.list_flows(needs),
             *(self.selected(query) for query in sorted(needs.queries)),
         )
-        return live, dict(zip(sorted(needs.queries), selected, strict=True))
+        return read, dict(zip(sorted(needs.queries), selected, strict=True))
 
     async def selected(self, query: str) -> frozenset[DeviceId]:
         """The devices of a query. One that the API does not take is a mistake in a file."""
@@ -148,8 +150,8 @@ class _Survey:
             hint = "see Losant's documentation of advanced device queries"
             raise ManifestError([Problem(message, place.path, place.line, place.column, hint)]) from None
 
-    async def live(self, flow_id: FlowId | None) -> Live:
-        return self.part.live or await self.reader.live(flow_id=flow_id)
+    async def live(self, flow_id: FlowId | None) -> Read:
+        return self.part.read or await self.reader.live(flow_id=flow_id)
 
     async def only_flow(self, needs: Needs) -> FlowId | None:
         """The flow in question, if there is one and its id can be told."""

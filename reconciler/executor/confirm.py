@@ -92,7 +92,7 @@ class Settling:
         flows = {change.flow_id for call in waiting for change in call.open}
         only = flows.pop() if len(flows) == 1 and not everything else None
         told = self._course.read_error
-        if error := await read(self._api, only, clock=self._clock, picture=self._picture, course=self._course):
+        if error := await read(self._api, only, picture=self._picture, course=self._course):
             if self._course.read_error != told:
                 self._journal.observe.note(f"the calls cannot be confirmed: {self._course.read_error}")
             hopeless = isinstance(error, AuthenticationFailed | PermissionDenied | NotFound | RequestRefused)

@@ -25,13 +25,14 @@ from reconciler.executor.confirm import Settling
 from reconciler.executor.course import Course
 from reconciler.executor.dispatch import Sender
 from reconciler.executor.journal import Call, Journal, Observer, Quiet
-from reconciler.executor.live_view import Picture, Read
+from reconciler.executor.live_view import Picture
 from reconciler.executor.patience import Patience
 from reconciler.executor.preflight import Footing
 from reconciler.executor.result import Moved, Result
 from reconciler.model.plan import Plan
+from reconciler.model.read import Read
 from reconciler.model.requests import RemoveDevice, outcome
-from reconciler.model.state import Live, Row, Version
+from reconciler.model.state import Row, Version
 from reconciler.planner.digest import digest
 from reconciler.ports import Clock, Reader, Writer
 
@@ -46,11 +47,10 @@ class Execution:
     def __init__(
         self,
         plan: Plan,
-        live: Live,
+        read: Read,
         api: Api,
         *,
         clock: Clock,
-        read_at: float,
         parallelism: int = 4,
         dry_run: bool = False,
         observe: Observer | None = None,
@@ -59,21 +59,20 @@ class Execution:
         """Prepare; nothing is sent.
 
         Args:
-            plan: what to carry out, computed on `live`.
-            live: a read of everything, or of the one flow that all changes are of; it ended at monotonic `read_at`.
+            plan: what to carry out, computed on `read`.
+            read: of everything, or of the one flow that all changes are of.
             api: where to.
             clock: all time of the run.
-            read_at: see `live`, in seconds.
             parallelism: requests in flight at most; a 429 halves it for the rest of the run.
             dry_run: stop before the first write.
             observe: told of progress.
             rng: the source of jitter.
         """
         self._plan = plan
-        self._live = live
+        self._first = read.live
         self._dry_run = dry_run
         self._interrupted = False
-        self._picture = Picture(Read(live, read_at, read_at))
+        self._picture = Picture(read)
         self._journal = Journal(plan, clock=clock, observe=observe or Quiet())
         self._course = Course(parallelism)
         patience = Patience(len(plan.calls), rng=rng or random.Random())  # noqa: S311 - jitter is no secret
@@ -154,7 +153,7 @@ class Execution:
         meanwhile: list[Moved] = []
         if not self._picture.is_newer:
             return (), ()
-        for row, before, now in self._picture.moved_since(self._live):
+        for row, before, now in self._picture.moved_since(self._first):
             if row in planned:
                 continue
             culprit = next(

@@ -3,21 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from reconciler.model.read import Read
 from reconciler.model.state import NOTHING, FlowId, Live, LiveDevice, Row, Version
 from reconciler.planner.calls.reach import overlay
 
 _NO_RECORD = LiveDevice({})
-
-
-@dataclass(frozen=True, slots=True)
-class Read:
-    """A complete read, with the monotonic times at which it began and ended (seconds)."""
-
-    live: Live
-    began: float
-    ended: float
 
 
 class Picture:

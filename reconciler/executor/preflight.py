@@ -5,7 +5,7 @@ from __future__ import annotations
 from reconciler.errors import AuthenticationFailed, ReconcilerError
 from reconciler.executor.course import Course, message
 from reconciler.executor.journal import Call
-from reconciler.executor.live_view import Picture, Read
+from reconciler.executor.live_view import Picture
 from reconciler.model.plan import Plan
 from reconciler.model.requests import Release, RemoveFlow, RemoveRow
 from reconciler.model.state import DeviceId, FlowId
@@ -44,7 +44,7 @@ class Footing:
             return None
         only = call.request.flow_id if isinstance(call.request, RemoveFlow) else None
         if self._clock.monotonic() - self._picture.newest(only).ended >= FRESH_S:
-            error = await read(self._api, only, clock=self._clock, picture=self._picture, course=self._course)
+            error = await read(self._api, only, picture=self._picture, course=self._course)
             if error:
                 return f"its reach could not be read again: {error.problems[0].message}"
         if not self._picture.is_newer:
@@ -59,18 +59,15 @@ class Footing:
         return None
 
 
-async def read(
-    api: Reader, only: FlowId | None, *, clock: Clock, picture: Picture, course: Course
-) -> ReconcilerError | None:
+async def read(api: Reader, only: FlowId | None, *, picture: Picture, course: Course) -> ReconcilerError | None:
     """Read all that the run is about, or one flow, into the picture. Gives the error; 401 stops the run."""
-    began = clock.monotonic()
     try:
-        live = await api.live(flow_id=only or picture.only_flow)
+        newer = await api.live(flow_id=only or picture.only_flow)
     except ReconcilerError as error:
         course.read_error = message(error)
         if isinstance(error, AuthenticationFailed):
             course.stop(course.read_error)
         return error
     course.read_error = None
-    picture.add(Read(live, began, clock.monotonic()))
+    picture.add(newer)
     return None

@@ -15,6 +15,7 @@ from reconciler.errors import (
     RequestRefused,
 )
 from reconciler.health.verdict import Expected, Laggard, Verdict, Verdicts, expected_rows, judge, tally
+from reconciler.model.read import Read
 from reconciler.model.state import Desired, DeviceId, FlowId, Live, Row
 from reconciler.ports import Clock, Reader
 
@@ -72,7 +73,7 @@ async def wait(
     *,
     clock: Clock,
     timeout_s: float,
-    first: Live,
+    first: Read,
     offline: Offline = Offline.SKIP,
     observe: Callable[[Wait], None] | None = None,
 ) -> Wait:
@@ -87,7 +88,7 @@ async def wait(
         offline: what to make of those.
         observe: told of each read. An interrupted wait has told its last standing there.
     """
-    watch = _Watch(desired, first, clock=clock, offline=offline)
+    watch = _Watch(desired, first.live, clock=clock, offline=offline)
     pause_s = FIRST_POLL_S
     while True:
         before = watch.open_count
@@ -151,7 +152,7 @@ class _Watch:
         flow_id, device_id = (None, None) if self._whole else self._scope()
         error: ReconcilerError | None = None
         try:
-            self._judge(await reader.live(flow_id=flow_id, device_id=device_id))
+            self._judge((await reader.live(flow_id=flow_id, device_id=device_id)).live)
         except ReconcilerError as failure:
             error = failure
         self.read_took_s = self._clock.monotonic() - began

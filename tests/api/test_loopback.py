@@ -143,7 +143,7 @@ PASSING: list[faults.Fault] = [
 @pytest.mark.parametrize("fault", PASSING)
 def test_what_passes_costs_only_time(server: Server, fault: faults.Fault) -> None:
     server.control.fault(fault)
-    live = ask(server, LosantApi.live)
+    live = ask(server, LosantApi.live).live
     assert len(live.devices) == 25
     assert {seen for _, _, seen in live.rows()} == {Entry("v1", "v1")}
 
@@ -180,7 +180,7 @@ def test_a_call_goes_out_once_and_says_whether_its_outcome_is_known(
 
 def test_a_token_that_reads_deployments_only(server: Server) -> None:
     token = Token(NARROW, source="--token-file ci.token")
-    assert len(ask(server, LosantApi.live, token=token).devices) == 25
+    assert len(ask(server, LosantApi.live, token=token).live.devices) == 25
     for question, scope in [
         (LosantApi.devices, "devices.get"),
         (LosantApi.flows, "flows.get"),

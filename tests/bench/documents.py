@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from reconciler.model.plan import Plan
+from reconciler.model.read import Read
 from reconciler.model.rules import Limits
 from reconciler.model.state import Application, Decision, Desired, Entry, Kind, Live, LiveDevice, Place
 from reconciler.model.world import Options, World
@@ -53,7 +54,7 @@ def _plan(devices: int) -> Plan:
         Application(APPLICATION, "plant"),
         Kind.EMBEDDED,
         desired,
-        live,
+        Read(live, 0.0, 0.0),
         device_names={one: f"pump-{number:06}" for number, one in enumerate(ids)},
     )
     return make_plan(world, limits=Limits(), sources=(), options=Options())

@@ -69,7 +69,7 @@ def fleets(draw: st.DrawFn) -> FakeApi:
 
 
 def imported(api: FakeApi, group_by: str, *, listed: bool = True) -> str:
-    live = asyncio.run(api.live())
+    live = asyncio.run(api.live()).live
     devices = {device.id: device for device in asyncio.run(api.devices())} if listed else None
     return write_manifest(live, devices, application=APPLICATION, kind=api.kind, group_by=group_by)
 

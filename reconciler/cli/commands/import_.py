@@ -77,7 +77,7 @@ async def _written(session: Session, access: Access, application_id: str, kind: 
 
     async with access.open() as api_of:
         api = api_of(application_id, kind)
-        live = await api.live()
+        live = (await api.live()).live
         try:
             devices = {device.id: device for device in await api.devices()}
         except PermissionDenied:

@@ -66,7 +66,7 @@ def command(
         reports = [summarise(world, only=ids) for world, ids in parts]
         worlds = [world for world, _ in parts]
     else:
-        worlds = [world for world, _ in run_async(read(access, rules))]
+        worlds = list(run_async(read(access, rules)))
         reports = [summarise(world) for world in worlds]
     for world in worlds:
         _tell_warnings(session, world)
