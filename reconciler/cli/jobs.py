@@ -14,11 +14,12 @@ from reconciler.cli.order import Order
 from reconciler.cli.planning import load_rules, prepare, refused
 from reconciler.discovery.device_index import Census
 from reconciler.errors import ExitCode, PermissionDenied, Problem, Refused, Stale, UsageError
-from reconciler.executor import Execution, Result, not_started
+from reconciler.executor import Execution, not_started
 from reconciler.health import Wait
 from reconciler.model.changes import Change, Op
 from reconciler.model.plan import Guards, Plan, PlannedCall
 from reconciler.model.read import Read
+from reconciler.model.result import Result
 from reconciler.model.rules import Rules
 from reconciler.model.state import Decision, Desired, DeviceId, Kind, Live, Place, Version
 from reconciler.planner.digest import digest

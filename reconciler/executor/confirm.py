@@ -15,7 +15,7 @@ from reconciler.executor.journal import Call, Journal
 from reconciler.executor.live_view import Picture
 from reconciler.executor.patience import Patience
 from reconciler.executor.preflight import read
-from reconciler.executor.result import CallState
+from reconciler.model.result import CallState
 from reconciler.ports import Clock, Reader
 
 CONFIRM_S = 60.0  # how long reads wait for an accepted call to show (contract 6.5)

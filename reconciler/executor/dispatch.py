@@ -10,7 +10,7 @@ from reconciler.errors import ApiError, AuthenticationFailed, ConnectionFailed, 
 from reconciler.executor.course import Course, message
 from reconciler.executor.journal import Call, Journal
 from reconciler.executor.patience import Patience
-from reconciler.executor.result import CallState
+from reconciler.model.result import CallState
 from reconciler.model.state import DeviceId
 from reconciler.ports import Clock, Writer
 

@@ -28,10 +28,10 @@ from reconciler.executor.journal import Call, Journal, Observer, Quiet
 from reconciler.executor.live_view import Picture
 from reconciler.executor.patience import Patience
 from reconciler.executor.preflight import Footing
-from reconciler.executor.result import Moved, Result
 from reconciler.model.plan import Plan
 from reconciler.model.read import Read
 from reconciler.model.requests import RemoveDevice, outcome
+from reconciler.model.result import Moved, Result
 from reconciler.model.state import Row, Version
 from reconciler.planner.digest import digest
 from reconciler.ports import Clock, Reader, Writer

@@ -9,10 +9,10 @@ from typing import Protocol
 
 from reconciler.errors import ApiError
 from reconciler.executor.live_view import Picture
-from reconciler.executor.result import CallResult, CallState, Unconfirmed
 from reconciler.model.changes import Change
 from reconciler.model.plan import Plan
 from reconciler.model.requests import Release, RemoveRow, Request
+from reconciler.model.result import CallResult, CallState, Unconfirmed
 from reconciler.model.state import FlowId, Version
 from reconciler.ports import Clock
 

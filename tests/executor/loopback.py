@@ -12,10 +12,11 @@ from typing import Any
 from reconciler.api.client import LosantApi, open_api
 from reconciler.api.connection import Timeouts
 from reconciler.api.credentials import Token
-from reconciler.executor import Execution, Result
+from reconciler.executor import Execution
 from reconciler.health import Wait, wait
 from reconciler.model.plan import Plan
 from reconciler.model.read import Read
+from reconciler.model.result import Result
 from reconciler.model.rules import Limits
 from reconciler.model.state import Decision, Desired, Kind, Place
 from reconciler.model.world import CallMode, Options

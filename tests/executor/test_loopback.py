@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from reconciler.errors import ExitCode
-from reconciler.executor import CallState
 from reconciler.health import Offline, Verdict
+from reconciler.model.result import CallState
 from reconciler.model.state import Kind
 from reconciler.model.world import CallMode
 from reconciler.simulator.faults import faults

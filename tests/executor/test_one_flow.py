@@ -7,7 +7,8 @@ import random
 from collections.abc import Callable
 
 from reconciler.errors import ConnectionFailed, ExitCode
-from reconciler.executor import Execution, Result
+from reconciler.executor import Execution
+from reconciler.model.result import Result
 from reconciler.model.world import CallMode
 from tests.builders import desired, entry, live
 from tests.executor.worlds import plan_for

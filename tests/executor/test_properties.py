@@ -21,9 +21,9 @@ from reconciler.errors import (
     ServerFailed,
     UnexpectedAnswer,
 )
-from reconciler.executor import CallState, Result
 from reconciler.model.plan import Plan
 from reconciler.model.requests import Release, RemoveDevice, RemoveFlow, RemoveRow, Replace, Request
+from reconciler.model.result import CallState, Result
 from reconciler.model.state import Kind, Row
 from reconciler.model.world import CallMode
 from tests.executor.worlds import Stage

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from reconciler.errors import ExitCode
-from reconciler.executor import CallState
+from reconciler.model.result import CallState
 from tests.executor.worlds import Stage
 
 

@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler.errors import ExitCode
-from reconciler.executor import Execution, Result
+from reconciler.executor import Execution
 from reconciler.model.plan import Plan
 from reconciler.model.read import Read
 from reconciler.model.requests import Request
+from reconciler.model.result import Result
 from reconciler.model.state import Kind
 from reconciler.model.world import CallMode
 from tests.builders import desired

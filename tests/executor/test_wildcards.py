@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from reconciler.errors import ApiError, AuthenticationFailed, ConnectionFailed, ExitCode, RequestRefused, ServerFailed
-from reconciler.executor import Result
 from reconciler.model.requests import Release, RemoveDevice, RemoveFlow, RemoveRow, Replace
+from reconciler.model.result import Result
 from reconciler.model.state import Entry
 from tests.executor.worlds import Stage
 from tests.fakes import Effect, Match

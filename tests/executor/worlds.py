@@ -6,11 +6,11 @@ import random
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from reconciler.executor import Execution, Result
-from reconciler.executor.result import CallResult
+from reconciler.executor import Execution
 from reconciler.model.plan import Plan, PlannedCall
 from reconciler.model.read import Read
 from reconciler.model.requests import Request
+from reconciler.model.result import CallResult, Result
 from reconciler.model.rules import Limits
 from reconciler.model.state import Desired, Entry, Kind, Live, Row
 from reconciler.model.world import CallMode, Options
