@@ -1,25 +1,28 @@
-"""What the parts of one run tell each other besides the journal."""
+"""What steers a run besides its journal: how many requests go at once, when to pause, when to stop."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from reconciler.errors import ReconcilerError
+from reconciler.executor.patience import Patience
 
 
 @dataclass(slots=True)
-class Course:
+class RunControl:
     """The run's pace and end.
 
     Attributes:
         limit: requests in flight at most; only ever falls.
+        patience: how often, and after how long, a call is sent again.
         pause_until: monotonic time before which nothing is sent.
         stopped_by: why nothing is sent any more, or None.
-        read_error: how the newest read failed, or None when it did not.
-        unseen: a call may have acted since the last read of everything began.
+        read_error: how the newest read failed, or None if it did not.
+        unseen: a call may have had an effect since the last read of everything began.
     """
 
     limit: int
+    patience: Patience
     pause_until: float = 0.0
     stopped_by: str | None = None
     read_error: str | None = None
