@@ -1,17 +1,17 @@
 """How often, and after how long, a write is sent again.
 
-Reads are retried behind their port. Writes are not, because only the run knows when a repetition is harmless; the
-numbers are the same sort: exponential backoff with full jitter, or what the server asks for in `Retry-After`.
+The formula is that of reads (`backoff.py`). Who sends again is another: only the run knows when that is harmless.
 """
 
 from __future__ import annotations
 
 import random
 
+from reconciler.backoff import Backoff
 from reconciler.errors import ApiError, RateLimited, ServerFailed
 
 TRIES = 5
-BASE_S = 1.0
+BASE_S = 2.0
 CAP_S = 60.0
 LONGEST_S = 300.0  # a server that asks for more is not waited for
 
@@ -21,7 +21,7 @@ class Patience:
 
     def __init__(self, calls: int, *, rng: random.Random) -> None:
         self._left = max(10, calls)
-        self._rng = rng
+        self._backoff = Backoff(BASE_S, CAP_S, rng)
 
     def delay_s(self, attempts: int, error: ApiError | None) -> float | str:
         """Seconds to wait before the next try, or why there is none.
@@ -38,4 +38,4 @@ class Patience:
         if asked is not None and asked > LONGEST_S:
             return f"gave up: the server asks to wait {asked:.0f} s"
         self._left -= 1
-        return asked if asked is not None else self._rng.uniform(0, min(CAP_S, BASE_S * 2**attempts))
+        return self._backoff.wait_s(attempts, asked_s=asked)
