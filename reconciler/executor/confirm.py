@@ -97,8 +97,8 @@ class Confirmation:
         """Take up again what reads have shown not to have moved for long enough."""
         now = self._clock.monotonic()
         for call in [call for call in self._journal.calls if call.is_in_doubt]:
-            patience_s = DOUBT_S if call.is_explicit else WILDCARD_DOUBT_S
-            if time_is_up or now - (call.acted_at or 0.0) >= patience_s:
+            doubt_s = DOUBT_S if call.is_explicit else WILDCARD_DOUBT_S
+            if time_is_up or now - (call.acted_at or 0.0) >= doubt_s:
                 self._take_up(call, now)
 
     def _take_up(self, call: Call, now: float) -> None:
@@ -107,7 +107,7 @@ class Confirmation:
         elif not call.is_explicit:
             self._journal.finish_by_releases(call)
         else:
-            delay_s = self._control.patience.delay_s(call.attempts, call.failure)
+            delay_s = self._control.retries.delay_s(call.attempts, call.failure)
             if isinstance(delay_s, str):
                 self._journal.abandon(call, f"{call.error}; {delay_s}")
             else:

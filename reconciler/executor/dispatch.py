@@ -114,7 +114,7 @@ class Sender:
 
     def _postpone(self, call: Call, error: ApiError) -> None:
         """The request was not carried out for sure (429, or never left): send it again later, whatever it is."""
-        delay_s = self._control.patience.delay_s(call.attempts, error)
+        delay_s = self._control.retries.delay_s(call.attempts, error)
         if isinstance(delay_s, str):
             self._journal.refuse(call, f"{message(error)}; {delay_s}")
             return

@@ -23,11 +23,10 @@ from typing import Protocol
 
 from reconciler.executor.call import Call
 from reconciler.executor.confirm import Confirmation
-from reconciler.executor.control import RunControl
+from reconciler.executor.control import RetryBudget, RunControl
 from reconciler.executor.dispatch import Sender
 from reconciler.executor.journal import Journal, Observer, Quiet
 from reconciler.executor.live_view import LiveView
-from reconciler.executor.patience import Patience
 from reconciler.executor.preflight import Preflight
 from reconciler.model.plan import Plan
 from reconciler.model.read import Read
@@ -72,8 +71,8 @@ class Execution:
         self._plan = plan
         self._dry_run = dry_run
         self._interrupted = False
-        patience = Patience(len(plan.calls), rng=rng or random.Random())  # noqa: S311 - jitter is no secret
-        self._control = RunControl(parallelism, patience)
+        retries = RetryBudget(len(plan.calls), rng=rng or random.Random())  # noqa: S311 - jitter is no secret
+        self._control = RunControl(parallelism, retries)
         self._view = LiveView(read, api, self._control)
         self._journal = Journal(plan, clock=clock, observe=observe or Quiet())
         self._preflight = Preflight(plan, clock=clock, view=self._view)
