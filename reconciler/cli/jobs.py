@@ -12,7 +12,7 @@ from reconciler.cli.files import load_plans
 from reconciler.cli.moves import moves, removals
 from reconciler.cli.order import Order
 from reconciler.cli.planning import load_rules, prepare, refused
-from reconciler.discovery.device_index import Census
+from reconciler.discovery.device_index import DeviceIndex
 from reconciler.errors import ExitCode, PermissionDenied, Problem, Refused, Stale, UsageError
 from reconciler.executor import Execution, not_started
 from reconciler.health import Wait
@@ -213,10 +213,10 @@ def _drift(plan: Plan, change: Change, released: Version | None) -> Problem:
 async def _missing(reader: Reader, kind: Kind, live: Live, changes: Sequence[Change]) -> list[DeviceId]:
     """The devices of the changes that are there no more, as far as the token may look: a release would fail for all."""
     device_ids = {change.device_id for change in changes}
-    census = Census(reader, kind)
-    census.at_least = len(live.devices)
+    index = DeviceIndex(reader, kind)
+    index.at_least = len(live.devices)
     try:
-        return sorted(device_ids - set(await census.existing(device_ids)))
+        return sorted(device_ids - set(await index.existing(device_ids)))
     except PermissionDenied:
         return []
 

@@ -9,7 +9,7 @@ from reconciler.api.client import LosantApi
 from reconciler.cli.access import Access
 from reconciler.cli.find import look_up, unknown
 from reconciler.cli.planning import utc_today
-from reconciler.discovery import Part, survey
+from reconciler.discovery import Extent, discover
 from reconciler.errors import ApiError, NotFound, PermissionDenied, ReconcilerError, UsageError
 from reconciler.model.read import Read
 from reconciler.model.rules import Rules
@@ -41,8 +41,8 @@ async def read_parts(
         for one, api, read in zip(rules, apis, found, strict=True):
             if read is not None:
                 devices = frozenset(read.live.devices)
-                part = Part(devices=devices, read=read)
-                worlds.append((await survey(one, api, today=utc_today(), part=part), devices))
+                extent = Extent(devices=devices, read=read)
+                worlds.append((await discover(one, api, today=utc_today(), extent=extent), devices))
     return tuple(worlds)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
 from reconciler.cli.access import Access
-from reconciler.discovery import WHOLE, Part, survey
+from reconciler.discovery import EVERYTHING, Extent, discover
 from reconciler.errors import ManifestError, Problem, Refused, UsageError
 from reconciler.manifest.load import load_manifests, pick
 from reconciler.model.plan import Guard, Plan, Refusal
@@ -77,9 +77,9 @@ async def prepare(access: Access, rules: Sequence[Rules], options: Options) -> t
     so where one is crossed by what was read, everything is read.
     """
     flow = _only_flow(options)
-    prepared = await _prepare(access, rules, options, Part(flow=flow))
+    prepared = await _prepare(access, rules, options, Extent(flow=flow))
     limited = {refusal.guard for one in prepared for refusal in one.plan.refusals} & {Guard.REMOVALS, Guard.CHANGES}
-    return await _prepare(access, rules, options, WHOLE) if flow and limited else prepared
+    return await _prepare(access, rules, options, EVERYTHING) if flow and limited else prepared
 
 
 def _only_flow(options: Options) -> str | None:
@@ -89,10 +89,10 @@ def _only_flow(options: Options) -> str | None:
     return targets.pop() if one_flow and all(one.by != "device" for one in options.excludes) else None
 
 
-async def _prepare(access: Access, rules: Sequence[Rules], options: Options, part: Part) -> tuple[Prepared, ...]:
+async def _prepare(access: Access, rules: Sequence[Rules], options: Options, extent: Extent) -> tuple[Prepared, ...]:
     excluded = tuple(one.text for one in options.excludes if one.by == "device")
     with gc_paused():
-        worlds = await read(access, rules, exclude_devices=excluded, part=part)
+        worlds = await read(access, rules, exclude_devices=excluded, extent=extent)
         known = frozenset[Filter]().union(*(recognised(world, options) for world in worlds))
         return tuple(_prepared(one, world, options, known) for one, world in zip(rules, worlds, strict=True))
 
@@ -105,7 +105,7 @@ def _prepared(rules: Rules, world: World, options: Options, known: Collection[Fi
 
 
 async def read(
-    access: Access, rules: Sequence[Rules], *, exclude_devices: Sequence[str] = (), part: Part = WHOLE
+    access: Access, rules: Sequence[Rules], *, exclude_devices: Sequence[str] = (), extent: Extent = EVERYTHING
 ) -> tuple[World, ...]:
     """The world of each application.
 
@@ -118,7 +118,7 @@ async def read(
         for one in rules:
             api = api_of(one.application.id, one.kind)
             try:
-                world = await survey(one, api, today=utc_today(), exclude_devices=exclude_devices, part=part)
+                world = await discover(one, api, today=utc_today(), exclude_devices=exclude_devices, extent=extent)
             except ManifestError as error:
                 problems += error.problems
             else:
