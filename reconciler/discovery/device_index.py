@@ -45,7 +45,7 @@ class DeviceIndex:
             self.complete = True
 
     async def try_to_name(self, names: Collection[str]) -> bool:
-        """Read what a misspelt name may have meant: all names, and devices of other classes. False if the token may not."""
+        """Read what a misspelt name may have meant: all names, and devices of other classes. False if forbidden."""
         try:
             await self.list_all()
             self._learn(await self._reader.devices(names=set(sorted(names)[:LOOK_UP_SIZE]), any_class=True))

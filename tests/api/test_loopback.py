@@ -106,7 +106,6 @@ ALWAYS: list[tuple[faults.Fault, type[ReconcilerError]]] = [
     (faults.Garble(how="truncated", when=PAGE), ConnectionFailed),
     (faults.Garble(how="gzip", when=PAGE), UnexpectedAnswer),
     (faults.Garble(how="utf8", when=PAGE), UnexpectedAnswer),
-    (faults.Garble(how="duplicate_keys", when=PAGE), UnexpectedAnswer),
     (faults.Missing(when=PAGE), IncompleteRead),
     (faults.Duplicate(instead=True, when=PAGE), IncompleteRead),
     (faults.Damage(field="deviceId", when=PAGE), IncompleteRead),
