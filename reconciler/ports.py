@@ -1,6 +1,6 @@
 """What the rest of the program asks of the API, and nothing more.
 
-Two subjects keep these: `api.client` over HTTP, and the fake of the tests. One contract suite runs against both.
+There are two implementations: `api.client` over HTTP, and the fake of the tests. One contract suite runs against both.
 Every method may raise the `ApiError` family; readers also `IncompleteRead`. Nothing is cached behind a port.
 """
 
@@ -22,7 +22,7 @@ class Reader(Protocol):
         ...
 
     async def live(self, *, flow_id: FlowId | None = None, device_id: DeviceId | None = None) -> Read:
-        """Every deployment record, or those with that flow, or that device's.
+        """Read every deployment record, or those with that flow, or that device's.
 
         Complete or an error: pages are read by id, de-duplicated, and counted against `totalCount`.
         """

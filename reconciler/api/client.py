@@ -50,7 +50,7 @@ class LosantApi:
         return Application(shape.id, shape.name)
 
     async def live(self, *, flow_id: FlowId | None = None, device_id: DeviceId | None = None) -> Read:
-        """Every deployment record, or those with that flow, or that device's."""
+        """Read every deployment record, or those with that flow, or that device's."""
         began = self.connection.clock.monotonic()
         params = {"flowId": flow_id, "deviceId": device_id}
         request = ApiRequest(
@@ -59,7 +59,7 @@ class LosantApi:
             self._path(self.kind.value, "deployments"),
             {key: value for key, value in params.items() if value is not None},
         )
-        # A device that was asked for by itself is one that somebody wants to know all about.
+        # Whoever asks for a single device wants to know everything about it.
         listed = self._embedded if self.kind is Kind.EMBEDDED else self._edge
         devices, names = await listed(request, keep_logs=device_id is not None)
         return self._read(_narrowed(devices, names, flow_id=flow_id, device_id=device_id), began)
@@ -115,7 +115,7 @@ class LosantApi:
         return tuple(found.values())
 
     async def versions(self, flow_id: FlowId, *, names: Collection[Version] | None = None) -> tuple[Version, ...]:
-        """Version names of a flow, sorted. Asked for by name, so that a name may hold anything."""
+        """Version names of a flow, sorted. They are asked for in a query, so a name may contain anything."""
         names = _distinct(names)
         found: dict[str, Version] = {}
         for query in queries("version", names) if names is not None else [None]:
@@ -135,7 +135,7 @@ class LosantApi:
         return (await self.live(device_id=device_id)).live.devices.get(device_id)
 
     async def record(self, deployment_id: str) -> Read:
-        """The one deployment record with that id, log and all.
+        """Read the one deployment record with that id, its log included.
 
         Embedded, it is all of a device; edge, it is one flow of a device, and `only_flow` says so.
         """
@@ -177,7 +177,7 @@ class LosantApi:
             raise unreadable(request, "the answer does not say success: true")
         return shape
 
-    # What all of them share.
+    # Shared by both ports.
 
     def _path(self, *parts: str) -> str:
         return path("applications", self.application_id, *parts)
@@ -201,7 +201,7 @@ class LosantApi:
     async def _page(
         self, request: ApiRequest, parse: Callable[[bytes], Page[T]], *, number: int, per_page: int
     ) -> Page[T]:
-        """One page; its text is gone when this returns."""
+        """One page, parsed; its text is not kept."""
         paging = {"sortField": "id", "sortDirection": "asc", "page": str(number), "perPage": str(per_page)}
         request = ApiRequest(
             request.action, request.method, request.path, {**request.params, **paging}, remedy=request.remedy
@@ -215,7 +215,7 @@ class LosantApi:
             raise unreadable(request, str(error)) from None
 
 
-_FAIL_CLOSED = "nothing is planned on a listing that can not be read in full"
+_FAIL_CLOSED = "nothing is planned on a listing that cannot be read in full"
 
 
 def _merge(request: ApiRequest, merge: Callable[[], dict[DeviceId, LiveDevice]]) -> dict[DeviceId, LiveDevice]:
@@ -232,7 +232,7 @@ def _narrowed(
     flow_id: FlowId | None,
     device_id: DeviceId | None,
 ) -> Live:
-    """What was asked for and no more, whatever the server makes of its own filters."""
+    """Only what was asked for, even if the server ignores its filters."""
     if device_id is not None:
         devices = {key: device for key, device in devices.items() if key == device_id}
     if flow_id is not None:
@@ -265,7 +265,7 @@ def _narrowings(
 def _is_wanted(
     device: Device, ids: Collection[str] | None, names: Collection[str] | None, device_class: str | None
 ) -> bool:
-    """The same question asked here again, so that a server which ignores a query selects nobody by it."""
+    """Apply the filters here again, in case a server ignores a query."""
     return (
         (ids is None or device.id in ids)
         and (names is None or device.name in names)

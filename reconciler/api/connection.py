@@ -1,4 +1,4 @@
-"""One run's way to the API: a pool of connections, a pace, a budget of retries, a count of requests.
+"""One run's connection to the API: a pool of sockets, a pace, a budget of retries, a count of requests.
 
 Several applications share a connection; each brings its own token.
 """
@@ -98,7 +98,7 @@ class Connection:
             return outcome.body
 
     async def _exchange(self, request: ApiRequest, token: Token) -> _Answer | ApiError:
-        """The answer, or the error to raise: raised elsewhere, it drags no foreign exception along."""
+        """The answer, or the error to raise: raised by the caller, it carries no foreign exception with it."""
         try:
             async with asyncio.timeout(self._timeouts.total_s), self._stream(request, token) as response:
                 return await self._body(request, response, token)
@@ -141,7 +141,7 @@ class _Answer:
 
 
 async def _head(response: httpx.Response) -> bytes:
-    """The start of an error's body; the status says enough when it can not be read."""
+    """The start of an error's body; the status says enough when it cannot be read."""
     pieces, size = [], 0
     with contextlib.suppress(httpx.HTTPError):
         async for piece in response.aiter_bytes():
@@ -179,12 +179,12 @@ async def connect(
     note: Callable[[str], None] | None = None,
     transport: httpx.AsyncBaseTransport | None = None,
 ) -> AsyncIterator[Connection]:
-    """Open a run's way to the API at `url`.
+    """Open a run's connection to the API at `url`.
 
     `observe` is told of every request, `note` of every pause before another try (a sentence for people).
 
     Raises:
-        UsageError: a URL that a token must not be sent to, or proxy and certificate variables that make no sense.
+        UsageError: a URL that a token must not be sent to, or proxy or certificate variables that are not valid.
     """
     timeouts = timeouts or Timeouts()
     for name in ("httpx", "httpcore"):  # they log the headers of answers, and an answer may echo the token
@@ -205,7 +205,7 @@ async def connect(
 def _open_http(
     url: str, parallelism: int, timeouts: Timeouts, transport: httpx.AsyncBaseTransport | None
 ) -> httpx.AsyncClient:
-    """The pool. To loopback no proxy is used: one would be sent the token in plain text, and could not get there."""
+    """The pool. No proxy is used for loopback: it would see the token in plain text, and could not reach it anyway."""
     try:
         return httpx.AsyncClient(
             base_url=url,

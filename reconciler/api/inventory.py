@@ -1,4 +1,4 @@
-"""Devices, flows and versions: what deployments are about."""
+"""Devices, flows and versions: what deployments refer to."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ MAX_QUERY = 4000  # characters of values in one request's URL, encoded: servers 
 class DevicePages:
     """Turns the pages of one listing of devices.get into devices. Those tagged alike share their tags.
 
-    Like deployments, devices come by the hundred thousand, so they are read by key; what the fast way can not take is
+    Like deployments, devices come by the hundred thousand, so they are read by key; what this fast way cannot read is
     read, or explained, by the shape in `wire`.
     """
 
@@ -112,7 +112,7 @@ def _shaped(item: object, number: int, shape: type[S]) -> S:
 
 
 def queries(field: str, values: Collection[str]) -> Iterator[dict[str, object]]:
-    """`{field: {"$in": […]}}` for all values, in requests that the API and its proxies take."""
+    """`{field: {"$in": […]}}` for all values, in requests short enough for the API and proxies."""
     chunk: list[str] = []
     size = 0
     for value in sorted(set(values)):

@@ -1,4 +1,4 @@
-"""Waiting for devices: reads of the list, ever more rarely, until every managed row is decided or time is up."""
+"""Waits for devices: reads the list, less and less often, until every managed row is decided or time is up."""
 
 from __future__ import annotations
 
@@ -81,12 +81,12 @@ async def wait(
 
     Args:
         desired: the managed rows.
-        reader: the list is read, all of it or what is still open; never one request per device.
-        clock: all time.
+        reader: where the list is read, all of it or what is still open; never one request per device.
+        clock: measures the wait.
         timeout_s: after this long the wait ends as it stands.
-        first: what apply read first; a device not connected there, and not seen connected since, is offline.
-        offline: what to make of those.
-        observe: told of each read. An interrupted wait has told its last standing there.
+        first: the first read of the apply; a device not connected there, and not seen connected since, is offline.
+        offline: how devices that are offline count.
+        observe: told where the wait stands after each read, also before an interrupt.
     """
     watch = _Watch(desired, first.live, clock=clock, offline=offline)
     pause_s = FIRST_POLL_S

@@ -192,7 +192,7 @@ def test_a_total_that_moves_is_read_again(times: int) -> None:
 
 def test_a_total_that_keeps_moving_is_an_error() -> None:
     server = Growing(35, times=99)
-    with pytest.raises(IncompleteRead, match=r"the total moved .* in every one of 4 readings"):
+    with pytest.raises(IncompleteRead, match=r"the total changed .* in every one of 4 readings"):
         read(server, parallelism=1)
     assert [asked["page"] for asked in server.asked].count("0") == 4
 
