@@ -27,9 +27,9 @@ devices:
   575ecf887ae143cd83dc4aa2: {575ed18f7ae143cd83dc4aa6: v1}
 """
 # Packages that are dear to import. What a command needs of them, and nothing else, is loaded at its end.
-HEAVY = {"asyncio", "deepdiff", "httpx", "jsonschema", "pydantic", "rich", "starlette", "tenacity", "uvicorn", "yaml"}
+HEAVY = {"asyncio", "deepdiff", "httpx", "jsonschema", "pydantic", "rich", "starlette", "uvicorn", "yaml"}
 MANIFESTS = {"pydantic", "yaml"}
-NETWORK = {"asyncio", "httpx", "pydantic", "tenacity"}
+NETWORK = {"asyncio", "httpx", "pydantic"}
 NEEDS: dict[str, set[str]] = {
     "--help": set(),
     "--version": set(),
@@ -75,3 +75,29 @@ def test_importing_the_package_loads_nothing_of_its_own() -> None:
     script = "import sys, reconciler; print(sorted(n for n in sys.modules if n.partition('.')[0] in ('httpx', 'yaml')))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+HTTPX = """\
+import json, sys
+if sys.argv[1:]:
+    import reconciler.api
+import httpx
+kinds = {name: str(type(getattr(httpx, name))) for name in httpx.__all__ if name != "main"}
+print(json.dumps([kinds, sorted(sys.modules)]))
+"""
+
+
+def test_httpx_is_whole_without_its_command_line() -> None:
+    """What `reconciler.api` leaves out is there to be left out, is all that is missing, and is worth it."""
+
+    def imported(*through_us: str) -> tuple[dict[str, str], set[str]]:
+        done = subprocess.run([sys.executable, "-c", HTTPX, *through_us], capture_output=True, text=True, check=True)
+        kinds, modules = json.loads(done.stdout)
+        return kinds, set(modules)
+
+    (kinds, modules), (our_kinds, our_modules) = imported(), imported("through us")
+    assert our_kinds == kinds
+    assert {"httpx._main", "rich.console"} <= modules
+    assert "rich.console" not in our_modules
+    ours = {name for name in modules - our_modules if name.partition(".")[0] in ("httpx", "httpcore", "h11", "anyio")}
+    assert ours == set()

@@ -69,7 +69,7 @@ def find_token(environ: Mapping[str, str], application_id: str, *, token_file: s
     An empty variable counts as unset: that is what CI systems make of a secret that does not exist.
 
     Raises:
-        UsageError: no token, an unreadable file, or text that can not be a token. Never repeats the text.
+        UsageError: no token, an unreadable file, or text that cannot be a token. Never repeats the text.
     """
     if token_file is not None:
         return read_token(_read(token_file), source=f"--token-file {token_file}")

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import TypeVar
 
-import tenacity
-
 from reconciler.api.failures import CertificateRejected
+from reconciler.backoff import Backoff
 from reconciler.errors import ApiError, ConnectionFailed, RateLimited, ServerFailed
 from reconciler.ports import Clock
 
@@ -129,41 +129,31 @@ class Retries:
     ) -> None:
         self.left = budget
         self._clock = clock
-        self._rng = rng
+        self._backoff = Backoff(BASE_S, CAP_S, rng)
         self._note = note
 
     async def run(self, ask: Callable[[], Awaitable[T]]) -> T:
         """What `ask` returns. The last error is raised as it is."""
-        retrying = tenacity.AsyncRetrying(
-            sleep=self._clock.sleep,
-            wait=self._wait_s,
-            stop=self._is_over,
-            retry=tenacity.retry_if_exception(_is_passing),
-            before_sleep=self._before_sleep,
-            reraise=True,
-        )
-        async for attempt in retrying:
-            with attempt:
+        for tries in itertools.count(1):
+            try:
                 return await ask()
+            except ApiError as error:
+                if tries >= MAX_TRIES or self.left <= 0 or not _is_passing(error):
+                    raise
+                wait_s = self._wait_s(tries, error)
+            await self._clock.sleep(wait_s)
         raise AssertionError("unreachable")
 
-    def _is_over(self, state: tenacity.RetryCallState) -> bool:
-        return state.attempt_number >= MAX_TRIES or self.left <= 0
-
-    def _wait_s(self, state: tenacity.RetryCallState) -> float:
-        error = state.outcome.exception() if state.outcome else None
-        asked = getattr(error, "retry_after_s", None)
-        if asked is not None:
-            return float(min(asked, RETRY_AFTER_CAP_S))
-        return self._rng.uniform(0, min(CAP_S, BASE_S * 2 ** (state.attempt_number - 1)))
-
-    def _before_sleep(self, state: tenacity.RetryCallState) -> None:
+    def _wait_s(self, tries: int, error: ApiError) -> float:
+        """Take one retry from the budget; how long to wait before it."""
         self.left -= 1
-        error = state.outcome.exception() if state.outcome else None
-        if self._note and isinstance(error, ApiError):
-            self._note(f"{error.problems[0].message}; trying again in {state.upcoming_sleep:.1f} s")
+        asked_s = error.retry_after_s if isinstance(error, RateLimited | ServerFailed) else None
+        wait_s = self._backoff.wait_s(tries, asked_s=None if asked_s is None else min(asked_s, RETRY_AFTER_CAP_S))
+        if self._note:
+            self._note(f"{error.problems[0].message}; trying again in {wait_s:.1f} s")
+        return wait_s
 
 
-def _is_passing(error: BaseException) -> bool:
-    passing = isinstance(error, (RateLimited, ServerFailed, ConnectionFailed))
+def _is_passing(error: ApiError) -> bool:
+    passing = isinstance(error, RateLimited | ServerFailed | ConnectionFailed)
     return passing and not isinstance(error, CertificateRejected)

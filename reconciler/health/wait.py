@@ -1,4 +1,4 @@
-"""Waiting for devices: reads of the list, ever more rarely, until every managed row is decided or time is up."""
+"""Waits for devices: reads the list, less and less often, until every managed row is decided or time is up."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from reconciler.errors import (
 )
 from reconciler.health.verdict import Expected, expected_rows, judge, tally
 from reconciler.model.health import Laggard, Offline, Verdict, Wait
+from reconciler.model.read import Read
 from reconciler.model.state import Desired, DeviceId, FlowId, Live, Row
 from reconciler.ports import Clock, Reader
 
@@ -27,7 +28,7 @@ async def wait(
     *,
     clock: Clock,
     timeout_s: float,
-    first: Live,
+    first: Read,
     offline: Offline = Offline.SKIP,
     observe: Callable[[Wait], None] | None = None,
 ) -> Wait:
@@ -35,14 +36,14 @@ async def wait(
 
     Args:
         desired: the managed rows.
-        reader: the list is read, all of it or what is still open; never one request per device.
-        clock: all time.
+        reader: where the list is read, all of it or what is still open; never one request per device.
+        clock: measures the wait.
         timeout_s: after this long the wait ends as it stands.
-        first: what apply read first; a device not connected there, and not seen connected since, is offline.
-        offline: what to make of those.
-        observe: told of each read. An interrupted wait has told its last standing there.
+        first: the first read of the apply; a device not connected there, and not seen connected since, is offline.
+        offline: how devices that are offline count.
+        observe: told where the wait stands after each read, also before an interrupt.
     """
-    watch = _Watch(desired, first, clock=clock, offline=offline)
+    watch = _Watch(desired, first.live, clock=clock, offline=offline)
     pause_s = FIRST_POLL_S
     while True:
         before = watch.open_count
@@ -106,7 +107,7 @@ class _Watch:
         flow_id, device_id = (None, None) if self._whole else self._scope()
         error: ReconcilerError | None = None
         try:
-            self._judge(await reader.live(flow_id=flow_id, device_id=device_id))
+            self._judge((await reader.live(flow_id=flow_id, device_id=device_id)).live)
         except ReconcilerError as failure:
             error = failure
         self.read_took_s = self._clock.monotonic() - began

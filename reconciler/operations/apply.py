@@ -13,9 +13,10 @@ from reconciler.executor import Execution, Observer, Quiet
 from reconciler.health import wait
 from reconciler.model.health import Offline, Wait
 from reconciler.model.plan import Plan
+from reconciler.model.read import Read
 from reconciler.model.result import Result, not_started
 from reconciler.model.rules import Rules
-from reconciler.model.state import Desired, Live
+from reconciler.model.state import Desired
 from reconciler.model.world import Options
 from reconciler.operations.gateway import Gateway
 from reconciler.operations.plan import NO_OPTIONS, plan, refused
@@ -69,13 +70,12 @@ class ApplyRequest:
 class PlanRun:
     """One application and kind on its way: what is to be done, on which read, and how far it is.
 
-    `desired`: the rows to wait for. `read_at`: monotonic time at which reading `live` began.
+    `desired`: the rows to wait for.
     """
 
     plan: Plan
-    live: Live
+    read: Read
     desired: Desired
-    read_at: float
     execution: Execution | None = None
     wait: Wait | None = None
     cut_short: bool = False
@@ -96,10 +96,9 @@ class PlanRun:
         """Send the calls and see them confirmed; then wait, if that is wished and everything is confirmed."""
         self.execution = Execution(
             self.plan,
-            self.live,
+            self.read,
             api,
             clock=gateway.clock,
-            read_at=self.read_at,
             parallelism=gateway.parallelism,
             dry_run=request.dry_run,
             observe=request.observer.applying(self.plan),
@@ -124,7 +123,7 @@ class PlanRun:
                 api,
                 clock=gateway.clock,
                 timeout_s=request.timeout_s,
-                first=self.live,
+                first=self.read,
                 offline=request.offline,
                 observe=remember,
             )
@@ -154,7 +153,7 @@ class FromRules:
     async def plan(self, gateway: Gateway, options: Options) -> list[PlanRun]:
         """One for each application and kind."""
         planned = await plan(self.rules, gateway, options)
-        return [PlanRun(one.plan, one.world.live, one.desired, one.read_at) for one in planned]
+        return [PlanRun(one.plan, one.world.read, one.desired) for one in planned]
 
     def digest(self, plans: Sequence[Plan]) -> str:
         """That of the fresh plans."""

@@ -25,7 +25,7 @@ async def import_(application_id: str, kind: Kind, gateway: Gateway, *, group_by
     """
     async with gateway.open() as api_of:
         api = api_of(application_id, kind)
-        live = await api.live()
+        live = (await api.live()).live
         try:
             devices = {device.id: device for device in await api.devices()}
         except PermissionDenied:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from reconciler.discovery import WHOLE, Part, survey
+from reconciler.discovery import EVERYTHING, Extent, discover
 from reconciler.errors import ManifestError, Problem, Refused
 from reconciler.model.plan import Guard, Plan, Refusal
 from reconciler.model.rules import Rules
@@ -22,7 +22,7 @@ NO_OPTIONS = Options()
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """One application's plan and the read that it is made on, which began at monotonic time `read_at`.
+    """One application's plan and the world that it was made in.
 
     `desired`: the declared rows that the plan is about.
     """
@@ -30,7 +30,6 @@ class Planned:
     world: World
     plan: Plan
     desired: Desired
-    read_at: float
 
 
 async def plan(rules: Sequence[Rules], gateway: Gateway, options: Options = NO_OPTIONS) -> tuple[Planned, ...]:
@@ -44,9 +43,9 @@ async def plan(rules: Sequence[Rules], gateway: Gateway, options: Options = NO_O
         ApiError, IncompleteRead: reading failed.
     """
     flow = _only_flow(options)
-    planned = await _plan(rules, gateway, options, Part(flow=flow))
+    planned = await _plan(rules, gateway, options, Extent(flow=flow))
     limited = {refusal.guard for one in planned for refusal in one.plan.refusals} & {Guard.REMOVALS, Guard.CHANGES}
-    return await _plan(rules, gateway, options, WHOLE) if flow and limited else planned
+    return await _plan(rules, gateway, options, EVERYTHING) if flow and limited else planned
 
 
 def _only_flow(options: Options) -> str | None:
@@ -56,46 +55,43 @@ def _only_flow(options: Options) -> str | None:
     return targets.pop() if one_flow and all(one.by != "device" for one in options.excludes) else None
 
 
-async def _plan(rules: Sequence[Rules], gateway: Gateway, options: Options, part: Part) -> tuple[Planned, ...]:
+async def _plan(rules: Sequence[Rules], gateway: Gateway, options: Options, extent: Extent) -> tuple[Planned, ...]:
     excluded = tuple(one.text for one in options.excludes if one.by == "device")
     with gc_paused():
-        readings = await read(rules, gateway, exclude_devices=excluded, part=part)
-        known = frozenset[Filter]().union(*(recognised(world, options) for world, _ in readings))
-        return tuple(
-            _planned(one, world, read_at, options, known) for one, (world, read_at) in zip(rules, readings, strict=True)
-        )
+        worlds = await read(rules, gateway, exclude_devices=excluded, extent=extent)
+        known = frozenset[Filter]().union(*(recognised(world, options) for world in worlds))
+        return tuple(_planned(one, world, options, known) for one, world in zip(rules, worlds, strict=True))
 
 
-def _planned(rules: Rules, world: World, read_at: float, options: Options, known: Collection[Filter]) -> Planned:
+def _planned(rules: Rules, world: World, options: Options, known: Collection[Filter]) -> Planned:
     """`known`: the filters that name something in any application of the run."""
     made = make_plan(world, limits=rules.limits, sources=rules.sources, options=options, elsewhere=known)
     scope = read_scope(world, options, elsewhere=known)
-    return Planned(world, made, scope.narrow(world.desired) if scope else world.desired, read_at)
+    return Planned(world, made, scope.narrow(world.desired) if scope else world.desired)
 
 
 async def read(
-    rules: Sequence[Rules], gateway: Gateway, *, exclude_devices: Sequence[str] = (), part: Part = WHOLE
-) -> tuple[tuple[World, float], ...]:
-    """The world of each application, and the monotonic time at which reading it began.
+    rules: Sequence[Rules], gateway: Gateway, *, exclude_devices: Sequence[str] = (), extent: Extent = EVERYTHING
+) -> tuple[World, ...]:
+    """The world of each application.
 
     Raises:
         ManifestError: what the manifests of all of them have wrong.
     """
     problems: list[Problem] = []
-    readings: list[tuple[World, float]] = []
+    worlds: list[World] = []
     async with gateway.open() as api_of:
         for one in rules:
-            read_at = gateway.clock.monotonic()
             api = api_of(one.application.id, one.kind)
             try:
-                world = await survey(one, api, today=utc_today(), exclude_devices=exclude_devices, part=part)
+                world = await discover(one, api, today=utc_today(), exclude_devices=exclude_devices, extent=extent)
             except ManifestError as error:
                 problems += error.problems
             else:
-                readings.append((world, read_at))
+                worlds.append(world)
     if problems:
         raise ManifestError(problems)
-    return tuple(readings)
+    return tuple(worlds)
 
 
 def refused(plans: Iterable[Plan]) -> Refused | None:

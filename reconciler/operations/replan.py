@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from reconciler.discovery.device_index import Census
+from reconciler.discovery.device_index import DeviceIndex
 from reconciler.errors import PermissionDenied, Problem, Stale, UsageError
 from reconciler.model.changes import Change, Op
 from reconciler.model.plan import Guards, Plan, PlannedCall
@@ -32,14 +32,14 @@ class FromSavedPlans:
         drift: list[Problem] = []
         async with gateway.open() as api_of:
             for saved in self.saved:
-                read_at = gateway.clock.monotonic()
                 api = api_of(saved.application.id, saved.kind)
-                live = await api.live()
+                read = await api.live()
+                live = read.live
                 rest, calls = again(saved, live, mode=options.calls, chunk=options.chunk)
                 drift += [_drift(saved, change, entry.released) for change, entry in rest.moved]
                 drift += [_gone(saved, one) for one in await _missing(api, saved.kind, live, rest.left)]
                 left = _left(saved, rest.left, calls, guards_again(saved, live, options))
-                runs.append(PlanRun(left, live, _managed(saved), read_at))
+                runs.append(PlanRun(left, read, _managed(saved)))
         if drift:
             raise Stale(drift)
         return runs
@@ -90,10 +90,10 @@ def _drift(plan: Plan, change: Change, released: Version | None) -> Problem:
 async def _missing(reader: Reader, kind: Kind, live: Live, changes: Sequence[Change]) -> list[DeviceId]:
     """The devices of the changes that are there no more, as far as the token may look: a release would fail for all."""
     device_ids = {change.device_id for change in changes}
-    census = Census(reader, kind)
-    census.at_least = len(live.devices)
+    index = DeviceIndex(reader, kind)
+    index.at_least = len(live.devices)
     try:
-        return sorted(device_ids - set(await census.existing(device_ids)))
+        return sorted(device_ids - set(await index.existing(device_ids)))
     except PermissionDenied:
         return []
 

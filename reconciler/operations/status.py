@@ -31,7 +31,7 @@ async def status(rules: Sequence[Rules], gateway: Gateway, query: DeviceQuery | 
         ApiError, IncompleteRead: reading failed.
     """
     if query is None:
-        worlds = [world for world, _ in await read(rules, gateway)]
+        worlds = list(await read(rules, gateway))
         reports = [summarise(world) for world in worlds]
     else:
         parts = await read_devices(rules, gateway, query)

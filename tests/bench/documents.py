@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from reconciler.documents.json import dump
 from reconciler.documents.plan import plan_document
 from reconciler.model.plan import Plan
+from reconciler.model.read import Read
 from reconciler.model.rules import Limits
 from reconciler.model.state import Application, Decision, Desired, Entry, Kind, Live, LiveDevice, Place
 from reconciler.model.world import Options, World
@@ -54,7 +55,7 @@ def _plan(devices: int) -> Plan:
         Application(APPLICATION, "plant"),
         Kind.EMBEDDED,
         desired,
-        live,
+        Read(live, 0.0, 0.0),
         device_names={one: f"pump-{number:06}" for number, one in enumerate(ids)},
     )
     return make_plan(world, limits=Limits(), sources=(), options=Options())

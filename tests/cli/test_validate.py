@@ -155,4 +155,4 @@ def test_a_small_file_loads_nothing_that_it_does_not_need() -> None:
     )
     loaded = {name.partition(".")[0] for name in done.stdout.split()}
     assert {"yaml", "pydantic"} <= loaded
-    assert not loaded & {"httpx", "deepdiff", "rich", "starlette", "uvicorn", "tenacity", "anyio"}
+    assert not loaded & {"httpx", "deepdiff", "rich", "starlette", "uvicorn", "anyio"}

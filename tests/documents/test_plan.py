@@ -25,7 +25,7 @@ from reconciler.model.world import Options
 from reconciler.planner.digest import digest
 from reconciler.planner.planner import make_plan
 from reconciler.planner.replan import again
-from tests.builders import desired, live, world
+from tests.builders import desired, live, read, world
 
 PLACE = Place("prod.yaml", 14, 5)
 OTHER = Place("prod.yaml", 15, 1)
@@ -199,14 +199,16 @@ def test_the_digest_is_of_changes_and_nothing_else() -> None:
         for device_id, device in SEEN.devices.items()
     }
     quiet = make_plan(
-        replace(AT, live=replace(SEEN, devices=offline), warnings=(), application=Application("5" * 24, "renamed")),
+        replace(
+            AT, read=read(replace(SEEN, devices=offline)), warnings=(), application=Application("5" * 24, "renamed")
+        ),
         limits=Limits(None, None),
         sources=(),
         options=Options(),
     )
     assert digest([quiet]) == base
     more = make_plan(
-        replace(AT, live=replace(SEEN, devices={**SEEN.devices, "b": LiveDevice({})})),
+        replace(AT, read=read(replace(SEEN, devices={**SEEN.devices, "b": LiveDevice({})}))),
         limits=Limits(),
         sources=(),
         options=Options(),

@@ -149,6 +149,15 @@ def test_a_wildcard_is_read_for_again_when_its_read_is_half_a_minute_old(
     assert stage.released() == {("z", "z"): "1"} or set(stage.released().values()) == {"1", "2"}
 
 
+def test_the_half_minute_counts_from_the_end_of_a_slow_read() -> None:
+    stage = Stage("a/f=1", "a/f=2").by((Replace("f", "1", "2"), "a/f", ()))
+    stage.api.latency_s["live"] = 40
+    execution = asyncio.run(stage.execution())
+    stage.clock.advance(29.9)
+    asyncio.run(execution.carry_out())
+    assert stage.api.actions() == ["replace", "live"]
+
+
 @pytest.mark.parametrize(
     ("request_", "seen", "wanted", "rows", "intruder"),
     [

@@ -10,8 +10,7 @@ import pytest
 from reconciler.errors import AuthenticationFailed, ExitCode, ServerFailed
 from reconciler.health import wait
 from reconciler.model.health import Offline, Verdict, Wait
-from reconciler.model.state import Live
-from tests.builders import desired, entry, live
+from tests.builders import desired, entry, live, read
 from tests.fakes import FakeApi
 
 
@@ -19,8 +18,8 @@ class Fleet:
     """A fake fleet, a wait for it, and all that was told on the way."""
 
     def __init__(self, seen: str, wanted: str, **traits: Any) -> None:
-        self.first: Live = live(seen, **traits)
-        self.api = FakeApi().load(self.first)
+        self.first = read(live(seen, **traits))
+        self.api = FakeApi().load(self.first.live)
         self.clock = self.api.clock
         self.wanted = desired(wanted)
         self.told: list[Wait] = []

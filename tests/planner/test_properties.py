@@ -24,7 +24,7 @@ from reconciler.planner.calls.prove import prove
 from reconciler.planner.calls.reach import reach
 from reconciler.planner.diff import compare
 from reconciler.planner.planner import make_plan
-from tests.builders import APPLICATION, PLACE
+from tests.builders import APPLICATION, PLACE, read
 from tests.planner.model import ALL_ANSWERS, Answers, Platform, astray
 from tests.planner.worlds import allowed, legal_plans, wildcards
 
@@ -87,7 +87,8 @@ def worlds(
 @st.composite
 def planned_worlds(draw: st.DrawFn) -> World:
     kind = draw(kinds)
-    return World(APPLICATION, kind, *draw(worlds(kind)))
+    wanted, seen = draw(worlds(kind))
+    return World(APPLICATION, kind, wanted, read(seen))
 
 
 def _wanted(desired: Desired, live: Live) -> dict[Row, Version | None]:
@@ -209,7 +210,7 @@ def test_the_order_of_inputs_does_not_matter(world: World, chunk: int, seed: int
     dice = random.Random(seed)
     options = Options(chunk=chunk)
     texts = set()
-    shuffled = replace(world, desired=_shuffled(world.desired, dice), live=_shuffled_live(world.live, dice))
+    shuffled = replace(world, desired=_shuffled(world.desired, dice), read=read(_shuffled_live(world.live, dice)))
     for each in (world, shuffled):
         plan = make_plan(each, limits=Limits(), sources=(), options=options)
         texts.add(json.dumps(plan_document([plan], "plan")))
