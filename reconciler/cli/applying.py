@@ -15,15 +15,17 @@ from reconciler.cli.console import Session
 from reconciler.cli.files import ResultFile, keep_inputs
 from reconciler.cli.jobs import Job, Origin, origin_of
 from reconciler.cli.order import Order
-from reconciler.cli.output import results_document, write_plans, write_results
+from reconciler.cli.output import write_plans, write_results
 from reconciler.cli.progress import Display
 from reconciler.cli.signals import undisturbed
+from reconciler.documents.json import dump
+from reconciler.documents.result import ResultDocument, result_document
 from reconciler.errors import ExitCode, Interrupted, ReconcilerError, Stale, UsageError
 from reconciler.executor import Execution
-from reconciler.health import Wait, wait
+from reconciler.health import wait
+from reconciler.model.health import Wait
 from reconciler.model.plan import Plan
 from reconciler.planner.digest import digest
-from reconciler.render.json import dump
 from reconciler.render.text import plan_text
 
 
@@ -91,7 +93,7 @@ class _Apply:
 
     def _show(self) -> None:
         if self._order.fmt == "text":
-            write_plans(self._session, "apply", self._plans, fmt="text", max_bytes=self._order.max_bytes)
+            write_plans(self._session, "plan", self._plans, fmt="text", max_bytes=self._order.max_bytes)
 
     def _check(self, origin: Origin) -> None:
         """Refuse what is not what was expected, then what a guard refuses."""
@@ -162,8 +164,8 @@ class _Apply:
         code = self._code(failure)
         problems = failure.problems if failure else ()
         self._session.tell(problems)
-        results = [job.data() for job in self._jobs]
-        document = results_document("apply", results, code=code, problems=problems)
+        results = [job.outcome for job in self._jobs]
+        document = result_document(results, "apply", code=code, problems=problems)
         self._save(document, failure)
         try:
             if self._session.wants_json:
@@ -193,7 +195,7 @@ class _Apply:
             return ExitCode.NOT_CONVERGED
         return failure.exit_code if failure else ExitCode.DONE
 
-    def _save(self, document: dict[str, object], failure: ReconcilerError | None) -> None:
+    def _save(self, document: ResultDocument, failure: ReconcilerError | None) -> None:
         """Write the result file; to stderr where that cannot be, so that what was done is not lost."""
         path = self._result_path
         if path is None:

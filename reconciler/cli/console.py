@@ -74,14 +74,14 @@ class Session:
 
     def write_document(self, document: Mapping[str, object]) -> None:
         """Write the one JSON document of this run, as ASCII where stdout cannot hold more."""
-        from reconciler.render.json import dump
+        from reconciler.documents.json import dump
 
         encoding = (getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("-", "")
         self.write(dump(document, ascii_only=not encoding.startswith("utf")))
 
     def write_json(self, command: str, *, error: Mapping[str, object] | None = None, **parts: object) -> None:
         """Write the one JSON document of this run from its parts."""
-        from reconciler.render.json import document
+        from reconciler.documents.json import document
 
         self.write_document(document(command, error=error, parts=parts))
 
@@ -118,7 +118,7 @@ class Session:
             self.note(inert(str(problem)))
 
     def _write_failure(self, error: ReconcilerError) -> None:
-        from reconciler.render.json import error_data
+        from reconciler.documents.json import error_data
 
         listed = LISTS.get(self.command)
         parts: dict[str, object] = {listed: []} if listed else {}

@@ -23,11 +23,13 @@ from reconciler.cli.find import find_device
 from reconciler.cli.listener import Listener, Received
 from reconciler.cli.progress import Display
 from reconciler.cli.signals import undisturbed
+from reconciler.documents.export import export_part
+from reconciler.documents.json import error_data
 from reconciler.errors import ApiError, ExitCode, Interrupted, NotFound, RateLimited, ReconcilerError, UsageError
+from reconciler.model.export import ExportedFile
 from reconciler.model.state import Kind
-from reconciler.render.export import ExportedFile, export_data, file_text
+from reconciler.render.export import file_text
 from reconciler.render.inert import inert
-from reconciler.render.json import error_data
 
 PAUSE_S = 300.0  # an application has one export in this time (losant/api.md 6.2)
 _SUFFIXES = {"zip": ".zip", "gzip": ".gz", "wasm": ".wasm", "other": ".bin"}
@@ -177,7 +179,7 @@ class _Export:
     def _write_document(self, error: ReconcilerError | None) -> None:
         told = error_data(error.exit_code, error.problems) if error else None
         asked = self._asked
-        exports = [export_data(self._order.application_id, asked.job_id, asked.options, asked.file)] if asked else []
+        exports = [export_part(self._order.application_id, asked.job_id, asked.options, asked.file)] if asked else []
         self._session.write_json("export", error=told, exports=exports)
 
 

@@ -8,18 +8,17 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from reconciler.cli.access import Access
-from reconciler.cli.files import load_plans
-from reconciler.cli.moves import moves, removals
 from reconciler.cli.order import Order
 from reconciler.cli.planning import load_rules, prepare, refused
 from reconciler.discovery.device_index import DeviceIndex
+from reconciler.documents.saved import load_plans
 from reconciler.errors import ExitCode, PermissionDenied, Problem, Refused, Stale, UsageError
-from reconciler.executor import Execution, not_started
-from reconciler.health import Wait
+from reconciler.executor import Execution
 from reconciler.model.changes import Change, Op
+from reconciler.model.health import Wait
 from reconciler.model.plan import Guards, Plan, PlannedCall
 from reconciler.model.read import Read
-from reconciler.model.result import Result
+from reconciler.model.result import Result, not_started
 from reconciler.model.rules import Rules
 from reconciler.model.state import Decision, Desired, DeviceId, Kind, Live, Place, Version
 from reconciler.planner.digest import digest
@@ -48,7 +47,7 @@ class Job:
     def result(self) -> Result:
         """What was done; where it was never started, every call is planned."""
         if self._result is None:
-            self._result = self.execution.result() if self.execution else not_started(self.plan)
+            self._result = self.execution.result() if self.execution else not_started(self.plan, digest([self.plan]))
         return self._result
 
     @property
@@ -59,17 +58,10 @@ class Job:
             return self.standing.exit_code
         return code
 
-    def data(self) -> dict[str, object]:
-        """One element of the document's `results`, valid at any moment."""
-        operations = Counter(change.op for change in self.plan.changes)
-        return {
-            **self.result.to_data(),
-            **({"interrupted": True, "exit_code": int(ExitCode.INTERRUPTED)} if self.cut_short else {}),
-            "operations": {str(op): operations[op] for op in Op},
-            "moves": moves(self.plan),
-            "removals": removals(self.plan),
-            "wait": self.standing.to_data() if self.standing else None,
-        }
+    @property
+    def outcome(self) -> Result:
+        """What was done and how the wait for it stands, valid at any moment."""
+        return replace(self.result, interrupted=self.result.interrupted or self.cut_short, wait=self.standing)
 
 
 class Origin(Protocol):

@@ -10,7 +10,7 @@ from typing import Any
 from reconciler.cli.options import PLANNING_FLAGS
 from reconciler.cli.planning import parse_options
 from reconciler.errors import UsageError
-from reconciler.health import Offline
+from reconciler.model.health import Offline
 from reconciler.model.world import Options
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|h)?", re.ASCII)

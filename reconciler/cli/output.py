@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Literal
 
 from reconciler.cli.console import Session
 from reconciler.errors import ExitCode, Problem, ReconcilerError
 from reconciler.model.plan import Plan
-from reconciler.planner.serial import digest, document
-from reconciler.render import json as documents
-from reconciler.render.json import error_data
+from reconciler.model.result import Result
+from reconciler.planner.digest import digest
 from reconciler.render.result import result_text
 from reconciler.render.text import plan_text
-
-_OUTCOMES = {
-    ExitCode.INTERRUPTED: "interrupted",
-    ExitCode.NOT_CONFIRMED: "some call is not confirmed; see results",
-    ExitCode.NOT_CONVERGED: "not every device runs what it should; see results",
-}
 
 
 def write_plans(
     session: Session,
-    command: str,
+    command: Literal["plan", "show"],
     plans: Sequence[Plan],
     *,
     fmt: str,
@@ -33,8 +26,11 @@ def write_plans(
 ) -> None:
     """The plans to stdout, as text, Markdown or the one JSON document."""
     if fmt == "json":
+        from reconciler.documents.json import error_data
+        from reconciler.documents.plan import plan_document
+
         told = error_data(error.exit_code, error.problems) if error else None
-        session.write_document({**document(plans, command), "error": told})
+        session.write_document(plan_document(plans, command, error=told))
     elif fmt == "markdown":
         from reconciler.render.markdown import plan_markdown
 
@@ -45,9 +41,9 @@ def write_plans(
 
 def write_results(
     session: Session,
-    results: Sequence[Mapping[str, Any]],
+    results: Sequence[Result],
     *,
-    code: int,
+    code: ExitCode,
     fmt: str,
     max_bytes: int,
     commit: str | None = None,
@@ -61,12 +57,3 @@ def write_results(
         session.write(page)
     else:
         session.write(result_text(results, code=code, problems=problems, color=session.color))
-
-
-def results_document(
-    command: str, results: Sequence[Mapping[str, Any]], *, code: ExitCode, problems: Iterable[Problem]
-) -> dict[str, object]:
-    """The JSON document of an apply. `error` is null when it ended with 0."""
-    told = list(problems)
-    error = error_data(code, told or [Problem(_OUTCOMES.get(code, "failed"))]) if code else None
-    return documents.document(command, error=error, parts={"results": list(results)})

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from reconciler.cli.console import Session
-from reconciler.health import Verdict, Wait
+from reconciler.model.health import Verdict, Wait
 from reconciler.model.result import CallResult, CallState
 from reconciler.ports import Clock
 from reconciler.render.inert import inert

@@ -2,6 +2,5 @@
 
 from reconciler.executor.execution import Execution
 from reconciler.executor.journal import Observer, Quiet
-from reconciler.executor.result import not_started
 
-__all__ = ["Execution", "Observer", "Quiet", "not_started"]
+__all__ = ["Execution", "Observer", "Quiet"]

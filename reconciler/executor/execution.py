@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from dataclasses import replace
 from functools import cached_property
 from typing import Protocol
 
@@ -31,7 +32,7 @@ from reconciler.executor.preflight import Preflight
 from reconciler.model.plan import Plan
 from reconciler.model.read import Read
 from reconciler.model.requests import RemoveDevice, outcome
-from reconciler.model.result import Moved, Result
+from reconciler.model.result import Moved, Result, named, not_started
 from reconciler.model.state import Row, Version
 from reconciler.planner.digest import digest
 from reconciler.ports import Clock, Reader, Writer
@@ -103,27 +104,23 @@ class Execution:
         """What was done so far."""
         confirmed, total = self._journal.progress()
         collateral, meanwhile = self._moved()
-        return Result(
-            application=self._plan.application,
-            kind=self._plan.kind,
-            digest=self._digest,
+        return replace(
+            self._not_started,
             calls=tuple(call.snapshot() for call in sorted(self._journal.calls, key=lambda call: call.id)),
             total=total,
             confirmed=confirmed,
-            unconfirmed=tuple(sorted(self._journal.unconfirmed(self._view), key=lambda row: row[:2])),
+            unconfirmed=named(self._journal.unconfirmed(self._view), self._plan),
             collateral=collateral,
             moved_meanwhile=meanwhile,
             dry_run=self._dry_run,
             interrupted=self._interrupted,
             stopped_by=self._control.stopped_by,
             notes=(f"the last read failed: {self._control.read_error}",) if self._control.read_error else (),
-            device_names=self._plan.device_names,
-            flow_names=self._plan.flow_names,
         )
 
     @cached_property
-    def _digest(self) -> str:
-        return digest((self._plan,))
+    def _not_started(self) -> Result:
+        return not_started(self._plan, digest((self._plan,)))
 
     async def _rounds(self) -> None:
         while True:
@@ -156,11 +153,7 @@ class Execution:
                 continue
             culprit = next((call.id for call in acted if _could_move(call, row, now)), None)
             (meanwhile if culprit is None else collateral).append(Moved(*row, before, now, culprit))
-        return tuple(sorted(collateral, key=_row)), tuple(sorted(meanwhile, key=_row))
-
-
-def _row(moved: Moved) -> Row:
-    return moved[:2]
+        return named(collateral, self._plan), named(meanwhile, self._plan)
 
 
 def _could_move(call: Call, row: Row, now: Version | None) -> bool:

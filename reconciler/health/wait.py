@@ -3,68 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
 
 from reconciler.errors import (
     AuthenticationFailed,
-    ExitCode,
     NotFound,
     PermissionDenied,
     ReconcilerError,
     RequestRefused,
 )
-from reconciler.health.verdict import Expected, Laggard, Verdict, Verdicts, expected_rows, judge, tally
+from reconciler.health.verdict import Expected, expected_rows, judge, tally
+from reconciler.model.health import Laggard, Offline, Verdict, Wait
 from reconciler.model.read import Read
 from reconciler.model.state import Desired, DeviceId, FlowId, Live, Row
 from reconciler.ports import Clock, Reader
 
 FIRST_POLL_S, POLL_GROWTH, LONGEST_POLL_S = 1.0, 1.6, 30.0
 DRIFT_S = 60.0  # how long a row that is not released as desired is waited for: a read may lag behind a write
-
-
-class Offline(StrEnum):
-    """What a wait makes of devices that are offline from the start: wait for them, leave them out, or fail."""
-
-    WAIT = "wait"
-    SKIP = "skip"
-    FAIL = "fail"
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """Where a wait stands, or how it ended.
-
-    `verdicts` is None until a first read succeeded. `stopped_by` says why reading ended early, `read_error` how the
-    newest read failed, if it did.
-    """
-
-    offline: Offline
-    elapsed_s: float
-    verdicts: Verdicts | None = None
-    timed_out: bool = False
-    stopped_by: str | None = None
-    read_error: str | None = None
-
-    @property
-    def exit_code(self) -> ExitCode:
-        """5 unless every row is converged, rows of offline devices left out where the policy says so."""
-        if self.verdicts is None or self.stopped_by:
-            return ExitCode.NOT_CONVERGED
-        rows = self.verdicts.rows
-        excused = rows[Verdict.OFFLINE] if self.offline is Offline.SKIP else 0
-        return ExitCode.DONE if rows[Verdict.CONVERGED] + excused == sum(rows.values()) else ExitCode.NOT_CONVERGED
-
-    def to_data(self) -> dict[str, object]:
-        """Plain data for JSON."""
-        return {
-            "offline": str(self.offline),
-            "elapsed_s": round(self.elapsed_s, 3),
-            "timed_out": self.timed_out,
-            "stopped_by": self.stopped_by,
-            "read_error": self.read_error,
-            **(self.verdicts.to_data() if self.verdicts else {"rows": None, "devices": None, "laggards": []}),
-        }
 
 
 async def wait(

@@ -6,7 +6,7 @@ import pytest
 
 from reconciler.cli.console import Session
 from reconciler.cli.progress import QUIET_S, Display
-from reconciler.health import Offline, Verdict, Verdicts, Wait
+from reconciler.model.health import Offline, Verdict, Verdicts, Wait
 from reconciler.model.result import CallResult, CallState
 from tests.fakes import FakeClock
 

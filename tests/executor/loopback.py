@@ -13,7 +13,8 @@ from reconciler.api.client import LosantApi, open_api
 from reconciler.api.connection import Timeouts
 from reconciler.api.credentials import Token
 from reconciler.executor import Execution
-from reconciler.health import Wait, wait
+from reconciler.health import wait
+from reconciler.model.health import Wait
 from reconciler.model.plan import Plan
 from reconciler.model.read import Read
 from reconciler.model.result import Result

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from reconciler.health import Verdict, verdicts
+from reconciler.documents.parts import laggard_part
+from reconciler.health import verdicts
+from reconciler.model.health import Verdict
 from reconciler.model.state import Entry, Live, LiveDevice, LogEntry
 from tests.builders import desired, entry, live
 
@@ -72,7 +74,7 @@ def test_a_row(wanted: str, seen: Live, verdict: Verdict) -> None:
 def test_a_laggard_carries_what_explains_it() -> None:
     seen = one("2>1", connected=False, logs=[released_at(NOON), failed_at(LATER)])
     (laggard,) = verdicts(desired("a/f=2"), seen).laggards
-    assert laggard.to_data() == {
+    assert laggard_part(laggard) == {
         "device_id": "a",
         "device_name": "pump",
         "flow_id": "f",

@@ -22,13 +22,14 @@ def command(session: Session, paths: tuple[str, ...], *, fmt: str) -> int:
     """
     import json
 
-    from reconciler.cli.held import held_data, held_line
+    from reconciler.cli.held import held_line
+    from reconciler.documents.applications import held_part
     from reconciler.errors import ExitCode
     from reconciler.manifest.load import load_manifests
     from reconciler.render.inert import inert
 
     held = load_manifests(paths or ("manifests",))
-    rows = [held_data(rules) for rules in held]
+    rows = [held_part(rules) for rules in held]
     match fmt:
         case "json":
             session.write_json("applications", applications=rows)

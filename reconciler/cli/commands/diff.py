@@ -30,11 +30,13 @@ def command(session: Session, base: str, head: str | None, *, path: str, fmt: st
     """
     from reconciler.errors import ExitCode
     from reconciler.manifest.compare import compare
-    from reconciler.render.differences import difference_data, differences_text
+    from reconciler.render.differences import differences_text
 
     found = compare(*_both(_Side(base, path), _Side(head, path), session))
     if fmt == "json":
-        session.write_json("diff", differences=[difference_data(one) for one in found])
+        from reconciler.documents.differences import difference_part
+
+        session.write_json("diff", differences=[difference_part(one) for one in found])
     elif fmt == "markdown":
         from reconciler.render.differences_page import differences_markdown
 

@@ -13,7 +13,7 @@ from reconciler.cli.console import Session
 if TYPE_CHECKING:
     from reconciler.cli.parts import Asked
     from reconciler.errors import ExitCode
-    from reconciler.health import StatusReport
+    from reconciler.model.health import StatusReport
     from reconciler.model.world import World
 
 
@@ -101,14 +101,15 @@ def _asked(devices: tuple[str, ...], deployment: str | None) -> Asked | None:
 def _write(
     session: Session, reports: list[StatusReport], code: ExitCode, *, fmt: str, max_bytes: int, commit: str | None
 ) -> None:
+    from reconciler.documents.json import error_data
+    from reconciler.documents.status import status_part
     from reconciler.errors import ExitCode, Problem
-    from reconciler.render.json import error_data
     from reconciler.render.status import status_markdown, status_text
 
     if fmt == "json":
         failed = Problem("some devices failed; see status")
         error = error_data(code, [failed]) if code is ExitCode.NOT_CONVERGED else None
-        session.write_json("status", error=error, status=[report.to_data() for report in reports])
+        session.write_json("status", error=error, status=[status_part(report) for report in reports])
     elif fmt == "markdown":
         session.write(status_markdown(reports, commit=commit, max_bytes=max_bytes))
     else:

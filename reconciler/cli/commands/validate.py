@@ -20,13 +20,14 @@ def command(session: Session, paths: tuple[str, ...], *, application: str | None
     """
     from datetime import UTC, datetime
 
-    from reconciler.cli.held import held_data, held_line
+    from reconciler.cli.held import held_line
+    from reconciler.documents.applications import held_part
+    from reconciler.documents.plan import warning_part
     from reconciler.errors import ExitCode, ManifestError
     from reconciler.manifest.files import DiskFiles
     from reconciler.manifest.load import load, pick
     from reconciler.manifest.symbolic import resolve_offline
     from reconciler.planner.resolution.resolve import expired_pins
-    from reconciler.planner.serial import warning_data
     from reconciler.render.inert import inert
 
     loaded = load(paths or ("manifests",), DiskFiles())
@@ -38,8 +39,8 @@ def command(session: Session, paths: tuple[str, ...], *, application: str | None
     for warning in warnings:
         session.note(inert(f"Warning: {warning.place}: {warning.message} ({warning.hint})"))
     if fmt == "json":
-        listed = [held_data(rules) for rules in chosen]
-        session.write_json("validate", warnings=[warning_data(one) for one in warnings], applications=listed)
+        listed = [held_part(rules) for rules in chosen]
+        session.write_json("validate", warnings=[warning_part(one) for one in warnings], applications=listed)
     else:
         files = "1 file" if loaded.files == 1 else f"{loaded.files:,} files"
         session.write(
