@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
@@ -16,7 +16,7 @@ from reconciler.model.rules import Rules
 from reconciler.model.state import Desired
 from reconciler.model.world import CallMode, Filter, Options, World
 from reconciler.planner.planner import make_plan
-from reconciler.planner.resolution.filters import read_scope, recognised
+from reconciler.planner.resolution.filters import Scope, scopes_of
 from reconciler.runtime import gc_paused
 
 DEFAULT_PATHS = ("manifests",)
@@ -92,20 +92,20 @@ def _only_flow(options: Options) -> str | None:
 async def _prepare(access: Access, rules: Sequence[Rules], options: Options, extent: Extent) -> tuple[Prepared, ...]:
     excluded = tuple(one.text for one in options.excludes if one.by == "device")
     with gc_paused():
-        worlds = await read(access, rules, exclude_devices=excluded, extent=extent)
-        known = frozenset[Filter]().union(*(recognised(world, options) for world in worlds))
-        return tuple(_prepared(one, world, options, known) for one, world in zip(rules, worlds, strict=True))
+        worlds = await read(access, rules, excluded_devices=excluded, extent=extent)
+        scopes = scopes_of(worlds, options)
+        return tuple(
+            _prepared(one, world, options, scope) for one, world, scope in zip(rules, worlds, scopes, strict=True)
+        )
 
 
-def _prepared(rules: Rules, world: World, options: Options, known: Collection[Filter]) -> Prepared:
-    """`known`: the filters that name something in any application of the run."""
-    plan = make_plan(world, limits=rules.limits, sources=rules.sources, options=options, elsewhere=known)
-    scope = read_scope(world, options, elsewhere=known)
-    return Prepared(world, plan, scope.narrow(world.desired) if scope else world.desired)
+def _prepared(rules: Rules, world: World, options: Options, scope: Scope) -> Prepared:
+    plan = make_plan(world, limits=rules.limits, sources=rules.sources, options=options, scope=scope)
+    return Prepared(world, plan, scope.desired)
 
 
 async def read(
-    access: Access, rules: Sequence[Rules], *, exclude_devices: Sequence[str] = (), extent: Extent = EVERYTHING
+    access: Access, rules: Sequence[Rules], *, excluded_devices: Sequence[str] = (), extent: Extent = EVERYTHING
 ) -> tuple[World, ...]:
     """The world of each application.
 
@@ -118,7 +118,7 @@ async def read(
         for one in rules:
             api = api_of(one.application.id, one.kind)
             try:
-                world = await discover(one, api, today=utc_today(), exclude_devices=exclude_devices, extent=extent)
+                world = await discover(one, api, today=utc_today(), excluded_devices=excluded_devices, extent=extent)
             except ManifestError as error:
                 problems += error.problems
             else:
