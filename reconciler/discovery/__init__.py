@@ -16,16 +16,16 @@ from datetime import date
 
 from reconciler.discovery.device_index import DeviceIndex, counted_devices
 from reconciler.discovery.existence import ExistenceChecks
-from reconciler.errors import ManifestError, PermissionDenied, Problem, RequestRefused
+from reconciler.errors import ManifestError, PermissionDenied, RequestRefused
 from reconciler.model.plan import Warning
 from reconciler.model.read import Read
 from reconciler.model.rules import Prune, Rules
-from reconciler.model.state import Application, Desired, DeviceId, Flow, FlowId, Live
+from reconciler.model.state import Application, Desired, DeviceId, Flow, FlowId, Live, Place
 from reconciler.model.world import World
 from reconciler.planner.resolution.names import Inventory, is_id
 from reconciler.planner.resolution.prune import omitted, prune
-from reconciler.planner.resolution.resolve import Resolution, resolve, warning_key
-from reconciler.planner.resolution.selector import Needs, needs_of, with_excludes
+from reconciler.planner.resolution.resolve import Resolution, resolve
+from reconciler.planner.resolution.selector import Needs, needs_of
 from reconciler.ports import Reader
 from reconciler.runtime import gather
 
@@ -55,7 +55,7 @@ async def discover(
     reader: Reader,
     *,
     today: date,
-    exclude_devices: Collection[str] = (),
+    excluded_devices: Collection[str] = (),
     extent: Extent = EVERYTHING,
 ) -> World:
     """Read, resolve, prune and check one application and kind.
@@ -64,14 +64,14 @@ async def discover(
         rules: what the manifests say.
         reader: the API, for `rules.application` and `rules.kind`.
         today: the UTC date, for pins that have an end.
-        exclude_devices: ids or names that may be unknown, and that are not checked (`--exclude device=`).
+        excluded_devices: ids or names that may be unknown, and that are not checked (`--exclude device=`).
         extent: which of its rows are in question.
 
     Raises:
         ManifestError: names, devices, flows or versions that the application does not have.
         ApiError, IncompleteRead: reading failed.
     """
-    return await _Discovery(rules, reader, today, exclude_devices, extent).run()
+    return await _Discovery(rules, reader, today, excluded_devices, extent).run()
 
 
 class _Discovery:
@@ -103,12 +103,12 @@ class _Discovery:
             desired=desired,
             read=read,
             protected=resolution.protected,
-            warnings=tuple(sorted({*resolution.warnings, *self.warnings}, key=warning_key)),
+            warnings=tuple(sorted({*resolution.warnings, *self.warnings}, key=lambda warning: warning.sort_key)),
             device_names={**_device_names(live), **self.index.names()},
             flow_names={**live.flow_names, **{flow.id: flow.name for flow in self.flows or () if flow.name}},
             aliases=resolution.aliases,
             groups=frozenset(group.name for group in self.rules.groups),
-            dropped=resolution.passed_over,
+            excluded_devices=resolution.excluded_devices,
         )
 
     async def application(self) -> Application:
@@ -125,7 +125,7 @@ class _Discovery:
         if found.name != wanted.name:
             message = f'application {wanted.id} is named "{found.name}", not "{wanted.name}"'
             hint = "check that the id and the name belong to the same environment"
-            raise ManifestError([Problem(message, wanted.place.path, wanted.place.line, wanted.place.column, hint)])
+            raise ManifestError([wanted.place.problem(message, hint)])
         return found
 
     async def read(self, needs: Needs) -> tuple[Read, dict[str, frozenset[str]]]:
@@ -135,20 +135,18 @@ class _Discovery:
             self.live(flow_id),
             self.list_devices(needs),
             self.list_flows(needs),
-            *(self.selected(query) for query in sorted(needs.queries)),
+            *(self.selected(query, needs.queries[query]) for query in sorted(needs.queries)),
         )
         return read, dict(zip(sorted(needs.queries), selected, strict=True))
 
-    async def selected(self, query: str) -> frozenset[DeviceId]:
+    async def selected(self, query: str, place: Place) -> frozenset[DeviceId]:
         """The devices that a query selects. A query that the API refuses is a mistake in a manifest."""
         try:
             return await self.index.query(query)
         except RequestRefused as error:
-            selectors = (selector for group in self.rules.groups for selector in with_excludes(group.select))
-            place = next(selector.place for selector in selectors if selector.query == query)
             message = f"the API refuses this query: {error.problems[0].message}"
             hint = "see Losant's documentation of advanced device queries"
-            raise ManifestError([Problem(message, place.path, place.line, place.column, hint)]) from None
+            raise ManifestError([place.problem(message, hint)]) from None
 
     async def live(self, flow_id: FlowId | None) -> Read:
         return self.extent.read or await self.reader.live(flow_id=flow_id)
@@ -196,10 +194,10 @@ class _Discovery:
             await self.index.look_up(ids=needs.device_ids, names=needs.device_names)
 
     async def resolution(self, queries: dict[str, frozenset[str]]) -> Resolution:
-        resolution = resolve(self.rules, self.inventory(queries), today=self.today, ignored=self.excluded)
+        resolution = resolve(self.rules, self.inventory(queries), today=self.today, excluded_devices=self.excluded)
         if resolution.unknown and await self.index.try_to_name(resolution.unknown):
             # Once more with every name in hand, for the problems to tell which are near.
-            resolution = resolve(self.rules, self.inventory(queries), today=self.today, ignored=self.excluded)
+            resolution = resolve(self.rules, self.inventory(queries), today=self.today, excluded_devices=self.excluded)
         if resolution.problems:
             raise ManifestError(resolution.problems)
         return resolution

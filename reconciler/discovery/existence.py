@@ -150,4 +150,4 @@ class ExistenceChecks:
         return f'"{known[0]}"' if known[0] else flow_id
 
     def _problem(self, place: Place, message: str, hint: str) -> None:
-        self._problems.append(Problem(message, place.path, place.line, place.column, hint))
+        self._problems.append(place.problem(message, hint))

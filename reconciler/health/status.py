@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 
-from reconciler.health.verdict import expected_rows, judge, moment, tally
+from reconciler.health.verdict import expected_rows, judge, tally
 from reconciler.model.health import FlowStatus, Laggard, Logged, Standing, StatusReport, Verdict, VersionStatus
+from reconciler.model.log import moment
 from reconciler.model.state import NOTHING, DeviceId, FlowId, Row, Version
 from reconciler.model.world import World
 

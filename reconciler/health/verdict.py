@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator, Sequence
-from datetime import UTC, datetime
+from collections.abc import Container, Iterable, Iterator
 from typing import NamedTuple
 
 from reconciler.model.health import NOBODY, ChangedBy, Laggard, Verdict, Verdicts
-from reconciler.model.state import NOTHING, Desired, DeviceId, FlowId, Live, LiveDevice, LogEntry, Version
+from reconciler.model.log import History, history_of
+from reconciler.model.state import NOTHING, Desired, DeviceId, FlowId, Live, LiveDevice, Version
 
 SEVERITY = {verdict: rank for rank, verdict in enumerate(Verdict)}
 
@@ -50,7 +50,7 @@ def judge(
     """
     if record is None:
         verdict = Verdict.CONVERGED if row.version is None else Verdict.DRIFT
-        history, released, reported = _BLANK, None, None
+        history, released, reported = History(), None, None
     else:
         history = history_of(record.logs, row.flow_id)
         released, reported = record.flows.get(row.flow_id, NOTHING)
@@ -95,40 +95,6 @@ def _verdict(
     if history.error:
         return Verdict.FAILED
     return Verdict.PENDING if reachable else Verdict.OFFLINE
-
-
-class History(NamedTuple):
-    """What a device's log says of one flow: its last release, and the newest error if that is later."""
-
-    release: LogEntry | None
-    error: LogEntry | None
-
-
-_BLANK = History(None, None)
-
-
-def history_of(logs: Sequence[LogEntry], flow_id: FlowId) -> History:
-    """Look through a log. An entry that names no flow is about the whole bundle, so it concerns every flow."""
-    if not logs:
-        return _BLANK
-    about = [log for log in logs if log.flow_id in (None, flow_id)]
-    release = max((log for log in about if log.change == "desired"), key=moment, default=None)
-    error = max((log for log in about if log.error is not None), key=moment, default=None)
-    if error and release and moment(error) <= moment(release):
-        error = None
-    return History(release, error)
-
-
-_NEVER = datetime.min.replace(tzinfo=UTC)
-
-
-def moment(log: LogEntry) -> datetime:
-    """When it was written: the API documents no order. Without a readable date it comes before all others."""
-    try:
-        moment = datetime.fromisoformat(log.date or "")
-    except ValueError:
-        return _NEVER
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def verdicts(desired: Desired, live: Live, *, reachable: Container[DeviceId] | None = None) -> Verdicts:

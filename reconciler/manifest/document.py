@@ -154,8 +154,7 @@ class _Reader:
             if device.text in devices:
                 first = devices[device.text].device.place
                 message = f"device {shown(text)} is declared in two places, first at {first}"
-                at = device.place
-                self.problems.append(Problem(message, at.path, at.line, at.column, "keep one of them"))
+                self.problems.append(device.place.problem(message, "keep one of them"))
             else:
                 devices[device.text] = DeviceRules(device, self.flows(flows))
         return devices

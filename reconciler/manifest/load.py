@@ -187,7 +187,7 @@ class _Loader:
             self._problem(place, f"extends in a circle: {names}", "cut the circle at one of them")
 
     def _problem(self, place: Place, message: str, hint: str | None) -> None:
-        self._problems[Problem(message, place.path, place.line, place.column, hint)] = None
+        self._problems[place.problem(message, hint)] = None
 
 
 def pick(held: Sequence[Rules], *, application: str | None = None, kind: str | None = None) -> tuple[Rules, ...]:

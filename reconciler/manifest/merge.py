@@ -73,7 +73,7 @@ def _one(key: str, found: list[Placed], problems: list[Problem]) -> Placed | Non
 def _twice(what: str, one: Place, other: Place, hint: str = "keep one of them") -> Problem:
     first, second = sorted((one, other))
     where = f"{first.path}:{first.line}:{first.column}"
-    return Problem(f"{what} is declared in two places, first at {where}", second.path, second.line, second.column, hint)
+    return second.problem(f"{what} is declared in two places, first at {where}", hint)
 
 
 def _place(item: Alias | GroupLayer | DeviceRules) -> Place:
@@ -87,7 +87,7 @@ def _application(layers: Sequence[Layer], problems: list[Problem]) -> Applicatio
         if other.name != named[0].name:
             names = f"{shown(other.name or '')} here and {shown(named[0].name or '')} at {named[0].place}"
             message = f"application {other.id} is named {names}"
-            problems.append(Problem(message, other.place.path, other.place.line, other.place.column, "keep one name"))
+            problems.append(other.place.problem(message, "keep one name"))
     return (named or refs)[0]
 
 
@@ -96,9 +96,7 @@ def _group(group: GroupLayer, problems: list[Problem]) -> Group | None:
     for part in ("select", "flows"):
         if not getattr(group, part):
             message = f"group {shown(group.name)} has no `{part}`"
-            problems.append(
-                Problem(message, place.path, place.line, place.column, f"add `{part}`, here or in its base")
-            )
+            problems.append(place.problem(message, f"add `{part}`, here or in its base"))
     if group.select is None or not group.flows:
         return None
     return Group(group.name, place, group.select, group.flows, group.priority or 0, group.salt or "")

@@ -190,11 +190,6 @@ class ApplicationPart(Part):
     name: Text | None = Field(None, description="The application's name; then it is checked before anything is read.")
 
 
-SELECTING = frozenset(
-    {"devices", "tags", "query", "all", "percent"}
-)  # one of them is needed: `exclude` only takes away
-
-
 class SelectPart(Part):
     """Which devices. Keys AND together."""
 
@@ -214,6 +209,9 @@ class SelectPart(Part):
         if not SELECTING & self.model_fields_set:
             raise wrong("selects nothing", "add `devices`, `tags`, `query`, `all: true` or `percent`")
         return self
+
+
+SELECTING = frozenset(SelectPart.model_fields) - {"exclude"}  # one of them is needed: `exclude` only takes away
 
 
 class GroupPart(Part):

@@ -1,4 +1,4 @@
-"""What differs: rows whose released version must move, and those that a reviewer must know of besides."""
+"""What differs: rows whose released version must move, and the other rows that a reviewer must know about."""
 
 from __future__ import annotations
 

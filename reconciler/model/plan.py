@@ -1,4 +1,4 @@
-"""The plan: what would change, by which calls, and what a reviewer must know besides."""
+"""The plan: what would change, by which calls, and what else a reviewer must know."""
 
 from __future__ import annotations
 
@@ -42,6 +42,11 @@ class Warning(NamedTuple):  # noqa: A001 - the contract's word
     message: str
     place: Place | None = None
     hint: str | None = None
+
+    @property
+    def sort_key(self) -> tuple[tuple[str | int, ...], str, str]:
+        """Order of a report: by place, warnings without one first."""
+        return (self.place or (), self.message, self.hint or "")
 
 
 class Guard(StrEnum):

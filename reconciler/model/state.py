@@ -13,6 +13,8 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import NamedTuple, TypeAlias
 
+from reconciler.errors import Problem
+
 DeviceId: TypeAlias = str
 FlowId: TypeAlias = str
 Version: TypeAlias = str
@@ -109,6 +111,10 @@ class Place(NamedTuple):
     def __str__(self) -> str:
         """`path:line`, the form that plans show."""
         return f"{self.path}:{self.line}"
+
+    def problem(self, message: str, hint: str | None = None) -> Problem:
+        """What is wrong there."""
+        return Problem(message, *self, hint)
 
 
 class Decision(NamedTuple):

@@ -16,8 +16,8 @@ from reconciler.model.state import Application, Desired, DeviceId, FlowId, Kind,
 class World:
     """Everything planning looks at, for one application and kind: read, resolved, pruned, checked.
 
-    `groups`: every group of the manifests, those that decide no row included. `dropped`: the `--exclude device=`
-    texts that were honoured before devices were looked up, so that nobody asks whether they exist.
+    `groups`: every group of the manifests, those that decide no row included. `excluded_devices`: names of
+    `--exclude device=` that the manifests hold and no device has, which is not a mistake.
     """
 
     application: Application
@@ -30,7 +30,7 @@ class World:
     flow_names: Mapping[FlowId, str] = field(default_factory=dict)
     aliases: Mapping[str, FlowId] = field(default_factory=dict)
     groups: frozenset[str] = frozenset()
-    dropped: frozenset[str] = frozenset()
+    excluded_devices: frozenset[str] = frozenset()
 
     @property
     def live(self) -> Live:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from reconciler.discovery import EVERYTHING, Extent, discover
@@ -10,11 +10,11 @@ from reconciler.errors import ManifestError, Problem, Refused
 from reconciler.model.plan import Guard, Plan, Refusal
 from reconciler.model.rules import Rules
 from reconciler.model.state import Desired
-from reconciler.model.world import Filter, Options, World
+from reconciler.model.world import Options, World
 from reconciler.operations.applications import utc_today
 from reconciler.operations.gateway import Gateway
 from reconciler.planner.planner import make_plan
-from reconciler.planner.resolution.filters import read_scope, recognised
+from reconciler.planner.resolution.filters import Scope, scopes_of
 from reconciler.runtime import gc_paused
 
 NO_OPTIONS = Options()
@@ -58,20 +58,20 @@ def _only_flow(options: Options) -> str | None:
 async def _plan(rules: Sequence[Rules], gateway: Gateway, options: Options, extent: Extent) -> tuple[Planned, ...]:
     excluded = tuple(one.text for one in options.excludes if one.by == "device")
     with gc_paused():
-        worlds = await read(rules, gateway, exclude_devices=excluded, extent=extent)
-        known = frozenset[Filter]().union(*(recognised(world, options) for world in worlds))
-        return tuple(_planned(one, world, options, known) for one, world in zip(rules, worlds, strict=True))
+        worlds = await read(rules, gateway, excluded_devices=excluded, extent=extent)
+        scopes = scopes_of(worlds, options)
+        return tuple(
+            _planned(one, world, options, scope) for one, world, scope in zip(rules, worlds, scopes, strict=True)
+        )
 
 
-def _planned(rules: Rules, world: World, options: Options, known: Collection[Filter]) -> Planned:
-    """`known`: the filters that name something in any application of the run."""
-    made = make_plan(world, limits=rules.limits, sources=rules.sources, options=options, elsewhere=known)
-    scope = read_scope(world, options, elsewhere=known)
-    return Planned(world, made, scope.narrow(world.desired) if scope else world.desired)
+def _planned(rules: Rules, world: World, options: Options, scope: Scope) -> Planned:
+    made = make_plan(world, limits=rules.limits, sources=rules.sources, options=options, scope=scope)
+    return Planned(world, made, scope.desired)
 
 
 async def read(
-    rules: Sequence[Rules], gateway: Gateway, *, exclude_devices: Sequence[str] = (), extent: Extent = EVERYTHING
+    rules: Sequence[Rules], gateway: Gateway, *, excluded_devices: Sequence[str] = (), extent: Extent = EVERYTHING
 ) -> tuple[World, ...]:
     """The world of each application.
 
@@ -84,7 +84,7 @@ async def read(
         for one in rules:
             api = api_of(one.application.id, one.kind)
             try:
-                world = await discover(one, api, today=utc_today(), exclude_devices=exclude_devices, extent=extent)
+                world = await discover(one, api, today=utc_today(), excluded_devices=excluded_devices, extent=extent)
             except ManifestError as error:
                 problems += error.problems
             else:
@@ -102,7 +102,5 @@ def refused(plans: Iterable[Plan]) -> Refused | None:
 
 def _problem(refusal: Refusal) -> Problem:
     """A refusal as a problem: place, numbers, way out."""
-    message, place = f"refused ({refusal.guard}): {refusal.message}", refusal.place
-    if place is None:
-        return Problem(message, hint=refusal.hint)
-    return Problem(message, place.path, place.line, place.column, refusal.hint)
+    message = f"refused ({refusal.guard}): {refusal.message}"
+    return refusal.place.problem(message, refusal.hint) if refusal.place else Problem(message, hint=refusal.hint)

@@ -1,6 +1,6 @@
 """Desired against live: what must move, what is on its way, what nobody declares.
 
-Released is what counts; reported only tells the pending rows from the converged ones, so that a device which is
+Released is what counts; reported only distinguishes pending rows from converged ones, so that a device which is
 offline is never a change.
 
 A fleet holds few distinct devices: the same rules decide thousands of them, and they run the same versions. So the
@@ -11,12 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from operator import itemgetter
 from typing import NamedTuple
 
 from reconciler.model.changes import Change, PendingRow, UnmanagedRow
-from reconciler.model.state import NOTHING, Decision, Desired, DeviceId, Entry, FlowId, Live, LiveDevice, LogEntry
+from reconciler.model.log import history_of
+from reconciler.model.state import NOTHING, Decision, Desired, DeviceId, Entry, FlowId, Live, LiveDevice
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +40,8 @@ class Difference:
         return self.rows - len(self.changes)
 
 
-class _Verdict(NamedTuple):
-    """What comparing one device gave, without the device."""
+class _Compared(NamedTuple):
+    """What comparing one device gave, the device itself left out."""
 
     changes: tuple[tuple[FlowId, Entry, Decision], ...]
     pending: tuple[tuple[FlowId, Entry], ...]
@@ -67,7 +67,7 @@ def compare(desired: Desired, live: Live) -> Difference:
     pending: list[PendingRow] = []
     unmanaged: list[UnmanagedRow] = []
     rows = released = devices = 0
-    for device_id, device, verdict in _verdicts(desired, live):
+    for device_id, device, verdict in _compared(desired, live):
         rows += verdict.rows
         released += verdict.released
         devices += verdict.rows > 0
@@ -78,7 +78,7 @@ def compare(desired: Desired, live: Live) -> Difference:
             for flow_id, entry, decision in verdict.changes
         ]
         pending += [
-            PendingRow(device_id, flow_id, *entry, device.connected, last_error(device, flow_id))
+            PendingRow(device_id, flow_id, *entry, device.connected, _last_error(device, flow_id))
             for flow_id, entry in verdict.pending
         ]
         unmanaged += [UnmanagedRow(device_id, flow_id, *entry) for flow_id, entry in verdict.unmanaged]
@@ -87,25 +87,14 @@ def compare(desired: Desired, live: Live) -> Difference:
     return Difference(tuple(changes), tuple(pending), tuple(unmanaged), rows, released, devices)
 
 
-def last_error(device: LiveDevice, flow_id: FlowId) -> str | None:
-    """The text of the newest error in the device's log, unless the row was released anew after it."""
-    since = max((_moment(log) for log in device.logs if log.change == "desired" and log.flow_id == flow_id), default="")
-    errors = [(_moment(log), log.error) for log in device.logs if log.error is not None and _moment(log) >= since]
-    return max(errors)[1] if errors else None
+def _last_error(device: LiveDevice, flow_id: FlowId) -> str | None:
+    error = history_of(device.logs, flow_id).error
+    return error.error if error else None
 
 
-def _moment(log: LogEntry) -> str:
-    """When a log entry was written, as text that sorts; empty when the API did not say."""
-    try:
-        moment = datetime.fromisoformat(log.date or "")
-    except ValueError:
-        return ""
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC).isoformat(timespec="microseconds")
-
-
-def _verdicts(desired: Desired, live: Live) -> Iterable[tuple[DeviceId, LiveDevice, _Verdict]]:
+def _compared(desired: Desired, live: Live) -> Iterable[tuple[DeviceId, LiveDevice, _Compared]]:
     """Every device that is declared or live, with its record and its verdict."""
-    memo: dict[tuple[object, ...], _Verdict] = {}
+    memo: dict[tuple[object, ...], _Compared] = {}
     decided, records, only_flow = desired.devices, live.devices, live.only_flow
     for device_id, device in records.items():
         decisions, flows = decided.get(device_id, _NO_DECISIONS), device.flows
@@ -114,7 +103,7 @@ def _verdicts(desired: Desired, live: Live) -> Iterable[tuple[DeviceId, LiveDevi
         if verdict is None:
             verdict = memo[key] = _judge(decisions, device, only_flow)
         yield device_id, device, verdict
-    unrecorded: dict[int, _Verdict] = {}
+    unrecorded: dict[int, _Compared] = {}
     for device_id, decisions in decided.items():
         if device_id not in records:
             verdict = unrecorded.get(id(decisions))
@@ -123,7 +112,7 @@ def _verdicts(desired: Desired, live: Live) -> Iterable[tuple[DeviceId, LiveDevi
             yield device_id, _NO_RECORD, verdict
 
 
-def _judge(decisions: Mapping[FlowId, Decision], device: LiveDevice, only_flow: FlowId | None) -> _Verdict:
+def _judge(decisions: Mapping[FlowId, Decision], device: LiveDevice, only_flow: FlowId | None) -> _Compared:
     """Compare one device."""
     flows, unmanageable = device.flows, device.unmanageable
     changes: list[tuple[FlowId, Entry, Decision]] = []
@@ -139,7 +128,7 @@ def _judge(decisions: Mapping[FlowId, Decision], device: LiveDevice, only_flow: 
             changes.append((flow_id, entry, decision))
         elif entry.reported != entry.released:
             pending.append((flow_id, entry))
-    strange = flows.keys() - decisions.keys() | unmanageable
-    unmanaged = [item for item in flows.items() if item[0] in strange and item[1] != NOTHING] if strange else []
+    others = flows.keys() - decisions.keys() | unmanageable
+    unmanaged = [item for item in flows.items() if item[0] in others and item[1] != NOTHING] if others else []
     quiet = not (changes or pending or unmanaged)
-    return _Verdict(tuple(changes), tuple(pending), tuple(unmanaged), rows, released, quiet, decisions)
+    return _Compared(tuple(changes), tuple(pending), tuple(unmanaged), rows, released, quiet, decisions)

@@ -20,5 +20,5 @@ def digest(plans: Iterable[Plan]) -> str:
         for change in plan.changes
     )
     text = json.dumps(rows, ensure_ascii=False, separators=(",", ":"))
-    # A lone surrogate is no UTF-8, yet JSON from the API may hold one in a name: hash it rather than fail.
+    # A lone surrogate is not valid UTF-8, yet JSON from the API may hold one in a name: hash it rather than fail.
     return "sha256:" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
 from dataclasses import replace
 
 from reconciler.model.changes import Change, Op, PendingRow, UnmanagedRow
-from reconciler.model.plan import Plan, PlannedCall, Summary, Warning
+from reconciler.model.plan import Plan, PlannedCall, Summary
 from reconciler.model.rules import Limits, Source
 from reconciler.model.state import DeviceId, FlowId
-from reconciler.model.world import Filter, Options, World
-from reconciler.planner import guards as guard
+from reconciler.model.world import Options, World
+from reconciler.planner import guards
 from reconciler.planner.calls.cover import cover
 from reconciler.planner.calls.prove import prove
 from reconciler.planner.diff import Difference, compare
-from reconciler.planner.resolution.filters import Scope, read_scope
+from reconciler.planner.resolution.filters import Scope, scopes_of
 
 
 def make_plan(
@@ -24,7 +23,7 @@ def make_plan(
     limits: Limits,
     sources: tuple[Source, ...],
     options: Options,
-    elsewhere: Collection[Filter] = (),
+    scope: Scope | None = None,
 ) -> Plan:
     """Plan one application and kind. A plan that a guard refuses is a plan too: see its `refusals`.
 
@@ -33,15 +32,15 @@ def make_plan(
         limits: the manifest's.
         sources: the files that were read.
         options: the command line's.
-        elsewhere: filters that name something in another application of the same run (`filters.recognised`).
+        scope: what the filters leave; where a run has several applications, `filters.scopes_of` finds it for all.
 
     Raises:
-        UsageError: a target or exclude that names nothing known.
+        UsageError: without a scope, a target or exclude that matches nothing.
         PlanUnsound: the plan failed its own proof, which is our bug.
     """
     whole = compare(world.desired, world.live)
-    scope = read_scope(world, options, elsewhere=elsewhere)
-    difference = whole if scope is None else _narrow(whole, scope, world)
+    (scope,) = (scope,) if scope else scopes_of([world], options)
+    difference = _narrow(whole, scope, world) if scope.is_partial else whole
     calls = cover(difference.changes, world.live, mode=options.calls, chunk=options.chunk)
     prove(difference.changes, calls, world.live)
     device_names, flow_names = _names(difference, world)
@@ -49,31 +48,25 @@ def make_plan(
         application=world.application,
         kind=world.kind,
         sources=tuple(sorted(set(sources))),
-        partial=scope is not None,
+        partial=scope.is_partial,
         summary=_summary(difference, calls),
         changes=difference.changes,
         calls=calls,
         pending=difference.pending,
         unmanaged=difference.unmanaged,
-        warnings=tuple(sorted(set(world.warnings), key=_warning_order)),
-        guards=guard.guards_of(world, released=whole.released, limits=limits, options=options),
+        warnings=tuple(sorted(set(world.warnings), key=lambda warning: warning.sort_key)),
+        guards=guards.guards_of(world, released=whole.released, limits=limits, options=options),
         refusals=(),
         device_names=device_names,
         flow_names=flow_names,
     )
-    return replace(plan, refusals=guard.check(plan))
+    return replace(plan, refusals=guards.check(plan))
 
 
 def _narrow(whole: Difference, scope: Scope, world: World) -> Difference:
     """The difference over the rows in scope. What is unmanaged is so on the whole, and listed where it is in scope."""
-    narrowed = compare(scope.narrow(world.desired), world.live)
+    narrowed = compare(scope.desired, world.live)
     return replace(narrowed, unmanaged=tuple(row for row in whole.unmanaged if scope.holds(row.device_id, row.flow_id)))
-
-
-def _warning_order(warning: Warning) -> tuple[tuple[str | int, ...], str, str]:
-    """By place, those without one first."""
-    place = warning.place
-    return ((place.path, place.line, place.column) if place else (), warning.message, warning.hint or "")
 
 
 def _summary(difference: Difference, calls: tuple[PlannedCall, ...]) -> Summary:

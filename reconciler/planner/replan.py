@@ -14,7 +14,7 @@ from reconciler.planner.calls.prove import prove
 
 @dataclass(frozen=True, slots=True)
 class Remaining:
-    """The changes of a plan by what a newer read says of them.
+    """The changes of a plan, by what a newer read shows.
 
     `done`: released as planned already. `left`: still at their `from`, with what is reported now. `moved`: neither,
     so somebody else moved them; with the row as it is now.

@@ -45,11 +45,11 @@ def api() -> FakeApi:
     return api
 
 
-def looked_at(api: FakeApi, manifest: str, tmp_path: Path, exclude_devices: Collection[str] = ()) -> World:
+def looked_at(api: FakeApi, manifest: str, tmp_path: Path, excluded_devices: Collection[str] = ()) -> World:
     path = tmp_path / "m.yaml"
     path.write_text(HEAD + manifest)
     [rules] = load_manifests([path])
-    return asyncio.run(discover(rules, api, today=TODAY, exclude_devices=exclude_devices))
+    return asyncio.run(discover(rules, api, today=TODAY, excluded_devices=excluded_devices))
 
 
 def requests(api: FakeApi) -> str:
@@ -297,8 +297,8 @@ def test_excluded_devices_are_not_checked_and_may_be_unknown(api: FakeApi, tmp_p
         f"devices:\n  nobody: {{{FLOW}: v1}}\n  {hex_id(77)}: {{{FLOW}: v1}}\n  pump-1: {{{FLOW}: v9}}\n"
         f"  pump-2: {{{FLOW}: v2}}\n"
     )
-    world = looked_at(api, manifest, tmp_path, exclude_devices=["nobody", hex_id(77).upper(), "pump-1"])
-    assert world.dropped == {"nobody"}
+    world = looked_at(api, manifest, tmp_path, excluded_devices=["nobody", hex_id(77).upper(), "pump-1"])
+    assert world.excluded_devices == {"nobody"}
     assert {device_id for device_id, _, _ in world.desired.rows()} == {hex_id(1), hex_id(2), hex_id(77)}
     assert len(refused(api, manifest, tmp_path)) == 1
 
@@ -316,10 +316,10 @@ def test_devices_are_excluded_by_name_though_the_manifest_has_their_ids(
     """The name is known from a deployment record, or from the device list."""
     manifest = f"{group}devices: {{{hex_id(1)}: {{{FLOW}: v9}}}}\n"
     assert len(refused(api, manifest, tmp_path)) == 1
-    assert looked_at(api, manifest, tmp_path, exclude_devices=["pump-1"]).dropped == frozenset()
+    assert looked_at(api, manifest, tmp_path, excluded_devices=["pump-1"]).excluded_devices == frozenset()
     if group:
         api.devices_by_id[hex_id(1)].flows = None
-        looked_at(api, manifest, tmp_path, exclude_devices=["pump-1"])
+        looked_at(api, manifest, tmp_path, excluded_devices=["pump-1"])
 
 
 def test_prune_asks_which_devices_still_exist(api: FakeApi, tmp_path: Path) -> None:

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from reconciler.documents.parts import laggard_part
 from reconciler.health import verdicts
 from reconciler.model.health import Verdict
 from reconciler.model.state import Entry, Live, LiveDevice, LogEntry
+from reconciler.planner.diff import compare
 from tests.builders import desired, entry, live
 
 
-def released_at(date: str, flow: str | None = "f") -> LogEntry:
+def released_at(date: str | None, flow: str | None = "f") -> LogEntry:
     return LogEntry(date, "desired", flow, "2", source_type="user", source_id="ada")
 
 
@@ -53,13 +56,15 @@ def one(text: str, *, logs: Sequence[LogEntry] = (), connected: bool | None = Tr
         ("2", one("2>1", logs=[failed_at(LATER), released_at(LATEST)]), Verdict.PENDING),
         ("2", one("2>1", logs=[failed_at(LATER), released_at(NOON)]), Verdict.FAILED),
         ("2", one("2>1", logs=[released_at(LATER), failed_at(NOON)]), Verdict.PENDING),
-        ("2", one("2>1", logs=[released_at(LATER), failed_at(LATER)]), Verdict.PENDING),
+        ("2", one("2>1", logs=[released_at(LATER), failed_at(LATER)]), Verdict.FAILED),
         ("2", one("2>1", logs=[failed_at(NOON)]), Verdict.FAILED),
         ("2", one("2>1", logs=[released_at(NOON), failed_at(LATER, flow="g")]), Verdict.PENDING),
         ("2", one("2>1", logs=[released_at(NOON), released_at(LATEST, flow="g"), failed_at(LATER)]), Verdict.FAILED),
-        ("2", one("2>1", logs=[released_at(NOON), failed_at(None)]), Verdict.PENDING),
-        ("2", one("2>1", logs=[released_at(NOON), failed_at("yesterday")]), Verdict.PENDING),
+        ("2", one("2>1", logs=[released_at(NOON), failed_at(None)]), Verdict.FAILED),
+        ("2", one("2>1", logs=[released_at(NOON), failed_at("yesterday")]), Verdict.FAILED),
         ("2", one("2>1", logs=[released_at("2026-06-01T12:00:00"), failed_at(LATER)]), Verdict.FAILED),
+        ("2", one("2>1", logs=[released_at(NOON), failed_at(LATER), released_at(LATEST)]), Verdict.FAILED),
+        ("2", one("2>1", logs=[released_at(NOON), failed_at(LATER), released_at(LATEST, flow=None)]), Verdict.FAILED),
         ("2", one("2", logs=[released_at(NOON), failed_at(LATER)]), Verdict.CONVERGED),
         ("2", one("2>1", connected=False, logs=[released_at(NOON), failed_at(LATER)]), Verdict.FAILED),
     ],
@@ -69,6 +74,19 @@ def test_a_row(wanted: str, seen: Live, verdict: Verdict) -> None:
     assert told.rows[verdict] == 1
     assert sum(told.rows.values()) == 1
     assert [laggard.verdict for laggard in told.laggards] == ([] if verdict is Verdict.CONVERGED else [verdict])
+
+
+dates = st.sampled_from([None, NOON, LATER, LATEST])
+flows = st.sampled_from(["f", "g", None])
+
+
+@given(st.lists(st.builds(released_at, dates, flows) | st.builds(failed_at, dates, flows), max_size=5))
+def test_plan_and_status_agree_on_the_last_error(logs: list[LogEntry]) -> None:
+    seen = one("2>1", logs=logs)
+    (pending,) = compare(desired("a/f=2"), seen).pending
+    (laggard,) = verdicts(desired("a/f=2"), seen).laggards
+    assert pending.last_error == laggard.error
+    assert (laggard.verdict is Verdict.FAILED) == (pending.last_error is not None)
 
 
 def test_a_laggard_carries_what_explains_it() -> None:

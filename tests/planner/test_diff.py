@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import pytest
@@ -12,7 +11,7 @@ from hypothesis import strategies as st
 
 from reconciler.model.changes import Change, Op, PendingRow, UnmanagedRow
 from reconciler.model.state import Decision, Desired, Entry, Live, LiveDevice, LogEntry
-from reconciler.planner.diff import Difference, compare, last_error
+from reconciler.planner.diff import Difference, compare
 from tests.builders import PLACE, desired, live
 
 
@@ -113,58 +112,6 @@ def test_pending_rows_tell_the_connection_and_the_last_error() -> None:
 
 def test_unmanaged_rows_tell_both_versions() -> None:
     assert compare(desired(), live("a/f=2>1")).unmanaged == (UnmanagedRow("a", "f", "2", "1"),)
-
-
-def log(date: str | None, *, error: str | None = None, change: str = "current", flow: str | None = None) -> LogEntry:
-    return LogEntry(date, change, flow, error=error)
-
-
-@pytest.mark.parametrize(
-    ("logs", "error"),
-    [
-        ([], None),
-        ([log("2026-01-01T00:00:00Z")], None),
-        ([log("2026-01-01T00:00:00Z", error="a")], "a"),
-        ([log("2026-01-01T00:00:00Z", error="a"), log("2026-01-03T00:00:00Z", error="b")], "b"),
-        ([log("2026-01-03T00:00:00Z", error="b"), log("2026-01-01T00:00:00Z", error="a")], "b"),
-        # what happened before the row was last released is past
-        ([log("2026-01-01T00:00:00Z", error="a"), log("2026-01-02T00:00:00Z", change="desired", flow="f")], None),
-        ([log("2026-01-02T00:00:00Z", change="desired", flow="f"), log("2026-01-02T00:00:00Z", error="a")], "a"),
-        # releases of other flows, and reports of this one, do not count
-        ([log("2026-01-01T00:00:00Z", error="a"), log("2026-01-02T00:00:00Z", change="desired", flow="g")], "a"),
-        ([log("2026-01-01T00:00:00Z", error="a"), log("2026-01-02T00:00:00Z", change="current", flow="f")], "a"),
-        # times are compared as times, whatever their form
-        ([log("2026-01-01T12:00:00+00:00", error="a"), log("2026-01-01T11:59:59.5Z", error="b")], "a"),
-        ([log("2026-01-01T12:00:00+02:00", error="a"), log("2026-01-01T11:00:00Z", error="b")], "b"),
-        ([log("2026-01-01T12:00:00", error="a"), log("2026-01-01T11:00:00Z", error="b")], "a"),
-        ([log("2026-01-01T12:00:00.500Z", error="a"), log("2026-01-01T12:00:00Z", error="b")], "a"),
-        # an error without a readable time is the oldest
-        ([log(None, error="a"), log("2026-01-01T00:00:00Z", error="b")], "b"),
-        ([log("soon", error="a")], "a"),
-        ([log(None, error="a"), log("2026-01-02T00:00:00Z", change="desired", flow="f")], None),
-    ],
-)
-def test_last_error(logs: list[LogEntry], error: str | None) -> None:
-    assert last_error(LiveDevice({}, logs=tuple(logs)), "f") == error
-
-
-def test_the_newest_release_of_the_row_settles_what_came_before_it() -> None:
-    released = [log(f"2026-01-0{day}T00:00:00Z", change="desired", flow="f") for day in (1, 3)]
-    error = log("2026-01-02T00:00:00Z", error="full")
-    for logs in ([*released, error], [error, *released[::-1]]):
-        assert last_error(LiveDevice({}, logs=tuple(logs)), "f") is None
-
-
-def test_times_without_a_zone_are_utc_wherever_we_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TZ", "Asia/Tokyo")
-    time.tzset()
-    try:
-        logs = (log("2026-01-01T12:00:00", error="naive"), log("2026-01-01T11:00:00Z", error="earlier"))
-        assert last_error(LiveDevice({}, logs=logs), "f") == "naive"
-        assert last_error(LiveDevice({}, logs=logs[::-1]), "f") == "naive"
-    finally:
-        monkeypatch.undo()
-        time.tzset()
 
 
 versions = st.sampled_from([None, "1", "2"])

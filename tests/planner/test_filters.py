@@ -12,7 +12,7 @@ from reconciler.model.rules import Limits
 from reconciler.model.state import Decision, Desired
 from reconciler.model.world import Filter, Options, World
 from reconciler.planner.planner import make_plan
-from reconciler.planner.resolution.filters import Scope, read_scope, recognised
+from reconciler.planner.resolution.filters import Scope, scopes_of
 from tests.builders import PLACE, desired, hex_id, live, read, world
 
 PUMP = hex_id(10, "abc")
@@ -34,8 +34,8 @@ ROWS = [(ONE, PUMP, "canary"), (ONE, GPS, None), (TWO, PUMP, "all"), (THREE, GPS
 
 def scope(*, target: str = "", exclude: str = "", at: World = WORLD) -> Scope:
     """The scope of filters that are separated by blanks."""
-    found = read_scope(at, options(target=target, exclude=exclude))
-    assert found is not None
+    (found,) = scopes_of([at], options(target=target, exclude=exclude))
+    assert found.is_partial
     return found
 
 
@@ -61,8 +61,11 @@ def test_a_flow_is_known_wherever_it_is_met(where: str) -> None:
         scope(target=f"flow={flow}")
 
 
-def test_no_filter_is_no_scope() -> None:
-    assert read_scope(WORLD, Options()) is None
+def test_without_filters_everything_is_in_scope() -> None:
+    (found,) = scopes_of([WORLD], Options())
+    assert not found.is_partial
+    assert found.desired is WORLD.desired
+    assert all(found.holds(*row) for row in ROWS)
 
 
 @pytest.mark.parametrize(
@@ -143,7 +146,7 @@ def test_every_wrong_filter_is_told_at_once() -> None:
 
 
 def test_an_excluded_device_that_resolution_dropped_need_not_exist() -> None:
-    at = replace(WORLD, dropped=frozenset({"gone", ONE[:-1] + "e"}))
+    at = replace(WORLD, excluded_devices=frozenset({"gone", ONE[:-1] + "e"}))
     assert scope(exclude="device=gone", at=at).holds(*ROWS[0])
     assert scope(exclude=f"device={ONE[:-1].upper()}E", at=at).holds(*ROWS[0])
     for flag in ("target", "exclude"):
@@ -151,30 +154,36 @@ def test_an_excluded_device_that_resolution_dropped_need_not_exist() -> None:
             scope(**{flag: "flow=gone" if flag == "exclude" else "device=gone"}, at=at)
 
 
-def test_a_filter_for_another_application_names_nothing_here() -> None:
-    asked = options(target="device=elsewhere", exclude="device=twin")
-    assert recognised(WORLD, asked) == {Filter("device", "twin")}
-    assert recognised(WORLD, Options()) == frozenset()
-    plan = make_plan(
-        WORLD,
-        limits=Limits(),
-        sources=(),
-        options=options(target="device=elsewhere"),
-        elsewhere={Filter("device", "elsewhere")},
-    )
+def test_a_filter_has_to_name_something_in_one_application_of_a_run() -> None:
+    other = world(desired("elsewhere/f=2"), live("elsewhere/f=1"))
+    here, there = scopes_of([WORLD, other], options(target="device=elsewhere", exclude="device=north"))
+    assert here.is_partial
+    assert not here.desired.devices
+    assert set(there.desired.devices) == {"elsewhere"}
+    plan = make_plan(WORLD, limits=Limits(), sources=(), options=Options(), scope=here)
     assert plan.partial
     assert not plan.changes
-    with pytest.raises(UsageError, match="2 devices"):
-        read_scope(WORLD, asked, elsewhere=set(asked.targets))
+    with pytest.raises(UsageError, match="2 devices have that name"):
+        scopes_of([WORLD, other], options(exclude="device=twin"))
+    with pytest.raises(UsageError) as raised:
+        scopes_of([other, WORLD], options(target="device=nowhere"))
+    assert len(raised.value.problems) == 1
+
+
+def test_an_excluded_device_may_be_unknown_where_one_application_of_the_run_names_it() -> None:
+    named = replace(WORLD, excluded_devices=frozenset({"gone"}))
+    assert all(one.is_partial for one in scopes_of([WORLD, named], options(exclude="device=gone")))
+    with pytest.raises(UsageError):
+        scopes_of([WORLD, named], options(target="device=gone", exclude="device=gone"))
 
 
 def test_devices_that_shared_decisions_share_them_again() -> None:
     shared = {"f": Decision("1", PLACE, "device"), "g": Decision("1", PLACE, "device")}
     at = replace(WORLD, desired=Desired({"a": shared, "b": shared, "c": shared}), read=read(live("a/f=1 b/f=1 c/f=1")))
-    narrowed = scope(target="flow=f device=c", at=at).narrow(at.desired)
+    narrowed = scope(target="flow=f device=c", at=at).desired
     assert narrowed.devices["a"] is narrowed.devices["b"]
     assert (set(narrowed.devices["a"]), set(narrowed.devices["c"])) == ({"f"}, {"f", "g"})
-    assert set(scope(exclude="device=a", at=at).narrow(at.desired).devices) == {"b", "c"}
+    assert set(scope(exclude="device=a", at=at).desired.devices) == {"b", "c"}
 
 
 def test_unmanaged_rows_are_listed_where_they_are_in_scope() -> None:

@@ -15,7 +15,7 @@ from reconciler.model.requests import Release, RemoveDevice, RemoveFlow, RemoveR
 from reconciler.model.state import Kind, Live, Row, Version
 from reconciler.planner.calls import cover as calls_module
 from reconciler.planner.calls import removals
-from reconciler.planner.calls.cohorts import Cohort, Terrain, survey
+from reconciler.planner.calls.cohorts import Cohort, FlowRows, flow_rows
 from reconciler.planner.calls.prove import prove
 from reconciler.planner.diff import compare
 from tests.builders import desired, live
@@ -229,11 +229,11 @@ def _no_order(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _blind_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Terrain, "may_replace", lambda self, old, new: True)
+    monkeypatch.setattr(FlowRows, "may_replace", lambda self, old, new: True)
 
 
 def _blind_to_flow_users(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Terrain, "may_remove", lambda self: True)
+    monkeypatch.setattr(FlowRows, "may_remove", lambda self: True)
 
 
 def _blind_to_other_flows(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,49 +241,49 @@ def _blind_to_other_flows(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _no_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calls_module, "_cut_circles", lambda groups, chunk: groups)
+    monkeypatch.setattr(calls_module, "_break_cycles", lambda groups, chunk: groups)
 
 
-def _altered(change: Callable[[Terrain, Mapping[str, Version | None], Live], None]) -> Callable[..., Terrain]:
-    def altered(flow_id: str, moves: Mapping[str, Version | None], live: Live) -> Terrain:
-        terrain = survey(flow_id, moves, live)
-        change(terrain, moves, live)
-        return terrain
+def _altered(change: Callable[[FlowRows, Mapping[str, Version | None], Live], None]) -> Callable[..., FlowRows]:
+    def altered(flow_id: str, moves: Mapping[str, Version | None], live: Live) -> FlowRows:
+        rows = flow_rows(flow_id, moves, live)
+        change(rows, moves, live)
+        return rows
 
     return altered
 
 
 def _blind_to_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    def forget(terrain: Terrain, moves: Mapping[str, Version | None], live: Live) -> None:
-        for old, cohort in terrain.cohorts.items():
+    def forget(rows: FlowRows, moves: Mapping[str, Version | None], live: Live) -> None:
+        for old, cohort in rows.cohorts.items():
             for end, devices in list(cohort.ends.items()):
-                if all(live.entry(device, terrain.flow_id).released != old for device in devices):
+                if all(live.entry(device, rows.flow_id).released != old for device in devices):
                     del cohort.ends[end]
 
-    monkeypatch.setattr(calls_module, "survey", _altered(forget))
+    monkeypatch.setattr(calls_module, "flow_rows", _altered(forget))
 
 
 def _blind_to_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calls_module, "survey", _altered(lambda terrain, moves, live: terrain.doubtful.clear()))
+    monkeypatch.setattr(calls_module, "flow_rows", _altered(lambda rows, moves, live: rows.unknown_ends.clear()))
 
 
 def _sure_of_pending(monkeypatch: pytest.MonkeyPatch) -> None:
-    def trust(terrain: Terrain, moves: Mapping[str, Version | None], live: Live) -> None:
-        for old, cohort in terrain.cohorts.items():
-            cohort.sure[:] = sorted(device for device in moves if live.entry(device, terrain.flow_id).released == old)
+    def trust(rows: FlowRows, moves: Mapping[str, Version | None], live: Live) -> None:
+        for old, cohort in rows.cohorts.items():
+            cohort.sure[:] = sorted(device for device in moves if live.entry(device, rows.flow_id).released == old)
 
-    monkeypatch.setattr(calls_module, "survey", _altered(trust))
+    monkeypatch.setattr(calls_module, "flow_rows", _altered(trust))
 
 
 def _sure_of_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
-    def trust(terrain: Terrain, moves: Mapping[str, Version | None], live: Live) -> None:
-        cohorts: Mapping[str, Cohort] = terrain.cohorts
+    def trust(rows: FlowRows, moves: Mapping[str, Version | None], live: Live) -> None:
+        cohorts: Mapping[str, Cohort] = rows.cohorts
         for device in moves:
-            entry = live.entry(device, terrain.flow_id)
+            entry = live.entry(device, rows.flow_id)
             if entry.released == entry.reported and entry.released and device not in cohorts[entry.released].sure:
                 cohorts[entry.released].sure.append(device)
 
-    monkeypatch.setattr(calls_module, "survey", _altered(trust))
+    monkeypatch.setattr(calls_module, "flow_rows", _altered(trust))
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from reconciler.model.plan import Warning
 from reconciler.model.rules import ApplicationRef, DeviceRules, FlowRule, Group, Pin, Protection, Ref, Rules, Selector
 from reconciler.model.state import Decision, Device, Place
 from reconciler.planner.resolution.names import Inventory
-from reconciler.planner.resolution.resolve import Resolution, resolve, warning_key
+from reconciler.planner.resolution.resolve import Resolution, resolve
 from reconciler.planner.resolution.selector import within_percent
 from tests.builders import hex_id
 
@@ -218,11 +218,11 @@ def test_an_id_is_an_id_though_something_is_named_like_it() -> None:
     assert [row[:2] for row in run(rules(devices=(device,)), odd).desired.rows()] == [(DEVICES[0], FLOWS[0])]
 
 
-def test_names_that_are_to_be_ignored_may_be_unknown() -> None:
+def test_names_that_are_excluded_may_be_unknown() -> None:
     device = DeviceRules(Ref("gone", at(5)), flow_rules({0: "v1"}, 5))
-    found = resolve(rules(devices=(device,)), Inventory(), today=TODAY, ignored={"gone"})
+    found = resolve(rules(devices=(device,)), Inventory(), today=TODAY, excluded_devices={"gone"})
     assert not found.problems
-    assert found.passed_over == {"gone"}
+    assert found.excluded_devices == {"gone"}
     assert not found.desired.devices
     assert resolve(rules(devices=(device,)), Inventory(), today=TODAY).problems
 
@@ -323,10 +323,10 @@ def test_a_device_written_twice_does_not_hide_those_after_it() -> None:
     assert set(found.desired.devices) == {DEVICES[0], DEVICES[1]}
 
 
-def test_the_protection_of_an_ignored_device_protects_no_other() -> None:
+def test_the_protection_of_an_excluded_device_protects_no_other() -> None:
     rule = Protection(at(6), device=Ref("gone", at(6)), flow=Ref(FLOWS[0], at(6)))
     known = Protection(at(7), flow=Ref(FLOWS[0], at(7)))
-    found = resolve(rules(protect=(rule, known)), Inventory(), today=TODAY, ignored={"gone"})
+    found = resolve(rules(protect=(rule, known)), Inventory(), today=TODAY, excluded_devices={"gone"})
     assert [(one.device_id, one.flow_id, one.place.line) for one in found.protected] == [(None, FLOWS[0], 7)]
 
 
@@ -340,7 +340,7 @@ def test_a_name_may_be_as_long_as_an_id() -> None:
 
 def test_warnings_come_by_place_and_those_without_one_first() -> None:
     warnings = [Warning("a", at(9)), Warning("b", at(3)), Warning("z")]
-    assert [one.message for one in sorted(warnings, key=warning_key)] == ["z", "b", "a"]
+    assert [one.message for one in sorted(warnings, key=lambda warning: warning.sort_key)] == ["z", "b", "a"]
 
 
 def test_a_conflict_on_devices_without_names_tells_the_lowest_id() -> None:

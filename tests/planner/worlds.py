@@ -182,7 +182,7 @@ def legal_plans(
 ) -> Iterator[tuple[int, Calls]]:
     """Every choice of allowed wildcards, releases for the rest, and who waits for whom; with the number of wildcards.
 
-    Choices that wait in a circle are left out.
+    Choices that wait in a cycle are left out.
     """
     usable = [request for request in wildcards(live, wanted, versions) if allowed(request, live, wanted)]
     for chosen in _subsets(usable):

@@ -24,8 +24,8 @@ class Reading(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Fate:
-    """Where a row may be: versions that may be released, and versions that it may report.
+class RowState:
+    """What a row may be by now: versions that may be released, and versions that it may report.
 
     `reports_anything`: the device runs an unknown bundle.
     """
@@ -34,7 +34,7 @@ class Fate:
     reported: frozenset[Version | None]
     reports_anything: bool
 
-    def after(self, request: Request, reading: Reading) -> Fate:
+    def after(self, request: Request, reading: Reading) -> RowState:
         """The row after a request that could touch it, and after any reports of its device."""
         match request:
             case Release():
@@ -43,7 +43,7 @@ class Fate:
                 released = self._replaced(request, reading)
             case _:
                 released = frozenset({None})
-        return Fate(released, self.reported | released, self.reports_anything)
+        return RowState(released, self.reported | released, self.reports_anything)
 
     def _replaced(self, request: Replace, reading: Reading) -> frozenset[Version | None]:
         may_report = self.reports_anything or request.old in self.reported
@@ -64,6 +64,6 @@ class Fate:
         return frozenset(moved)
 
 
-def as_read(entry: Entry, *, unknown_bundle: bool) -> Fate:
-    """A row as it was read. Its device may still come to report what is released."""
-    return Fate(frozenset({entry.released}), frozenset(entry), unknown_bundle)
+def as_read(entry: Entry, *, unknown_bundle: bool) -> RowState:
+    """A row as it was read. Its device may yet report what is released."""
+    return RowState(frozenset({entry.released}), frozenset(entry), unknown_bundle)

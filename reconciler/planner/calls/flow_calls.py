@@ -12,7 +12,7 @@ from reconciler.planner.calls.order import Draft
 
 
 class Mix(NamedTuple):
-    """How many calls do a group, and how many of them, counted from the largest cohort, are replaces."""
+    """How many calls it takes, and how many of them, counted from the largest cohort, are replaces."""
 
     calls: int
     replaces: int
@@ -26,8 +26,8 @@ class Saving(NamedTuple):
     wildcards: int
 
     @property
-    def told(self) -> str:
-        """What each of the wildcards has to say for itself. What one of several saves depends on the others."""
+    def text(self) -> str:
+        """What the reason of each wildcard says. What one of several saves depends on the others."""
         saved, others = self.named - self.calls, self.wildcards - 1
         saves = f"saves {saved:,} call{'' if saved == 1 else 's'}"
         return f"{saves}, together with {others:,} other wildcard{'' if others == 1 else 's'}" if others > 0 else saves
@@ -54,12 +54,12 @@ def best_mix(total: int, sizes: Sequence[int], chunk: int) -> Mix:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
-    """Changes of one flow to one version (None: removals). Device ids are sorted.
+class FlowCalls:
+    """The changes of one flow to one version (None: removals), and the calls for them. Device ids are sorted.
 
     `cohorts`: by old version, the rows that an allowed replace is sure to move; largest first. `maybe`: how many
-    others it may move or miss. `flow_wide`: the flow may be removed from every device. `hindrance`: why there is no
-    wildcard, or not one more.
+    others it may move or miss. `flow_wide`: the flow may be removed from every device. `why_named`: why
+    the devices that no wildcard reaches are named.
     """
 
     flow_id: FlowId
@@ -68,7 +68,7 @@ class Group:
     cohorts: Mapping[Version, Sequence[DeviceId]]
     maybe: Mapping[Version, int]
     flow_wide: bool = False
-    hindrance: str = ""
+    why_named: str = ""
 
     def mix(self, chunk: int) -> Mix:
         """The best mix of replaces and releases."""
@@ -79,7 +79,7 @@ class Group:
         return tuple(self.cohorts)[: self.mix(chunk).replaces]
 
     def saving(self, chunk: int) -> Saving:
-        """What wildcards save the group."""
+        """What wildcards save."""
         mix = Mix(1, 1) if self._goes_whole(chunk) else self.mix(chunk)
         return Saving(releases_for(len(self.device_ids), chunk), mix.calls, mix.replaces)
 
@@ -87,13 +87,13 @@ class Group:
         """Whether the flow is removed from every device by one call."""
         return self.flow_wide and self.mix(chunk).calls > 1
 
-    def without_replace(self, old: Version, hindrance: str) -> Group:
-        """The group with one replace fewer to choose from."""
+    def without_replace(self, old: Version, why_named: str) -> FlowCalls:
+        """The same changes with one replace fewer to choose from."""
         cohorts = {version: ids for version, ids in self.cohorts.items() if version != old}
-        return replace(self, cohorts=cohorts, hindrance=hindrance)
+        return replace(self, cohorts=cohorts, why_named=why_named)
 
-    def without_devices(self, gone: frozenset[DeviceId]) -> Group:
-        """The group less the rows of some devices, which a replace may still move or miss."""
+    def without_devices(self, gone: frozenset[DeviceId]) -> FlowCalls:
+        """The changes less the rows of some devices, which a replace may still move or miss."""
         device_ids = [device_id for device_id in self.device_ids if device_id not in gone]
         cohorts = {old: [one for one in ids if one not in gone] for old, ids in self.cohorts.items()}
         maybe = {old: self.maybe[old] + len(ids) - len(cohorts[old]) for old, ids in self.cohorts.items()}
@@ -122,13 +122,13 @@ class Group:
     def _replace(self, old: Version, saving: str) -> Draft:
         ids, maybe = self.cohorts[old], self.maybe[old]
         if maybe:
-            whom = f"every device on {old} is to run {self.version or 'nothing'} ({len(ids):,} surely, {maybe:,} maybe)"
+            what = f"every device on {old} is to run {self.version or 'nothing'} ({len(ids):,} surely, {maybe:,} maybe)"
         else:
-            whom = f"every device on {old} is managed and wants {self.version or 'absent'} ({len(ids):,})"
-        return self._draft(Replace(self.flow_id, old, self.version), sorted(ids), f"{whom}; {saving}")
+            what = f"every device on {old} is managed and wants {self.version or 'absent'} ({len(ids):,})"
+        return self._draft(Replace(self.flow_id, old, self.version), sorted(ids), f"{what}; {saving}")
 
     def _release(self, ids: tuple[DeviceId, ...], *, rows_by_remove: bool) -> Draft:
-        reason = f"{len(ids):,} device{'' if len(ids) == 1 else 's'} by id; {self.hindrance}"
+        reason = f"{len(ids):,} device{'' if len(ids) == 1 else 's'} by id; {self.why_named}"
         request: Request = Release(self.flow_id, self.version, ids)
         if rows_by_remove and self.version is None and len(ids) == 1:
             request = RemoveRow(self.flow_id, ids[0])

@@ -1,7 +1,7 @@
-"""The order of calls, and who waits for whom.
+"""The order of calls, and which of them wait for which.
 
 Whatever moves a row onto a version of a flow waits for every `replace` of that flow whose old version that is:
-else the `replace` could take the row further. Nothing else needs to wait (see `calls`). Among calls that are free
+else the `replace` could take the row further. Nothing else needs to wait (see `cover`). Among calls that are free
 to go, those for the same devices stay close, since every deployment ships a device one whole bundle.
 """
 
@@ -36,7 +36,7 @@ def in_order(drafts: Iterable[Draft]) -> tuple[PlannedCall, ...]:
     """Calls numbered in the order to send them.
 
     Raises:
-        PlanUnsound: they wait for each other in a circle, which `calls.cover` should have cut.
+        PlanUnsound: they wait for each other in a cycle, which `cover` should have cut.
     """
     drafts = sorted(drafts, key=lambda draft: draft.sort_key)
     replaces = _replaces(drafts)
@@ -44,7 +44,7 @@ def in_order(drafts: Iterable[Draft]) -> tuple[PlannedCall, ...]:
     waits = [replaces.get((draft.rows[0][1], outcome(draft.request)), []) for draft in drafts]
     order = _free_first(waits)
     if len(order) < len(drafts):
-        raise PlanUnsound("calls of a plan wait for each other in a circle")
+        raise PlanUnsound("calls of a plan wait for each other in a cycle")
     number = {index: place for place, index in enumerate(order)}
     return tuple(
         PlannedCall(

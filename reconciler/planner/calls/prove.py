@@ -2,13 +2,13 @@
 
 The model is `effects`. This module shares no code and no reasoning with the search for calls, on purpose.
 
-No call makes rows depend on each other, so the proof follows one row at a time, and one of each kind only: rows that
-were read alike, must end alike and are named by the same calls have the same fate. What is left of 100,000 devices
-is a handful of fates.
+No call makes rows depend on each other, so the proof follows one row at a time, and one for each profile: rows that
+were read alike, must end alike and are named by the same calls come to the same end. What is left of 100,000 devices
+is a handful of rows.
 
-Calls may go in every order that `after` permits. Where some order lets a row go astray, one call moves the row and
-another one then takes it further; so it is enough to follow, for each call, the order in which it goes as early as
-it may and all that need not precede it comes after.
+Calls may go in every order that `after` permits. Where some order takes a row to a wrong version, one call moves the
+row and another one then takes it further; so it is enough to follow, for each call, the order in which it goes as
+early as it may and everything that need not precede it comes after.
 """
 
 from __future__ import annotations
@@ -35,18 +35,18 @@ def prove(changes: Sequence[Change], calls: Sequence[PlannedCall], live: Live) -
         PlanUnsound: they do not. That is a bug of ours, and nothing may be sent.
     """
     _check_form(changes, calls, live)
-    board = _Board(calls)
-    for kind, row in _kinds(changes, board, live).items():
-        for order in _orders(kind, board):
+    index = _CallIndex(calls)
+    for profile, row in _profiles(changes, index, live).items():
+        for order in _orders(profile, index):
             in_turn = [calls[number] for number in order]
             # Only what a replace does depends on the reading.
             replaces = any(isinstance(call.request, Replace) for call in in_turn)
             for reading in Reading if replaces else (Reading.RELEASED,):
-                _follow(kind, row, in_turn, reading)
+                _follow(profile, row, in_turn, reading)
 
 
-class _Kind(NamedTuple):
-    """What decides a row's fate: how it was read, where it must end, and the calls that name it or its device."""
+class _Profile(NamedTuple):
+    """What decides where a row ends: how it was read, where it must end, and the calls that name it or its device."""
 
     flow_id: FlowId
     entry: Entry
@@ -55,7 +55,7 @@ class _Kind(NamedTuple):
     calls: tuple[int, ...]
 
 
-class _Board:
+class _CallIndex:
     """Calls by what they could touch, and for each call those that precede it in every order."""
 
     def __init__(self, calls: Sequence[PlannedCall]) -> None:
@@ -83,20 +83,20 @@ class _Board:
             flow for device_id in self.clearing if device_id in live.devices for flow in live.devices[device_id].flows
         }
 
-    def touching(self, kind: _Kind) -> list[int]:
-        """Every call that could touch a row of this kind, at first or after other calls; in sending order."""
-        touching = set(kind.calls)
-        versions = {*kind.entry, *(outcome(self.calls[number].request) for number in kind.calls)}
-        waiting = list(self.flow_wide.get(kind.flow_id, ()))
-        while hits := [number for number in waiting if self._could_hit(number, versions, kind)]:
+    def touching(self, profile: _Profile) -> list[int]:
+        """Every call that could touch such a row, at first or after other calls; in sending order."""
+        touching = set(profile.calls)
+        versions = {*profile.entry, *(outcome(self.calls[number].request) for number in profile.calls)}
+        waiting = list(self.flow_wide.get(profile.flow_id, ()))
+        while hits := [number for number in waiting if self._could_hit(number, versions, profile)]:
             touching.update(hits)
             versions.update(outcome(self.calls[number].request) for number in hits)
             waiting = [number for number in waiting if number not in touching]
         return sorted(touching)
 
-    def _could_hit(self, number: int, versions: set[Version | None], kind: _Kind) -> bool:
+    def _could_hit(self, number: int, versions: set[Version | None], profile: _Profile) -> bool:
         request = self.calls[number].request
-        return kind.unknown_bundle or not isinstance(request, Replace) or request.old in versions
+        return profile.unknown_bundle or not isinstance(request, Replace) or request.old in versions
 
 
 def _check_form(changes: Sequence[Change], calls: Sequence[PlannedCall], live: Live) -> None:
@@ -121,61 +121,61 @@ def _check_form(changes: Sequence[Change], calls: Sequence[PlannedCall], live: L
                     _fail(f"call {number} reaches further than what was read")
 
 
-def _kinds(changes: Sequence[Change], board: _Board, live: Live) -> dict[_Kind, Row]:
-    """Each kind of row that a change is about or a call could touch, with one row of it."""
+def _profiles(changes: Sequence[Change], index: _CallIndex, live: Live) -> dict[_Profile, Row]:
+    """The profile of each row that a change is about or a call could touch, with one such row."""
     moves: dict[FlowId, dict[DeviceId, Version | None]] = defaultdict(dict)
     for change in changes:
         moves[change.flow_id][change.device_id] = change.to_version
-    kinds: dict[_Kind, Row] = {}
-    for flow_id in {*moves, *board.naming, *board.flow_wide, *board.cleared_flows(live)}:
-        for kind, device_id in _flow_kinds(flow_id, moves[flow_id], board, live).items():
-            kinds[_Kind(flow_id, *kind)] = (device_id, flow_id)
-    return kinds
+    profiles: dict[_Profile, Row] = {}
+    for flow_id in {*moves, *index.naming, *index.flow_wide, *index.cleared_flows(live)}:
+        for profile, device_id in _flow_profiles(flow_id, moves[flow_id], index, live).items():
+            profiles[_Profile(flow_id, *profile)] = (device_id, flow_id)
+    return profiles
 
 
-def _flow_kinds(
-    flow_id: FlowId, moves: Mapping[DeviceId, Version | None], board: _Board, live: Live
+def _flow_profiles(
+    flow_id: FlowId, moves: Mapping[DeviceId, Version | None], index: _CallIndex, live: Live
 ) -> dict[tuple[Entry, bool, Version | None, tuple[int, ...]], DeviceId]:
-    """The kinds of one flow's rows, without the flow."""
-    naming, clearing, records = board.naming[flow_id], board.clearing, live.devices
+    """The profiles of one flow's rows, the flow left out."""
+    naming, clearing, records = index.naming[flow_id], index.clearing, live.devices
     devices = moves.keys() | naming.keys() | clearing.keys()
-    if flow_id in board.flow_wide:
+    if flow_id in index.flow_wide:
         devices |= records.keys()
-    kinds = {}
+    profiles = {}
     for device_id in devices:
         device = records.get(device_id, _NO_RECORD)
         entry = device.flows.get(flow_id, NOTHING)
         calls = naming.get(device_id, ()) + clearing.get(device_id, ())
-        kinds[entry, device.unknown_bundle, moves.get(device_id, entry.released), calls] = device_id
-    return kinds
+        profiles[entry, device.unknown_bundle, moves.get(device_id, entry.released), calls] = device_id
+    return profiles
 
 
-def _orders(kind: _Kind, board: _Board) -> set[tuple[int, ...]]:
+def _orders(profile: _Profile, index: _CallIndex) -> set[tuple[int, ...]]:
     """For each call that could touch the row, the order in which it goes as early as it may."""
-    touching = board.touching(kind)
+    touching = index.touching(profile)
     orders = set()
     for number in touching:
-        first = [other for other in touching if other in board.before[number]]
+        first = [other for other in touching if other in index.before[number]]
         orders.add((*first, number, *(other for other in touching if other != number and other not in first)))
     return orders or {()}
 
 
-def _follow(kind: _Kind, row: Row, calls: Sequence[PlannedCall], reading: Reading) -> None:
+def _follow(profile: _Profile, row: Row, calls: Sequence[PlannedCall], reading: Reading) -> None:
     """Run calls over one row, which may only stay where it is or be where it must end."""
-    fate = as_read(kind.entry, unknown_bundle=kind.unknown_bundle)
+    state = as_read(profile.entry, unknown_bundle=profile.unknown_bundle)
     for call in calls:
-        fate = fate.after(call.request, reading)
-        if not fate.released <= {kind.entry.released, kind.end}:
-            _fail(f"call {call.id} could move {_told(kind, row)} elsewhere ({_circumstances(calls, reading)})")
-    if fate.released != {kind.end}:
-        _fail(f"its calls might not move {_told(kind, row)} ({_circumstances(calls, reading)})")
+        state = state.after(call.request, reading)
+        if not state.released <= {profile.entry.released, profile.end}:
+            _fail(f"call {call.id} could move {_described(profile, row)} elsewhere ({_circumstances(calls, reading)})")
+    if state.released != {profile.end}:
+        _fail(f"its calls might not move {_described(profile, row)} ({_circumstances(calls, reading)})")
 
 
-def _told(kind: _Kind, row: Row) -> str:
+def _described(profile: _Profile, row: Row) -> str:
     """A row in words that a bug report can start from."""
-    entry, unknown = kind.entry, ", unknown bundle" if kind.unknown_bundle else ""
+    entry, unknown = profile.entry, ", unknown bundle" if profile.unknown_bundle else ""
     read = f"released {entry.released}, reported {entry.reported}{unknown}"
-    return f"device {row[0]}, flow {row[1]} ({read}), which must end at {kind.end},"
+    return f"device {row[0]}, flow {row[1]} ({read}), which must end at {profile.end},"
 
 
 def _circumstances(calls: Sequence[PlannedCall], reading: Reading) -> str:

@@ -2,7 +2,7 @@
 
 A wildcard is allowed only if every row that it could reach under any reading of the API was read, and ends at the
 wildcard's own outcome: its change's `to`; without a change, its present released version. Targets, protection,
-pruning and pending rows need no rule besides: a row that must stay has no change, so it ends where it is.
+pruning and pending rows need no rule of their own: a row that must stay has no change, so it ends where it is.
 
 Here the rule is applied to one request, as the executor needs it; `cohorts` applies it to a whole flow at once.
 """
@@ -85,7 +85,7 @@ def overlay(whole: Live, fresh: Live) -> Live:
     """A whole read with a newer one, restricted to one flow, laid over it.
 
     The rows of that flow are those of `fresh`, absent where it has none; everything else stays as it was, but for
-    the devices that `fresh` shows: what it says of them is newer.
+    the devices that `fresh` shows: what it says about them is newer.
     """
     if fresh.only_flow is None:
         return fresh

@@ -2,19 +2,21 @@
 
 They choose among rows after resolution, so what a manifest says never depends on them. Targets add up, excludes win.
 A row outside keeps what it has, and so stands in the way of every wildcard like any other row that must stay.
+
+`scopes_of` looks the filters up, once for each application of a run; its answer is carried from there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from reconciler.errors import Problem, UsageError
 from reconciler.model.state import Decision, Desired, DeviceId, FlowId
 from reconciler.model.world import Filter, Options, World
 from reconciler.planner.resolution.names import Spelling, is_id
 
-SORTS = ("device", "flow", "group")
+_SORTS = ("device", "flow", "group")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,21 +34,27 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What a partial plan is about. `targets` None means everything."""
+    """What a plan is about: everything, or what filters leave of it.
 
-    targets: Choice | None
-    excludes: Choice
+    `desired`: the declared rows in scope. `targets` None means all rows. `is_partial`: there are filters, though those
+    for other applications name nothing here.
+    """
+
+    desired: Desired
+    targets: Choice | None = None
+    excludes: Choice = Choice()
+    is_partial: bool = False
 
     def holds(self, device_id: DeviceId, flow_id: FlowId, group: str | None = None) -> bool:
         """Whether a row is in scope; a row that no group decided has none."""
         targeted = self.targets is None or self.targets.names(device_id, flow_id, group)
         return targeted and not self.excludes.names(device_id, flow_id, group)
 
-    def narrow(self, desired: Desired) -> Desired:
-        """The declared rows in scope. Devices that shared a mapping of decisions share one again."""
+    def narrowed(self) -> Scope:
+        """The scope with its declared rows only. Devices that shared a mapping of decisions share one again."""
         shared: dict[tuple[int, bool, bool], Mapping[FlowId, Decision]] = {}
         kept = {}
-        for device_id, flows in desired.devices.items():
+        for device_id, flows in self.desired.devices.items():
             targeted = self.targets is not None and device_id in self.targets.devices
             key = (id(flows), targeted, device_id in self.excludes.devices)
             if key not in shared:
@@ -57,53 +65,46 @@ class Scope:
                 }
             if shared[key]:
                 kept[device_id] = shared[key]
-        return Desired(kept)
+        return replace(self, desired=Desired(kept))
 
 
-def read_scope(world: World, options: Options, *, elsewhere: Collection[Filter] = ()) -> Scope | None:
-    """The scope that the options ask for, None without filters.
+def scopes_of(worlds: Sequence[World], options: Options) -> tuple[Scope, ...]:
+    """The scope that the options ask for in each application of a run.
 
-    Args:
-        world: what filters may name.
-        options: the filters.
-        elsewhere: those that name something in another application of the same run (`recognised`). Here they need
-            not, and then name nothing.
+    A filter has to name something in one of them; in the others it may name nothing.
 
     Raises:
-        UsageError: every filter that names nothing known, or a name that several things have.
+        UsageError: every filter that matches nothing, or whose name several things have.
     """
-    if not options.targets and not options.excludes:
-        return None
-    known = _Known(world)
+    filters = [*options.targets, *options.excludes]
+    if not filters:
+        return tuple(Scope(world.desired) for world in worlds)
+    known = [_Known(world) for world in worlds]
+    found = [{one: each.matches(one) for one in filters} for each in known]
     problems: list[Problem] = []
-    choices = []
-    for flag, filters in (("--target", options.targets), ("--exclude", options.excludes)):
-        found: dict[str, set[str]] = {by: set() for by in SORTS}
-        for one in filters:
-            matches = known.matches(one)
-            if len(matches) == 1:
-                found[one.by] |= matches
-            elif matches or not (one in elsewhere or (flag == "--exclude" and _was_dropped(one, world))):
-                problems.append(known.problem(flag, one, matches))
-        choices.append(Choice(*(frozenset(found[by]) for by in SORTS)))
+    for flag, asked in (("--target", options.targets), ("--exclude", options.excludes)):
+        for one in asked:
+            matched = [(each, matches[one]) for each, matches in zip(known, found, strict=True) if matches[one]]
+            if not matched and not (flag == "--exclude" and any(_is_excused(one, world) for world in worlds)):
+                problems.append(known[0].problem(flag, one, ()))
+            problems += [each.problem(flag, one, matches) for each, matches in matched if len(matches) > 1]
     if problems:
         raise UsageError(problems)
-    targets, excludes = choices
-    return Scope(targets if options.targets else None, excludes)
+    return tuple(_scope(world, matches, options) for world, matches in zip(worlds, found, strict=True))
 
 
-def recognised(world: World, options: Options) -> frozenset[Filter]:
-    """The filters that name something in this application: for the others of the same run (see `read_scope`)."""
-    filters = {*options.targets, *options.excludes}
-    if not filters:
-        return frozenset()
-    known = _Known(world)
-    return frozenset(one for one in filters if known.matches(one))
+def _scope(world: World, matches: Mapping[Filter, Collection[str]], options: Options) -> Scope:
+    targets = _choice(options.targets, matches) if options.targets else None
+    return Scope(world.desired, targets, _choice(options.excludes, matches), is_partial=True).narrowed()
 
 
-def _was_dropped(one: Filter, world: World) -> bool:
-    """Whether resolution left this device out already, so that nobody asked whether it exists."""
-    return one.by == "device" and not world.dropped.isdisjoint({one.text, one.text.lower()})
+def _choice(filters: Iterable[Filter], matches: Mapping[Filter, Collection[str]]) -> Choice:
+    return Choice(*(frozenset(name for one in filters if one.by == by for name in matches[one]) for by in _SORTS))
+
+
+def _is_excused(one: Filter, world: World) -> bool:
+    """Whether resolution left out the device of an `--exclude`, so that nobody asked whether it exists."""
+    return one.by == "device" and not world.excluded_devices.isdisjoint({one.text, one.text.lower()})
 
 
 class _Known:

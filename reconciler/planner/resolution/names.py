@@ -49,14 +49,15 @@ class _Unresolved:
 class Names:
     """Resolves references, and remembers those that cannot be.
 
-    `ignored`: device references that may be unknown (`--exclude device=`); those that are end up in `passed_over`.
+    `excluded`: device references that may be unknown (`--exclude device=`). Those that are end up in
+    `excluded_devices`.
     """
 
-    def __init__(self, aliases: Mapping[str, Ref], inventory: Inventory, ignored: Collection[str] = ()) -> None:
+    def __init__(self, aliases: Mapping[str, Ref], inventory: Inventory, excluded: Collection[str] = ()) -> None:
         self._aliases = aliases
         self._inventory = inventory
-        self._ignored = ignored
-        self.passed_over: set[str] = set()
+        self._excluded = excluded
+        self.excluded_devices: set[str] = set()
         self._flows: dict[str, FlowId | None] = {}
         self._spellings: dict[str, Spelling] = {}
         self._devices_by_name: Mapping[str, list[DeviceId]] | None = None
@@ -112,15 +113,15 @@ class Names:
             else:
                 message = f'no {noun} is named "{text}"{more}'
                 hint = self._hint(noun, text) if count < _SUGGESTIONS else "check the spelling"
-            problems.append(Problem(message, first.path, first.line, first.column, hint))
+            problems.append(first.problem(message, hint))
         return problems
 
     def _one(self, noun: str, ref: Ref, by_name: Mapping[str, Collection[str]]) -> str | None:
         found = by_name.get(ref.text, ())
         if len(found) == 1:
             return next(iter(found))
-        if noun == "device" and ref.text in self._ignored:
-            self.passed_over.add(ref.text)
+        if noun == "device" and ref.text in self._excluded:
+            self.excluded_devices.add(ref.text)
         else:
             self._remember(noun, ref, found)
         return None

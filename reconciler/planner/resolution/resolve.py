@@ -3,7 +3,7 @@
 Precedence for a row: pin, then `devices`, then the group with the highest priority. Different versions at the level
 that decides are an error that names both places.
 
-A fleet has few distinct sets of deciding groups, so devices are told apart by a bit mask of their groups and share
+A fleet has few distinct sets of deciding groups, so devices are distinguished by a bit mask of their groups and share
 one mapping of decisions per mask. That keeps 100,000 devices at a few operations each, here and in the planner.
 """
 
@@ -30,7 +30,7 @@ _DEVICE = (1, 0)
 
 
 class Vote(NamedTuple):
-    """What one rule says of one flow. The highest level decides."""
+    """What one rule says about one flow. The highest level decides."""
 
     level: tuple[int, int]
     flow_id: FlowId
@@ -40,13 +40,13 @@ class Vote(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """What rules come to.
+    """What rules resolve to.
 
     Attributes:
         flows: the flows that some rule gives a version or `absent`, whether or not it selects a device.
         written: the devices that are written out somewhere, with the place; whether they exist is yet to be asked.
         unknown: names of devices that did not resolve.
-        passed_over: names that were to be ignored and that no device has.
+        excluded_devices: names that were excluded and that no device has.
         problems: if there are any, the rest is not to be used.
     """
 
@@ -58,15 +58,15 @@ class Resolution:
     flows: frozenset[FlowId] = frozenset()
     written: Mapping[DeviceId, Place] = field(default_factory=dict)
     unknown: frozenset[str] = frozenset()
-    passed_over: frozenset[str] = frozenset()
+    excluded_devices: frozenset[str] = frozenset()
 
 
-def resolve(rules: Rules, inventory: Inventory, *, today: date, ignored: Collection[str] = ()) -> Resolution:
+def resolve(rules: Rules, inventory: Inventory, *, today: date, excluded_devices: Collection[str] = ()) -> Resolution:
     """Resolve rules. Pure: `inventory` must hold what `needs_of` asked for; `today` is the UTC date.
 
-    `ignored` device references may be unknown: their rows are left out.
+    `excluded_devices`: references to devices that may be unknown (`--exclude device=`); then their rows are left out.
     """
-    return _Resolver(rules, inventory, today, ignored).run()
+    return _Resolver(rules, inventory, today, excluded_devices).run()
 
 
 def decide(votes: Sequence[Vote]) -> tuple[Decisions, list[tuple[Vote, Vote]]]:
@@ -101,10 +101,10 @@ def expired_pins(rules: Rules, today: date) -> Iterator[Warning]:
 class _Resolver:
     """One resolution. Groups are kept highest priority first, so that the bits of a mask are in deciding order."""
 
-    def __init__(self, rules: Rules, inventory: Inventory, today: date, ignored: Collection[str]) -> None:
+    def __init__(self, rules: Rules, inventory: Inventory, today: date, excluded_devices: Collection[str]) -> None:
         self.rules = rules
         self.inventory = inventory
-        self.names = Names(rules.aliases, inventory, ignored)
+        self.names = Names(rules.aliases, inventory, excluded_devices)
         self.selection = Selection(inventory, self.names)
         self.groups = sorted(rules.groups, key=lambda group: (-group.priority, group.name))
         self.group_votes = [
@@ -126,13 +126,13 @@ class _Resolver:
         return Resolution(
             desired=Desired({device_id: decided[device_id] for device_id in sorted(decided)}),
             protected=protected,
-            warnings=tuple(sorted(self.warnings, key=warning_key)),
+            warnings=tuple(sorted(self.warnings, key=lambda warning: warning.sort_key)),
             problems=tuple(sorted(problems, key=lambda problem: problem.sort_key)),
             aliases=self.aliases(),
             flows=frozenset(self.flows),
             written={**self.selection.written, **self.written},
             unknown=self.names.unknown_devices(),
-            passed_over=frozenset(self.names.passed_over),
+            excluded_devices=frozenset(self.names.excluded_devices),
         )
 
     def votes(self, level: tuple[int, int], flows: Iterable[FlowRule], rule: str) -> list[Vote]:
@@ -167,7 +167,7 @@ class _Resolver:
                 first, second = sorted((self.written[device_id], device.place))
                 message = f'device "{device.text}" is declared in two places, first at {first}:{first.column}'
                 hint = "one names it, the other holds its id; keep one of them"
-                self.problems.append(Problem(message, second.path, second.line, second.column, hint))
+                self.problems.append(second.problem(message, hint))
                 continue
             self.written[device_id] = device.place
             own[device_id] = self.votes(_DEVICE, flows, "device")
@@ -251,13 +251,7 @@ class _Resolver:
             f"{_says(second)}, {_says(first)} at {first.decision.place}:{first.decision.place.column}"
         )
         hint = "give one group a higher `priority`" if first.level[0] == 0 else "keep one of them"
-        place = second.decision.place
-        return Problem(message, place.path, place.line, place.column, hint)
-
-
-def warning_key(warning: Warning) -> tuple[Place, str]:
-    """Order of a report: by place, warnings without one first."""
-    return (warning.place or Place("", 0, 0), warning.message)
+        return second.decision.place.problem(message, hint)
 
 
 def _says(vote: Vote) -> str:

@@ -1,4 +1,8 @@
-"""Selectors: what they need to know of the fleet, and which devices they pick from it."""
+"""Selectors: what they need to know about the fleet, what they pick, and what is known without asking.
+
+Each function here takes a selector apart whole, as a tuple. So a key that one of them does not know cannot be passed
+over: it fails type checking, and the first call.
+"""
 
 from __future__ import annotations
 
@@ -26,14 +30,14 @@ class Needs:
         listing: every device of the class.
         device_names: devices with these names.
         device_ids: the records (name and tags) of these devices.
-        queries: the devices that these select.
+        queries: the devices that these select; each with the place of a selector that has it.
         flow_names: the list of flows, for these names.
     """
 
     listing: bool = False
     device_names: set[str] = field(default_factory=set)
     device_ids: set[DeviceId] = field(default_factory=set)
-    queries: set[str] = field(default_factory=set)
+    queries: dict[str, Place] = field(default_factory=dict)
     flow_names: set[str] = field(default_factory=set)
 
 
@@ -68,12 +72,54 @@ def _selector_needs(selector: Selector, needs: Needs) -> None:
     exact = selector.devices is not None and not any(map(is_glob, selector.devices))
     if not exact and selector.query is None:
         needs.listing = True
-    parts = list(with_excludes(selector))
-    if exact and any(part.tags is not None or any(map(is_glob, part.devices or ())) for part in parts):
+    reads_records = False
+    for place, devices, tags, query, _all, _percent, _exclude in with_excludes(selector):
+        reads_records |= tags is not None or any(map(is_glob, devices or ()))
+        needs.device_names |= {ref.text for ref in devices or () if not is_id(ref.text) and not is_glob(ref)}
+        if query is not None:
+            needs.queries.setdefault(query, place)
+    if exact and reads_records:
         needs.device_ids |= {ref.text for ref in selector.devices or () if is_id(ref.text)}
-    for part in parts:
-        needs.queries |= {part.query} if part.query is not None else set()
-        needs.device_names |= {ref.text for ref in part.devices or () if not is_id(ref.text) and not is_glob(ref)}
+
+
+def is_explicit(selector: Selector) -> bool:
+    """Whether a selector picks the same devices whatever the API says."""
+    refs: list[Ref] = []
+    has_percent = False
+    for _place, devices, tags, query, _all, percent, _exclude in with_excludes(selector):
+        if tags is not None or query is not None or any(map(is_glob, devices or ())):
+            return False
+        refs += devices or ()
+        has_percent |= percent is not None
+    # An id and a name may be the same device, and `percent` hashes ids: only the API could tell.
+    by_id = {is_id(ref.text) for ref in refs}
+    return selector.devices is not None and (by_id == {True} or (by_id == {False} and not has_percent))
+
+
+def selector_text(selector: Selector, salt: str) -> str:
+    """A selector in one spelling: the same text for the same meaning. `all` adds nothing where other keys pick."""
+    _place, devices, tags, query, _all, percent, exclude = selector
+    parts = []
+    if devices is not None:
+        parts.append("devices " + ", ".join(sorted({ref.text for ref in devices})))
+    if tags is not None:
+        parts += [f"tag {key}={'|'.join(sorted(set(values)))}" for key, values in sorted(tags.items())]
+    if query is not None:
+        parts.append(f"query {query}")
+    if not parts:
+        parts.append("all")
+    if percent is not None:
+        parts.append(f"{percent.normalize():f} percent by {salt}")
+    if exclude is not None:
+        parts.append(f"except ({selector_text(exclude, salt)})")
+    return ", ".join(parts)
+
+
+def symbolic(group: Group) -> Group:
+    """A group that selects itself: its selector's text is a query, for the one device of that name."""
+    return group._replace(
+        select=Selector(group.select.place, query=f"<{selector_text(group.select, group.effective_salt)}>")
+    )
 
 
 def with_excludes(selector: Selector | None) -> Iterator[Selector]:
@@ -94,17 +140,18 @@ class Selection:
 
     def members(self, selector: Selector, salt: str, *, among: Set[DeviceId] | None = None) -> Set[DeviceId]:
         """The devices that a selector picks, in no order; `among` those given, else among all that were read."""
+        _place, devices, tags, query, _all, percent, exclude = selector
         parts: list[Set[DeviceId]] = [] if among is None else [among]
-        if selector.devices is not None:
-            parts.append(self._named(selector.devices))
-        if selector.query is not None:
-            parts.append(self._inventory.queries[selector.query])
-        parts += [self._tagged(key, values) for key, values in (selector.tags or {}).items()]
+        if devices is not None:
+            parts.append(self._named(devices))
+        if query is not None:
+            parts.append(self._inventory.queries[query])
+        parts += [self._tagged(key, values) for key, values in (tags or {}).items()]
         found: Set[DeviceId] = set.intersection(*map(set, parts)) if parts else self._inventory.devices.keys()
-        if selector.percent is not None:
-            found = set(within_percent(found, selector.percent, salt))
-        if selector.exclude is not None:
-            found = found - self.members(selector.exclude, salt, among=found)
+        if percent is not None:
+            found = set(within_percent(found, percent, salt))
+        if exclude is not None:
+            found = found - self.members(exclude, salt, among=found)
         return found
 
     def _named(self, refs: Iterable[Ref]) -> set[DeviceId]:
