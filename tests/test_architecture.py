@@ -3,20 +3,20 @@
 import json
 import os
 import socket
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from reconciler.cli.registry import COMMANDS
+from tests.support import processes
 
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
 
 
 def test_import_contracts_hold() -> None:
-    done = subprocess.run([BIN / "lint-imports", "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = processes.run([BIN / "lint-imports", "--no-cache"], cwd=ROOT)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -66,14 +66,14 @@ def test_a_command_loads_what_it_needs(words: str, tmp_path: Path) -> None:
         url = f"http://127.0.0.1:{unused.getsockname()[1]}"
     env = {**os.environ, "LOSANT_API_URL": url, "LOSANT_API_TOKEN": "t", "LOSANT_TOKEN": "t"}
     argv = [sys.executable, "-c", LOADED, *words.split()]
-    done = subprocess.run(argv, cwd=tmp_path, env=env, capture_output=True, text=True, check=False, timeout=60)
+    done = processes.run(argv, cwd=tmp_path, env=env)
     assert done.returncode == 0, done.stderr
     assert set(json.loads(done.stdout)) & HEAVY == NEEDS[words]
 
 
 def test_importing_the_package_loads_nothing_of_its_own() -> None:
     script = "import sys, reconciler; print(sorted(n for n in sys.modules if n.partition('.')[0] in ('httpx', 'yaml')))"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    done = processes.run([sys.executable, "-c", script], check=True)
     assert done.stdout.strip() == "[]"
 
 
@@ -91,7 +91,7 @@ def test_httpx_is_whole_without_its_command_line() -> None:
     """What `reconciler.api` leaves out is there to be left out, is all that is missing, and is worth it."""
 
     def imported(*through_us: str) -> tuple[dict[str, str], set[str]]:
-        done = subprocess.run([sys.executable, "-c", HTTPX, *through_us], capture_output=True, text=True, check=True)
+        done = processes.run([sys.executable, "-c", HTTPX, *through_us], check=True)
         kinds, modules = json.loads(done.stdout)
         return kinds, set(modules)
 

@@ -2,7 +2,6 @@
 
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ from reconciler.cli.commands.demo_fleet import demo_fleet, demo_manifest
 from reconciler.cli.registry import COMMANDS
 from reconciler.errors import ExitCode
 from reconciler.simulator import serve
+from tests.support import processes
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -28,7 +28,7 @@ def outputs() -> Iterator[tuple[str, str, str]]:
         env = {**os.environ, "LOSANT_API_URL": server.url, "LOSANT_API_TOKEN": server.token}
         for match in OUTPUT.finditer(README.read_text(encoding="utf-8")):
             argv = [sys.executable, "-m", "reconciler", *match[2].split()]
-            done = subprocess.run(argv, cwd=ROOT, env=env, capture_output=True, text=True, check=True)
+            done = processes.run(argv, cwd=ROOT, env=env, check=True)
             yield match[2], match[3], done.stdout
 
 

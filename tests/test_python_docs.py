@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from reconciler.testing import Simulator
+from tests.support import processes
+from tests.support.waiting import LIMIT_S
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs/python.md").read_text(encoding="utf-8")
@@ -28,9 +29,7 @@ SAYS = {
 
 
 def run(folder: Path, *words: str, **env: str) -> str:
-    done = subprocess.run(
-        [sys.executable, *words], cwd=folder, env={**os.environ, **env}, capture_output=True, text=True, check=False
-    )
+    done = processes.run([sys.executable, *words], cwd=folder, env={**os.environ, **env}, timeout=LIMIT_S * 10)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import posixpath
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -40,6 +40,8 @@ class GitFiles:
         commit = self._commit()
         listing = self._git("ls-tree", "-r", "-z", "-l", "--full-tree", commit)
         self._blobs = dict(_listed(listing))
+        self._contents: dict[str, bytes] = {}
+        self._fetch(blob for blob in self._blobs.values() if blob.mode == _SYMLINK)
         self._folders = {"", *(str(parent) for path in self._blobs for parent in _parents(path))}
 
     def expand(self, path: str) -> tuple[list[File], list[Problem]]:
@@ -61,6 +63,7 @@ class GitFiles:
         if not files and not problems:
             hint = "check --path"
             problems.append(NothingThere("no *.yaml or *.yml below this directory", self._shown(path), hint=hint))
+        self._fetch(self._blobs[file.real] for file in files if file.real in self._blobs)
         return files, problems
 
     def read(self, file: File) -> bytes | Problem:
@@ -70,7 +73,8 @@ class GitFiles:
             return Problem("no such file or directory", file.shown, hint="check the path")
         if blob.size > MAX_BYTES:
             return too_large(file.shown)
-        return self._git("cat-file", "blob", blob.sha)
+        self._fetch([blob])
+        return self._contents[blob.sha]
 
     def beside(self, file: File, relative: str) -> File | Problem:
         """Resolve `extends`, written in `file`."""
@@ -116,12 +120,19 @@ class GitFiles:
             blob = self._blobs.get("/".join(done))
             if blob is not None and blob.mode == _SYMLINK:
                 links += 1
-                target = os.fsdecode(self._git("cat-file", "blob", blob.sha)) if links <= _MAX_LINKS else "/"
+                target = os.fsdecode(self._contents.get(blob.sha, b"/")) if links <= _MAX_LINKS else "/"
                 if target.startswith("/"):
                     return None
                 done.pop()
                 todo += [part for part in reversed(target.split("/")) if part not in ("", ".")]
         return "/".join(done)
+
+    def _fetch(self, blobs: Iterable[_Blob]) -> None:
+        """Read the contents of many blobs in one process."""
+        wanted = {blob.sha: None for blob in blobs if blob.size <= MAX_BYTES and blob.sha not in self._contents}
+        if wanted:
+            output = self._git("cat-file", "--batch", stdin="\n".join(wanted).encode())
+            self._contents.update(_contents(output))
 
     def _commit(self) -> str:
         try:
@@ -132,13 +143,14 @@ class GitFiles:
             ) from None
         return found.decode().strip()
 
-    def _git(self, *arguments: str) -> bytes:
+    def _git(self, *arguments: str, stdin: bytes = b"") -> bytes:
         environment = {**os.environ, "LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", "GIT_NO_LAZY_FETCH": "1"}
         try:
             done = subprocess.run(  # noqa: S603 - a fixed program, a list of arguments, no shell
                 ["git", *arguments],  # noqa: S607 - wherever the user's git is
                 cwd=self._directory,
                 env=environment,
+                input=stdin,
                 capture_output=True,
                 check=False,
                 timeout=_TIMEOUT_S,
@@ -160,6 +172,20 @@ def _listed(listing: bytes) -> Iterator[tuple[str, _Blob]]:
         mode, kind, sha, size = about.decode().split()
         if kind == "blob":
             yield os.fsdecode(path), _Blob(mode, sha, int(size))
+
+
+def _contents(output: bytes) -> Iterator[tuple[str, bytes]]:
+    r"""What `cat-file --batch` prints: `sha type size\n`, the contents, and a line's end, for each object."""
+    start = 0
+    while start < len(output):
+        end = output.index(b"\n", start)
+        sha, *about = output[start:end].decode().split()
+        if about == ["missing"]:
+            raise UsageError(f"git does not have the object {sha}", hint="fetch it: this clone is not complete")
+        size = about[1]
+        start = end + 1 + int(size)
+        yield sha, output[end + 1 : start]
+        start += 1
 
 
 def _parents(path: str) -> Iterator[str]:

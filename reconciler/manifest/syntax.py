@@ -9,6 +9,7 @@ down at some ten thousand levels; events do not recurse, cost a sixth of `yaml.l
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Callable
@@ -57,29 +58,51 @@ def parse(data: bytes, path: str, *, parser: Callable[[str], Any] | None = None)
     text = decode(data, path)
     if isinstance(text, Problem):
         return [], [text]
+    parser = parser or fastest_parser()
     builder = _Builder(path)
     try:
-        builder.read((parser or fastest_parser())(text).get_event)
+        builder.read(parser(text).get_event)
     except yaml.MarkedYAMLError as error:
-        builder.problems.append(_syntax_problem(error, path, text))
+        lines = re.split("\r\n|\r|\n", text)
+        builder = _stopped_by_depth(error, path, lines, parser) or builder
+        if not builder.is_too_deep:
+            builder.problems.append(_syntax_problem(error, path, lines))
     except yaml.YAMLError as error:
         builder.problems.append(Problem(f"not valid YAML: {' '.join(str(error).split())}", path, 1, 1))
-    except _Stop:
-        pass
     return builder.documents, builder.problems
 
 
-def _syntax_problem(error: yaml.MarkedYAMLError, path: str, text: str) -> Problem:
+def _syntax_problem(error: yaml.MarkedYAMLError, path: str, lines: list[str]) -> Problem:
     mark = error.problem_mark or error.context_mark
     parts = [part for part in (error.problem, error.context) if part]
-    hint = None
-    if mark is not None:
-        lines = re.split("\r\n|\r|\n", text)
-        line = lines[mark.line] if mark.line < len(lines) else ""
-        if "\t" in line[: mark.column + 1]:
-            hint = "indent with spaces, not with tabs"
     message = f"not valid YAML: {' '.join(' '.join(parts).split())}"
-    return Problem(message, path, mark.line + 1 if mark else 1, mark.column + 1 if mark else 1, hint=hint)
+    if mark is None:
+        return Problem(message, path, 1, 1)
+    line = lines[mark.line] if mark.line < len(lines) else ""
+    hint = "indent with spaces, not with tabs" if "\t" in line[: mark.column + 1] else None
+    return Problem(message, path, mark.line + 1, mark.column + 1, hint=hint)
+
+
+def _stopped_by_depth(
+    error: yaml.MarkedYAMLError, path: str, lines: list[str], parser: Callable[[str], Any]
+) -> _Builder | None:
+    """What our own rule says of a depth that the library refused before we saw it; None where that is not the matter.
+
+    A parser looks ahead in a line for the colon of a key, and may give up at a depth of its own (libyaml: 1,000) before
+    it hands over a level. So the text is read again, as far as one level more than we allow.
+    """
+    mark = error.problem_mark
+    if mark is None or mark.line >= len(lines):
+        return None
+    depth = 0
+    for bracket in re.finditer(r"[][{}]", lines[mark.line][: mark.column + 1]):
+        depth += 1 if bracket[0] in "[{" else -1
+        if depth > MAX_DEPTH:
+            builder = _Builder(path)
+            with contextlib.suppress(yaml.YAMLError):
+                builder.read(parser("\n".join([*lines[: mark.line], lines[mark.line][: bracket.end()]])).get_event)
+            return builder if builder.is_too_deep else None
+    return None
 
 
 # --- events -----------------------------------------------------------------------------------------------------
@@ -106,6 +129,7 @@ class _Builder:
         self.path = path
         self.documents: list[Node] = []
         self.problems: list[Problem] = []
+        self.is_too_deep = False
         self._node: Node = None
         self._key: Any = None
         self._size = 0
@@ -116,7 +140,11 @@ class _Builder:
         self._aliased = 0
 
     def read(self, get_event: Callable[[], Any]) -> None:
-        """Read events to the end of the stream."""
+        """Read events to the end of the stream, or to where the file is not worth reading on."""
+        with contextlib.suppress(_Stop):
+            self._read(get_event)
+
+    def _read(self, get_event: Callable[[], Any]) -> None:
         handlers: dict[type, Callable[[Any], None]] = {
             ScalarEvent: self._scalar,
             MappingStartEvent: self._open,
@@ -160,6 +188,7 @@ class _Builder:
         mark, is_map = event.start_mark, event.__class__ is MappingStartEvent
         if len(self._stack) >= MAX_DEPTH:
             self._refuse(mark, f"nested deeper than {MAX_DEPTH} levels", "a manifest needs no more than ten")
+            self.is_too_deep = True
             raise _Stop
         if event.tag is not None:
             self._check_tag(event, _MAP_TAG if is_map else _SEQ_TAG)

@@ -146,9 +146,10 @@ def test_a_run_has_a_budget_of_retries() -> None:
 
 def test_cancelling_a_wait_ends_it_and_frees_its_place() -> None:
     async def go() -> None:
-        async with api_over(lambda _: httpx.Response(503), clock=Forever()) as api:
+        clock = Forever()
+        async with api_over(lambda _: httpx.Response(503), clock=clock) as api:
             reading = asyncio.create_task(api.application())
-            await asyncio.sleep(0.01)
+            await clock.asked.wait()
             reading.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await reading
@@ -158,15 +159,18 @@ def test_cancelling_a_wait_ends_it_and_frees_its_place() -> None:
 
 
 def test_cancelling_a_request_under_way_ends_it_and_frees_its_place() -> None:
+    asked = asyncio.Event()
+
     class Silent(httpx.AsyncBaseTransport):
         async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            asked.set()
             await asyncio.Event().wait()
             raise AssertionError
 
     async def go() -> None:
         async with api_over(lambda _: httpx.Response(500), transport=Silent()) as api:
             reading = asyncio.create_task(api.live())
-            await asyncio.sleep(0.01)
+            await asked.wait()
             assert api.connection.pace.under_way == 1
             reading.cancel()
             with pytest.raises(asyncio.CancelledError):
@@ -180,7 +184,12 @@ def test_cancelling_a_request_under_way_ends_it_and_frees_its_place() -> None:
 class Forever(FakeClock):
     """A clock whose sleeps end only by cancellation."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = asyncio.Event()
+
     async def sleep(self, seconds: float) -> None:
+        self.asked.set()
         await asyncio.Event().wait()
 
 

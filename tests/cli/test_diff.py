@@ -6,20 +6,20 @@ import json
 import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from reconciler.cli.app import run
+from tests.support import processes
 
 HEAD = "apiVersion: reconciler/v1\napplication: 575ec8687ae143cd83dc4a97\n"
 
 
 def git(*arguments: str) -> str:
-    return subprocess.run(
+    return processes.run(
         ["git", "-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "commit.gpgsign=false", *arguments],
         check=True,
-        capture_output=True,
-        text=True,
     ).stdout
 
 
@@ -125,6 +125,25 @@ class TestRevisions:
 
     def test_a_single_file(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert len(differences(capsys, "first", "HEAD", "--path", "manifests/deep/a.yaml")) == 1
+
+    def test_many_files_take_no_more_processes_than_one(
+        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for number in range(30):
+            write(f"manifests/{number}.yaml", HEAD + f"devices: {{pump-{number}: {{g: v1}}}}\n")
+            Path(f"manifests/link-{number}.yaml").symlink_to(f"{number}.yaml")
+        git("add", ".")
+        git("commit", "-qm", "many")
+        started: list[str] = []
+        start = subprocess.run
+
+        def counted(argv: list[str], **options: Any) -> Any:
+            started.append(argv[1])
+            return start(argv, **options)
+
+        monkeypatch.setattr(subprocess, "run", counted)
+        assert len(differences(capsys, "first", "HEAD")) > 30
+        assert started.count("cat-file") <= 5  # for each side: links, manifests, their base
 
     def test_symlinks_of_a_revision_are_followed_inside_it(self, capsys: pytest.CaptureFixture[str]) -> None:
         Path("linked").mkdir()

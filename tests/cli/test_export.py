@@ -17,6 +17,8 @@ import pytest
 from reconciler.cli.app import run
 from reconciler.simulator import Server, serve
 from reconciler.simulator.faults import faults
+from tests.support.processes import usual_signals
+from tests.support.waiting import until
 
 APPLICATION = "5f0c8a1b2d3e4f5061728394"
 RECORD_OF_NOBODY = "0123456789abcdef01234567"
@@ -81,11 +83,8 @@ def sent(server: Server) -> list[Any]:
 
 def until_done(server: Server) -> dict[str, Any]:
     """The last job, once it has ended."""
-    limit = time.monotonic() + 10
-    while (job := server.control.jobs()[-1])["status"] == "queued":
-        assert time.monotonic() < limit
-        time.sleep(0.005)
-    return dict(job)
+    until(lambda: server.control.jobs()[-1]["status"] != "queued")
+    return dict(server.control.jobs()[-1])
 
 
 # --- what is asked for ------------------------------------------------------------------------------------------
@@ -431,28 +430,22 @@ def test_what_is_no_archive_is_saved_with_a_warning(
     assert Path("x.json").read_bytes() == b'{"url": "https://example.com/file"}'
 
 
-def test_ctrl_c_while_listening(
-    server: Server, export: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    import os
+def test_ctrl_c_while_listening(server: Server, export: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     import signal
-    from threading import Thread
+
+    from reconciler.operations.export.listener import Listener, Received
 
     monkeypatch.setattr("reconciler.simulator.api.export.is_loopback", lambda _: False)
+    wait = Listener.file
 
-    def interrupt() -> None:
-        limit = time.monotonic() + 20
-        while not server.control.jobs():
-            assert time.monotonic() < limit
-            time.sleep(0.01)
+    async def interrupted(self: Listener) -> Received:
         until_done(server)
-        time.sleep(0.1)
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        return await wait(self)
 
-    thread = Thread(target=interrupt)
-    thread.start()
-    ended = export("--listen", "--format", "json")
-    thread.join()
+    monkeypatch.setattr(Listener, "file", interrupted)
+    with usual_signals():
+        ended = export("--listen", "--format", "json")
     assert ended.code == 130
     assert ended.document["error"]["code"] == 130
     assert ended.document["exports"][0]["job_id"] == server.control.jobs()[-1]["id"]

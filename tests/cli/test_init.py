@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from reconciler.cli.app import run
 from reconciler.manifest.load import load_manifests
 from reconciler.simulator import serve
+from tests.support import processes
 
 APPLICATION = "5f0c8a1b2d3e4f5061728394"
 USES = f"example/reconciler@{'0' * 40}"
@@ -18,7 +18,7 @@ MANIFEST, WORKFLOW, CODEOWNERS = "manifests/fleet.yaml", ".github/workflows/reco
 
 @pytest.fixture(autouse=True)
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    processes.run(["git", "init", "-q", str(tmp_path)], check=True)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import subprocess
 import sys
 import weakref
 from collections.abc import Callable, Iterator
@@ -13,6 +12,8 @@ import pytest
 
 from reconciler.cli.app import run
 from reconciler.cli.signals import current, interruptible, run_async
+from tests.support import processes
+from tests.support.processes import USUAL, usual_signals
 
 # An interrupt in the `exec` of a string, caught: CPython would now end the process by the signal, whatever it is told.
 IN_AN_EXEC = """
@@ -45,9 +46,9 @@ def lose_an_interrupt() -> None:
 @pytest.fixture(autouse=True)
 def silence(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(sys, "unraisablehook", lambda _: None)
-    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
-    yield
-    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)] == before
+    with usual_signals():
+        yield
+        assert {number: signal.getsignal(number) for number in USUAL} == USUAL
 
 
 async def work(then: Callable[[], None], *, sleeps: bool) -> str:
@@ -127,5 +128,5 @@ def test_ignored_interrupts_stay_ignored_but_not_sigterm(monkeypatch: pytest.Mon
 
 
 def test_the_exit_code_is_ours_wherever_it_arrived() -> None:
-    ended = subprocess.run([sys.executable, "-c", IN_AN_EXEC], check=False, capture_output=True, text=True)
+    ended = processes.run([sys.executable, "-c", IN_AN_EXEC])
     assert (ended.returncode, ended.stdout, ended.stderr) == (130, "all told\n", "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import hashlib
 import io
@@ -14,8 +15,10 @@ from urllib.parse import urlsplit
 import pytest
 
 from reconciler.operations.export.listener import Limits, Listener, Received
+from tests.support.waiting import LIMIT_S
 
-QUICK = Limits(body=100_000, idle_s=0.2, connections=3)
+QUICK = Limits(body=100_000, idle_s=0.2, connections=3)  # for who is to be cut off
+PATIENT = Limits(body=100_000, idle_s=3600, connections=3)
 
 
 async def say(listener: Listener, data: bytes, *, end: bool = False) -> bytes:
@@ -45,12 +48,14 @@ def status(answer: bytes) -> int:
 Story = Callable[[Listener], Awaitable[None]]
 
 
-def play(folder: Path, story: Story, *, limits: Limits = QUICK) -> list[tuple[int, int | None]]:
-    seen: list[tuple[int, int | None]] = []
+def play(
+    folder: Path, story: Story, *, limits: Limits = PATIENT, seen: list[tuple[int, int | None]] | None = None
+) -> list[tuple[int, int | None]]:
+    seen = [] if seen is None else seen
 
     async def run() -> None:
         async with Listener(folder, limits=limits, observe=lambda *progress: seen.append(progress)) as listener:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(LIMIT_S):
                 await story(listener)
 
     asyncio.run(run())
@@ -152,33 +157,49 @@ def test_a_body_that_breaks_off_is_no_file(tmp_path: Path) -> None:
     play(tmp_path, story)
 
 
+def half(listener: Listener) -> bytes:
+    """A post whose rest does not come."""
+    return post(listener, b"halfanhour")[:-6]
+
+
 def test_slow_clients_are_cut_off_and_hold_nobody_up(tmp_path: Path) -> None:
     async def story(listener: Listener) -> None:
-        path = urlsplit(listener.url).path
-        half = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhalf".encode()
-        slow = asyncio.create_task(say(listener, half))
-        silent = asyncio.create_task(say(listener, b""))
-        await asyncio.sleep(0.05)
-        assert status(await say(listener, post(listener, b"second"))) == 409  # the first is still at it
-        assert status(await slow) == 408
-        assert status(await silent) == 408
-        assert status(await say(listener, post(listener, b"third"))) == 200
-        await take(listener, b"third")
+        assert [
+            status(answer) for answer in await asyncio.gather(say(listener, half(listener)), say(listener, b""))
+        ] == [408, 408]
+        assert status(await say(listener, post(listener, b"good"))) == 200
+        await take(listener, b"good")
 
-    play(tmp_path, story)
+    play(tmp_path, story, limits=QUICK)
+
+
+def test_one_file_at_a_time(tmp_path: Path) -> None:
+    async def story(listener: Listener) -> None:
+        _, first = await asyncio.open_connection("127.0.0.1", listener.port)
+        first.write(half(listener))
+        while not seen:
+            await asyncio.sleep(0)
+        assert status(await say(listener, post(listener, b"second"))) == 409
+        first.write(b"anhour")
+        await take(listener, b"halfanhour")
+        first.close()
+
+    seen: list[tuple[int, int | None]] = []
+    play(tmp_path, story, limits=PATIENT, seen=seen)
 
 
 def test_only_so_many_connections_are_held(tmp_path: Path) -> None:
     async def story(listener: Listener) -> None:
-        idle = [asyncio.create_task(say(listener, b"")) for _ in range(3)]
-        await asyncio.sleep(0.05)
+        idle = [(await asyncio.open_connection("127.0.0.1", listener.port))[1] for _ in range(3)]
         answer = await say(listener, post(listener, b"good"))
         assert answer == b"" or status(answer) == 503
-        await asyncio.gather(*idle)
-        assert status(await say(listener, post(listener, b"good"))) == 200
+        for writer in idle:
+            writer.close()
+        while status(await say(listener, post(listener, b"good")) or b"HTTP/1.1 503") == 503:
+            await asyncio.sleep(0.01)
         await take(listener, b"good")
 
-    play(tmp_path, story)
+    play(tmp_path, story, limits=PATIENT)
 
 
 def test_a_sender_that_leaves_before_the_answer_has_delivered(tmp_path: Path) -> None:
@@ -199,12 +220,12 @@ def test_what_cannot_be_written_is_told(tmp_path: Path) -> None:
     folder.mkdir()
 
     async def run() -> None:
-        async with Listener(folder, limits=QUICK) as listener:
+        async with Listener(folder, limits=PATIENT) as listener:
             for path in folder.iterdir():
                 path.unlink()
             folder.rmdir()
             assert status(await say(listener, post(listener, b"good"))) == 507
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(LIMIT_S):
                 await listener.file()
 
     with pytest.raises(FileNotFoundError):
@@ -221,9 +242,9 @@ def test_a_disk_that_fills_up_is_told(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(Path, "open", lambda *_, **__: Full())
 
     async def run() -> None:
-        async with Listener(tmp_path, limits=QUICK) as listener:
+        async with Listener(tmp_path, limits=PATIENT) as listener:
             assert status(await say(listener, post(listener, b"123456"))) == 507
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(LIMIT_S):
                 await listener.file()
 
     with pytest.raises(OSError, match="No space left"):
@@ -232,13 +253,19 @@ def test_a_disk_that_fills_up_is_told(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_leaving_cuts_everybody_off(tmp_path: Path) -> None:
-    tasks = []
+    async def run() -> None:
+        async with Listener(tmp_path, limits=PATIENT) as listener:
+            streams = [await asyncio.open_connection("127.0.0.1", listener.port) for _ in range(2)]
+            streams[0][1].write(b"POST ")
+            assert status(await say(listener, post(listener, b"evil", path="/"))) == 404  # so those before are heard
+        async with asyncio.timeout(LIMIT_S):
+            for reader, writer in streams:
+                with contextlib.suppress(ConnectionError):
+                    assert await reader.read() == b""
+                writer.close()
 
-    async def story(listener: Listener) -> None:
-        tasks.append(asyncio.create_task(say(listener, b"POST ")))
-        await asyncio.sleep(0.05)
-
-    play(tmp_path, story, limits=Limits(idle_s=60))
+    asyncio.run(run())
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from reconciler.simulator import serve
 from tests.e2e.shop import APPLICATION, FLEET, Here, Shop, invoker
+from tests.support import processes
 
 NAMES = (
     "::error file=x::boom",
@@ -142,11 +143,10 @@ def unread(shop: Shop, *argv: str) -> tuple[int, str]:
     """Exit code and stderr of a command whose stdout nobody reads."""
     process = shop.start(*argv)
     assert process.stdout is not None
-    assert process.stderr is not None
     process.stdout.close()
-    err = process.stderr.read()
-    process.stderr.close()
-    return process.wait(), err
+    process.stdout = None
+    _, err = processes.end(process)
+    return process.returncode, err
 
 
 def test_a_reader_that_goes_away(shop: Shop) -> None:
@@ -168,9 +168,9 @@ def test_a_reader_that_goes_away(shop: Shop) -> None:
 def test_a_full_disk(shop: Shop) -> None:
     def run(*argv: str) -> tuple[int, str]:
         with Path("/dev/full").open("w") as full:
-            done = subprocess.run(
+            done = processes.run(
                 [sys.executable, "-m", "reconciler", *argv],
-                cwd=shop.folder, env=shop.env(), stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+                cwd=shop.folder, env=shop.env(), stdout=full, stderr=subprocess.PIPE,
             )  # fmt: skip
         return done.returncode, done.stderr
 
@@ -184,7 +184,7 @@ def test_a_full_disk(shop: Shop) -> None:
 def test_streams_that_are_closed(closed: str, shop: Shop) -> None:
     by = f'exec "$@" {closed}'
     process = shop.start("plan", "shop.yaml", "--detailed-exitcode", "--out", "plan.json", by=by)
-    process.communicate()
+    processes.end(process)
     assert process.returncode == 2
     assert shop.read_json("plan.json")["plans"]
 

@@ -22,6 +22,8 @@ import pytest
 from reconciler.simulator import serve
 from reconciler.simulator.faults import faults
 from tests.e2e.shop import FLEET, MANIFEST, Shop
+from tests.support import processes
+from tests.support.waiting import LIMIT_S
 
 COLUMNS = 60
 QUESTION = "Only 'yes' is accepted: "
@@ -43,12 +45,12 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
 class Terminal:
     """A command with a terminal of its own, and what it has shown so far."""
 
-    def __init__(self, process: subprocess.Popen[bytes], master: int) -> None:
+    def __init__(self, process: subprocess.Popen[str], master: int) -> None:
         self.process = process
         self.shown = ""
         self._master = master
 
-    def read_until(self, text: str, *, within_s: float = 60.0) -> None:
+    def read_until(self, text: str, *, within_s: float = LIMIT_S) -> None:
         """Wait until the terminal shows a text."""
         end = time.monotonic() + within_s
         while text not in self.shown:
@@ -60,9 +62,9 @@ class Terminal:
 
     def end(self) -> int:
         """Wait for the end; the exit code."""
-        while self._read(60.0):
+        while self._read(LIMIT_S):
             pass
-        return self.process.wait(timeout=60)
+        return self.process.wait(LIMIT_S)
 
     def _read(self, within_s: float) -> bool:
         ready, _, _ = select.select([self._master], [], [], within_s)
@@ -81,7 +83,7 @@ def terminal(shop: Shop, *argv: str, **env: str) -> Iterator[Terminal]:
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, COLUMNS, 0, 0))
 
-    process = subprocess.Popen(
+    process = processes.start(
         [sys.executable, "-c", _ON_ITS_TERMINAL, *argv],
         cwd=shop.folder,
         env=shop.env(**{"TERM": "xterm", **env}),
@@ -95,7 +97,7 @@ def terminal(shop: Shop, *argv: str, **env: str) -> Iterator[Terminal]:
         yield Terminal(process, master)
     finally:
         process.kill()
-        process.wait()
+        process.wait(LIMIT_S)
         os.close(master)
 
 

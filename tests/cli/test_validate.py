@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import io
 import json
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from reconciler.cli.app import run
+from tests.support import processes
 
 HEAD = "apiVersion: reconciler/v1\napplication: 575ec8687ae143cd83dc4a97\n"
 
@@ -146,10 +146,8 @@ def test_a_file_that_is_a_base_needs_no_application(capsys: pytest.CaptureFixtur
 def test_a_small_file_loads_nothing_that_it_does_not_need() -> None:
     write("a.yaml", HEAD)
     code = "import sys; from reconciler.cli.app import run; run(['validate', 'a.yaml']); print(*sys.modules)"
-    done = subprocess.run(
+    done = processes.run(
         [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
         check=True,
         env={"PYTHONPATH": str(Path(__file__).parents[2])},
     )

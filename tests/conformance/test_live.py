@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 import sys
 
 import pytest
@@ -12,6 +11,7 @@ import pytest
 from reconciler.simulator import Server, serve
 from tests.conformance.account import LIVE, Live
 from tests.conformance.rows import HERE, rows
+from tests.support import processes
 
 ROOT = HERE.parents[1]
 pytestmark = pytest.mark.skipif(LIVE is not None, reason="this is the real account already")
@@ -28,9 +28,7 @@ def run_live(server: Server, *options: str, **environ: str) -> tuple[int, int]:
     }
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(HERE / "test_conformance.py")]
     command += ["-k", "test_row", *options]
-    done = subprocess.run(
-        command, cwd=ROOT, env=os.environ | account, capture_output=True, text=True, timeout=120, check=False
-    )
+    done = processes.run(command, cwd=ROOT, env=os.environ | account)
     counts = {word: int(number) for number, word in re.findall(r"(\d+) (passed|skipped|failed|error)", done.stdout)}
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr
     return counts["passed"], counts.get("skipped", 0)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from reconciler.api.connection import Timeouts
 from reconciler.cli.app import run
 from reconciler.simulator import Clock, Server, serve
 from tests.executor.loopback import START, SimulatedTime
+from tests.support import processes
 
 APPLICATION = "5f0c8a1b2d3e4f5061728394"
 CLASSES = {"embedded": "embedded", "edge": "edgeCompute"}
@@ -193,7 +193,7 @@ class Plant:
         """The installed command in a process of its own, in real time."""
         command = [sys.executable, "-m", "reconciler", *argv]
         pipe = subprocess.PIPE
-        with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, cwd=self.folder) as process:
+        with processes.start(command, stdout=pipe, stderr=pipe, cwd=self.folder) as process:
             try:
                 yield process
             finally:
@@ -217,11 +217,3 @@ def plant_at(
     clock = Clock(frozen_at=START) if frozen else None
     with serve(description or fleet(kind), clock=clock) as server:
         yield Plant(server, folder, monkeypatch, kind)
-
-
-def eventually(happened: Callable[[], bool], *, timeout_s: float = 20.0) -> None:
-    """Wait for another process, without a fixed pause."""
-    until = time.monotonic() + timeout_s
-    while not happened():
-        assert time.monotonic() < until, "it did not happen in time"
-        time.sleep(0.005)

@@ -19,6 +19,7 @@ from reconciler.api.clock import SystemClock
 from reconciler.cli.app import run
 from reconciler.model.state import Kind
 from reconciler.simulator import Server
+from tests.support import processes
 
 APPLICATION = "5f0c8a1b2d3e4f5061728394"
 
@@ -103,31 +104,24 @@ class Shop:
 
     def run(self, *argv: str, env: Mapping[str, str] | None = None, program: tuple[str, ...] = ()) -> Done:
         """The installed command in a process of its own, without a terminal."""
-        done = subprocess.run(
+        done = processes.run(
             [*(program or (sys.executable, "-m", "reconciler")), *argv],
             cwd=self.folder,
             env=self.env(**(env or {})),
             stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            timeout=120,
-            check=False,
         )
         assert "Traceback" not in done.stderr, done.stderr
         return Done(done.returncode, done.stdout, done.stderr)
 
     def start(self, *argv: str, by: str = 'exec "$@"') -> subprocess.Popen[str]:
         """The same, running on while the test does something to it. `by`: the shell's words that start it."""
-        return subprocess.Popen(
+        return processes.start(
             ["sh", "-c", by, "sh", sys.executable, "-m", "reconciler", *argv],
             cwd=self.folder,
             env=self.env(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
         )
 
     def writes(self) -> list[tuple[str, Any]]:
@@ -168,11 +162,3 @@ def skip_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(SystemClock, "sleep", sleep)
     monkeypatch.setattr(SystemClock, "monotonic", lambda _: time.monotonic() + skipped_s)
-
-
-def until(condition: Callable[[], object], *, within_s: float = 60.0) -> None:
-    """Look until it holds. The limit is for the worst of machines."""
-    end = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.02)

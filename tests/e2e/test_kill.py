@@ -16,7 +16,9 @@ import pytest
 from reconciler.model.state import Kind
 from reconciler.simulator.faults import faults
 from reconciler.simulator.faults.faults import When
-from tests.e2e.plant import APPLICATION, Plant, eventually, plant_at
+from tests.e2e.plant import APPLICATION, Plant, plant_at
+from tests.support import processes
+from tests.support.waiting import until
 
 FLOWS = [f"flow-{number:02}" for number in range(20)]
 LIST, RELEASE = When(path="/deployments$"), When(path="/deployments/release$")
@@ -89,9 +91,9 @@ def finish(plant: Plant, capsys: pytest.CaptureFixture[str]) -> None:
 def test_killed_after_each_request(number: int, twenty: Plant, capsys: pytest.CaptureFixture[str]) -> None:
     twenty.control.fault(faults.SlowHeaders(seconds=60, when=nth(RELEASE, number)))
     with twenty.started("apply", "plant.yaml", "--yes") as process:
-        eventually(lambda: len(twenty.posts()) == number)
+        until(lambda: len(twenty.posts()) == number)
         process.kill()
-        process.communicate()
+        processes.end(process)
     assert len(moved(twenty)) == 2 * number
     finish(twenty, capsys)
 
@@ -99,9 +101,9 @@ def test_killed_after_each_request(number: int, twenty: Plant, capsys: pytest.Ca
 def test_killed_before_the_first_effect(twenty: Plant, capsys: pytest.CaptureFixture[str]) -> None:
     twenty.control.fault(faults.SlowHeaders(seconds=60, when=LIST))
     with twenty.started("apply", "plant.yaml", "--yes") as process:
-        eventually(lambda: lists(twenty) > 0)
+        until(lambda: lists(twenty) > 0)
         process.kill()
-        process.communicate()
+        processes.end(process)
     assert moved(twenty) == set()
     finish(twenty, capsys)
 
@@ -112,9 +114,9 @@ SIGNALS = [(Kind.EMBEDDED, signal.SIGINT), (Kind.EMBEDDED, signal.SIGTERM), (Kin
 def ended(plant: Plant, *argv: str, by: signal.Signals, when: Any) -> tuple[int, dict[str, Any], str]:
     """Start a command, signal it once something has happened; exit code, JSON document, stderr."""
     with plant.started(*argv, "--format", "json") as process:
-        eventually(when)
+        until(when)
         process.send_signal(by)
-        out, err = process.communicate(timeout=20)
+        out, err = processes.end(process)
     document = json.loads(out)
     assert document["error"]["code"] == process.returncode
     assert "Traceback" not in err

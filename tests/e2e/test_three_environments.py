@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 
 from reconciler.model.state import Kind
 from reconciler.simulator import Server, serve
+from tests.support import processes
 
 IDS = {"dev": "d" * 24, "staging": "5" * 24, "production": "9" * 24}
 
@@ -63,7 +63,7 @@ def reconciler(server: Server, folder: Path, *argv: str, tokens: tuple[str, ...]
     env = {**os.environ, "LOSANT_API_URL": server.url}
     env |= {f"LOSANT_API_TOKEN_{IDS[name]}": f"token-of-{name}" for name in tokens}
     command = [sys.executable, "-m", "reconciler", *argv]
-    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
+    done = processes.run(command, cwd=folder, env=env)
     return done.returncode, done.stdout, done.stderr
 
 
@@ -104,7 +104,7 @@ def test_one_environment_is_picked_before_any_read(server: Server, tmp_path: Pat
 def test_a_token_of_another_environment_is_refused_and_nothing_is_written(server: Server, tmp_path: Path) -> None:
     env = {**os.environ, "LOSANT_API_URL": server.url, "LOSANT_API_TOKEN": "token-of-dev"}
     command = [sys.executable, "-m", "reconciler", "apply", "--yes", "environments"]
-    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    done = processes.run(command, cwd=tmp_path, env=env)
     assert done.returncode == 1
     assert done.stderr.startswith("Error: ")
     assert "Traceback" not in done.stderr

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from reconciler.simulator import Server, serve
 from tests.gitops.actions import Event, Run, Runner
 from tests.gitops.hub import REPOSITORY, Hub, serve_hub
 from tests.gitops.steps import HOME, PROJECT, load
+from tests.support import processes
 
 WORKFLOW = ".github/workflows/reconcile.yml"
 PLANT = "5f0c8a1b2d3e4f5061728394"
@@ -56,9 +56,7 @@ class Git:
 
     def __call__(self, *arguments: str) -> str:
         who = ["-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "commit.gpgsign=false"]
-        done = subprocess.run(
-            ["git", "-C", str(self.folder), *who, *arguments], check=True, capture_output=True, text=True
-        )
+        done = processes.run(["git", "-C", str(self.folder), *who, *arguments], check=True)
         return done.stdout.strip()
 
     def commit(self, files: Mapping[str, str], message: str = "change") -> str:

@@ -21,6 +21,7 @@ import yaml
 
 from tests.gitops.expressions import as_text, condition, render
 from tests.gitops.hub import REPOSITORY
+from tests.support import processes
 
 PROJECT = Path(__file__).parents[2]
 HOME = "example/reconciler"  # where the tests pretend that this project lives
@@ -136,14 +137,12 @@ class Machine:
             file.write_text("")
         (self.temp / "script.sh").write_text(script)
         shell = ["bash", "--noprofile", "--norc", "-eo", "pipefail"] if strict else ["bash", "-e"]
-        done = subprocess.run(
+        done = processes.run(
             [*shell, str(self.temp / "script.sh")],
             cwd=self.workspace,
             env={**env, "PATH": ":".join(self.path), **{name: str(file) for name, file in files.items()}},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
         )
         self.path[:0] = files["GITHUB_PATH"].read_text().split()
         return done.stdout, read_outputs(files["GITHUB_OUTPUT"].read_text()), done.returncode
@@ -168,7 +167,7 @@ class Machine:
             ["fetch", "-q", f"--depth={depth}", self.origin.as_uri(), f"+{ref}:refs/remotes/origin/it"],
             ["checkout", "-q", "--detach", "refs/remotes/origin/it"],
         ):
-            subprocess.run([*git, *command], check=True, capture_output=True)
+            processes.run([*git, *command], check=True)
 
     def _upload(self, options: Mapping[str, str]) -> None:
         source, name = self.workspace / options["path"], options["name"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.gitops.steps import BIN, PROJECT, load
+from tests.support import processes
 
 GITHUB = PROJECT / ".github"
 WORKFLOWS = sorted((GITHUB / "workflows").glob("*.yml"))
@@ -172,5 +172,5 @@ def test_zizmor_finds_nothing() -> None:
 
 
 def check(command: str, *arguments: str) -> None:
-    done = subprocess.run([BIN / command, *arguments], capture_output=True, text=True, check=False)
+    done = processes.run([BIN / command, *arguments])
     assert done.returncode == 0, done.stdout + done.stderr

@@ -17,6 +17,7 @@ import pytest
 from reconciler.simulator import Server, serve
 from tests.gitops.conftest import FLEET, Git, manifest
 from tests.gitops.steps import BIN, PROJECT, load
+from tests.support import processes
 
 GUIDE = (PROJECT / ".github/docs/ci.md").read_text(encoding="utf-8")
 DONE, CHANGES = 0, 2
@@ -54,7 +55,7 @@ def test_other_systems_take_their_snippets(system: str, options: list[str], tmp_
     file = tmp_path / f"{system}.yml"
     file.write_text(snippet(system))
     command = [str(BIN / "check-jsonschema"), "--builtin-schema", *options, str(file)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = processes.run(command)
     assert done.returncode == 0, done.stdout
 
 
@@ -90,13 +91,10 @@ def shell(tmp_path: Path, fleet: Server) -> Any:
             "BUILD_SOURCEVERSION": "c0ffee",
             **variables,
         }
-        return subprocess.run(
+        return processes.run(
             ["bash", "-eo", "pipefail", "-c", script],
             cwd=git.folder,
             env=env,
-            capture_output=True,
-            text=True,
-            check=False,
         )
 
     run.folder = git.folder  # type: ignore[attr-defined]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 import sys
 import unicodedata
 from pathlib import Path
@@ -20,6 +19,7 @@ from tests.gitops.actions import MOST_JOBS
 from tests.gitops.scripts import DIGEST, FOLDER, one, script
 from tests.gitops.steps import read_outputs
 from tests.hostile import NAMES
+from tests.support import processes
 
 decide, review, page, report, comment = map(script, ["decide", "review", "page", "report", "comment"])
 A, B = "5f0c8a1b2d3e4f5061728394", "5f0c8a1b2d3e4f5061728395"
@@ -29,7 +29,7 @@ HERE = "acme/fleet"
 def test_they_are_typed() -> None:
     files = sorted(file.name for file in FOLDER.glob("*.py"))
     command = [sys.executable, "-m", "mypy", "--strict", "--explicit-package-bases", *files]
-    done = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, check=False)
+    done = processes.run(command, cwd=FOLDER)
     assert done.returncode == 0, done.stdout
 
 

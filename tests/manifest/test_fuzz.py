@@ -1,4 +1,4 @@
-"""Whatever is in a file: rules or problems with places, in bounded time; never a traceback, a hang or silence.
+"""Whatever is in a file: rules or problems with places; never a traceback, a hang or silence.
 
 The run here is small. `RECONCILER_FUZZ=20000 pytest tests/manifest/test_fuzz.py` is the large one, for outside CI.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import random
-import time
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,6 @@ from reconciler.render.inert import inert
 from tests.manifest.test_cases import CASES
 
 RUNS = int(os.environ.get("RECONCILER_FUZZ", "400"))
-LIMIT_S = 2.0  # for one input: a hang, not a stopwatch
 
 
 class OneFile(DiskFiles):
@@ -48,12 +46,10 @@ class OneFile(DiskFiles):
 
 def check(data: bytes) -> Loaded:
     """Load, and hold what must hold for any input."""
-    start = time.monotonic()
     loaded = load(["f.yaml"], OneFile(data))
     for rules in loaded.rules:
         for problem in resolve_offline(rules).resolution.problems:
             assert problem.line
-    assert time.monotonic() - start < LIMIT_S
     lines = data.count(b"\n") + data.count(b"\r") + 1
     for problem in loaded.problems:
         assert problem.message

@@ -13,8 +13,19 @@ from hypothesis import strategies as st
 from reconciler.manifest.syntax import MAX_DEPTH, PureParser, fastest_parser, parse
 from reconciler.manifest.tree import EMPTY, Map, shown
 
+
+class RefusingParser(PureParser):
+    """A parser with a limit of its own, which it meets while it looks ahead, as that of newer libyaml."""
+
+    def fetch_flow_collection_start(self, token: Any) -> None:
+        if self.flow_level >= 100:
+            raise yaml.scanner.ScannerError("while going deeper", self.get_mark(), "no more of that", self.get_mark())
+        super().fetch_flow_collection_start(token)
+
+
 PARSERS = [pytest.param(fastest_parser(), id="fastest"), pytest.param(PureParser, id="pure")]
 both_parsers = pytest.mark.parametrize("parser", PARSERS)
+any_parser = pytest.mark.parametrize("parser", [*PARSERS, pytest.param(RefusingParser, id="refusing")])
 
 
 def parsed(text: str | bytes, parser: Any) -> tuple[list[Any], list[str]]:
@@ -130,11 +141,42 @@ def test_many_aliases_of_one_small_part_are_no_bomb(parser: Any) -> None:
     assert len(tree) == 5_001
 
 
-@both_parsers
-@pytest.mark.parametrize("text", ["[" * 100_000, "- " * 100_000, "{a: " * 100_000, "? - " * 100_000])
-def test_depth_is_bounded_before_any_stack_is(text: str, parser: Any) -> None:
+DEEP = "nested deeper than 50 levels (a manifest needs no more than ten)"
+
+
+@any_parser
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("[" * 100_000, "1:51"),
+        ("- " * 100_000, "1:101"),
+        ("{a: " * 100_000, "1:201"),
+        ("? - " * 100_000, "1:101"),
+        ("a: b\r\n---\r\nc: [é, [], '[[[[',\r\n" + " [" * 1_000, "4:98"),
+        ("- " * 40 + "[" * 1_000, "1:91"),
+        ("[" * 300 + "]" * 300, "1:51"),
+        ("[" * 1_000 + "}", "1:51"),
+    ],
+)
+def test_depth_is_bounded_before_any_stack_is(text: str, place: str, parser: Any) -> None:
+    """By our own rule, whatever the library does with such a file."""
     _, problems = parsed(text, parser)
-    assert any(f"nested deeper than {MAX_DEPTH} levels" in problem for problem in problems)
+    assert problems == [f"f.yaml:{place}: {DEEP}"]
+
+
+@any_parser
+def test_what_was_wrong_before_it_got_too_deep_is_told_too(parser: Any) -> None:
+    documents, problems = parsed("a: b\n---\n- {c: d, c: e}\n- [!x y, " + "[" * 1_000, parser)
+    assert documents == [{"a": "b"}]
+    assert [problem.split(": ")[0] for problem in problems] == ["f.yaml:3:10", "f.yaml:4:4", "f.yaml:4:58"]
+    assert problems[-1].endswith(DEEP)
+
+
+@any_parser
+@pytest.mark.parametrize("text", ['a: "' + "[" * 1_000, "a: '" + "[{" * 80 + "\nb: c\n", "a: }" + "[" * 1_000])
+def test_brackets_that_are_no_levels_are_not_deep(text: str, parser: Any) -> None:
+    _, [problem] = parsed(text, parser)
+    assert "not valid YAML: " in problem
 
 
 @both_parsers
@@ -156,6 +198,25 @@ def test_documents_before_a_syntax_error_are_kept(parser: Any) -> None:
     documents, problems = parsed("a: b\n---\nc: [\n", parser)
     assert documents == [{"a": "b"}]
     assert len(problems) == 1
+
+
+@both_parsers
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [("a: b: c", "1:5"), ("a: }", "1:4"), ("b: 1\r\na: @x", "2:4"), ("- a\nb: c", "2:1"), ("a: b\n c: d", "2:3")],
+)
+def test_what_is_no_yaml_is_placed(text: str, place: str, parser: Any) -> None:
+    """The rest of the message is the library's."""
+    _, [problem] = parsed(text, parser)
+    assert problem.startswith(f"f.yaml:{place}: not valid YAML: ")
+    assert len(problem) > len(f"f.yaml:{place}: not valid YAML: ")
+
+
+@both_parsers
+def test_a_tab_that_indents_is_told(parser: Any) -> None:
+    _, [problem] = parsed("a:\n\t- b", parser)
+    assert problem.startswith("f.yaml:2:1: not valid YAML: ")
+    assert problem.endswith(" (indent with spaces, not with tabs)")
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.support import processes
+
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import hashlib, json
@@ -22,16 +24,15 @@ print(len(texts), hashlib.sha256("".join(texts).encode()).hexdigest())
 
 def test_hash_seeds_do_not_matter() -> None:
     runs = [
-        subprocess.Popen(
+        processes.start(
             [sys.executable, "-c", PROGRAM],
             env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)},
             cwd=ROOT,
             stdout=subprocess.PIPE,
-            text=True,
         )
         for seed in ("0", "1", "4242")
     ]
-    outputs = {run.communicate(timeout=60)[0] for run in runs}
+    outputs = {processes.end(run)[0] for run in runs}
     assert {run.returncode for run in runs} == {0}
     assert len(outputs) == 1
     assert int(outputs.pop().split()[0]) >= 40

@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 
 from reconciler.documents.json_schema import output_schema
 from reconciler.simulator import Server, serve
+from tests.support import processes
 
 FLEET = """
 applications:
@@ -49,13 +49,10 @@ def written(server: Server, folder: Path, *argv: str) -> tuple[int, dict[str, An
     """Exit code and the one document on stdout."""
     (folder / "shop.yaml").write_text(MANIFEST)
     (folder / "removal.yaml").write_text(MANIFEST + "devices: {a: {alarms: absent}}\n")
-    done = subprocess.run(
+    done = processes.run(
         [sys.executable, "-m", "reconciler", *argv, "--format", "json"],
         cwd=folder,
         env={**os.environ, "LOSANT_API_URL": server.url, "LOSANT_API_TOKEN": server.token},
-        capture_output=True,
-        text=True,
-        check=False,
     )
     data = json.loads(done.stdout)
     assert isinstance(data, dict)

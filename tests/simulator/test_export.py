@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import io
 import json
-import time
 import zipfile
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -17,6 +16,7 @@ import pytest
 
 from reconciler.simulator.api.export import is_loopback, wasm_module
 from tests.simulator.wire import Api
+from tests.support.waiting import until
 
 EXPORT = "/embedded/deployments/export"
 
@@ -56,11 +56,8 @@ def inbox() -> Iterator[Inbox]:
 
 def job(api: Api) -> dict[str, Any]:
     """The last job, once it has ended."""
-    limit = time.monotonic() + 5
-    while (last := api.control.jobs()[-1])["status"] == "queued":
-        assert time.monotonic() < limit
-        time.sleep(0.005)
-    return last
+    until(lambda: api.control.jobs()[-1]["status"] != "queued")
+    return api.control.jobs()[-1]
 
 
 def unpacked(content: bytes) -> dict[str, bytes]:

@@ -15,6 +15,7 @@ from reconciler.simulator import ControlError
 from reconciler.simulator.faults import faults
 from reconciler.simulator.faults.faults import FAULT, When
 from tests.simulator.wire import Api
+from tests.support.waiting import until
 
 LIST = "/embedded/deployments"
 
@@ -222,12 +223,11 @@ def test_a_client_that_gives_up_waiting_leaves_the_simulator_well(pumps: Api) ->
     "fault", [faults.Reset(), faults.Garble(how="truncated"), faults.SlowHeaders(seconds=0.01), faults.Missing()]
 )
 def test_a_client_that_has_left_when_a_fault_strikes(pumps: Api, fault: Any, caplog: pytest.LogCaptureFixture) -> None:
-    pumps.control.fault(faults.Latency(seconds=0.1, when=When(times=1)))
+    pumps.control.fault(faults.Latency(seconds=0.5, when=When(times=1)))
     pumps.control.fault(fault)
     with pytest.raises(httpx.ReadTimeout):
         pumps.raw.get(pumps.root + LIST, timeout=0.02)
-    while not pumps.control.requests():
-        time.sleep(0.01)
+    until(pumps.control.requests)
     pumps.control.clear_faults()
 
     assert listing(pumps).status_code == 200
@@ -245,7 +245,10 @@ def test_an_error_may_be_slow_too(pumps: Api) -> None:
 
 def test_slow_requests_do_not_hold_up_others(pumps: Api) -> None:
     pumps.control.fault(faults.Latency(seconds=30, when=When(action="application.get", times=1)))
-    with httpx.Client(base_url=pumps.server.url, timeout=0.01) as hurried, pytest.raises(httpx.ReadTimeout):
+    with (
+        httpx.Client(base_url=pumps.server.url, timeout=httpx.Timeout(5, read=0.01)) as hurried,
+        pytest.raises(httpx.ReadTimeout),
+    ):
         hurried.get(pumps.root, headers=pumps.raw.headers)
     assert listing(pumps).status_code == 200  # held up, it would run into the client's own timeout
 

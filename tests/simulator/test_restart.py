@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import httpx
@@ -17,6 +16,8 @@ from reconciler.simulator import Clock, FleetError, serve
 from reconciler.simulator.faults import faults
 from tests.simulator.conftest import PUMPS, START
 from tests.simulator.wire import Api
+from tests.support import processes
+from tests.support.waiting import LIMIT_S, until
 
 
 def test_a_database_keeps_the_world(tmp_path: Path) -> None:
@@ -88,10 +89,9 @@ def test_stopping_cuts_what_is_open() -> None:
 
         waiting = threading.Thread(target=wait)
         waiting.start()
-        while not server.control.faults()[0]["fired"]:
-            time.sleep(0.01)
+        until(lambda: server.control.faults()[0]["fired"])
         server.stop()
-        waiting.join(10)
+        waiting.join(LIMIT_S)
     assert not waiting.is_alive()
     assert len(failures) == 1
 
@@ -104,18 +104,17 @@ def test_run_serves_until_a_signal(tmp_path: Path, number: signal.Signals) -> No
         "import sys; from pathlib import Path; from reconciler.simulator import run; "
         "run(Path(sys.argv[1]), db=Path(sys.argv[2]), on_start=lambda s: print(s.url, flush=True)); print('done')"
     )
-    process = subprocess.Popen(
+    process = processes.start(
         [sys.executable, "-W", "error", "-c", script, str(fleet), str(tmp_path / "w.db")],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )
     assert process.stdout is not None
     url = process.stdout.readline().strip()
     assert httpx.get(url).status_code == 200
     process.send_signal(number)
-    out, err = process.communicate(timeout=10)
+    out, err = processes.end(process)
 
     assert (out, err, process.returncode) == ("done\n", "", 0)
 
@@ -126,10 +125,9 @@ def test_a_killed_simulator_loses_nothing_it_answered_for(tmp_path: Path) -> Non
         "run(sys.argv[1], db=sys.argv[2], on_start=lambda s: print(s.url, s.token, s.application_id, flush=True))"
     )
     db = str(tmp_path / "w.db")
-    process = subprocess.Popen(
+    process = processes.start(
         [sys.executable, "-c", script, PUMPS, db],
         stdout=subprocess.PIPE,
-        text=True,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )
     assert process.stdout is not None
@@ -139,7 +137,7 @@ def test_a_killed_simulator_loses_nothing_it_answered_for(tmp_path: Path) -> Non
     )
     assert answer.json() == {"result": None}
     process.kill()
-    process.communicate(timeout=10)
+    processes.end(process)
 
     with serve(db=db) as server:
         assert (server.token, server.application_id) == (token, application)
