@@ -196,3 +196,10 @@ class Interrupted(ReconcilerError):
     """SIGINT or SIGTERM."""
 
     exit_code = ExitCode.INTERRUPTED
+
+
+def cannot_write(what: str, path: str, error: OSError | ValueError) -> UsageError:
+    """The error for an option that names a file which cannot be written."""
+    reason = getattr(error, "strerror", None) or str(error)
+    hint = "name a file in a folder that exists and can be written"
+    return UsageError(f"{what} {path} cannot be written: {reason}", hint=hint)

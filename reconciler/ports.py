@@ -1,6 +1,6 @@
 """What the rest of the program asks of the API, and nothing more.
 
-Two subjects keep these: `api.client` over HTTP, and the fake of the tests. One contract suite runs against both.
+There are two implementations: `api.client` over HTTP, and the fake of the tests. One contract suite runs against both.
 Every method may raise the `ApiError` family; readers also `IncompleteRead`. Nothing is cached behind a port.
 """
 
@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Protocol
 
+from reconciler.model.read import Read
 from reconciler.model.requests import Request
-from reconciler.model.state import Application, Device, DeviceId, Flow, FlowId, Live, Version
+from reconciler.model.state import Application, Device, DeviceId, Flow, FlowId, Version
 
 
 class Reader(Protocol):
@@ -20,8 +21,8 @@ class Reader(Protocol):
         """The application's own record."""
         ...
 
-    async def live(self, *, flow_id: FlowId | None = None, device_id: DeviceId | None = None) -> Live:
-        """Every deployment record, or those with that flow, or that device's.
+    async def live(self, *, flow_id: FlowId | None = None, device_id: DeviceId | None = None) -> Read:
+        """Read every deployment record, or those with that flow, or that device's.
 
         Complete or an error: pages are read by id, de-duplicated, and counted against `totalCount`.
         """

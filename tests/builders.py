@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 
+from reconciler.model.read import Read
 from reconciler.model.state import Application, Decision, Desired, Device, Entry, Flow, Kind, Live, LiveDevice, Place
 from reconciler.model.world import World
 
@@ -86,6 +87,11 @@ def live(
     return Live(devices, flow_names or {}, only_flow)
 
 
+def read(seen: Live) -> Read:
+    """A read that took no time."""
+    return Read(seen, 0.0, 0.0)
+
+
 def world(
     wanted: Desired,
     seen: Live,
@@ -95,7 +101,7 @@ def world(
     groups: Collection[str] = (),
 ) -> World:
     """A world with nothing in it but what is desired and what is live."""
-    return World(application, kind, wanted, seen, groups=frozenset(groups))
+    return World(application, kind, wanted, read(seen), groups=frozenset(groups))
 
 
 def device(device_id: str, name: str | None = None, *, device_class: str = "embedded", **tags: str) -> Device:

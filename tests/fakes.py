@@ -15,6 +15,7 @@ from typing import Any
 
 from reconciler.api.inventory import parse_query
 from reconciler.errors import ConnectionFailed, NotFound, RequestRefused
+from reconciler.model.read import Read
 from reconciler.model.requests import Release, RemoveDevice, RemoveFlow, RemoveRow, Replace, Request
 from reconciler.model.state import Application, Device, Entry, Flow, Kind, Live, LiveDevice, LogEntry, Row
 from tests.builders import APPLICATION
@@ -288,7 +289,8 @@ class FakeApi:
         await self._enter("application")
         return self._application
 
-    async def live(self, *, flow_id: str | None = None, device_id: str | None = None) -> Live:
+    async def live(self, *, flow_id: str | None = None, device_id: str | None = None) -> Read:
+        began = self.clock.monotonic()
         await self._enter("live", flow_id=flow_id, device_id=device_id)
         if device_id is not None and device_id not in self.devices_by_id:
             raise NotFound("GET deployments: device was not found", status=404)
@@ -306,7 +308,7 @@ class FakeApi:
             }
         named = {key for record in records.values() for key in record.flows}
         names = {key: known.name for key, known in self.flows_by_id.items() if known.name and key in named}
-        return Live(records, names, flow_id)
+        return Read(Live(records, names, flow_id), began, self.clock.monotonic())
 
     async def devices(
         self,

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.cli.app import COMMANDS
 from reconciler.cli.commands.ci import command as ci
+from reconciler.cli.registry import COMMANDS
 from tests.support import processes
 
 ROOT = Path(__file__).parent.parent
@@ -48,7 +48,7 @@ NEEDS: dict[str, set[str]] = {
     "status a.yaml": MANIFESTS | NETWORK,
     "apply a.yaml --yes": MANIFESTS | NETWORK | {"rich"},
     "import --application 575ec8687ae143cd83dc4a97": NETWORK,
-    "export --application 575ec8687ae143cd83dc4a97 --email a@example.com": MANIFESTS | NETWORK | {"rich"},
+    "export --application 575ec8687ae143cd83dc4a97 --email a@example.com": NETWORK | {"rich"},
 }
 LOADED = """\
 import sys, json, io, contextlib

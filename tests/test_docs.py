@@ -9,9 +9,10 @@ from pathlib import Path
 import click
 import pytest
 
-from reconciler.cli.app import COMMANDS, cli
+from reconciler.cli.app import cli
 from reconciler.cli.commands.ci import command as ci
 from reconciler.cli.commands.demo_fleet import demo_fleet, demo_manifest
+from reconciler.cli.registry import COMMANDS
 from reconciler.errors import ExitCode
 from reconciler.simulator import serve
 from tests.support import processes

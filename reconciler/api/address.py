@@ -15,7 +15,7 @@ def api_url(text: str | None) -> str:
     """The base URL without a final slash; None or empty text gives Losant's own.
 
     Raises:
-        UsageError: no URL, plain http to another machine, or parts that do not belong into a base URL.
+        UsageError: not a URL, plain http to another machine, or parts that do not belong in a base URL.
     """
     if text is None or not text.strip():
         return DEFAULT_URL
@@ -50,11 +50,11 @@ def _problem(url: httpx.URL, text: str) -> str | None:
     if url.userinfo:
         return "holds a user name or password; the token goes into LOSANT_API_TOKEN"
     if url.scheme not in ("http", "https") or not url.host:
-        return "must start with https:// and name a host"
+        return "must start with https:// and have a host"
     if "?" in text or "#" in text:
         return "must not hold a query string or fragment"
     if url.port is not None and not 0 < url.port < 65536:
-        return f"names port {url.port}, which cannot be"
+        return f"has port {url.port}, which is not a valid port"
     if url.scheme == "http" and not is_loopback(url.host):
         return f"is plain http to {url.host}: the token would travel unencrypted; only loopback may be plain"
     return None

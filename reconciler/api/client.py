@@ -19,6 +19,7 @@ from reconciler.api.request import ApiRequest, path
 from reconciler.api.retry import BUDGET
 from reconciler.api.wire import ApplicationShape, Missing, S, SuccessShape, Unreadable, parse_strictly, shaped
 from reconciler.errors import IncompleteRead
+from reconciler.model.read import Read
 from reconciler.model.requests import Request
 from reconciler.model.state import Application, Device, DeviceId, Flow, FlowId, Kind, Live, LiveDevice, Version
 from reconciler.ports import Clock
@@ -48,8 +49,9 @@ class LosantApi:
         shape = await self._answer(request, ApplicationShape, retry=True)
         return Application(shape.id, shape.name)
 
-    async def live(self, *, flow_id: FlowId | None = None, device_id: DeviceId | None = None) -> Live:
-        """Every deployment record, or those with that flow, or that device's."""
+    async def live(self, *, flow_id: FlowId | None = None, device_id: DeviceId | None = None) -> Read:
+        """Read every deployment record, or those with that flow, or that device's."""
+        began = self.connection.clock.monotonic()
         params = {"flowId": flow_id, "deviceId": device_id}
         request = ApiRequest(
             f"{self._deployments}.get",
@@ -57,10 +59,13 @@ class LosantApi:
             self._path(self.kind.value, "deployments"),
             {key: value for key, value in params.items() if value is not None},
         )
-        # A device that was asked for by itself is one that somebody wants to know all about.
-        read = self._embedded if self.kind is Kind.EMBEDDED else self._edge
-        devices, names = await read(request, keep_logs=device_id is not None)
-        return _narrowed(devices, names, flow_id=flow_id, device_id=device_id)
+        # Whoever asks for a single device wants to know everything about it.
+        listed = self._embedded if self.kind is Kind.EMBEDDED else self._edge
+        devices, names = await listed(request, keep_logs=device_id is not None)
+        return self._read(_narrowed(devices, names, flow_id=flow_id, device_id=device_id), began)
+
+    def _read(self, live: Live, began: float) -> Read:
+        return Read(live, began, self.connection.clock.monotonic())
 
     async def _embedded(
         self, request: ApiRequest, *, keep_logs: bool
@@ -110,7 +115,7 @@ class LosantApi:
         return tuple(found.values())
 
     async def versions(self, flow_id: FlowId, *, names: Collection[Version] | None = None) -> tuple[Version, ...]:
-        """Version names of a flow, sorted. Asked for by name, so that a name may hold anything."""
+        """Version names of a flow, sorted. They are asked for in a query, so a name may contain anything."""
         names = _distinct(names)
         found: dict[str, Version] = {}
         for query in queries("version", names) if names is not None else [None]:
@@ -127,10 +132,10 @@ class LosantApi:
 
     async def deployment(self, device_id: DeviceId) -> LiveDevice | None:
         """One device's deployments; None if it has no record."""
-        return (await self.live(device_id=device_id)).devices.get(device_id)
+        return (await self.live(device_id=device_id)).live.devices.get(device_id)
 
-    async def record(self, deployment_id: str) -> Live:
-        """The one deployment record with that id, log and all.
+    async def record(self, deployment_id: str) -> Read:
+        """Read the one deployment record with that id, its log included.
 
         Embedded, it is all of a device; edge, it is one flow of a device, and `only_flow` says so.
         """
@@ -140,14 +145,16 @@ class LosantApi:
             self._path(self.kind.value, "deployments", deployment_id),
             remedy="check the deployment's id, and that it is of this application and kind",
         )
+        began = self.connection.clock.monotonic()
         body = await self.connection.read(request, self._token)
         try:
             if self.kind is Kind.EMBEDDED:
                 pages = embedded.EmbeddedPages(keep_logs=True)
                 device_id, device = pages.one(body)
-                return Live({device_id: device}, pages.flow_names)
+                return self._read(Live({device_id: device}, pages.flow_names), began)
             found = {deployment_id: edge.EdgePages(keep_logs=True).one(body)}
-            return Live(edge.merged(found), edge.flow_names(found), found[deployment_id].flow_id)
+            live = Live(edge.merged(found), edge.flow_names(found), found[deployment_id].flow_id)
+            return self._read(live, began)
         except Unreadable as error:
             raise unreadable(request, str(error)) from None
 
@@ -170,7 +177,7 @@ class LosantApi:
             raise unreadable(request, "the answer does not say success: true")
         return shape
 
-    # What all of them share.
+    # Shared by both ports.
 
     def _path(self, *parts: str) -> str:
         return path("applications", self.application_id, *parts)
@@ -194,7 +201,7 @@ class LosantApi:
     async def _page(
         self, request: ApiRequest, parse: Callable[[bytes], Page[T]], *, number: int, per_page: int
     ) -> Page[T]:
-        """One page; its text is gone when this returns."""
+        """One page, parsed; its text is not kept."""
         paging = {"sortField": "id", "sortDirection": "asc", "page": str(number), "perPage": str(per_page)}
         request = ApiRequest(
             request.action, request.method, request.path, {**request.params, **paging}, remedy=request.remedy
@@ -208,7 +215,7 @@ class LosantApi:
             raise unreadable(request, str(error)) from None
 
 
-_FAIL_CLOSED = "nothing is planned on a listing that can not be read in full"
+_FAIL_CLOSED = "nothing is planned on a listing that cannot be read in full"
 
 
 def _merge(request: ApiRequest, merge: Callable[[], dict[DeviceId, LiveDevice]]) -> dict[DeviceId, LiveDevice]:
@@ -225,7 +232,7 @@ def _narrowed(
     flow_id: FlowId | None,
     device_id: DeviceId | None,
 ) -> Live:
-    """What was asked for and no more, whatever the server makes of its own filters."""
+    """Only what was asked for, even if the server ignores its filters."""
     if device_id is not None:
         devices = {key: device for key, device in devices.items() if key == device_id}
     if flow_id is not None:
@@ -258,7 +265,7 @@ def _narrowings(
 def _is_wanted(
     device: Device, ids: Collection[str] | None, names: Collection[str] | None, device_class: str | None
 ) -> bool:
-    """The same question asked here again, so that a server which ignores a query selects nobody by it."""
+    """Apply the filters here again, in case a server ignores a query."""
     return (
         (ids is None or device.id in ids)
         and (names is None or device.name in names)

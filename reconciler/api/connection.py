@@ -1,4 +1,4 @@
-"""One run's way to the API: a pool of connections, a pace, a budget of retries, a count of requests.
+"""One run's connection to the API: a pool of sockets, a pace, a budget of retries, a count of requests.
 
 Several applications share a connection; each brings its own token.
 """
@@ -72,7 +72,7 @@ class Connection:
         self.pace = Pace(parallelism, clock)
         self.retries = Retries(clock=clock, rng=rng, budget=retry_budget, note=note)
         self._http = http
-        self._clock = clock
+        self.clock = clock
         self._timeouts = timeouts
         self._observe = observe
 
@@ -88,17 +88,17 @@ class Connection:
         """The body of a 2xx answer, asking exactly once."""
         async with self.pace.turn():
             self.counts[request.action] += 1
-            started = self._clock.monotonic()
+            started = self.clock.monotonic()
             outcome = await self._exchange(request, token)
             if self._observe:
-                spent_s = self._clock.monotonic() - started
+                spent_s = self.clock.monotonic() - started
                 self._observe(Exchange(request.action, request.name, outcome.status, spent_s))
             if isinstance(outcome, ApiError):
                 raise outcome
             return outcome.body
 
     async def _exchange(self, request: ApiRequest, token: Token) -> _Answer | ApiError:
-        """The answer, or the error to raise: raised elsewhere, it drags no foreign exception along."""
+        """The answer, or the error to raise: raised by the caller, it carries no foreign exception with it."""
         try:
             async with asyncio.timeout(self._timeouts.total_s), self._stream(request, token) as response:
                 return await self._body(request, response, token)
@@ -117,9 +117,7 @@ class Connection:
     async def _body(self, request: ApiRequest, response: httpx.Response, token: Token) -> _Answer | ApiError:
         if not response.is_success:
             body = await _head(response)
-            return refused(
-                request, response.status_code, response.headers, body, token=token, now=self._clock.utc_now()
-            )
+            return refused(request, response.status_code, response.headers, body, token=token, now=self.clock.utc_now())
         pieces, size = [], 0
         async for piece in response.aiter_bytes():
             size += len(piece)
@@ -143,7 +141,7 @@ class _Answer:
 
 
 async def _head(response: httpx.Response) -> bytes:
-    """The start of an error's body; the status says enough when it can not be read."""
+    """The start of an error's body; the status says enough when it cannot be read."""
     pieces, size = [], 0
     with contextlib.suppress(httpx.HTTPError):
         async for piece in response.aiter_bytes():
@@ -181,12 +179,12 @@ async def connect(
     note: Callable[[str], None] | None = None,
     transport: httpx.AsyncBaseTransport | None = None,
 ) -> AsyncIterator[Connection]:
-    """Open a run's way to the API at `url`.
+    """Open a run's connection to the API at `url`.
 
     `observe` is told of every request, `note` of every pause before another try (a sentence for people).
 
     Raises:
-        UsageError: a URL that a token must not be sent to, or proxy and certificate variables that make no sense.
+        UsageError: a URL that a token must not be sent to, or proxy or certificate variables that are not valid.
     """
     timeouts = timeouts or Timeouts()
     for name in ("httpx", "httpcore"):  # they log the headers of answers, and an answer may echo the token
@@ -207,7 +205,7 @@ async def connect(
 def _open_http(
     url: str, parallelism: int, timeouts: Timeouts, transport: httpx.AsyncBaseTransport | None
 ) -> httpx.AsyncClient:
-    """The pool. To loopback no proxy is used: one would be sent the token in plain text, and could not get there."""
+    """The pool. No proxy is used for loopback: it would see the token in plain text, and could not reach it anyway."""
     try:
         return httpx.AsyncClient(
             base_url=url,

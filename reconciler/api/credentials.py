@@ -69,16 +69,16 @@ def find_token(environ: Mapping[str, str], application_id: str, *, token_file: s
     An empty variable counts as unset: that is what CI systems make of a secret that does not exist.
 
     Raises:
-        UsageError: no token, an unreadable file, or text that can not be a token. Never repeats the text.
+        UsageError: no token, an unreadable file, or text that cannot be a token. Never repeats the text.
     """
     if token_file is not None:
-        return _token(_read(token_file), source=f"--token-file {token_file}")
+        return read_token(_read(token_file), source=f"--token-file {token_file}")
     own = list(
         dict.fromkeys(f"{VARIABLE}_{form}" for form in (application_id, application_id.upper(), application_id.lower()))
     )
     for name in [*own, VARIABLE]:
         if environ.get(name, "").strip():
-            return _token(environ[name], source=name)
+            return read_token(environ[name], source=name)
     empty = [name for name in [*own, VARIABLE] if name in environ]
     raise UsageError(
         f"no API token for application {application_id}" + (f": {', '.join(empty)} is empty" if empty else ""),
@@ -101,8 +101,8 @@ def _read(path: str) -> str:
         raise UsageError(f"--token-file {path}: not UTF-8 text", hint="save it as plain ASCII text") from None
 
 
-def _token(text: str, *, source: str) -> Token:
-    """Surrounding white space goes (files end in a newline); anything odd inside is an error."""
+def read_token(text: str, *, source: str) -> Token:
+    """A token from its text. Surrounding white space goes (files end in a newline); anything odd is a UsageError."""
     text = text.strip(" \t\r\n")
     problem = _problem(text)
     if problem:

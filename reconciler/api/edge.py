@@ -1,4 +1,4 @@
-"""Edge deployments: one record per device and flow (losant/api.md section 4), merged into one value per device.
+"""Edge deployments: one record per device and flow, merged into one value per device.
 
 The API's `filterEmpty`, which leaves empty records out, is not used: what counts as empty is documented in a few words
 only, and a record that it left out wrongly would be a row that nobody read.
@@ -17,6 +17,7 @@ from reconciler.api.wire import (
     Missing,
     Unreadable,
     envelope,
+    parse_quickly,
     parse_strictly,
     shaped,
 )
@@ -56,7 +57,7 @@ class EdgePages:
             Missing: a record without deviceId or flowId.
             Unreadable: anything else that is not as the API sends it.
         """
-        items, total, per_page = envelope(parse_strictly(body))
+        items, total, per_page = envelope(parse_quickly(body))
         return Page(total, per_page, [self._record(item, number) for number, item in enumerate(items)])
 
     def one(self, body: bytes) -> EdgeRecord:

@@ -1,7 +1,7 @@
 """Embedded deployments: one record per device, read by key.
 
 A fleet has few distinct versions, so `Entry` values and flow ids are shared: a listing of 100,000 devices costs little
-more than its JSON. What the fast way can not take is explained by the shape in `wire`.
+more than its JSON. What this fast way cannot read is explained by the shape in `wire`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from reconciler.api.wire import (
     Missing,
     Unreadable,
     envelope,
-    may_repeat_keys,
     parse_quickly,
     parse_strictly,
     shaped,
@@ -72,19 +71,13 @@ class EmbeddedPages:
             return self._page(body)
 
     def _page(self, body: bytes) -> Page[Record]:
-        data = parse_quickly(body)
-        items, total, per_page = envelope(data)
-        keys = len(data)  # type: ignore[arg-type]  # envelope saw to it that this is a map
+        items, total, per_page = envelope(parse_quickly(body))
         records = []
         for number, item in enumerate(items):
             try:
-                record_id, record, seen = self._record(item)
+                records.append(self._record(item))
             except (AttributeError, KeyError, TypeError, Unreadable):
                 raise explain(item, number, EmbeddedShape) from None
-            records.append((record_id, record))
-            keys += seen
-        if may_repeat_keys(body, keys):
-            parse_strictly(body)
         return Page(total, per_page, records)
 
     def one(self, body: bytes) -> Record:
@@ -99,25 +92,21 @@ class EmbeddedPages:
         except (AttributeError, KeyError, TypeError, Unreadable):
             raise explain(item, 0, EmbeddedShape) from None
 
-    def _record(self, item: dict[str, Any]) -> tuple[str, Record, int]:
-        """The record's id, its value, and how many keys it holds. This runs once a device: every look-up counts."""
+    def _record(self, item: dict[str, Any]) -> tuple[str, Record]:
+        """The record's id and its value. This runs once a device: every look-up counts."""
         get = item.get
         device_id, name, unknown = item["deviceId"], get("deviceName"), get("unknownBundle")
         released_bundle, reported_bundle = get(RELEASED_BUNDLE), get(REPORTED_BUNDLE)
         if (raw := get("flows") or _NO_FLOWS) != self._raw:
             self._made, self._raw = self._entries_of(raw), raw
-        flows, keys, settled = self._made
-        keys += len(item)
+        flows, settled = self._made
         time = connected = None
         if connection := get("deviceConnectionInfo"):
-            keys += len(connection)
             time, connected = connection.get("time"), CONNECTED[connection.get("connected")]
         kept: tuple[LogEntry, ...] = ()
         if logs := get("logs"):
             if type(logs) is not list:
                 raise Unreadable
-            for log in logs:
-                keys += len(log)
             if unknown or not settled or self._keep_logs:
                 kept = tuple(map(log_entry, logs))
         for text in (name, time, released_bundle, reported_bundle):
@@ -126,15 +115,14 @@ class EmbeddedPages:
         if not is_id(device_id) or (unknown is not None and type(unknown) is not bool):
             raise Unreadable
         device = LiveDevice(flows, name, connected, time, bool(unknown), released_bundle, reported_bundle, kept)
-        return record_id_of(item, device_id), (device_id.lower(), device), keys
+        return record_id_of(item, device_id), (device_id.lower(), device)
 
-    def _entries_of(self, flows: dict[str, dict[str, Any]]) -> tuple[dict[FlowId, Entry], int, bool]:
-        """The entries that hold something, the number of keys, and whether all are released as reported."""
+    def _entries_of(self, flows: dict[str, dict[str, Any]]) -> tuple[dict[FlowId, Entry], bool]:
+        """The entries that hold something, and whether all are reported as released."""
         made: dict[FlowId, Entry] = {}
-        keys, empty, settled = len(flows), 0, True
+        empty, settled = 0, True
         entries, known = self._entries, self._flows
         for text, item in flows.items():
-            keys += len(item)
             flow_id, names = known.get(text) or self._flow(text)
             names.add(item.get("flowName"))
             released = item.get(RELEASED)
@@ -148,7 +136,7 @@ class EmbeddedPages:
                     settled = False
         if len(made) + empty != len(flows):
             raise Unreadable
-        return made, keys, settled
+        return made, settled
 
     def _flow(self, text: str) -> tuple[FlowId, set[object]]:
         if not is_id(text):

@@ -1,4 +1,4 @@
-"""From whatever goes wrong on the way to an answer, to the error tree: place, cause, remedy."""
+"""Turns whatever goes wrong with a request into an error of the tree: place, cause, remedy."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _TOO_LONG = 10_000  # characters of a server's message that are looked at
 
 
 class CertificateRejected(ConnectionFailed):
-    """The server's certificate is not trusted: trying again can not help."""
+    """The server's certificate is not trusted: trying again cannot help."""
 
     outcome_unknown = False
 
@@ -59,7 +59,7 @@ def refused(
 _KINDS: dict[int, type[ApiError]] = {401: AuthenticationFailed, 403: PermissionDenied, 404: NotFound}
 _LATER = {
     RateLimited: "the API asks for fewer requests: try later, or with a lower --parallelism",
-    ServerFailed: "the trouble is on the server's side, or on a proxy's: try again later",
+    ServerFailed: "the server, or a proxy before it, has failed: try again later",
 }
 
 
@@ -80,7 +80,7 @@ def _remedy(request: ApiRequest, status: int, token: Token) -> str | None:
 
 
 def _message(body: bytes) -> str | None:
-    """The `message` of an error envelope (losant/api.md 6.1); anything else is not worth quoting."""
+    """The `message` of the API's error envelope; nothing else is quoted."""
     try:
         data = json.loads(body)
     except (ValueError, RecursionError):
@@ -90,7 +90,7 @@ def _message(body: bytes) -> str | None:
 
 
 def retry_after_s(headers: Mapping[str, str], now: str) -> float | None:
-    """What `Retry-After` asks for, in seconds from `now`: it may hold a number or a date. None if it makes no sense."""
+    """What `Retry-After` asks for, in seconds from `now`: it may hold a number or a date. None if it is neither."""
     text = headers.get("retry-after", "").strip()
     if text.isascii() and text.isdigit():
         return float(text[:9])
@@ -120,7 +120,7 @@ def unreadable(request: ApiRequest, problem: str, *, status: int | None = None) 
     """An answer that is not what the API sends."""
     return UnexpectedAnswer(
         f"{request.name}: {problem}",
-        hint="is something between here and the API, or is the API URL wrong?",
+        hint="check the API URL, and whether a proxy or a login page answers in its place",
         status=status,
     )
 

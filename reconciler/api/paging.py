@@ -1,4 +1,4 @@
-"""Listings: every record or an error (contract 5.1).
+"""Listings: every record or an error.
 
 Pages are asked for by id, ascending, and fetched concurrently once the first has told how many there are. Records are
 counted once per id. What is missing, moves, or does not add up ends in an error, never in a shorter list.
@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 
 from reconciler.errors import IncompleteRead
 
-MAX_RECORDS = 10_000_000  # a total beyond this is a lie, and would be an endless read
+MAX_RECORDS = 10_000_000  # a larger total is not believed: it would be an endless read
 REREADS = 3
 
 T = TypeVar("T")
@@ -65,7 +65,7 @@ async def read_all(fetch: Fetch[T], *, name: str, per_page: int, parallelism: in
 async def _read_once(fetch: Fetch[T], *, name: str, per_page: int, parallelism: int) -> dict[str, T]:
     first = await fetch(0, per_page)
     if first.total > MAX_RECORDS:
-        raise IncompleteRead(f"{name}: a total of {first.total} records cannot be")
+        raise IncompleteRead(f"{name}: a total of {first.total} records is not plausible")
     size = _page_size(first, per_page)
     count = -(-first.total // size) if size else 0
     pages = await _rest(fetch, first, name=name, size=size, count=count, parallelism=parallelism)
@@ -121,8 +121,8 @@ def _exhaust(numbers: Iterator[int]) -> None:
 
 def _check(page: Page[T], first: Page[T], *, name: str, number: int, size: int) -> None:
     if page.total != first.total:
-        raise _Moved(f"the total moved (from {first.total} to {page.total})", size)
+        raise _Moved(f"the total changed (from {first.total} to {page.total})", size)
     if page.per_page is not None and page.per_page != size:
-        raise _Moved(f"the page size moved (from {size} to {page.per_page})", min(size, page.per_page) or size)
+        raise _Moved(f"the page size changed (from {size} to {page.per_page})", min(size, page.per_page) or size)
     if not page.records:
         raise IncompleteRead(f"{name}: page {number} is empty, but there are {first.total} records")

@@ -1,4 +1,4 @@
-"""One request as a value: what to send, and what to call it when it fails."""
+"""One request as a value: what to send, and how to name it when it fails."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from urllib.parse import quote, urlencode
 from reconciler.errors import UsageError
 
 # Answers without links, permitted actions and embedded entities are smaller. The server knows only this spelling
-# of a boolean (losant/api.md section 1).
+# of a boolean.
 FLAGS = {"_actions": "false", "_links": "false", "_embedded": "false"}
 
 _SHOWN = ("page", "flowId", "deviceId")

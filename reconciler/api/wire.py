@@ -1,8 +1,8 @@
-"""The shapes that come in, and the names that the API gives to things.
+"""The shapes of the API's answers, and the API's names for things.
 
 This is the only place that knows `desiredVersion` and `currentVersion`; past it they are `released` and `reported`.
-The small answers are checked by pydantic. A deployment listing is not: 100,000 records would cost more than twice as
-much, so `embedded` and `edge` read them by key, and check what they use.
+Small answers are checked by pydantic. Large listings are not, because that would cost more than twice as much:
+`embedded` and `inventory` read their records by key, and check what they use.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ VersionName = Annotated[str, StringConstraints(min_length=1)]
 
 
 class Shape(BaseModel):
-    """What all shapes share: fields that we do not know are ignored, and nothing is turned into what it is not."""
+    """What all shapes share: unknown fields are ignored, and values are not converted."""
 
     model_config = ConfigDict(extra="ignore", strict=True, frozen=True, defer_build=True)
 
@@ -127,7 +127,7 @@ class Unreadable(Exception):
 
 
 class Missing(Unreadable):
-    """A record that does not say what it is about, so that the listing can not be called complete."""
+    """A record that does not say what it is about, so that the listing cannot be called complete."""
 
 
 S = TypeVar("S")
@@ -159,7 +159,7 @@ def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def _no_constant(name: str) -> object:
-    raise Unreadable(f"the answer holds {name}, which is no JSON")
+    raise Unreadable(f"the answer holds {name}, which is not JSON")
 
 
 def _not_json(body: bytes) -> str:
@@ -170,36 +170,12 @@ def _not_json(body: bytes) -> str:
 
 
 def parse_quickly(body: bytes) -> object:
-    """As `parse_strictly`, at half the cost, but with duplicate keys unnoticed: see `may_repeat_keys`."""
+    """As `parse_strictly` and much faster, for pages of listings. Of a key that comes twice, the last value counts."""
     try:
         return from_json(body, allow_inf_nan=False, cache_strings="keys")
     except ValueError:
         parse_strictly(body)  # says what is wrong
         raise Unreadable(_not_json(body)) from None
-
-
-def may_repeat_keys(body: bytes, keys: int) -> bool:
-    """Whether an answer in which `keys` keys were found may hold one twice.
-
-    A key ends in a quote, white space if any, and a colon. The colons behind a quote or white space are therefore at
-    least as many as the keys in the text; if they are no more than the keys found, no key was lost to a repetition.
-    """
-    if b"\n" in body or b"\t" in body or b"\r" in body or b" :" in body:
-        return True
-    return body.count(b'":') != keys
-
-
-def count_keys(data: object) -> int:
-    """How many keys there are in all objects of a document."""
-    keys = 0
-    nodes = [data]
-    for node in nodes:
-        if isinstance(node, dict):
-            keys += len(node)
-            nodes += node.values()
-        elif isinstance(node, list):
-            nodes += node
-    return keys
 
 
 _shapes: dict[type, TypeAdapter[Any]] = {}

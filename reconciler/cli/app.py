@@ -12,28 +12,10 @@ import click
 
 from reconciler import __version__
 from reconciler.cli import options as opt
-from reconciler.cli.console import Session
+from reconciler.cli.console import Console
+from reconciler.cli.registry import COMMANDS
 from reconciler.cli.signals import current, interruptible
 from reconciler.errors import ExitCode, Interrupted, Problem, ReconcilerError, UsageError
-
-# Module of each command and what it does, in the order that help shows them. A module is imported when its command is
-# asked for, and for no other's sake.
-COMMANDS = {
-    "validate": ("validate", "Check manifests offline."),
-    "plan": ("plan", "Show what would change."),
-    "show": ("show", "Print a saved plan or result again."),
-    "apply": ("apply", "Carry a plan out."),
-    "status": ("status", "Show sync and health of the fleet."),
-    "diff": ("diff", "Compare two revisions of the manifests in meaning."),
-    "import": ("import_", "Write a manifest from live state."),
-    "export": ("export", "Have the WASM of a device or deployment compiled."),
-    "schema": ("schema", "Print the JSON Schema of the manifest."),
-    "applications": ("applications", "List the applications that manifests are for."),
-    "init": ("init", "Write manifests and the CI workflow into a repository."),
-    "ci": ("ci", "Run a step of a CI pipeline."),
-    "simulator": ("simulator", "Serve a local stand-in of the API."),
-    "demo": ("demo", "Show it all on a simulated fleet."),
-}
 
 
 class LazyGroup(click.Group):
@@ -46,13 +28,13 @@ class LazyGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """The list in the help."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+            formatter.write_dl([(command.name, command.summary) for command in COMMANDS.values()])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         """The command object, imported now. It takes the global options too, so that they may stand anywhere."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"reconciler.cli.commands.{COMMANDS[cmd_name][0]}").command
+        command: click.Command = importlib.import_module(COMMANDS[cmd_name].module).command
         names = {param.name for param in command.params}
         command.params += [option for option in opt.global_options(hidden=True) if option.name not in names]
         return command
@@ -68,7 +50,7 @@ class LazyGroup(click.Group):
             near = get_close_matches(name, self.list_commands(ctx), n=1)
             meant = f"; did you mean {near[0]!r}?" if near else ""
             raise click.UsageError(f"there is no command {name!r}{meant}", ctx)
-        ctx.ensure_object(Session).command = name
+        ctx.ensure_object(Console).command = name
         return super().resolve_command(ctx, args)
 
 
@@ -90,28 +72,28 @@ def cli() -> None:
 def run(argv: Sequence[str]) -> int:
     """Run the command line; return the exit code. Nothing but this maps errors to codes and to text."""
     _sound_streams()
-    session = Session(argv)
+    console = Console(argv)
     with interruptible():
         try:
-            return _invoke(list(argv), session)
+            return _invoke(list(argv), console)
         except ReconcilerError as error:
-            return session.fail(error)
+            return console.fail(error)
         except (KeyboardInterrupt, click.Abort):
-            return session.fail(Interrupted("interrupted"))
+            return console.fail(Interrupted("interrupted"))
         except BrokenPipeError:  # the reader of our output went away (`| head`): nothing more to say to anybody
             return int(ExitCode.ERROR)
         except Exception as error:  # noqa: BLE001 - the last resort, so that no traceback reaches a user
-            return session.crash(error)
+            return console.crash(error)
 
 
-def _invoke(argv: list[str], session: Session) -> int:
+def _invoke(argv: list[str], console: Console) -> int:
     try:
-        code = cli.main(args=argv, prog_name="reconciler", standalone_mode=False, obj=session)
+        code = cli.main(args=argv, prog_name="reconciler", standalone_mode=False, obj=console)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.ctx.get_help() if error.ctx else str(error), err=True)
         return int(ExitCode.ERROR)
     except click.UsageError as error:
-        raise _usage_error(error, session) from None
+        raise _usage_error(error, console) from None
     except click.ClickException as error:
         raise UsageError(error.format_message()) from None
     if code != ExitCode.INTERRUPTED:
@@ -119,9 +101,9 @@ def _invoke(argv: list[str], session: Session) -> int:
     return int(code or 0)
 
 
-def _usage_error(error: click.UsageError, session: Session) -> UsageError:
+def _usage_error(error: click.UsageError, console: Console) -> UsageError:
     """Click leaves the command out where an option lacks its argument."""
-    known = "reconciler" if session.command == "reconciler" else f"reconciler {session.command}"
+    known = "reconciler" if console.command == "reconciler" else f"reconciler {console.command}"
     path = error.ctx.command_path if error.ctx else known
     return UsageError([Problem(" ".join(error.format_message().split()), hint=f"see `{path} --help`")])
 

@@ -1,38 +1,41 @@
-"""The steps of an apply: plan, show, ask, read again, carry out, wait, report.
-
-What was done is told on every path, so the jobs are held outside of whatever may be cancelled or fail.
-"""
+"""An apply at the command line: its files, its terminal, its exit code. What was done is told on every path."""
 
 from __future__ import annotations
 
-import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
 
-from reconciler.api.client import LosantApi
-from reconciler.cli.access import Access, run_async
-from reconciler.cli.console import Session
+from reconciler.api.clock import SystemClock
+from reconciler.cli.connect import connect
+from reconciler.cli.console import Console
 from reconciler.cli.files import ResultFile, keep_inputs
-from reconciler.cli.jobs import Job, Origin, origin_of
-from reconciler.cli.order import Order
-from reconciler.cli.output import results_document, write_plans, write_results
+from reconciler.cli.options import duration_s, planning_options
+from reconciler.cli.output import write_results
 from reconciler.cli.progress import Display
-from reconciler.cli.signals import undisturbed
-from reconciler.errors import ExitCode, Interrupted, ReconcilerError, Stale, UsageError
-from reconciler.executor import Execution
-from reconciler.health import Wait, wait
+from reconciler.cli.signals import current, run_async, undisturbed
+from reconciler.documents.json import dump
+from reconciler.documents.result import ResultDocument, result_document
+from reconciler.documents.saved import load_plans
+from reconciler.errors import ExitCode, Interrupted, ReconcilerError, UsageError
+from reconciler.executor import Observer
+from reconciler.model.health import Offline, Wait
 from reconciler.model.plan import Plan
+from reconciler.model.result import Result
+from reconciler.operations.applications import load
+from reconciler.operations.apply import ApplyObserver, ApplyRequest, ApplyRun, FromRules, PlanSource
+from reconciler.operations.replan import FromSavedPlans, pick_plans
 from reconciler.planner.digest import digest
-from reconciler.render.json import dump
 from reconciler.render.text import plan_text
 
 
-def apply(session: Session, order: Order) -> int:
-    """Carry out what the order says; return the exit code."""
-    run = _Apply(session, order)
+def apply(console: Console, flags: dict[str, Any]) -> int:
+    """Carry out what the flags say; return the exit code."""
+    command = _Apply(console, flags)
     failure: ReconcilerError | None = None
     try:
-        run.steps()
+        command.run()
     except KeyboardInterrupt:
         failure = Interrupted("interrupted", hint="the next plan shows what is left")
     except BrokenPipeError:
@@ -40,42 +43,60 @@ def apply(session: Session, order: Order) -> int:
     except ReconcilerError as error:
         failure = error
     except Exception as error:  # noqa: BLE001 - also then the result has to be told
-        failure = session.bug(error)
+        failure = console.bug(error)
     with undisturbed():
-        return run.report(failure)
+        return command.report(failure)
 
 
 class _Apply:
-    def __init__(self, session: Session, order: Order) -> None:
-        self._session = session
-        self._order = order
-        self._jobs: list[Job] = []
-        self._result_path = order.result_file
+    def __init__(self, console: Console, flags: dict[str, Any]) -> None:
+        """Check the flags against each other, before any result is promised."""
+        if flags["plan_file"] is not None:
+            _refuse_choice(flags)
+        self._console = console
+        self._flags = flags
+        self._shape = {name: flags[name] for name in ("fmt", "max_bytes", "commit")}
+        self._request = ApplyRequest(
+            options=planning_options(flags),
+            expect_digest=flags["expect_digest"],
+            dry_run=flags["dry_run"],
+            wait=flags["wait"],
+            timeout_s=duration_s("--timeout", flags["timeout"]),
+            offline=Offline(flags["offline"]),
+        )
+        self._asks = not flags["yes"] and not flags["dry_run"]
+        self._run: ApplyRun | None = None
+        self._result_path: str | None = flags["result_file"]
         self._result_file: ResultFile | None = None
 
-    def steps(self) -> None:
+    def run(self) -> None:
         """Everything up to the report."""
-        order = self._order
-        if not order.yes and not order.dry_run and not _can_ask():
+        if self._asks and not _can_ask():
             raise UsageError("there is no terminal to ask for approval on", hint="pass --yes to apply without asking")
-        self._keep([*order.paths, *([order.plan_file] if order.plan_file else [])])
-        origin = origin_of(order)
-        self._keep(origin.files)
-        self._open_result()
-        access = Access(self._session, origin.application_ids, parallelism=order.parallelism)
-        self._jobs = run_async(origin.jobs(access))
-        self._show()
-        self._check(origin)
-        if not order.yes and not order.dry_run and any(job.plan.changes for job in self._jobs):
-            self._ask(origin, access)
-        display = Display(self._session, access.clock)
-        access.note = display.note
+        plan_file = self._flags["plan_file"]
+        self._keep([*self._flags["paths"], *([plan_file] if plan_file else [])])
+        source, application_ids = self._source(plan_file)
+        if self._result_path is not None:
+            self._result_file = ResultFile(self._result_path)
+        clock = SystemClock()
+        display = Display(self._console, clock)
+        parallelism = self._flags["parallelism"]
+        gateway = connect(self._console, application_ids, parallelism=parallelism, clock=clock, note=display.note)
+        approve = self._approve if self._asks else None
+        request = replace(self._request, approve=approve, observer=_Observer(self._console, display))
+        self._run = ApplyRun(source, gateway, request)
         with display.shown():
-            run_async(self._carry_out(access, display))
+            run_async(self._run.carry_out())
 
-    @property
-    def _plans(self) -> Sequence[Plan]:
-        return [job.plan for job in self._jobs]
+    def _source(self, plan_file: str | None) -> tuple[PlanSource, list[str]]:
+        """What to apply, read from the disk now, and the applications that it is about."""
+        choice = {"application": self._flags["application"], "kind": self._flags["kind"]}
+        if plan_file is not None:
+            plans = pick_plans(load_plans(plan_file), plan_file, **choice)
+            return FromSavedPlans(plans), [plan.application.id for plan in plans]
+        rules = load(*self._flags["paths"], **choice)
+        self._keep([source.path for one in rules for source in one.sources])
+        return FromRules(rules), [one.application.id for one in rules]
 
     def _keep(self, inputs: Sequence[str]) -> None:
         """Refuse a result file that is one of these."""
@@ -85,116 +106,37 @@ class _Apply:
             self._result_path = None  # not for the report of this either
             raise
 
-    def _open_result(self) -> None:
-        if self._result_path is not None:
-            self._result_file = ResultFile(self._result_path)
-
-    def _show(self) -> None:
-        if self._order.fmt == "text":
-            write_plans(self._session, "apply", self._plans, fmt="text", max_bytes=self._order.max_bytes)
-
-    def _check(self, origin: Origin) -> None:
-        """Refuse what is not what was expected, then what a guard refuses."""
-        expected, actual = self._order.expect_digest, origin.digest(self._jobs)
-        if expected is not None and expected != actual:
-            raise Stale(
-                f"the digest of this plan is {actual}, not {expected}",
-                hint="the manifests or the fleet changed since; review the plan again and pass its digest",
-            )
-        if refusal := origin.refusal(self._jobs):
-            raise refusal
-
-    def _ask(self, origin: Origin, access: Access) -> None:
-        """Go on only at a "yes", and only if the world is as it was when the question was put."""
-        asked = digest(self._plans)
-        if self._order.fmt != "text":
-            self._session.note(plan_text(self._plans, asked, verbose=self._session.verbose))
-        if self._session.ask("Apply this plan? Only 'yes' is accepted: ") != "yes":
-            raise ReconcilerError("not applied: the answer was not 'yes'")
-        self._jobs = run_async(origin.jobs(access))
-        if digest(self._plans) != asked:
-            raise Stale("the world moved while the question stood: the plan is another now", hint="run apply again")
-        self._check(origin)
-
-    async def _carry_out(self, access: Access, display: Display) -> None:
-        async with access.open() as api_of, asyncio.TaskGroup() as group:
-            for job in self._jobs:
-                api = api_of(job.plan.application.id, job.plan.kind)
-                group.create_task(self._one(job, api, access, display))
-
-    async def _one(self, job: Job, api: LosantApi, access: Access, display: Display) -> None:
-        order, clock = self._order, access.clock
-        name = job.plan.application.name or job.plan.application.id
-        job.execution = Execution(
-            job.plan,
-            job.live,
-            api,
-            clock=clock,
-            read_at=job.read_at,
-            parallelism=order.parallelism,
-            dry_run=order.dry_run,
-            observe=display.phase(f"{name}: applying", len(job.plan.changes)),
-        )
-        await job.execution.carry_out()
-        if not order.wait or order.dry_run or job.code is not ExitCode.DONE:
-            return
-        phase = display.phase(f"{name}: converging", 0)
-
-        def observe(standing: Wait) -> None:
-            job.standing = standing
-            phase.standing(standing)
-
-        try:
-            await wait(
-                job.desired,
-                api,
-                clock=clock,
-                timeout_s=order.timeout_s,
-                first=job.live,
-                offline=order.offline,
-                observe=observe,
-            )
-        except asyncio.CancelledError:
-            job.cut_short = True
-            raise
+    def _approve(self, plans: Sequence[Plan]) -> bool:
+        """Ask on the terminal, where the plan is shown already unless stdout is for programs."""
+        with current().raising():
+            if self._console.fmt != "text":
+                self._console.note(plan_text(plans, digest(plans), verbose=self._console.verbose))
+            if self._console.ask("Apply this plan? Only 'yes' is accepted: ") != "yes":
+                raise ReconcilerError("not applied: the answer was not 'yes'")
+        return True
 
     def report(self, failure: ReconcilerError | None) -> int:
         """The result to where it belongs, whatever happened; the exit code by precedence."""
-        code = self._code(failure)
+        results = self._run.results if self._run else ()
+        wrote = any(one.wrote for one in results)
+        code = exit_code(results, failure)
         problems = failure.problems if failure else ()
-        self._session.tell(problems)
-        results = [job.data() for job in self._jobs]
-        document = results_document("apply", results, code=code, problems=problems)
+        self._console.tell(problems)
+        document = result_document(results, "apply", code=code, problems=problems)
         self._save(document, failure)
         try:
-            if self._session.wants_json:
-                self._session.write_document(document)
-            elif not failure or code is ExitCode.INTERRUPTED or self._wrote:
-                fmt, max_bytes, commit = self._order.fmt, self._order.max_bytes, self._order.commit
-                write_results(self._session, results, code=code, fmt=fmt, max_bytes=max_bytes, commit=commit)
+            if self._console.wants_json:
+                self._console.write_document(document)
+            elif not failure or code is ExitCode.INTERRUPTED or wrote:
+                write_results(self._console, results, code=code, **self._shape)
         except BrokenPipeError:
             pass  # what was done is done, and the result file holds it
         except ReconcilerError as error:
-            self._session.tell(error.problems)
-            code = code or (ExitCode.DONE if self._wrote else error.exit_code)
-        return self._session.exit(code)
+            self._console.tell(error.problems)
+            code = code or (ExitCode.DONE if wrote else error.exit_code)
+        return self._console.exit(code)
 
-    @property
-    def _wrote(self) -> bool:
-        return any(job.result.wrote for job in self._jobs)
-
-    def _code(self, failure: ReconcilerError | None) -> ExitCode:
-        """An interrupt counts most, then what came of the writes, then why there were none."""
-        if isinstance(failure, Interrupted):
-            return failure.exit_code
-        codes = {job.code for job in self._jobs} if self._wrote or not failure else set[ExitCode]()
-        if codes & {ExitCode.NOT_CONFIRMED, ExitCode.INTERRUPTED}:  # the latter when a bug cut a job off
-            return ExitCode.NOT_CONFIRMED
-        if ExitCode.NOT_CONVERGED in codes:
-            return ExitCode.NOT_CONVERGED
-        return failure.exit_code if failure else ExitCode.DONE
-
-    def _save(self, document: dict[str, object], failure: ReconcilerError | None) -> None:
+    def _save(self, document: ResultDocument, failure: ReconcilerError | None) -> None:
         """Write the result file; to stderr where that cannot be, so that what was done is not lost."""
         path = self._result_path
         if path is None:
@@ -205,8 +147,59 @@ class _Apply:
         except UsageError as error:
             if failure and failure.problems == error.problems:
                 return  # that very file is why nothing was done
-            self._session.tell(error.problems)
-            self._session.note(dump(document, ascii_only=True))
+            self._console.tell(error.problems)
+            self._console.note(dump(document, ascii_only=True))
+
+
+class _Observer(ApplyObserver):
+    """Shows the plan as text, then how far it is."""
+
+    def __init__(self, console: Console, display: Display) -> None:
+        self._console = console
+        self._display = display
+
+    def planned(self, plans: Sequence[Plan]) -> None:
+        """Text on stdout; other formats have one document, and that is the result."""
+        if self._console.fmt == "text":
+            with current().raising():
+                verbose, color = self._console.verbose, self._console.color
+                self._console.write(plan_text(plans, digest(plans), verbose=verbose, color=color))
+
+    def applying(self, plan: Plan) -> Observer:
+        """A bar for its changes."""
+        return self._display.phase(f"{_name(plan)}: applying", len(plan.changes))
+
+    def waiting(self, plan: Plan) -> Callable[[Wait], None]:
+        """A bar for its rows."""
+        return self._display.phase(f"{_name(plan)}: converging", 0).waiting
+
+
+def exit_code(results: Sequence[Result], failure: ReconcilerError | None) -> ExitCode:
+    """An interrupt counts most, then what came of the writes, then why there were none."""
+    if isinstance(failure, Interrupted):
+        return failure.exit_code
+    told = [one for one in results if not failure or any(each.wrote for each in results)]
+    codes = {one.exit_code for one in told}
+    if codes & {ExitCode.NOT_CONFIRMED, ExitCode.INTERRUPTED}:  # the latter when a bug cut a run off
+        return ExitCode.NOT_CONFIRMED
+    if any(one.wait and one.wait.exit_code for one in told):
+        return ExitCode.NOT_CONVERGED
+    return failure.exit_code if failure else ExitCode.DONE
+
+
+def _name(plan: Plan) -> str:
+    return plan.application.name or plan.application.id
+
+
+def _refuse_choice(flags: dict[str, Any]) -> None:
+    """A saved plan is carried out as it is: what it is about was chosen when it was made."""
+    choosing = {"PATH": flags["paths"], "--target": flags["targets"], "--exclude": flags["excludes"]}
+    given = [name for name, value in choosing.items() if value]
+    if given:
+        raise UsageError(
+            f"--plan carries out what was saved, so it does not go with {', '.join(given)}",
+            hint="name them when the plan is made",
+        )
 
 
 def _can_ask() -> bool:

@@ -9,23 +9,12 @@ from collections.abc import Mapping, Sequence
 
 import click
 
+from reconciler.cli.registry import COMMANDS
 from reconciler.errors import ExitCode, Problem, ReconcilerError
 
-# The list that each command's JSON document carries.
-LISTS = {
-    "plan": "plans",
-    "show": "plans",
-    "apply": "results",
-    "status": "status",
-    "diff": "differences",
-    "export": "exports",
-    "validate": "applications",
-    "applications": "applications",
-}
 
-
-class Session:
-    """State that the commands of one run share (`ctx.obj`).
+class Console:
+    """One run of the command line: its global options and its streams. The commands share it (`ctx.obj`).
 
     Attributes:
         verbose: 0, 1 (`-v`: explanations) or 2 (`-vv`: requests too).
@@ -40,7 +29,7 @@ class Session:
         self.token_file: str | None = None
         self.verbose = 0
         self.no_color = bool(os.environ.get("NO_COLOR"))
-        self.command = next((word for word in argv if word in LISTS), "reconciler")
+        self.command = next((word for word in argv if word in COMMANDS), "reconciler")
         self.fmt = _format_in(argv)
         self._written = False
 
@@ -74,14 +63,14 @@ class Session:
 
     def write_document(self, document: Mapping[str, object]) -> None:
         """Write the one JSON document of this run, as ASCII where stdout cannot hold more."""
-        from reconciler.render.json import dump
+        from reconciler.documents.json import dump
 
         encoding = (getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("-", "")
         self.write(dump(document, ascii_only=not encoding.startswith("utf")))
 
     def write_json(self, command: str, *, error: Mapping[str, object] | None = None, **parts: object) -> None:
         """Write the one JSON document of this run from its parts."""
-        from reconciler.render.json import document
+        from reconciler.documents.json import document
 
         self.write_document(document(command, error=error, parts=parts))
 
@@ -118,10 +107,10 @@ class Session:
             self.note(inert(str(problem)))
 
     def _write_failure(self, error: ReconcilerError) -> None:
-        from reconciler.render.json import error_data
+        from reconciler.documents.json import error_data
 
-        listed = LISTS.get(self.command)
-        parts: dict[str, object] = {listed: []} if listed else {}
+        command = COMMANDS.get(self.command)
+        parts: dict[str, object] = {command.listed: []} if command and command.listed else {}
         told = error_data(error.exit_code, error.problems)
         self.write_json(self.command, error=told, **parts)
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from reconciler.cli.console import Session
+from reconciler.cli.console import Console
+from reconciler.errors import UsageError
+
+if TYPE_CHECKING:
+    from reconciler.model.world import Filter, Options
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -23,12 +27,12 @@ def _together(*decorators: Callable[[Any], Any]) -> Callable[[F], F]:
 
 
 def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> None:
-    """Keep a global option in the session. Given twice, the later one counts; `-v` adds up."""
-    session = ctx.ensure_object(Session)
+    """Keep a global option in the console. Given twice, the later one counts; `-v` adds up."""
+    console = ctx.ensure_object(Console)
     if param.name == "verbose":
-        session.verbose += value
+        console.verbose += value
     elif value and param.name:
-        setattr(session, param.name, value)
+        setattr(console, param.name, value)
 
 
 def global_options(*, hidden: bool = False) -> list[click.Parameter]:
@@ -94,7 +98,51 @@ planning = _together(
     click.option("--strict", is_flag=True, help="Refuse on warnings."),
 )
 
-PLANNING_FLAGS = ("targets", "excludes", "calls", "allow_removals", "allow_empty", "strict")
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|h)?", re.ASCII)
+_SECONDS = {"s": 1, "m": 60, "h": 3600, None: 1}
+
+
+def planning_options(flags: Mapping[str, Any]) -> Options:
+    """What the flags of `filters` and `planning` say; a filter that is none is a usage error."""
+    from reconciler.model.world import CallMode, Options
+
+    return Options(
+        targets=_filters("--target", flags["targets"]),
+        excludes=_filters("--exclude", flags["excludes"]),
+        calls=CallMode(flags["calls"]),
+        allow_removals=flags["allow_removals"],
+        allow_empty=flags["allow_empty"],
+        strict=flags["strict"],
+    )
+
+
+def _filters(option: str, texts: Sequence[str]) -> tuple[Filter, ...]:
+    from reconciler.model.world import Filter
+
+    filters = []
+    for text in texts:
+        by, equals, name = text.partition("=")
+        if not equals or by not in ("device", "flow", "group") or not name:
+            message = f"{option} {text!r} is not of the form device=NAME, flow=NAME or group=NAME"
+            raise UsageError(message, hint="ids may stand for names")
+        filters.append(Filter(by, name))
+    return tuple(filters)
+
+
+def duration_s(option: str, text: str) -> float:
+    """Seconds of `90s`, `15m`, `2h` or a bare number; UsageError for anything else."""
+    match = _DURATION.fullmatch(text.strip())
+    if not match:
+        raise UsageError(f"{option} {text!r} is not a duration", hint="write 90s, 15m or 2h")
+    return float(match[1]) * _SECONDS[match[2]]
+
+
+def object_id(option: str, text: str) -> str:
+    """An id of 24 hex digits, in lower case; UsageError for anything else."""
+    if not re.fullmatch("[0-9A-Fa-f]{24}", text):
+        raise UsageError(f"{option} {text!r} is no id", hint="an id has 24 hex digits")
+    return text.lower()
+
 
 parallelism = click.option(
     "--parallelism",
@@ -107,7 +155,7 @@ parallelism = click.option(
 
 
 def _remember_format(ctx: click.Context, param: click.Parameter, value: str) -> str:  # noqa: ARG001
-    ctx.ensure_object(Session).fmt = value
+    ctx.ensure_object(Console).fmt = value
     return value
 
 

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Literal
 
-from reconciler.cli.console import Session
+from reconciler.cli.console import Console
 from reconciler.errors import ExitCode, Problem, ReconcilerError
-from reconciler.model.plan import Plan
-from reconciler.planner.serial import digest, document
-from reconciler.render import json as documents
-from reconciler.render.json import error_data
+from reconciler.model.plan import Plan, Warning
+from reconciler.model.result import Result
+from reconciler.planner.digest import digest
+from reconciler.render.inert import inert
 from reconciler.render.result import result_text
 from reconciler.render.text import plan_text
 
-_OUTCOMES = {
-    ExitCode.INTERRUPTED: "interrupted",
-    ExitCode.NOT_CONFIRMED: "some call is not confirmed; see results",
-    ExitCode.NOT_CONVERGED: "not every device runs what it should; see results",
-}
+
+def tell_warnings(console: Console, warnings: Iterable[Warning]) -> None:
+    """One line on stderr for each."""
+    for warning in warnings:
+        place = f"{warning.place}: " if warning.place else ""
+        hint = f" ({warning.hint})" if warning.hint else ""
+        console.note(inert(f"Warning: {place}{warning.message}{hint}"))
 
 
 def write_plans(
-    session: Session,
-    command: str,
+    console: Console,
+    command: Literal["plan", "show"],
     plans: Sequence[Plan],
     *,
     fmt: str,
@@ -33,21 +35,24 @@ def write_plans(
 ) -> None:
     """The plans to stdout, as text, Markdown or the one JSON document."""
     if fmt == "json":
+        from reconciler.documents.json import error_data
+        from reconciler.documents.plan import plan_document
+
         told = error_data(error.exit_code, error.problems) if error else None
-        session.write_document({**document(plans, command), "error": told})
+        console.write_document(plan_document(plans, command, error=told))
     elif fmt == "markdown":
         from reconciler.render.markdown import plan_markdown
 
-        session.write(plan_markdown(plans, digest(plans), commit=commit, max_bytes=max_bytes))
+        console.write(plan_markdown(plans, digest(plans), commit=commit, max_bytes=max_bytes))
     else:
-        session.write(plan_text(plans, digest(plans), verbose=session.verbose, color=session.color))
+        console.write(plan_text(plans, digest(plans), verbose=console.verbose, color=console.color))
 
 
 def write_results(
-    session: Session,
-    results: Sequence[Mapping[str, Any]],
+    console: Console,
+    results: Sequence[Result],
     *,
-    code: int,
+    code: ExitCode,
     fmt: str,
     max_bytes: int,
     commit: str | None = None,
@@ -58,15 +63,6 @@ def write_results(
         from reconciler.render.result_page import result_markdown
 
         page = result_markdown(results, exit_code=code, problems=problems, commit=commit, max_bytes=max_bytes)
-        session.write(page)
+        console.write(page)
     else:
-        session.write(result_text(results, code=code, problems=problems, color=session.color))
-
-
-def results_document(
-    command: str, results: Sequence[Mapping[str, Any]], *, code: ExitCode, problems: Iterable[Problem]
-) -> dict[str, object]:
-    """The JSON document of an apply. `error` is null when it ended with 0."""
-    told = list(problems)
-    error = error_data(code, told or [Problem(_OUTCOMES.get(code, "failed"))]) if code else None
-    return documents.document(command, error=error, parts={"results": list(results)})
+        console.write(result_text(results, code=code, problems=problems, color=console.color))

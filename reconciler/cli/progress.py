@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
-from rich.console import Console
+from rich.console import Console as Terminal
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from reconciler.cli.console import Session
-from reconciler.executor import CallResult, CallState
-from reconciler.health import Verdict, Wait
+from reconciler.cli.console import Console
+from reconciler.model.health import Verdict, Wait
+from reconciler.model.result import CallResult, CallState
 from reconciler.ports import Clock
 from reconciler.render.inert import inert
 
@@ -22,34 +22,32 @@ _TOLD = {CallState.FAILED, CallState.SKIPPED, CallState.UNKNOWN}
 class Display:
     """One bar per phase, or its words. `Progress` of rich draws; nothing is shown for what ends at once elsewhere."""
 
-    def __init__(self, session: Session, clock: Clock) -> None:
-        self._session = session
+    def __init__(self, console: Console, clock: Clock) -> None:
+        self._console = console
         self._clock = clock
         self._bars: Progress | None = None
         self._last_line = clock.monotonic()
+        self._shown = ExitStack()
 
     @contextmanager
     def shown(self) -> Iterator[Display]:
-        """Draw while inside."""
-        if not sys.stderr.isatty():
-            yield self
-            return
-        columns = (
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-        )
-        console = Console(stderr=True, no_color=self._session.no_color or None, highlight=False, markup=False)
-        with Progress(*columns, console=console, transient=True) as self._bars:
+        """Draw while inside, from the first phase on."""
+        with self._shown:
             yield self
         self._bars = None
 
     def phase(self, title: str, total: int) -> Phase:
         """A new bar with that many steps."""
+        if self._bars is None and sys.stderr.isatty():
+            self._bars = self._shown.enter_context(self._progress())
         title = inert(title, limit=60)
         task = self._bars.add_task(title, total=total) if self._bars else None
         return Phase(self, title, total, task)
+
+    def _progress(self) -> Progress:
+        columns = TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+        terminal = Terminal(stderr=True, no_color=self._console.no_color or None, highlight=False, markup=False)
+        return Progress(*columns, console=terminal, transient=True)
 
     def draw(self, phase: Phase, done: int, suffix: str) -> None:
         """Show a phase at `done` steps."""
@@ -57,14 +55,14 @@ class Display:
             self._bars.update(phase.task, completed=done, total=phase.total, description=f"{phase.title}{suffix}")
         elif self._clock.monotonic() - self._last_line >= QUIET_S:
             self._last_line = self._clock.monotonic()
-            self._session.note(f"{phase.title}: {done:,} of {phase.total:,}{suffix}")
+            self._console.note(f"{phase.title}: {done:,} of {phase.total:,}{suffix}")
 
     def note(self, text: str) -> None:
         """A line of its own, above the bars."""
         if self._bars is not None:
             self._bars.console.print(inert(text), markup=False, highlight=False, soft_wrap=True)
         else:
-            self._session.note(inert(text))
+            self._console.note(inert(text))
 
 
 class Phase:
@@ -75,7 +73,6 @@ class Phase:
         self.total = total
         self.task = task
         self._display = display
-        self._confirmed = 0
 
     def call(self, call: CallResult) -> None:
         """A call changed its state; what went wrong is told at once."""
@@ -92,8 +89,8 @@ class Phase:
         """Something worth a line."""
         self._display.note(text)
 
-    def standing(self, wait: Wait) -> None:
-        """Where a wait stands."""
+    def waiting(self, wait: Wait) -> None:
+        """How far a wait is."""
         if wait.verdicts is None:
             return
         rows = wait.verdicts.rows

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from types import FrameType
-from typing import Final
+from typing import Any, Final, TypeVar
+
+T = TypeVar("T")
 
 _SIGNALS: Final = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
@@ -42,6 +44,17 @@ class Interrupts:
             yield
         finally:
             self._cancel = None
+
+    @contextlib.contextmanager
+    def raising(self) -> Iterator[None]:
+        """A signal inside raises at once, though work runs: for a question, or for output that nobody may read."""
+        cancel, self._cancel = self._cancel, None
+        try:
+            self.check()
+            yield
+            self.check()
+        finally:
+            self._cancel = cancel
 
 
 @contextlib.contextmanager
@@ -84,3 +97,25 @@ def _handled(number: int, handler: signal._HANDLER) -> Iterator[None]:
         yield
     finally:
         signal.signal(number, before)
+
+
+def run_async(work: Coroutine[Any, Any, T]) -> T:
+    """Run to the end; an interrupt cancels the work and becomes KeyboardInterrupt."""
+    import asyncio
+
+    interrupts = current()
+
+    async def cancellable() -> T:
+        loop, task = asyncio.get_running_loop(), asyncio.create_task(work)
+        with interrupts.cancelling(lambda: loop.call_soon_threadsafe(task.cancel)):
+            return await task
+
+    try:
+        interrupts.check()
+        result = asyncio.run(cancellable())
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+    finally:
+        work.close()  # where it never began
+    interrupts.check()
+    return result

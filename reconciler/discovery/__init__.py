@@ -1,11 +1,11 @@
-"""Asks the API for what a set of rules needs, in the fewest requests, and resolves, prunes and checks with it.
+"""Asks the API for what a set of rules needs, in as few requests as possible; resolves, prunes and checks with it.
 
 Three rules keep the count low. A manifest that holds only ids asks for the deployments and nothing else. Where a
 selector needs the whole device list, that one listing answers every other question about devices. Existence is
 checked only for what would change or is new: what is released already was accepted by the platform once.
 
-Where only a part of an application is in question (`Part`), only its rows are read and checked. The rules are resolved
-whole all the same, since a row's version may come from any of them.
+Where only some rows of an application are in question (`Extent`), only those are read and checked. The rules are
+resolved as a whole all the same, since a row's version may come from any of them.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import date
 
-from reconciler.discovery.device_index import Census
-from reconciler.discovery.existence import Checks
+from reconciler.discovery.device_index import DeviceIndex
+from reconciler.discovery.existence import ExistenceChecks
 from reconciler.errors import ManifestError, PermissionDenied, RequestRefused
 from reconciler.model.plan import Warning
+from reconciler.model.read import Read
 from reconciler.model.rules import Prune, Rules
 from reconciler.model.state import Application, Desired, DeviceId, Flow, FlowId, Live, Place
 from reconciler.model.text import counted, is_id
@@ -29,34 +30,34 @@ from reconciler.planner.resolution.selector import Needs, needs_of
 from reconciler.ports import Reader
 from reconciler.runtime import gather
 
-__all__ = ["WHOLE", "Part", "survey"]
+__all__ = ["EVERYTHING", "Extent", "discover"]
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """The rows that are in question; the world of a part tells nothing about others.
+class Extent:
+    """Which rows of an application are in question; a world of this extent says nothing about others.
 
     Attributes:
         flow: an alias, id or name. The listing is restricted to that flow, and says so (`Live.only_flow`), where its
             id is known without reading more than the rules need; otherwise everything is read.
-        devices: with `live`, which holds what was read of these devices.
+        devices: ids of the only devices in question; `read` is then what was read of them.
     """
 
     flow: str | None = None
     devices: frozenset[DeviceId] | None = None
-    live: Live | None = None
+    read: Read | None = None
 
 
-WHOLE = Part()
+EVERYTHING = Extent()
 
 
-async def survey(
+async def discover(
     rules: Rules,
     reader: Reader,
     *,
     today: date,
     excluded_devices: Collection[str] = (),
-    part: Part = WHOLE,
+    extent: Extent = EVERYTHING,
 ) -> World:
     """Read, resolve, prune and check one application and kind.
 
@@ -65,45 +66,46 @@ async def survey(
         reader: the API, for `rules.application` and `rules.kind`.
         today: the UTC date, for pins that have an end.
         excluded_devices: ids or names that may be unknown, and that are not checked (`--exclude device=`).
-        part: what of it is in question.
+        extent: which of its rows are in question.
 
     Raises:
         ManifestError: names, devices, flows or versions that the application does not have.
         ApiError, IncompleteRead: reading failed.
     """
-    return await _Survey(rules, reader, today, excluded_devices, part).run()
+    return await _Discovery(rules, reader, today, excluded_devices, extent).run()
 
 
-class _Survey:
-    def __init__(self, rules: Rules, reader: Reader, today: date, excluded: Collection[str], part: Part) -> None:
+class _Discovery:
+    def __init__(self, rules: Rules, reader: Reader, today: date, excluded: Collection[str], extent: Extent) -> None:
         self.rules = rules
         self.reader = reader
         self.today = today
-        self.part = part
+        self.extent = extent
         self.excluded = frozenset(text.lower() if is_id(text) else text for text in excluded)
-        self.census = Census(reader, rules.kind)
+        self.index = DeviceIndex(reader, rules.kind)
         self.flows: tuple[Flow, ...] | None = None
         self.warnings: list[Warning] = []
 
     async def run(self) -> World:
         application = await self.application()
         needs = needs_of(self.rules)
-        live, queries = await self.read(needs)
-        self.census.at_least = len(live.devices)
+        read, queries = await self.read(needs)
+        live = read.live
+        self.index.at_least = len(live.devices)
         await self.look_up(needs)
         resolution = await self.resolution(queries)
         desired = await self.pruned(resolution, live)
-        checks = Checks(self.rules, self.reader, self.census, live, self.flows)
-        excluded = self.excluded | self.census.ids_named(self.excluded) | _ids_named(live, self.excluded)
+        checks = ExistenceChecks(self.rules, self.reader, self.index, live, self.flows)
+        excluded = self.excluded | self.index.ids_named(self.excluded) | _ids_named(live, self.excluded)
         self.warnings += await checks.run(*self.in_question(desired, resolution, live), excluded)
         return World(
             application=application,
             kind=self.rules.kind,
             desired=desired,
-            live=live,
+            read=read,
             protected=resolution.protected,
             warnings=tuple(sorted({*resolution.warnings, *self.warnings}, key=lambda warning: warning.sort_key)),
-            device_names={**_device_names(live), **self.census.names()},
+            device_names={**_device_names(live), **self.index.names()},
             flow_names={**live.flow_names, **{flow.id: flow.name for flow in self.flows or () if flow.name}},
             aliases=resolution.aliases,
             groups=frozenset(group.name for group in self.rules.groups),
@@ -111,7 +113,7 @@ class _Survey:
         )
 
     async def application(self) -> Application:
-        """The application; its name is asked for only where the manifest wants it checked, and then before all else."""
+        """The application. Its name is read only where the manifest has one to compare, and then first."""
         wanted = self.rules.application
         if wanted.name is None:
             return Application(wanted.id)
@@ -123,39 +125,39 @@ class _Survey:
             return Application(wanted.id)
         if found.name != wanted.name:
             message = f'application {wanted.id} is named "{found.name}", not "{wanted.name}"'
-            hint = "check that the id and the name are of the same environment"
+            hint = "check that the id and the name belong to the same environment"
             raise ManifestError([wanted.place.problem(message, hint)])
         return found
 
-    async def read(self, needs: Needs) -> tuple[Live, dict[str, frozenset[str]]]:
-        """Whatever can be read at once: deployments, the device list, flows, queries."""
+    async def read(self, needs: Needs) -> tuple[Read, dict[str, frozenset[str]]]:
+        """Read what can be read at the same time: deployments, the device list, flows, queries."""
         flow_id = await self.only_flow(needs)
-        live, _, _, *selected = await gather(
+        read, _, _, *selected = await gather(
             self.live(flow_id),
             self.list_devices(needs),
             self.list_flows(needs),
             *(self.selected(query, needs.queries[query]) for query in sorted(needs.queries)),
         )
-        return live, dict(zip(sorted(needs.queries), selected, strict=True))
+        return read, dict(zip(sorted(needs.queries), selected, strict=True))
 
     async def selected(self, query: str, place: Place) -> frozenset[DeviceId]:
-        """The devices of a query. One that the API does not take is a mistake in a file."""
+        """The devices that a query selects. A query that the API refuses is a mistake in a manifest."""
         try:
-            return await self.census.query(query)
+            return await self.index.query(query)
         except RequestRefused as error:
-            message = f"the API does not take this query: {error.problems[0].message}"
+            message = f"the API refuses this query: {error.problems[0].message}"
             hint = "see Losant's documentation of advanced device queries"
             raise ManifestError([place.problem(message, hint)]) from None
 
-    async def live(self, flow_id: FlowId | None) -> Live:
-        return self.part.live or await self.reader.live(flow_id=flow_id)
+    async def live(self, flow_id: FlowId | None) -> Read:
+        return self.extent.read or await self.reader.live(flow_id=flow_id)
 
     async def only_flow(self, needs: Needs) -> FlowId | None:
-        """The flow in question, if there is one and its id can be told."""
-        if self.part.flow is None:
+        """The id of the flow in question, if there is one and its id can be found."""
+        if self.extent.flow is None:
             return None
-        alias = self.rules.aliases.get(self.part.flow)
-        text = alias.text if alias else self.part.flow
+        alias = self.rules.aliases.get(self.extent.flow)
+        text = alias.text if alias else self.extent.flow
         if is_id(text):
             return text.lower()
         await self.list_flows(needs)
@@ -163,8 +165,8 @@ class _Survey:
         return ids[0] if len(ids) == 1 else None
 
     def in_question(self, desired: Desired, resolution: Resolution, live: Live) -> tuple[Desired, Resolution]:
-        """The declared rows that were read, and the devices that are written for them."""
-        only, devices = live.only_flow, self.part.devices
+        """Of what is declared, the rows that were read, and the places where their devices are written."""
+        only, devices = live.only_flow, self.extent.devices
         if only is None and devices is None:
             return desired, resolution
         narrowed = {
@@ -177,7 +179,7 @@ class _Survey:
 
     async def list_devices(self, needs: Needs) -> None:
         if needs.listing:
-            await self.census.list_all()
+            await self.index.list_all()
 
     async def list_flows(self, needs: Needs) -> None:
         if needs.flow_names and self.flows is None:
@@ -190,11 +192,11 @@ class _Survey:
 
     async def look_up(self, needs: Needs) -> None:
         if needs.device_names or needs.device_ids:
-            await self.census.look_up(ids=needs.device_ids, names=needs.device_names)
+            await self.index.look_up(ids=needs.device_ids, names=needs.device_names)
 
     async def resolution(self, queries: dict[str, frozenset[str]]) -> Resolution:
         resolution = resolve(self.rules, self.inventory(queries), today=self.today, excluded_devices=self.excluded)
-        if resolution.unknown and await self.census.try_to_name(resolution.unknown):
+        if resolution.unknown and await self.index.try_to_name(resolution.unknown):
             # Once more with every name in hand, for the problems to tell which are near.
             resolution = resolve(self.rules, self.inventory(queries), today=self.today, excluded_devices=self.excluded)
         if resolution.problems:
@@ -206,7 +208,7 @@ class _Survey:
         for flow in self.flows or ():
             if flow.name is not None:
                 flows[flow.name] = (*flows.get(flow.name, ()), flow.id)
-        return Inventory(self.census.devices, flows, queries, self.census.other_classes())
+        return Inventory(self.index.devices, flows, queries, self.index.other_classes())
 
     async def pruned(self, resolution: Resolution, live: Live) -> Desired:
         setting, place = self.rules.prune, self.rules.prune_place
@@ -216,7 +218,7 @@ class _Survey:
         if setting is not Prune.DEVICES:  # there only declared devices lose rows, and those are checked like any
             candidates = {device_id for device_id, _ in omitted(resolution.desired, live, setting, resolution.flows)}
             try:
-                existing = await self.census.existing(candidates)
+                existing = await self.index.existing(candidates)
             except PermissionDenied:
                 message = f"not verified: existence of {counted(len(candidates), 'device')} with undeclared rows"
                 self.warnings.append(Warning(message, place, "the token needs the scope devices.get"))

@@ -1,4 +1,4 @@
-"""What is known of the application's devices so far, and asking for more in the fewest requests."""
+"""The devices of the application that are known so far; more are read in as few requests as possible."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ PAGE_SIZE = 1000  # devices in one page of a listing
 T = TypeVar("T")
 
 
-class Census:
+class DeviceIndex:
     """Devices by id, as they become known.
 
     Attributes:
         devices: devices of the manifest's class.
-        others: looked up, and of another class.
+        others: devices of other classes that were looked up.
         complete: every device of the class is known.
-        at_least: how many devices there are at the least, as far as it is known without a request.
+        at_least: a lower bound of the number of devices, known without a request.
     """
 
     def __init__(self, reader: Reader, kind: Kind) -> None:
@@ -40,7 +40,7 @@ class Census:
             self.complete = True
 
     async def try_to_name(self, names: Collection[str]) -> bool:
-        """Learn what a mistake in a name may have meant: all names, and devices of other classes. If the token may."""
+        """Read what a misspelt name may have meant: all names, and devices of other classes. False if forbidden."""
         try:
             await self.list_all()
             self._learn(await self._reader.devices(names=set(sorted(names)[:LOOK_UP_SIZE]), any_class=True))
@@ -55,7 +55,7 @@ class Census:
         return frozenset(device.id for device in devices)
 
     async def look_up(self, *, ids: Iterable[DeviceId] = (), names: Iterable[str] = ()) -> None:
-        """Learn of these devices, by batches or by the whole list, whichever is fewer requests."""
+        """Read these devices, in batches or by the whole list, whichever takes fewer requests."""
         wanted_ids, wanted_names = set(ids) - self.devices.keys() - self.others.keys(), set(names)
         look_ups = -(-len(wanted_ids) // LOOK_UP_SIZE) + -(-len(wanted_names) // LOOK_UP_SIZE)
         if self.complete or not look_ups:
@@ -69,18 +69,18 @@ class Census:
             self._learn(await _allowed(self._reader.devices(names=wanted_names)))
 
     async def existing(self, ids: Collection[DeviceId]) -> Collection[DeviceId]:
-        """Those of `ids`, at least, that are devices of the class."""
+        """Devices of the class, those of `ids` among them."""
         await self.look_up(ids=ids)
         return self.devices.keys()
 
     async def other_class(self, ids: Iterable[DeviceId]) -> None:
-        """Learn which of a few devices that are not of the class are of another."""
+        """Read which of these devices, of which none is of the class, are of another class."""
         unknown = set(sorted(set(ids) - self.others.keys())[:LOOK_UP_SIZE])
         if self.complete and unknown:
             self._learn(await _allowed(self._reader.devices(ids=unknown, any_class=True)))
 
     def other_classes(self) -> dict[str, str]:
-        """Names of the devices that are not of the class, with theirs."""
+        """Classes of the known devices of other classes, by name."""
         return {one.name: one.device_class for one in self.others.values() if one.name and one.device_class}
 
     def ids_named(self, names: Collection[str]) -> frozenset[DeviceId]:
@@ -106,7 +106,7 @@ class Census:
 
 
 async def _allowed(answer: Awaitable[T]) -> T:
-    """The answer; a token that may not have it is told which scope that takes."""
+    """The answer; where the token may not read it, the error names the scope that it needs."""
     try:
         return await answer
     except PermissionDenied as error:

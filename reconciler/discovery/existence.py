@@ -1,11 +1,11 @@
-"""Whether what would be sent exists: devices, flows and versions. Only for rows that would change, and new devices."""
+"""Whether what would be sent exists: devices, flows, versions. Checked for new devices and rows that would change."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
-from reconciler.discovery.device_index import Census
+from reconciler.discovery.device_index import DeviceIndex
 from reconciler.errors import ApiError, ManifestError, NotFound, PermissionDenied, Problem
 from reconciler.model.plan import Warning
 from reconciler.model.rules import Rules
@@ -30,22 +30,22 @@ def moving(desired: Desired, live: Live) -> Iterator[tuple[DeviceId, FlowId, Dec
                 yield device_id, flow_id, decision
 
 
-class Checks:
-    """The checks of one survey. What the token may not look at is a warning, what is missing a problem."""
+class ExistenceChecks:
+    """The checks of one discovery. What does not exist is a problem; what the token may not read is a warning."""
 
     def __init__(
-        self, rules: Rules, reader: Reader, census: Census, live: Live, flows: Collection[Flow] | None
+        self, rules: Rules, reader: Reader, index: DeviceIndex, live: Live, flows: Collection[Flow] | None
     ) -> None:
         self._rules = rules
         self._reader = reader
-        self._census = census
+        self._index = index
         self._live = live
         self._flows = flows
         self._problems: list[Problem] = []
         self._warnings: list[Warning] = []
 
     async def run(self, desired: Desired, resolution: Resolution, excluded: Collection[DeviceId]) -> list[Warning]:
-        """Check the rows of `desired`; return what could not be verified.
+        """Check the rows of `desired`, and return what could not be verified.
 
         Raises:
             ManifestError: with all that does not exist.
@@ -68,7 +68,7 @@ class Checks:
         return list(dict.fromkeys(self._warnings))
 
     def _check_custom_nodes(self, desired: Desired, versions: dict[FlowId, dict[Version, Place]]) -> None:
-        """Custom nodes come with the flows that use them: where one is deployed a declaration of it does nothing."""
+        """Custom nodes come with the flows that use them: where one is deployed, declaring it has no effect."""
         custom: set[FlowId] = set()
         left_alone: dict[FlowId, Place] = {}
         for device_id, device in self._live.devices.items():
@@ -81,16 +81,16 @@ class Checks:
         for flow_id in sorted(custom & versions.keys()):
             message = f"flow {self._name(flow_id)} is a custom node, which cannot be released"
             place = min(versions.pop(flow_id).values())
-            self._problem(place, message, "it comes with the flows that use it; take it out")
+            self._problem(place, message, "it comes with the flows that use it; remove it from the manifest")
         for flow_id, place in sorted(left_alone.items()):
-            message = f"flow {self._name(flow_id)} is a custom node: what is declared of it is left alone"
+            message = f"flow {self._name(flow_id)} is a custom node: what is declared for it is ignored"
             self._warnings.append(Warning(message, place, "it comes with the flows that use it"))
 
     async def _check_devices(self, places: Mapping[DeviceId, Place]) -> None:
         try:
-            await self._census.look_up(ids=places)
-            missing = sorted(places.keys() - self._census.devices.keys())
-            await self._census.other_class(missing)
+            await self._index.look_up(ids=places)
+            missing = sorted(places.keys() - self._index.devices.keys())
+            await self._index.other_class(missing)
         except PermissionDenied:
             message = f"not verified: existence and class of {counted(len(places), 'device')}"
             self._warnings.append(Warning(message, hint="the token needs the scope devices.get"))
@@ -99,10 +99,10 @@ class Checks:
             self._problem(places[device_id], *self._lack(device_id))
 
     def _lack(self, device_id: DeviceId) -> tuple[str, str]:
-        other = self._census.others.get(device_id)
+        other = self._index.others.get(device_id)
         if other is None:
             message = f"device {device_id} does not exist in application {self._rules.application.id}"
-            return message, "check the id; a device that was deleted must go from the manifest too"
+            return message, "check the id; a device that was deleted must be removed from the manifest too"
         kind = self._rules.kind
         message = f'device {device_id} ("{other.name}") is of class {other.device_class}'
         return message, f"{kind} deployments go to devices of class {kind.device_class} only"
@@ -110,9 +110,8 @@ class Checks:
     async def _check_flow(self, flow_id: FlowId, versions: Mapping[Version, Place]) -> None:
         place = min(versions.values())
         if self._flows is not None and all(flow.id != flow_id for flow in self._flows):
-            message = (
-                f"flow {self._name(flow_id)} is no {self._rules.kind} flow of application {self._rules.application.id}"
-            )
+            owner = f"application {self._rules.application.id}"
+            message = f"flow {self._name(flow_id)} is not an {self._rules.kind} flow of {owner}"
             self._problem(place, message, self._flow_hint(flow_id))
             return
         try:

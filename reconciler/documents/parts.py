@@ -1,44 +1,98 @@
-"""What the documents share: problems, rows, and how rows stand."""
+"""What the documents share: the words and numbers that they are made of, problems, rows, and how rows stand."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias
+import re
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Literal, TypeAlias, cast
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field, GetPydanticSchema, WithJsonSchema
+from pydantic_core import PydanticCustomError, core_schema
+from typing_extensions import TypedDict
+
+from reconciler.model.changes import Op
+from reconciler.model.health import Laggard, Verdict
+from reconciler.model.result import Moved, Unconfirmed
+from reconciler.model.state import Application, Kind
+
+OWN = "own"  # the type of those errors whose message is ours
+
+
+def rule(message: str, holds: Callable[[str], object]) -> AfterValidator:
+    """A condition that text must meet, and what to say of text that does not. The published schema leaves it out."""
+
+    def check(text: str) -> str:
+        if not holds(text):
+            raise PydanticCustomError(OWN, "{message}", {"message": message})
+        return text
+
+    return AfterValidator(check)
+
+
+def word(kind: Any, *words: str) -> GetPydanticSchema:
+    """One of the words of an enum, or of `str` one of these; they may tell an enum's in another order."""
+    listed = core_schema.literal_schema([*(words or map(str, kind))])
+    return GetPydanticSchema(lambda *_: core_schema.no_info_after_validator_function(kind, listed))
+
 
 Count: TypeAlias = Annotated[int, Field(ge=0)]
-Version: TypeAlias = str | None
-Digest: TypeAlias = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+Text: TypeAlias = Annotated[str, rule("must be text", bool)]
+Id: TypeAlias = Annotated[Text, rule("must be an id", re.compile("[0-9A-Za-z_-]{1,64}").fullmatch)]  # goes into URLs
+Version: TypeAlias = Text | None
+_DIGEST = WithJsonSchema({"pattern": "^sha256:[0-9a-f]{64}$", "type": "string"})
+Digest: TypeAlias = Annotated[str, rule("must be a digest", re.compile("sha256:[0-9a-f]{64}").fullmatch), _DIGEST]
+StatedDigest: TypeAlias = Annotated[Text, _DIGEST]  # of a plan: compared with that of its changes
+KindWord: TypeAlias = Annotated[Kind, word(Kind)]
+OpWord: TypeAlias = Annotated[Op, word(Op)]
+VerdictWord: TypeAlias = Annotated[Verdict, word(Verdict, "converged", "pending", "offline", "failed", "drift")]
 
 
-class Part(BaseModel):
-    """Every part: no unknown keys, no coercion."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, populate_by_name=True)
-
-
-class ProblemPart(Part):
-    """What is wrong: where, what, and what to do about it."""
+class PlacePart(TypedDict):
+    """A spot in a file, or null where there is none."""
 
     path: str | None
     line: int | None
     column: int | None
+
+
+class ProblemPart(PlacePart):
+    """What is wrong: where, what, and what to do about it."""
+
     message: str
     hint: str | None
 
 
-class ApplicationPart(Part):
+class ErrorPart(TypedDict):
+    """Why the exit code is neither 0 nor 2."""
+
+    code: Literal[1, 3, 4, 5, 6, 130]
+    problems: list[ProblemPart]
+
+
+class Document(TypedDict):
+    """What all documents begin with."""
+
+    format_version: Literal["1"]
+    error: ErrorPart | None
+
+
+class ApplicationPart(TypedDict):
     """The application; its name where it is known."""
 
-    id: str
+    id: Id
     name: str | None
 
 
-class RowPart(Part):
+def application_part(application: Application) -> ApplicationPart:
+    """An application as data."""
+    return {"id": application.id, "name": application.name}
+
+
+class RowPart(TypedDict):
     """One (device, flow)."""
 
-    device_id: str
-    flow_id: str
+    device_id: Id
+    flow_id: Id
 
 
 class NamedRowPart(RowPart):
@@ -48,14 +102,18 @@ class NamedRowPart(RowPart):
     flow_name: str | None
 
 
-class ChangedByPart(Part):
+From = TypedDict("From", {"from": Version})
+Step = TypedDict("Step", {"op": OpWord, "from": Version, "to": Version})
+
+
+class ChangedByPart(TypedDict):
     """Who released a row last, as the deployment's log tells."""
 
     type: str | None
     id: str | None
 
 
-class VerdictsPart(Part):
+class VerdictsPart(TypedDict):
     """Rows, or devices by their worst row, by verdict."""
 
     converged: Count
@@ -68,7 +126,7 @@ class VerdictsPart(Part):
 class LaggardPart(NamedRowPart):
     """A managed row that is not converged, with what explains it."""
 
-    verdict: Literal["converged", "pending", "offline", "failed", "drift"]
+    verdict: VerdictWord
     expected: Version
     released: Version
     reported: Version
@@ -79,3 +137,19 @@ class LaggardPart(NamedRowPart):
     error: str | None
     since: str | None
     changed_by: ChangedByPart
+
+
+def row_part(row: Unconfirmed | Moved | Laggard) -> dict[str, Any]:
+    """A row's values as data, the names beside the ids."""
+    data = row._asdict()
+    return {key: data.pop(key) for key in ("device_id", "device_name", "flow_id", "flow_name")} | data
+
+
+def laggard_part(row: Laggard) -> LaggardPart:
+    """A laggard as data."""
+    return cast("LaggardPart", row_part(row) | {"changed_by": row.changed_by._asdict()})
+
+
+def verdicts_part(counts: Mapping[Verdict, int]) -> VerdictsPart:
+    """Counts by verdict, as data."""
+    return cast("VerdictsPart", {verdict.value: counts[verdict] for verdict in Verdict})

@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Literal, cast
 
-from reconciler.documents.parts import ApplicationPart, ChangedByPart, Count, LaggardPart, Part, VerdictsPart, Version
+from typing_extensions import TypedDict
+
+from reconciler.documents.parts import (
+    ApplicationPart,
+    ChangedByPart,
+    Count,
+    Document,
+    KindWord,
+    LaggardPart,
+    VerdictsPart,
+    Version,
+    application_part,
+    laggard_part,
+    verdicts_part,
+)
+from reconciler.model.health import FlowStatus, Logged, Standing, StatusReport
 
 
-class StandingsPart(Part):
+class StandingsPart(TypedDict):
     """Rows by how they stand."""
 
     in_sync: Count
@@ -24,7 +40,7 @@ class VersionPart(StandingsPart):
     version: Version
 
 
-class FlowPart(Part):
+class FlowPart(TypedDict):
     """One flow, by version."""
 
     flow_id: str
@@ -32,7 +48,7 @@ class FlowPart(Part):
     versions: list[VersionPart]
 
 
-class LoggedPart(Part):
+class LoggedPart(TypedDict):
     """A line of a device's deployment log; what the API left out is null."""
 
     device_id: str
@@ -50,13 +66,64 @@ class LoggedPart(Part):
     changed_by: ChangedByPart
 
 
-class StatusPart(Part):
+class StatusPart(TypedDict):
     """Sync and health of one application and kind."""
 
     application: ApplicationPart
-    kind: Literal["embedded", "edge"]
+    kind: KindWord
     rows: StandingsPart
     devices: VerdictsPart
     flows: list[FlowPart]
     laggards: list[LaggardPart]
     log: list[LoggedPart]
+
+
+class StatusDocument(Document):
+    """What `status` writes."""
+
+    command: Literal["status"]
+    status: list[StatusPart]
+
+
+def status_part(report: StatusReport) -> StatusPart:
+    """One element of the document's `status`."""
+    return {
+        "application": application_part(report.application),
+        "kind": report.kind,
+        "rows": _standings(report.rows),
+        "devices": verdicts_part(report.devices),
+        "flows": [_flow(flow) for flow in report.flows],
+        "laggards": [laggard_part(laggard) for laggard in report.laggards],
+        "log": [_logged(line) for line in report.log],
+    }
+
+
+def _flow(flow: FlowStatus) -> FlowPart:
+    return {
+        "flow_id": flow.flow_id,
+        "flow_name": flow.flow_name,
+        "versions": [{"version": line.version, **_standings(line.rows)} for line in flow.versions],
+    }
+
+
+def _standings(rows: Mapping[Standing, int]) -> StandingsPart:
+    return cast("StandingsPart", {standing.value: rows[standing] for standing in Standing})
+
+
+def _logged(line: Logged) -> LoggedPart:
+    entry = line.entry
+    return {
+        "device_id": line.device_id,
+        "device_name": line.device_name,
+        "flow_id": entry.flow_id,
+        "flow_name": line.flow_name,
+        "date": entry.date,
+        "change": entry.change,
+        "update": entry.update,
+        "version": entry.version,
+        "previous": entry.previous,
+        "bundle": entry.bundle,
+        "attempted": entry.attempted,
+        "error": entry.error,
+        "changed_by": {"type": entry.source_type, "id": entry.source_id},
+    }

@@ -2,6 +2,5 @@
 
 from reconciler.executor.execution import Execution
 from reconciler.executor.journal import Observer, Quiet
-from reconciler.executor.result import CallResult, CallState, Moved, Result, Unconfirmed, not_started
 
-__all__ = ["CallResult", "CallState", "Execution", "Moved", "Observer", "Quiet", "Result", "Unconfirmed", "not_started"]
+__all__ = ["Execution", "Observer", "Quiet"]

@@ -7,10 +7,9 @@ from collections.abc import Awaitable, Callable, Collection, Iterable
 from typing import TypeAlias
 
 from reconciler.errors import ApiError, AuthenticationFailed, ConnectionFailed, RateLimited
-from reconciler.executor.course import Course, message
-from reconciler.executor.journal import Call, Journal
-from reconciler.executor.patience import Patience
-from reconciler.executor.result import CallState
+from reconciler.executor.call import Call, CallPhase
+from reconciler.executor.control import RunControl, message
+from reconciler.executor.journal import Journal
 from reconciler.model.state import DeviceId
 from reconciler.ports import Clock, Writer
 
@@ -19,14 +18,13 @@ Reach: TypeAlias = Callable[[Call], Collection[DeviceId]]
 
 
 class Sender:
-    """Sends calls and notes how each request ended. Settling what is unknown is not its business."""
+    """Sends calls and notes how each request ended. What became of an unknown outcome is for reads to tell."""
 
-    def __init__(self, api: Writer, *, clock: Clock, journal: Journal, course: Course, patience: Patience) -> None:
+    def __init__(self, api: Writer, *, clock: Clock, journal: Journal, control: RunControl) -> None:
         self._api = api
         self._clock = clock
         self._journal = journal
-        self._course = course
-        self._patience = patience
+        self._control = control
 
     async def send(self, due: Iterable[Call], *, prepare: Prepare, reach: Reach) -> None:
         """Send these calls in order of their ids, each as soon as its devices are free.
@@ -61,12 +59,12 @@ class Sender:
                     flying[group.create_task(self._deliver(call))] = call
 
     async def _wait_out_pause(self) -> None:
-        while not self._course.stopped_by and (left := self._course.pause_until - self._clock.monotonic()) > 0:
+        while not self._control.stopped_by and (left := self._control.pause_until - self._clock.monotonic()) > 0:
             await self._clock.sleep(left)
 
     def _is_held(self, flying: Collection[object]) -> bool:
-        paused = self._course.pause_until > self._clock.monotonic()
-        return bool(self._course.stopped_by) or paused or len(flying) >= self._course.limit
+        paused = self._control.pause_until > self._clock.monotonic()
+        return bool(self._control.stopped_by) or paused or len(flying) >= self._control.limit
 
     def _next(self, queue: list[Call], flying: Collection[Call], doubtful: set[DeviceId], reach: Reach) -> Call | None:
         """The first call whose devices are free, so that calls of one device follow each other closely."""
@@ -82,17 +80,17 @@ class Sender:
             queue.insert(0, call)
 
     async def _deliver(self, call: Call) -> None:
-        self._journal.set(call, CallState.SENT)
+        self._journal.sent(call)
         try:
             await self._api.send(call.request)
         except ApiError as error:
             self._fail(call, error)
         except BaseException:
-            self._journal.set(call, CallState.UNKNOWN, "interrupted before the answer came")
+            self._journal.move(call, CallPhase.IN_DOUBT, "interrupted before the answer came")
             raise
         else:
-            self._journal.set(call, CallState.ACCEPTED)
-        self._course.unseen = self._course.unseen or call.acted
+            self._journal.move(call, CallPhase.ACCEPTED)
+        self._control.unseen = self._control.unseen or call.acted_at is not None
 
     def _fail(self, call: Call, error: ApiError) -> None:
         match error:
@@ -100,32 +98,28 @@ class Sender:
                 self._slow_down()
                 self._postpone(call, error)
             case _ if error.outcome_unknown:
-                self._journal.set(call, CallState.UNKNOWN, message(error))
+                self._journal.move(call, CallPhase.IN_DOUBT, message(error))
                 call.failure = error
             case ConnectionFailed():
                 self._postpone(call, error)
             case _:
-                self._refuse(call, message(error))
+                self._journal.refuse(call, message(error))
         if isinstance(error, AuthenticationFailed):
-            self._course.stop(message(error))
+            self._control.stop(message(error))
 
     def _slow_down(self) -> None:
         """After a 429 fewer go at a time; those that come while the run pauses already are the same news."""
-        if self._clock.monotonic() >= self._course.pause_until:
-            self._course.limit = max(1, self._course.limit // 2)
+        if self._clock.monotonic() >= self._control.pause_until:
+            self._control.limit = max(1, self._control.limit // 2)
 
     def _postpone(self, call: Call, error: ApiError) -> None:
         """The request was not carried out for sure (429, or never left): send it again later, whatever it is."""
-        delay_s = self._patience.delay_s(call.attempts, error)
+        delay_s = self._control.retries.delay_s(call.attempts, error)
         if isinstance(delay_s, str):
-            self._refuse(call, f"{message(error)}; {delay_s}")
+            self._journal.refuse(call, f"{message(error)}; {delay_s}")
             return
-        self._journal.set(call, CallState.UNKNOWN if call.acted else CallState.PLANNED, message(error))
-        call.again = call.acted
-        self._course.hold(self._clock.monotonic() + delay_s)
-        self._journal.observe.note(f"{message(error)}: next request in {delay_s:.0f} s, {self._course.limit} at a time")
-
-    def _refuse(self, call: Call, reason: str) -> None:
-        """A definite no to this request. An earlier try of unknown outcome may have acted all the same."""
-        self._journal.set(call, CallState.UNKNOWN if call.acted else CallState.FAILED, reason)
-        call.over = True
+        self._journal.postpone(call, message(error))
+        self._control.hold(self._clock.monotonic() + delay_s)
+        self._journal.observe.note(
+            f"{message(error)}: next request in {delay_s:.0f} s, {self._control.limit} at a time"
+        )

@@ -10,28 +10,30 @@ What an unknown outcome (a timeout, a reset, a 5xx) leads to:
   rows that have not moved is harmless;
 - a wildcard reaches whatever is there when it lands, and it may land late. It is never sent again: releases finish
   its rows, and what waits for it is skipped, because that moves rows onto the version that a late landing would sweep
-  away. Every row that it could still reach ends this plan at the wildcard's own outcome (contract 5.3), so a late
-  landing changes nothing.
+  away. Every row that it could still reach ends this plan at the wildcard's own outcome, so a late landing changes
+  nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
+from dataclasses import replace
 from functools import cached_property
 from typing import Protocol
 
-from reconciler.executor.confirm import Settling
-from reconciler.executor.course import Course
+from reconciler.executor.call import Call
+from reconciler.executor.confirm import Confirmation
+from reconciler.executor.control import RetryBudget, RunControl
 from reconciler.executor.dispatch import Sender
-from reconciler.executor.journal import Call, Journal, Observer, Quiet
-from reconciler.executor.live_view import Picture, Read
-from reconciler.executor.patience import Patience
-from reconciler.executor.preflight import Footing
-from reconciler.executor.result import Moved, Result
+from reconciler.executor.journal import Journal, Observer, Quiet
+from reconciler.executor.live_view import LiveView
+from reconciler.executor.preflight import Preflight
 from reconciler.model.plan import Plan
+from reconciler.model.read import Read
 from reconciler.model.requests import RemoveDevice, outcome
-from reconciler.model.state import Live, Row, Version
+from reconciler.model.result import Moved, Result, named, not_started
+from reconciler.model.state import Row, Version
 from reconciler.planner.digest import digest
 from reconciler.ports import Clock, Reader, Writer
 
@@ -46,11 +48,10 @@ class Execution:
     def __init__(
         self,
         plan: Plan,
-        live: Live,
+        read: Read,
         api: Api,
         *,
         clock: Clock,
-        read_at: float,
         parallelism: int = 4,
         dry_run: bool = False,
         observe: Observer | None = None,
@@ -59,29 +60,25 @@ class Execution:
         """Prepare; nothing is sent.
 
         Args:
-            plan: what to carry out, computed on `live`.
-            live: a read of everything, or of the one flow that all changes are of; it ended at monotonic `read_at`.
+            plan: what to carry out, computed on `read`.
+            read: of everything, or of the one flow that all changes are of.
             api: where to.
             clock: all time of the run.
-            read_at: see `live`, in seconds.
             parallelism: requests in flight at most; a 429 halves it for the rest of the run.
             dry_run: stop before the first write.
             observe: told of progress.
             rng: the source of jitter.
         """
         self._plan = plan
-        self._live = live
         self._dry_run = dry_run
         self._interrupted = False
-        self._picture = Picture(Read(live, read_at, read_at))
+        retries = RetryBudget(len(plan.calls), rng=rng or random.Random())  # noqa: S311 - jitter is no secret
+        self._control = RunControl(parallelism, retries)
+        self._view = LiveView(read, api, self._control)
         self._journal = Journal(plan, clock=clock, observe=observe or Quiet())
-        self._course = Course(parallelism)
-        patience = Patience(len(plan.calls), rng=rng or random.Random())  # noqa: S311 - jitter is no secret
-        self._footing = Footing(api, plan, clock=clock, picture=self._picture, course=self._course)
-        self._sender = Sender(api, clock=clock, journal=self._journal, course=self._course, patience=patience)
-        self._settling = Settling(
-            api, clock=clock, journal=self._journal, picture=self._picture, course=self._course, patience=patience
-        )
+        self._preflight = Preflight(plan, clock=clock, view=self._view)
+        self._sender = Sender(api, clock=clock, journal=self._journal, control=self._control)
+        self._confirmation = Confirmation(clock=clock, journal=self._journal, view=self._view, control=self._control)
 
     async def carry_out(self) -> None:
         """Send the calls and see them confirmed.
@@ -95,56 +92,52 @@ class Execution:
             return
         try:
             await self._rounds()
-            await self._settling.settle_run()
+            await self._confirmation.confirm_run()
         except (asyncio.CancelledError, KeyboardInterrupt):
             self._interrupted = True
             raise
         except Exception as error:
-            self._course.stop(f"an unexpected {type(error).__name__}; this is a bug in reconciler")
+            self._control.stop(f"an unexpected {type(error).__name__}; this is a bug in reconciler")
             raise
 
     def result(self) -> Result:
         """What was done so far."""
         confirmed, total = self._journal.progress()
         collateral, meanwhile = self._moved()
-        return Result(
-            application=self._plan.application,
-            kind=self._plan.kind,
-            digest=self._digest,
+        return replace(
+            self._not_started,
             calls=tuple(call.snapshot() for call in sorted(self._journal.calls, key=lambda call: call.id)),
             total=total,
             confirmed=confirmed,
-            unconfirmed=tuple(sorted(self._journal.unconfirmed(self._picture), key=lambda row: row[:2])),
+            unconfirmed=named(self._journal.unconfirmed(self._view), self._plan),
             collateral=collateral,
             moved_meanwhile=meanwhile,
             dry_run=self._dry_run,
             interrupted=self._interrupted,
-            stopped_by=self._course.stopped_by,
-            notes=(f"the last read failed: {self._course.read_error}",) if self._course.read_error else (),
-            device_names=self._plan.device_names,
-            flow_names=self._plan.flow_names,
+            stopped_by=self._control.stopped_by,
+            notes=(f"the last read failed: {self._control.read_error}",) if self._control.read_error else (),
         )
 
     @cached_property
-    def _digest(self) -> str:
-        return digest((self._plan,))
+    def _not_started(self) -> Result:
+        return not_started(self._plan, digest((self._plan,)))
 
     async def _rounds(self) -> None:
         while True:
             self._journal.skip_orphans()
-            if self._course.stopped_by:
-                self._journal.give_up_due(f"not sent: {self._course.stopped_by}")
+            if self._control.stopped_by:
+                self._journal.abandon_due(f"not sent: {self._control.stopped_by}")
             if not (due := self._journal.due()):
                 return
-            await self._sender.send(due, prepare=self._prepare, reach=self._footing.reach)
-            await self._settling.settle_round()
+            await self._sender.send(due, prepare=self._prepare, reach=self._preflight.reach)
+            await self._confirmation.confirm_round()
 
     async def _prepare(self, call: Call) -> list[Call]:
         """What to send for a call that is about to go: itself, others in its stead, or nothing."""
         more: list[Call] = []
-        if not call.is_explicit and (reason := await self._footing.why_not(call)):
+        if not call.is_explicit and (reason := await self._preflight.why_not(call)):
             more = self._journal.break_up(call, f"sent as releases: {reason}")
-        self._journal.trim(call, self._picture)
+        self._journal.trim(call, self._view)
         return [call, *more] if call.is_due else more
 
     def _moved(self) -> tuple[tuple[Moved, ...], tuple[Moved, ...]]:
@@ -152,20 +145,15 @@ class Execution:
         planned = {change.row for change in self._plan.changes}
         collateral: list[Moved] = []
         meanwhile: list[Moved] = []
-        if not self._picture.is_newer:
+        if not self._view.is_newer:
             return (), ()
-        for row, before, now in self._picture.moved_since(self._live):
+        acted = [call for call in self._journal.calls if call.acted_at is not None]
+        for row, before, now in self._view.moved():
             if row in planned:
                 continue
-            culprit = next(
-                (call.id for call in self._journal.calls if call.acted and _could_move(call, row, now)), None
-            )
+            culprit = next((call.id for call in acted if _could_move(call, row, now)), None)
             (meanwhile if culprit is None else collateral).append(Moved(*row, before, now, culprit))
-        return tuple(sorted(collateral, key=_row)), tuple(sorted(meanwhile, key=_row))
-
-
-def _row(moved: Moved) -> Row:
-    return moved[:2]
+        return named(collateral, self._plan), named(meanwhile, self._plan)
 
 
 def _could_move(call: Call, row: Row, now: Version | None) -> bool:

@@ -3,39 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from reconciler.errors import AuthenticationFailed, ReconcilerError
+from reconciler.executor.control import RunControl, message
+from reconciler.model.read import Read
 from reconciler.model.state import NOTHING, FlowId, Live, LiveDevice, Row, Version
 from reconciler.planner.calls.reach import overlay
+from reconciler.ports import Reader
 
 _NO_RECORD = LiveDevice({})
 
 
-@dataclass(frozen=True, slots=True)
-class Read:
-    """A complete read, with the monotonic times at which it began and ended (seconds)."""
-
-    live: Live
-    began: float
-    ended: float
-
-
-class Picture:
-    """What the run knows of the live state. Reads are added one after the other, never overlapping.
+class LiveView:
+    """What the run knows of the live state. It reads one thing after the other, never two at once.
 
     Attributes:
         full: the newest read of all that the run is about: everything, or `only_flow`.
         only_flow: the flow that the first read was restricted to, and so every other is.
+        is_newer: whether anything was read since the first read.
     """
 
-    def __init__(self, first: Read) -> None:
+    def __init__(self, first: Read, api: Reader, control: RunControl) -> None:
         self.full = first
         self.only_flow = first.live.only_flow
+        self.is_newer = False
+        self._first = first.live
+        self._api = api
+        self._control = control
         self._flows: dict[FlowId, Read] = {}
         self._view: Live | None = None
-        self.is_newer = False  # than the first read
 
-    def add(self, read: Read) -> None:
+    async def read(self, flow_id: FlowId | None) -> ReconcilerError | None:
+        """Read all that the run is about afresh, or one flow. Returns the error if it failed; a 401 stops the run."""
+        try:
+            self._add(await self._api.live(flow_id=flow_id or self.only_flow))
+        except ReconcilerError as error:
+            self._control.read_error = message(error)
+            if isinstance(error, AuthenticationFailed):
+                self._control.stop(self._control.read_error)
+            return error
+        self._control.read_error = None
+        return None
+
+    def _add(self, read: Read) -> None:
         """Take a newer read in; one of all that the run is about replaces all that was known."""
         self.is_newer = True
         self._view = None
@@ -67,9 +77,9 @@ class Picture:
                 self._view = overlay(self._view, read.live)
         return self._view
 
-    def moved_since(self, first: Live) -> Iterator[tuple[Row, Version | None, Version | None]]:
-        """Rows whose released version is not what it was in `first`: row, before, now. In no order."""
-        then, now = first.devices, self.view().devices
+    def moved(self) -> Iterator[tuple[Row, Version | None, Version | None]]:
+        """Rows whose released version is not what the first read showed: row, before, now. In no order."""
+        then, now = self._first.devices, self.view().devices
         for device_id in then.keys() | now.keys():
             before, after = (devices.get(device_id, _NO_RECORD).flows for devices in (then, now))
             if before == after:

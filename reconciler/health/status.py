@@ -4,27 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import NamedTuple
 
-from reconciler.errors import ExitCode
-from reconciler.health.verdict import Laggard, Verdict, expected_rows, judge, tally
+from reconciler.health.verdict import expected_rows, judge, tally
+from reconciler.model.health import FlowStatus, Laggard, Logged, Standing, StatusReport, Verdict, VersionStatus
 from reconciler.model.log import moment
-from reconciler.model.state import NOTHING, Application, DeviceId, FlowId, Kind, LogEntry, Row, Version
+from reconciler.model.state import NOTHING, DeviceId, FlowId, Row, Version
 from reconciler.model.world import World
-
-
-class Standing(StrEnum):
-    """The columns of the table. Each live or managed row counts in exactly one; `in_sync` is converged."""
-
-    IN_SYNC = "in_sync"
-    PENDING = "pending"
-    OFFLINE = "offline"
-    FAILED = "failed"
-    DRIFT = "drift"
-    UNMANAGED = "unmanaged"
-
 
 _COLUMN = {
     Verdict.PENDING: Standing.PENDING,
@@ -32,97 +17,6 @@ _COLUMN = {
     Verdict.FAILED: Standing.FAILED,
     Verdict.DRIFT: Standing.DRIFT,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class VersionStatus:
-    """One line of a flow's table: rows by standing. `version` is the desired one, the released one of unmanaged rows.
-
-    None stands for rows that should hold nothing.
-    """
-
-    version: Version | None
-    rows: Mapping[Standing, int]
-
-
-@dataclass(frozen=True, slots=True)
-class FlowStatus:
-    """One flow's table, by version name; rows that should hold nothing come last."""
-
-    flow_id: FlowId
-    flow_name: str | None
-    versions: tuple[VersionStatus, ...]
-
-
-class Logged(NamedTuple):
-    """A line of a device's log: who changed what, when, with which error. Text from the API is untrusted."""
-
-    device_id: DeviceId
-    device_name: str | None
-    flow_name: str | None
-    entry: LogEntry
-
-    def to_data(self) -> dict[str, object]:
-        """Plain data for JSON."""
-        entry = self.entry
-        return {
-            "device_id": self.device_id,
-            "device_name": self.device_name,
-            "flow_id": entry.flow_id,
-            "flow_name": self.flow_name,
-            "date": entry.date,
-            "change": entry.change,
-            "update": entry.update,
-            "version": entry.version,
-            "previous": entry.previous,
-            "bundle": entry.bundle,
-            "attempted": entry.attempted,
-            "error": entry.error,
-            "changed_by": {"type": entry.source_type, "id": entry.source_id},
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class StatusReport:
-    """One application and kind. `laggards`: managed rows that are not in sync, worst first.
-
-    `devices_named`: the devices that were asked for by themselves, with their names; `log` is theirs, newest first
-    for each.
-    """
-
-    application: Application
-    kind: Kind
-    flows: tuple[FlowStatus, ...]
-    rows: Mapping[Standing, int]
-    devices: Mapping[Verdict, int]
-    laggards: tuple[Laggard, ...]
-    devices_named: Mapping[DeviceId, str | None] = field(default_factory=dict)
-    log: tuple[Logged, ...] = ()
-
-    def exit_code(self, *, detailed: bool) -> ExitCode:
-        """5 when a device failed; 2 on drift if `detailed`; else 0."""
-        if self.rows[Standing.FAILED]:
-            return ExitCode.NOT_CONVERGED
-        return ExitCode.CHANGES if detailed and self.rows[Standing.DRIFT] else ExitCode.DONE
-
-    def to_data(self) -> dict[str, object]:
-        """Plain data for JSON, one element of the document's `status`."""
-        return {
-            "application": {"id": self.application.id, "name": self.application.name},
-            "kind": str(self.kind),
-            "rows": _counts(self.rows),
-            "devices": {str(verdict): self.devices[verdict] for verdict in Verdict},
-            "flows": [
-                {
-                    "flow_id": flow.flow_id,
-                    "flow_name": flow.flow_name,
-                    "versions": [{"version": line.version, **_counts(line.rows)} for line in flow.versions],
-                }
-                for flow in self.flows
-            ],
-            "laggards": [laggard.to_data() for laggard in self.laggards],
-            "log": [line.to_data() for line in self.log],
-        }
 
 
 def summarise(world: World, *, only: Collection[DeviceId] | None = None) -> StatusReport:
@@ -196,7 +90,3 @@ def _flows(
         )
         for flow_id, versions in sorted(lines.items(), key=lambda item: (names.get(item[0]) or "", item[0]))
     )
-
-
-def _counts(rows: Mapping[Standing, int]) -> dict[str, int]:
-    return {str(standing): rows[standing] for standing in Standing}

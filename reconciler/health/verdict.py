@@ -3,81 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Container, Iterable, Iterator
 from typing import NamedTuple
 
+from reconciler.model.health import NOBODY, ChangedBy, Laggard, Verdict, Verdicts
 from reconciler.model.log import History, history_of
-from reconciler.model.state import NOTHING, Desired, DeviceId, FlowId, Live, LiveDevice, Row, Version
-
-
-class Verdict(StrEnum):
-    """Health of one row, the worst last.
-
-    `drift`: released is not as desired, so no device can make it converge. Else `converged` when reported is as
-    released; `failed` on an error since the row's last release (`model.log`), or on a bundle that the platform cannot
-    tell; `offline` when the device was not connected at first and not seen connected since; `pending` otherwise.
-    """
-
-    CONVERGED = "converged"
-    OFFLINE = "offline"
-    PENDING = "pending"
-    DRIFT = "drift"
-    FAILED = "failed"
-
+from reconciler.model.state import NOTHING, Desired, DeviceId, FlowId, Live, LiveDevice, Version
 
 SEVERITY = {verdict: rank for rank, verdict in enumerate(Verdict)}
-
-
-class Laggard(NamedTuple):
-    """A managed row that is not converged, with what explains it. Text comes from the API and is untrusted.
-
-    `expected`, `released` and `reported` are versions, None for nothing. `since` is when the row was last released
-    and `changed_by` who did it; `attempted_bundle` and `error` are those of the newest error that concerns it.
-    """
-
-    device_id: DeviceId
-    flow_id: FlowId
-    verdict: Verdict
-    expected: Version | None
-    released: Version | None
-    reported: Version | None
-    connected: bool | None = None
-    connection_time: str | None = None
-    unknown_bundle: bool = False
-    attempted_bundle: str | None = None
-    error: str | None = None
-    since: str | None = None
-    changed_by_type: str | None = None
-    changed_by_id: str | None = None
-    device_name: str | None = None
-    flow_name: str | None = None
-
-    @property
-    def row(self) -> Row:
-        """The row's key."""
-        return (self.device_id, self.flow_id)
-
-    def to_data(self) -> dict[str, object]:
-        """Plain data for JSON."""
-        return {
-            "device_id": self.device_id,
-            "device_name": self.device_name,
-            "flow_id": self.flow_id,
-            "flow_name": self.flow_name,
-            "verdict": str(self.verdict),
-            "expected": self.expected,
-            "released": self.released,
-            "reported": self.reported,
-            "connected": self.connected,
-            "connection_time": self.connection_time,
-            "unknown_bundle": self.unknown_bundle,
-            "attempted_bundle": self.attempted_bundle,
-            "error": self.error,
-            "since": self.since,
-            "changed_by": {"type": self.changed_by_type, "id": self.changed_by_id},
-        }
 
 
 class Expected(NamedTuple):
@@ -138,8 +71,7 @@ def judge(
         attempted_bundle=error.attempted if error else None,
         error=error.error if error else None,
         since=release.date if release else None,
-        changed_by_type=release.source_type if release else None,
-        changed_by_id=release.source_id if release else None,
+        changed_by=ChangedBy(release.source_type, release.source_id) if release else NOBODY,
         device_name=device_name or (record.name if record else None),
         flow_name=flow_name,
     )
@@ -163,27 +95,6 @@ def _verdict(
     if history.error:
         return Verdict.FAILED
     return Verdict.PENDING if reachable else Verdict.OFFLINE
-
-
-@dataclass(frozen=True, slots=True)
-class Verdicts:
-    """What a set of managed rows came to.
-
-    `rows` counts rows by verdict, `devices` counts devices by the worst verdict of their rows; every verdict is a
-    key. `laggards` holds the rows that are not converged, worst first, then by device and flow.
-    """
-
-    rows: Mapping[Verdict, int]
-    devices: Mapping[Verdict, int]
-    laggards: tuple[Laggard, ...]
-
-    def to_data(self) -> dict[str, object]:
-        """Plain data for JSON."""
-        return {
-            "rows": {str(verdict): self.rows[verdict] for verdict in Verdict},
-            "devices": {str(verdict): self.devices[verdict] for verdict in Verdict},
-            "laggards": [laggard.to_data() for laggard in self.laggards],
-        }
 
 
 def verdicts(desired: Desired, live: Live, *, reachable: Container[DeviceId] | None = None) -> Verdicts:

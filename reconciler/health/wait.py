@@ -1,69 +1,25 @@
-"""Waiting for devices: reads of the list, ever more rarely, until every managed row is decided or time is up."""
+"""Waits for devices: reads the list, less and less often, until every managed row is decided or time is up."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
 
 from reconciler.errors import (
     AuthenticationFailed,
-    ExitCode,
     NotFound,
     PermissionDenied,
     ReconcilerError,
     RequestRefused,
 )
-from reconciler.health.verdict import Expected, Laggard, Verdict, Verdicts, expected_rows, judge, tally
+from reconciler.health.verdict import Expected, expected_rows, judge, tally
+from reconciler.model.health import Laggard, Offline, Verdict, Wait
+from reconciler.model.read import Read
 from reconciler.model.state import Desired, DeviceId, FlowId, Live, Row
 from reconciler.ports import Clock, Reader
 
 FIRST_POLL_S, POLL_GROWTH, LONGEST_POLL_S = 1.0, 1.6, 30.0
 DRIFT_S = 60.0  # how long a row that is not released as desired is waited for: a read may lag behind a write
-
-
-class Offline(StrEnum):
-    """What a wait makes of devices that are offline from the start: wait for them, leave them out, or fail."""
-
-    WAIT = "wait"
-    SKIP = "skip"
-    FAIL = "fail"
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """Where a wait stands, or how it ended.
-
-    `verdicts` is None until a first read succeeded. `stopped_by` says why reading ended early, `read_error` how the
-    newest read failed, if it did.
-    """
-
-    offline: Offline
-    elapsed_s: float
-    verdicts: Verdicts | None = None
-    timed_out: bool = False
-    stopped_by: str | None = None
-    read_error: str | None = None
-
-    @property
-    def exit_code(self) -> ExitCode:
-        """5 unless every row is converged, rows of offline devices left out where the policy says so."""
-        if self.verdicts is None or self.stopped_by:
-            return ExitCode.NOT_CONVERGED
-        rows = self.verdicts.rows
-        excused = rows[Verdict.OFFLINE] if self.offline is Offline.SKIP else 0
-        return ExitCode.DONE if rows[Verdict.CONVERGED] + excused == sum(rows.values()) else ExitCode.NOT_CONVERGED
-
-    def to_data(self) -> dict[str, object]:
-        """Plain data for JSON."""
-        return {
-            "offline": str(self.offline),
-            "elapsed_s": round(self.elapsed_s, 3),
-            "timed_out": self.timed_out,
-            "stopped_by": self.stopped_by,
-            "read_error": self.read_error,
-            **(self.verdicts.to_data() if self.verdicts else {"rows": None, "devices": None, "laggards": []}),
-        }
 
 
 async def wait(
@@ -72,7 +28,7 @@ async def wait(
     *,
     clock: Clock,
     timeout_s: float,
-    first: Live,
+    first: Read,
     offline: Offline = Offline.SKIP,
     observe: Callable[[Wait], None] | None = None,
 ) -> Wait:
@@ -80,14 +36,14 @@ async def wait(
 
     Args:
         desired: the managed rows.
-        reader: the list is read, all of it or what is still open; never one request per device.
-        clock: all time.
+        reader: where the list is read, all of it or what is still open; never one request per device.
+        clock: measures the wait.
         timeout_s: after this long the wait ends as it stands.
-        first: what apply read first; a device not connected there, and not seen connected since, is offline.
-        offline: what to make of those.
-        observe: told of each read. An interrupted wait has told its last standing there.
+        first: the first read of the apply; a device not connected there, and not seen connected since, is offline.
+        offline: how devices that are offline count.
+        observe: told where the wait stands after each read, also before an interrupt.
     """
-    watch = _Watch(desired, first, clock=clock, offline=offline)
+    watch = _Watch(desired, first.live, clock=clock, offline=offline)
     pause_s = FIRST_POLL_S
     while True:
         before = watch.open_count
@@ -151,7 +107,7 @@ class _Watch:
         flow_id, device_id = (None, None) if self._whole else self._scope()
         error: ReconcilerError | None = None
         try:
-            self._judge(await reader.live(flow_id=flow_id, device_id=device_id))
+            self._judge((await reader.live(flow_id=flow_id, device_id=device_id)).live)
         except ReconcilerError as failure:
             error = failure
         self.read_took_s = self._clock.monotonic() - began

@@ -1,1 +1,1 @@
-"""The words that everybody shares: state, rules, requests, changes, plan, world."""
+"""The words that everybody shares: state, rules, requests, changes, plan, read, world."""

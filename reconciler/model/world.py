@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from reconciler.model.plan import Protected, Warning
+from reconciler.model.read import Read
 from reconciler.model.state import Application, Desired, DeviceId, FlowId, Kind, Live
 
 
@@ -22,7 +23,7 @@ class World:
     application: Application
     kind: Kind
     desired: Desired
-    live: Live
+    read: Read
     protected: tuple[Protected, ...] = ()
     warnings: tuple[Warning, ...] = ()
     device_names: Mapping[DeviceId, str] = field(default_factory=dict)
@@ -30,6 +31,11 @@ class World:
     aliases: Mapping[str, FlowId] = field(default_factory=dict)
     groups: frozenset[str] = frozenset()
     excluded_devices: frozenset[str] = frozenset()
+
+    @property
+    def live(self) -> Live:
+        """What the read showed."""
+        return self.read.live
 
 
 class CallMode(StrEnum):

@@ -1,4 +1,4 @@
-"""What `diff` found, as text and as data."""
+"""What `diff` found, as text."""
 
 from __future__ import annotations
 
@@ -10,20 +10,6 @@ from reconciler.model.text import counted
 from reconciler.render.inert import inert
 
 SHOWN = 10  # subjects of one group of differences, unless all are asked for
-
-
-def difference_data(one: Difference) -> dict[str, object]:
-    """One difference for the JSON document."""
-    return {
-        "application": one.application,
-        "kind": one.kind,
-        "what": one.what,
-        "subject": one.subject,
-        "flow": one.flow,
-        "from": one.before,
-        "to": one.after,
-        "source": str(one.source) if one.source else None,
-    }
 
 
 def differences_text(found: Sequence[Difference], *, verbose: bool = False) -> str:

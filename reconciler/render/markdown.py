@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from reconciler.model.changes import Change, Op
 from reconciler.model.plan import Plan
+from reconciler.model.result import moves_of
 from reconciler.model.text import counted
-from reconciler.render.page import DEFAULT_MAX_BYTES, MOVES, SIGN, Page, Rank, code, folded, version_code
+from reconciler.render.page import DEFAULT_MAX_BYTES, MOVES, Page, Rank, code, folded, move_row, version_code
 
 _ELSEWHERE = "Run `reconciler plan`, or see the plan that the job saved, for the whole of it."
 
@@ -52,14 +52,10 @@ def _refusals(page: Page, plan: Plan) -> None:
 
 
 def _changes(page: Page, plan: Plan) -> None:
-    groups = Counter((change.flow_id, change.op, change.from_version, change.to_version) for change in plan.changes)
-    order = sorted(groups, key=lambda key: (key[0], key[1] != Op.REMOVE, key[2] or "", key[3] or ""))
-    rows = (
-        f"| {_flow(plan, flow_id)} | {SIGN[op]} | {version_code(old)} | {version_code(new)} "
-        f"| {groups[flow_id, op, old, new]:,} |"
-        for flow_id, op, old, new in order
+    moves = moves_of(plan)
+    page.section(
+        map(move_row, moves), len(moves), noun="kinds of change", opening=_title(plan) + MOVES, rank=Rank.LEADS
     )
-    page.section(rows, len(groups), noun="kinds of change", opening=_title(plan) + MOVES, rank=Rank.LEADS)
 
 
 def _removals(page: Page, plan: Plan) -> None:

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from enum import Enum, auto
 
+from reconciler.model.result import Move
 from reconciler.render.inert import inert
 
 DEFAULT_MAX_BYTES = 65_000
@@ -27,6 +28,12 @@ def code(text: str, *, limit: int = 300) -> str:
 def version_code(version: str | None) -> str:
     """A version as a code span, or "nothing"."""
     return "nothing" if version is None else code(version)
+
+
+def move_row(move: Move) -> str:
+    """A row of the table of what moves alike."""
+    versions = f"{version_code(move.from_version)} | {version_code(move.to_version)}"
+    return f"| {code(move.flow_name or move.flow_id)} | {SIGN[move.op]} | {versions} | {move.count:,} |"
 
 
 class Rank(Enum):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from reconciler.health import FlowStatus, Laggard, Logged, Standing, StatusReport
+from reconciler.model.health import FlowStatus, Laggard, Logged, Standing, StatusReport
 from reconciler.model.text import counted
 from reconciler.render.inert import inert
 from reconciler.render.page import DEFAULT_MAX_BYTES, Page, Rank, code, folded, version_code
@@ -49,7 +49,7 @@ def _report(report: StatusReport, paint: Paint) -> Iterator[str]:
     if report.laggards:
         yield ""
         yield f"  Not in sync: {counted(len(report.laggards), 'row')}"
-        yield from laggards([laggard.to_data() for laggard in report.laggards])
+        yield from laggards(report.laggards)
     for device_id, device_name in report.devices_named.items():
         yield ""
         yield from _log(device_id, device_name, [line for line in report.log if line.device_id == device_id])
@@ -162,8 +162,7 @@ def _lines(report: StatusReport) -> Iterator[str]:
 
 
 def _laggard(laggard: Laggard) -> str:
-    data = laggard.to_data()
-    versions = [version_code(one) for one in (standing(data), laggard.expected)]
-    told = "".join(f", {code(line)}" for line in explanation(data))
+    versions = [version_code(one) for one in (standing(laggard), laggard.expected)]
+    told = "".join(f", {code(line)}" for line in explanation(laggard))
     device, flow = laggard.device_name or laggard.device_id, laggard.flow_name or laggard.flow_id
     return f"- {code(device)} {code(flow)}: {laggard.verdict}, {versions[0]} to {versions[1]}{told}"

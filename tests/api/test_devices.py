@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from reconciler.api.inventory import DevicePages
-from reconciler.api.wire import DeviceShape, Missing, Unreadable, count_keys, shaped
+from reconciler.api.wire import DeviceShape, Missing, Unreadable, shaped
 from reconciler.model.state import Device
 from tests.api.speaking import listing
 from tests.builders import hex_id
@@ -94,45 +94,3 @@ def test_the_tags_of_devices_that_are_tagged_alike_are_one_value() -> None:
     ]
     assert found[0].tags == {"site": ("leeds",)}
     assert len({id(device.tags) for device in found}) == 1
-
-
-WHOLE = body(
-    listing(
-        [
-            {
-                "id": ID,
-                "name": '"name":',
-                "tags": [{"key": "site", "value": "leeds"}],
-                "connectionInfo": {"time": "2026-03-09T16:02:11.480Z", "connected": 1},
-                "attributes": [{"dataType": "number", "attributeTags": {"unit": "bar"}}],
-            }
-        ],
-        sortField="id",
-    )
-)
-PIECES = ("totalCount", "sortField", "key", "value", "time", "connected", "dataType", "attributeTags", "unit", "tags")
-
-
-@pytest.mark.parametrize("piece", PIECES)
-@pytest.mark.parametrize("spaced", [False, True])
-def test_a_key_that_comes_twice_is_found_wherever_it_is(piece: str, spaced: bool) -> None:
-    text = WHOLE.decode()
-    assert DevicePages().page(text.encode()).total == 1
-    repeated = text.replace(f'"{piece}":', f'"{piece}":1,"{piece}":')
-    assert repeated != text
-    if spaced:
-        repeated = repeated.replace(",", ", ")
-    with pytest.raises(Unreadable, match="a key twice"):
-        DevicePages().page(repeated.encode())
-
-
-@given(st.recursive(st.integers(), lambda inner: st.lists(inner) | st.dictionaries(st.text(max_size=2), inner)))
-def test_keys_are_counted_at_every_depth(data: object) -> None:
-    found = 0
-
-    def note(pairs: list[tuple[str, object]]) -> None:
-        nonlocal found
-        found += len(pairs)
-
-    json.loads(json.dumps(data), object_pairs_hook=note)
-    assert count_keys(data) == found

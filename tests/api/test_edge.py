@@ -108,7 +108,7 @@ def test_odd_records_are_named(fields: dict[str, Any], kind: type[Unreadable], p
 def live(server: Pages, **narrow: str) -> Live:
     async def go() -> Live:
         async with api_over(server, kind=Kind.EDGE) as api:
-            return await api.live(**narrow)
+            return (await api.live(**narrow)).live
 
     return asyncio.run(go())
 

@@ -22,14 +22,32 @@ from reconciler.errors import (
 from reconciler.model.state import Live
 from tests.api.speaking import Pages, api_over, listing, record
 from tests.builders import hex_id
+from tests.fakes import FakeClock
 
 
 def read(handler: Callable[[httpx.Request], httpx.Response], **options: Any) -> Live:
     async def go() -> Live:
         async with api_over(handler, **options) as api:
-            return await api.live()
+            return (await api.live()).live
 
     return asyncio.run(go())
+
+
+def test_a_read_knows_when_it_began_and_when_its_last_page_came() -> None:
+    clock = FakeClock()
+    server = Pages([record(n) for n in range(30)], cap=10)
+
+    def slow(request: httpx.Request) -> httpx.Response:
+        clock.advance(7)
+        return server(request)
+
+    async def go() -> None:
+        async with api_over(slow, clock=clock, parallelism=1) as api:
+            clock.advance(2)
+            read = await api.live()
+            assert (read.began, read.ended) == (2, 23)
+
+    asyncio.run(go())
 
 
 @pytest.mark.parametrize("parallelism", [1, 3, 8])
@@ -174,7 +192,7 @@ def test_a_total_that_moves_is_read_again(times: int) -> None:
 
 def test_a_total_that_keeps_moving_is_an_error() -> None:
     server = Growing(35, times=99)
-    with pytest.raises(IncompleteRead, match=r"the total moved .* in every one of 4 readings"):
+    with pytest.raises(IncompleteRead, match=r"the total changed .* in every one of 4 readings"):
         read(server, parallelism=1)
     assert [asked["page"] for asked in server.asked].count("0") == 4
 

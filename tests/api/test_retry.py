@@ -315,7 +315,7 @@ def test_a_storm_of_429_is_met_with_fewer_requests_at_once() -> None:
 
     async def go() -> int:
         async with api_over(lambda _: httpx.Response(500), transport=Strict(), parallelism=8) as api:
-            return len((await api.live()).devices)
+            return len((await api.live()).live.devices)
 
     assert asyncio.run(go()) == 400
     assert len(refused) < 40

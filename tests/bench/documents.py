@@ -7,13 +7,15 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 
+from reconciler.documents.json import dump
+from reconciler.documents.plan import plan_document
 from reconciler.model.plan import Plan
+from reconciler.model.read import Read
 from reconciler.model.rules import Limits
 from reconciler.model.state import Application, Decision, Desired, Entry, Kind, Live, LiveDevice, Place
 from reconciler.model.world import Options, World
+from reconciler.planner.digest import digest
 from reconciler.planner.planner import make_plan
-from reconciler.planner.serial import digest, document
-from reconciler.render.json import dump
 from reconciler.render.markdown import plan_markdown
 from reconciler.render.text import plan_text
 from tests.bench.fleet import APPLICATION, FLOWS, device_id
@@ -26,7 +28,7 @@ def documents(sizes: Sequence[int], runs: int) -> None:
     """Every device changes in three rows; one in a hundred loses one of them."""
     writers: dict[str, Callable[[Plan], str]] = {
         "text": lambda plan: plan_text([plan], digest([plan])),
-        "json": lambda plan: dump(document([plan], "plan")),
+        "json": lambda plan: dump(plan_document([plan], "plan")),
         "markdown": lambda plan: plan_markdown([plan], digest([plan]), max_bytes=MAX_BYTES),
     }
     header("writing a plan", "format", "changes", "bytes", "CPU", "exponent")
@@ -53,7 +55,7 @@ def _plan(devices: int) -> Plan:
         Application(APPLICATION, "plant"),
         Kind.EMBEDDED,
         desired,
-        live,
+        Read(live, 0.0, 0.0),
         device_names={one: f"pump-{number:06}" for number, one in enumerate(ids)},
     )
     return make_plan(world, limits=Limits(), sources=(), options=Options())

@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.cli.archive import Bounds, Contents, Module, Unsound, contents
+from reconciler.model.export import Module
+from reconciler.operations.export.archive import Bounds, Contents, Unsound, contents
 from reconciler.simulator.api.export import wasm_module
 
 WASM = wasm_module("bundle")

@@ -433,7 +433,7 @@ def test_what_is_no_archive_is_saved_with_a_warning(
 def test_ctrl_c_while_listening(server: Server, export: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     import signal
 
-    from reconciler.cli.listener import Listener, Received
+    from reconciler.operations.export.listener import Listener, Received
 
     monkeypatch.setattr("reconciler.simulator.api.export.is_loopback", lambda _: False)
     wait = Listener.file

@@ -10,9 +10,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from reconciler.cli.access import run_async
 from reconciler.cli.app import run
-from reconciler.cli.signals import current, interruptible
+from reconciler.cli.signals import current, interruptible, run_async
 from tests.support import processes
 from tests.support.processes import USUAL, usual_signals
 

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from reconciler.cli.listener import Limits, Listener, Received
+from reconciler.operations.export.listener import Limits, Listener, Received
 from tests.support.waiting import LIMIT_S
 
 QUICK = Limits(body=100_000, idle_s=0.2, connections=3)  # for who is to be cut off

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.cli.console import Session
+from reconciler.cli.console import Console
 from reconciler.cli.progress import QUIET_S, Display
-from reconciler.executor import CallResult, CallState
-from reconciler.health import Offline, Verdict, Verdicts, Wait
+from reconciler.model.health import Offline, Verdict, Verdicts, Wait
+from reconciler.model.result import CallResult, CallState
 from tests.fakes import FakeClock
 
 
@@ -24,7 +24,7 @@ def standing(converged: int, failed: int) -> Wait:
 
 def test_a_line_every_half_minute(capsys: pytest.CaptureFixture[str]) -> None:
     clock = FakeClock()
-    display = Display(Session([]), clock)
+    display = Display(Console([]), clock)
     with display.shown():
         phase = display.phase("::pl\x1b[1mant: applying", 2_000)
         phase.rows(10, 2_000)
@@ -34,14 +34,14 @@ def test_a_line_every_half_minute(capsys: pytest.CaptureFixture[str]) -> None:
         phase.rows(1_300, 2_000)
         assert told(capsys) == [r"\x3a:pl\x1b[1mant: applying: 1,200 of 2,000"]
         converging = display.phase("plant: converging", 0)
-        converging.standing(Wait(Offline.SKIP, 0.0))  # nothing read yet
+        converging.waiting(Wait(Offline.SKIP, 0.0))  # nothing read yet
         clock.advance(QUIET_S)
-        converging.standing(standing(7, 1))
+        converging.waiting(standing(7, 1))
         assert told(capsys) == ["plant: converging: 7 of 8 (1 failed)"]
 
 
 def test_what_goes_wrong_is_told_at_once(capsys: pytest.CaptureFixture[str]) -> None:
-    phase = Display(Session([]), FakeClock()).phase("plant: applying", 1)
+    phase = Display(Console([]), FakeClock()).phase("plant: applying", 1)
     for state in CallState:
         phase.call(CallResult(3, "release", {}, 1, (), state, error="\x1bboom" if state is CallState.FAILED else None))
     phase.note("slower\x07")

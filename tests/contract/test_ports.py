@@ -48,7 +48,7 @@ def test_the_application(side: str, kind: Kind) -> None:
 @kinds
 def test_live_state(side: str, kind: Kind) -> None:
     async def script(world: Side) -> None:
-        live = await world.api.live()
+        live = (await world.api.live()).live
         assert rows(live) == START_ROWS
         assert list(live.devices) == sorted(live.devices)
         assert set(live.devices) == {D1, D2, D3, D5, D6, D7}
@@ -63,14 +63,25 @@ def test_live_state(side: str, kind: Kind) -> None:
 
 @both
 @kinds
+def test_reads_that_follow_each_other_say_so(side: str, kind: Kind) -> None:
+    async def script(world: Side) -> None:
+        reads = [await world.api.live(), await world.api.live(flow_id=FAN), await world.api.live(device_id=D1)]
+        times = [time for read in reads for time in (read.began, read.ended)]
+        assert times == sorted(times)
+
+    during(side, script, kind=kind)
+
+
+@both
+@kinds
 def test_live_state_of_one_flow(side: str, kind: Kind) -> None:
     async def script(world: Side) -> None:
-        live = await world.api.live(flow_id=FAN)
+        live = (await world.api.live(flow_id=FAN)).live
         assert live.only_flow == FAN
         assert rows(live) == {key: seen for key, seen in START_ROWS.items() if key[1] == FAN}
         assert set(live.devices) == {D1, D3, D7}
         assert live.flow_names == {FAN: "fan"}
-        nobody = await world.api.live(flow_id=LATE)
+        nobody = (await world.api.live(flow_id=LATE)).live
         assert dict(nobody.devices) == {}
         assert nobody.only_flow == LATE
 
@@ -80,7 +91,7 @@ def test_live_state_of_one_flow(side: str, kind: Kind) -> None:
 @both
 def test_live_state_of_one_device(side: str) -> None:
     async def script(world: Side) -> None:
-        live = await world.api.live(device_id=D1)
+        live = (await world.api.live(device_id=D1)).live
         assert rows(live) == {(D1, PUMP): Entry("v1", "v1"), (D1, FAN): Entry("1.10", "1.10")}
         assert set(live.devices) == {D1}
         with pytest.raises(NotFound):
@@ -95,8 +106,8 @@ def test_the_log_of_a_settled_device_comes_where_the_device_was_asked_for(side: 
     async def script(world: Side) -> None:
         await world.api.send(Release(PUMP, "v2", (D1,)))
         world.settle()
-        assert not (await world.api.live()).devices[D1].logs
-        logs = (await world.api.live(device_id=D1)).devices[D1].logs
+        assert not (await world.api.live()).live.devices[D1].logs
+        logs = (await world.api.live(device_id=D1)).live.devices[D1].logs
         assert {log.source_type for log in logs} == {"apiToken", "device"}
         assert [(log.flow_id, log.version) for log in logs if log.change == "desired"] == [(PUMP, "v2")]
 
@@ -180,7 +191,9 @@ def test_effects(side: str, kind: Kind, request_: Request, moved: dict[tuple[str
     async def script(world: Side) -> None:
         await world.api.send(request_)
         expected = {**START_ROWS, **{key: entry(text) for key, text in moved.items()}}
-        assert rows(await world.api.live()) == {key: seen for key, seen in expected.items() if seen != (None, None)}
+        assert rows((await world.api.live()).live) == {
+            key: seen for key, seen in expected.items() if seen != (None, None)
+        }
 
     during(side, script, kind=kind)
 
@@ -204,7 +217,7 @@ def test_replace_under_every_reading(side: str, kind: Kind, match: Match, old: s
     async def script(world: Side) -> None:
         await world.api.send(Replace(PUMP, old, "v3"))
         expected = {**START_ROWS, **{(device_id, PUMP): entry(text) for device_id, text in moved.items()}}
-        assert rows(await world.api.live()) == expected
+        assert rows((await world.api.live()).live) == expected
 
     during(side, script, kind=kind, match=match)
 
@@ -216,7 +229,7 @@ def test_what_is_released_is_reported_later_by_connected_devices(side: str, kind
         await world.api.send(Release(PUMP, "v3", (D1, D2, D3)))
         await world.api.send(RemoveRow(FAN, D7))
         world.settle()
-        live = await world.api.live()
+        live = (await world.api.live()).live
         assert live.entry(D1, PUMP) == Entry("v3", "v3")
         assert live.entry(D2, PUMP) == Entry("v3", "v1"), "offline"
         assert live.entry(D7, FAN) == Entry(None, None)
@@ -231,7 +244,7 @@ def test_a_release_may_be_refused_for_an_unknown_device(side: str) -> None:
         with pytest.raises(NotFound) as raised:
             await world.api.send(Release(PUMP, "v2", (D1, UNKNOWN)))
         assert not raised.value.outcome_unknown
-        assert rows(await world.api.live()) == START_ROWS
+        assert rows((await world.api.live()).live) == START_ROWS
 
     during(side, script, skip_unknown=False)
 
@@ -241,7 +254,7 @@ def test_what_somebody_else_does_is_seen(side: str) -> None:
     async def script(world: Side) -> None:
         world.set_released(D1, PUMP, "v2")
         world.set_released(D1, FAN, None)
-        live = await world.api.live()
+        live = (await world.api.live()).live
         assert live.entry(D1, PUMP) == Entry("v2", "v1")
         assert live.entry(D1, FAN) == Entry(None, "1.10")
 
@@ -276,7 +289,7 @@ def test_both_sides_tell_the_same_story(match: Match, steps: list[Request | None
                     world.settle()
                 else:
                     await world.api.send(step)
-                live = await world.api.live()
+                live = (await world.api.live()).live
                 names = {key: device.name for key, device in live.devices.items() if device.flows}
                 seen.append((rows(live), names, dict(live.flow_names)))
         return seen

@@ -12,11 +12,14 @@ from typing import Any
 from reconciler.api.client import LosantApi, open_api
 from reconciler.api.connection import Timeouts
 from reconciler.api.credentials import Token
-from reconciler.executor import Execution, Result
-from reconciler.health import Wait, wait
+from reconciler.executor import Execution
+from reconciler.health import wait
+from reconciler.model.health import Wait
 from reconciler.model.plan import Plan
+from reconciler.model.read import Read
+from reconciler.model.result import Result
 from reconciler.model.rules import Limits
-from reconciler.model.state import Decision, Desired, Kind, Live, Place
+from reconciler.model.state import Decision, Desired, Kind, Place
 from reconciler.model.world import CallMode, Options
 from reconciler.planner.planner import make_plan
 from reconciler.simulator import Clock, Server, serve
@@ -88,13 +91,12 @@ class Site:
             wanted.setdefault(devices[device], {})[flows[flow]] = decision
         return Desired(wanted)
 
-    async def plan(self, api: LosantApi, wanted: Desired, **options: Any) -> tuple[Plan, Live]:
-        seen = await api.live()
+    async def plan(self, api: LosantApi, wanted: Desired, **options: Any) -> tuple[Plan, Read]:
+        read = await api.live()
         limits = Limits(removals_count=None, removals_percent=None)
-        plan = make_plan(
-            world(wanted, seen, kind=self.kind), limits=limits, sources=(), options=Options(allow_empty=True, **options)
-        )
-        return plan, seen
+        seen = world(wanted, read.live, kind=self.kind)
+        plan = make_plan(seen, limits=limits, sources=(), options=Options(allow_empty=True, **options))
+        return plan, read
 
     def apply(
         self,
@@ -109,12 +111,11 @@ class Site:
 
         async def run() -> Result:
             async with self.api() as api:
-                plan, seen = await self.plan(api, await self.desired(api, text), calls=calls, chunk=chunk)
-                read_at = self.clock.monotonic()
+                plan, read = await self.plan(api, await self.desired(api, text), calls=calls, chunk=chunk)
                 for fault in faults:
                     self.control.fault(fault)
                 self.control.advance(age_s)
-                execution = Execution(plan, seen, api, clock=self.clock, read_at=read_at, rng=random.Random(0))
+                execution = Execution(plan, read, api, clock=self.clock, rng=random.Random(0))
                 await execution.carry_out()
                 self.control.clear_faults()
                 return execution.result()

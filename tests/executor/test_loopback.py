@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from reconciler.errors import ExitCode
-from reconciler.executor import CallState
-from reconciler.health import Offline, Verdict
+from reconciler.model.health import Offline, Verdict
+from reconciler.model.result import CallState
 from reconciler.model.state import Kind
 from reconciler.model.world import CallMode
 from reconciler.simulator.faults import faults
@@ -166,7 +166,7 @@ def test_a_wait_tells_failed_offline_and_converged_apart(kind: Kind) -> None:
         }
         assert "out of memory" in (laggards["pump-3"].error or "")
         assert laggards["pump-3"].attempted_bundle
-        assert laggards["pump-3"].changed_by_type == "apiToken"
+        assert laggards["pump-3"].changed_by.type == "apiToken"
         site.control.heal("pump-3")
         site.control.disconnect("pump-3")
         site.control.connect("pump-3")

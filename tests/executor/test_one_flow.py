@@ -7,7 +7,8 @@ import random
 from collections.abc import Callable
 
 from reconciler.errors import ConnectionFailed, ExitCode
-from reconciler.executor import Execution, Result
+from reconciler.executor import Execution
+from reconciler.model.result import Result
 from reconciler.model.world import CallMode
 from tests.builders import desired, entry, live
 from tests.executor.worlds import plan_for
@@ -16,13 +17,12 @@ from tests.fakes import Effect, FakeApi
 
 def apply(api: FakeApi, wanted: str, *, calls: CallMode, before: Callable[[], None] = lambda: None) -> Result:
     async def run() -> Result:
-        seen = await api.live(flow_id="f")
-        plan = plan_for(desired(wanted), seen, calls=calls, chunk=1)
+        read = await api.live(flow_id="f")
+        plan = plan_for(desired(wanted), read.live, calls=calls, chunk=1)
         api.log.clear()
         before()
-        read_at = api.clock.monotonic()
         api.clock.advance(31)  # what was read is too old for a wildcard
-        execution = Execution(plan, seen, api, clock=api.clock, read_at=read_at, rng=random.Random(0))
+        execution = Execution(plan, read, api, clock=api.clock, rng=random.Random(0))
         await execution.carry_out()
         return execution.result()
 

@@ -19,8 +19,8 @@ from reconciler.errors import (
     ServerFailed,
     UnexpectedAnswer,
 )
-from reconciler.executor import CallState, Result
 from reconciler.model.requests import Release, Replace
+from reconciler.model.result import CallState, Result
 from tests.executor.worlds import Stage
 from tests.fakes import Effect
 

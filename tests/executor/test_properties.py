@@ -21,9 +21,9 @@ from reconciler.errors import (
     ServerFailed,
     UnexpectedAnswer,
 )
-from reconciler.executor import CallState, Result
 from reconciler.model.plan import Plan
 from reconciler.model.requests import Release, RemoveDevice, RemoveFlow, RemoveRow, Replace, Request
+from reconciler.model.result import CallState, Result
 from reconciler.model.state import Kind, Row
 from reconciler.model.world import CallMode
 from tests.executor.worlds import Stage
@@ -116,13 +116,11 @@ def check(stage: Stage, plan: Plan, result: Result, requests: dict[int, Request]
 
 async def run(stage: Stage, faults: list[Any], *, age_s: float) -> None:
     stage.api._scripts.clear()
-    plan, seen = await stage.plan()
+    plan, read = await stage.plan()
     stage.before = stage.api.rows()
     from reconciler.executor import Execution
 
-    execution = Execution(
-        plan, seen, stage.api, clock=stage.clock, read_at=stage.clock.monotonic(), rng=random.Random(0)
-    )
+    execution = Execution(plan, read, stage.api, clock=stage.clock, rng=random.Random(0))
     for action, error, effect, skip, times in faults:
         stage.api.fail(action, error, effect=effect, skip=skip, times=times, late_s=skip * 8 + 1)
     stage.clock.advance(age_s)

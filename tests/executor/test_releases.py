@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
+from reconciler.documents.result import result_document
 from reconciler.errors import ExitCode
-from reconciler.executor import CallState
+from reconciler.model.result import CallState
 from tests.executor.worlds import Stage
 
 
@@ -43,7 +44,7 @@ def test_a_dry_run_reports_the_calls_and_sends_nothing() -> None:
 
 def test_the_result_is_plain_data() -> None:
     stage = Stage("a/f=1", "a/f=2")
-    data = asyncio.run(stage.apply()).to_data()
+    (data,) = result_document([asyncio.run(stage.apply())], "apply", code=ExitCode.DONE)["results"]
     assert data["rows"] == {"total": 1, "confirmed": 1}
     assert data["calls"] == [
         {

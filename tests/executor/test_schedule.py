@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from reconciler.errors import ExitCode, RateLimited
-from reconciler.executor import CallResult, CallState, Execution
+from reconciler.executor import Execution
 from reconciler.model.requests import Release, Replace, Request, named_rows
+from reconciler.model.result import CallResult, CallState
 from reconciler.model.state import Row
 from tests.executor.worlds import Stage
 

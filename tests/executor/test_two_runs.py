@@ -11,10 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler.errors import ExitCode
-from reconciler.executor import Execution, Result
+from reconciler.executor import Execution
 from reconciler.model.plan import Plan
+from reconciler.model.read import Read
 from reconciler.model.requests import Request
-from reconciler.model.state import Kind, Live
+from reconciler.model.result import Result
+from reconciler.model.state import Kind
 from reconciler.model.world import CallMode
 from tests.builders import desired
 from tests.executor.worlds import Stage, plan_for
@@ -24,7 +26,7 @@ from tests.fakes import FakeClock
 class Side:
     """One of two runs on the same world; remembers when it last read and which versions it may have put where."""
 
-    def __init__(self, stage: Stage, plan: Plan, seen: Live, order: list[tuple[str, str]], name: str) -> None:
+    def __init__(self, stage: Stage, plan: Plan, read: Read, order: list[tuple[str, str]], name: str) -> None:
         self.stage = stage
         self.plan = plan
         self.order = order
@@ -32,18 +34,17 @@ class Side:
         self.clock: FakeClock = stage.clock
         self.execution = Execution(
             plan,
-            seen,
+            read,
             cast("Any", self),
             clock=self.clock,
-            read_at=0.0,
             rng=random.Random(0),
             parallelism=1,
         )
 
-    async def live(self, *, flow_id: str | None = None, device_id: str | None = None) -> Live:
-        seen = await self.stage.api.live(flow_id=flow_id, device_id=device_id)
+    async def live(self, *, flow_id: str | None = None, device_id: str | None = None) -> Read:
+        read = await self.stage.api.live(flow_id=flow_id, device_id=device_id)
         self.order.append((self.name, "read"))
-        return seen
+        return read
 
     async def send(self, request: Request) -> None:
         await asyncio.sleep(0)
@@ -73,10 +74,10 @@ def test_two_runs(one: list[str], two: list[str], delay: int, mode: CallMode, ki
     order: list[tuple[str, str]] = []
 
     async def story() -> tuple[list[Side], Sequence[Result]]:
-        seen = await stage.api.live()
+        read = await stage.api.live()
         wanted = [" ".join(f"{row}={version}" for row, version in zip(ROWS, side, strict=True)) for side in (one, two)]
-        plans = [plan_for(desired(text), seen, calls=mode, chunk=2, kind=kind) for text in wanted]
-        sides = [Side(stage, plan, seen, order, name) for plan, name in zip(plans, "AB", strict=True)]
+        plans = [plan_for(desired(text), read.live, calls=mode, chunk=2, kind=kind) for text in wanted]
+        sides = [Side(stage, plan, read, order, name) for plan, name in zip(plans, "AB", strict=True)]
         return sides, await asyncio.gather(sides[0].run(0), sides[1].run(delay))
 
     sides, results = asyncio.run(story())
@@ -104,9 +105,9 @@ def test_two_runs_that_want_the_same_both_succeed() -> None:
     order: list[tuple[str, str]] = []
 
     async def story() -> Sequence[Result]:
-        seen = await stage.api.live()
-        plan = plan_for(desired(" ".join(f"{row}=2" for row in ROWS)), seen)
-        sides = [Side(stage, plan, seen, order, name) for name in "AB"]
+        read = await stage.api.live()
+        plan = plan_for(desired(" ".join(f"{row}=2" for row in ROWS)), read.live)
+        sides = [Side(stage, plan, read, order, name) for name in "AB"]
         return await asyncio.gather(sides[0].run(0), sides[1].run(2))
 
     results = asyncio.run(story())

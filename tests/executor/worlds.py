@@ -6,10 +6,11 @@ import random
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from reconciler.executor import Execution, Result
-from reconciler.executor.result import CallResult
+from reconciler.executor import Execution
 from reconciler.model.plan import Plan, PlannedCall
+from reconciler.model.read import Read
 from reconciler.model.requests import Request
+from reconciler.model.result import CallResult, Result
 from reconciler.model.rules import Limits
 from reconciler.model.state import Desired, Entry, Kind, Live, Row
 from reconciler.model.world import CallMode, Options
@@ -78,10 +79,10 @@ class Stage:
     def clock(self) -> Any:
         return self.api.clock
 
-    async def plan(self) -> tuple[Plan, Live]:
-        seen = await self.api.live()
-        plan = plan_for(self.wanted, seen, calls=self.calls, chunk=self.chunk, kind=self.api.kind)
-        return (replace(plan, calls=self.planned_calls) if self.planned_calls else plan), seen
+    async def plan(self) -> tuple[Plan, Read]:
+        read = await self.api.live()
+        plan = plan_for(self.wanted, read.live, calls=self.calls, chunk=self.chunk, kind=self.api.kind)
+        return (replace(plan, calls=self.planned_calls) if self.planned_calls else plan), read
 
     def by(self, *calls: tuple[Request, str, tuple[int, ...]]) -> Stage:
         """Fix the calls: each with the rows that it carries (`a/f b/f`) and the calls that it waits for."""
@@ -92,12 +93,10 @@ class Stage:
         return self
 
     async def execution(self, **options: Any) -> Execution:
-        plan, seen = await self.plan()
+        plan, read = await self.plan()
         self.api.log.clear()
         options.setdefault("rng", random.Random(1))
-        return Execution(
-            plan, seen, self.api, clock=self.clock, read_at=self.clock.monotonic(), observe=self.witness, **options
-        )
+        return Execution(plan, read, self.api, clock=self.clock, observe=self.witness, **options)
 
     async def apply(self, **options: Any) -> Result:
         execution = await self.execution(**options)

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.discovery import survey
+from reconciler.discovery import discover
 from reconciler.errors import Problem, ReconcilerError
 from reconciler.manifest.files import DiskFiles
 from reconciler.manifest.load import Loaded, load, load_manifests
@@ -115,7 +115,7 @@ def is_broken(problem: Problem) -> bool:
 def told(rules: Rules) -> str:
     """What one application's rules come to in the plant."""
     api = plant(rules.kind)
-    world = asyncio.run(survey(rules, api, today=TODAY))
+    world = asyncio.run(discover(rules, api, today=TODAY))
     names = {**world.flow_names, **{flow_id: alias for alias, flow_id in world.aliases.items()}}
     lines = [f"application {rules.application.id} {rules.kind}"]
     if rules.limits != Limits():

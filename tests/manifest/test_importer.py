@@ -12,7 +12,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.discovery import survey
+from reconciler.discovery import discover
 from reconciler.manifest.importer import quoted, write_manifest
 from reconciler.manifest.load import load_manifests
 from reconciler.manifest.symbolic import resolve_offline
@@ -69,7 +69,7 @@ def fleets(draw: st.DrawFn) -> FakeApi:
 
 
 def imported(api: FakeApi, group_by: str, *, listed: bool = True) -> str:
-    live = asyncio.run(api.live())
+    live = asyncio.run(api.live()).live
     devices = {device.id: device for device in asyncio.run(api.devices())} if listed else None
     return write_manifest(live, devices, application=APPLICATION, kind=api.kind, group_by=group_by)
 
@@ -78,7 +78,7 @@ def read_back(text: str, api: FakeApi, folder: Path) -> World:
     (folder / "m.yaml").write_text(text, encoding="utf-8")
     [rules] = load_manifests([folder / "m.yaml"])
     assert not resolve_offline(rules).resolution.problems
-    return asyncio.run(survey(rules, api, today=TODAY))
+    return asyncio.run(discover(rules, api, today=TODAY))
 
 
 @given(fleets(), st.sampled_from(["auto", "none", "tag:site", "tag:nothing"]), st.booleans())

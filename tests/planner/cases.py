@@ -33,7 +33,7 @@ from reconciler.planner.digest import digest
 from reconciler.planner.planner import make_plan
 from reconciler.planner.resolution.prune import prune
 from reconciler.render.text import plan_text
-from tests.builders import APPLICATION, PLACE, desired, live
+from tests.builders import APPLICATION, PLACE, desired, live, read
 
 FOLDER = Path(__file__).parents[1] / "cases" / "plan"
 _RANGE = re.compile(r"(\S*?)\[(\d+)-(\d+)\](\S*)")
@@ -67,7 +67,7 @@ class Case:
             APPLICATION,
             Kind(data.get("kind", "embedded")),
             wanted,
-            seen,
+            read(seen),
             protected=tuple(
                 Protected(one.get("device"), one.get("flow"), Forbid(one.get("forbid", "removal")), PLACE)
                 for one in data.get("protect", ())

@@ -7,9 +7,10 @@ from dataclasses import replace
 
 import pytest
 
+from reconciler.documents.plan import plan_document
+from reconciler.documents.saved_plan import read_plans
 from reconciler.model.state import Kind
 from reconciler.planner.diff import compare
-from reconciler.planner.serial import document, parse_document
 from tests.planner.cases import Case, load, shown, told
 from tests.planner.model import astray
 
@@ -57,8 +58,8 @@ class TestCase:
             assert replace(plan, kind=own.kind, refusals=own.refusals) == own  # what a refusal says names the kind
 
     def test_survives_being_saved(self, case: Case) -> None:
-        saved = json.loads(json.dumps(document([case.plan()], "plan")))
-        assert document(parse_document(saved), "plan") == saved
+        saved = json.loads(json.dumps(plan_document([case.plan()], "plan")))
+        assert plan_document(read_plans(saved), "plan") == saved
 
     def test_has_a_reason_for_doing_nothing(self, case: Case) -> None:
         assert ("why" in case.data) == (case.data["calls"] == [])

@@ -12,12 +12,12 @@ from tests.support import processes
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import hashlib, json
-from reconciler.planner.serial import document
+from reconciler.documents.plan import plan_document
 from tests.planner.cases import load
 texts = []
 for case in load():
     plan = case.plan()
-    texts.append(json.dumps(document([plan], "plan")) + "".join(call.reason for call in plan.calls))
+    texts.append(json.dumps(plan_document([plan], "plan")) + "".join(call.reason for call in plan.calls))
 print(len(texts), hashlib.sha256("".join(texts).encode()).hexdigest())
 """
 

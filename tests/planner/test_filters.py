@@ -13,7 +13,7 @@ from reconciler.model.state import Decision, Desired
 from reconciler.model.world import Filter, Options, World
 from reconciler.planner.planner import make_plan
 from reconciler.planner.resolution.filters import Scope, scopes_of
-from tests.builders import PLACE, desired, hex_id, live, world
+from tests.builders import PLACE, desired, hex_id, live, read, world
 
 PUMP = hex_id(10, "abc")
 GPS = hex_id(11, "abc")
@@ -23,7 +23,7 @@ WORLD = World(
     world(Desired({}), live("x/y")).application,
     world(Desired({}), live("x/y")).kind,
     Desired({ONE: {PUMP: CANARY, GPS: Decision("1", PLACE, "pin")}, TWO: {PUMP: Decision("1", PLACE, "group all")}}),
-    live(f"{ONE}/{PUMP}=1 {THREE}/{GPS}=1", names={ONE: "north", THREE: "twin"}, flow_names={GPS: "position"}),
+    read(live(f"{ONE}/{PUMP}=1 {THREE}/{GPS}=1", names={ONE: "north", THREE: "twin"}, flow_names={GPS: "position"})),
     device_names={TWO: "twin"},
     flow_names={PUMP: "pumping"},
     aliases={"p": PUMP},
@@ -50,10 +50,10 @@ def options(*, target: str = "", exclude: str = "") -> Options:
 def test_a_flow_is_known_wherever_it_is_met(where: str) -> None:
     flow = hex_id(12, "abc")
     at = {
-        "live": replace(WORLD, live=live(f"{ONE}/{flow}=1")),
+        "live": replace(WORLD, read=read(live(f"{ONE}/{flow}=1"))),
         "desired": replace(WORLD, desired=Desired({ONE: {flow: CANARY}})),
         "named": replace(WORLD, flow_names={flow: "new"}),
-        "named by a record": replace(WORLD, live=live(flow_names={flow: "new"})),
+        "named by a record": replace(WORLD, read=read(live(flow_names={flow: "new"}))),
         "aliased": replace(WORLD, aliases={"n": flow}),
     }[where]
     assert scope(target=f"flow={flow}", at=at).holds(ONE, flow)
@@ -126,7 +126,7 @@ def test_many_of_a_name_are_not_all_listed(number: int, more: str) -> None:
 
 
 def test_several_near_names_are_offered() -> None:
-    at = replace(WORLD, device_names={ONE: "north-1", TWO: "north-2"}, live=live("x/f=1"))
+    at = replace(WORLD, device_names={ONE: "north-1", TWO: "north-2"}, read=read(live("x/f=1")))
     with pytest.raises(UsageError) as raised:
         scope(target="device=north-3", at=at)
     assert raised.value.problems[0].hint == "nearest: north-2, north-1"
@@ -179,7 +179,7 @@ def test_an_excluded_device_may_be_unknown_where_one_application_of_the_run_name
 
 def test_devices_that_shared_decisions_share_them_again() -> None:
     shared = {"f": Decision("1", PLACE, "device"), "g": Decision("1", PLACE, "device")}
-    at = replace(WORLD, desired=Desired({"a": shared, "b": shared, "c": shared}), live=live("a/f=1 b/f=1 c/f=1"))
+    at = replace(WORLD, desired=Desired({"a": shared, "b": shared, "c": shared}), read=read(live("a/f=1 b/f=1 c/f=1")))
     narrowed = scope(target="flow=f device=c", at=at).desired
     assert narrowed.devices["a"] is narrowed.devices["b"]
     assert (set(narrowed.devices["a"]), set(narrowed.devices["c"])) == ({"f"}, {"f", "g"})

@@ -16,7 +16,7 @@ from reconciler.planner import guards as guard
 from reconciler.planner.diff import compare
 from reconciler.planner.planner import make_plan
 from reconciler.planner.resolution.prune import prune
-from tests.builders import desired, live, world
+from tests.builders import desired, live, read, world
 
 PLACE = Place("prod.yaml", 40, 3)
 OFF = Limits(removals_count=None, removals_percent=None, place=PLACE)
@@ -265,7 +265,7 @@ def test_percentages_are_of_what_is_released_now_where_that_is_less() -> None:
 def test_rows_that_nobody_manages_count_for_no_percentage(target: str | None) -> None:
     unmanaged = [f"other-{index:04}/f=1 1-{index:04}/g=1" for index in range(90)]
     at = fleet(10, 90)
-    at = replace(at, live=live(*unmanaged, *(f"{device_id}/f=1" for device_id in at.live.devices)))
+    at = replace(at, read=read(live(*unmanaged, *(f"{device_id}/f=1" for device_id in at.live.devices))))
     targets = {"flow": (Filter("flow", "f"),), "device": tuple(Filter("device", f"absent-{n:04}") for n in range(10))}
     made = plan(at, targets=targets.get(target or "", ()))
     assert made.partial == bool(target)
@@ -277,7 +277,7 @@ def test_rows_that_nobody_manages_count_for_no_percentage(target: str | None) ->
 
 def test_a_plan_on_one_flow_alone_is_judged_again_on_that_flow() -> None:
     at = fleet(10, 90)
-    at = replace(at, live=replace(at.live, only_flow="f"))
+    at = replace(at, read=read(replace(at.live, only_flow="f")))
     made = plan(at)
     assert made.guards.only_flow == "f"
     others = [f"other-{index:04}/g=1" for index in range(90)]  # all is read when it is carried out
@@ -288,7 +288,7 @@ def test_a_plan_on_one_flow_alone_is_judged_again_on_that_flow() -> None:
 
 def test_more_rows_gone_than_were_managed_leaves_none() -> None:
     at = fleet(1, 9)
-    at = replace(at, live=live("absent-0000/f=1", *(f"1-{n:04}/f=1 1-{n:04}/g=1" for n in range(9))))
+    at = replace(at, read=read(live("absent-0000/f=1", *(f"1-{n:04}/f=1 1-{n:04}/g=1" for n in range(9)))))
     (found,) = again(plan(at), live())
     assert found.message == "1 removal, of 0 managed rows with something released: more than 10%"
 

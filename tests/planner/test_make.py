@@ -14,7 +14,7 @@ from reconciler.planner import planner as make
 from reconciler.planner import replan as rest
 from reconciler.planner.planner import make_plan
 from reconciler.planner.replan import again
-from tests.builders import APPLICATION, desired, hex_id, live
+from tests.builders import APPLICATION, desired, hex_id, live, read
 
 UNSOUND = (PlannedCall(0, Replace("f", "1", "2"), (("a", "f"),)),)
 
@@ -25,7 +25,7 @@ def plan(world: World, *, options: Options = Options(), sources: tuple[Source, .
 
 
 def test_a_plan_whose_calls_are_unsound_is_not_made(monkeypatch: pytest.MonkeyPatch) -> None:
-    world = World(APPLICATION, Kind.EMBEDDED, desired("a/f=2"), live("a/f=1 x/f=1"))
+    world = World(APPLICATION, Kind.EMBEDDED, desired("a/f=2"), read(live("a/f=1 x/f=1")))
     made = plan(world)
     monkeypatch.setattr(make, "cover", lambda *_, **__: UNSOUND)
     with pytest.raises(PlanUnsound, match="device x"):
@@ -46,7 +46,7 @@ def test_names_of_what_is_listed_by_id() -> None:
         APPLICATION,
         Kind.EMBEDDED,
         desired("a/f=2 b/f=2 c/g=2 e/z=1 y/f=2"),
-        rows,
+        read(rows),
         device_names={"b": "new b", "e": "in sync too", "d": ""},
         flow_names={"g": "gee", "z": "zed", "f": ""},
     )
@@ -58,7 +58,7 @@ def test_names_of_what_is_listed_by_id() -> None:
             APPLICATION,
             Kind.EMBEDDED,
             desired(),
-            live("c/h=1 b/g=1 a/f=1"),
+            read(live("c/h=1 b/g=1 a/f=1")),
             device_names=dict(zip("cba", "xyz", strict=True)),
             flow_names=dict(zip("hgf", "xyz", strict=True)),
         )
@@ -70,7 +70,7 @@ def test_names_of_what_is_listed_by_id() -> None:
 def test_sources_and_warnings_come_once_and_in_order() -> None:
     b, a = Source("b.yaml", "1" * 64), Source("a.yaml", "2" * 64)
     odd, late, early = Warning("odd"), Warning("late", Place("b.yaml", 2)), Warning("early", Place("b.yaml", 1))
-    world = World(APPLICATION, Kind.EMBEDDED, desired("a/f=1"), live("a/f=1"), warnings=(late, odd, early, late))
+    world = World(APPLICATION, Kind.EMBEDDED, desired("a/f=1"), read(live("a/f=1")), warnings=(late, odd, early, late))
     made = plan(world, sources=(b, a, b))
     assert made.sources == (a, b)
     assert made.warnings == (odd, early, late)
@@ -81,7 +81,7 @@ def test_counts_and_scope() -> None:
         APPLICATION,
         Kind.EMBEDDED,
         desired("a/f=1 a/g=2 b/f=absent b/g=3 c/f=1 c/g=1"),
-        live("a/g=1 b/f=1 b/g=2 c/f=1>- c/g=1 x/f=1"),
+        read(live("a/g=1 b/f=1 b/g=2 c/f=1>- c/g=1 x/f=1")),
     )
     assert plan(world).summary == Summary(add=1, update=2, remove=1, keep=2, pending=1, unmanaged=1, devices=3, calls=4)
     assert not plan(world).partial
@@ -93,6 +93,6 @@ def test_counts_and_scope() -> None:
 def test_a_release_names_a_thousand_devices_at_most() -> None:
     ids = [hex_id(number) for number in range(1_001)]
     wanted = desired(" ".join(f"{one}/f=2" for one in ids))
-    world = World(APPLICATION, Kind.EMBEDDED, wanted, live(" ".join(f"{one}/f=1" for one in [*ids, "x"])))
+    world = World(APPLICATION, Kind.EMBEDDED, wanted, read(live(" ".join(f"{one}/f=1" for one in [*ids, "x"]))))
     plan = make_plan(world, limits=Limits(), sources=(), options=Options())
     assert [len(call.rows) for call in plan.calls] == [1_000, 1]

@@ -11,6 +11,8 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from reconciler.documents.plan import plan_document
+from reconciler.documents.saved_plan import read_plans
 from reconciler.model.plan import PlannedCall
 from reconciler.model.requests import Release, RemoveDevice, RemoveRow, Replace, outcome
 from reconciler.model.rules import Limits
@@ -21,8 +23,7 @@ from reconciler.planner.calls.prove import prove
 from reconciler.planner.calls.reach import reach
 from reconciler.planner.diff import compare
 from reconciler.planner.planner import make_plan
-from reconciler.planner.serial import document, parse_document
-from tests.builders import APPLICATION, PLACE
+from tests.builders import APPLICATION, PLACE, read
 from tests.planner.model import ALL_ANSWERS, Answers, Platform, astray
 from tests.planner.worlds import allowed, legal_plans, wildcards
 
@@ -85,7 +86,8 @@ def worlds(
 @st.composite
 def planned_worlds(draw: st.DrawFn) -> World:
     kind = draw(kinds)
-    return World(APPLICATION, kind, *draw(worlds(kind)))
+    wanted, seen = draw(worlds(kind))
+    return World(APPLICATION, kind, wanted, read(seen))
 
 
 def _wanted(desired: Desired, live: Live) -> dict[Row, Version | None]:
@@ -207,10 +209,10 @@ def test_the_order_of_inputs_does_not_matter(world: World, chunk: int, seed: int
     dice = random.Random(seed)
     options = Options(chunk=chunk)
     texts = set()
-    shuffled = replace(world, desired=_shuffled(world.desired, dice), live=_shuffled_live(world.live, dice))
+    shuffled = replace(world, desired=_shuffled(world.desired, dice), read=read(_shuffled_live(world.live, dice)))
     for each in (world, shuffled):
         plan = make_plan(each, limits=Limits(), sources=(), options=options)
-        texts.add(json.dumps(document([plan], "plan")))
+        texts.add(json.dumps(plan_document([plan], "plan")))
         assert [call.reason for call in plan.calls if not call.reason] == []
     assert len(texts) == 1
 
@@ -266,8 +268,8 @@ def test_a_partial_plan_moves_nothing_outside_its_scope(
 @given(planned_worlds(), st.integers(1, 3))
 def test_saving_and_reading_gives_the_same_document(world: World, chunk: int) -> None:
     plan = make_plan(world, limits=Limits(), sources=(), options=Options(chunk=chunk))
-    saved = json.loads(json.dumps(document([plan], "plan")))
-    assert document(parse_document(saved), "plan") == saved
+    saved = json.loads(json.dumps(plan_document([plan], "plan")))
+    assert plan_document(read_plans(saved), "plan") == saved
 
 
 @slow

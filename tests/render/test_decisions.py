@@ -5,7 +5,7 @@ from __future__ import annotations
 from reconciler.model.state import Decision, Desired, Kind, Live, Place
 from reconciler.model.world import World
 from reconciler.render.decisions import LISTED, decisions_text
-from tests.builders import APPLICATION, hex_id
+from tests.builders import APPLICATION, hex_id, read
 
 FLOW, OTHER = hex_id(1, "f"), hex_id(2, "f")
 
@@ -15,7 +15,7 @@ def world(desired: Desired) -> World:
         APPLICATION,
         Kind.EMBEDDED,
         desired,
-        Live({}),
+        read(Live({})),
         device_names={hex_id(n): f"pump-{n}" for n in range(3)} | {hex_id(3): "::error::\x1b"},
         flow_names={OTHER: "alarms"},
         aliases={"telemetry": FLOW},

@@ -8,28 +8,27 @@ import unicodedata
 from collections.abc import Callable
 from dataclasses import replace
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from reconciler.cli.moves import moves, removals
-from reconciler.errors import Problem
-from reconciler.executor import not_started
-from reconciler.health import FlowStatus, Laggard, Standing, StatusReport, Verdict
+from reconciler.documents.json import dump
+from reconciler.documents.plan import plan_document
+from reconciler.documents.result import result_document
+from reconciler.errors import ExitCode, Problem
 from reconciler.manifest.compare import Difference
 from reconciler.model.changes import Change, Op, PendingRow, UnmanagedRow
+from reconciler.model.health import ChangedBy, FlowStatus, Laggard, Standing, StatusReport, Verdict
 from reconciler.model.plan import Guard, Guards, Plan, PlannedCall, Refusal, Summary, Warning
 from reconciler.model.requests import Release
+from reconciler.model.result import Result, not_started
 from reconciler.model.rules import Limits
 from reconciler.model.state import Application, Kind, Place
 from reconciler.planner.digest import digest
-from reconciler.planner.serial import document
 from reconciler.render.differences import differences_text
 from reconciler.render.differences_page import differences_markdown
 from reconciler.render.inert import inert
-from reconciler.render.json import dump
 from reconciler.render.markdown import plan_markdown
 from reconciler.render.page import SMALLEST, Page, Rank, code
 from reconciler.render.result import result_text
@@ -141,18 +140,16 @@ def test_a_plan_keeps_every_limit_and_hides_no_removal(made: list[Plan], limit: 
         )
 
 
-def results(plan: Plan) -> dict[str, Any]:
-    data = not_started(plan).to_data()
-    counts = {str(op): sum(change.op is op for change in plan.changes) for op in Op}
-    return {**data, "operations": counts, "moves": moves(plan), "removals": removals(plan), "wait": None}
+def unsent(plan: Plan) -> Result:
+    return not_started(plan, digest([plan]))
 
 
 @quick
-@given(several(3), LIMITS, st.sampled_from([0, 1, 3, 4, 5, 6, 130]), names)
+@given(several(3), LIMITS, st.sampled_from(sorted(set(ExitCode) - {ExitCode.CHANGES})), names)
 def test_a_result_keeps_every_limit_and_hides_no_removal(
-    made: list[Plan], limit: int, exit_code: int, message: str
+    made: list[Plan], limit: int, exit_code: ExitCode, message: str
 ) -> None:
-    data = [{**results(plan), "notes": [message] * 30} for plan in made]
+    data = [replace(unsent(plan), notes=(message,) * 30) for plan in made]
     problems = [Problem(message, hint=message)] * 30 if exit_code else []
     text = result_markdown(data, exit_code=exit_code, problems=problems, commit=COMMIT, max_bytes=limit)
     check_page(text, limit)
@@ -172,7 +169,7 @@ def test_a_status_keeps_every_limit(rows: list[tuple[str, str | None, str, str]]
     laggards = tuple(
         Laggard(
             hex_id(at), hex_id(at, "f"), Verdict.FAILED, version, version, None, False, error, True, error, error,
-            error, error, error, device, flow,
+            error, ChangedBy(error, error), device, flow,
         )
         for at, (flow, version, device, error) in enumerate(rows * times)
     )  # fmt: skip
@@ -215,7 +212,7 @@ def test_a_name_is_plain_text_in_its_cell(name: str) -> None:
     expected = [text if not text.strip() else re.sub(r"^ (.*) $", r"\1", text) for text in shown]
     pages: list[Callable[[], str]] = [
         lambda: plan_markdown([make([(name, name, f"{name}2")])], "sha256:0"),
-        lambda: result_markdown([results(make([(name, name, f"{name}2")]))], exit_code=0),
+        lambda: result_markdown([unsent(make([(name, name, f"{name}2")]))], exit_code=ExitCode.DONE),
         lambda: differences_markdown(
             [Difference(hex_id(1), "edge", "version", name, name, name, f"{name}2", Place(name, 1))], name, name
         ),
@@ -237,21 +234,21 @@ def test_a_name_is_plain_text_in_a_terminal_and_in_a_log_and_whole_in_json(name:
         warned=(name,),
         pending=2,
     )
-    done = {**results(made), "notes": [name], "stopped_by": name}
+    done = replace(unsent(made), notes=(name,), stopped_by=name)
     changed = Difference(hex_id(1), "edge", "version", name, name, name, f"{name}2", Place(name, 1))
     for text in (
         plan_text([made], "sha256:0", verbose=2),
-        result_text([done], code=6, problems=[Problem(name, hint=name)]),
+        result_text([done], code=ExitCode.NOT_CONFIRMED, problems=[Problem(name, hint=name)]),
         differences_text([changed, replace(changed, what="limits", flow=None)], verbose=True),
         plan_markdown([made], "sha256:0"),
-        result_markdown([done], exit_code=6, problems=[Problem(name, hint=name)]),
+        result_markdown([done], exit_code=ExitCode.NOT_CONFIRMED, problems=[Problem(name, hint=name)]),
         differences_markdown([changed], name, name),
     ):
         for line in text.split("\n"):
             assert not [char for char in line if unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp")]
             assert not re.match(r"\s*::", line)
             assert not re.search(r"##(\[|vso\[)", line, re.IGNORECASE)
-    for data in (document([made], "plan"), {"results": [done]}):
+    for data in (plan_document([made], "plan"), result_document([done], "apply", code=ExitCode.NOT_CONFIRMED)):
         assert json.loads(dump(data)) == data
 
 

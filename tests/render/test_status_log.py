@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from reconciler.health import StatusReport, summarise
+from reconciler.health import summarise
+from reconciler.model.health import StatusReport
 from reconciler.model.state import LogEntry
 from reconciler.render.status import status_markdown, status_text
 from tests.builders import desired, live, world

@@ -16,7 +16,7 @@ from reconciler.planner.digest import digest
 from reconciler.planner.planner import make_plan
 from reconciler.render.text import plan_text, ranges
 from reconciler.render.wrap import WIDTH, fitting, wrapped
-from tests.builders import APPLICATION, PLACE, desired, live
+from tests.builders import APPLICATION, PLACE, desired, live, read
 from tests.planner.cases import Case, load
 
 NAMES = {"a": "hull-pump-0001", "b": "hull-pump-0002", "c": "hull-pump-0003", "d": "hull-pump-0004"}
@@ -24,7 +24,9 @@ NO_LIMITS = Limits(removals_count=None, removals_percent=None)
 
 
 def plan(wanted: str, seen: Live, *, chunk: int = 1000, warnings: tuple[Warning, ...] = (), **names: str) -> Plan:
-    world = World(APPLICATION, Kind.EMBEDDED, desired(wanted), seen, warnings=warnings, device_names={**NAMES, **names})
+    world = World(
+        APPLICATION, Kind.EMBEDDED, desired(wanted), read(seen), warnings=warnings, device_names={**NAMES, **names}
+    )
     return make_plan(world, limits=NO_LIMITS, sources=(), options=Options(chunk=chunk))
 
 
@@ -87,7 +89,7 @@ def test_groups_go_by_the_name_of_the_flow_then_what_happens_then_version() -> N
         APPLICATION,
         Kind.EMBEDDED,
         desired(wanted),
-        live("a/f1=1 b/f1=1 c/f1=1 a/f2=2"),
+        read(live("a/f1=1 b/f1=1 c/f1=1 a/f2=2")),
         flow_names={"f1": "z", "f2": "a"},
     )
     shown = text(make_plan(world, limits=NO_LIMITS, sources=(), options=Options()))

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from reconciler.cli import options as opt
-from reconciler.cli.console import Session
+from reconciler.cli.console import Console
 
 
 @click.command
@@ -38,12 +38,11 @@ from reconciler.cli.console import Session
     "--result", "result_file", metavar="FILE", type=click.Path(), help="Write the result as JSON, on every path."
 )
 @click.pass_obj
-def command(session: Session, /, **flags: Any) -> int:
+def command(console: Console, /, **flags: Any) -> int:
     """Read live state afresh, plan, ask, and carry the plan out.
 
     PATH is a file, a directory or `-`; the default is `manifests`.
     """
     from reconciler.cli.applying import apply
-    from reconciler.cli.order import Order
 
-    return apply(session, Order.from_flags(flags))
+    return apply(console, flags)

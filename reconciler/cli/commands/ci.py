@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reconciler.cli import options as opt
-from reconciler.cli.console import Session
+from reconciler.cli.console import Console
 
 if TYPE_CHECKING:
     from reconciler.ci.command import Application
@@ -61,11 +61,11 @@ def _step(name: str, *options: Callable[[Any], Any]) -> Callable[[Callable[..., 
 
     def declare(function: Callable[..., int]) -> click.Command:
         @click.pass_obj
-        def act(session: Session, /, **inputs: Any) -> int:
+        def act(console: Console, /, **inputs: Any) -> int:
             from reconciler.ci.github import GitHub
             from reconciler.errors import ReconcilerError
 
-            provider = GitHub(os.environ, session.write)
+            provider = GitHub(os.environ, console.write)
             try:
                 return function(provider, **inputs)
             except ReconcilerError as error:
@@ -171,7 +171,7 @@ def _run_on(path: str, application: str, kind: str, name: str = "") -> Applicati
     """The application, whose commands get the global options of this one."""
     from reconciler.ci.command import Application
 
-    session = click.get_current_context().ensure_object(Session)
-    given = {"--api-url": session.api_url, "--token-file": session.token_file}
+    console = click.get_current_context().ensure_object(Console)
+    given = {"--api-url": console.api_url, "--token-file": console.token_file}
     options = [word for name, value in given.items() if value for word in (name, value)]
-    return Application(path, application, kind, name or application, (*options, *["-v"] * session.verbose))
+    return Application(path, application, kind, name or application, (*options, *["-v"] * console.verbose))

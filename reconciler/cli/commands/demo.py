@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from reconciler.cli.console import Session
+from reconciler.cli.console import Console
 
 _CLOSING = """\
 That was a simulator. For a real application:
@@ -23,7 +23,7 @@ That was a simulator. For a real application:
 
 @click.command
 @click.pass_obj
-def command(session: Session) -> int:
+def command(console: Console) -> int:
     """Start a simulator with 2,500 devices, plan a manifest, apply it, wait, and plan again.
 
     Needs no account, and leaves nothing behind.
@@ -42,26 +42,26 @@ def command(session: Session) -> int:
         stack.enter_context(_working_in(folder))
         Path("demo.yaml").write_text(demo_manifest(), encoding="utf-8")
 
-        session.write("A simulator now serves an application with 2,500 pumps at three sites. The manifest for them:\n")
-        session.write(_indented(demo_manifest()))
+        console.write("A simulator now serves an application with 2,500 pumps at three sites. The manifest for them:\n")
+        console.write(_indented(demo_manifest()))
         steps = [
             ("What would change?", ["plan", "demo.yaml"]),
             ("Carry it out, and wait for the devices.", ["apply", "--yes", "--wait", "demo.yaml"]),
             ("And once more: there is nothing left to do.", ["plan", "--detailed-exitcode", "demo.yaml"]),
         ]
         for title, argv in steps:
-            code = _step(session, title, argv)
+            code = _step(console, title, argv)
             if code:
                 return code
-    session.write(_CLOSING)
-    return session.exit(ExitCode.DONE)
+    console.write(_CLOSING)
+    return console.exit(ExitCode.DONE)
 
 
-def _step(session: Session, title: str, argv: list[str]) -> int:
+def _step(console: Console, title: str, argv: list[str]) -> int:
     from reconciler.cli.app import run
 
-    session.write(f"\n{title}\n\n$ reconciler {' '.join(argv)}\n")
-    options = [] if session.color else ["--no-color"]
+    console.write(f"\n{title}\n\n$ reconciler {' '.join(argv)}\n")
+    options = [] if console.color else ["--no-color"]
     return run([*options, *argv])
 
 

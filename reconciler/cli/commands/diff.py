@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
 from reconciler.cli import options as opt
-from reconciler.cli.console import Session
-
-if TYPE_CHECKING:
-    from reconciler.model.rules import Rules
+from reconciler.cli.console import Console
 
 
 @click.command
@@ -22,75 +17,28 @@ if TYPE_CHECKING:
 @opt.formats("text", "json", "markdown")
 @opt.max_bytes
 @click.pass_obj
-def command(session: Session, base: str, head: str | None, *, path: str, fmt: str, max_bytes: int) -> int:
+def command(console: Console, base: str, head: str | None, *, path: str, fmt: str, max_bytes: int) -> int:
     """Show what changed in the desired state from BASE to HEAD, in meaning and without a token.
 
     BASE and HEAD are git revisions or folders; what has a `/`, or is a folder, is a folder. Without HEAD, BASE is
     compared with --path as it is on the disk. Selectors that only the API could expand stay as they are written.
     """
     from reconciler.errors import ExitCode
-    from reconciler.manifest.compare import compare
-    from reconciler.render.differences import difference_data, differences_text
+    from reconciler.operations.diff import diff
+    from reconciler.render.differences import differences_text
+    from reconciler.render.inert import inert
 
-    found = compare(*_both(_Side(base, path), _Side(head, path), session))
+    found = diff(base, head, path=path)
+    if found.missing:
+        console.note(inert(f"{found.missing.path}: {found.missing.message}: nothing is declared there"))
     if fmt == "json":
-        session.write_json("diff", differences=[difference_data(one) for one in found])
+        from reconciler.documents.differences import difference_part
+
+        console.write_json("diff", differences=[difference_part(one) for one in found.differences])
     elif fmt == "markdown":
         from reconciler.render.differences_page import differences_markdown
 
-        session.write(differences_markdown(found, base, head, max_bytes=max_bytes))
+        console.write(differences_markdown(found.differences, base, head, max_bytes=max_bytes))
     else:
-        session.write(differences_text(found, verbose=session.verbose > 0))
-    return session.exit(ExitCode.DONE)
-
-
-def _both(base: _Side, head: _Side, session: Session) -> tuple[tuple[Rules, ...], tuple[Rules, ...]]:
-    """The rules of both sides. One of them may hold no manifest at all: then everything came, or went."""
-    from reconciler.errors import ManifestError
-    from reconciler.render.inert import inert
-
-    if base.missing and head.missing:
-        raise ManifestError([base.missing, head.missing])
-    for missing in (base.missing, head.missing):
-        if missing:
-            session.note(inert(f"{missing.path}: {missing.message}: nothing is declared there"))
-    return base.rules(), head.rules()
-
-
-class _Side:
-    """One side: a revision or a folder. `missing` says so where it holds no manifest."""
-
-    def __init__(self, name: str | None, path: str) -> None:
-        from pathlib import Path
-
-        from reconciler.errors import UsageError
-        from reconciler.manifest.files import DiskFiles, Files, NothingThere
-        from reconciler.manifest.git import GitFiles
-
-        self.files: Files = DiskFiles()
-        self.path = path
-        if name is not None and Path(name).exists():
-            self.path = name
-        elif name is not None:
-            try:
-                self.files = GitFiles(name)
-            except UsageError:
-                if "/" in name and not name.startswith("-"):
-                    raise UsageError(f"{name} is no folder, and git knows no such revision") from None
-                raise
-        _, problems = self.files.expand(self.path)
-        self.missing = next((problem for problem in problems if isinstance(problem, NothingThere)), None)
-
-    def rules(self) -> tuple[Rules, ...]:
-        """What it declares."""
-        from reconciler.errors import ManifestError
-        from reconciler.manifest.load import load
-        from reconciler.manifest.symbolic import resolve_offline
-
-        if self.missing:
-            return ()
-        loaded = load([self.path], self.files)
-        conflicts = [problem for rules in loaded.rules for problem in resolve_offline(rules).resolution.problems]
-        if problems := dict.fromkeys([*loaded.problems, *conflicts]):
-            raise ManifestError(problems)
-        return loaded.rules
+        console.write(differences_text(found.differences, verbose=console.verbose > 0))
+    return console.exit(ExitCode.DONE)

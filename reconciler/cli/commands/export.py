@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from reconciler.cli import options as opt
-from reconciler.cli.console import Session
+from reconciler.cli.console import Console
 
 MAX_PORT = 65_535
 STACK_SIZES = (1_600, 2_147_483_648)  # limits of the API's Export schema
@@ -34,7 +34,7 @@ STACK_SIZES = (1_600, 2_147_483_648)  # limits of the API's Export schema
 @click.option("--gzip/--no-gzip", default=None, help="Modules gzipped, or not.")
 @opt.formats("text", "json")
 @click.pass_obj
-def command(session: Session, /, **flags: Any) -> int:
+def command(console: Console, /, **flags: Any) -> int:
     """Ask Losant to compile the embedded workflows of a device, and print the id of the job.
 
     Losant mails the file (--email), posts it (--callback-url), or posts it to this machine (--listen), which saves it,
@@ -50,6 +50,8 @@ def command(session: Session, /, **flags: Any) -> int:
     the job is queued.
     """
     from reconciler.cli.exporting import export
-    from reconciler.cli.exportorder import ExportOrder
+    from reconciler.cli.options import duration_s
+    from reconciler.operations.export.request import ExportRequest
 
-    return export(session, ExportOrder.from_flags(flags))
+    timeout_s = duration_s("--timeout", flags["timeout"]) if flags["listen"] else 0.0
+    return export(console, ExportRequest.from_flags({**flags, "timeout_s": timeout_s}))

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 import click
 
 from reconciler.cli import options as opt
-from reconciler.cli.console import Session
-
-if TYPE_CHECKING:
-    from reconciler.cli.access import Access
-    from reconciler.model.state import Kind
+from reconciler.cli.console import Console
 
 
 @click.command("import")
@@ -34,60 +29,39 @@ if TYPE_CHECKING:
 )
 @opt.parallelism
 @click.pass_obj
-def command(session: Session, *, application: str, kind: str, out: str | None, group_by: str, parallelism: int) -> int:
+def command(console: Console, *, application: str, kind: str, out: str | None, group_by: str, parallelism: int) -> int:
     """Write a manifest of everything that is released in an application. Its plan is empty.
 
     Devices that run the same become groups where every device with a tag, and no other, runs that; the rest are
     listed one by one, with their names as comments.
     """
-    from reconciler.cli.access import Access, run_async
+    from reconciler.cli.connect import connect
     from reconciler.cli.files import save_text
+    from reconciler.cli.signals import run_async
     from reconciler.errors import ExitCode
     from reconciler.model.state import Kind
+    from reconciler.operations.import_ import import_
 
-    _check(application, out, group_by)
-    access = Access(session, [application.lower()], parallelism=parallelism)
-    text = run_async(_written(session, access, application.lower(), Kind(kind), group_by))
+    application_id = opt.object_id("--application", application)
+    _check(out, group_by)
+    gateway = connect(console, [application_id], parallelism=parallelism)
+    imported = run_async(import_(application_id, Kind(kind), gateway, group_by=group_by))
+    if not imported.grouped:
+        console.note("Warning: without the scope devices.get nothing is grouped, and devices that are gone are kept.")
     if out is None:
-        session.write(text)
+        console.write(imported.text)
     else:
-        save_text(out, text, what="--out")
-        session.note(f"Wrote {out}.")
-    return session.exit(ExitCode.DONE)
+        save_text(out, imported.text, what="--out")
+        console.note(f"Wrote {out}.")
+    return console.exit(ExitCode.DONE)
 
 
-def _check(application: str, out: str | None, group_by: str) -> None:
+def _check(out: str | None, group_by: str) -> None:
     from pathlib import Path
 
     from reconciler.errors import UsageError
-    from reconciler.model.text import is_id
 
-    if not is_id(application):
-        raise UsageError(f"--application {application!r} is no id", hint="an id has 24 hex digits")
     if group_by not in ("auto", "none") and not re.fullmatch("tag:.+", group_by):
         raise UsageError(f"--group-by {group_by!r} is none of auto, none and tag:KEY")
     if out is not None and Path(out).exists():
         raise UsageError(f"--out {out} exists already", hint="remove it first, or name another file")
-
-
-async def _written(session: Session, access: Access, application_id: str, kind: Kind, group_by: str) -> str:
-    """Read the application and write it down. What the token may not read is told and done without."""
-    from reconciler.errors import PermissionDenied
-    from reconciler.manifest.importer import write_manifest
-    from reconciler.model.state import Application
-
-    async with access.open() as api_of:
-        api = api_of(application_id, kind)
-        live = await api.live()
-        try:
-            devices = {device.id: device for device in await api.devices()}
-        except PermissionDenied:
-            devices = None
-            session.note(
-                "Warning: without the scope devices.get nothing is grouped, and devices that are gone are kept."
-            )
-        try:
-            application = await api.application()
-        except PermissionDenied:
-            application = Application(application_id)
-    return write_manifest(live, devices, application=application, kind=kind, group_by=group_by)

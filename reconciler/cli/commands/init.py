@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli.console import Session
+from reconciler.cli.console import Console
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,7 +40,7 @@ _NO_ID = "put-the-application-id-here"  # no id, so `validate` names its place u
 @click.option("--owner", metavar="@ORG/TEAM", help="Who reviews changes of the fleet, for CODEOWNERS.")
 @click.pass_obj
 def command(
-    session: Session,
+    console: Console,
     *,
     folder: str,
     application: str | None,
@@ -63,8 +63,8 @@ def command(
     if uses and not no_workflow:
         written.append(_write(root, WORKFLOW, _workflow(uses, branch)))
     written.append(_codeowners(root, owner))
-    session.write("\n".join([*written, "", *_next_steps(application, branch, workflow=not no_workflow)]))
-    return session.exit(ExitCode.DONE)
+    console.write("\n".join([*written, "", *_next_steps(application, branch, workflow=not no_workflow)]))
+    return console.exit(ExitCode.DONE)
 
 
 def _check(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reconciler.cli import options as opt
-from reconciler.cli.console import Session
+from reconciler.cli.console import Console
 
 if TYPE_CHECKING:
     from reconciler.errors import ReconcilerError
@@ -25,30 +25,32 @@ if TYPE_CHECKING:
 @click.option("--out", metavar="FILE", type=click.Path(), help="Save the plan for `apply --plan`, refused or not.")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit 2 instead of 0 when changes are present.")
 @click.pass_obj
-def command(session: Session, /, paths: tuple[str, ...], **flags: Any) -> int:
+def command(console: Console, /, paths: tuple[str, ...], **flags: Any) -> int:
     """Read live state and print what would change. Nothing is written to the API.
 
     PATH is a file, a directory or `-`; the default is `manifests`. With one flow as the only --target (by its alias or
     id) no more than that flow's records is read, and no call is used that could reach beyond them: so there may be more
     calls than without.
     """
-    from reconciler.cli.access import Access, run_async
+    from reconciler.cli.connect import connect
     from reconciler.cli.files import keep_inputs, save_plan
     from reconciler.cli.output import write_plans
-    from reconciler.cli.planning import load_rules, parse_options, prepare, refused
+    from reconciler.cli.signals import run_async
     from reconciler.errors import ExitCode, UsageError
+    from reconciler.operations.applications import load
+    from reconciler.operations.plan import plan, refused
 
-    options = parse_options(**{name: flags[name] for name in opt.PLANNING_FLAGS})
-    rules = load_rules(paths, application=flags["application"], kind=flags["kind"])
+    options = opt.planning_options(flags)
+    rules = load(*paths, application=flags["application"], kind=flags["kind"])
     keep_inputs("--out", flags["out"], [source.path for one in rules for source in one.sources])
-    access = Access(session, [one.application.id for one in rules], parallelism=flags["parallelism"])
-    prepared = run_async(prepare(access, rules, options))
-    plans = [one.plan for one in prepared]
-    if session.verbose:
+    gateway = connect(console, [one.application.id for one in rules], parallelism=flags["parallelism"])
+    planned = run_async(plan(rules, gateway, options))
+    plans = [one.plan for one in planned]
+    if console.verbose:
         from reconciler.render.decisions import decisions_text
 
-        for one in prepared:
-            session.note(decisions_text(one.world))
+        for one in planned:
+            console.note(decisions_text(one.world))
 
     failure: ReconcilerError | None = refused(plans)
     if flags["out"] is not None:
@@ -57,8 +59,8 @@ def command(session: Session, /, paths: tuple[str, ...], **flags: Any) -> int:
         except UsageError as error:
             failure = UsageError([*error.problems, *(failure.problems if failure else ())])
     shape = {name: flags[name] for name in ("fmt", "max_bytes", "commit")}
-    write_plans(session, "plan", plans, **shape, error=failure)
+    write_plans(console, "plan", plans, **shape, error=failure)
     if failure:
-        return session.fail(failure)
-    changed = any(plan.changes for plan in plans)
-    return session.exit(ExitCode.CHANGES if flags["detailed_exitcode"] and changed else ExitCode.DONE)
+        return console.fail(failure)
+    changed = any(one.changes for one in plans)
+    return console.exit(ExitCode.CHANGES if flags["detailed_exitcode"] and changed else ExitCode.DONE)

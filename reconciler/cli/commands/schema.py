@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import click
 
-from reconciler.cli.console import Session
+from reconciler.cli.console import Console
 
 
 @click.command
 @click.option("--output", is_flag=True, help="Of the JSON documents that commands write, instead.")
 @click.pass_obj
-def command(session: Session, *, output: bool) -> int:
+def command(console: Console, *, output: bool) -> int:
     """Print a JSON Schema, for editors and for tools that read or write the files.
 
     An editor with the YAML language server follows a first line such as
@@ -28,5 +28,5 @@ def command(session: Session, *, output: bool) -> int:
         from reconciler.manifest.json_schema import manifest_schema
 
         schema = manifest_schema()
-    session.write(json.dumps(schema, indent=2, ensure_ascii=False))
-    return session.exit(ExitCode.DONE)
+    console.write(json.dumps(schema, indent=2, ensure_ascii=False))
+    return console.exit(ExitCode.DONE)

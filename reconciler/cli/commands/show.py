@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from reconciler.cli import options as opt
-from reconciler.cli.console import Session
+from reconciler.cli.console import Console
 
 
 @click.command
@@ -14,28 +14,21 @@ from reconciler.cli.console import Session
 @opt.max_bytes
 @opt.commit
 @click.pass_obj
-def command(session: Session, file: str, *, fmt: str, max_bytes: int, commit: str | None) -> int:
+def command(console: Console, file: str, *, fmt: str, max_bytes: int, commit: str | None) -> int:
     """Print what `plan --out` or `apply --result` saved. Touches no network."""
-    from reconciler.cli.files import load_saved
-    from reconciler.cli.output import results_document, write_plans, write_results
+    from reconciler.cli.output import write_plans, write_results
+    from reconciler.documents.result import Ended, result_document
+    from reconciler.documents.saved import load_saved
     from reconciler.errors import ExitCode
 
     saved = load_saved(file)
-    if saved.plans is not None:
-        write_plans(session, "show", saved.plans, fmt=fmt, max_bytes=max_bytes, commit=commit)
+    if not isinstance(saved, Ended):
+        write_plans(console, "show", saved, fmt=fmt, max_bytes=max_bytes, commit=commit)
     elif fmt == "json":
-        code = ExitCode(saved.code)
-        session.write_document(results_document("show", saved.results, code=code, problems=saved.problems))
+        console.write_document(result_document(saved.results, "show", code=saved.code, problems=saved.problems))
     else:
         # The other codes are explained by the results themselves.
         problems = saved.problems if saved.code in (ExitCode.ERROR, ExitCode.REFUSED, ExitCode.STALE) else ()
-        write_results(
-            session,
-            saved.results,
-            code=saved.code,
-            problems=problems,
-            fmt=fmt,
-            max_bytes=max_bytes,
-            commit=commit,
-        )
-    return session.exit(ExitCode.DONE)
+        results, code = saved.results, saved.code
+        write_results(console, results, code=code, problems=problems, fmt=fmt, max_bytes=max_bytes, commit=commit)
+    return console.exit(ExitCode.DONE)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from reconciler.cli.console import Session
+from reconciler.cli.console import Console
 
 
 @click.command
@@ -13,7 +13,7 @@ from reconciler.cli.console import Session
 @click.option("--db", metavar="FILE", type=click.Path(), help="Keep the state in this SQLite file. Default: memory.")
 @click.option("--outbox", metavar="DIR", type=click.Path(), help="Where exports for an e-mail address are written.")
 @click.pass_obj
-def command(session: Session, *, port: int, fleet: str | None, db: str | None, outbox: str | None) -> int:
+def command(console: Console, *, port: int, fleet: str | None, db: str | None, outbox: str | None) -> int:
     """Serve a local stand-in of the API on 127.0.0.1 until Ctrl-C, and print its URL and token.
 
     Without --fleet it serves the fleet of `reconciler demo`. A --db that already holds a fleet goes on with it.
@@ -28,8 +28,8 @@ def command(session: Session, *, port: int, fleet: str | None, db: str | None, o
         from reconciler.simulator import FleetError, Server, run
 
     def announce(server: Server) -> None:
-        session.write(f"LOSANT_API_URL={server.url}\nLOSANT_API_TOKEN={server.token}\n")
-        session.note("Serving until Ctrl-C.")
+        console.write(f"LOSANT_API_URL={server.url}\nLOSANT_API_TOKEN={server.token}\n")
+        console.note("Serving until Ctrl-C.")
 
     held = Path(db).exists() if db else False
     source: Path | str | None = Path(fleet) if fleet else None if held else demo_fleet()
@@ -39,7 +39,7 @@ def command(session: Session, *, port: int, fleet: str | None, db: str | None, o
         raise ReconcilerError([Problem(inert(line)) for line in error.problems]) from None
     except OSError as error:
         raise UsageError(f"the simulator cannot start: {error.strerror or error}") from None
-    return session.exit(ExitCode.DONE)
+    return console.exit(ExitCode.DONE)
 
 
 class needs_simulator:  # noqa: N801 - reads as a phrase where it is used

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
 
 from reconciler.cli import options as opt
-from reconciler.cli.console import Session
+from reconciler.cli.console import Console
 
 if TYPE_CHECKING:
-    from reconciler.cli.parts import Asked
     from reconciler.errors import ExitCode
-    from reconciler.health import StatusReport
-    from reconciler.model.world import World
+    from reconciler.model.health import StatusReport
+    from reconciler.operations.inspect import DeviceQuery
 
 
 @click.command
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 )
 @click.pass_obj
 def command(
-    session: Session,
+    console: Console,
     paths: tuple[str, ...],
     *,
     application: str | None,
@@ -51,65 +51,47 @@ def command(
     deployments of that device alone, and shows its log: who changed what, when, with which error. --deployment does
     the same for a deployment record (for edge: one flow of a device), whose id Losant's own pages and exports show.
     """
-    from reconciler.cli.access import Access, run_async
-    from reconciler.cli.planning import load_rules, read
-    from reconciler.health import summarise
+    from reconciler.cli.connect import connect
+    from reconciler.cli.output import tell_warnings
+    from reconciler.cli.signals import run_async
+    from reconciler.operations.applications import load
+    from reconciler.operations.status import status
 
-    asked = _asked(devices, deployment)
-    rules = load_rules(paths, application=application, kind=kind)
-    access = Access(session, [one.application.id for one in rules], parallelism=parallelism)
-    if asked:
-        from reconciler.cli.parts import read_parts
-
-        parts = run_async(read_parts(access, rules, asked))
-        reports = [summarise(world, only=ids) for world, ids in parts]
-        worlds = [world for world, _ in parts]
-    else:
-        worlds = [world for world, _ in run_async(read(access, rules))]
-        reports = [summarise(world) for world in worlds]
-    for world in worlds:
-        _tell_warnings(session, world)
-    code = max(report.exit_code(detailed=detailed_exitcode) for report in reports)  # 5 before 2 before 0
-    _write(session, reports, code, fmt=fmt, max_bytes=max_bytes, commit=commit)
-    return session.exit(code)
+    query = _query(devices, deployment)
+    rules = load(*paths, application=application, kind=kind)
+    gateway = connect(console, [one.application.id for one in rules], parallelism=parallelism)
+    found = run_async(status(rules, gateway, query))
+    tell_warnings(console, found.warnings)
+    code = max(report.exit_code(detailed=detailed_exitcode) for report in found.reports)  # 5 before 2 before 0
+    _write(console, found.reports, code, fmt=fmt, max_bytes=max_bytes, commit=commit)
+    return console.exit(code)
 
 
-def _tell_warnings(session: Session, world: World) -> None:
-    from reconciler.render.inert import inert
-
-    for warning in world.warnings:
-        place = f"{warning.place}: " if warning.place else ""
-        hint = f" ({warning.hint})" if warning.hint else ""
-        session.note(inert(f"Warning: {place}{warning.message}{hint}"))
-
-
-def _asked(devices: tuple[str, ...], deployment: str | None) -> Asked | None:
+def _query(devices: tuple[str, ...], deployment: str | None) -> DeviceQuery | None:
     """The devices, or the record, that the report is to be about; None for everything."""
-    from reconciler.cli.parts import Asked
     from reconciler.errors import UsageError
-    from reconciler.model.text import is_id
+    from reconciler.operations.inspect import DeviceQuery
 
     if deployment is None:
-        return Asked(devices) if devices else None
+        return DeviceQuery(devices) if devices else None
     if devices:
         raise UsageError("--deployment goes without --device", hint="a deployment record is of one device")
-    if not is_id(deployment):
-        raise UsageError(f"--deployment {deployment!r} is no id", hint="an id has 24 hex digits")
-    return Asked(deployment_id=deployment.lower())
+    return DeviceQuery(deployment_id=opt.object_id("--deployment", deployment))
 
 
 def _write(
-    session: Session, reports: list[StatusReport], code: ExitCode, *, fmt: str, max_bytes: int, commit: str | None
+    console: Console, reports: Sequence[StatusReport], code: ExitCode, *, fmt: str, max_bytes: int, commit: str | None
 ) -> None:
+    from reconciler.documents.json import error_data
+    from reconciler.documents.status import status_part
     from reconciler.errors import ExitCode, Problem
-    from reconciler.render.json import error_data
     from reconciler.render.status import status_markdown, status_text
 
     if fmt == "json":
         failed = Problem("some devices failed; see status")
         error = error_data(code, [failed]) if code is ExitCode.NOT_CONVERGED else None
-        session.write_json("status", error=error, status=[report.to_data() for report in reports])
+        console.write_json("status", error=error, status=[status_part(report) for report in reports])
     elif fmt == "markdown":
-        session.write(status_markdown(reports, commit=commit, max_bytes=max_bytes))
+        console.write(status_markdown(reports, commit=commit, max_bytes=max_bytes))
     else:
-        session.write(status_text(reports, color=session.color))
+        console.write(status_text(reports, color=console.color))

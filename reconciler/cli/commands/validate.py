@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from reconciler.cli import options as opt
-from reconciler.cli.console import Session
+from reconciler.cli.console import Console
 
 
 @click.command
@@ -13,36 +13,26 @@ from reconciler.cli.console import Session
 @opt.pick
 @opt.formats("text", "json")
 @click.pass_obj
-def command(session: Session, paths: tuple[str, ...], *, application: str | None, kind: str | None, fmt: str) -> int:
+def command(console: Console, paths: tuple[str, ...], *, application: str | None, kind: str | None, fmt: str) -> int:
     """Check manifests as far as that goes without the API: every problem of every file, in one run.
 
     PATH is a file, a directory or `-`; the default is `manifests`.
     """
-    from datetime import UTC, datetime
-
-    from reconciler.cli.held import held_data, held_line
-    from reconciler.errors import ExitCode, ManifestError
-    from reconciler.manifest.files import DiskFiles
-    from reconciler.manifest.load import load, pick
-    from reconciler.manifest.symbolic import resolve_offline
-    from reconciler.planner.resolution.resolve import expired_pins
-    from reconciler.planner.serial import warning_data
+    from reconciler.cli.held import held_line
+    from reconciler.cli.output import tell_warnings
+    from reconciler.documents.applications import held_part
+    from reconciler.documents.plan import warning_part
+    from reconciler.errors import ExitCode
+    from reconciler.operations.applications import validate
     from reconciler.render.inert import inert
 
-    loaded = load(paths or ("manifests",), DiskFiles())
-    conflicts = [problem for rules in loaded.rules for problem in resolve_offline(rules).resolution.problems]
-    if problems := dict.fromkeys([*loaded.problems, *conflicts]):
-        raise ManifestError(problems)
-    chosen = pick(loaded.rules, application=application, kind=kind) if application or kind else loaded.rules
-    warnings = [one for rules in chosen for one in expired_pins(rules, datetime.now(UTC).date())]
-    for warning in warnings:
-        session.note(inert(f"Warning: {warning.place}: {warning.message} ({warning.hint})"))
+    found = validate(paths, application=application, kind=kind)
+    tell_warnings(console, found.warnings)
     if fmt == "json":
-        listed = [held_data(rules) for rules in chosen]
-        session.write_json("validate", warnings=[warning_data(one) for one in warnings], applications=listed)
+        listed = [held_part(rules) for rules in found.rules]
+        console.write_json("validate", warnings=[warning_part(one) for one in found.warnings], applications=listed)
     else:
-        files = "1 file" if loaded.files == 1 else f"{loaded.files:,} files"
-        session.write(
-            "\n".join([*(inert(held_line(rules)) for rules in chosen), f"{files} checked, no problems found."])
-        )
-    return session.exit(ExitCode.DONE)
+        files = "1 file" if found.files == 1 else f"{found.files:,} files"
+        lines = [inert(held_line(rules)) for rules in found.rules]
+        console.write("\n".join([*lines, f"{files} checked, no problems found."]))
+    return console.exit(ExitCode.DONE)

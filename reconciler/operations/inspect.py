@@ -1,4 +1,4 @@
-"""`status` of single devices: one request for the deployments of each, and no listing of the rest of the fleet."""
+"""Reading single devices: one request for the deployments of each, and no listing of the rest of the fleet."""
 
 from __future__ import annotations
 
@@ -6,46 +6,48 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reconciler.api.client import LosantApi
-from reconciler.cli.access import Access
-from reconciler.cli.find import look_up, unknown
-from reconciler.cli.planning import utc_today
-from reconciler.discovery import Part, survey
+from reconciler.discovery import Extent, discover
 from reconciler.errors import ApiError, NotFound, PermissionDenied, ReconcilerError, UsageError
+from reconciler.model.read import Read
 from reconciler.model.rules import Rules
 from reconciler.model.state import Device, DeviceId, Live, LiveDevice
 from reconciler.model.text import is_id
 from reconciler.model.world import World
+from reconciler.operations.applications import utc_today
+from reconciler.operations.gateway import Gateway
+from reconciler.operations.lookup import look_up, unknown
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What `status` is to be about: devices by id or name, or else the deployment record with an id."""
+class DeviceQuery:
+    """Devices by id or name, or else the deployment record with an id."""
 
     devices: tuple[str, ...] = ()
     deployment_id: str | None = None
 
 
-async def read_parts(
-    access: Access, rules: Sequence[Rules], asked: Asked
+async def read_devices(
+    rules: Sequence[Rules], gateway: Gateway, query: DeviceQuery
 ) -> tuple[tuple[World, frozenset[DeviceId]], ...]:
     """The world of each application that has one of the devices, reduced to those, and which they are.
 
     Raises:
-        UsageError: what was asked for is in none of the applications.
+        UsageError: what the query names is in none of the applications.
     """
-    async with access.open() as api_of:
+    async with gateway.open() as api_of:
         apis = [api_of(one.application.id, one.kind) for one in rules]
-        found = await _record(asked.deployment_id, apis) if asked.deployment_id else await _devices(asked.devices, apis)
+        found = await _record(query.deployment_id, apis) if query.deployment_id else await _devices(query.devices, apis)
         worlds = []
-        for one, api, live in zip(rules, apis, found, strict=True):
-            if live is not None:
-                part = Part(devices=frozenset(live.devices), live=live)
-                worlds.append((await survey(one, api, today=utc_today(), part=part), frozenset(live.devices)))
+        for one, api, read in zip(rules, apis, found, strict=True):
+            if read is not None:
+                devices = frozenset(read.live.devices)
+                extent = Extent(devices=devices, read=read)
+                worlds.append((await discover(one, api, today=utc_today(), extent=extent), devices))
     return tuple(worlds)
 
 
-async def _record(deployment_id: str, apis: Sequence[LosantApi]) -> list[Live | None]:
-    found: list[Live | None] = []
+async def _record(deployment_id: str, apis: Sequence[LosantApi]) -> list[Read | None]:
+    found: list[Read | None] = []
     error: NotFound | None = None
     for api in apis:
         try:
@@ -58,30 +60,30 @@ async def _record(deployment_id: str, apis: Sequence[LosantApi]) -> list[Live | 
     return found
 
 
-async def _devices(texts: Sequence[str], apis: Sequence[LosantApi]) -> list[Live | None]:
+async def _devices(texts: Sequence[str], apis: Sequence[LosantApi]) -> list[Read | None]:
     """What was read of the devices in each application; None where it has none of them."""
-    found: list[dict[str, Live]] = [{} for _ in apis]
+    found: list[dict[str, Read]] = [{} for _ in apis]
     for text in dict.fromkeys(texts):
         for api, here in zip(apis, found, strict=True):
-            live = await _device(text, api)
-            if live is not None:
-                here[text] = live
+            read = await _device(text, api)
+            if read is not None:
+                here[text] = read
         if not any(text in here for here in found):
             raise await _nowhere(text, apis)
     return [_together(list(here.values())) if here else None for here in found]
 
 
-async def _device(text: str, api: LosantApi) -> Live | None:
+async def _device(text: str, api: LosantApi) -> Read | None:
     """What is deployed to a device, an empty record where nothing is; None if the application has no such device."""
     device_id = await look_up(text, api)
     if device_id is None:
         return None
     try:
-        live = await api.live(device_id=device_id)
+        read = await api.live(device_id=device_id)
     except NotFound:
         return None
-    if live.devices:
-        return live
+    if read.live.devices:
+        return read
     name: str | None = text
     if is_id(text):
         try:
@@ -91,12 +93,13 @@ async def _device(text: str, api: LosantApi) -> Live | None:
         if not devices:
             return None
         name = devices[0].name
-    return Live({device_id: LiveDevice(flows={}, name=name)}, live.flow_names)
+    return read._replace(live=Live({device_id: LiveDevice(flows={}, name=name)}, read.live.flow_names))
 
 
-def _together(lives: Sequence[Live]) -> Live:
-    devices = {device_id: device for live in lives for device_id, device in live.devices.items()}
-    return Live(devices, {flow_id: name for live in lives for flow_id, name in live.flow_names.items()})
+def _together(reads: Sequence[Read]) -> Read:
+    devices = {device_id: device for read in reads for device_id, device in read.live.devices.items()}
+    flow_names = {flow_id: name for read in reads for flow_id, name in read.live.flow_names.items()}
+    return Read(Live(devices, flow_names), min(read.began for read in reads), max(read.ended for read in reads))
 
 
 async def _nowhere(text: str, apis: Sequence[LosantApi]) -> ReconcilerError:

@@ -1,4 +1,4 @@
-"""What the command line asks of an export, checked against the API's Export schema before anything is sent."""
+"""What is asked of an export, checked against the API's Export schema before anything is sent."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from reconciler.cli.order import duration_s
 from reconciler.errors import UsageError
 from reconciler.model.text import is_id
 
@@ -43,8 +42,8 @@ class Listening:
 
 
 @dataclass(frozen=True, slots=True)
-class ExportOrder:
-    """The flags of `export`. `options` are fields of the Export schema, as far as they are known before a request."""
+class ExportRequest:
+    """One export. `options` are fields of the Export schema, as far as they are known before a request."""
 
     application_id: str
     device: str | None
@@ -52,8 +51,8 @@ class ExportOrder:
     listening: Listening | None
 
     @classmethod
-    def from_flags(cls, flags: Mapping[str, Any]) -> ExportOrder:
-        """The order that flags make, by the names that click gives them. UsageError for what the API would refuse."""
+    def from_flags(cls, flags: Mapping[str, Any]) -> ExportRequest:
+        """The request that the flags of `export` make, by name, with `timeout_s`. UsageError for what cannot be."""
         for name in ("application", "embedded_deployment_id"):
             _check_id(name, flags[name])
         _check_email(flags["email"])
@@ -113,7 +112,7 @@ def _listening(flags: Mapping[str, Any]) -> Listening | None:
     public_url = flags["public_url"]
     if public_url is not None and (urlsplit(public_url).query or urlsplit(public_url).fragment):
         raise UsageError("--public-url may have no query and no fragment", hint="a path is added to it")
-    timeout_s = duration_s("--timeout", flags["timeout"])
+    timeout_s = flags["timeout_s"]
     if timeout_s <= 0:
         raise UsageError(f"--timeout {flags['timeout']} leaves no time", hint="write 90s, 10m or 2h")
     out = Path(flags["out"]) if flags["out"] is not None else None

@@ -1,4 +1,4 @@
-"""Which requests a survey sends, and what it makes of answers that it may not have."""
+"""Which requests discovery sends, and what it does without the answers that the token may not read."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.discovery import survey
+from reconciler.discovery import discover
 from reconciler.errors import (
     AuthenticationFailed,
     ConnectionFailed,
@@ -49,7 +49,7 @@ def looked_at(api: FakeApi, manifest: str, tmp_path: Path, excluded_devices: Col
     path = tmp_path / "m.yaml"
     path.write_text(HEAD + manifest)
     [rules] = load_manifests([path])
-    return asyncio.run(survey(rules, api, today=TODAY, excluded_devices=excluded_devices))
+    return asyncio.run(discover(rules, api, today=TODAY, excluded_devices=excluded_devices))
 
 
 def requests(api: FakeApi) -> str:
@@ -201,7 +201,7 @@ def test_a_name_that_may_not_be_verified_is_a_warning(api: FakeApi, tmp_path: Pa
     path = tmp_path / "m.yaml"
     path.write_text(HEAD.replace(APPLICATION.id, f"{{id: {APPLICATION.id}, name: plant}}"))
     [rules] = load_manifests([path])
-    world = asyncio.run(survey(rules, api, today=TODAY))
+    world = asyncio.run(discover(rules, api, today=TODAY))
     [warning] = world.warnings
     assert warning.message == f'not verified: name of application {APPLICATION.id}, "plant" here'
     assert world.application.name is None
@@ -212,7 +212,7 @@ def test_another_application_is_refused_before_anything_is_read(api: FakeApi, tm
     path.write_text(HEAD.replace(APPLICATION.id, f"{{id: {APPLICATION.id}, name: plant staging}}"))
     [rules] = load_manifests([path])
     with pytest.raises(ManifestError, match='is named "plant", not "plant staging"'):
-        asyncio.run(survey(rules, api, today=TODAY))
+        asyncio.run(discover(rules, api, today=TODAY))
     assert requests(api) == "application:1"
 
 
@@ -288,7 +288,7 @@ def test_a_flow_of_another_kind_is_told_where_flows_are_listed_anyway(api: FakeA
     api.versions_of[cloud] = {"v1"}
     manifest = f"devices:\n  {hex_id(1)}: {{telemetry: v1, {cloud}: v1}}\n"
     assert refused(api, manifest, tmp_path) == [
-        f"4:45: flow {cloud} is no embedded flow of application {APPLICATION.id} (check the id)"
+        f"4:45: flow {cloud} is not an embedded flow of application {APPLICATION.id} (check the id)"
     ]
 
 
@@ -372,4 +372,4 @@ def test_a_query_that_the_api_does_not_take_is_told_at_its_place(api: FakeApi, t
     with pytest.raises(ManifestError) as caught:
         looked_at(api, f"groups:\n  a:\n    select: {{query: {{bad: x}}}}\n    flows: {{{FLOW}: v1}}\n", tmp_path)
     (problem,) = caught.value.problems
-    assert (problem.line, "does not take this query: HTTP 400, no such key" in problem.message) == (5, True)
+    assert (problem.line, "refuses this query: HTTP 400, no such key" in problem.message) == (5, True)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from reconciler.errors import ExitCode, ReconcilerError
+from reconciler.model.export import FileType, Module
 
 WASM_MAGIC = b"\0asm"
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -38,19 +39,10 @@ class Bounds:
 
 
 @dataclass(frozen=True, slots=True)
-class Module:
-    """One file. `name` is untrusted, and empty where the file is not in an archive; `size` is that when unpacked."""
-
-    name: str
-    size: int
-    wasm: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Contents:
     """What a file is (`zip`, `gzip`, `wasm` or `other`) and, but for `other`, what it holds."""
 
-    type: str
+    type: FileType
     modules: tuple[Module, ...]
 
 

@@ -1,21 +1,25 @@
-"""The JSON documents that every command writes with `--format json`: one shape, one list by name."""
+"""JSON itself: the envelope that all documents share, and text to data and back."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Final
 
 from reconciler.errors import ExitCode, Problem
 
-FORMAT_VERSION = "1"
+if TYPE_CHECKING:  # a run that only fails needs no models
+    from reconciler.documents.parts import ErrorPart, ProblemPart
+
+FORMAT_VERSION: Final = "1"
 
 
-def error_data(code: ExitCode, problems: Iterable[Problem]) -> dict[str, object]:
+def error_data(code: ExitCode, problems: Iterable[Problem]) -> ErrorPart:
     """`{"code", "problems": [{"path", "line", "column", "message", "hint"}]}`."""
-    return {"code": int(code), "problems": [problem_data(problem) for problem in problems]}
+    return {"code": int(code), "problems": [problem_data(problem) for problem in problems]}  # type: ignore[typeddict-item]
 
 
-def problem_data(problem: Problem) -> dict[str, object]:
+def problem_data(problem: Problem) -> ProblemPart:
     """One problem; absent parts are null."""
     return {
         "path": problem.path,
@@ -48,3 +52,19 @@ def _has_surrogate(text: str) -> bool:
     except UnicodeEncodeError:
         return True
     return False
+
+
+class RepeatedKey(ValueError):
+    """A key comes twice in one object, and readers differ in which they take."""
+
+
+def load(text: str) -> object:
+    """JSON to data. ValueError, or RecursionError, where it is none."""
+    return json.loads(text, object_pairs_hook=_unique)
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        raise RepeatedKey
+    return made

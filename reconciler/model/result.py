@@ -1,16 +1,18 @@
-"""What an apply did, as data: one `Result` per application, valid at every moment of the run."""
+"""What an apply did: one `Result` for each application and kind, valid at every moment of the run."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from reconciler.errors import ExitCode
+from reconciler.model.changes import Op
+from reconciler.model.health import Wait
 from reconciler.model.plan import Plan
 from reconciler.model.state import Application, DeviceId, FlowId, Kind, Version
-from reconciler.planner.digest import digest
 
 
 class CallState(StrEnum):
@@ -60,6 +62,8 @@ class Unconfirmed(NamedTuple):
     actual: Version | None
     call: int
     moved_by_other: bool
+    device_name: str | None = None
+    flow_name: str | None = None
 
 
 class Moved(NamedTuple):
@@ -70,14 +74,48 @@ class Moved(NamedTuple):
     before: Version | None
     after: Version | None
     call: int | None = None
+    device_name: str | None = None
+    flow_name: str | None = None
+
+
+class Operations(NamedTuple):
+    """Changes of a plan by what they do."""
+
+    add: int
+    update: int
+    remove: int
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Rows of a flow that were to move alike."""
+
+    flow_id: FlowId
+    flow_name: str | None
+    op: Op
+    from_version: Version | None
+    to_version: Version | None
+    count: int
+
+
+class Removal(NamedTuple):
+    """A row that was to be removed, and where the manifests say so (`path:line`)."""
+
+    device_id: DeviceId
+    device_name: str | None
+    flow_id: FlowId
+    flow_name: str | None
+    from_version: Version | None
+    source: str
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
     """What carrying out one plan came to. Rows are sorted by device, then flow; calls by id.
 
+    `total` and `confirmed` count the changes of the plan, `operations`, `moves` and `removals` tell what they were.
     `stopped_by` says why the run ended before its time (an expired token, say); `notes` what else a reader should
-    know. Names are the plan's.
+    know. `wait` is None where nothing was waited for.
     """
 
     application: Application
@@ -86,6 +124,9 @@ class Result:
     calls: tuple[CallResult, ...]
     total: int
     confirmed: int
+    operations: Operations
+    moves: tuple[Move, ...] = ()
+    removals: tuple[Removal, ...] = ()
     unconfirmed: tuple[Unconfirmed, ...] = ()
     collateral: tuple[Moved, ...] = ()
     moved_meanwhile: tuple[Moved, ...] = ()
@@ -93,8 +134,7 @@ class Result:
     interrupted: bool = False
     stopped_by: str | None = None
     notes: tuple[str, ...] = ()
-    device_names: Mapping[DeviceId, str] | None = None
-    flow_names: Mapping[FlowId, str] | None = None
+    wait: Wait | None = None
 
     @property
     def wrote(self) -> bool:
@@ -111,76 +151,48 @@ class Result:
         loose = any(call.state is not CallState.CONFIRMED for call in self.calls)
         return ExitCode.NOT_CONFIRMED if loose or self.unconfirmed or self.collateral else ExitCode.DONE
 
-    def to_data(self) -> dict[str, object]:
-        """Plain data for JSON, one element of the document's `results`."""
-        return {
-            "application": {"id": self.application.id, "name": self.application.name},
-            "kind": str(self.kind),
-            "digest": self.digest,
-            "dry_run": self.dry_run,
-            "interrupted": self.interrupted,
-            "stopped_by": self.stopped_by,
-            "exit_code": int(self.exit_code),
-            "rows": {"total": self.total, "confirmed": self.confirmed},
-            "calls": [_call_data(call) for call in self.calls],
-            "unconfirmed": [self._unconfirmed_data(row) for row in self.unconfirmed],
-            "collateral": [self._moved_data(row) for row in self.collateral],
-            "moved_meanwhile": [self._moved_data(row) for row in self.moved_meanwhile],
-            "notes": list(self.notes),
-        }
 
-    def _unconfirmed_data(self, row: Unconfirmed) -> dict[str, object]:
-        return {
-            **self._names(row.device_id, row.flow_id),
-            "expected": row.expected,
-            "actual": row.actual,
-            "call": row.call,
-            "moved_by_other": row.moved_by_other,
-        }
-
-    def _moved_data(self, row: Moved) -> dict[str, object]:
-        names = self._names(row.device_id, row.flow_id)
-        return {**names, "before": row.before, "after": row.after, "call": row.call}
-
-    def _names(self, device_id: DeviceId, flow_id: FlowId) -> dict[str, object]:
-        return {
-            "device_id": device_id,
-            "device_name": (self.device_names or {}).get(device_id),
-            "flow_id": flow_id,
-            "flow_name": (self.flow_names or {}).get(flow_id),
-        }
-
-
-def not_started(plan: Plan) -> Result:
+def not_started(plan: Plan, digest: str) -> Result:
     """The result of a plan of which nothing was sent yet: every call is planned."""
     calls = tuple(
         CallResult(call.id, call.request.action, call.request.body, len(call.rows), call.after, CallState.PLANNED)
         for call in plan.calls
     )
+    operations = Counter(change.op for change in plan.changes)
     return Result(
         application=plan.application,
         kind=plan.kind,
-        digest=digest([plan]),
+        digest=digest,
         calls=calls,
         total=len(plan.changes),
         confirmed=0,
-        device_names=plan.device_names,
-        flow_names=plan.flow_names,
+        operations=Operations(*(operations[op] for op in Op)),
+        moves=moves_of(plan),
+        removals=tuple(_removals(plan)),
     )
 
 
-def _call_data(call: CallResult) -> dict[str, object]:
-    return {
-        "id": call.id,
-        "action": call.action,
-        "body": dict(call.body),
-        "count": call.count,
-        "after": list(call.after),
-        "state": str(call.state),
-        "confirmed": call.confirmed,
-        "attempts": call.attempts,
-        "error": call.error,
-        "note": call.note,
-        "started": call.started,
-        "ended": call.ended,
-    }
+def moves_of(plan: Plan) -> tuple[Move, ...]:
+    """The changes of a plan by flow and from and to, removals of a flow first."""
+    counts = Counter((one.flow_id, one.op, one.from_version, one.to_version) for one in plan.changes)
+    order = sorted(counts, key=lambda key: (key[0], key[1] != Op.REMOVE, key[2] or "", key[3] or ""))
+    return tuple(Move(key[0], plan.flow_names.get(key[0]), *key[1:], counts[key]) for key in order)
+
+
+def _removals(plan: Plan) -> Iterable[Removal]:
+    devices, flows = plan.device_names, plan.flow_names
+    for change in plan.changes:
+        if change.op is Op.REMOVE:
+            (device_id, flow_id), source = change.row, str(change.source)
+            yield Removal(device_id, devices.get(device_id), flow_id, flows.get(flow_id), change.from_version, source)
+
+
+LooseRow = TypeVar("LooseRow", Unconfirmed, Moved)
+
+
+def named(rows: Iterable[LooseRow], plan: Plan) -> tuple[LooseRow, ...]:
+    """Rows in order, with the names that the plan knows."""
+    return tuple(
+        row._replace(device_name=plan.device_names.get(row.device_id), flow_name=plan.flow_names.get(row.flow_id))
+        for row in sorted(rows, key=lambda row: row[:2])
+    )

@@ -7,16 +7,16 @@ import random
 import pytest
 
 from reconciler.errors import ApiError, ConnectionFailed, RateLimited, ServerFailed
-from reconciler.executor.patience import LONGEST_S, Patience
+from reconciler.executor.control import LONGEST_S, RetryBudget
 
 
-def patience(calls: int = 1_000, seed: int = 1) -> Patience:
-    return Patience(calls, rng=random.Random(seed))
+def budget(calls: int = 1_000, seed: int = 1) -> RetryBudget:
+    return RetryBudget(calls, rng=random.Random(seed))
 
 
 @pytest.mark.parametrize(("tries", "bound_s"), [(1, 2.0), (2, 4.0), (3, 8.0), (4, 16.0)])
 def test_the_waits_grow_at_random_within_their_bounds(tries: int, bound_s: float) -> None:
-    one = patience()
+    one = budget()
     waits_s = [one.delay_s(tries, ConnectionFailed("cut")) for _ in range(300)]
     numbers = [wait_s for wait_s in waits_s if isinstance(wait_s, float)]
     assert len(numbers) == 300
@@ -26,13 +26,13 @@ def test_the_waits_grow_at_random_within_their_bounds(tries: int, bound_s: float
 
 @pytest.mark.parametrize("kind", [RateLimited, ServerFailed])
 def test_the_server_says_how_long(kind: type[RateLimited | ServerFailed]) -> None:
-    assert patience().delay_s(1, kind("busy", retry_after_s=LONGEST_S)) == LONGEST_S
-    assert patience().delay_s(1, kind("busy", retry_after_s=LONGEST_S + 1)) == "gave up: the server asks to wait 301 s"
+    assert budget().delay_s(1, kind("busy", retry_after_s=LONGEST_S)) == LONGEST_S
+    assert budget().delay_s(1, kind("busy", retry_after_s=LONGEST_S + 1)) == "gave up: the server asks to wait 301 s"
 
 
 @pytest.mark.parametrize("error", [None, ServerFailed("busy")])
 def test_five_tries_a_call_and_ten_retries_of_few_calls(error: ApiError | None) -> None:
-    one = patience(calls=3)
+    one = budget(calls=3)
     assert one.delay_s(5, error) == "gave up after 5 tries"
     assert all(isinstance(one.delay_s(4, error), float) for _ in range(10))
     assert one.delay_s(1, error) == "gave up: this run's budget of retries is used up"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
@@ -13,16 +14,18 @@ from typing import Any
 import pytest
 
 from reconciler import __version__
+from reconciler.documents.plan import plan_document
+from reconciler.documents.saved_plan import read_plans
 from reconciler.errors import ExitCode, ManifestError
 from reconciler.model.plan import Plan, Protected, Warning
 from reconciler.model.requests import RemoveDevice, RemoveFlow, RemoveRow, Replace
 from reconciler.model.rules import Forbid, Limits, Source
 from reconciler.model.state import Application, Kind, LiveDevice, LogEntry, Place
 from reconciler.model.world import Options
+from reconciler.planner.digest import digest
 from reconciler.planner.planner import make_plan
 from reconciler.planner.replan import again
-from reconciler.planner.serial import digest, document, parse_document
-from tests.builders import desired, live, world
+from tests.builders import desired, live, read, world
 
 PLACE = Place("prod.yaml", 14, 5)
 OTHER = Place("prod.yaml", 15, 1)
@@ -47,7 +50,7 @@ def plan(**options: Any) -> Plan:
 
 def saved(*plans: Plan) -> dict[str, Any]:
     """The document as another process would read it."""
-    loaded: dict[str, Any] = json.loads(json.dumps(document(plans or (plan(),), "plan")))
+    loaded: dict[str, Any] = json.loads(json.dumps(plan_document(plans or (plan(),), "plan")))
     return loaded
 
 
@@ -196,14 +199,16 @@ def test_the_digest_is_of_changes_and_nothing_else() -> None:
         for device_id, device in SEEN.devices.items()
     }
     quiet = make_plan(
-        replace(AT, live=replace(SEEN, devices=offline), warnings=(), application=Application("5" * 24, "renamed")),
+        replace(
+            AT, read=read(replace(SEEN, devices=offline)), warnings=(), application=Application("5" * 24, "renamed")
+        ),
         limits=Limits(None, None),
         sources=(),
         options=Options(),
     )
     assert digest([quiet]) == base
     more = make_plan(
-        replace(AT, live=replace(SEEN, devices={**SEEN.devices, "b": LiveDevice({})})),
+        replace(AT, read=read(replace(SEEN, devices={**SEEN.devices, "b": LiveDevice({})}))),
         limits=Limits(),
         sources=(),
         options=Options(),
@@ -221,8 +226,8 @@ def test_names_that_are_not_ascii_are_hashed_as_they_are() -> None:
 
 def test_reading_gives_back_what_was_saved() -> None:
     made = plan(chunk=1)
-    (read,) = parse_document(saved(made))
-    assert document([read], "plan") == document([made], "plan")
+    (read,) = read_plans(saved(made))
+    assert plan_document([read], "plan") == plan_document([made], "plan")
     assert read.changes == tuple(change._replace(source=Place("prod.yaml", 14)) for change in made.changes)
     assert [call.rows for call in read.calls] == [call.rows for call in made.calls]
     assert read.refusals == made.refusals
@@ -243,7 +248,7 @@ def test_reading_gives_back_what_was_saved() -> None:
 )
 def test_every_request_comes_back(rows: str, seen: str, request_: object) -> None:
     made = make_plan(world(desired(rows), live(seen)), limits=Limits(), sources=(), options=Options(chunk=1))
-    (read,) = parse_document(saved(made))
+    (read,) = read_plans(saved(made))
     assert [call.request for call in read.calls] == [request_]
 
 
@@ -251,7 +256,7 @@ def test_editing_a_call_changes_nothing_that_is_sent() -> None:
     told = saved()
     told["plans"][0]["calls"][1]["body"] = {"flowId": "f", "version": "666", "deviceIds": ["victim"]}
     told["plans"][0]["calls"][0] |= {"action": "remove", "body": {"flowId": None, "deviceId": "victim"}}
-    (read,) = parse_document(told)
+    (read,) = read_plans(told)
     rest, calls = again(read, SEEN)
     assert [call.request.body for call in calls] == [call.request.body for call in plan().calls]
     assert [change.row for change in rest.left] == [change.row for change in plan().changes]
@@ -380,13 +385,13 @@ EDITS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "source path": (_at("changes", 0, source=":4"), "plans[0].changes[0].source must be path:line"),
     "call": (_at("changes", 0, call="0"), f"plans[0].changes[0].call {WHOLE}"),
     "count": (_at("calls", 0, count=5), "plans[0].calls[0].count must be 1, the number of changes with this call"),
-    "after": (_at("calls", 0, after=["x"]), "plans[0].calls[0].after must be a list of call ids"),
+    "after": (_at("calls", 0, after=["x"]), f"plans[0].calls[0].after[0] {WHOLE}"),
     "action": (_at("calls", 0, action="wipe"), "plans[0].calls[0].action must be one of release, replace, remove"),
     "null": (
         _at("calls", 0, "body", flowId=None, deviceId=None),
         "plans[0].calls[0].body.deviceId is null like flowId, which no call may have",
     ),
-    "ids": (_at("calls", 1, "body", deviceIds=[1]), "plans[0].calls[1].body.deviceIds must be a list of ids"),
+    "ids": (_at("calls", 1, "body", deviceIds=[1]), f"plans[0].calls[1].body.deviceIds[0] {TEXT}"),
     "connected": (_at("pending", 0, connected=1), f"plans[0].pending[0].connected {FLAG}"),
     "guard": (
         _at("refused", 0, guard="whim"),
@@ -405,34 +410,64 @@ def test_a_document_that_was_edited_is_told_where(edit: str) -> None:
     untouched = copy.deepcopy(data)
     change(data)
     with pytest.raises(ManifestError) as raised:
-        parse_document(data, path="plan.json")
+        read_plans(data, path="plan.json")
     (problem,) = raised.value.problems
     assert problem.message == told or (told.endswith("…") and problem.message.startswith(told[:-1]))
     assert problem.message.endswith(EDITED) or "digest is sha256:" not in told
     assert (problem.path, problem.hint) == ("plan.json", "make the plan again with `reconciler plan --out FILE`")
     assert raised.value.exit_code is ExitCode.ERROR
-    parse_document(untouched)
+    read_plans(untouched)
 
 
 def test_what_a_document_may_hold() -> None:
     data = saved()
     told = data["plans"][0]
-    told["calls"].append(
-        {"id": 2, "action": "release", "count": 0, "after": [0], "more": 1} | {"body": told["calls"][1]["body"]}
-    )
+    told["calls"].append({"id": 2, "action": "release", "count": 0, "after": [0]} | {"body": told["calls"][1]["body"]})
     for change in told["changes"]:
         change["source"] = "C:\\fleet\\prod.yaml:14"
     told["pending"][0]["last_error"] = "out of memory"
-    (read,) = parse_document(data)
+    (read,) = read_plans(data)
     assert (read.calls[2].rows, read.calls[2].after) == ((), (0,))
     assert {change.source for change in read.changes} == {Place("C:\\fleet\\prod.yaml", 14)}
     assert read.pending[0].last_error == "out of memory"
 
 
+UNKNOWN: dict[str, Callable[[dict[str, Any]], object]] = {
+    "more": lambda d: d.update(more=1),
+    f"guards.{JUDGED}.limits.more": _judged("limits", more=1),
+    "plans[0].more": _plan0(more=[]),
+    "plans[0].changes[1].more": _at("changes", 1, more=1),
+    "plans[0].calls[1].body.more": _at("calls", 1, "body", more=1),
+}
+
+
+@pytest.mark.parametrize("place", UNKNOWN)
+def test_a_key_that_is_not_known_is_left_out_where_a_plan_is_shown_and_refused_where_it_is_sent(place: str) -> None:
+    data = saved()
+    UNKNOWN[place](data)
+    with pytest.raises(ManifestError, match=f"^plan.json: {re.escape(place)} is not a known key "):
+        read_plans(data, path="plan.json")
+    assert saved(*read_plans(data, later=True)) == saved()
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.4", "1.12"])
+def test_a_later_format_of_the_same_kind_is_shown_and_not_sent(version: str) -> None:
+    data = saved() | {"format_version": version}
+    with pytest.raises(ManifestError, match=f"format_version is '{version}'; this version of reconciler reads \"1\""):
+        read_plans(data)
+    assert saved(*read_plans(data, later=True)) == saved()
+
+
+@pytest.mark.parametrize("version", ["2", "1.", "1.x", "01", "1.4.1", 1, 1.4, None])
+def test_no_other_format_is_shown(version: object) -> None:
+    with pytest.raises(ManifestError, match="format_version is "):
+        read_plans(saved() | {"format_version": version}, later=True)
+
+
 @pytest.mark.parametrize("data", [None, [], "plan", 1])
 def test_anything_else_is_no_document(data: object) -> None:
     with pytest.raises(ManifestError, match=r"^Error: the document must be an object "):
-        parse_document(data)
+        read_plans(data)
 
 
 def test_a_saved_plan_holds_nothing_secret() -> None:

@@ -1,0 +1,41 @@
+"""The commands, each described once."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+
+class CommandInfo(NamedTuple):
+    """One command. `listed`: the name of the list that its JSON document carries, None where it writes no document."""
+
+    name: str
+    summary: str
+    listed: str | None = None
+
+    @property
+    def module(self) -> str:
+        """The module with its click command, imported when the command is asked for and for no other's sake."""
+        suffix = "_" if self.name == "import" else ""  # a keyword
+        return f"reconciler.cli.commands.{self.name.replace('-', '_')}{suffix}"
+
+
+# In the order that the help shows them.
+COMMANDS: Final = {
+    command.name: command
+    for command in (
+        CommandInfo("validate", "Check manifests offline.", "applications"),
+        CommandInfo("plan", "Show what would change.", "plans"),
+        CommandInfo("show", "Print a saved plan or result again.", "plans"),
+        CommandInfo("apply", "Carry a plan out.", "results"),
+        CommandInfo("status", "Show sync and health of the fleet.", "status"),
+        CommandInfo("diff", "Compare two revisions of the manifests in meaning.", "differences"),
+        CommandInfo("import", "Write a manifest from live state."),
+        CommandInfo("export", "Have the WASM of a device or deployment compiled.", "exports"),
+        CommandInfo("schema", "Print the JSON Schema of the manifest."),
+        CommandInfo("applications", "List the applications that manifests are for.", "applications"),
+        CommandInfo("init", "Write manifests and the CI workflow into a repository."),
+        CommandInfo("ci", "Run a step of a CI pipeline."),
+        CommandInfo("simulator", "Serve a local stand-in of the API."),
+        CommandInfo("demo", "Show it all on a simulated fleet."),
+    )
+}

@@ -1,0 +1,222 @@
+"""The operations for callers in Python: `Client`, `AsyncClient`, and functions of a client of the environment."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from reconciler.api.address import api_url as checked_url
+from reconciler.api.credentials import read_token
+from reconciler.errors import ReconcilerError, Refused, Stale
+from reconciler.model.health import Offline
+from reconciler.model.plan import Plan, Refusal
+from reconciler.model.result import Result
+from reconciler.model.rules import Rules
+from reconciler.model.world import CallMode, Filter, Options
+from reconciler.operations.applications import load
+from reconciler.operations.apply import ApplyObserver, ApplyRequest, ApplyRun, FromRules
+from reconciler.operations.gateway import PARALLELISM, Gateway, find_tokens
+from reconciler.operations.inspect import DeviceQuery
+from reconciler.operations.plan import NO_OPTIONS
+from reconciler.operations.plan import plan as plan_rules
+from reconciler.operations.replan import FromSavedPlans
+from reconciler.operations.status import Status
+from reconciler.operations.status import status as status_of
+from reconciler.planner.digest import digest
+
+__all__ = [
+    "ApplyFailed",
+    "ApplyInterrupted",
+    "ApplyObserver",
+    "ApplyRequest",
+    "AsyncClient",
+    "CallMode",
+    "Client",
+    "Filter",
+    "Offline",
+    "Options",
+    "Plans",
+    "ReconcilerError",
+    "Refused",
+    "Result",
+    "Stale",
+    "Status",
+    "apply",
+    "load",
+    "plan",
+    "status",
+]
+
+NO_REQUEST = ApplyRequest()
+
+
+@dataclass(frozen=True, slots=True)
+class Plans:
+    """The plans of one run, one for each application and kind."""
+
+    plans: tuple[Plan, ...]
+
+    @property
+    def digest(self) -> str:
+        """The fingerprint of all changes; the same as in the JSON document."""
+        return digest(self.plans)
+
+    @property
+    def refused(self) -> tuple[Refusal, ...]:
+        """What the guards refuse. `apply` raises `Refused` for them."""
+        return tuple(refusal for plan in self.plans for refusal in plan.refusals)
+
+    def __iter__(self) -> Iterator[Plan]:
+        return iter(self.plans)
+
+
+Changes: TypeAlias = Sequence[Rules] | Plans
+"""What to apply: rules, which are planned afresh, or plans, of which every change's `from` is a precondition."""
+
+
+class ApplyFailed(ReconcilerError):
+    """Something unforeseen ended an apply after its first write. `results` tells what was done; see `__cause__`."""
+
+    def __init__(self, results: tuple[Result, ...]) -> None:
+        self.results = results
+        super().__init__("an unexpected error ended the apply after its first write; see `results`")
+
+
+class ApplyInterrupted(KeyboardInterrupt):
+    """Ctrl-C during an apply. `results` tells what was done."""
+
+    def __init__(self, results: tuple[Result, ...]) -> None:
+        self.results = results
+        super().__init__("the apply was interrupted; see `results`")
+
+
+class AsyncClient:
+    """Plans, applies and inspects, for any number of applications. Holds no connection between calls."""
+
+    def __init__(
+        self,
+        token: str | None = None,
+        *,
+        api_url: str | None = None,
+        parallelism: int = PARALLELISM,
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
+        """Check the URL and the token's form; nothing is sent.
+
+        Args:
+            token: of every application; without it each application's is taken from the environment, as the command
+                line does: `LOSANT_API_TOKEN_<APPLICATION ID>`, else `LOSANT_API_TOKEN`.
+            api_url: base URL of the API; without it `LOSANT_API_URL` of the environment, else Losant's own.
+            parallelism: requests in flight at most.
+            environ: the environment; the process's if None.
+
+        Raises:
+            UsageError: text that can not be a token, or a URL that a token must not be sent to.
+        """
+        self._environ = os.environ if environ is None else environ
+        self._url = checked_url(api_url or self._environ.get("LOSANT_API_URL"))
+        self._token = None if token is None else read_token(token, source="the client's token")
+        self._parallelism = parallelism
+
+    async def plan(self, rules: Sequence[Rules], options: Options = NO_OPTIONS) -> Plans:
+        """What would change. Sends GET only. What a guard refuses is in the plans, not raised.
+
+        Raises:
+            ManifestError: names, devices, flows or versions that an application does not have.
+            ApiError, IncompleteRead: reading failed.
+        """
+        planned = await plan_rules(rules, self._gateway(rules), options)
+        return Plans(tuple(one.plan for one in planned))
+
+    def applying(self, changes: Changes, request: ApplyRequest = NO_REQUEST) -> ApplyRun:
+        """An apply that has not begun: await its `carry_out`; its `results` can be read at any moment."""
+        source = FromSavedPlans(changes.plans) if isinstance(changes, Plans) else FromRules(changes)
+        return ApplyRun(source, self._gateway(changes), request)
+
+    async def apply(self, changes: Changes, request: ApplyRequest = NO_REQUEST) -> tuple[Result, ...]:
+        """Carry out. Where the task may be cancelled, use `applying`, whose results survive that.
+
+        Returns:
+            What was done for each application. What went wrong with a call after the first write is in there.
+
+        Raises:
+            Stale, Refused, ManifestError, ApiError: nothing was written.
+            ApplyFailed: something unforeseen after the first write.
+        """
+        return await _told(self.applying(changes, request))
+
+    async def status(self, rules: Sequence[Rules], *, devices: Collection[str] = ()) -> Status:
+        """Sync and health of everything, or of some devices by id or name, with their logs. Sends GET only.
+
+        Raises:
+            UsageError: none of the applications has such a device.
+            ManifestError, ApiError, IncompleteRead: as of `plan`.
+        """
+        query = DeviceQuery(tuple(devices)) if devices else None
+        return await status_of(rules, self._gateway(rules), query)
+
+    def _gateway(self, parts: Iterable[Rules | Plan]) -> Gateway:
+        ids = [part.application.id for part in parts]
+        tokens = find_tokens(self._environ, ids) if self._token is None else dict.fromkeys(ids, self._token)
+        return Gateway(tokens, url=self._url, parallelism=self._parallelism)
+
+
+async def _told(run: ApplyRun) -> tuple[Result, ...]:
+    """Carry out; an unforeseen error that comes after a write brings the results along."""
+    try:
+        await run.carry_out()
+    except ReconcilerError:
+        raise  # before the first write
+    except Exception as error:
+        if not any(one.wrote for one in run.results):
+            raise
+        raise ApplyFailed(run.results) from error
+    return run.results
+
+
+class Client:
+    """`AsyncClient` without asyncio: each method runs to its end. Takes the same arguments."""
+
+    def __init__(
+        self,
+        token: str | None = None,
+        *,
+        api_url: str | None = None,
+        parallelism: int = PARALLELISM,
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
+        self._client = AsyncClient(token, api_url=api_url, parallelism=parallelism, environ=environ)
+
+    def plan(self, rules: Sequence[Rules], options: Options = NO_OPTIONS) -> Plans:
+        """See `AsyncClient.plan`."""
+        return asyncio.run(self._client.plan(rules, options))
+
+    def apply(self, changes: Changes, request: ApplyRequest = NO_REQUEST) -> tuple[Result, ...]:
+        """See `AsyncClient.apply`. Ctrl-C raises `ApplyInterrupted`, which tells what was done."""
+        run = self._client.applying(changes, request)
+        try:
+            return asyncio.run(_told(run))
+        except KeyboardInterrupt:
+            raise ApplyInterrupted(run.results) from None
+
+    def status(self, rules: Sequence[Rules], *, devices: Collection[str] = ()) -> Status:
+        """See `AsyncClient.status`."""
+        return asyncio.run(self._client.status(rules, devices=devices))
+
+
+def plan(rules: Sequence[Rules], options: Options = NO_OPTIONS) -> Plans:
+    """What would change; with the token and URL of the environment, as `Client()`."""
+    return Client().plan(rules, options)
+
+
+def apply(changes: Changes, request: ApplyRequest = NO_REQUEST) -> tuple[Result, ...]:
+    """Carry out; with the token and URL of the environment, as `Client()`."""
+    return Client().apply(changes, request)
+
+
+def status(rules: Sequence[Rules], *, devices: Collection[str] = ()) -> Status:
+    """Sync and health; with the token and URL of the environment, as `Client()`."""
+    return Client().status(rules, devices=devices)

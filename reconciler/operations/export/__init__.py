@@ -1,0 +1,1 @@
+"""An export: asking Losant for the compiled WASM, and receiving the file."""

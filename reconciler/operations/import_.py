@@ -1,0 +1,38 @@
+"""Import: a manifest of what is live, whose plan is empty."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from reconciler.errors import PermissionDenied
+from reconciler.manifest.importer import write_manifest
+from reconciler.model.state import Application, Kind
+from reconciler.operations.gateway import Gateway
+
+
+class Imported(NamedTuple):
+    """The text of a manifest. `grouped`: the token could read devices, so it has groups and none that are gone."""
+
+    text: str
+    grouped: bool
+
+
+async def import_(application_id: str, kind: Kind, gateway: Gateway, *, group_by: str = "auto") -> Imported:
+    """Read an application and write it down; `group_by` is `auto`, `none` or `tag:KEY`.
+
+    Raises:
+        ApiError, IncompleteRead: reading failed. What a token need not read is done without.
+    """
+    async with gateway.open() as api_of:
+        api = api_of(application_id, kind)
+        live = (await api.live()).live
+        try:
+            devices = {device.id: device for device in await api.devices()}
+        except PermissionDenied:
+            devices = None
+        try:
+            application = await api.application()
+        except PermissionDenied:
+            application = Application(application_id)
+    text = write_manifest(live, devices, application=application, kind=kind, group_by=group_by)
+    return Imported(text, grouped=devices is not None)

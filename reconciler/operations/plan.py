@@ -1,0 +1,106 @@
+"""Planning: from rules and what is live to plans."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from reconciler.discovery import EVERYTHING, Extent, discover
+from reconciler.errors import ManifestError, Problem, Refused
+from reconciler.model.plan import Guard, Plan, Refusal
+from reconciler.model.rules import Rules
+from reconciler.model.state import Desired
+from reconciler.model.world import Options, World
+from reconciler.operations.applications import utc_today
+from reconciler.operations.gateway import Gateway
+from reconciler.planner.planner import make_plan
+from reconciler.planner.resolution.filters import Scope, scopes_of
+from reconciler.runtime import gc_paused
+
+NO_OPTIONS = Options()
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One application's plan and the world that it was made in.
+
+    `desired`: the declared rows that the plan is about.
+    """
+
+    world: World
+    plan: Plan
+    desired: Desired
+
+
+async def plan(rules: Sequence[Rules], gateway: Gateway, options: Options = NO_OPTIONS) -> tuple[Planned, ...]:
+    """Read what each application's rules need, and plan it. What a guard refuses is in the plan, not raised.
+
+    A plan for one flow is made on that flow's records alone. The limits count percentages of all managed rows, though,
+    so where one is crossed by what was read, everything is read.
+
+    Raises:
+        ManifestError: names, devices, flows or versions that an application does not have.
+        ApiError, IncompleteRead: reading failed.
+    """
+    flow = _only_flow(options)
+    planned = await _plan(rules, gateway, options, Extent(flow=flow))
+    limited = {refusal.guard for one in planned for refusal in one.plan.refusals} & {Guard.REMOVALS, Guard.CHANGES}
+    return await _plan(rules, gateway, options, EVERYTHING) if flow and limited else planned
+
+
+def _only_flow(options: Options) -> str | None:
+    """The flow that a plan is for, if it is for one. An excluded device may be one that only others' records name."""
+    targets = {one.text for one in options.targets if one.by == "flow"}
+    one_flow = len(targets) == 1 and all(one.by == "flow" for one in options.targets)
+    return targets.pop() if one_flow and all(one.by != "device" for one in options.excludes) else None
+
+
+async def _plan(rules: Sequence[Rules], gateway: Gateway, options: Options, extent: Extent) -> tuple[Planned, ...]:
+    excluded = tuple(one.text for one in options.excludes if one.by == "device")
+    with gc_paused():
+        worlds = await read(rules, gateway, excluded_devices=excluded, extent=extent)
+        scopes = scopes_of(worlds, options)
+        return tuple(
+            _planned(one, world, options, scope) for one, world, scope in zip(rules, worlds, scopes, strict=True)
+        )
+
+
+def _planned(rules: Rules, world: World, options: Options, scope: Scope) -> Planned:
+    made = make_plan(world, limits=rules.limits, sources=rules.sources, options=options, scope=scope)
+    return Planned(world, made, scope.desired)
+
+
+async def read(
+    rules: Sequence[Rules], gateway: Gateway, *, excluded_devices: Sequence[str] = (), extent: Extent = EVERYTHING
+) -> tuple[World, ...]:
+    """The world of each application.
+
+    Raises:
+        ManifestError: what the manifests of all of them have wrong.
+    """
+    problems: list[Problem] = []
+    worlds: list[World] = []
+    async with gateway.open() as api_of:
+        for one in rules:
+            api = api_of(one.application.id, one.kind)
+            try:
+                world = await discover(one, api, today=utc_today(), excluded_devices=excluded_devices, extent=extent)
+            except ManifestError as error:
+                problems += error.problems
+            else:
+                worlds.append(world)
+    if problems:
+        raise ManifestError(problems)
+    return tuple(worlds)
+
+
+def refused(plans: Iterable[Plan]) -> Refused | None:
+    """The error that the plans' refusals amount to."""
+    problems = [_problem(refusal) for plan in plans for refusal in plan.refusals]
+    return Refused(problems) if problems else None
+
+
+def _problem(refusal: Refusal) -> Problem:
+    """A refusal as a problem: place, numbers, way out."""
+    message = f"refused ({refusal.guard}): {refusal.message}"
+    return refusal.place.problem(message, refusal.hint) if refusal.place else Problem(message, hint=refusal.hint)
