@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from reconciler.simulator import faults
 from reconciler.simulator.control import Control, ControlError
-from reconciler.simulator.faults import faults
 from reconciler.simulator.http.server import Server, run, serve
 from reconciler.simulator.switches import Switches
 from reconciler.simulator.world.clock import Clock

@@ -15,8 +15,7 @@ from typing import Any
 import pytest
 
 from reconciler.cli.app import run
-from reconciler.simulator import Server, serve
-from reconciler.simulator.faults import faults
+from reconciler.simulator import Server, faults, serve
 
 APPLICATION = "5f0c8a1b2d3e4f5061728394"
 RECORD_OF_NOBODY = "0123456789abcdef01234567"

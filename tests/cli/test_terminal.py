@@ -19,8 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.simulator import serve
-from reconciler.simulator.faults import faults
+from reconciler.simulator import faults, serve
 from tests.e2e.shop import FLEET, MANIFEST, Shop
 
 COLUMNS = 60

@@ -11,8 +11,8 @@ from reconciler.executor import CallState
 from reconciler.health import Offline, Verdict
 from reconciler.model.state import Kind
 from reconciler.model.world import CallMode
-from reconciler.simulator.faults import faults
-from reconciler.simulator.faults.faults import When
+from reconciler.simulator import faults
+from reconciler.simulator.faults import When
 from tests.executor.loopback import Site
 
 WRITE = "/deployments/re"

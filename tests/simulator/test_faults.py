@@ -11,9 +11,8 @@ import httpx
 import pytest
 from pydantic import ValidationError
 
-from reconciler.simulator import ControlError
-from reconciler.simulator.faults import faults
-from reconciler.simulator.faults.faults import FAULT, When
+from reconciler.simulator import ControlError, faults
+from reconciler.simulator.faults import FAULT, When
 from tests.simulator.wire import Api
 
 LIST = "/embedded/deployments"

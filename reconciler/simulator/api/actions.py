@@ -13,11 +13,11 @@ from urllib.parse import unquote
 
 from reconciler.simulator.api import device_reads, flow_reads, schemas
 from reconciler.simulator.api.deployment_reads import DEPLOYMENT_READS, application_get
-from reconciler.simulator.api.deployments import Kind
 from reconciler.simulator.api.pages import EDGE_ORDER, EMBEDDED_ORDER, NAME_ORDER, VERSION_ORDER, Order
 from reconciler.simulator.api.schemas import DIGITS, ID, NAME, QUERIES, TEXT, one_of
 from reconciler.simulator.api.shapes import Entity
 from reconciler.simulator.api.validation import Schema
+from reconciler.simulator.world.records import Kind
 from reconciler.simulator.world.store import World
 
 Read: TypeAlias = Callable[[World, Mapping[str, Any]], Entity]

@@ -8,9 +8,9 @@ from functools import lru_cache
 from typing import Any
 
 from reconciler.simulator.api.actions import ACTIONS, Action
+from reconciler.simulator.api.pages import is_true
 from reconciler.simulator.api.shapes import Entity
 from reconciler.simulator.api.tokens import Token
-from reconciler.simulator.http.querystring import is_true
 from reconciler.simulator.world.ids import etag
 
 _PARENTS = {
@@ -73,8 +73,7 @@ def _allowed(resource: str, token: Token) -> tuple[tuple[str, str, str, frozense
     return tuple(
         (action.name.split(".")[1], action.path, action.method, _parameters(action.path))
         for action in ACTIONS
-        if action.name.split(".")[0] == resource
-        and token.may(action.name, is_read=action.is_read, serves_devices=action.serves_devices)
+        if action.name.split(".")[0] == resource and token.may(action)
     )
 
 

@@ -18,9 +18,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from reconciler.simulator.api.deployments import NO_BUNDLE
 from reconciler.simulator.api.problems import Problem, not_found
-from reconciler.simulator.world.ids import etag
+from reconciler.simulator.world.ids import NO_BUNDLE, etag
 from reconciler.simulator.world.store import World
 
 PAUSE_S = 300

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reconciler.simulator.api.validation import Schema
-from reconciler.simulator.world.ids import ID_PATTERN
+from reconciler.simulator.world.ids import ID_PATTERN, TAG_KEY_PATTERN
 
 ID: Schema = {"type": "string", "pattern": ID_PATTERN}
 NAME: Schema = {"type": "string", "minLength": 1, "maxLength": 255}
@@ -15,7 +15,6 @@ PATH_PARAMETERS: dict[str, Schema] = {
     **dict.fromkeys(("applicationId", "deviceId", "flowId", "embeddedDeploymentId", "edgeDeploymentId"), ID),
     "flowVersionId": NAME,
 }
-TAG_KEY_PATTERN = r"^[0-9a-zA-Z_-]{1,255}$"
 DEVICE_CLASSES = ["standalone", "gateway", "peripheral", "floating", "edgeCompute", "system", "embedded"]
 FLOW_CLASSES = ["edge", "embedded", "cloud", "customNode", "experience"]
 DEFAULT_FLOW_CLASS = "cloud"

@@ -6,7 +6,7 @@ import random
 import re
 from dataclasses import dataclass, field
 
-from reconciler.simulator.faults.faults import Fault, When
+from reconciler.simulator.faults import Fault, When
 
 
 @dataclass(slots=True)

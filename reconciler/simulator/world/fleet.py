@@ -14,12 +14,10 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from reconciler.simulator.api.schemas import TAG_KEY_PATTERN
-from reconciler.simulator.faults.faults import Fault
+from reconciler.simulator.faults import Fault
 from reconciler.simulator.switches import Switches
-from reconciler.simulator.world.ids import ID_PATTERN, object_id
+from reconciler.simulator.world.ids import ID_PATTERN, RESERVED_VERSIONS, TAG_KEY_PATTERN, object_id
 
-RESERVED_VERSIONS = frozenset({"develop", "default"})
 _COUNTER = re.compile(r"\{n(:0?\d*)?\}")
 
 

@@ -8,11 +8,11 @@ from difflib import get_close_matches
 from typing import TypeAlias
 
 from reconciler.simulator.world.fleet import Application, Device, Fleet, Flow, Version
+from reconciler.simulator.world.records import Kind
 
 Place: TypeAlias = tuple[str | int, ...]
 Finding: TypeAlias = tuple[Place, str]
 
-FLOW_CLASSES = {"embedded": frozenset({"embedded"}), "edgeCompute": frozenset({"edge", "customNode"})}
 _BRACES = re.compile(r"\{(?!n(:0?\d*)?\})")
 
 
@@ -106,7 +106,8 @@ def _check_use(
 
 
 def _check_class(flow: Flow, device: Device, place: Place) -> Iterator[Finding]:
-    if flow.flow_class not in FLOW_CLASSES.get(device.device_class, frozenset()):
+    kind = Kind.of_class(device.device_class)
+    if kind is None or flow.flow_class not in kind.flow_classes:
         yield place, f'"{flow.name}" ({flow.flow_class}) cannot be deployed to a device of class {device.device_class}'
 
 

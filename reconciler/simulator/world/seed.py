@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
-from reconciler.simulator.api.deployments import NO_BUNDLE, empty_bundle
 from reconciler.simulator.world.fleet import Application, Device, Fleet, Flow, TakeUp, Token
-from reconciler.simulator.world.ids import bundle_id, etag, object_id
+from reconciler.simulator.world.ids import NO_BUNDLE, bundle_id, etag, object_id, record_id
+from reconciler.simulator.world.releases import empty_bundle
 from reconciler.simulator.world.store import World
 
 _BATCH = 10_000
@@ -140,8 +140,8 @@ class _Rows:
             if unknown:
                 there = unknown if isinstance(unknown, str) else bundle_id(own, [("unknown", "bundle")], 0)
             wanted = bundle_id(own, released, 0) if released else empty_bundle(self.world)
-            record_id = object_id(self.application_id, "embeddedDeployment", own)
-            yield record_id, self.application_id, own, self.now, self.now, there, wanted, bool(unknown)
+            record = record_id(self.application_id, own)
+            yield record, self.application_id, own, self.now, self.now, there, wanted, bool(unknown)
 
     def _embedded_entries(self, batch: list[tuple[str, str]]) -> Iterator[tuple[Any, ...]]:
         for own, _ in batch:
@@ -153,6 +153,6 @@ class _Rows:
             for flow, released, reported in self.deployed:
                 yield (
                     *(own, flow, self.application_id, released, reported),
-                    object_id(self.application_id, "edgeDeployment", own, flow),
+                    record_id(self.application_id, own, flow),
                     *(released and etag(flow, released), reported and etag(flow, reported), self.now, self.now),
                 )
