@@ -57,7 +57,7 @@ def document() -> Mapping[str, Any]:
 def entity_schemas() -> Mapping[str, Any]:
     """The schemas of answers; they refer to each other as components."""
     text = Path(__file__).with_name("entities.yaml").read_text(encoding="utf-8")
-    return {name: _plain(schema) for name, schema in yaml.safe_load(text).items()}
+    return {name: _plain(schema) for name, schema in yaml.safe_load(text).items() if not name.startswith("_")}
 
 
 def _operation(action: Action) -> Node:
