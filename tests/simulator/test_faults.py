@@ -12,8 +12,8 @@ import pytest
 from pydantic import ValidationError
 
 from reconciler.simulator import ControlError, faults
-from reconciler.simulator.faults import FAULT, When
-from tests.simulator.wire import Api
+from reconciler.simulator.faults import When
+from tests.simulator.wire import FAULT, Api
 
 LIST = "/embedded/deployments"
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 Seconds: TypeAlias = Annotated[float, Field(ge=0, le=3600)]
 Harm: TypeAlias = Literal["html", "text", "array", "truncated", "gzip", "utf8", "duplicate_keys"]
@@ -198,4 +198,3 @@ Fault: TypeAlias = Annotated[
     | Reports,
     Field(discriminator="kind"),
 ]
-FAULT: TypeAdapter[Fault] = TypeAdapter(Fault)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from reconciler.simulator.api.actions import ACTIONS, Action, Deploy
-from reconciler.simulator.api.entities import Flags, definition, present
+from reconciler.simulator.api.entities import definition, present
 from reconciler.simulator.api.export import Job, enqueue
 from reconciler.simulator.api.problems import Problem, forbidden, invalid, not_found
 from reconciler.simulator.api.schemas import PATH_PARAMETERS, QUERIES
@@ -75,7 +75,7 @@ def _answer(world: World, request: Request, fate: Fate) -> Answer:
     own = params["applicationId"] = params["applicationId"].lower()
     _check_application(world, token, own)
     if not isinstance(action.does, Deploy):
-        return Answer(action.status, present(action.does(world, params), action, Flags.of(request.query), token))
+        return Answer(action.status, present(action.does(world, params), action, request.query, token))
     if action.does.verb == "export":
         job = enqueue(world, own, {} if body is ABSENT else body)
         return Answer(action.status, {"jobQueued": True, "jobId": job.id, "success": True}, job)
