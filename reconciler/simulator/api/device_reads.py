@@ -7,7 +7,7 @@ from functools import partial
 
 from reconciler.simulator.api import shapes
 from reconciler.simulator.api.pages import NAME_ORDER, Params, Where, echoed, glob, is_true, listing, the_one
-from reconciler.simulator.api.query import DEVICE_FIELDS
+from reconciler.simulator.api.query import DEVICE_FIELDS, tag_queries
 from reconciler.simulator.api.shapes import Entity
 from reconciler.simulator.world.store import World
 
@@ -44,10 +44,9 @@ def _filter_devices(world: World, params: Params, where: Where) -> None:
             where.also(f"device_class in ({', '.join('?' * len(several))})", *several)
     if "parentId" in params:
         where.also("parent_id = ?", params["parentId"].lower())
-    pairs = [{f"$tag{key.title()}": text for key, text in pair.items()} for pair in params.get("tagFilter", [])]
-    if pairs:
+    if pairs := params.get("tagFilter"):
         group = "$or" if world.switches.tag_filter == "any" else "$and"
-        where.also_query({group: [{"tags": pair} for pair in pairs]}, DEVICE_FIELDS)
+        where.also_query({group: tag_queries(pairs)}, DEVICE_FIELDS)
 
 
 def _entities(params: Params, world: World, ids: Sequence[str]) -> list[Entity]:

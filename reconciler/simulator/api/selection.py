@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from reconciler.simulator.api.problems import Problem, invalid, not_found
+from reconciler.simulator.api.query import DEVICE_FIELDS, compile_query, tag_queries
 from reconciler.simulator.world.ids import RESERVED_VERSIONS
 from reconciler.simulator.world.records import Author, Kind
 from reconciler.simulator.world.store import World
@@ -67,7 +68,7 @@ def _release(world: World, write: Write) -> Selection:
     flow_id = _known_flow(world, write, body["flowId"])
     _check_version(world, flow_id, version)
     if is_empty:
-        devices = _devices(world, write, "1 = 1", ()) if world.switches.empty_selector == "everything" else []
+        devices = _devices(world, write, "1") if world.switches.empty_selector == "everything" else []
         return Selection(version, [(device, flow_id) for device in devices])
     devices, problem = _named_devices(world, write)
     tagged = _tagged_devices(world, write)
@@ -86,17 +87,12 @@ def _replace(world: World, write: Write) -> Selection:
     condition = {
         "released": "released = :old",
         "reported": "reported = :old",
-        "either": "(released = :old or reported = :old)",
-        "both": "(released = :old and reported = :old)",
+        "either": ":old in (released, reported)",
+        "both": "released = :old and reported = :old",
     }[world.switches.replace_matches]
     if world.switches.replace_unknown_bundles == "reached":
         condition = f"({condition} or device_id in (select device_id from records where unknown_bundle = 1))"
-    found = world.db.execute(
-        f"select device_id, flow_id from entries where application_id = :own and flow_id = :flow and {condition} "
-        "order by device_id",
-        {"own": write.application_id, "flow": flow_id, "old": old},
-    )
-    return Selection(new, found.fetchall())
+    return Selection(new, _rows(world, write, f"flow_id = :flow and {condition}", flow=flow_id, old=old))
 
 
 def _remove(world: World, write: Write) -> Selection:
@@ -105,21 +101,24 @@ def _remove(world: World, write: Write) -> Selection:
         raise invalid("deployment must have a flowId or a deviceId")
     if flow_id is not None:
         flow_id = _known_flow(world, write, flow_id)
-    conditions, values = ["application_id = ?"], [write.application_id]
-    if flow_id is not None:
-        conditions, values = [*conditions, "flow_id = ?"], [*values, flow_id]
     if device_id is not None:
-        known = _devices(world, write, "id = ?", (device_id.lower(),))
-        if not known and world.switches.unknown_device == "404":
+        device_id = device_id.lower()
+        if not _devices(world, write, "id = ?", device_id) and world.switches.unknown_device == "404":
             raise not_found("Device")
-        conditions, values = [*conditions, "device_id = ?"], [*values, device_id.lower()]
-    classes = f"(select id from devices where device_class = '{write.kind.device_class}')"
-    found = world.db.execute(
-        f"select device_id, flow_id from entries where {' and '.join(conditions)} and device_id in {classes} "
-        "order by device_id, flow_id",
-        values,
+    condition = (
+        "flow_id = coalesce(:flow, flow_id) and device_id = coalesce(:device, device_id) "
+        "and device_id in (select id from devices where device_class = :class)"
     )
-    return Selection(None, found.fetchall(), is_clear=flow_id is None)
+    rows = _rows(world, write, condition, flow=flow_id, device=device_id, **{"class": write.kind.device_class})
+    return Selection(None, rows, is_clear=flow_id is None)
+
+
+def _rows(world: World, write: Write, condition: str, **values: str | None) -> list[tuple[str, str]]:
+    found = world.db.execute(
+        f"select device_id, flow_id from entries where application_id = :own and ({condition}) order by 1, 2",
+        {"own": write.application_id, **values},
+    )
+    return found.fetchall()
 
 
 def _refuse_reserved(world: World, version: str | None, name: str) -> None:
@@ -147,7 +146,7 @@ def _check_version(world: World, flow_id: str, version: str | None) -> None:
 def _named_devices(world: World, write: Write) -> tuple[list[str], Problem | None]:
     """The ids of a release in their order; with the problem, if some are unknown and that matters."""
     wanted = [device_id.lower() for device_id in write.body.get("deviceIds", [])]
-    known = set(_devices(world, write, "id in (select value from json_each(?))", (json.dumps(wanted),)))
+    known = set(_devices(world, write, "id in (select value from json_each(?))", json.dumps(wanted)))
     if world.switches.unknown_device == "skip":
         return [device_id for device_id in wanted if device_id in known], None
     unknown = next((at for at, device_id in enumerate(wanted) if device_id not in known), None)
@@ -159,22 +158,15 @@ def _named_devices(world: World, write: Write) -> tuple[list[str], Problem | Non
 
 
 def _tagged_devices(world: World, write: Write) -> list[str]:
-    tags = write.body.get("deviceTags", [])
-    choices, values = [], []
-    for tag in tags:
-        columns = [column for column in ("key", "value") if column in tag]
-        choices.append(" and ".join(f"{column} = ?" for column in columns))
-        values += [tag[column] for column in columns]
-    if not tags:
-        return []
-    condition = " or ".join(f"({choice})" for choice in choices)
-    return _devices(world, write, f"id in (select device_id from tags where {condition})", values)
+    found = compile_query({"$or": tag_queries(write.body.get("deviceTags", []))}, DEVICE_FIELDS)
+    return _devices(world, write, found.text, *found.values)
 
 
-def _devices(world: World, write: Write, condition: str, values: list[Any] | tuple[Any, ...]) -> list[str]:
+def _devices(world: World, write: Write, condition: str, *values: Any) -> list[str]:
+    """The ids of the application's devices of the right class for which a condition holds."""
     found = world.db.execute(
         "select id from devices where application_id = ? and device_class = ? and deleted_ms is null "
-        f"and {condition} order by id",
+        f"and ({condition}) order by id",
         (write.application_id, write.kind.device_class, *values),
     )
     return [device_id for (device_id,) in found]

@@ -59,11 +59,16 @@ class _Fault(_Part):
     when: When = When()
 
 
-class Latency(_Fault):
+class Timed(_Fault):
+    """A fault that has a duration."""
+
+    seconds: Seconds
+
+
+class Latency(Timed):
     """The request is looked at only after a while."""
 
     kind: Literal["latency"] = "latency"
-    seconds: Seconds
 
 
 class Status(_Fault):
@@ -98,11 +103,10 @@ class Reset(_Fault):
     after_effect: bool = False
 
 
-class Late(_Fault):
+class Late(Timed):
     """A write is accepted and takes effect only so many seconds later."""
 
     kind: Literal["late"] = "late"
-    seconds: Seconds
 
 
 class Lost(_Fault):
@@ -130,18 +134,16 @@ class Garble(_Fault):
     how: Harm
 
 
-class SlowHeaders(_Fault):
+class SlowHeaders(Timed):
     """The answer's headers trickle in over so many seconds."""
 
     kind: Literal["slow_headers"] = "slow_headers"
-    seconds: Seconds
 
 
-class SlowBody(_Fault):
+class SlowBody(Timed):
     """The answer's body trickles in over so many seconds."""
 
     kind: Literal["slow_body"] = "slow_body"
-    seconds: Seconds
 
 
 class Total(_Fault):

@@ -81,7 +81,7 @@ class Simulator:
         found = route(request.method, request.path)
         action = found[0].name if found else ""
         struck = self._strike(request, action)
-        await asyncio.sleep(sum(fault.seconds for fault in struck if isinstance(fault, faults.Latency)))
+        await asyncio.sleep(_seconds(struck, faults.Latency))
         reply, job = self._outcome(request, struck)
         self._log(request, action, struck, None if reply is None else reply.status)
         if reply is None:
@@ -110,10 +110,8 @@ class Simulator:
             return self.world.faults.striking(action=action, method=request.method, path=request.path, query=texts)
 
     def _answer(self, request: Request, struck: tuple[Fault, ...]) -> Answer:
-        delay_s = self.world.switches.effect_delay_s
-        delay_s += sum(fault.seconds for fault in struck if isinstance(fault, faults.Late))
         fate = Fate(
-            delay_ms=round(delay_s * 1000),
+            delay_ms=round((self.world.switches.effect_delay_s + _seconds(struck, faults.Late)) * 1000),
             is_lost=any(isinstance(fault, faults.Lost) for fault in struck),
             is_halved=any(isinstance(fault, faults.Partial) for fault in struck),
         )
@@ -143,11 +141,12 @@ def _reply(given: Answer, struck: tuple[Fault, ...]) -> Reply:
 
 
 def _slowed(reply: Reply, struck: tuple[Fault, ...]) -> Reply:
-    return replace(
-        reply,
-        slow_headers_s=sum(fault.seconds for fault in struck if isinstance(fault, faults.SlowHeaders)),
-        slow_body_s=sum(fault.seconds for fault in struck if isinstance(fault, faults.SlowBody)),
-    )
+    headers_s, body_s = _seconds(struck, faults.SlowHeaders), _seconds(struck, faults.SlowBody)
+    return replace(reply, slow_headers_s=headers_s, slow_body_s=body_s)
+
+
+def _seconds(struck: tuple[Fault, ...], kind: type[faults.Timed]) -> float:
+    return sum(fault.seconds for fault in struck if isinstance(fault, kind))
 
 
 def _loggable(body: bytes) -> Any:

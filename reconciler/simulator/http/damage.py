@@ -43,25 +43,20 @@ def refusal(fault: faults.Status | faults.Redirect, authorization: str | None) -
     """The reply that takes the place of the API's answer."""
     if isinstance(fault, faults.Redirect):
         return Reply(fault.status, b"", {"Location": fault.location})
-    headers = {} if fault.retry_after is None else {"Retry-After": fault.retry_after}
-    kind, body = _refusal_body(fault, authorization)
-    return Reply(fault.status, body, {"Content-Type": kind, **headers})
-
-
-def _refusal_body(fault: faults.Status, authorization: str | None) -> tuple[str, bytes]:
     message = fault.message or f"Simulated {fault.status}"
     if fault.body == "echo":
         message = f"{message} (Authorization: {authorization})"
-    envelope = {"type": fault.type or _NAMES.get(fault.status, "Error"), "message": message}
-    match fault.body:
-        case "json" | "echo":
-            return _JSON, json.dumps(envelope).encode()
-        case "html":
-            return "text/html", _HTML
-        case "text" | "empty" | "huge":
-            return "text/plain", {"text": message.encode(), "empty": b"", "huge": b"x" * _HUGE_BYTES}[fault.body]
-        case _ as never:
-            assert_never(never)
+    envelope = json.dumps({"type": fault.type or _NAMES.get(fault.status, "Error"), "message": message}).encode()
+    kind, body = {
+        "json": (_JSON, envelope),
+        "echo": (_JSON, envelope),
+        "html": ("text/html", _HTML),
+        "text": ("text/plain", message.encode()),
+        "empty": ("text/plain", b""),
+        "huge": ("text/plain", b"x" * (_HUGE_BYTES if fault.body == "huge" else 0)),
+    }[fault.body]
+    headers = {} if fault.retry_after is None else {"Retry-After": fault.retry_after}
+    return Reply(fault.status, body, {"Content-Type": kind, **headers})
 
 
 def garbled(status: int, body: bytes, how: faults.Harm) -> Reply:

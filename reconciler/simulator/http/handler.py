@@ -88,19 +88,11 @@ def _query_params(request: Request, action: Action) -> dict[str, Any]:
     params = {name: request.query[name] for name in action.query if name in request.query}
     for name in action.json_params:
         if name in request.query:
-            params[name] = _parsed(request.query[name])
+            try:
+                params[name] = _parsed(request.query[name])
+            except (TypeError, ValueError, RecursionError):
+                params[name] = _NOT_JSON
     return params
-
-
-def _parsed(text: Any) -> Any:
-    try:
-        return _well_formed(json.loads(text, parse_constant=_refuse_constant))
-    except (TypeError, ValueError, RecursionError):
-        return _NOT_JSON
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
 
 
 def _body(request: Request) -> Any:
@@ -110,9 +102,17 @@ def _body(request: Request) -> Any:
     if request.content_type.partition(";")[0].strip().lower() != "application/json":
         return request.body.decode("utf-8", errors="replace")
     try:
-        return _well_formed(json.loads(request.body, parse_constant=_refuse_constant))
+        return _parsed(request.body)
     except (ValueError, RecursionError) as error:
         raise Problem(400, "InvalidContent", f"Invalid JSON: {error}") from error
+
+
+def _parsed(text: Any) -> Any:
+    return _well_formed(json.loads(text, parse_constant=_refuse_constant))
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
 
 
 def _well_formed(value: Any) -> Any:

@@ -61,7 +61,10 @@ class Server:
         with ExitStack() as stack:
             world = World(path=db, clock=clock)
             stack.callback(world.close)
-            _fill(world, fleet)
+            if world.is_empty:  # else it is a restart: the database knows better than the fleet file
+                if fleet is None:
+                    raise ValueError("a new simulator needs a fleet")
+                seed(world, _read_fleet(fleet))
             self.control = Control(world)
             spare = outbox or stack.enter_context(TemporaryDirectory(prefix="simulator-outbox-"))
             self.outbox = Path(spare)
@@ -92,20 +95,7 @@ class Server:
         self.stop()
 
 
-def _fill(world: World, fleet: FleetSource | None) -> None:
-    if not world.is_empty:
-        return  # A restart: the database knows better than the fleet file.
-    if fleet is None:
-        raise ValueError("a new simulator needs a fleet")
-    seed(world, read_fleet(fleet))
-
-
-def read_fleet(source: FleetSource) -> Fleet:
-    """A checked fleet from a fleet, a path, YAML text or plain data.
-
-    Raises:
-        FleetError: it holds mistakes.
-    """
+def _read_fleet(source: FleetSource) -> Fleet:
     match source:
         case Fleet():
             return build_fleet(source.model_dump(by_alias=True, exclude_unset=True))
@@ -117,16 +107,8 @@ def read_fleet(source: FleetSource) -> Fleet:
             return build_fleet(source)
 
 
-def serve(
-    fleet: FleetSource | None = None,
-    *,
-    db: Path | str | None = None,
-    port: int = 0,
-    clock: Clock | None = None,
-    outbox: Path | None = None,
-) -> Server:
-    """A simulator for a `with` block; see `Server`."""
-    return Server(fleet, db=db, port=port, clock=clock, outbox=outbox)
+serve = Server
+"""As a function, for a `with` block."""
 
 
 def run(

@@ -5,7 +5,7 @@ Scalars are text, as in a manifest: `1.10` and `2026-01-15` are versions. Only `
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -13,7 +13,7 @@ import yaml
 from pydantic import ValidationError
 
 from reconciler.simulator.world.fleet import Fleet
-from reconciler.simulator.world.fleet_check import Finding, Place, check_fleet, spell
+from reconciler.simulator.world.fleet_check import Place, check_fleet, spell
 
 Node: TypeAlias = yaml.Node
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -56,11 +56,7 @@ def parse_fleet(text: str, *, source: str = "fleet") -> Fleet:
     tangles = [f"{source}:{_mark(node)}: {said}" for node, said in _tangles(root, ())]
     if tangles:
         raise FleetError(tangles)
-    try:
-        return _checked(_plain(root))
-    except _FoundError as found:
-        places = ((f"{source}:{_mark(_at(root, place))}: {spell(place)}", said) for place, said in found.findings)
-        raise FleetError([f"{where}: {said}" for where, said in places]) from None
+    return _checked(_plain(root), lambda place: f"{source}:{_mark(_at(root, place))}: {spell(place)}")
 
 
 def build_fleet(data: Mapping[str, Any]) -> Fleet:
@@ -69,26 +65,17 @@ def build_fleet(data: Mapping[str, Any]) -> Fleet:
     Raises:
         FleetError: with every mistake.
     """
-    try:
-        return _checked(data)
-    except _FoundError as found:
-        raise FleetError([f"{spell(place)}: {said}" for place, said in found.findings]) from None
+    return _checked(data, spell)
 
 
-class _FoundError(Exception):
-    def __init__(self, findings: list[Finding]) -> None:
-        self.findings = findings
-        super().__init__()
-
-
-def _checked(data: Any) -> Fleet:
+def _checked(data: Any, where: Callable[[Place], str]) -> Fleet:
     try:
         fleet = Fleet.model_validate(data)
+        findings = check_fleet(fleet)
     except ValidationError as error:
-        raise _FoundError([(detail["loc"], _in_words(detail)) for detail in error.errors()]) from None
-    findings = check_fleet(fleet)
+        findings = [(detail["loc"], _in_words(detail)) for detail in error.errors()]
     if findings:
-        raise _FoundError(findings)
+        raise FleetError([f"{where(place)}: {said}" for place, said in findings])
     return fleet
 
 

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 from reconciler.simulator.world.ids import NO_BUNDLE, bundle_id, etag, record_id
 from reconciler.simulator.world.records import Author, Kind, log_entry, present, write_logs
@@ -32,8 +32,7 @@ class Change:
     is_clear: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Move:
+class _Move(NamedTuple):
     device_id: str
     flow_id: str
     before: str | None
@@ -49,7 +48,7 @@ def release(world: World, change: Change, rows: Iterable[tuple[str, str]]) -> No
     moves = _moves(world, change, rows)
     if not moves:
         return
-    touch(world, [_key(move) for move in moves])
+    touch(world, [move[:2] for move in moves])
     world.db.execute(
         "insert into entries (device_id, flow_id, application_id, released) "
         "select device_id, flow_id, ?, ? from touched where true "
@@ -87,7 +86,7 @@ def touch(world: World, rows: Iterable[tuple[str, str]]) -> None:
 def _release_bundles(world: World, change: Change, moves: Sequence[_Move]) -> None:
     records = _records_of_touched(world, change)
     bundles = rebundle(world, records, change.at_ms)
-    logged = _one_per_device(moves) if change.is_clear else moves
+    logged = {move.device_id: move for move in moves}.values() if change.is_clear else moves
     write_logs(world, ((records[one.device_id], _bundle_log(change, one, bundles[one.device_id])) for one in logged))
 
 
@@ -105,10 +104,6 @@ def _records_of_touched(world: World, change: Change) -> dict[str, str]:
         "select device_id, id from records where device_id in (select device_id from touched) order by device_id"
     )
     return dict(found.fetchall())
-
-
-def _one_per_device(moves: Sequence[_Move]) -> list[_Move]:
-    return [next(group) for _, group in groupby(moves, lambda move: move.device_id)]
 
 
 def _bundle_log(change: Change, move: _Move, bundle: str | None) -> dict[str, Any]:
@@ -144,13 +139,9 @@ def _release_etags(world: World, change: Change, moves: Sequence[_Move]) -> None
     world.db.executemany(
         "update entries set record_id = ?, created_ms = coalesce(created_ms, ?), updated_ms = ?, released_etag = ? "
         "where device_id = ? and flow_id = ?",
-        [(record_id(own, *_key(one)), at, at, _etag(one.flow_id, change.version), *_key(one)) for one in moves],
+        [(record_id(own, *one[:2]), at, at, _etag(one.flow_id, change.version), *one[:2]) for one in moves],
     )
-    write_logs(world, ((record_id(own, *_key(one)), _etag_log(change, one)) for one in moves))
-
-
-def _key(move: _Move) -> tuple[str, str]:
-    return move.device_id, move.flow_id
+    write_logs(world, ((record_id(own, *one[:2]), _etag_log(change, one)) for one in moves))
 
 
 def _etag(flow_id: str, version: str | None) -> str | None:

@@ -127,8 +127,7 @@ class _Rows:
         if not is_edge and (self.deployed or device.unknown_bundle):
             db.executemany("insert into records values (?, ?, ?, ?, ?, ?, ?, ?)", self._records(batch))
         db.executemany(
-            "insert into entries values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            self._edge_entries(batch) if is_edge else self._embedded_entries(batch),
+            "insert into entries values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", self._entries(batch, is_edge=is_edge)
         )
 
     def _records(self, batch: list[tuple[str, str]]) -> Iterator[tuple[Any, ...]]:
@@ -143,16 +142,12 @@ class _Rows:
             record = record_id(self.application_id, own)
             yield record, self.application_id, own, self.now, self.now, there, wanted, bool(unknown)
 
-    def _embedded_entries(self, batch: list[tuple[str, str]]) -> Iterator[tuple[Any, ...]]:
+    def _entries(self, batch: list[tuple[str, str]], *, is_edge: bool) -> Iterator[tuple[Any, ...]]:
         for own, _ in batch:
             for flow, released, reported in self.deployed:
-                yield own, flow, self.application_id, released, reported, None, None, None, None, None
-
-    def _edge_entries(self, batch: list[tuple[str, str]]) -> Iterator[tuple[Any, ...]]:
-        for own, _ in batch:
-            for flow, released, reported in self.deployed:
-                yield (
-                    *(own, flow, self.application_id, released, reported),
-                    record_id(self.application_id, own, flow),
-                    *(released and etag(flow, released), reported and etag(flow, reported), self.now, self.now),
-                )
+                row = (own, flow, self.application_id, released, reported)
+                if is_edge:
+                    etags = (released and etag(flow, released), reported and etag(flow, reported))
+                    yield *row, record_id(self.application_id, own, flow), *etags, self.now, self.now
+                else:
+                    yield *row, None, None, None, None, None
