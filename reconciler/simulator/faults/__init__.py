@@ -21,10 +21,10 @@ class _Part(BaseModel):
 
 
 class When(_Part):
-    """Which requests a fault befalls; every condition must hold. Requests that match the first four are counted.
+    """Which requests a fault strikes; every condition must hold. Requests that match the first four are counted.
 
     Attributes:
-        action: an action's name, e.g. `embeddedDeployments.release`; a last `*` matches any ending.
+        action: an action's name, e.g. `embeddedDeployments.release`; a `*` in it matches anything.
         method: `GET` or `POST`.
         path: a regular expression, searched in the path without its query.
         query: query parameters that must have these texts, e.g. `{"page": "1"}` (an absent page is `"0"`).

@@ -26,7 +26,6 @@ _REFUSALS = {
     404: ("error", "Something that the request names is not there"),
     405: ("error", "A path parameter is too long to be routed"),
 }
-_THROTTLED = {429: ("error", "Too soon after the last one")}
 _FLAGS = {
     "_actions": "Whether entities tell what the token may do with them",
     "_links": "Whether entities tell where related ones are",
@@ -61,7 +60,7 @@ def entity_schemas() -> Mapping[str, Any]:
 
 
 def _operation(action: Action) -> Node:
-    refusals = {**_REFUSALS, **(_THROTTLED if action.answer == "job" else {})}
+    refusals = _REFUSALS | ({429: ("error", "Too soon after the last one")} if action.answer == "job" else {})
     operation: Node = {
         "operationId": action.name,
         "tags": [action.name.partition(".")[0]],

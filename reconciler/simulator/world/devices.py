@@ -60,17 +60,14 @@ def _take_bundles(world: World, due: _Due) -> None:
     }
     due = [one for one in due if one[0] in bundles]  # A record may have been dropped meanwhile.
     failures = _failures(world)
-    done = [one for one in due if one[0] not in failures]
+    done = [(device_id,) for device_id, _, _ in due if device_id not in failures]
+    for statement in (
+        "update entries set reported = released where device_id = ?",
+        "update records set reported_bundle = released_bundle, unknown_bundle = 0 where device_id = ?",
+    ):
+        world.db.executemany(statement, done)
     world.db.executemany(
-        "update entries set reported = released where device_id = ?", [(device_id,) for device_id, _, _ in done]
-    )
-    world.db.executemany(
-        "update records set reported_bundle = released_bundle, unknown_bundle = 0, updated_ms = ? where device_id = ?",
-        [(at_ms, device_id) for device_id, _, at_ms in done],
-    )
-    world.db.executemany(
-        "update records set updated_ms = ? where device_id = ?",
-        [(at_ms, device_id) for device_id, _, at_ms in due if device_id in failures],
+        "update records set updated_ms = ? where device_id = ?", [(at_ms, device_id) for device_id, _, at_ms in due]
     )
     logs: list[tuple[str, dict[str, Any]]] = []
     for device_id, application_id, at_ms in due:

@@ -129,7 +129,8 @@ class Application(_Part):
     def _flows_by_name(cls, value: Any) -> Any:
         if not (isinstance(value, dict) and isinstance(flows := value.get("flows"), dict)):
             return value
-        return {**value, "flows": [_named_flow(name, flow) for name, flow in flows.items()]}
+        named = {name: flow if isinstance(flow, dict) else {"versions": flow} for name, flow in flows.items()}
+        return {**value, "flows": [{"name": name, **flow} for name, flow in named.items()]}
 
     @cached_property
     def object_id(self) -> str:
@@ -152,12 +153,6 @@ class Application(_Part):
             found.setdefault(flow.name, []).append(flow)
             found.setdefault(self.flow_id(flow), []).append(flow)
         return found
-
-
-def _named_flow(name: str, flow: Any) -> Any:
-    if isinstance(flow, list | tuple):
-        return {"name": name, "versions": flow}
-    return {"name": name, **flow} if isinstance(flow, dict) else {"name": name, "versions": flow}
 
 
 class Fleet(_Part):
