@@ -1,4 +1,4 @@
-"""A local stand-in of the Losant API: deployments, devices, workflows, agents, faults. See `README.md` here."""
+"""A local stand-in of the Losant API: deployments, devices, workflows, faults. See `README.md` here."""
 
 from __future__ import annotations
 

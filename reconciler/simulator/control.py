@@ -1,4 +1,4 @@
-"""The control surface: what a test, or somebody at a second terminal, does behind the API's back.
+"""The control surface: what a test, or a person at a second terminal, changes without going through the API.
 
 Every public method is also a command of the control endpoint (`http.control_endpoint`), with the same name and the same
 arguments as a JSON object. Devices and flows are named by id, or by a name that only one of them has.
@@ -32,7 +32,7 @@ _PERSON = Author("user", object_id("user", "somebody at the web interface"))
 
 
 class ControlError(ValueError):
-    """A command that cannot be: an unknown device, a name that several things have, a bad value."""
+    """A command that cannot be carried out: an unknown device, an ambiguous name, an invalid value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +68,15 @@ class Control:
         return self.world.clock.now_ms()
 
     def advance(self, seconds: float) -> None:
-        """Let time pass, and everything happen that is due."""
+        """Let time pass, and whatever is due by then happen."""
         if not 0 <= seconds <= _LONGEST_S:
-            raise ControlError(f"time cannot go back, nor {seconds} seconds ahead at once")
+            raise ControlError(f"time cannot go back, or ahead by more than {_LONGEST_S:,} seconds at once: {seconds}")
         with self.world.lock:
             self.world.advance(seconds)
             bring_up_to_date(self.world)
 
     def settle(self) -> None:
-        """Let time pass until nothing is due any more: no take-up under way, no late write."""
+        """Let time pass until nothing is pending: no device is taking up a release, no write is late."""
         with self.world.lock:
             bring_up_to_date(self.world)
             while (due_ms := next_event_ms(self.world)) is not None:
@@ -84,17 +84,17 @@ class Control:
                 bring_up_to_date(self.world)
 
     def connect(self, device: str) -> None:
-        """A device comes online, and after its take-up time tries what it lacks or failed before."""
+        """A device comes online, and after its take-up time tries what it is missing or failed at before."""
         with self._present():
             devices.connect(self.world, self._device(device), self.now_ms())
 
     def disconnect(self, device: str) -> None:
-        """A device goes offline; a take-up that had begun is broken off."""
+        """A device goes offline; a take-up that had begun is aborted."""
         with self._present():
             devices.disconnect(self.world, self._device(device), self.now_ms())
 
     def report_unknown_bundle(self, device: str, bundle: Text | None = None) -> None:
-        """A device says that it runs a bundle the platform does not know."""
+        """A device reports a bundle that the platform does not know."""
         with self._present():
             own = self._device(device)
             name = bundle or bundle_id(own, [("unknown", "bundle")], self.now_ms())
@@ -109,19 +109,19 @@ class Control:
             )
 
     def heal(self, device: str) -> None:
-        """The device fails nothing any more; it tries again at its next connect or release."""
+        """The device no longer fails anything; it tries again when it next connects or is released to."""
         with self._present() as db:
             db.execute("delete from failures where device_id = ?", (self._device(device),))
 
     def set_released(self, device: str, flow: str, version: Version | None) -> None:
-        """Somebody releases (None: removes) a version at the web interface."""
+        """A person releases (None: removes) a version in the web interface."""
         with self._present():
             own, flow_id = self._device(device), self._flow(flow)
             kind, application_id = self._home(own)
             release(self.world, Change(kind, application_id, version, _PERSON, self.now_ms()), [(own, flow_id)])
 
     def set_reported(self, device: str, flow: str, version: Version | None) -> None:
-        """The device says that it runs another version of a flow, without having been told to."""
+        """The device reports another version of a flow, without a release."""
         with self._present() as db:
             own, flow_id, now = self._device(device), self._flow(flow), self.now_ms()
             row = db.execute(
@@ -133,7 +133,7 @@ class Control:
             db.execute("update records set updated_ms = ? where device_id = ?", (now, own))
 
     def change_globals(self, application: str | None = None) -> None:
-        """Somebody changes the application's globals: every device is told to run a new bundle, same versions."""
+        """A person changes the application's globals: every device gets a new bundle with the same versions."""
         with self._present() as db:
             own, now = self._application(application), self.now_ms()
             db.execute("update applications set globals_revision = globals_revision + 1 where id = ?", (own,))
@@ -160,14 +160,14 @@ class Control:
             )
 
     def add_version(self, flow: str, version: Version) -> None:
-        """Somebody saves a new version of a flow."""
+        """A person saves a new version of a flow."""
         with self._present() as db:
             own, now = self._flow(flow), self.now_ms()
             values = (object_id(own, "version", version), own, version, now, now)
             db.execute("insert or ignore into versions values (?, ?, ?, ?, ?)", values)
 
     def delete_version(self, flow: str, version: Version) -> None:
-        """Somebody deletes a version; devices that run it are left alone."""
+        """A person deletes a version; devices that run it are not touched."""
         with self._present() as db:
             db.execute("delete from versions where flow_id = ? and name = ?", (self._flow(flow), version))
 
@@ -183,7 +183,7 @@ class Control:
         return [dict(zip(keys, row, strict=True)) for row in found]
 
     def switch(self, **values: Any) -> Data:
-        """Answer open questions in another way; returns all switches."""
+        """Set switches by name; returns all of them."""
         with self.world.lock:
             try:
                 self.world.switch(Switches.model_validate({**self.world.switches.model_dump(), **values}))
@@ -205,7 +205,7 @@ class Control:
                 raise ControlError(f"no fault has the number {number}") from error
 
     def faults(self) -> list[Data]:
-        """The faults that are on: number, how often they saw a request that concerns them and struck, the fault."""
+        """The faults that are on: number, matching requests seen, times struck, and the fault itself."""
         with self.world.lock:
             return [
                 {"number": number, "seen": one.seen, "fired": one.fired, "fault": one.fault.model_dump(mode="json")}
@@ -228,7 +228,7 @@ class Control:
             self.log.clear()
 
     def jobs(self) -> list[Data]:
-        """Export jobs: id, status (queued, done, failed) and what became of them."""
+        """Export jobs: id, status (queued, done, failed) and outcome."""
         with self._present() as db:
             found = db.execute("select id, application_id, status, detail from jobs order by created_ms").fetchall()
         return [dict(zip(("id", "application_id", "status", "detail"), row, strict=True)) for row in found]
@@ -255,7 +255,7 @@ class Control:
             f"select id from {table} (id = ? or name = ?) limit 2", (reference.lower(), reference)
         ).fetchall()
         if len(found) != 1:
-            raise ControlError(f'{"several" if found else "no"} {thing}s are "{reference}"')
+            raise ControlError(f'{"several" if found else "no"} {thing}s have the id or name "{reference}"')
         return str(found[0][0])
 
     def _home(self, device_id: str) -> tuple[Kind, str]:

@@ -1,4 +1,4 @@
-"""Every action of the API that the simulator knows: its route, its parameters, its scopes, its code.
+"""Every action of the API that the simulator knows: its route, parameters, scopes and code.
 
 `ACTIONS` is the list; the router, the checks and the tests all read it. Routes are tried in its order, so a fixed
 path stands before one with a parameter in its place.

@@ -67,7 +67,7 @@ def _parameters(path: str) -> frozenset[str]:
 
 
 def definition() -> Entity:
-    """What `GET /` tells: the resources and actions that are there."""
+    """The answer to `GET /`: the resources and their actions."""
     resources: dict[str, Any] = {}
     for action in ACTIONS:
         resource, name = action.name.split(".")

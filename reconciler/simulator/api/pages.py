@@ -1,4 +1,4 @@
-"""Lists: conditions, one page out of a table in the order asked for, and the envelope around it."""
+"""Lists: conditions, one page of a table in the requested order, and the envelope around it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _COLUMNS = {
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """How a list is sorted and how much of it makes a page, unless the request says so itself."""
+    """How a list is sorted and how much of it makes a page, by default."""
 
     sort_field: str
     sort_direction: str
@@ -45,22 +45,22 @@ VERSION_ORDER = Order("version", "asc", 100)
 
 
 class Where:
-    """A condition that grows; `also` adds to it."""
+    """A condition that is built step by step; all of its parts must hold."""
 
     def __init__(self, text: str, *values: Any) -> None:
         self.text, self.values = text, values
 
     def also(self, text: str, *values: Any) -> None:
-        """And this; its question marks stand for the values."""
+        """Add a part; the values are those of its question marks."""
         self.text, self.values = f"{self.text} and ({text})", (*self.values, *values)
 
     def also_query(self, query: Mapping[str, Any], fields: Mapping[str, Field]) -> None:
-        """And an advanced query."""
+        """Add an advanced query."""
         found = compile_query(query, fields)
         self.also(found.text, *found.values)
 
     def also_filter(self, params: Params, field: str) -> None:
-        """And what `filterField` and `filter` say about a field, if they do."""
+        """Add what `filterField` and `filter` say about a field, if anything."""
         if params.get("filterField") == field and params.get("filter"):
             self.also(f"casefold({_COLUMNS[field]}) glob ?", glob(params["filter"]))
 
@@ -77,7 +77,7 @@ def listing(
 ) -> Entity:
     """The page of a collection that the parameters ask for, with what it echoes of them.
 
-    Equal values are ordered by id. An asked size of 0 is the default; the size that is granted is echoed.
+    Equal values are ordered by id. A requested size of 0 means the default; the size that is used is echoed.
     """
     cap = world.switches.per_page_cap
     page = _number(params.get("page"))
@@ -106,7 +106,7 @@ def _number(digits: str | None) -> int:
 
 
 def is_true(value: Any) -> bool:
-    """How the framework reads a flag: exactly these texts; Python's own `True` is none of them."""
+    """How the framework reads a flag: only these texts are true, Python's `True` is not."""
     return value in ("true", "1", "yes")
 
 

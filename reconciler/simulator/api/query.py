@@ -1,6 +1,6 @@
 """Advanced queries, in the manner of MongoDB, as SQL conditions.
 
-A query has passed its schema before it comes here. Values of another type than the field never equal, precede or
+A query has passed its schema before. Values of another type than the field never equal, precede or
 contain anything. Null means "has none"; a tag form with null means that no such tag is there.
 """
 

@@ -1,6 +1,6 @@
-"""Which rows the body of a write means, and why a write is refused.
+"""Which rows a write selects, and why it is refused.
 
-The open questions of the API about writes are answered here, by the switches.
+The switches decide where the API's documentation leaves that open.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """JSON Schema, the part that the API's requests use, with the wording of Losant's server framework.
 
-Only the first broken rule is reported, as `<path> <rule>`, and which one is first is the framework's own order. No
-library on this side of the wire has that order and these words; one without them checks in the tests that the same
-values are refused (`tests/conformance/test_vendor_facts.py`).
+Only the first broken rule is reported, as `<path> <rule>`, in the framework's order. No Python library has that order
+and these words, so the rules are written out here; `tests/conformance/test_vendor_facts.py` checks with jsonschema that
+the same values are refused.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""What becomes of a write: refused, carried out, lost, or kept for later.
+"""What happens to a write: it is refused, carried out, lost, or carried out later.
 
 A write is checked when it arrives and takes effect then or, by a switch or a fault, later; which rows it means is read
 at the moment of the effect. Nothing runs in the background: before anything looks at the world, `bring_up_to_date` lets
-late writes and the devices' take-ups happen, in the order of their times.
+late writes and device attempts happen, in the order of their times.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from reconciler.simulator.world.store import World
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """What becomes of an accepted write: when it takes effect, whether at all, on all of its rows or half of them."""
+    """What happens to an accepted write: when it takes effect, whether at all, on all of its rows or half of them."""
 
     delay_ms: int = 0
     is_lost: bool = False
@@ -28,7 +28,7 @@ class Fate:
 
 
 def accept(world: World, write: Write, fate: Fate) -> None:
-    """Take a call in.
+    """Accept a write, or refuse it.
 
     Raises:
         Problem: it is refused; a release that is not atomic may have moved devices all the same.
@@ -90,7 +90,7 @@ def _next_write_ms(world: World) -> int | None:
 
 
 def _carry_out_next(world: World) -> None:
-    """Let the late write that is due first take effect; what has become impossible since is passed over."""
+    """Let the late write that is due first take effect; if it has become impossible, it is dropped."""
     sequence, due_ms, action, application_id, body, author, keep = world.db.execute(
         "select * from late_writes order by due_ms, sequence limit 1"
     ).fetchone()

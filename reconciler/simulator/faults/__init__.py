@@ -126,7 +126,7 @@ class Garble(_Fault):
 
     Attributes:
         how: `html` or `text` instead of JSON; `array` the body `[]`; `truncated` half a body under a whole one's
-            Content-Length; `gzip` garbage under Content-Encoding gzip; `utf8` bytes that are no UTF-8;
+            Content-Length; `gzip` garbage under Content-Encoding gzip; `utf8` bytes that are not UTF-8;
             `duplicate_keys` keys twice in one object, the second time empty.
     """
 

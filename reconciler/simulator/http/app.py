@@ -44,7 +44,7 @@ class Simulator:
         self._jobs = ThreadPoolExecutor(thread_name_prefix="export")
 
     def close(self) -> None:
-        """Wait for the export job at hand; begin no other."""
+        """Wait for the export job that is running; start no other."""
         self._jobs.shutdown(wait=True, cancel_futures=True)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -122,7 +122,7 @@ class Simulator:
                     report_again(self.world, fault.devices)
             try:
                 return answer(self.world, request, fate)
-            except Exception:  # noqa: BLE001 - a bug of ours: it is said, and serving goes on
+            except Exception:  # noqa: BLE001 - a bug in the simulator is reported, and the server goes on
                 _LOG.exception("the simulator itself failed at %s %s", request.method, request.path)
                 return Answer(500, {"type": "Error", "message": "The simulator itself failed"})
 

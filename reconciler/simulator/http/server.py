@@ -1,4 +1,4 @@
-"""Run a simulator on loopback: beside a test in a thread of its own, or until a signal comes."""
+"""Run a simulator on loopback: in a thread of its own during a test, or until a signal."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FleetSource: TypeAlias = Fleet | Path | str | Mapping[str, Any]
 
 
 class Server:
-    """A simulator at work, for a `with` block.
+    """A running simulator, for a `with` block.
 
     Attributes:
         url: where it listens, e.g. `http://127.0.0.1:40123`.
@@ -44,14 +44,14 @@ class Server:
         clock: Clock | None = None,
         outbox: Path | None = None,
     ) -> None:
-        """Load the fleet and take the port; it answers from `start` on.
+        """Load the fleet and bind the port; it answers after `start`.
 
         Args:
-            fleet: what to begin with; a database that holds a fleet already wins over it.
+            fleet: what to begin with; ignored if the database already holds one.
             db: a file that keeps the world over a restart; without one it is kept in memory.
             port: 0 means any free one.
-            clock: the wall clock if not given.
-            outbox: a temporary folder if not given.
+            clock: the wall clock by default.
+            outbox: a temporary folder by default.
 
         Raises:
             FleetError: the fleet holds mistakes.
@@ -83,7 +83,7 @@ class Server:
         return self
 
     def stop(self) -> None:
-        """Stop answering and close the database; open connections are cut. Stopping twice is no error."""
+        """Stop answering and close the database; open connections are cut. Stopping twice is harmless."""
         self._stack.close()
 
     def __enter__(self) -> Self:

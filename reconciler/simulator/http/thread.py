@@ -1,7 +1,7 @@
 """uvicorn in a thread of its own, quick to start and to stop.
 
-uvicorn polls for its end ten times a second and waits for open connections; a simulator is started for each test, so
-this one is woken up, and cuts what is open.
+uvicorn checks ten times a second whether to stop, and waits for open connections. A simulator is started for each test,
+so this one is woken up, and closes what is open.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ _ROUNDS_TO_ACCEPT = 4  # of the loop, until a socket that it has just accepted i
 
 
 class Listener(uvicorn.Server):
-    """Serves an application on a loopback port. The port is taken at once; answers come from `start` on.
+    """Serves an application on a loopback port. The port is bound at once; `start` begins to answer.
 
     Attributes:
         url: `http://127.0.0.1:<port>`.
     """
 
     def __init__(self, app: Simulator, port: int) -> None:
-        """Take the port; 0 means any free one.
+        """Bind the port; 0 means any free one.
 
         Raises:
             OSError: the port is taken.
@@ -59,17 +59,17 @@ class Listener(uvicorn.Server):
         self._end = asyncio.Event()
 
     def start(self) -> None:
-        """Begin to answer; returns when it does.
+        """Start answering; returns once it does.
 
         Raises:
-            RuntimeError: it did not come up.
+            RuntimeError: it did not start in time.
         """
         self._thread.start()
         if not self._is_ready.wait(_START_LIMIT_S):
             raise RuntimeError("the simulator did not start")
 
     def stop(self) -> None:
-        """Stop answering, and cut open connections. Stopping twice is no error."""
+        """Stop answering, and close open connections. Stopping twice is harmless."""
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._end.set)
         if self._thread.is_alive():

@@ -1,6 +1,6 @@
-"""The devices: each one takes up what is released, after a while, if it is connected, and may fail.
+"""How devices behave: each takes up what is released, after a while, if it is connected, and may fail.
 
-Nothing runs in the background: `api.writes.bring_up_to_date` lets attempts happen that are due.
+Nothing runs in the background: `api.writes.bring_up_to_date` makes the attempts that are due.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def next_attempt_ms(world: World) -> int | None:
 
 
 def attempt(world: World, until_ms: int) -> None:
-    """Let devices try whose time has come by then."""
+    """Let every device try whose attempt is due by then."""
     for kind in Kind:
         due = world.db.execute(
             "select id, application_id, attempt_ms from devices "
@@ -51,7 +51,7 @@ def _failures(world: World) -> dict[str, dict[str, str]]:
 
 
 def _take_bundles(world: World, due: _Due) -> None:
-    """All flows of a device travel in one bundle: one that fails keeps the whole bundle off the device."""
+    """All flows of a device come in one bundle: if one fails, none of them changes."""
     bundles = {
         device_id: (bundle, bool(unknown))
         for device_id, bundle, unknown in world.db.execute(
@@ -82,7 +82,7 @@ def _take_bundles(world: World, due: _Due) -> None:
 
 
 def _take_flows(world: World, due: _Due) -> None:
-    """On an edge device each flow travels alone."""
+    """On an edge device each flow is delivered by itself."""
     failures = _failures(world)
     moments = {device_id: at_ms for device_id, _, at_ms in due}
     behind = world.db.execute(
@@ -123,7 +123,7 @@ def connect(world: World, device_id: str, at_ms: int) -> None:
 
 
 def disconnect(world: World, device_id: str, at_ms: int) -> None:
-    """The device goes offline; a take-up that had begun is broken off."""
+    """The device goes offline; a take-up that had begun is aborted."""
     with world.changing() as db:
         db.execute(
             "update devices set connected = 0, connection_ms = ?, disconnected_ms = ?, attempt_ms = null where id = ?",
@@ -144,9 +144,9 @@ def report_again(world: World, count: int) -> None:
 
 
 def report_unknown_bundle(world: World, device_id: str, bundle: str, at_ms: int) -> None:
-    """The device says hello with a bundle that the platform cannot map; what it reported before stays on record.
+    """The device reports a bundle that the platform cannot map; what it reported before stays on record.
 
-    It is left alone until the next release to it or its next connect.
+    Nothing happens to it until it is released to or connects again.
     """
     with world.changing() as db:
         (application_id,) = db.execute("select application_id from devices where id = ?", (device_id,)).fetchone()

@@ -1,6 +1,6 @@
 """The fleet that a simulator starts with: applications, flows, devices and what runs on them.
 
-The models are the reference of the fleet file (`README.md` tells the same with examples). `fleet_file` reads YAML or
+The models are the reference of the fleet file (`README.md` has examples). `fleet_file` reads YAML or
 plain data into them and reports every problem with its place.
 """
 

@@ -1,4 +1,4 @@
-"""What the shape of a fleet cannot say: names that lead nowhere, ids and names that are taken twice."""
+"""What the models of a fleet do not check: unknown names, ids and names that are used twice."""
 
 from __future__ import annotations
 

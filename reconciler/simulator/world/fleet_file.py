@@ -1,6 +1,6 @@
-"""Fleet files: YAML in, a checked `Fleet` out, or one error with every problem and its place.
+"""Fleet files: from YAML to a checked `Fleet`, or to one error that lists every problem with its place.
 
-Scalars are text, as in a manifest: `1.10` and `2026-01-15` are versions. Only `null`, `~` and nothing are null.
+Scalars are text, as in a manifest: `1.10` and `2026-01-15` are versions. Only `null`, `~` and an empty value are null.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _TOO_DEEP = 64
 
 
 class FleetError(ValueError):
-    """The fleet cannot be. `problems` holds one line for each mistake, with its place."""
+    """The fleet is invalid. `problems` has a line for each mistake, with its place."""
 
     def __init__(self, problems: list[str]) -> None:
         self.problems = tuple(problems)
@@ -32,7 +32,7 @@ def load_fleet(path: Path | str) -> Fleet:
     """Read a fleet file.
 
     Raises:
-        FleetError: it cannot be read, or holds mistakes.
+        FleetError: it cannot be read, or is invalid.
     """
     try:
         text = Path(path).read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""A fleet becomes a world."""
+"""Fill a world with a fleet."""
 
 from __future__ import annotations
 
