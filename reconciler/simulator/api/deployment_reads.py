@@ -32,15 +32,8 @@ def embedded_list(world: World, params: Params) -> Entity:
     if params.get("version"):
         condition, values = _version_condition(world, params)
         where.also(f"device_id in (select device_id from entries where {condition})", *values)
-    return listing(
-        world,
-        params,
-        order=EMBEDDED_ORDER,
-        table="records",
-        where=where,
-        entities=shapes.embedded_records,
-        echo=_echo(params),
-    )
+    order, entities = EMBEDDED_ORDER, shapes.embedded_records
+    return listing(world, params, order=order, table="records", where=where, entities=entities, echo=_echo(params))
 
 
 def edge_list(world: World, params: Params) -> Entity:
@@ -54,15 +47,8 @@ def edge_list(world: World, params: Params) -> Entity:
         where.also(condition, *values)
     if is_true(params.get("filterEmpty")):
         where.also("released is not null or reported is not null")
-    return listing(
-        world,
-        params,
-        order=EDGE_ORDER,
-        table=_EDGE_TABLE,
-        where=where,
-        entities=shapes.edge_records,
-        echo=_echo(params),
-    )
+    order, entities = EDGE_ORDER, shapes.edge_records
+    return listing(world, params, order=order, table=_EDGE_TABLE, where=where, entities=entities, echo=_echo(params))
 
 
 def _check_device(world: World, params: Params) -> None:
