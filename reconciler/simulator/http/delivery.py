@@ -1,7 +1,7 @@
-"""Answers on the wire, the damaged ones included.
+"""How replies are sent, damaged ones included.
 
-What HTTP servers are built not to do (a short body, a reset, headers that trickle) is done on the connection itself,
-which `Connections` finds by the peer's address.
+What an HTTP server will not do (a body that is too short, a reset, headers that trickle) is done on the connection
+itself, which `Connections` finds by the peer's address.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Connections:
         return self.transports.get(tuple(scope["client"]))
 
     def abort_all(self) -> None:
-        """Cut every connection."""
+        """Close every connection."""
         for transport in list(self.transports.values()):
             transport.abort()
 

@@ -1,7 +1,7 @@
 """What a write changes: rows get another released version, their records a bundle or an etag, a log, a new date.
 
-Everything here is done for many rows at once, since one call may move a whole application. What the devices make of
-it is the business of `agents`.
+Everything here is done for many rows at once, since one call may move a whole application. What devices do with it
+is in `devices`.
 """
 
 from __future__ import annotations
@@ -9,32 +9,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
-from reconciler.simulator.world.ids import bundle_id, etag, object_id
-from reconciler.simulator.world.logs import Author, log_head, write_logs
+from reconciler.simulator.world.ids import NO_BUNDLE, bundle_id, etag, record_id
+from reconciler.simulator.world.records import Author, Kind, log_entry, present, write_logs
 from reconciler.simulator.world.store import World
-
-NO_BUNDLE = "nullVersion"
-
-
-class Kind(StrEnum):
-    """The two resources of the API that deploy workflows."""
-
-    EMBEDDED = "embedded"
-    EDGE = "edge"
-
-    @property
-    def device_class(self) -> str:
-        """The only class of devices that takes these deployments."""
-        return "embedded" if self is Kind.EMBEDDED else "edgeCompute"
-
-    @property
-    def flow_classes(self) -> tuple[str, ...]:
-        """The classes of workflows that are deployed this way."""
-        return ("embedded",) if self is Kind.EMBEDDED else ("edge", "customNode")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +32,7 @@ class Change:
     is_clear: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Move:
+class _Move(NamedTuple):
     device_id: str
     flow_id: str
     before: str | None
@@ -69,7 +48,7 @@ def release(world: World, change: Change, rows: Iterable[tuple[str, str]]) -> No
     moves = _moves(world, change, rows)
     if not moves:
         return
-    touch(world, [_key(move) for move in moves])
+    touch(world, [move[:2] for move in moves])
     world.db.execute(
         "insert into entries (device_id, flow_id, application_id, released) "
         "select device_id, flow_id, ?, ? from touched where true "
@@ -107,7 +86,7 @@ def touch(world: World, rows: Iterable[tuple[str, str]]) -> None:
 def _release_bundles(world: World, change: Change, moves: Sequence[_Move]) -> None:
     records = _records_of_touched(world, change)
     bundles = rebundle(world, records, change.at_ms)
-    logged = _one_per_device(moves) if change.is_clear else moves
+    logged = {move.device_id: move for move in moves}.values() if change.is_clear else moves
     write_logs(world, ((records[one.device_id], _bundle_log(change, one, bundles[one.device_id])) for one in logged))
 
 
@@ -127,19 +106,13 @@ def _records_of_touched(world: World, change: Change) -> dict[str, str]:
     return dict(found.fetchall())
 
 
-def _one_per_device(moves: Sequence[_Move]) -> list[_Move]:
-    return [next(group) for _, group in groupby(moves, lambda move: move.device_id)]
-
-
 def _bundle_log(change: Change, move: _Move, bundle: str | None) -> dict[str, Any]:
     if change.version is None:
         update = "clear" if change.is_clear else "removeFlow"
     else:
         update = "newFlow" if move.before is None else "replaceFlow"
-    entry = {**log_head(change.author, change.at_ms, "desired"), "updateType": update}
-    if not change.is_clear:
-        entry |= {"updateFlowId": move.flow_id, "desiredVersion": change.version}
-    return {**entry, "newBundle": bundle}
+    flow = {} if change.is_clear else {"updateFlowId": move.flow_id, "desiredVersion": change.version}
+    return log_entry(change.author, change.at_ms, "desired", updateType=update, **flow, newBundle=bundle)
 
 
 def rebundle(world: World, devices: Iterable[str], at_ms: int) -> dict[str, str | None]:
@@ -166,13 +139,9 @@ def _release_etags(world: World, change: Change, moves: Sequence[_Move]) -> None
     world.db.executemany(
         "update entries set record_id = ?, created_ms = coalesce(created_ms, ?), updated_ms = ?, released_etag = ? "
         "where device_id = ? and flow_id = ?",
-        [(record_id(own, *_key(one)), at, at, _etag(one.flow_id, change.version), *_key(one)) for one in moves],
+        [(record_id(own, *one[:2]), at, at, _etag(one.flow_id, change.version), *one[:2]) for one in moves],
     )
-    write_logs(world, ((record_id(own, *_key(one)), _etag_log(change, one)) for one in moves))
-
-
-def _key(move: _Move) -> tuple[str, str]:
-    return move.device_id, move.flow_id
+    write_logs(world, ((record_id(own, *one[:2]), _etag_log(change, one)) for one in moves))
 
 
 def _etag(flow_id: str, version: str | None) -> str | None:
@@ -180,17 +149,9 @@ def _etag(flow_id: str, version: str | None) -> str | None:
 
 
 def _etag_log(change: Change, move: _Move) -> dict[str, Any]:
-    entry = log_head(change.author, change.at_ms, "desired")
-    entry |= {"newValue": change.version, "previousValue": move.before}
-    etags = {"newEtag": _etag(move.flow_id, change.version), "previousEtag": _etag(move.flow_id, move.before)}
-    return {**entry, **{key: value for key, value in etags.items() if value is not None}}
-
-
-def record_id(application_id: str, device_id: str, flow_id: str | None = None) -> str:
-    """The id of an embedded record, or with a flow of an edge record."""
-    if flow_id is None:
-        return object_id(application_id, "embeddedDeployment", device_id)
-    return object_id(application_id, "edgeDeployment", device_id, flow_id)
+    etags = present(newEtag=_etag(move.flow_id, change.version), previousEtag=_etag(move.flow_id, move.before))
+    values = {"newValue": change.version, "previousValue": move.before}
+    return log_entry(change.author, change.at_ms, "desired", **values, **etags)
 
 
 _BEHIND = {
@@ -201,7 +162,7 @@ _BEHIND = {
 
 
 def schedule_touched(world: World, kind: Kind, at_ms: int) -> None:
-    """Have the agents of the touched devices look at what is released: a take-up time from now, if connected."""
+    """Have the touched devices look at what is released: a take-up time from now, if they are connected."""
     world.db.execute(
         f"update devices set attempt_ms = case when connected = 1 and {_BEHIND[kind]} then ? + take_up_ms end "
         "where id in (select device_id from touched)",

@@ -1,4 +1,4 @@
-"""What faults do to an answer, and to the world before it is looked at."""
+"""What faults do to an answer."""
 
 from __future__ import annotations
 
@@ -6,31 +6,15 @@ import json
 from collections.abc import Iterable
 from typing import Any, assert_never
 
-from reconciler.simulator.faults import faults as kinds
-from reconciler.simulator.faults.faults import Fault
-from reconciler.simulator.world.delivery import Reply
-from reconciler.simulator.world.store import World
+from reconciler.simulator import faults
+from reconciler.simulator.faults import Fault
+from reconciler.simulator.http.delivery import Reply
 
 _HUGE_BYTES = 10_000_000
 _HTML = b"<!DOCTYPE html><html><head><title>Unavailable</title></head><body><h1>Service unavailable</h1></body></html>"
 _JSON = "application/json"
 _JSON_TYPE = {"Content-Type": _JSON}
 _NAMES = {400: "Validation", 401: "Unauthorized", 403: "Forbidden", 404: "NotFound", 429: "RateLimit"}
-
-
-def report_some(world: World, count: int) -> None:
-    """Devices say hello again with what they run: their records move to the front by `lastUpdated`."""
-    with world.changing() as db:
-        now = world.clock.now_ms()
-        db.execute(
-            "update records set updated_ms = ? where id in (select id from records order by updated_ms, id limit ?)",
-            (now, count),
-        )
-        db.execute(
-            "update entries set updated_ms = ? where record_id in (select record_id from entries "
-            "where record_id is not null order by updated_ms, record_id limit ?)",
-            (now, count),
-        )
 
 
 def damage_page(body: Any, struck: Iterable[Fault]) -> Any:
@@ -40,13 +24,13 @@ def damage_page(body: Any, struck: Iterable[Fault]) -> Any:
     for fault in struck:
         items = list(body["items"])
         match fault:
-            case kinds.Total():
+            case faults.Total():
                 body = {**body, "totalCount": max(0, body["totalCount"] + fault.delta)}
-            case kinds.Duplicate() if items:
+            case faults.Duplicate() if items:
                 items = [*(items[:-1] if fault.instead else items), items[0]]
-            case kinds.Missing():
+            case faults.Missing():
                 items = items[:-1]
-            case kinds.Damage() if items:
+            case faults.Damage() if items:
                 first = {key: value for key, value in items[0].items() if key != fault.field}
                 items[0] = first if fault.absent else {**first, fault.field: fault.value}
             case _:
@@ -55,32 +39,27 @@ def damage_page(body: Any, struck: Iterable[Fault]) -> Any:
     return body
 
 
-def refusal(fault: kinds.Status | kinds.Redirect, authorization: str | None) -> Reply:
+def refusal(fault: faults.Status | faults.Redirect, authorization: str | None) -> Reply:
     """The reply that takes the place of the API's answer."""
-    if isinstance(fault, kinds.Redirect):
+    if isinstance(fault, faults.Redirect):
         return Reply(fault.status, b"", {"Location": fault.location})
-    headers = {} if fault.retry_after is None else {"Retry-After": fault.retry_after}
-    kind, body = _refusal_body(fault, authorization)
-    return Reply(fault.status, body, {"Content-Type": kind, **headers})
-
-
-def _refusal_body(fault: kinds.Status, authorization: str | None) -> tuple[str, bytes]:
     message = fault.message or f"Simulated {fault.status}"
     if fault.body == "echo":
         message = f"{message} (Authorization: {authorization})"
-    envelope = {"type": fault.type or _NAMES.get(fault.status, "Error"), "message": message}
-    match fault.body:
-        case "json" | "echo":
-            return _JSON, json.dumps(envelope).encode()
-        case "html":
-            return "text/html", _HTML
-        case "text" | "empty" | "huge":
-            return "text/plain", {"text": message.encode(), "empty": b"", "huge": b"x" * _HUGE_BYTES}[fault.body]
-        case _ as never:
-            assert_never(never)
+    envelope = json.dumps({"type": fault.type or _NAMES.get(fault.status, "Error"), "message": message}).encode()
+    kind, body = {
+        "json": (_JSON, envelope),
+        "echo": (_JSON, envelope),
+        "html": ("text/html", _HTML),
+        "text": ("text/plain", message.encode()),
+        "empty": ("text/plain", b""),
+        "huge": ("text/plain", b"x" * (_HUGE_BYTES if fault.body == "huge" else 0)),
+    }[fault.body]
+    headers = {} if fault.retry_after is None else {"Retry-After": fault.retry_after}
+    return Reply(fault.status, body, {"Content-Type": kind, **headers})
 
 
-def garbled(status: int, body: bytes, how: kinds.Harm) -> Reply:
+def garbled(status: int, body: bytes, how: faults.Harm) -> Reply:
     """A damaged reply in place of a good one with this status and JSON body."""
     match how:
         case "html" | "text":

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import TypeAdapter, validate_call
 
 from reconciler.simulator.control import Control
-from reconciler.simulator.world.delivery import Reply
+from reconciler.simulator.http.delivery import Reply
 
 PREFIX = "/_simulator/"
 COMMANDS = tuple(
