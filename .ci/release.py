@@ -20,7 +20,7 @@ _SECTION = re.compile(r"^## (\S+)[^\n]*\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DO
 def version() -> str:
     """The version as the package itself tells it."""
     text = (ROOT / "reconciler/__init__.py").read_text(encoding="utf-8")
-    return re.findall(r'^__version__ = "(.+)"$', text, re.MULTILINE)[0]
+    return str(re.findall(r'^__version__ = "(.+)"$', text, re.MULTILINE)[0])
 
 
 def newest_section() -> tuple[str, str]:

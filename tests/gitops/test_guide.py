@@ -115,10 +115,11 @@ def installed(home: Path) -> list[str]:
     return (home / "pip.log").read_text().replace(f"{home}/", "").splitlines()
 
 
+PIP = "-I -m pip install --quiet --disable-pip-version-check"
+LOCKS = "-r reconciler/requirements/runtime.txt -r reconciler/requirements/build.txt"
 INSTALLED = [
-    "-I -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all:"
-    " -r reconciler/requirements/runtime.txt -r reconciler/requirements/build.txt",
-    "-I -m pip install --quiet --disable-pip-version-check --no-index --no-deps --no-build-isolation reconciler",
+    f"{PIP} --require-hashes --only-binary :all: {LOCKS}",
+    f"{PIP} --no-index --no-deps --no-build-isolation reconciler",
 ]
 
 
@@ -181,8 +182,8 @@ class TestAzure:
         said = ""
         for step in self.steps(job):
             script = step["bash"].replace("$(INSTALL)", self.pipeline["variables"]["INSTALL"])
-            done = shell(f'export PATH="$AGENT_TEMPDIRECTORY/reconciler-venv/bin:$PATH"\n{script}', **variables)
-            assert isinstance(done, subprocess.CompletedProcess)
+            path = 'export PATH="$AGENT_TEMPDIRECTORY/reconciler-venv/bin:$PATH"'
+            done: subprocess.CompletedProcess[str] = shell(f"{path}\n{script}", **variables)
             said += done.stdout
             if done.returncode:
                 break
