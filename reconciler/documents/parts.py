@@ -23,7 +23,8 @@ _TEXT = core_schema.str_schema(min_length=1)
 
 def _published(schema: core_schema.CoreSchema, **published: object) -> GetPydanticSchema:
     """Checked by a schema of pydantic's core, for speed, and published as something wider."""
-    return GetPydanticSchema(lambda *_: schema, lambda *_: {**published, "type": "string"})
+    # A copy, since pydantic notes in it what is published.
+    return GetPydanticSchema(lambda *_: cast("Any", dict(schema)), lambda *_: {**published, "type": "string"})
 
 
 def rule(message: str, pattern: str, *, published: bool = False) -> GetPydanticSchema:

@@ -195,13 +195,14 @@ def plan_document(
 ) -> PlanDocument:
     """The JSON document that holds plans, sorted by application and kind."""
     ordered = sorted(plans, key=lambda plan: (plan.application.id, plan.kind.value))
+    parts = [_plan(plan) for plan in ordered]
     return {
         "format_version": FORMAT_VERSION,
         "command": command,
         "error": error,
-        "digest": digest(ordered),
+        "digest": parts[0]["digest"] if len(parts) == 1 else digest(ordered),
         "guards": {guards_key(plan.application.id, plan.kind): _guards(plan.guards) for plan in ordered},
-        "plans": [_plan(plan) for plan in ordered],
+        "plans": parts,
     }
 
 
