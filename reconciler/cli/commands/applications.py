@@ -22,11 +22,10 @@ def command(console: Console, paths: tuple[str, ...], *, fmt: str) -> int:
     """
     import json
 
-    from reconciler.cli.held import held_line
+    from reconciler.cli.output import application_line
     from reconciler.documents.applications import held_part
     from reconciler.errors import ExitCode
     from reconciler.operations.applications import load
-    from reconciler.render.inert import inert
 
     held = load(*paths)
     rows = [held_part(rules) for rules in held]
@@ -41,5 +40,5 @@ def command(console: Console, paths: tuple[str, ...], *, fmt: str) -> int:
                 )
             console.write(json.dumps({"include": rows}, separators=(",", ":")))
         case _:
-            console.write("\n".join(inert(held_line(rules)) for rules in held))
+            console.write("\n".join(map(application_line, held)))
     return console.exit(ExitCode.DONE)
