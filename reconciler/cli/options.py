@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 import click
 
@@ -62,6 +63,12 @@ def digest(text: str) -> str:
 
 
 paths = click.argument("paths", nargs=-1, metavar="[PATH]...", type=filled)
+
+
+def standard_input(paths: Sequence[str]) -> BinaryIO | None:
+    """What `-` among the paths means."""
+    return sys.stdin.buffer if "-" in paths else None
+
 
 pick = _together(
     click.option("--application", type=filled, metavar="ID|NAME", help="Only this application of what the paths hold."),

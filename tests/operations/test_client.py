@@ -120,7 +120,11 @@ def test_results_outlive_a_cancellation(simulator: Simulator, tmp_path: Path) ->
     async def cancelled() -> Sequence[Result]:
         client = AsyncClient(simulator.token, api_url=simulator.url)
         tasks: list[asyncio.Task[None]] = []
-        run = client.applying(rules(tmp_path), ApplyRequest(observer=Once(lambda: tasks[0].cancel())))
+
+        def cancel() -> None:
+            tasks[0].cancel()
+
+        run = client.applying(rules(tmp_path), ApplyRequest(observer=Once(cancel)))
         assert run.results == ()
         tasks.append(asyncio.create_task(run.carry_out()))
         with pytest.raises(asyncio.CancelledError):

@@ -27,7 +27,7 @@ def command(console: Console, paths: tuple[str, ...], *, fmt: str) -> int:
     from reconciler.errors import ExitCode
     from reconciler.operations.applications import load
 
-    held = load(*paths)
+    held = load(*paths, stdin=opt.standard_input(paths))
     rows = [held_part(rules) for rules in held]
     match fmt:
         case "json":

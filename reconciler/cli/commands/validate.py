@@ -24,7 +24,7 @@ def command(console: Console, paths: tuple[str, ...], *, application: str | None
     from reconciler.errors import ExitCode
     from reconciler.operations.applications import validate
 
-    found = validate(paths, application=application, kind=kind)
+    found = validate(paths, application=application, kind=kind, stdin=opt.standard_input(paths))
     tell_warnings(console, found.warnings)
     if fmt == "json":
         listed = [held_part(rules) for rules in found.rules]
