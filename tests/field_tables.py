@@ -1,6 +1,5 @@
-"""The field tables of the API, as checks of what is sent and what is answered.
-
-They are read from the document that the simulator publishes, and applied by a validator that is not its own.
+"""What is sent and what is answered, held against two tables: the document that the simulator publishes, and the facts
+of the schemas that the vendor publishes. Both are applied by a validator that is not the simulator's own.
 """
 
 from __future__ import annotations
@@ -16,8 +15,10 @@ from jsonschema import Draft202012Validator
 from reconciler.simulator.api.actions import ACTIONS, Action
 from reconciler.simulator.http.handler import route
 from reconciler.simulator.http.openapi import document
+from tests.vendor.facts import SCHEMAS, schema_of_body, validator
 
 _ACTIONS = {action.name: action for action in ACTIONS}
+_PUBLISHED = {"job": "jobEnqueuedResult", "invalid": "error"}
 
 
 def action_of(method: str, target: str) -> Action | None:
@@ -34,6 +35,9 @@ def check_answer(action: str, status: int, body: Any, *, strict: bool = True) ->
     refusal = "invalid" if status == 400 and strict else "error"
     name = _ACTIONS[action].answer if status < 300 else refusal
     _entity(name, strict=strict).validate(body)
+    published = _PUBLISHED.get(name, name)
+    if published in SCHEMAS and not _has_tags_as_object(body):
+        validator(published).validate(body)
 
 
 def check_request(method: str, target: str, body: bytes) -> None:
@@ -50,14 +54,16 @@ def check_request(method: str, target: str, body: bytes) -> None:
         as_json = "content" in parameter
         schema = parameter["content"]["application/json"]["schema"] if as_json else parameter["schema"]
         _validator(schema).validate(json.loads(text) if as_json else text)
+        if as_json and action.name.startswith("devices."):
+            validator("advancedDeviceQuery").validate(json.loads(text))
         assert not name.startswith("_") or text in ("true", "false")
     missing = [name for name, one in declared.items() if one.get("required") and name not in dict(sent)]
     assert not missing, f"{action.name} needs {missing}"
     if "requestBody" in operation:
         assert body or not operation["requestBody"]["required"]
-        _validator(operation["requestBody"]["content"]["application/json"]["schema"]).validate(
-            json.loads(body or b"{}")
-        )
+        content = json.loads(body or b"{}")
+        _validator(operation["requestBody"]["content"]["application/json"]["schema"]).validate(content)
+        validator(schema_of_body(action.name)).validate(content)
     else:
         assert not body, f"{action.name} takes no body"
 
@@ -78,6 +84,13 @@ class CheckedTransport(httpx.AsyncHTTPTransport):
         assert action is not None
         check_answer(action.name, answer.status_code, json.loads(body))
         return httpx.Response(answer.status_code, headers=answer.headers, content=body, request=request)
+
+
+def _has_tags_as_object(body: Any) -> bool:
+    """No schema of the vendor knows the form that the parameters `tagsAsObject` and `attributesAsObject` ask for."""
+    return any(
+        isinstance(one.get(key), dict) for one in (body, *body.get("items", [])) for key in ("tags", "attributes")
+    )
 
 
 @cache

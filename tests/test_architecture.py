@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.cli.commands.ci import command as ci
 from reconciler.cli.registry import COMMANDS
 from tests.support import processes
 
@@ -34,6 +35,7 @@ NEEDS: dict[str, set[str]] = {
     "--help": set(),
     "--version": set(),
     **{f"{command} --help": set() for command in COMMANDS},
+    **{f"ci {step} --help": set() for step in ci.commands},
     "validate a.yaml": MANIFESTS,
     "validate a.yaml --format json": MANIFESTS,
     "applications a.yaml": MANIFESTS,

@@ -10,6 +10,7 @@ import click
 import pytest
 
 from reconciler.cli.app import cli
+from reconciler.cli.commands.ci import command as ci
 from reconciler.cli.commands.demo_fleet import demo_fleet, demo_manifest
 from reconciler.cli.registry import COMMANDS
 from reconciler.errors import ExitCode
@@ -63,9 +64,20 @@ def test_readme_lists_every_exit_code() -> None:
     assert listed == [str(int(code)) for code in ExitCode]
 
 
-@pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)#]+)\)", README.read_text(encoding="utf-8")))))
-def test_links_lead_somewhere(link: str) -> None:
-    assert link.startswith("https://") or (ROOT / link).exists()
+PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
+LINKS = {(page, link) for page in PAGES for link in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8"))}
+
+
+@pytest.mark.parametrize(("page", "link"), sorted(LINKS), ids=str)
+def test_links_lead_somewhere(page: Path, link: str) -> None:
+    assert link.startswith("https://") or (page.parent / link).exists()
+
+
+def test_the_guide_to_ci_lists_every_step() -> None:
+    listed = re.findall(
+        r"^\| `([a-z-]+)` \| [a-z]+s[ ;,]", (ROOT / "docs/ci.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert sorted(listed) == sorted(ci.commands)
 
 
 def write_anew() -> None:

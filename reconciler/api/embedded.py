@@ -21,12 +21,12 @@ from reconciler.api.wire import (
     Missing,
     Unreadable,
     envelope,
-    is_id,
     parse_quickly,
     parse_strictly,
     shaped,
 )
 from reconciler.model.state import NOTHING, DeviceId, Entry, FlowId, LiveDevice, LogEntry, Version
+from reconciler.model.text import is_id
 from reconciler.runtime import gc_paused
 
 CONNECTED: Final[Mapping[object, bool | None]] = {1: True, 0: False, None: None}

@@ -16,12 +16,12 @@ from reconciler.api.wire import (
     Unreadable,
     VersionShape,
     envelope,
-    is_id,
     parse_quickly,
     shaped,
 )
 from reconciler.errors import UsageError
 from reconciler.model.state import NO_TAGS, Device, Flow, Version
+from reconciler.model.text import is_id
 from reconciler.runtime import gc_paused
 
 MAX_IN = 100  # values of one `$in`: the API's limit

@@ -8,21 +8,20 @@ Small answers are checked by pydantic. Large listings are not, because that woul
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 from pydantic_core import from_json
 
-is_id = re.compile(r"[0-9A-Fa-f]{24}").fullmatch
+from reconciler.model.text import ID_PATTERN
 
 RELEASED: Final = "desiredVersion"
 REPORTED: Final = "currentVersion"
 RELEASED_BUNDLE: Final = "desiredBundleVersion"
 REPORTED_BUNDLE: Final = "currentBundleVersion"
 
-Id = Annotated[str, StringConstraints(pattern="^[0-9A-Fa-f]{24}$", to_lower=True)]
+Id = Annotated[str, StringConstraints(pattern=f"^{ID_PATTERN}$", to_lower=True)]
 
 
 VersionName = Annotated[str, StringConstraints(min_length=1)]

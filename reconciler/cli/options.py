@@ -146,7 +146,9 @@ def duration_s(option: str, text: str) -> float:
 
 def object_id(option: str, text: str) -> str:
     """An id of 24 hex digits, in lower case; UsageError for anything else."""
-    if not re.fullmatch("[0-9A-Fa-f]{24}", text):
+    from reconciler.model.text import is_id
+
+    if not is_id(text):
         raise UsageError(f"{option} {text!r} is no id", hint="an id has 24 hex digits")
     return text.lower()
 

@@ -34,6 +34,7 @@ COMMANDS: Final = {
         CommandInfo("schema", "Print the JSON Schema of the manifest."),
         CommandInfo("applications", "List the applications that manifests are for.", "applications"),
         CommandInfo("init", "Write manifests and the CI workflow into a repository."),
+        CommandInfo("ci", "Run a step of a CI pipeline."),
         CommandInfo("simulator", "Serve a local stand-in of the API."),
         CommandInfo("demo", "Show it all on a simulated fleet."),
     )

@@ -14,15 +14,16 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import date
 
-from reconciler.discovery.device_index import DeviceIndex, counted_devices
+from reconciler.discovery.device_index import DeviceIndex
 from reconciler.discovery.existence import ExistenceChecks
 from reconciler.errors import ManifestError, PermissionDenied, RequestRefused
 from reconciler.model.plan import Warning
 from reconciler.model.read import Read
 from reconciler.model.rules import Prune, Rules
 from reconciler.model.state import Application, Desired, DeviceId, Flow, FlowId, Live, Place
+from reconciler.model.text import counted, is_id
 from reconciler.model.world import World
-from reconciler.planner.resolution.names import Inventory, is_id
+from reconciler.planner.resolution.names import Inventory
 from reconciler.planner.resolution.prune import omitted, prune
 from reconciler.planner.resolution.resolve import Resolution, resolve
 from reconciler.planner.resolution.selector import Needs, needs_of
@@ -80,7 +81,7 @@ class _Discovery:
         self.reader = reader
         self.today = today
         self.extent = extent
-        self.excluded = frozenset(text.lower() if is_id(text.lower()) else text for text in excluded)
+        self.excluded = frozenset(text.lower() if is_id(text) else text for text in excluded)
         self.index = DeviceIndex(reader, rules.kind)
         self.flows: tuple[Flow, ...] | None = None
         self.warnings: list[Warning] = []
@@ -157,7 +158,7 @@ class _Discovery:
             return None
         alias = self.rules.aliases.get(self.extent.flow)
         text = alias.text if alias else self.extent.flow
-        if is_id(text.lower()):
+        if is_id(text):
             return text.lower()
         await self.list_flows(needs)
         ids = [flow.id for flow in self.flows or () if flow.name == text]
@@ -219,7 +220,7 @@ class _Discovery:
             try:
                 existing = await self.index.existing(candidates)
             except PermissionDenied:
-                message = f"not verified: existence of {counted_devices(len(candidates))} with undeclared rows"
+                message = f"not verified: existence of {counted(len(candidates), 'device')} with undeclared rows"
                 self.warnings.append(Warning(message, place, "the token needs the scope devices.get"))
         flows = resolution.flows
         return prune(resolution.desired, live, setting, flows=flows, place=place, existing=existing)

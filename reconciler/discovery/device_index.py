@@ -15,11 +15,6 @@ PAGE_SIZE = 1000  # devices in one page of a listing
 T = TypeVar("T")
 
 
-def counted_devices(number: int) -> str:
-    """`1 device`, `1,200 devices`."""
-    return f"{number:,} device{'' if number == 1 else 's'}"
-
-
 class DeviceIndex:
     """Devices by id, as they become known.
 

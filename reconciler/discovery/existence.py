@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
-from reconciler.discovery.device_index import DeviceIndex, counted_devices
+from reconciler.discovery.device_index import DeviceIndex
 from reconciler.errors import ApiError, ManifestError, NotFound, PermissionDenied, Problem
 from reconciler.model.plan import Warning
 from reconciler.model.rules import Rules
 from reconciler.model.state import NOTHING, Decision, Desired, DeviceId, Flow, FlowId, Live, LiveDevice, Place, Version
+from reconciler.model.text import counted
 from reconciler.planner.resolution.names import Spelling
 from reconciler.planner.resolution.resolve import Resolution
 from reconciler.ports import Reader
@@ -91,7 +92,7 @@ class ExistenceChecks:
             missing = sorted(places.keys() - self._index.devices.keys())
             await self._index.other_class(missing)
         except PermissionDenied:
-            message = f"not verified: existence and class of {counted_devices(len(places))}"
+            message = f"not verified: existence and class of {counted(len(places), 'device')}"
             self._warnings.append(Warning(message, hint="the token needs the scope devices.get"))
             return
         for device_id in missing:

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from reconciler.errors import Problem
-from reconciler.manifest.schema import Document, GroupPart, PinPart, ProtectPart, SelectPart, is_id
+from reconciler.manifest.schema import Document, GroupPart, PinPart, ProtectPart, SelectPart
 from reconciler.manifest.tree import Map, Mark, Seq, place_of, shown
 from reconciler.model.rules import (
     ApplicationRef,
@@ -23,6 +23,7 @@ from reconciler.model.rules import (
     Source,
 )
 from reconciler.model.state import Kind, Place
+from reconciler.model.text import is_id
 
 
 class GroupLayer(NamedTuple):

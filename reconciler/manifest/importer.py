@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
 from reconciler.model.state import Application, Device, DeviceId, FlowId, Kind, Live, Version
-from reconciler.planner.resolution.names import is_id
+from reconciler.model.text import is_id
 
 Runs: TypeAlias = tuple[tuple[FlowId, Version], ...]  # sorted; the flows released to a device
 
@@ -169,7 +169,7 @@ def _aliases(runs: Mapping[DeviceId, Runs], flow_names: Mapping[FlowId, str]) ->
 
 
 def _is_alias(name: str) -> bool:
-    return _is_tag_text(name) and not is_id(name.lower())
+    return _is_tag_text(name) and not is_id(name)
 
 
 def _flow_lines(aliases: Mapping[FlowId, str]) -> list[str]:

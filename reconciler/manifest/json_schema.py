@@ -11,7 +11,7 @@ from typing import Any
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
-from reconciler.manifest.schema import ID_PATTERN, SELECTING, Document
+from reconciler.manifest.schema import SELECTING, WHOLE_ID, Document
 
 SCHEMA_ID = "urn:losant-reconciler:manifest:v1"
 
@@ -34,7 +34,7 @@ def manifest_schema() -> dict[str, Any]:
     application = schema["properties"]["application"]
     about = application.pop("description")
     schema["properties"]["application"] = {"anyOf": [application_id, application], "description": about}
-    schema["properties"]["flows"]["propertyNames"] = {"minLength": 1, "maxLength": 255, "not": {"pattern": ID_PATTERN}}
+    schema["properties"]["flows"]["propertyNames"] = {"minLength": 1, "maxLength": 255, "not": {"pattern": WHOLE_ID}}
     definitions["SelectPart"]["anyOf"] = [{"required": [key]} for key in sorted(SELECTING)]
     definitions["ProtectPart"]["anyOf"] = [{"required": ["device"]}, {"required": ["flow"]}]
     return {

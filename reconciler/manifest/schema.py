@@ -15,18 +15,14 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
+from reconciler.model.text import ID_PATTERN, is_id
+
 OWN = "manifest"  # type of the errors whose message is ours, whole
 
-_ID = re.compile(r"[0-9A-Fa-f]{24}")
 _INTEGER = "-?[0-9]{1,9}"
 _COUNT = "[0-9]{1,9}"
 _PERCENT = "(100([.]0{1,30})?|[0-9]{1,2}([.][0-9]{1,30})?)"
 _DAY = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
-
-
-def is_id(text: str) -> bool:
-    """Whether text is an id of the API: 24 hex digits."""
-    return len(text) == 24 and _ID.fullmatch(text) is not None
 
 
 def wrong(message: str, hint: str | None = None) -> PydanticCustomError:
@@ -105,7 +101,7 @@ def _alias(text: str) -> str:
 # Editors read YAML 1.2, where an unquoted 1.10 is a number: what is text to us may be any scalar to the JSON Schema.
 _SCALARS = ["string", "number", "boolean"]
 _ANY_TEXT = {"type": _SCALARS, "minLength": 1, "maxLength": 255}
-ID_PATTERN = "^[0-9A-Fa-f]{24}$"
+WHOLE_ID = f"^{ID_PATTERN}$"
 
 
 def _or_number(pattern: str, **number: float) -> WithJsonSchema:
@@ -129,7 +125,7 @@ Version = Annotated[
     ),
 ]
 AliasName = Annotated[Text, AfterValidator(_alias)]
-ApplicationId = Annotated[str, AfterValidator(_application_id), _or_number(ID_PATTERN, minimum=1e20)]
+ApplicationId = Annotated[str, AfterValidator(_application_id), _or_number(WHOLE_ID, minimum=1e20)]
 Percent = Annotated[Decimal, BeforeValidator(_percent), _or_number(f"^{_PERCENT}$", minimum=0, maximum=100)]
 Count = Annotated[
     int,

@@ -36,7 +36,7 @@ class Protected(NamedTuple):
     place: Place
 
 
-class Warning(NamedTuple):  # noqa: A001 - the contract's word
+class Warning(NamedTuple):  # noqa: A001 - the word that plans show
     """Something a reviewer should know; under `--strict` it refuses."""
 
     message: str

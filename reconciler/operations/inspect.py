@@ -11,11 +11,11 @@ from reconciler.errors import ApiError, NotFound, PermissionDenied, ReconcilerEr
 from reconciler.model.read import Read
 from reconciler.model.rules import Rules
 from reconciler.model.state import Device, DeviceId, Live, LiveDevice
+from reconciler.model.text import is_id
 from reconciler.model.world import World
 from reconciler.operations.applications import utc_today
 from reconciler.operations.gateway import Gateway
 from reconciler.operations.lookup import look_up, unknown
-from reconciler.planner.resolution.names import is_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ async def _device(text: str, api: LosantApi) -> Read | None:
     if read.live.devices:
         return read
     name: str | None = text
-    if is_id(text.lower()):
+    if is_id(text):
         try:
             devices = await api.devices(ids=[device_id])
         except PermissionDenied:
@@ -104,7 +104,7 @@ def _together(reads: Sequence[Read]) -> Read:
 
 async def _nowhere(text: str, apis: Sequence[LosantApi]) -> ReconcilerError:
     ids = ", ".join(dict.fromkeys(api.application_id for api in apis))
-    if is_id(text.lower()):
+    if is_id(text):
         return UsageError(f"--device {text}: there is no such device in application {ids}", hint="check both ids")
     errors: list[UsageError] = []
     for api in apis:

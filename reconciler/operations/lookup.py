@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from reconciler.errors import PermissionDenied, UsageError
 from reconciler.model.state import Device, DeviceId, Kind
-from reconciler.planner.resolution.names import Spelling, is_id
+from reconciler.model.text import is_id
+from reconciler.planner.resolution.names import Spelling
 from reconciler.ports import Reader
 
 MOST_LISTED = 5
@@ -27,7 +28,7 @@ async def find_device(text: str, reader: Reader, kind: Kind) -> DeviceId:
 
 async def look_up(text: str, reader: Reader) -> DeviceId | None:
     """As `find_device`, but None where no device has that name."""
-    if is_id(text.lower()):
+    if is_id(text):
         return text.lower()
     if not text:
         raise UsageError("--device names nothing", hint="name a device, or pass its id")

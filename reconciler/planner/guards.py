@@ -13,6 +13,7 @@ from reconciler.model.changes import Change, Op
 from reconciler.model.plan import Guard, Guards, Plan, Protected, Refusal, Warning
 from reconciler.model.rules import Forbid, Limits
 from reconciler.model.state import NOTHING, FlowId, Live, Row
+from reconciler.model.text import counted
 from reconciler.model.world import Options, World
 from reconciler.planner.resolution.prune import PRUNE
 
@@ -127,9 +128,8 @@ def _crossed(number: int, base: int, count: int | None, percent: Decimal | None)
 
 
 def _numbers(rows: Sequence[object], noun: str, base: int) -> str:
-    number = len(rows)
-    share = f"{Decimal(100 * number) / base:.1f}% of the {base:,}" if base else "of 0"
-    return f"{number:,} {noun}{'' if number == 1 else 's'}, {share} managed rows with something released"
+    share = f"{Decimal(100 * len(rows)) / base:.1f}% of the {base:,}" if base else "of 0"
+    return f"{counted(len(rows), noun)}, {share} managed rows with something released"
 
 
 def _protected(protections: Sequence[Protected], changes: Sequence[Change]) -> Iterator[Refusal]:
@@ -148,10 +148,10 @@ def _forbids(protection: Protected, change: Change) -> bool:
 
 
 def _protection_refusal(protection: Protected, rows: tuple[Row, ...]) -> Refusal:
-    number, what = len(rows), "removal" if protection.forbid is Forbid.REMOVAL else "change"
+    what = "removal" if protection.forbid is Forbid.REMOVAL else "change"
     return Refusal(
         Guard.PROTECT,
-        f"{number:,} {what}{'' if number == 1 else 's'} of protected rows (protected at {protection.place})",
+        f"{counted(len(rows), what)} of protected rows (protected at {protection.place})",
         "lift that protection in the same pull request, or leave the rows out with --exclude",
         rows,
         protection.place,
@@ -161,10 +161,9 @@ def _protection_refusal(protection: Protected, rows: tuple[Row, ...]) -> Refusal
 def _strict(warnings: Sequence[Warning], guards: Guards) -> Iterator[Refusal]:
     if not guards.strict or not warnings:
         return
-    number = len(warnings)
     yield Refusal(
         Guard.STRICT,
-        f"{number:,} warning{'' if number == 1 else 's'} under --strict, the first: {warnings[0].message}",
+        f"{counted(len(warnings), 'warning')} under --strict, the first: {warnings[0].message}",
         "see to the warnings, or run without --strict",
         place=warnings[0].place,
     )

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from reconciler.manifest.compare import Difference
+from reconciler.model.text import counted
 from reconciler.render.inert import inert
 
 SHOWN = 10  # subjects of one group of differences, unless all are asked for
@@ -21,7 +22,7 @@ def differences_text(found: Sequence[Difference], *, verbose: bool = False) -> s
         items = list(of_application)
         lines += _rows([one for one in items if one.flow is not None], verbose=verbose)
         lines += [f"  {inert(setting(one))}: {_move(one)}" for one in items if one.flow is None]
-    lines.append(f"{len(found):,} {'difference' if len(found) == 1 else 'differences'}.")
+    lines.append(f"{counted(len(found), 'difference')}.")
     return "\n".join(lines)
 
 

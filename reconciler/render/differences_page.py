@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from reconciler.manifest.compare import Difference
+from reconciler.model.text import counted
 from reconciler.render.differences import setting
 from reconciler.render.page import DEFAULT_MAX_BYTES, Page, Rank, code, folded, version_code
-from reconciler.render.text import counted
 
 _HEAD = "\n| flow | | from | to | rows |\n| --- | --- | --- | --- | ---: |\n"
 

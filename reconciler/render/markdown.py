@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from reconciler.model.changes import Change, Op
 from reconciler.model.plan import Plan
 from reconciler.model.result import moves_of
+from reconciler.model.text import counted
 from reconciler.render.page import DEFAULT_MAX_BYTES, MOVES, Page, Rank, code, folded, move_row, version_code
-from reconciler.render.text import counted
 
 _ELSEWHERE = "Run `reconciler plan`, or see the plan that the job saved, for the whole of it."
 

@@ -12,8 +12,9 @@ from reconciler.errors import ExitCode, Problem
 from reconciler.model.changes import Op
 from reconciler.model.health import Laggard, Verdict, Wait
 from reconciler.model.result import CallResult, CallState, Moved, Result, Unconfirmed
+from reconciler.model.text import counted
 from reconciler.render.inert import inert
-from reconciler.render.text import LISTED, Paint, counted
+from reconciler.render.text import LISTED, Paint
 
 _COLORS = {CallState.CONFIRMED: "green", CallState.FAILED: "red", CallState.UNKNOWN: "red"}
 

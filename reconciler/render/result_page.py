@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from reconciler.errors import ExitCode, Problem
 from reconciler.model.result import Removal, Result
+from reconciler.model.text import counted
 from reconciler.render.page import DEFAULT_MAX_BYTES, MOVES, Page, Rank, code, move_row, version_code
 from reconciler.render.result import details, verdict
-from reconciler.render.text import Paint, counted
+from reconciler.render.text import Paint
 
 _ELSEWHERE = "See the result file of the job for the whole of it."
 

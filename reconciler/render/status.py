@@ -6,10 +6,11 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from reconciler.model.health import FlowStatus, Laggard, Logged, Standing, StatusReport
+from reconciler.model.text import counted
 from reconciler.render.inert import inert
 from reconciler.render.page import DEFAULT_MAX_BYTES, Page, Rank, code, folded, version_code
 from reconciler.render.result import explanation, laggards, standing
-from reconciler.render.text import LISTED, Paint, counted
+from reconciler.render.text import LISTED, Paint
 
 _WORDS = {column: column.replace("_", " ") for column in Standing}
 _COLORS = {Standing.IN_SYNC: "green", Standing.FAILED: "red", Standing.DRIFT: "red"}

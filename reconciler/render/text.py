@@ -17,6 +17,7 @@ from reconciler.model.changes import Change, Op, PendingRow, UnmanagedRow
 from reconciler.model.plan import Plan, PlannedCall
 from reconciler.model.requests import Release, RemoveDevice, RemoveFlow, RemoveRow, Replace, Request
 from reconciler.model.state import Place, Row
+from reconciler.model.text import counted
 from reconciler.render.inert import inert
 from reconciler.render.wrap import fitting, wrapped
 
@@ -45,11 +46,6 @@ def verdict(plans: Sequence[Plan], paint: Paint) -> str:
         return paint("No changes.", "green")
     add, update, remove = (sum(getattr(plan.summary, op) for plan in plans) for op in ("add", "update", "remove"))
     return paint("Plan:", "bold") + f" {add:d} to add, {update:d} to change, {remove:d} to destroy."
-
-
-def counted(number: int, noun: str) -> str:
-    """`1 device`, `1,200 devices`."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 class Paint:

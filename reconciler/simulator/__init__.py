@@ -1,9 +1,9 @@
-"""A local stand-in of the Losant API: deployments, devices, workflows, agents, faults. See `README.md` here."""
+"""A local stand-in of the Losant API: deployments, devices, workflows, faults. See `README.md` here."""
 
 from __future__ import annotations
 
+from reconciler.simulator import faults
 from reconciler.simulator.control import Control, ControlError
-from reconciler.simulator.faults import faults
 from reconciler.simulator.http.server import Server, run, serve
 from reconciler.simulator.switches import Switches
 from reconciler.simulator.world.clock import Clock

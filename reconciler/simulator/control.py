@@ -1,35 +1,59 @@
-"""The control surface: what a test, or somebody at a second terminal, does behind the API's back.
+"""The control surface: what a test, or a person at a second terminal, changes without going through the API.
 
-Every public method is also a command of the control endpoint (`control_http`), with the same name and the same
+Every public method is also a command of the control endpoint (`http.control_endpoint`), with the same name and the same
 arguments as a JSON object. Devices and flows are named by id, or by a name that only one of them has.
 """
 
 from __future__ import annotations
 
+from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from typing import Any, TypeAlias
 
 from pydantic import ValidationError
 
-from reconciler.simulator.api.deployments import Change, Kind, rebundle, release, schedule_touched, touch
-from reconciler.simulator.faults.faults import Fault
-from reconciler.simulator.http.request_log import RequestLog
+from reconciler.simulator.api.writes import bring_up_to_date, next_event_ms
+from reconciler.simulator.faults import Fault
 from reconciler.simulator.switches import Switches
-from reconciler.simulator.world import devices as agents
+from reconciler.simulator.world import devices
 from reconciler.simulator.world.fleet import Device, Text, Version
 from reconciler.simulator.world.ids import bundle_id, object_id
-from reconciler.simulator.world.logs import Author, log_head, write_logs
+from reconciler.simulator.world.records import Author, Kind, log_entry, write_logs
+from reconciler.simulator.world.releases import Change, rebundle, release, schedule_touched, touch
 from reconciler.simulator.world.seed import seed_device
 from reconciler.simulator.world.store import World
 
 Data: TypeAlias = dict[str, Any]
 _LONGEST_S = 10**9
+_KEPT_REQUESTS = 100_000
 _PERSON = Author("user", object_id("user", "somebody at the web interface"))
 
 
 class ControlError(ValueError):
-    """A command that cannot be: an unknown device, a name that several things have, a bad value."""
+    """A command that cannot be carried out: an unknown device, an ambiguous name, an invalid value."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedRequest:
+    """One request, without its token.
+
+    Attributes:
+        action: e.g. `devices.get`; empty where no action has this path and method.
+        query: parameters as they were read, `access_token` and `jwt` left out.
+        body: parsed JSON, or the text of a body that is not JSON.
+        status: of the answer; None if the connection was reset instead.
+        faults: the kinds of the faults that struck.
+    """
+
+    method: str
+    path: str
+    action: str
+    query: dict[str, Any]
+    body: Any
+    status: int | None
+    faults: tuple[str, ...] = ()
 
 
 class Control:
@@ -37,44 +61,44 @@ class Control:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.log = RequestLog()
+        self.log: deque[LoggedRequest] = deque(maxlen=_KEPT_REQUESTS)
 
     def now_ms(self) -> int:
         """The present of the simulated world."""
         return self.world.clock.now_ms()
 
     def advance(self, seconds: float) -> None:
-        """Let time pass, and everything happen that is due."""
+        """Let time pass, and whatever is due by then happen."""
         if not 0 <= seconds <= _LONGEST_S:
-            raise ControlError(f"time cannot go back, nor {seconds} seconds ahead at once")
+            raise ControlError(f"time cannot go back, or ahead by more than {_LONGEST_S:,} seconds at once: {seconds}")
         with self.world.lock:
             self.world.advance(seconds)
-            agents.bring_up_to_date(self.world)
+            bring_up_to_date(self.world)
 
     def settle(self) -> None:
-        """Let time pass until nothing is due any more: no take-up under way, no late write."""
+        """Let time pass until nothing is pending: no device is taking up a release, no write is late."""
         with self.world.lock:
-            agents.bring_up_to_date(self.world)
-            while (due_ms := agents.next_event_ms(self.world)) is not None:
+            bring_up_to_date(self.world)
+            while (due_ms := next_event_ms(self.world)) is not None:
                 self.world.advance(max(0.0, (due_ms - self.now_ms()) / 1000))
-                agents.bring_up_to_date(self.world)
+                bring_up_to_date(self.world)
 
     def connect(self, device: str) -> None:
-        """A device comes online, and after its take-up time tries what it lacks or failed before."""
+        """A device comes online, and after its take-up time tries what it is missing or failed at before."""
         with self._present():
-            agents.connect(self.world, self._device(device), self.now_ms())
+            devices.connect(self.world, self._device(device), self.now_ms())
 
     def disconnect(self, device: str) -> None:
-        """A device goes offline; a take-up that had begun is broken off."""
+        """A device goes offline; a take-up that had begun is aborted."""
         with self._present():
-            agents.disconnect(self.world, self._device(device), self.now_ms())
+            devices.disconnect(self.world, self._device(device), self.now_ms())
 
     def report_unknown_bundle(self, device: str, bundle: Text | None = None) -> None:
-        """A device says that it runs a bundle the platform does not know."""
+        """A device reports a bundle that the platform does not know."""
         with self._present():
             own = self._device(device)
             name = bundle or bundle_id(own, [("unknown", "bundle")], self.now_ms())
-            agents.report_unknown_bundle(self.world, own, name, self.now_ms())
+            devices.report_unknown_bundle(self.world, own, name, self.now_ms())
 
     def fail(self, device: str, flow: str, version: Version, error: Text) -> None:
         """From now on the device fails when it tries this version."""
@@ -85,19 +109,19 @@ class Control:
             )
 
     def heal(self, device: str) -> None:
-        """The device fails nothing any more; it tries again at its next connect or release."""
+        """The device no longer fails anything; it tries again when it next connects or is released to."""
         with self._present() as db:
             db.execute("delete from failures where device_id = ?", (self._device(device),))
 
     def set_released(self, device: str, flow: str, version: Version | None) -> None:
-        """Somebody releases (None: removes) a version at the web interface."""
+        """A person releases (None: removes) a version in the web interface."""
         with self._present():
             own, flow_id = self._device(device), self._flow(flow)
             kind, application_id = self._home(own)
             release(self.world, Change(kind, application_id, version, _PERSON, self.now_ms()), [(own, flow_id)])
 
     def set_reported(self, device: str, flow: str, version: Version | None) -> None:
-        """The device says that it runs another version of a flow, without having been told to."""
+        """The device reports another version of a flow, without a release."""
         with self._present() as db:
             own, flow_id, now = self._device(device), self._flow(flow), self.now_ms()
             row = db.execute(
@@ -109,14 +133,14 @@ class Control:
             db.execute("update records set updated_ms = ? where device_id = ?", (now, own))
 
     def change_globals(self, application: str | None = None) -> None:
-        """Somebody changes the application's globals: every device is told to run a new bundle, same versions."""
+        """A person changes the application's globals: every device gets a new bundle with the same versions."""
         with self._present() as db:
             own, now = self._application(application), self.now_ms()
             db.execute("update applications set globals_revision = globals_revision + 1 where id = ?", (own,))
             rows = db.execute("select device_id, id from records where application_id = ?", (own,)).fetchall()
             bundles = rebundle(self.world, [device_id for device_id, _ in rows], now)
-            head = {**log_head(_PERSON, now, "desired"), "updateType": "globals"}
-            write_logs(self.world, ((record, {**head, "newBundle": bundles[device]}) for device, record in rows))
+            entry = log_entry(_PERSON, now, "desired", updateType="globals")
+            write_logs(self.world, ((record, {**entry, "newBundle": bundles[device]}) for device, record in rows))
             touch(self.world, ((device_id, "") for device_id, _ in rows))
             schedule_touched(self.world, Kind.EMBEDDED, now)
 
@@ -136,14 +160,14 @@ class Control:
             )
 
     def add_version(self, flow: str, version: Version) -> None:
-        """Somebody saves a new version of a flow."""
+        """A person saves a new version of a flow."""
         with self._present() as db:
             own, now = self._flow(flow), self.now_ms()
             values = (object_id(own, "version", version), own, version, now, now)
             db.execute("insert or ignore into versions values (?, ?, ?, ?, ?)", values)
 
     def delete_version(self, flow: str, version: Version) -> None:
-        """Somebody deletes a version; devices that run it are left alone."""
+        """A person deletes a version; devices that run it are not touched."""
         with self._present() as db:
             db.execute("delete from versions where flow_id = ? and name = ?", (self._flow(flow), version))
 
@@ -159,7 +183,7 @@ class Control:
         return [dict(zip(keys, row, strict=True)) for row in found]
 
     def switch(self, **values: Any) -> Data:
-        """Answer open questions in another way; returns all switches."""
+        """Set switches by name; returns all of them."""
         with self.world.lock:
             try:
                 self.world.switch(Switches.model_validate({**self.world.switches.model_dump(), **values}))
@@ -181,7 +205,7 @@ class Control:
                 raise ControlError(f"no fault has the number {number}") from error
 
     def faults(self) -> list[Data]:
-        """The faults that are on: number, how often they saw a request that concerns them and struck, the fault."""
+        """The faults that are on: number, matching requests seen, times struck, and the fault itself."""
         with self.world.lock:
             return [
                 {"number": number, "seen": one.seen, "fired": one.fired, "fault": one.fault.model_dump(mode="json")}
@@ -191,20 +215,20 @@ class Control:
     def requests(self) -> list[Data]:
         """The requests so far, oldest first, without their tokens."""
         with self.world.lock:
-            return self.log.plain()
+            return [asdict(one) for one in self.log]
 
     def counts(self) -> dict[str, int]:
         """How many requests each action had so far."""
         with self.world.lock:
-            return self.log.counts()
+            return dict(Counter(one.action for one in self.log))
 
     def forget_requests(self) -> None:
         """Empty the log of requests."""
         with self.world.lock:
-            self.log.entries.clear()
+            self.log.clear()
 
     def jobs(self) -> list[Data]:
-        """Export jobs: id, status (queued, done, failed) and what became of them."""
+        """Export jobs: id, status (queued, done, failed) and outcome."""
         with self._present() as db:
             found = db.execute("select id, application_id, status, detail from jobs order by created_ms").fetchall()
         return [dict(zip(("id", "application_id", "status", "detail"), row, strict=True)) for row in found]
@@ -212,7 +236,7 @@ class Control:
     @contextmanager
     def _present(self) -> Iterator[Any]:
         with self.world.changing() as db:
-            agents.bring_up_to_date(self.world)
+            bring_up_to_date(self.world)
             yield db
 
     def _device(self, reference: str) -> str:
@@ -231,14 +255,13 @@ class Control:
             f"select id from {table} (id = ? or name = ?) limit 2", (reference.lower(), reference)
         ).fetchall()
         if len(found) != 1:
-            raise ControlError(f'{"several" if found else "no"} {thing}s are "{reference}"')
+            raise ControlError(f'{"several" if found else "no"} {thing}s have the id or name "{reference}"')
         return str(found[0][0])
 
     def _home(self, device_id: str) -> tuple[Kind, str]:
         device_class, application_id = self.world.db.execute(
             "select device_class, application_id from devices where id = ?", (device_id,)
         ).fetchone()
-        for kind in Kind:
-            if kind.device_class == device_class:
-                return kind, str(application_id)
-        raise ControlError(f"a device of class {device_class} takes no deployments")
+        if (kind := Kind.of_class(device_class)) is None:
+            raise ControlError(f"a device of class {device_class} takes no deployments")
+        return kind, str(application_id)

@@ -31,8 +31,7 @@ from reconciler.errors import (
 )
 from reconciler.model.requests import Release
 from reconciler.model.state import Entry
-from reconciler.simulator import Clock, Server, serve
-from reconciler.simulator.faults import faults
+from reconciler.simulator import Clock, Server, faults, serve
 from tests.api.speaking import SECRET
 from tests.builders import hex_id
 from tests.fakes import FakeClock

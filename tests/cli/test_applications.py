@@ -1,4 +1,4 @@
-"""`reconciler applications`: rows for people, programs and a GitHub matrix."""
+"""`reconciler applications`: rows for people and programs."""
 
 from __future__ import annotations
 
@@ -46,23 +46,6 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["applications", "--format", "json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document == {"format_version": "1", "command": "applications", "error": None, "applications": ROWS}
-
-
-def test_a_matrix_is_one_line_for_a_workflow_output(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["applications", "--format", "github-matrix"]) == 0
-    out, err = capsys.readouterr()
-    assert out.count("\n") == 1
-    assert json.loads(out) == {"include": ROWS}
-    assert err == ""
-
-
-def test_more_rows_than_github_has_jobs_is_said(capsys: pytest.CaptureFixture[str]) -> None:
-    documents = [f"apiVersion: reconciler/v1\napplication: {n:024x}\n" for n in range(257)]
-    Path("many.yaml").write_text("---\n".join(documents))
-    assert run(["applications", "many.yaml", "--format", "github-matrix"]) == 0
-    out, err = capsys.readouterr()
-    assert len(json.loads(out)["include"]) == 257
-    assert "257 rows, but GitHub makes at most 256 jobs of a matrix" in err
 
 
 def test_problems_are_an_error_in_json_too(capsys: pytest.CaptureFixture[str]) -> None:

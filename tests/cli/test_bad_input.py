@@ -14,8 +14,7 @@ import jsonschema
 import pytest
 
 from reconciler.documents.json_schema import output_schema
-from reconciler.simulator import serve
-from reconciler.simulator.faults import faults
+from reconciler.simulator import faults, serve
 from tests.e2e.shop import APPLICATION, FLEET, HEAD, Done, Here, Shop, invoker, skip_pauses
 
 FIVE_MISTAKES = f"""\

@@ -15,8 +15,7 @@ from typing import Any
 import pytest
 
 from reconciler.cli.app import run
-from reconciler.simulator import Server, serve
-from reconciler.simulator.faults import faults
+from reconciler.simulator import Server, faults, serve
 from tests.support.processes import usual_signals
 from tests.support.waiting import until
 

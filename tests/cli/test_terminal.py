@@ -19,8 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.simulator import serve
-from reconciler.simulator.faults import faults
+from reconciler.simulator import faults, serve
 from tests.e2e.shop import FLEET, MANIFEST, Shop
 from tests.support import processes
 from tests.support.waiting import LIMIT_S

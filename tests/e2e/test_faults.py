@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from reconciler.simulator.faults import faults
-from reconciler.simulator.faults.faults import When
+from reconciler.simulator import faults
+from reconciler.simulator.faults import When
 from tests.e2e.plant import AFTER, BEFORE, CHANGES, LISTS, Ended, Plant
 
 COMMANDS = {

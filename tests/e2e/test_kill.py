@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from reconciler.model.state import Kind
-from reconciler.simulator.faults import faults
-from reconciler.simulator.faults.faults import When
+from reconciler.simulator import faults
+from reconciler.simulator.faults import When
 from tests.e2e.plant import APPLICATION, Plant, plant_at
 from tests.support import processes
 from tests.support.waiting import until

@@ -20,8 +20,7 @@ import pytest
 from losant_rest import Client
 
 from reconciler.model.state import Kind
-from reconciler.simulator import serve
-from reconciler.simulator.faults import faults
+from reconciler.simulator import faults, serve
 from tests.e2e.shop import APPLICATION, HEAD, MANIFEST, Here, Shop, fleet, invoker, of_kind
 from tests.support import processes
 from tests.support.waiting import until

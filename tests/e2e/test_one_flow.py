@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from reconciler.model.state import Kind
-from reconciler.simulator import Clock, Server, serve
-from reconciler.simulator.faults import faults
+from reconciler.simulator import Clock, Server, faults, serve
 from tests.e2e.shop import Done, Here, Shop, invoker, skip_pauses
 
 APPLICATION = "5f0c8a1b2d3e4f5061728394"

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from reconciler.simulator.faults import faults
-from reconciler.simulator.faults.faults import When
+from reconciler.simulator import faults
+from reconciler.simulator.faults import When
 from tests.e2e.plant import APPLICATION, CLASSES, Plant, plant_at
 
 DEVICES, FLOWS, VERSIONS = 12, 3, ["v1", "v2", "v3"]

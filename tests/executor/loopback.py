@@ -23,7 +23,7 @@ from reconciler.model.state import Decision, Desired, Kind, Place
 from reconciler.model.world import CallMode, Options
 from reconciler.planner.planner import make_plan
 from reconciler.simulator import Clock, Server, serve
-from reconciler.simulator.faults.faults import Fault
+from reconciler.simulator.faults import Fault
 from reconciler.simulator.world.clock import rfc3339
 from tests.builders import words, world
 

@@ -11,8 +11,8 @@ from reconciler.model.health import Offline, Verdict
 from reconciler.model.result import CallState
 from reconciler.model.state import Kind
 from reconciler.model.world import CallMode
-from reconciler.simulator.faults import faults
-from reconciler.simulator.faults.faults import When
+from reconciler.simulator import faults
+from reconciler.simulator.faults import When
 from tests.executor.loopback import Site
 
 WRITE = "/deployments/re"

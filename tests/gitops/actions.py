@@ -15,7 +15,7 @@ from tests.gitops.hub import REPOSITORY, Hub
 from tests.gitops.steps import Job, Machine, Steps, load, project_file, texts
 
 MOST_JOBS = 256  # of one matrix
-GRANTABLE = {"contents": "write", "issues": "write", "pull-requests": "write"}
+GRANTABLE = dict.fromkeys(("contents", "id-token", "issues", "pull-requests"), "write")
 
 Data = Mapping[str, Any]
 
@@ -78,6 +78,7 @@ class Runner:
                 "event_name": event.name,
                 "event": event.payload,
                 "ref": event.ref,
+                "ref_name": event.ref.split("/", 2)[-1],
                 "sha": event.sha,
                 "repository": REPOSITORY,
                 "run_id": "7",

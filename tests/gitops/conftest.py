@@ -192,7 +192,18 @@ def world(build: Build) -> World:
 def job_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY"):
         monkeypatch.setenv(name, str(tmp_path / name))
-    monkeypatch.setenv("GITHUB_EVENT_NAME", "schedule")
+    (tmp_path / "event.json").write_text("{}")
+    variables = {
+        "GITHUB_ACTOR": "ada",
+        "GITHUB_EVENT_NAME": "schedule",
+        "GITHUB_EVENT_PATH": str(tmp_path / "event.json"),
+        "GITHUB_REF": "refs/heads/main",
+        "GITHUB_REPOSITORY": REPOSITORY,
+        "GITHUB_RUN_ID": "7",
+        "GITHUB_SERVER_URL": "https://github.example",
+    }
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -201,8 +212,5 @@ def job_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def hub(job_files: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     with serve_hub() as hub:
         monkeypatch.setenv("GITHUB_API_URL", hub.url)
-        monkeypatch.setenv("GITHUB_REPOSITORY", REPOSITORY)
         monkeypatch.setenv("GITHUB_TOKEN", hub.token({"issues": "write", "pull-requests": "write"}))
-        monkeypatch.setenv("GITHUB_SERVER_URL", "https://github.example")
-        monkeypatch.setenv("GITHUB_RUN_ID", "7")
         yield hub

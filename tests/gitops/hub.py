@@ -47,6 +47,7 @@ class Hub:
     comments: dict[int, dict[str, Any]] = field(default_factory=dict)
     log: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
+    authorizations: list[str] = field(default_factory=list)
     troubles: list[Trouble] = field(default_factory=list)
     _tokens: dict[str, Mapping[str, str]] = field(default_factory=dict)
     _numbers: int = 100
@@ -187,7 +188,9 @@ def serve_hub() -> Iterator[Hub]:
             size = int(self.headers.get("Content-Length") or 0)
             body = json.loads(self.rfile.read(size) or b"null")
             query = {name: values[0] for name, values in parse_qs(parts.query).items()}
-            token = (self.headers.get("Authorization") or "").removeprefix("Bearer ")
+            authorization = self.headers.get("Authorization") or ""
+            hub.authorizations.append(authorization)
+            token = authorization.removeprefix("Bearer ")
             path = parts.path.removeprefix(f"/repos/{REPOSITORY}/")
             trouble = hub.trouble(self.command, path)
             if trouble and not trouble.acts:

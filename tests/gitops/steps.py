@@ -30,13 +30,28 @@ BIN = Path(sys.executable).parent
 PYTHON = """\
 #!/usr/bin/env bash
 # `python` of a runner. Only venv and pip are not what they seem: they would need the network.
+isolated=()
+if [[ "$1" == "-I" ]]; then isolated=(-I) && shift; fi
 if [[ "$1 $2" == "-m venv" ]]; then
-  mkdir -p "$3/bin" && ln -s "{bin}/reconciler" "$3/bin/reconciler" && ln -s "$0" "$3/bin/python"
+  mkdir -p "$3/bin" && ln -sf "{bin}/reconciler" "$3/bin/reconciler" && ln -sf "$0" "$3/bin/python"
 elif [[ "$1 $2" == "-m pip" ]]; then
-  echo "$@" >> "$RUNNER_TEMP/pip.log"
+  echo "${{isolated[@]}}" "$@" >> "${{RUNNER_TEMP:-$HOME}}/pip.log"
 else
-  exec "{bin}/python" "$@"
+  exec "{bin}/python" "${{isolated[@]}}" "$@"
 fi
+"""
+GH = """\
+#!/usr/bin/env bash
+# GitHub's command line: says what it was asked, which has to name files that exist. A pull request is open once there
+# is a branch for it.
+if [[ "$1 $2" == "pr list" ]]; then
+  git ls-remote "$GITHUB_SERVER_URL/$GITHUB_REPOSITORY" "refs/heads/$4"
+  exit
+fi
+for word in "$@"; do
+  if [[ "$word" == */*.* && ! -f "$word" ]]; then echo "there is no $word" && exit 1; fi
+done
+echo gh "$@"
 """
 
 
@@ -94,10 +109,11 @@ class Machine:
         for place in (self.workspace, self.temp, self.folder / "home", self.folder / "tools"):
             place.mkdir(parents=True)
         self.summary.touch()
-        python = self.folder / "tools/python"
-        python.write_text(PYTHON.format(bin=BIN))
-        python.chmod(0o755)
-        self.path = [str(python.parent), os.environ["PATH"]]
+        for tool, text in {"python": PYTHON.format(bin=BIN), "python3": PYTHON.format(bin=BIN), "gh": GH}.items():
+            executable(self.folder / "tools" / tool, text)
+        self.path = [str(self.folder / "tools"), os.environ["PATH"]]
+        home = f"https://github.example/{REPOSITORY}"
+        (self.folder / "home/.gitconfig").write_text(f'[url "{self.origin.as_uri()}"]\n  insteadOf = {home}\n')
 
     @property
     def workspace(self) -> Path:
@@ -156,6 +172,7 @@ class Machine:
             "actions/download-artifact": self._download,
             "actions/setup-python": lambda _: {"python-version": "3.13.1"},
             "actions/upload-artifact": self._upload,
+            "pypa/gh-action-pypi-publish": self._publish,
         }
         return known[action](options) or {}
 
@@ -172,16 +189,23 @@ class Machine:
     def _upload(self, options: Mapping[str, str]) -> None:
         source, name = self.workspace / options["path"], options["name"]
         if not source.exists():
-            assert options["if-no-files-found"] == "ignore"
+            assert options["if-no-files-found"] == "ignore", f"nothing to upload as {name}"
             return
         assert name not in self.artifacts or options.get("overwrite") == "true"
         self.artifacts[name] = self.folder / "artifacts" / name
         shutil.copytree(source, self.artifacts[name])
 
     def _download(self, options: Mapping[str, str]) -> None:
+        if "name" in options:
+            shutil.copytree(self.artifacts[options["name"]], self.workspace / options["path"], dirs_exist_ok=True)
+            return
         for name, folder in self.artifacts.items():
             if fnmatch(name, options["pattern"]):
                 shutil.copytree(folder, self.workspace / options["path"] / name)
+
+    def _publish(self, options: Mapping[str, str]) -> None:
+        """What reaches the package index is kept beside the artifacts."""
+        self.artifacts["(published)"] = self.workspace / options["packages-dir"]
 
 
 class Steps:
@@ -226,7 +250,9 @@ class Steps:
         contexts = {"inputs": inputs, "runner": self.contexts["runner"], "github": self.contexts["github"]}
         inner = Steps(self._machine, self._job, contexts, folder)
         code = int(inner.run(action["runs"]["steps"], env) == "failure")
-        return {name: as_text(render(rule["value"], inner.contexts)) for name, rule in action["outputs"].items()}, code
+        return {
+            name: as_text(render(rule["value"], inner.contexts)) for name, rule in action.get("outputs", {}).items()
+        }, code
 
 
 def project_file(uses: str) -> Path:
@@ -234,6 +260,11 @@ def project_file(uses: str) -> Path:
     path = uses.partition("@")[0].removeprefix("$/").removeprefix(f"{HOME}/")
     assert path.startswith(".github/"), f"{uses} is not in this project"
     return PROJECT / path
+
+
+def executable(file: Path, text: str) -> None:
+    file.write_text(text)
+    file.chmod(0o755)
 
 
 def texts(values: Mapping[str, Any]) -> dict[str, str]:

@@ -22,8 +22,15 @@ KNOWN = {
     "actions/cache",
     "actions/upload-artifact",
     "actions/download-artifact",
+    "pypa/gh-action-pypi-publish",
 }
-WRITES = {("reconcile.yml", "comment"): {"pull-requests"}, ("reconcile.yml", "drift"): {"issues"}}
+WRITES = {
+    ("reconcile.yml", "comment"): {"pull-requests"},
+    ("reconcile.yml", "drift"): {"issues"},
+    ("newest.yml", "propose"): {"contents", "pull-requests"},
+    ("release.yml", "publish"): {"id-token"},
+    ("release.yml", "announce"): {"contents"},
+}
 
 
 def name(file: Path) -> str:
@@ -87,9 +94,9 @@ def test_every_name_in_an_expression_is_declared(file: Path) -> None:
         assert set(re.findall(r"\bneeds\.([\w-]+)", text)) <= ({needs} if isinstance(needs, str) else set(needs))
         for other, output in re.findall(r"\bneeds\.([\w-]+)\.outputs\.([\w-]+)", text):
             assert output in data["jobs"][other]["outputs"]
-        for scripted in re.findall(r"\bsteps\.(?:decide|fan-out)\.outputs\.([\w-]+)", text):
-            scripts = "".join(script.read_text() for script in (GITHUB / "scripts").glob("*.py"))
-            assert f'job.output("{scripted}"' in scripts
+        for output in re.findall(r"\bsteps\.(?:decide|fan-out)\.outputs\.([\w-]+)", text):
+            sources = "".join(source.read_text() for source in (PROJECT / "reconciler/ci").glob("*.py"))
+            assert f'.output("{output}"' in sources
         called = PROJECT / str(job.get("uses", "")).removeprefix("$/")
         if called.is_file():
             inputs = load(called.read_text())["on"]["workflow_call"]["inputs"]
@@ -113,8 +120,18 @@ def test_a_job_may_do_what_it_needs_and_no_more(file: Path) -> None:
         writes = {scope for scope, access in granted.items() if access == "write"}
         if "uses" not in job:
             assert writes == WRITES.get((file.name, key), set())
-        assert granted.keys() <= {"contents", "issues", "pull-requests"}
-        assert granted.get("contents", "read") == "read"
+        else:
+            assert writes <= {"issues", "pull-requests"}
+        assert granted.keys() <= {"contents", "id-token", "issues", "pull-requests"}
+
+
+@every_workflow
+def test_what_may_write_to_the_repository_or_publish_installs_nothing(file: Path) -> None:
+    for key, job in jobs(file):
+        if WRITES.get((file.name, key), set()) & {"contents", "id-token"}:
+            scripts = "".join(step.get("run", "") for step in job["steps"])
+            assert not re.search(r"\bpip\b|\bpython|\.ci/(?!propose)", scripts)
+            assert not re.search(r"\bpip\b|\bpython", (PROJECT / ".ci/propose").read_text())
 
 
 @every_workflow
@@ -149,9 +166,8 @@ def test_applies_queue_and_are_never_cancelled() -> None:
 
 def test_who_looks_before_writing_is_alone_while_doing_so() -> None:
     """Two runs at once would both find no comment, and both write one."""
-    for (file, key), scopes in WRITES.items():
-        queue = dict(jobs(GITHUB / "workflows" / file))[key]["concurrency"]
-        about = {"pull-requests": "${{ github.event.pull_request.number }}-", "issues": ""}[next(iter(scopes))]
+    for key, about in {"comment": "${{ github.event.pull_request.number }}-", "drift": ""}.items():
+        queue = dict(jobs(GITHUB / "workflows/reconcile.yml"))[key]["concurrency"]
         assert queue["group"] == f"reconciler-{key}-{about}${{{{ inputs.path }}}}"
         assert (queue["cancel-in-progress"], queue["queue"]) == (False, "max")
 

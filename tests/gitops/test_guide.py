@@ -16,10 +16,10 @@ import pytest
 
 from reconciler.simulator import Server, serve
 from tests.gitops.conftest import FLEET, Git, manifest
-from tests.gitops.steps import BIN, PROJECT, load
+from tests.gitops.steps import BIN, PROJECT, PYTHON, executable, load
 from tests.support import processes
 
-GUIDE = (PROJECT / ".github/docs/ci.md").read_text(encoding="utf-8")
+GUIDE = (PROJECT / "docs/ci.md").read_text(encoding="utf-8")
 DONE, CHANGES = 0, 2
 
 
@@ -76,13 +76,19 @@ def shell(tmp_path: Path, fleet: Server) -> Any:
     git("merge", "-q", "--no-ff", "-m", "merge", "feature")
     tools = tmp_path / "tools"
     tools.mkdir()
-    (tools / "pip").write_text('#!/bin/sh\necho "$@" >> "$HOME/pip.log"\n')
-    (tools / "pip").chmod(0o755)
+    for tool in ("python", "python3"):
+        executable(tools / tool, PYTHON.format(bin=BIN))
+    project = Git(tmp_path / "project")
+    install = ".github/actions/setup/install.sh"
+    pin = project.commit({install: (PROJECT / install).read_text()})
+    project("commit", "--allow-empty", "-qm", "later")
 
     def run(script: str, **variables: str) -> subprocess.CompletedProcess[str]:
         env = {
-            "PATH": f"{tools}:{BIN}:{os.environ['PATH']}",
+            "PATH": f"{tools}:{os.environ['PATH']}",
             "HOME": str(tmp_path),
+            "AGENT_TEMPDIRECTORY": str(tmp_path),
+            "RECONCILER": f"{project.folder.as_uri()}@{pin}",
             "LANG": "C.UTF-8",
             "LOSANT_API_URL": fleet.url,
             "LOSANT_API_TOKEN": fleet.token,
@@ -98,7 +104,30 @@ def shell(tmp_path: Path, fleet: Server) -> Any:
         )
 
     run.folder = git.folder  # type: ignore[attr-defined]
+    run.branch = f"{project.folder.as_uri()}@main"  # type: ignore[attr-defined]
     return run
+
+
+def installed(home: Path) -> list[str]:
+    """What pip was asked for, without the paths."""
+    return (home / "pip.log").read_text().replace(f"{home}/", "").splitlines()
+
+
+PIP = "-I -m pip install --quiet --disable-pip-version-check"
+LOCKS = "-r reconciler/requirements/runtime.txt -r reconciler/requirements/build.txt"
+INSTALLED = [
+    f"{PIP} --require-hashes --only-binary :all: {LOCKS}",
+    f"{PIP} --no-index --no-deps --no-build-isolation reconciler",
+]
+
+
+@pytest.mark.parametrize("file", ["README.md", ".github", "reconciler", "manifests"])
+def test_nobody_is_told_to_install_a_bare_name(file: str) -> None:
+    """Whose that is on a package index is not known."""
+    place = PROJECT / file
+    for one in [place] if place.is_file() else place.rglob("*.*"):
+        if one.suffix in {".md", ".yml", ".yaml", ".py", ".sh"}:
+            assert not re.search(r"(pip|pipx|uvx?)\b[^\n]* ['\"]?losant-reconciler", one.read_text()), one
 
 
 class TestGitLab:
@@ -107,8 +136,10 @@ class TestGitLab:
     def script(self, job: str) -> str:
         return "\n".join([*self.jobs["default"]["before_script"], *self.jobs[job]["script"]])
 
-    def test_a_merge_request_is_planned_then_applied_then_in_sync(self, shell: Any, fleet: Server) -> None:
-        variables = {name: str(text) for name, text in self.jobs["variables"].items()}
+    def test_a_merge_request_is_planned_then_applied_then_in_sync(
+        self, shell: Any, fleet: Server, tmp_path: Path
+    ) -> None:
+        variables = {name: str(text) for name, text in self.jobs["variables"].items() if name != "RECONCILER"}
         planned = shell(self.script("plan"), **variables)
         assert planned.returncode == DONE, planned.stderr
         assert "telemetry v1 → v2" in planned.stdout
@@ -116,6 +147,7 @@ class TestGitLab:
         assert "commit `c0ffee`" in (shell.folder / "plan.md").read_text()
         assert json.loads((shell.folder / "counts.json").read_text()) == {"create": 0, "update": 20, "delete": 0}
         assert {row["released"] for row in fleet.control.rows()} == {"v1"}
+        assert installed(tmp_path) == INSTALLED
 
         drifted = shell(self.script("drift"), **variables)
         assert drifted.returncode == CHANGES
@@ -125,29 +157,61 @@ class TestGitLab:
         assert {row["reported"] for row in fleet.control.rows()} == {"v2"}
         assert shell(self.script("drift"), **variables).returncode == DONE
 
+    def test_a_branch_is_not_installed(self, shell: Any) -> None:
+        refused = shell(self.script("drift"), RECONCILER=shell.branch)
+        assert refused.returncode == 1
+        assert "pathspec 'main' did not match" in refused.stderr
+
     def test_jobs_exclude_each_other_where_they_must(self) -> None:
         assert self.jobs["apply"]["resource_group"] == self.jobs["drift"]["resource_group"]
         assert self.jobs["apply"]["interruptible"] is False
 
 
 class TestAzure:
-    def scripts(self, job: str) -> str:
-        data = load(snippet("azure"))
-        (found,) = [one for one in data["jobs"] if job in (one.get("job"), one.get("deployment"))]
-        steps = found.get("steps") or found["strategy"]["runOnce"]["deploy"]["steps"]
-        return "\n".join(step["bash"] for step in steps if "bash" in step)
+    pipeline: Mapping[str, Any] = load(snippet("azure"))
 
-    def test_a_pull_request_is_planned_then_applied_then_in_sync(self, shell: Any, fleet: Server) -> None:
-        planned = shell(self.scripts("plan"), RECONCILER="losant-reconciler")
+    def steps(self, job: str) -> list[dict[str, Any]]:
+        (found,) = [one for one in self.pipeline["jobs"] if job in (one.get("job"), one.get("deployment"))]
+        steps = found.get("steps") or found["strategy"]["runOnce"]["deploy"]["steps"]
+        return [step for step in steps if "bash" in step]
+
+    def run(self, shell: Any, job: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        """The scripts of a job, one after the other, up to one that fails; its exit code, and what all said."""
+        said = ""
+        for step in self.steps(job):
+            script = step["bash"].replace("$(INSTALL)", self.pipeline["variables"]["INSTALL"])
+            path = 'export PATH="$AGENT_TEMPDIRECTORY/reconciler-venv/bin:$PATH"'
+            done: subprocess.CompletedProcess[str] = shell(f"{path}\n{script}", **variables)
+            said += done.stdout
+            if done.returncode:
+                break
+        done.stdout = said
+        return done
+
+    def test_a_pull_request_is_planned_then_applied_then_in_sync(
+        self, shell: Any, fleet: Server, tmp_path: Path
+    ) -> None:
+        planned = self.run(shell, "plan")
         assert planned.returncode == DONE, planned.stderr
         assert "telemetry v1 → v2" in planned.stdout
         assert f"##vso[task.uploadsummary]{shell.folder}/plan.md" in planned.stdout
         assert "commit `c0ffee`" in (shell.folder / "plan.md").read_text()
-        assert shell(self.scripts("drift")).returncode == CHANGES
-        applied = shell(self.scripts("apply"))
+        assert installed(tmp_path) == INSTALLED
+        assert self.run(shell, "drift").returncode == CHANGES
+        applied = self.run(shell, "apply")
         assert applied.returncode == DONE, applied.stderr
         assert {row["reported"] for row in fleet.control.rows()} == {"v2"}
-        assert shell(self.scripts("drift")).returncode == DONE
+        assert self.run(shell, "drift").returncode == DONE
+
+    def test_a_branch_is_not_installed(self, shell: Any) -> None:
+        refused = self.run(shell, "drift", RECONCILER=shell.branch)
+        assert refused.returncode == 1
+        assert "pathspec 'main' did not match" in refused.stderr
+
+    def test_the_token_is_not_there_while_installing(self) -> None:
+        for job in ("plan", "apply", "drift"):
+            (install,) = [step for step in self.steps(job) if step["bash"] == "$(INSTALL)"]
+            assert "env" not in install
 
 
 class TestPreCommit:
@@ -168,7 +232,7 @@ class TestPreCommit:
         if not matching:
             return None
         command = [*shlex.split(hook["entry"]), *hook["args"], *(matching if hook["pass_filenames"] else [])]
-        done = shell(shlex.join(command))
+        done = shell(shlex.join(command), PATH=f"{BIN}:{os.environ['PATH']}")
         assert isinstance(done, subprocess.CompletedProcess)
         return done
 

@@ -3,57 +3,70 @@
 from __future__ import annotations
 
 import json
-import sys
+import os
 import threading
-import urllib.error
+import time
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
+import httpx
 import pytest
 
-from tests.gitops.hub import REPOSITORY as HERE
-from tests.gitops.hub import Hub, Trouble
-from tests.gitops.scripts import one, script
+from reconciler.ci import github_rest, page
+from reconciler.ci.drift import first_line
+from reconciler.ci.forge import PAUSES_S, Post
+from reconciler.ci.github import GitHub
+from reconciler.ci.github_rest import Repository
+from reconciler.ci.reports import Report
+from reconciler.ci.review import Review, find_comment, read_review
+from reconciler.cli.app import run
+from reconciler.errors import ReconcilerError
+from tests.gitops.hub import BOT, REPOSITORY, Hub, Trouble, serve_hub
+from tests.gitops.reports import one
 
-comment, report, rest, review = map(script, ["comment", "report", "rest", "review"])
+
+def repository() -> Repository:
+    """As a step opens it, with a log that goes to stdout."""
+    forge = GitHub(os.environ, print).forge()
+    assert isinstance(forge, Repository)
+    return forge
 
 
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The pauses that were made, without making them."""
     made: list[float] = []
-    monkeypatch.setattr(rest.time, "sleep", made.append)
+    monkeypatch.setattr(time, "sleep", made.append)
     return made
 
 
 class TestRest:
     def test_listings_are_read_to_their_end(self, hub: Hub) -> None:
         hub.open_pull(1, head="c")
-        line = review.Review("manifests", "c", {}).line()
+        line = Review("manifests", "c", {}).line()
         for number in range(250):
             hub.comment(1, line if number == 249 else "talk")
-        found = review.find_comment(script("rest").Repository(), 1, "manifests")
+        found = find_comment(repository(), 1, "manifests")
         assert found is not None
-        assert hub.comments[found[0]]["body"] == line
+        assert hub.comments[found[0].id]["body"] == line
 
-    def test_a_refusal_names_what_to_look_at(
-        self, hub: Hub, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-    ) -> None:
+    def test_a_refusal_names_what_to_look_at(self, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("GITHUB_TOKEN", hub.token({}))
-        with pytest.raises(SystemExit):
-            script("rest").Repository().send("POST", "issues", {"title": "x", "body": "y"})
-        assert "GitHub answered 403 to POST issues; does the calling job grant" in capsys.readouterr().out
+        with pytest.raises(ReconcilerError, match="GitHub answered 403 to POST issues; does the calling job grant"):
+            repository().write_issue("x", "y", None)
 
     def test_no_answer_is_told(
-        self, pauses: list[float], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+        self,
+        job_files: Path,
+        pauses: list[float],
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
     ) -> None:
         monkeypatch.setenv("GITHUB_API_URL", "http://127.0.0.1:9")
-        monkeypatch.setenv("GITHUB_REPOSITORY", HERE)
         monkeypatch.setenv("GITHUB_TOKEN", "t")
-        with pytest.raises(SystemExit):
-            rest.Repository().read("issues")
+        assert run(["ci", "drift", "--reports", "reports"]) == 1
         assert "::error::no usable answer from GitHub to GET issues" in capsys.readouterr().out
-        assert pauses == list(rest.PAUSES_S)
+        assert pauses == list(PAUSES_S)
 
     @pytest.mark.parametrize(
         "trouble",
@@ -71,22 +84,21 @@ class TestRest:
     )
     def test_what_may_pass_is_asked_again(self, trouble: Trouble, hub: Hub, pauses: list[float]) -> None:
         hub.open_pull(1, head="c")
-        hub.comment(1, review.Review("manifests", "c", {}).line())
+        hub.comment(1, Review("manifests", "c", {}).line())
         hub.troubles += [trouble, trouble]
-        assert review.find_comment(rest.Repository(), 1, "manifests") is not None
+        assert find_comment(repository(), 1, "manifests") is not None
         assert pauses == [1, 5]
         hub.troubles += [trouble] * 4
-        with pytest.raises(SystemExit):
-            review.find_comment(rest.Repository(), 1, "manifests")
+        with pytest.raises(ReconcilerError):
+            find_comment(repository(), 1, "manifests")
 
     def test_an_answer_that_does_not_come_is_waited_for_no_longer_than_that(
-        self, hub: Hub, pauses: list[float], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+        self, hub: Hub, pauses: list[float], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(rest, "_TIMEOUT_S", 0.05)
+        monkeypatch.setattr(github_rest, "_TIMEOUT_S", 0.05)
         hub.troubles += [Trouble("GET .*", before=lambda: threading.Event().wait(0.2))] * 4
-        with pytest.raises(SystemExit):
-            list(rest.Repository().pages("issues"))
-        assert "timed out" in capsys.readouterr().out
+        with pytest.raises(ReconcilerError, match="timed out"):
+            list(repository().issues())
 
     def test_what_a_strange_server_says_is_no_command(
         self,
@@ -95,55 +107,75 @@ class TestRest:
         monkeypatch: pytest.MonkeyPatch,
         capsys: pytest.CaptureFixture[str],
     ) -> None:
-        error = urllib.error.URLError("x\n::set-output name=apply::true")
-        repository = rest.Repository()
-
         def fail(*_: object, **__: object) -> None:
-            raise error
+            raise httpx.ConnectError("x\n::set-output name=apply::true")
 
-        monkeypatch.setattr("urllib.request.urlopen", fail)
-        with pytest.raises(SystemExit):
-            repository.read("issues")
+        monkeypatch.setattr(httpx.HTTPTransport, "handle_request", fail)
+        assert run(["ci", "drift", "--reports", "reports"]) == 1
         lines = capsys.readouterr().out.splitlines()
         assert len(lines) == 4
         assert not [line for line in lines if line.startswith("::set-output")]
 
+    def test_a_redirect_is_followed_without_the_token(self, hub: Hub) -> None:
+        """To another host a read goes on as a stranger; a write does not go on at all."""
+        hub.issues[1] = {"number": 1, "state": "open", "user": BOT, "body": "here"}
+        with serve_hub() as other:
+            seen = other.token({})  # the first token of a hub is spelled like ours
+            assert seen == os.environ["GITHUB_TOKEN"]
+            moved = {"Location": f"{other.url}/repos/{REPOSITORY}/issues?state=open"}
+            hub.troubles.append(Trouble("GET issues", 302, headers=moved))
+            with pytest.raises(ReconcilerError, match="GitHub answered 403 to GET issues"):
+                list(repository().issues())
+            assert other.refused == ["GET issues"]
+            assert other.authorizations == [""]
+            hub.troubles.append(Trouble("POST issues", 307, headers=moved))
+            with pytest.raises(ReconcilerError, match="GitHub answered 307 to POST issues"):
+                repository().write_issue("x", "y", None)
+            assert other.refused == ["GET issues"]
+
+    def test_a_redirect_to_the_same_host_keeps_the_token(self, hub: Hub) -> None:
+        hub.issues[1] = {"number": 1, "state": "open", "user": BOT, "body": "here"}
+        moved = {"Location": f"{hub.url}/repos/{REPOSITORY}/issues?state=open"}
+        hub.troubles.append(Trouble("GET issues", 301, headers=moved))
+        assert list(repository().issues()) == [Post(1, "here")]
+
 
 class TestWriting:
-    def write(self, folder: Path, monkeypatch: pytest.MonkeyPatch, *, head: str) -> None:
+    def write(self, folder: Path, monkeypatch: pytest.MonkeyPatch, *, head: str) -> int:
         """The comment's step, for a run that planned this head of the pull request."""
         event = folder / "event.json"
-        event.write_text(json.dumps({"pull_request": {"number": 1, "head": {"sha": head}}}))
-        monkeypatch.setenv("GITHUB_EVENT_PATH", str(event))
-        monkeypatch.setenv("MANIFESTS", "manifests")
-        monkeypatch.setattr(sys, "argv", ["comment.py", "reports"])
-        comment.main()
+        about = {"number": 1, "head": {"sha": head, "repo": {"full_name": REPOSITORY}}}
+        event.write_text(json.dumps({"pull_request": about}))
+        monkeypatch.setenv("GITHUB_EVENT_NAME", "pull_request")
+        return run(["ci", "comment", "--path", "manifests", "--reports", "reports"])
 
     def test_a_run_that_is_late_leaves_the_newer_comment(
         self, hub: Hub, job_files: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         hub.open_pull(1, head="newer")
-        self.write(job_files, monkeypatch, head="newer")
-        self.write(job_files, monkeypatch, head="older")
+        assert self.write(job_files, monkeypatch, head="newer") == 0
+        assert self.write(job_files, monkeypatch, head="older") == 0
         (body,) = hub.bodies(1)
-        assert review.read_review(body).commit == "newer"
+        read = read_review(Post(1, body))
+        assert read is not None
+        assert read.commit == "newer"
         assert len(hub.writes()) == 1
 
     def test_comments_of_two_folders_of_manifests_keep_apart(
         self, hub: Hub, job_files: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         hub.open_pull(1, head="c")
-        hub.comment(1, review.Review("other", "c", {}).line())
-        self.write(job_files, monkeypatch, head="c")
+        hub.comment(1, Review("other", "c", {}).line())
+        assert self.write(job_files, monkeypatch, head="c") == 0
         assert len(hub.bodies(1)) == 2
 
     def test_a_comment_that_is_deleted_meanwhile_is_written_again(
         self, hub: Hub, job_files: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         hub.open_pull(1, head="c")
-        self.write(job_files, monkeypatch, head="c")
+        assert self.write(job_files, monkeypatch, head="c") == 0
         hub.troubles.append(Trouble("PATCH .*", 404, "{}", before=hub.comments.clear))
-        self.write(job_files, monkeypatch, head="c")
+        assert self.write(job_files, monkeypatch, head="c") == 0
         assert len(hub.bodies(1)) == 1
 
     @pytest.mark.parametrize("status", [0, 502])
@@ -152,22 +184,22 @@ class TestWriting:
     ) -> None:
         hub.open_pull(1, head="c")
         hub.troubles.append(Trouble("POST .*", status, acts=True))
-        self.write(job_files, monkeypatch, head="c")
+        assert self.write(job_files, monkeypatch, head="c") == 0
         assert len(hub.bodies(1)) == 1
         assert [line.split()[0] for line in hub.writes()] == ["POST", "PATCH"]
         hub.comments.clear()
         hub.troubles.append(Trouble("POST .*", status))
-        self.write(job_files, monkeypatch, head="c")
+        assert self.write(job_files, monkeypatch, head="c") == 0
         assert len(hub.bodies(1)) == 1
 
     def test_a_comment_of_another_author_with_our_mark_is_left_alone(
         self, hub: Hub, job_files: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         hub.open_pull(1, head="c")
-        forged = review.Review("manifests", "c", {}).line()
+        forged = Review("manifests", "c", {}).line()
         for user in ({"login": "mallory", "type": "User"}, {"login": "github-actions", "type": "User"}, None):
             hub.comment(1, forged, user=user)  # type: ignore[arg-type]  # null where the account is gone
-        self.write(job_files, monkeypatch, head="c")
+        assert self.write(job_files, monkeypatch, head="c") == 0
         assert hub.bodies(1)[:3] == [forged] * 3
         assert len(hub.bodies(1)) == 4
 
@@ -176,26 +208,18 @@ class TestWriting:
     ) -> None:
         hub.open_pull(1, head="c")
         hub.troubles.append(Trouble("POST .*", 422, "{}"))
-        with pytest.raises(SystemExit):
-            self.write(job_files, monkeypatch, head="c")
+        assert self.write(job_files, monkeypatch, head="c") == 1
         assert "::error::GitHub answered 422 to POST issues/1/comments" in capsys.readouterr().out
 
 
 class TestDrift:
-    def tell(self, folder: Path, monkeypatch: pytest.MonkeyPatch, *reports: Any, expected: int = 1) -> int:
+    def tell(self, folder: Path, monkeypatch: pytest.MonkeyPatch, *reports: Report, expected: int = 1) -> int:
         for made in reports:
             home = folder / "reports" / f"{made.application}-{made.kind}"
             home.mkdir(parents=True, exist_ok=True)
-            report.Report(**{**{name: getattr(made, name) for name in made.__slots__}, "folder": home}).save()
-        monkeypatch.setenv("MANIFESTS", "manifests")
-        monkeypatch.setenv("APPLICATIONS", str(expected))
-        monkeypatch.setattr(sys, "argv", ["drift.py", "reports"])
-        monkeypatch.setattr(script("page"), "show", lambda file, commit, max_bytes: "the plan")
-        try:
-            script("drift").main()
-        except SystemExit as end:
-            return int(end.code or 0)
-        return 0
+            replace(made, folder=home).save()
+        monkeypatch.setattr(page, "show", lambda file, commit, max_bytes: "the plan")
+        return run(["ci", "drift", "--path", "manifests", "--applications", str(expected), "--reports", "reports"])
 
     def test_a_refused_plan_is_drift(self, hub: Hub, job_files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert self.tell(job_files, monkeypatch, one(code=3)) == 1
@@ -225,7 +249,7 @@ class TestDrift:
             "number": 1,
             "state": "open",
             "user": {"login": "mallory"},
-            "body": script("drift").first_line("manifests"),
+            "body": first_line("manifests"),
         }
         assert self.tell(job_files, monkeypatch, one(code=0, changes=0)) == 0
         assert hub.issues[1]["state"] == "open"
@@ -234,7 +258,7 @@ class TestDrift:
     def test_a_pull_request_of_the_bot_is_no_issue(
         self, hub: Hub, job_files: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        mark = {"user": {"login": rest.BOT}, "body": script("drift").first_line("manifests"), "state": "open"}
+        mark = {"user": BOT, "body": first_line("manifests"), "state": "open"}
         hub.issues[1] = {"number": 1, "pull_request": {}, **mark}
         assert self.tell(job_files, monkeypatch, one(code=0, changes=0)) == 0
         assert hub.writes() == []

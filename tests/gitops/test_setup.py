@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from tests.gitops.actions import Event, Runner
+from tests.gitops.conftest import Git
 from tests.gitops.hub import Hub
 from tests.gitops.steps import PROJECT, load
 
@@ -15,9 +17,8 @@ jobs:
   try:
     runs-on: ubuntu-24.04
     steps:
-      - {id: setup, uses: $/.github/actions/setup}
-      - env: {SCRIPTS: "${{ steps.setup.outputs.scripts }}"}
-        run: command -v reconciler; reconciler --version; echo "$SCRIPTS"; cat "$RUNNER_TEMP/pip.log"
+      - uses: $/.github/actions/setup
+      - run: command -v reconciler; reconciler --version; cat "$RUNNER_TEMP/pip.log"
 """
 
 
@@ -25,20 +26,33 @@ def test_it_installs_this_very_commit_into_a_folder_of_its_own(tmp_path: Path) -
     runner = Runner(tmp_path / "scratch", tmp_path, Hub(), {})
     run = runner.run(load(CALLER), Event("push", "refs/heads/main", "0" * 40, {}))
     assert run.conclusion == "success", run.job("try").log
-    found, version, scripts, *pip = run.job("try").log.splitlines()
+    found, version, *pip = run.job("try").log.splitlines()
     assert found.endswith("/temp/reconciler/bin/reconciler")
     assert version.startswith("reconciler ")
-    assert scripts == str(PROJECT / ".github/scripts")
-    (installed,) = pip
-    assert installed.startswith("-m pip install ")
-    assert installed.endswith(f" {PROJECT}")
-    assert "/temp/reconciler-pip " in installed
+    dependencies, itself = pip
+    locks = [f"-r {PROJECT}/requirements/{name}.txt" for name in ("runtime", "build")]
+    assert dependencies.startswith("-I -m pip install ")
+    assert dependencies.endswith(f" --require-hashes --only-binary :all: {' '.join(locks)}")
+    assert itself.startswith("-I -m pip install ")
+    assert itself.endswith(f" --no-index --no-deps --no-build-isolation {PROJECT}")
 
 
 def test_what_is_cached_is_what_pip_caches() -> None:
     steps = load((PROJECT / ".github/actions/setup/action.yml").read_text())["runs"]["steps"]
     (cache,) = [step for step in steps if step.get("uses", "").startswith("actions/cache@")]
     assert cache["with"]["path"] == "${{ runner.temp }}/reconciler-pip"
-    assert '--cache-dir "$RUNNER_TEMP/reconciler-pip"' in steps[-1]["run"]
+    assert 'PIP_CACHE_DIR="$RUNNER_TEMP/reconciler-pip"' in steps[-1]["run"]
     for part in ("runner.os", "runner.arch", "python-version", "steps.key.outputs.hash"):
         assert part in cache["with"]["key"]
+
+
+def test_python_looks_for_no_module_in_the_repository_that_it_is_run_in(tmp_path: Path) -> None:
+    git = Git(tmp_path / "origin")
+    trap = "raise SystemExit('the repository was asked')"
+    sha = git.commit({f"{name}.py": trap for name in ("hashlib", "venv", "pip", "sys")})
+    caller = load(CALLER)
+    caller["jobs"]["try"]["steps"].insert(0, {"uses": "actions/checkout@x"})
+    run = Runner(tmp_path / "scratch", git.folder, Hub(), {}).run(caller, Event("push", "refs/heads/main", sha, {}))
+    assert run.conclusion == "success", run.job("try").log
+    for script in (PROJECT / ".github/actions/setup").iterdir():
+        assert not re.search(r"\bpython3?\"? -[^I]", script.read_text()), script

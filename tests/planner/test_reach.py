@@ -90,7 +90,7 @@ def test_a_restricted_read_covers_only_the_flow(request_: Wildcard, covered: boo
 
 
 @pytest.mark.parametrize("kind", Kind)
-def test_the_rule_for_one_call_is_the_rule_of_the_contract(kind: Kind) -> None:
+def test_the_rule_for_one_call_is_the_rule_of_the_worlds(kind: Kind) -> None:
     for spec in Size(2, 2, 2, kind).some(400, seed=11):
         wanted, seen = build(spec, kind)
         changes = compare(wanted, seen).changes

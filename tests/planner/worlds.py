@@ -1,4 +1,4 @@
-"""Every small world, and every plan that the rules allow on it, written down again from the contract.
+"""Every small world, and every plan that the rules allow on it, written down a second time.
 
 A world is a tuple of devices, a device a tuple of its rows and whether it is odd, a row what is released, what is
 reported and what is wanted. An odd embedded device has an unknown bundle, an odd edge device runs only custom nodes,
@@ -146,7 +146,7 @@ def reached(request: Wildcard, live: Live, wanted: Mapping[Row, Version | None])
 
 
 def allowed(request: Wildcard, live: Live, wanted: Mapping[Row, Version | None]) -> bool:
-    """The rule of the contract: every row in reach ends at the wildcard's own outcome."""
+    """The one rule for wildcards: every row in reach ends at the wildcard's own outcome."""
     rows = reached(request, live, wanted)
     return all(wanted.get(row, live.entry(*row).released) == outcome(request) for row in rows)
 

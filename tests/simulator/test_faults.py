@@ -11,10 +11,9 @@ import httpx
 import pytest
 from pydantic import ValidationError
 
-from reconciler.simulator import ControlError
-from reconciler.simulator.faults import faults
-from reconciler.simulator.faults.faults import FAULT, When
-from tests.simulator.wire import Api
+from reconciler.simulator import ControlError, faults
+from reconciler.simulator.faults import When
+from tests.simulator.wire import FAULT, Api
 from tests.support.waiting import until
 
 LIST = "/embedded/deployments"

@@ -9,11 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reconciler.simulator import Clock, build_fleet
-from reconciler.simulator.api.deployments import Kind
-from reconciler.simulator.api.writes import Fate, Write, accept
+from reconciler.simulator.api.selection import Write
+from reconciler.simulator.api.writes import Fate, accept
 from reconciler.simulator.control import Control
 from reconciler.simulator.switches import Switches
-from reconciler.simulator.world.logs import Author
+from reconciler.simulator.world.records import Author, Kind
 from reconciler.simulator.world.seed import seed
 from reconciler.simulator.world.store import World
 from tests.simulator.conftest import START

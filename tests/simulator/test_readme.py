@@ -11,10 +11,10 @@ import yaml
 
 import reconciler.simulator
 from reconciler.simulator import Switches, parse_fleet
-from reconciler.simulator.faults.faults import FAULT, When
-from reconciler.simulator.http.control_http import COMMANDS
+from reconciler.simulator.faults import When
+from reconciler.simulator.http.control_endpoint import COMMANDS
 from reconciler.simulator.world.fleet import Application, Device, Fleet, Flow, Token
-from tests.simulator.wire import Api
+from tests.simulator.wire import FAULT, Api
 
 README = Path(reconciler.simulator.__file__).with_name("README.md").read_text(encoding="utf-8")
 

@@ -12,8 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from reconciler.simulator import Clock, FleetError, serve
-from reconciler.simulator.faults import faults
+from reconciler.simulator import Clock, FleetError, faults, serve
 from tests.simulator.conftest import PUMPS, START
 from tests.simulator.wire import Api
 from tests.support import processes

@@ -5,9 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import httpx
+from pydantic import TypeAdapter
 
 from reconciler.simulator import Server
+from reconciler.simulator.faults import Fault
 from tests.field_tables import action_of, check_answer
+
+FAULT: TypeAdapter[Fault] = TypeAdapter(Fault)
 
 
 class Api:

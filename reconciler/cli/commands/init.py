@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler.cli.console import Console
+from reconciler.cli.options import object_id
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,8 +74,8 @@ def _check(
     """Everything that ends up in a file has a shape that can not break out of its place there."""
     from reconciler.errors import UsageError
 
-    if application is not None and not re.fullmatch("[0-9A-Fa-f]{24}", application):
-        raise UsageError(f"--application {application!r} is no id", hint="an id has 24 hex digits")
+    if application is not None:
+        object_id("--application", application)
     if from_live and application is None:
         raise UsageError("--import needs to know what to read", hint="name it with --application ID")
     if uses is None and not no_workflow:

@@ -53,7 +53,7 @@ class needs_simulator:  # noqa: N801 - reads as a phrase where it is used
         if isinstance(error, ModuleNotFoundError):
             from reconciler.errors import UsageError
 
-            hint = "pip install 'losant-reconciler[simulator]'"
+            hint = "install reconciler with its extra, simulator"
             raise UsageError(
                 f"the simulator needs the package {error.name}, which is not installed", hint=hint
             ) from None

@@ -30,7 +30,7 @@ def command(console: Console, paths: tuple[str, ...], *, application: str | None
         listed = [held_part(rules) for rules in found.rules]
         console.write_json("validate", warnings=[warning_part(one) for one in found.warnings], applications=listed)
     else:
-        files = "1 file" if found.files == 1 else f"{found.files:,} files"
+        files = counted(found.files, "file")
         lines = map(application_line, found.rules)
         console.write("\n".join([*lines, f"{files} checked, no problems found."]))
     return console.exit(ExitCode.DONE)

@@ -10,10 +10,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from reconciler.errors import UsageError
+from reconciler.model.text import is_id
 
 MAX_TEXT = 1_024  # characters of an address
 MAX_PATH = 40  # of them, what --listen adds to --public-url
-_ID = re.compile("[0-9A-Fa-f]{24}")
 _ADDRESS = re.compile(r"[^@\s\x00-\x1f]+@[^@\s\x00-\x1f]+")
 _NO_URL_CHARACTER = re.compile(r"[\s\x00-\x1f\x7f]")
 _FIELDS = {
@@ -71,7 +71,7 @@ def _option(name: str) -> str:
 
 
 def _check_id(name: str, text: str | None) -> None:
-    if text is not None and not _ID.fullmatch(text):
+    if text is not None and not is_id(text):
         raise UsageError(f"{_option(name)} {text!r} is no id", hint="an id has 24 hex digits")
 
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from reconciler.model.requests import Release, RemoveFlow, RemoveRow, Replace, Request
 from reconciler.model.state import DeviceId, FlowId, Version
+from reconciler.model.text import counted
 from reconciler.planner.calls.order import Draft
 
 
@@ -29,8 +30,8 @@ class Saving(NamedTuple):
     def text(self) -> str:
         """What the reason of each wildcard says. What one of several saves depends on the others."""
         saved, others = self.named - self.calls, self.wildcards - 1
-        saves = f"saves {saved:,} call{'' if saved == 1 else 's'}"
-        return f"{saves}, together with {others:,} other wildcard{'' if others == 1 else 's'}" if others > 0 else saves
+        saves = f"saves {counted(saved, 'call')}"
+        return f"{saves}, together with {counted(others, 'other wildcard')}" if others > 0 else saves
 
 
 def releases_for(rows: int, chunk: int) -> int:
@@ -128,7 +129,7 @@ class FlowCalls:
         return self._draft(Replace(self.flow_id, old, self.version), sorted(ids), f"{what}; {saving}")
 
     def _release(self, ids: tuple[DeviceId, ...], *, rows_by_remove: bool) -> Draft:
-        reason = f"{len(ids):,} device{'' if len(ids) == 1 else 's'} by id; {self.why_named}"
+        reason = f"{counted(len(ids), 'device')} by id; {self.why_named}"
         request: Request = Release(self.flow_id, self.version, ids)
         if rows_by_remove and self.version is None and len(ids) == 1:
             request = RemoveRow(self.flow_id, ids[0])

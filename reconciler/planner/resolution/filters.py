@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 
 from reconciler.errors import Problem, UsageError
 from reconciler.model.state import Decision, Desired, DeviceId, FlowId
+from reconciler.model.text import is_id
 from reconciler.model.world import Filter, Options, World
-from reconciler.planner.resolution.names import Spelling, is_id
+from reconciler.planner.resolution.names import Spelling
 
 _SORTS = ("device", "flow", "group")
 
@@ -77,7 +78,7 @@ def scopes_of(worlds: Sequence[World], options: Options) -> tuple[Scope, ...]:
         UsageError: every filter that matches nothing, or whose name several things have.
     """
     filters = [*options.targets, *options.excludes]
-    if not filters:
+    if not filters or not worlds:
         return tuple(Scope(world.desired) for world in worlds)
     known = [_Known(world) for world in worlds]
     found = [{one: each.matches(one) for one in filters} for each in known]

@@ -12,14 +12,9 @@ from dataclasses import dataclass, field
 from reconciler.errors import Problem
 from reconciler.model.rules import Ref
 from reconciler.model.state import Device, DeviceId, FlowId, Place
+from reconciler.model.text import and_more, is_id
 
-_ID = re.compile(r"[0-9a-f]{24}")
 _SUGGESTIONS = 20  # names for which near misses are looked for; the search is slow
-
-
-def is_id(text: str) -> bool:
-    """Whether a reference is an id: 24 hex digits, in lower case as manifests are read."""
-    return len(text) == 24 and _ID.fullmatch(text) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,11 +141,6 @@ class Names:
         if noun == "device" and "*" in text:
             return "a * stands for several names only in a group's `select`"
         return f"check the spelling; the application has {len(known):,} {noun} names" if known else "check the spelling"
-
-
-def and_more(count: int, noun: str = "device") -> str:
-    """` and 3 more devices`, or nothing."""
-    return f" and {count:,} more {noun}{'' if count == 1 else 's'}" if count else ""
 
 
 class Spelling:

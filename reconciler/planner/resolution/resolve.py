@@ -20,7 +20,8 @@ from reconciler.errors import Problem
 from reconciler.model.plan import Protected, Warning
 from reconciler.model.rules import FlowRule, Group, Pin, Rules
 from reconciler.model.state import Decision, Desired, DeviceId, FlowId, Place
-from reconciler.planner.resolution.names import Inventory, Names, and_more
+from reconciler.model.text import and_more
+from reconciler.planner.resolution.names import Inventory, Names
 from reconciler.planner.resolution.selector import Selection
 
 Decisions: TypeAlias = Mapping[FlowId, Decision]

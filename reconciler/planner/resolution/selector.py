@@ -14,7 +14,8 @@ from fractions import Fraction
 
 from reconciler.model.rules import DeviceRules, Group, Pin, Ref, Rules, Selector
 from reconciler.model.state import DeviceId, Place
-from reconciler.planner.resolution.names import Inventory, Names, is_id
+from reconciler.model.text import is_id
+from reconciler.planner.resolution.names import Inventory, Names
 
 
 def is_glob(ref: Ref) -> bool:
@@ -92,7 +93,7 @@ def is_explicit(selector: Selector) -> bool:
         refs += devices or ()
         has_percent |= percent is not None
     # An id and a name may be the same device, and `percent` hashes ids: only the API could tell.
-    by_id = {is_id(ref.text) for ref in refs}
+    by_id = {bool(is_id(ref.text)) for ref in refs}
     return selector.devices is not None and (by_id == {True} or (by_id == {False} and not has_percent))
 
 

@@ -1,4 +1,4 @@
-"""Every action of the API that the simulator knows: its route, its parameters, its scopes, its code.
+"""Every action of the API that the simulator knows: its route, parameters, scopes and code.
 
 `ACTIONS` is the list; the router, the checks and the tests all read it. Routes are tried in its order, so a fixed
 path stands before one with a parameter in its place.
@@ -13,11 +13,11 @@ from urllib.parse import unquote
 
 from reconciler.simulator.api import device_reads, flow_reads, schemas
 from reconciler.simulator.api.deployment_reads import DEPLOYMENT_READS, application_get
-from reconciler.simulator.api.deployments import Kind
 from reconciler.simulator.api.pages import EDGE_ORDER, EMBEDDED_ORDER, NAME_ORDER, VERSION_ORDER, Order
 from reconciler.simulator.api.schemas import DIGITS, ID, NAME, QUERIES, TEXT, one_of
 from reconciler.simulator.api.shapes import Entity
 from reconciler.simulator.api.validation import Schema
+from reconciler.simulator.world.records import Kind
 from reconciler.simulator.world.store import World
 
 Read: TypeAlias = Callable[[World, Mapping[str, Any]], Entity]
@@ -39,7 +39,7 @@ class Action:
     Attributes:
         name: resource and action, e.g. `embeddedDeployments.get`; also the name of its scope.
         does: a read, or a write to deployments.
-        entity: the `_type` of the answer, None for bare answers; `item` that of the items of a collection.
+        entity: the `_type` of the answer, None for bare answers.
         query: schemas of the query parameters; those in `json_params` hold JSON text.
         body: name and schema of the body, which is required if the schema requires keys.
     """
@@ -49,7 +49,6 @@ class Action:
     path: str
     does: Read | Deploy
     entity: str | None = None
-    item: str | None = None
     query: Mapping[str, Schema] = field(default_factory=dict)
     json_params: Mapping[str, Schema] = field(default_factory=dict)
     body: tuple[str, Schema] | None = None
@@ -60,6 +59,11 @@ class Action:
     def is_read(self) -> bool:
         """Whether the `.read` families of scopes cover it; an export changes nothing."""
         return self.method == "GET" or (isinstance(self.does, Deploy) and self.does.verb == "export")
+
+    @property
+    def item(self) -> str | None:
+        """The `_type` of the items, if the answer is a collection."""
+        return self.entity.removesuffix("s") if self.entity and self.entity.endswith("s") else None
 
     @property
     def answer(self) -> str:
@@ -92,6 +96,12 @@ class Action:
 _APPLICATION = "/applications/{applicationId}"
 
 
+def _get(path: str, does: Read, name: str, entity: str | None = None, **more: Any) -> Action:
+    """A read below the application; what is called `<entity>.get` answers with that entity."""
+    resource, _, verb = name.partition(".")
+    return Action(name, "GET", _APPLICATION + path, does, entity or (resource if verb == "get" else None), **more)
+
+
 def _order(default: Order, *fields: str) -> dict[str, Schema]:
     return {
         "sortField": {**one_of(*fields), "default": default.sort_field},
@@ -105,157 +115,94 @@ def _filter(name: str) -> dict[str, Schema]:
     return {"filterField": one_of("", name), "filter": TEXT}
 
 
-def _deployments(kind: Kind, plural: str, singular: str) -> list[Action]:
-    base = f"{_APPLICATION}/{kind}/deployments"
-    sort_fields = ["id", "creationDate", "lastUpdated"]
-    order, own = EMBEDDED_ORDER, dict[str, Schema]()
-    if kind is Kind.EDGE:
-        order = EDGE_ORDER
-        sort_fields += ["deviceId", "flowId", "desiredVersion", "currentVersion"]
-        own = {"filterEmpty": {}}
-    filters = {"deviceId": ID, "version": TEXT, "flowId": ID, **own}
-    release = schemas.EMBEDDED_RELEASE if kind is Kind.EMBEDDED else schemas.EDGE_RELEASE
+def _deployments(kind: Kind, order: Order, sort_fields: tuple[str, ...], own: dict[str, Schema]) -> list[Action]:
+    path, name = f"/{kind}/deployments", f"{kind}Deployment"
     listing, getting = DEPLOYMENT_READS[kind]
-    bodies = {"release": release, "replace": schemas.REPLACE, "remove": schemas.REMOVE}
+    query = {**_order(order, *sort_fields), "deviceId": ID, "version": TEXT, "flowId": ID, **own}
     return [
-        Action(
-            f"{plural}.get", "GET", base, listing, plural, singular, query={**_order(order, *sort_fields), **filters}
-        ),
-        *(
-            Action(
-                f"{plural}.{verb}",
-                "POST",
-                f"{base}/{verb}",
-                Deploy(kind, verb),
-                body=("deployment", schema),
-                status=201,
-            )
-            for verb, schema in bodies.items()
-        ),
-        Action(f"{singular}.get", "GET", f"{base}/{{{singular}Id}}", getting, singular),
+        _get(path, listing, f"{name}s.get", query=query),
+        *(_write(kind, verb, "deployment", schema) for verb, schema in schemas.BODIES[kind].items()),
+        _get(f"{path}/{{{name}Id}}", getting, f"{name}.get"),
     ]
 
 
+def _write(kind: Kind, verb: str, body: str, schema: Schema, status: int = 201) -> Action:
+    path = f"{_APPLICATION}/{kind}/deployments/{verb}"
+    return Action(f"{kind}Deployments.{verb}", "POST", path, Deploy(kind, verb), body=(body, schema), status=status)
+
+
+_DATES = ("creationDate", "lastUpdated")
 _DEVICE_FORM: dict[str, Schema] = dict.fromkeys(("excludeConnectionInfo", "tagsAsObject", "attributesAsObject"), TEXT)
+_DEVICE_FILTERS: dict[str, Schema] = {
+    **_filter("name"),
+    "deviceClass": schemas.DEVICE_CLASS,
+    "tagFilter": schemas.TAGS,
+    "parentId": ID,
+    "queryDeleted": TEXT,
+}
 # Accepted and without effect: versions with custom nodes, all versions, triggers.
 _NODES: dict[str, Schema] = {"includeCustomNodes": TEXT}
 _FLOW_FORM: dict[str, Schema] = {
     **_NODES,
     "allVersions": TEXT,
     "triggerFilter": {},
-    **_order(NAME_ORDER, "name", "id", "creationDate", "lastUpdated"),
+    **_order(NAME_ORDER, "name", "id", *_DATES),
     **_filter("name"),
     "flowClass": {**one_of(*schemas.FLOW_CLASSES), "default": schemas.DEFAULT_FLOW_CLASS},
 }
-_DEVICE_QUERY: dict[str, Schema] = {"query": QUERIES["advancedDeviceQuery"]}
+_VERSION_FORM = {**_order(VERSION_ORDER, "version", "id", *_DATES), **_filter("version"), **_NODES}
+_NEEDED: Schema = {**TEXT, "required": True}
+
+
+def _advanced(thing: str) -> dict[str, Schema]:
+    return {"query": QUERIES[f"advanced{thing}Query"]}
+
 
 ACTIONS: tuple[Action, ...] = (
-    *_deployments(Kind.EMBEDDED, "embeddedDeployments", "embeddedDeployment"),
-    *_deployments(Kind.EDGE, "edgeDeployments", "edgeDeployment"),
-    Action(
-        "embeddedDeployments.export",
-        "POST",
-        f"{_APPLICATION}/embedded/deployments/export",
-        Deploy(Kind.EMBEDDED, "export"),
-        body=("options", schemas.EXPORT),
-        status=202,
+    *_deployments(Kind.EMBEDDED, EMBEDDED_ORDER, ("id", *_DATES), {}),
+    *_deployments(
+        Kind.EDGE,
+        EDGE_ORDER,
+        ("id", *_DATES, "deviceId", "flowId", "desiredVersion", "currentVersion"),
+        {"filterEmpty": {}},
     ),
-    Action(
-        "devices.get",
-        "GET",
-        f"{_APPLICATION}/devices",
+    _write(Kind.EMBEDDED, "export", "options", schemas.EXPORT, status=202),
+    _get(
+        "/devices",
         device_reads.devices_list,
-        "devices",
-        "device",
-        query={
-            **_order(NAME_ORDER, "name", "id", "creationDate", "lastUpdated", "connectionStatus", "deletedAt"),
-            **_filter("name"),
-            "deviceClass": schemas.DEVICE_CLASS,
-            "tagFilter": schemas.TAGS,
-            "parentId": ID,
-            "queryDeleted": TEXT,
-            **_DEVICE_FORM,
-        },
-        json_params=_DEVICE_QUERY,
+        "devices.get",
+        query=_order(NAME_ORDER, "name", "id", *_DATES, "connectionStatus", "deletedAt")
+        | _DEVICE_FILTERS
+        | _DEVICE_FORM,
+        json_params=_advanced("Device"),
         serves_devices=True,
     ),
-    Action(
-        "devices.deviceNames",
-        "GET",
-        f"{_APPLICATION}/devices/deviceNames",
-        device_reads.device_names,
-        query={"startsWith": TEXT},
-        json_params=_DEVICE_QUERY,
+    *(
+        _get(f"/devices/{name}", does, f"devices.{name}", query=query, json_params=_advanced("Device"))
+        for name, does, query in (
+            ("deviceNames", device_reads.device_names, {"startsWith": TEXT}),
+            ("tagKeys", device_reads.tag_keys, {"startsWith": TEXT}),
+            ("tagValues", device_reads.tag_values, {"key": _NEEDED, "startsWith": TEXT}),
+        )
     ),
-    Action(
-        "devices.tagKeys",
-        "GET",
-        f"{_APPLICATION}/devices/tagKeys",
-        device_reads.tag_keys,
-        query={"startsWith": TEXT},
-        json_params=_DEVICE_QUERY,
-    ),
-    Action(
-        "devices.tagValues",
-        "GET",
-        f"{_APPLICATION}/devices/tagValues",
-        device_reads.tag_values,
-        query={"key": {**TEXT, "required": True}, "startsWith": TEXT},
-        json_params=_DEVICE_QUERY,
-    ),
-    Action(
-        "device.get",
-        "GET",
-        f"{_APPLICATION}/devices/{{deviceId}}",
-        device_reads.device_get,
-        "device",
-        query=_DEVICE_FORM,
-        serves_devices=True,
-    ),
-    Action(
-        "flows.get",
-        "GET",
-        f"{_APPLICATION}/flows",
-        flow_reads.flows_list,
-        "flows",
-        "flow",
-        query=_FLOW_FORM,
-        json_params={"query": QUERIES["advancedFlowQuery"]},
-    ),
-    Action(
-        "flows.getByVersion",
-        "GET",
-        f"{_APPLICATION}/flows/version",
+    _get("/devices/{deviceId}", device_reads.device_get, "device.get", query=_DEVICE_FORM, serves_devices=True),
+    _get("/flows", flow_reads.flows_list, "flows.get", query=_FLOW_FORM, json_params=_advanced("Flow")),
+    _get(
+        "/flows/version",
         flow_reads.flows_by_version,
+        "flows.getByVersion",
         "flowVersions",
-        "flowVersion",
         query={"version": {**NAME, "required": True}, **_FLOW_FORM},
-        json_params={"query": QUERIES["advancedFlowByVersionQuery"]},
+        json_params=_advanced("FlowByVersion"),
     ),
-    Action("flow.get", "GET", f"{_APPLICATION}/flows/{{flowId}}", flow_reads.flow_get, "flow", query=_NODES),
-    Action(
-        "flowVersions.get",
-        "GET",
-        f"{_APPLICATION}/flows/{{flowId}}/versions",
+    _get("/flows/{flowId}", flow_reads.flow_get, "flow.get", query=_NODES),
+    _get(
+        "/flows/{flowId}/versions",
         flow_reads.versions_list,
-        "flowVersions",
-        "flowVersion",
-        query={**_order(VERSION_ORDER, "version", "id", "creationDate", "lastUpdated"), **_filter("version"), **_NODES},
-        json_params={"query": QUERIES["advancedFlowVersionQuery"]},
+        "flowVersions.get",
+        query=_VERSION_FORM,
+        json_params=_advanced("FlowVersion"),
     ),
-    Action(
-        "flowVersion.get",
-        "GET",
-        f"{_APPLICATION}/flows/{{flowId}}/versions/{{flowVersionId}}",
-        flow_reads.version_get,
-        "flowVersion",
-    ),
-    Action(
-        "application.get",
-        "GET",
-        _APPLICATION,
-        application_get,
-        "application",
-        query={"summaryInclude": TEXT, "summaryExclude": TEXT},
-    ),
+    _get("/flows/{flowId}/versions/{flowVersionId}", flow_reads.version_get, "flowVersion.get"),
+    _get("", application_get, "application.get", query={"summaryInclude": TEXT, "summaryExclude": TEXT}),
 )

@@ -1,23 +1,13 @@
-"""What the API tells of deployments, and of the application itself."""
+"""What the API says about deployments, and about the application itself."""
 
 from __future__ import annotations
 
 from reconciler.simulator.api import shapes
-from reconciler.simulator.api.deployments import Kind
-from reconciler.simulator.api.pages import (
-    COLUMNS,
-    EDGE_ORDER,
-    EMBEDDED_ORDER,
-    Params,
-    Where,
-    page_ids,
-    page_of,
-    the_one,
-)
+from reconciler.simulator.api.pages import EDGE_ORDER, EMBEDDED_ORDER, Params, Where, is_true, listing, the_one
 from reconciler.simulator.api.problems import not_found
 from reconciler.simulator.api.shapes import Entity
-from reconciler.simulator.http.querystring import is_true
 from reconciler.simulator.world.clock import rfc3339
+from reconciler.simulator.world.records import Kind
 from reconciler.simulator.world.store import World
 
 _EDGE_TABLE = "(select record_id as id, * from entries where record_id is not null)"
@@ -33,46 +23,41 @@ def application_get(world: World, params: Params) -> Entity:
 
 def embedded_list(world: World, params: Params) -> Entity:
     """embeddedDeployments.get."""
-    where = Where("application_id = ?", (params["applicationId"],))
-    _filter_device(world, params, where)
+    where = Where("application_id = ?", params["applicationId"])
+    if "deviceId" in params:
+        _check_device(world, params)
+        where.also("device_id = ?", params["deviceId"].lower())
     if "flowId" in params:
         where.also("device_id in (select device_id from entries where flow_id = ?)", params["flowId"].lower())
     if params.get("version"):
         condition, values = _version_condition(world, params)
         where.also(f"device_id in (select device_id from entries where {condition})", *values)
-    page = page_of(world, params, EMBEDDED_ORDER)
-    ids, total = page_ids(world, "records", where.sql, page, COLUMNS[page.sort_field])
-    return {**page.envelope(shapes.embedded_records(world, ids), total), **_echo(params)}
+    order, entities = EMBEDDED_ORDER, shapes.embedded_records
+    return listing(world, params, order=order, table="records", where=where, entities=entities, echo=_echo(params))
 
 
 def edge_list(world: World, params: Params) -> Entity:
     """edgeDeployments.get."""
-    where = Where("application_id = ?", (params["applicationId"],))
-    if "deviceId" in params:
-        where.also("device_id = ?", params["deviceId"].lower())
-    if "flowId" in params:
-        where.also("flow_id = ?", params["flowId"].lower())
+    where = Where("application_id = ?", params["applicationId"])
+    for name, column in (("deviceId", "device_id"), ("flowId", "flow_id")):
+        if name in params:
+            where.also(f"{column} = ?", params[name].lower())
     if params.get("version"):
         condition, values = _version_condition(world, params)
-        where.also(f"({condition})", *values)
+        where.also(condition, *values)
     if is_true(params.get("filterEmpty")):
-        where.also("(released is not null or reported is not null)")
-    page = page_of(world, params, EDGE_ORDER)
-    ids, total = page_ids(world, _EDGE_TABLE, where.sql, page, COLUMNS[page.sort_field])
-    return {**page.envelope(shapes.edge_records(world, ids), total), **_echo(params)}
+        where.also("released is not null or reported is not null")
+    order, entities = EDGE_ORDER, shapes.edge_records
+    return listing(world, params, order=order, table=_EDGE_TABLE, where=where, entities=entities, echo=_echo(params))
 
 
-def _filter_device(world: World, params: Params, where: Where) -> None:
-    if "deviceId" not in params:
-        return
-    device_id = params["deviceId"].lower()
+def _check_device(world: World, params: Params) -> None:
     known = world.db.execute(
         "select 1 from devices where id = ? and application_id = ? and deleted_ms is null",
-        (device_id, params["applicationId"]),
+        (params["deviceId"].lower(), params["applicationId"]),
     ).fetchone()
     if known is None:
         raise not_found("Device")
-    where.also("device_id = ?", device_id)
 
 
 def _version_condition(world: World, params: Params) -> tuple[str, tuple[str, ...]]:

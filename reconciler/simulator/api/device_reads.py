@@ -1,24 +1,14 @@
-"""What the API tells of devices."""
+"""What the API says about devices."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from reconciler.simulator.api import shapes
-from reconciler.simulator.api.pages import (
-    COLUMNS,
-    NAME_ORDER,
-    Params,
-    Where,
-    filter_text,
-    glob,
-    page_ids,
-    page_of,
-    the_one,
-)
-from reconciler.simulator.api.query import DEVICE_FIELDS, compile_query
+from reconciler.simulator.api.pages import NAME_ORDER, Params, Where, echoed, glob, is_true, listing, the_one
+from reconciler.simulator.api.query import DEVICE_FIELDS, tag_queries
 from reconciler.simulator.api.shapes import Entity
-from reconciler.simulator.http.querystring import is_true
 from reconciler.simulator.world.store import World
 
 _SUMMARY_LIMIT = 1000
@@ -26,24 +16,27 @@ _SUMMARY_LIMIT = 1000
 
 def devices_list(world: World, params: Params) -> Entity:
     """devices.get. `query` overrides the plain filters."""
-    deleted = "not null" if is_true(params.get("queryDeleted")) else "null"
-    where = Where(f"application_id = ? and deleted_ms is {deleted}", (params["applicationId"],))
-    if "query" in params:
-        found = compile_query(params["query"], DEVICE_FIELDS)
-        where.also(f"({found.text})", *found.values)
-    else:
+    where = _devices(params, deleted=is_true(params.get("queryDeleted")))
+    if "query" not in params:
         _filter_devices(world, params, where)
-    page = page_of(world, params, NAME_ORDER)
-    ids, total = page_ids(world, "devices", where.sql, page, COLUMNS[page.sort_field])
-    echo = {key: params[key] for key in ("filter", "filterField", "parentId", "tagFilter", "query") if key in params}
+    echo = echoed(params, "applicationId", "filter", "filterField", "parentId", "tagFilter", "query")
     if isinstance(params.get("deviceClass"), str):
         echo["deviceClass"] = params["deviceClass"]
-    own = {"applicationId": params["applicationId"], **echo}
-    return {**page.envelope(_device_entities(world, ids, params), total), **own}
+    entities = partial(_entities, params)
+    return listing(world, params, order=NAME_ORDER, table="devices", where=where, entities=entities, echo=echo)
+
+
+def _devices(params: Params, *, deleted: bool = False) -> Where:
+    """Those of the application, and of the query if there is one."""
+    where = Where("application_id = ?", params["applicationId"])
+    where.also(f"deleted_ms is {'not null' if deleted else 'null'}")
+    if "query" in params:
+        where.also_query(params["query"], DEVICE_FIELDS)
+    return where
 
 
 def _filter_devices(world: World, params: Params, where: Where) -> None:
-    filter_text(params, where, "name")
+    where.also_filter(params, "name")
     match params.get("deviceClass"):
         case str(one):
             where.also("device_class = ?", one)
@@ -51,14 +44,12 @@ def _filter_devices(world: World, params: Params, where: Where) -> None:
             where.also(f"device_class in ({', '.join('?' * len(several))})", *several)
     if "parentId" in params:
         where.also("parent_id = ?", params["parentId"].lower())
-    pairs = [{f"$tag{key.title()}": text for key, text in pair.items()} for pair in params.get("tagFilter", [])]
-    if pairs:
+    if pairs := params.get("tagFilter"):
         group = "$or" if world.switches.tag_filter == "any" else "$and"
-        found = compile_query({group: [{"tags": pair} for pair in pairs]}, DEVICE_FIELDS)
-        where.also(f"({found.text})", *found.values)
+        where.also_query({group: tag_queries(pairs)}, DEVICE_FIELDS)
 
 
-def _device_entities(world: World, ids: Sequence[str], params: Params) -> list[Entity]:
+def _entities(params: Params, world: World, ids: Sequence[str]) -> list[Entity]:
     return shapes.devices(
         world,
         ids,
@@ -70,23 +61,14 @@ def _device_entities(world: World, ids: Sequence[str], params: Params) -> list[E
 
 def device_get(world: World, params: Params) -> Entity:
     """device.get."""
-    own = params["deviceId"].lower()
-    found = [one for one in _device_entities(world, [own], params) if "deletedAt" not in one]
-    return the_one(found, params, "Device")
-
-
-def _summary(params: Params) -> Where:
-    where = Where("application_id = ? and deleted_ms is null", (params["applicationId"],))
-    if "query" in params:
-        found = compile_query(params["query"], DEVICE_FIELDS)
-        where.also(f"({found.text})", *found.values)
-    return where
+    found = _entities(params, world, [params["deviceId"].lower()])
+    return the_one([one for one in found if "deletedAt" not in one], params, "Device")
 
 
 def device_names(world: World, params: Params) -> Entity:
     """devices.deviceNames: at most 1000, unpaged."""
-    where = _summary(params)
-    where.also("casefold(name) glob ?", glob(params.get("startsWith", "")) + "*")
+    where = _devices(params)
+    where.also("casefold(name) glob ?", _beginning(params))
     found = world.db.execute(
         f"select id, name, device_class from devices where {where.text} order by name, id limit ?",
         (*where.values, _SUMMARY_LIMIT),
@@ -95,21 +77,25 @@ def device_names(world: World, params: Params) -> Entity:
     return {"deviceSummary": [dict(zip(keys, row, strict=True)) for row in found]}
 
 
+def _beginning(params: Params) -> str:
+    return glob(params.get("startsWith", "")) + "*"
+
+
 def tag_keys(world: World, params: Params) -> Entity:
     """devices.tagKeys: at most 1000, unpaged."""
-    return {"tagKeys": _tag_texts(world, params, "key", "1", ())}
+    return {"tagKeys": _tag_texts(world, params, "key", Where("1"))}
 
 
 def tag_values(world: World, params: Params) -> Entity:
     """devices.tagValues of one key: at most 1000, unpaged."""
-    return {"tagKey": params["key"], "tagValues": _tag_texts(world, params, "value", "tags.key = ?", (params["key"],))}
+    return {"tagKey": params["key"], "tagValues": _tag_texts(world, params, "value", Where("key = ?", params["key"]))}
 
 
-def _tag_texts(world: World, params: Params, column: str, condition: str, values: tuple[str, ...]) -> list[str]:
-    where = _summary(params)
+def _tag_texts(world: World, params: Params, column: str, where: Where) -> list[str]:
+    devices = _devices(params)
+    where.also(f"casefold({column}) glob ?", _beginning(params))
+    where.also(f"device_id in (select id from devices where {devices.text})", *devices.values)
     found = world.db.execute(
-        f"select distinct tags.{column} from tags where {condition} and casefold(tags.{column}) glob ? "
-        f"and device_id in (select id from devices where {where.text}) order by 1 limit ?",
-        (*values, glob(params.get("startsWith", "")) + "*", *where.values, _SUMMARY_LIMIT),
+        f"select distinct {column} from tags where {where.text} order by 1 limit ?", (*where.values, _SUMMARY_LIMIT)
     )
     return [text for (text,) in found]

@@ -2,65 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
 from reconciler.simulator.api.actions import ACTIONS, Action
+from reconciler.simulator.api.pages import is_true
 from reconciler.simulator.api.shapes import Entity
 from reconciler.simulator.api.tokens import Token
-from reconciler.simulator.http.querystring import is_true
 from reconciler.simulator.world.ids import etag
 
-_PARENTS = {
-    "embeddedDeployment": "embeddedDeployments",
-    "edgeDeployment": "edgeDeployments",
-    "device": "devices",
-    "flow": "flows",
-    "flowVersion": "flowVersions",
-}
 
+def present(body: Entity, action: Action, query: Mapping[str, Any], token: Token) -> Entity:
+    """The answer of a read with the framework's keys, items of a collection included.
 
-@dataclass(frozen=True, slots=True)
-class Flags:
-    """What the client wants around entities. Absent or empty means yes; so do `true`, `1` and `yes`, nothing else.
-
-    `_embedded` is read and has no effect: none of these entities embeds another.
+    The client's flags say which. Absent or empty means yes; so do `true`, `1` and `yes`, nothing else. `_embedded` has
+    no effect: none of these entities embeds another.
     """
-
-    actions: bool
-    links: bool
-
-    @classmethod
-    def of(cls, query: Mapping[str, Any]) -> Flags:
-        """The flags of a request."""
-        return cls(*(not query.get(name) or is_true(query[name]) for name in ("_actions", "_links")))
-
-
-def present(body: Entity, action: Action, flags: Flags, token: Token) -> Entity:
-    """The answer of a read with the framework's keys, items of a collection included."""
     if action.entity is None:
         return body
+    flags = [name for name in ("_actions", "_links") if not query.get(name) or is_true(query[name])]
     answer = _dress(body, action.entity, flags, token)
     if action.item is not None:
         answer["items"] = [_dress(item, action.item, flags, token) for item in body["items"]]
     return answer
 
 
-def _dress(body: Entity, resource: str, flags: Flags, token: Token) -> Entity:
+def _dress(body: Entity, resource: str, flags: Sequence[str], token: Token) -> Entity:
     dressed = {**body, "_type": resource}
     if "id" in body:
         dressed["_etag"] = f'"{etag(body["id"], body.get("lastUpdated", ""))}"'
     # Every parameter of these paths is an id, so nothing needs encoding. The versions of one name across workflows
     # have no flowId: paths that need it are left out.
-    if flags.actions:
+    if "_actions" in flags:
         dressed["_actions"] = {
-            name: {"href": path.format_map(body), "method": method}
-            for name, path, method, needs in _allowed(resource, token)
+            action.name.split(".")[1]: {"href": action.path.format_map(body), "method": action.method}
+            for action, needs in _allowed(resource, token)
             if needs <= body.keys()
         }
-    if flags.links:
+    if "_links" in flags:
         dressed["_links"] = {
             rel: {"href": path.format_map(body)} for rel, path, needs in _links(resource) if needs <= body.keys()
         }
@@ -68,24 +48,18 @@ def _dress(body: Entity, resource: str, flags: Flags, token: Token) -> Entity:
 
 
 @lru_cache(maxsize=256)
-def _allowed(resource: str, token: Token) -> tuple[tuple[str, str, str, frozenset[str]], ...]:
-    """Name, path, method and path parameters of the resource's actions that the token may do."""
-    return tuple(
-        (action.name.split(".")[1], action.path, action.method, _parameters(action.path))
-        for action in ACTIONS
-        if action.name.split(".")[0] == resource
-        and token.may(action.name, is_read=action.is_read, serves_devices=action.serves_devices)
-    )
+def _allowed(resource: str, token: Token) -> tuple[tuple[Action, frozenset[str]], ...]:
+    """The resource's actions that the token may do, each with the parameters of its path."""
+    own = [action for action in ACTIONS if action.name.split(".")[0] == resource]
+    return tuple((action, _parameters(action.path)) for action in own if token.may(action))
 
 
 @lru_cache(maxsize=64)
 def _links(resource: str) -> tuple[tuple[str, str, frozenset[str]], ...]:
-    """Relation, path and path parameters."""
+    """Relation, path and the parameters of the path: the entity itself, its application and its collection."""
     paths = {action.name.removesuffix(".get"): action.path for action in ACTIONS if action.name.endswith(".get")}
-    links = {"self": paths[resource], "application": paths["application"]}
-    if resource in _PARENTS:
-        links[_PARENTS[resource]] = paths[_PARENTS[resource]]
-    return tuple((rel, path, _parameters(path)) for rel, path in links.items())
+    related = {"self": resource, "application": "application", f"{resource}s": f"{resource}s"}
+    return tuple((rel, paths[to], _parameters(paths[to])) for rel, to in related.items() if to in paths)
 
 
 def _parameters(path: str) -> frozenset[str]:
@@ -93,7 +67,7 @@ def _parameters(path: str) -> frozenset[str]:
 
 
 def definition() -> Entity:
-    """What `GET /` tells: the resources and actions that are there."""
+    """The answer to `GET /`: the resources and their actions."""
     resources: dict[str, Any] = {}
     for action in ACTIONS:
         resource, name = action.name.split(".")

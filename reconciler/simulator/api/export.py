@@ -18,9 +18,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from reconciler.simulator.api.deployments import NO_BUNDLE
 from reconciler.simulator.api.problems import Problem, not_found
-from reconciler.simulator.world.ids import etag
+from reconciler.simulator.world.ids import NO_BUNDLE, etag
 from reconciler.simulator.world.store import World
 
 PAUSE_S = 300
@@ -94,7 +93,7 @@ def archive(job: Job) -> bytes:
 
 
 def deliver(world: World, job: Job, outbox: Path) -> None:
-    """Build the archive and hand it over; the outcome is kept with the job, never raised."""
+    """Build and deliver the archive; the outcome is kept with the job, never raised."""
     content, outcomes = archive(job), []
     if email := job.options.get("email"):
         outcomes.append(_put_into_outbox(outbox, job, email, content))
@@ -129,7 +128,7 @@ def _post(url: str, job: Job, content: bytes) -> tuple[bool, str]:
 
 
 def is_loopback(url: str) -> bool:
-    """Whether a URL is http or https and leads to this machine whatever a name server says."""
+    """Whether a URL is http or https and leads to this machine without asking a name server."""
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""

@@ -1,19 +1,19 @@
-"""Lists: conditions, one page of ids out of a table, its total, and the envelope around it."""
+"""Lists: conditions, one page of a table in the requested order, and the envelope around it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from reconciler.simulator.api.problems import not_found
-from reconciler.simulator.api.query import Sql
+from reconciler.simulator.api.query import Field, compile_query
 from reconciler.simulator.api.shapes import Entity
 from reconciler.simulator.world.store import World
 
 Params: TypeAlias = Mapping[str, Any]
 _LARGEST, _MANY_DIGITS = 2**53, 16
-COLUMNS = {
+_COLUMNS = {
     "id": "id",
     "creationDate": "created_ms",
     "lastUpdated": "updated_ms",
@@ -31,7 +31,7 @@ COLUMNS = {
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """How a list is sorted and how much of it makes a page, unless the request says so itself."""
+    """How a list is sorted and how much of it makes a page, by default."""
 
     sort_field: str
     sort_direction: str
@@ -44,56 +44,59 @@ NAME_ORDER = Order("name", "asc", 100)
 VERSION_ORDER = Order("version", "asc", 100)
 
 
-@dataclass(slots=True)
 class Where:
-    """A condition that grows; `also` adds to it."""
+    """A condition that is built step by step; all of its parts must hold."""
 
-    text: str
-    values: tuple[Any, ...]
+    def __init__(self, text: str, *values: Any) -> None:
+        self.text, self.values = text, values
 
     def also(self, text: str, *values: Any) -> None:
-        """And this; its question marks stand for the values."""
-        self.text = f"{self.text} and {text}"
-        self.values += values
+        """Add a part; the values are those of its question marks."""
+        self.text, self.values = f"{self.text} and ({text})", (*self.values, *values)
 
-    @property
-    def sql(self) -> Sql:
-        """The whole of it."""
-        return Sql(self.text, self.values)
+    def also_query(self, query: Mapping[str, Any], fields: Mapping[str, Field]) -> None:
+        """Add an advanced query."""
+        found = compile_query(query, fields)
+        self.also(found.text, *found.values)
 
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Which page of what order. `per_page` is what the server grants, which it echoes."""
-
-    number: int
-    per_page: int
-    sort_field: str
-    sort_direction: str
-
-    def envelope(self, items: Sequence[Mapping[str, Any]], total: int) -> dict[str, Any]:
-        """The fields that all collections share."""
-        return {
-            "items": items,
-            "count": len(items),
-            "totalCount": total,
-            "perPage": self.per_page,
-            "page": self.number,
-            "sortField": self.sort_field,
-            "sortDirection": self.sort_direction,
-        }
+    def also_filter(self, params: Params, field: str) -> None:
+        """Add what `filterField` and `filter` say about a field, if anything."""
+        if params.get("filterField") == field and params.get("filter"):
+            self.also(f"casefold({_COLUMNS[field]}) glob ?", glob(params["filter"]))
 
 
-def page_of(world: World, params: Params, order: Order) -> Page:
-    """The page that the parameters ask for. An asked size of 0 is the default."""
-    asked = _number(params.get("perPage")) or order.per_page
+def listing(
+    world: World,
+    params: Params,
+    *,
+    order: Order,
+    table: str,
+    where: Where,
+    entities: Callable[[World, Sequence[str]], Sequence[Entity]],
+    echo: Entity,
+) -> Entity:
+    """The page of a collection that the parameters ask for, with what it echoes of them.
+
+    Equal values are ordered by id. A requested size of 0 means the default; the size that is used is echoed.
+    """
     cap = world.switches.per_page_cap
-    return Page(
-        number=_number(params.get("page")),
-        per_page=min(asked, _LARGEST if cap is None else cap),
-        sort_field=params.get("sortField", order.sort_field),
-        sort_direction=params.get("sortDirection", order.sort_direction),
+    page = _number(params.get("page"))
+    per_page = min(_number(params.get("perPage")) or order.per_page, _LARGEST if cap is None else cap)
+    field, direction = params.get("sortField", order.sort_field), params.get("sortDirection", order.sort_direction)
+    by = ", ".join(f"{column} {direction}" for column in dict.fromkeys((_COLUMNS[field], "id")))
+    (total,) = world.db.execute(f"select count(*) from {table} where {where.text}", where.values).fetchone()
+    found = world.db.execute(
+        f"select id from {table} where {where.text} order by {by} limit ? offset ?",
+        (*where.values, per_page, min(page * per_page, _LARGEST)),
     )
+    items = entities(world, [own for (own,) in found])
+    paging = {"perPage": per_page, "page": page, "sortField": field, "sortDirection": direction}
+    return {"items": items, "count": len(items), "totalCount": total, **paging, **echo}
+
+
+def echoed(params: Params, *names: str) -> Entity:
+    """Those of the parameters that the request has."""
+    return {name: params[name] for name in names if name in params}
 
 
 def _number(digits: str | None) -> int:
@@ -102,26 +105,14 @@ def _number(digits: str | None) -> int:
     return int(digits) if len(digits) < _MANY_DIGITS else _LARGEST
 
 
-def page_ids(world: World, table: str, where: Sql, page: Page, column: str) -> tuple[list[str], int]:
-    """The ids on a page, in order, and how many there are on all pages. Equal values are ordered by id."""
-    (total,) = world.db.execute(f"select count(*) from {table} where {where.text}", where.values).fetchone()
-    order = f"{column} {page.sort_direction}" + ("" if column == "id" else f", id {page.sort_direction}")
-    found = world.db.execute(
-        f"select id from {table} where {where.text} order by {order} limit ? offset ?",
-        (*where.values, page.per_page, min(page.number * page.per_page, _LARGEST)),
-    )
-    return [own for (own,) in found], total
+def is_true(value: Any) -> bool:
+    """How the framework reads a flag: only these texts are true, Python's `True` is not."""
+    return value in ("true", "1", "yes")
 
 
 def glob(text: str) -> str:
     """A `filter` as a SQLite GLOB pattern: `*` stands for anything, everything else for itself."""
     return "".join(f"[{char}]" if char in "[?" else char for char in text.casefold())
-
-
-def filter_text(params: Params, where: Where, field: str) -> None:
-    """What `filterField` and `filter` say about a field, if they do."""
-    if params.get("filterField") == field and params.get("filter"):
-        where.also(f"casefold({COLUMNS[field]}) glob ?", glob(params["filter"]))
 
 
 def the_one(found: Sequence[Entity], params: Params, thing: str) -> Entity:

@@ -1,6 +1,6 @@
 """Advanced queries, in the manner of MongoDB, as SQL conditions.
 
-A query has passed its schema before it comes here. Values of another type than the field never equal, precede or
+A query has passed its schema before. Values of another type than the field never equal, precede or
 contain anything. Null means "has none"; a tag form with null means that no such tag is there.
 """
 
@@ -35,39 +35,32 @@ class FieldType(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A queryable field: its SQL expression and type. No expression: every object's value is null."""
+    """A queryable field: its type and SQL expression. With `null` every object has none."""
 
     type: FieldType
-    expression: str = "null"
+    expression: str
+
+
+def _fields(type_: FieldType, **expressions: str) -> dict[str, Field]:
+    return {name: Field(type_, expression) for name, expression in expressions.items()}
 
 
 _CONNECTION = "(case connected when 1 then 'connected' when 0 then 'disconnected' end)"
+_DATES = _fields(FieldType.DATE, creationDate="created_ms", lastUpdated="updated_ms")
+_OTHER_DATES = {"deletedAt": "deleted_ms", "connectedAt": "connected_ms", "disconnectedAt": "disconnected_ms"}
 DEVICE_FIELDS: Mapping[str, Field] = {
-    "id": Field(FieldType.ID, "id"),
-    "gatewayId": Field(FieldType.ID),
-    "parentId": Field(FieldType.ID, "parent_id"),
-    "ancestorId": Field(FieldType.ID, "parent_id"),
-    "experienceUserId": Field(FieldType.ID),
-    "experienceGroupId": Field(FieldType.ID),
-    "name": Field(FieldType.TEXT, "name"),
-    "deviceClass": Field(FieldType.TEXT, "device_class"),
-    "attributeName": Field(FieldType.TEXT),
-    "connectionStatus": Field(FieldType.TEXT, _CONNECTION),
-    "creationDate": Field(FieldType.DATE, "created_ms"),
-    "lastUpdated": Field(FieldType.DATE, "updated_ms"),
-    "deletedAt": Field(FieldType.DATE, "deleted_ms"),
-    "connectedAt": Field(FieldType.DATE, "connected_ms"),
-    "disconnectedAt": Field(FieldType.DATE, "disconnected_ms"),
+    **_fields(FieldType.ID, id="id", parentId="parent_id", ancestorId="parent_id"),
+    **_fields(FieldType.ID, gatewayId="null", experienceUserId="null", experienceGroupId="null"),
+    **_fields(FieldType.TEXT, name="name", deviceClass="device_class", connectionStatus=_CONNECTION),
+    **_fields(FieldType.TEXT, attributeName="null"),
+    **_DATES,
+    **_fields(FieldType.DATE, **_OTHER_DATES),
 }
 FLOW_FIELDS: Mapping[str, Field] = {
-    "id": Field(FieldType.ID, "id"),
-    "flowId": Field(FieldType.ID, "flow_id"),
-    "name": Field(FieldType.TEXT, "name"),
-    "version": Field(FieldType.TEXT, "version"),
-    "flowClass": Field(FieldType.TEXT, "flow_class"),
-    "enabled": Field(FieldType.FLAG, "enabled"),
-    "creationDate": Field(FieldType.DATE, "created_ms"),
-    "lastUpdated": Field(FieldType.DATE, "updated_ms"),
+    **_fields(FieldType.ID, id="id", flowId="flow_id"),
+    **_fields(FieldType.TEXT, name="name", version="version", flowClass="flow_class"),
+    **_fields(FieldType.FLAG, enabled="enabled"),
+    **_DATES,
 }
 _ORDER = {"$gt": ">", "$lt": "<", "$gte": ">=", "$lte": "<="}
 _BEYOND, _DIGITS = 2**62, 18
@@ -92,6 +85,11 @@ def compile_query(query: Query, fields: Mapping[str, Field]) -> Sql:
     return _join("and", parts, _ALWAYS)
 
 
+def tag_queries(pairs: Sequence[Mapping[str, str]]) -> list[Query]:
+    """A query for each `{"key", "value"}`, of which either may be missing."""
+    return [{"tags": {f"$tag{part.title()}": text for part, text in pair.items()}} for pair in pairs]
+
+
 def _join(word: str, parts: Sequence[Sql], empty: Sql) -> Sql:
     if len(parts) < 2:
         return parts[0] if parts else empty
@@ -105,24 +103,20 @@ def _not(part: Sql) -> Sql:
 
 
 def _field(field: Field, value: Any) -> Sql:
-    if not isinstance(value, dict):
-        return _compare(field, "$eq", value, folds=False)
-    folds = value.get("$ci") is True
-    return _join(
-        "and", [_compare(field, op, operand, folds=folds) for op, operand in value.items() if op != "$ci"], _ALWAYS
-    )
+    operators = value if isinstance(value, dict) else {"$eq": value}
+    folds = operators.get("$ci") is True
+    conditions = [_compare(field, name, operand, folds=folds) for name, operand in operators.items() if name != "$ci"]
+    return _join("and", conditions, _ALWAYS)
 
 
 def _compare(field: Field, operator: str, operand: Any, *, folds: bool) -> Sql:
     match operator:
         case "$eq":
             return _equals(field, operand, folds=folds)
-        case "$ne":
-            return _not(_equals(field, operand, folds=folds))
         case "$in":
             return _join("or", [_equals(field, one, folds=folds) for one in operand], _NEVER)
-        case "$nin":
-            return _not(_join("or", [_equals(field, one, folds=folds) for one in operand], _NEVER))
+        case "$ne" | "$nin":
+            return _not(_compare(field, {"$ne": "$eq", "$nin": "$in"}[operator], operand, folds=folds))
         case "$startsWith" | "$endsWith" | "$contains":
             return _holds(field, operator, operand, folds=folds)
         case _:
@@ -150,15 +144,15 @@ def _precedes(field: Field, operator: str, operand: Any) -> Sql:
 def _holds(field: Field, operator: str, operand: str, *, folds: bool) -> Sql:
     if field.type is not FieldType.TEXT:
         return _NEVER
-    expression = f"casefold({field.expression})" if folds else field.expression
+    text = f"casefold({field.expression})" if folds else field.expression
     value = operand.casefold() if folds else operand
     match operator:
         case "$startsWith":
-            return Sql(f"substr({expression}, 1, ?) = ?", (len(value), value))
+            return Sql(f"substr({text}, 1, ?) = ?", (len(value), value))
         case "$endsWith":
-            return Sql(f"substr({expression}, -?) = ?", (len(value), value))
+            return Sql(f"substr({text}, -?) = ?", (len(value), value))
         case _:
-            return Sql(f"instr({expression}, ?) > 0", (value,))
+            return Sql(f"instr({text}, ?) > 0", (value,))
 
 
 def _operand(field: Field, operand: Any) -> Any:
@@ -171,15 +165,12 @@ def _operand(field: Field, operand: Any) -> Any:
         case FieldType.ID, str():
             return operand.lower()
         case FieldType.DATE, str():
-            return _column_number(int(operand[:_DIGITS])) if _is_digits(operand) else parse_ms(operand)
+            is_number = operand.isascii() and operand.isdigit()
+            return _column_number(int(operand[:_DIGITS])) if is_number else parse_ms(operand)
         case FieldType.DATE, int() | float() if not isinstance(operand, bool):
             return _column_number(operand)
         case _:
             return None
-
-
-def _is_digits(text: str) -> bool:
-    return text.isascii() and text.isdigit()
 
 
 def _column_number(number: float) -> float:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from reconciler.simulator.api.validation import Schema
-from reconciler.simulator.world.ids import ID_PATTERN
+from reconciler.simulator.world.ids import ID_PATTERN, TAG_KEY_PATTERN
+from reconciler.simulator.world.records import Kind
 
 ID: Schema = {"type": "string", "pattern": ID_PATTERN}
 NAME: Schema = {"type": "string", "minLength": 1, "maxLength": 255}
@@ -15,7 +18,6 @@ PATH_PARAMETERS: dict[str, Schema] = {
     **dict.fromkeys(("applicationId", "deviceId", "flowId", "embeddedDeploymentId", "edgeDeploymentId"), ID),
     "flowVersionId": NAME,
 }
-TAG_KEY_PATTERN = r"^[0-9a-zA-Z_-]{1,255}$"
 DEVICE_CLASSES = ["standalone", "gateway", "peripheral", "floating", "edgeCompute", "system", "embedded"]
 FLOW_CLASSES = ["edge", "embedded", "cloud", "customNode", "experience"]
 DEFAULT_FLOW_CLASS = "cloud"
@@ -41,12 +43,19 @@ _RELEASE: dict[str, Schema] = {
     "deviceIds": {"type": "array", "items": ID, "maxItems": 1000},
     "deviceTags": TAGS,
 }
-EDGE_RELEASE = _closed(_RELEASE, ["flowId", "version"])
-EMBEDDED_RELEASE = _closed({**_RELEASE, "releaseTag": NAME_OR_NULL}, ["flowId", "version"])
-REPLACE = _closed(
+_REPLACE = _closed(
     {"flowId": ID, "oldVersion": NAME, "newVersion": NAME_OR_NULL}, ["flowId", "oldVersion", "newVersion"]
 )
-REMOVE = _closed({"flowId": ID_OR_NULL, "deviceId": ID_OR_NULL}, ["flowId", "deviceId"])
+_REMOVE = _closed({"flowId": ID_OR_NULL, "deviceId": ID_OR_NULL}, ["flowId", "deviceId"])
+BODIES: Mapping[Kind, Mapping[str, Schema]] = {
+    kind: {
+        "release": _closed({**_RELEASE, **own}, ["flowId", "version"]),
+        "replace": _REPLACE,
+        "remove": _REMOVE,
+    }
+    for kind, own in ((Kind.EMBEDDED, {"releaseTag": NAME_OR_NULL}), (Kind.EDGE, {}))
+}
+"""The bodies of writes to deployments, by kind and verb."""
 EXPORT = _closed(
     {
         "email": {"type": "string", "format": "email", "maxLength": 1024},

@@ -1,46 +1,72 @@
-"""Rows of the database as the entities of the API, without the framework's underscore keys."""
+"""Rows of the database as the entities of the API, without the framework's underscore keys.
+
+Each function answers in the order of `ids`, without those that are not there.
+"""
 
 from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from reconciler.simulator.world.clock import rfc3339
 from reconciler.simulator.world.store import World
 
 Entity: TypeAlias = dict[str, Any]
+_DATES = ("creationDate", "lastUpdated", "deletedAt")
+_EMPTY: Entity = {"triggers": [], "nodes": [], "globals": []}
+
+# What the tables hold, under the names of the API; `_read` ends each statement with the ids.
+_EMBEDDED = """
+select r.id, r.id as embeddedDeploymentId, r.application_id as applicationId, r.created_ms as creationDate,
+    r.updated_ms as lastUpdated, r.device_id as deviceId, d.name as deviceName, d.connected, d.connection_ms,
+    r.reported_bundle as currentBundleVersion, r.released_bundle as desiredBundleVersion,
+    r.unknown_bundle as unknownBundle
+from records r join devices d on d.id = r.device_id where r.id"""
+_EDGE = """
+select e.record_id as id, e.record_id as edgeDeploymentId, e.application_id as applicationId,
+    e.created_ms as creationDate, e.updated_ms as lastUpdated, e.device_id as deviceId, d.name as deviceName,
+    d.connected, d.connection_ms, e.flow_id as flowId, f.name as flowName, f.flow_class as flowClass,
+    e.flow_id || '.json' as fileName, e.reported as currentVersion, e.released as desiredVersion,
+    e.reported_etag as currentEtag, e.released_etag as desiredEtag
+from entries e join devices d on d.id = e.device_id left join flows f on f.id = e.flow_id where e.record_id"""
+_DEVICES = """
+select id, id as deviceId, application_id as applicationId, created_ms as creationDate, updated_ms as lastUpdated,
+    deleted_ms as deletedAt, name, coalesce(description, '') as description, tags, device_class as deviceClass,
+    parent_id as parentId, connected, connection_ms
+from devices where id"""
+_FLOWS = """
+select id, id as flowId, application_id as applicationId, created_ms as creationDate, updated_ms as lastUpdated, name,
+    flow_class as flowClass, enabled
+from flows where id"""
+_VERSIONS = """
+select v.id, v.id as flowVersionId, v.flow_id as flowId, f.application_id as applicationId, v.name as version,
+    f.flow_class as flowClass, f.enabled, v.created_ms as creationDate, v.updated_ms as lastUpdated
+from versions v join flows f on f.id = v.flow_id where v.id"""
+
+
+def _read(world: World, sql: str, ids: Sequence[str]) -> Iterator[Entity]:
+    """The rows that a statement finds, each as a new object in which moments are text; it ends in a test of ids."""
+    found = world.db.execute(f"{sql} in (select value from json_each(?))", (json.dumps(ids),))
+    names = [column[0] for column in found.description]
+    rows = {row[0]: dict(zip(names, row, strict=True)) for row in found}
+    for own in ids:
+        if (entity := rows.get(own)) is not None:
+            entity.update((name, rfc3339(entity[name])) for name in _DATES if entity.get(name) is not None)
+            yield entity
 
 
 def embedded_records(world: World, ids: Sequence[str]) -> list[Entity]:
-    """Records of embedded deployments, in the order of `ids`."""
-    found = world.db.execute(
-        "select r.id, r.application_id, r.device_id, r.created_ms, r.updated_ms, r.reported_bundle, r.released_bundle, "
-        "r.unknown_bundle, d.name, d.connected, d.connection_ms from records r join devices d on d.id = r.device_id "
-        "where r.id in (select value from json_each(?))",
-        (json.dumps(ids),),
-    ).fetchall()
-    flows = _flows_by_device(world, [row[2] for row in found])
+    """Records of embedded deployments."""
+    found = list(_read(world, _EMBEDDED, ids))
+    flows = _flows_by_device(world, [record["deviceId"] for record in found])
     logs = _logs(world, ids)
-    records = {}
-    for own, application_id, device_id, created, updated, reported, released, unknown, *device in found:
-        records[own] = {
-            "id": own,
-            "embeddedDeploymentId": own,
-            "applicationId": application_id,
-            "creationDate": rfc3339(created),
-            "lastUpdated": rfc3339(updated),
-            "deviceId": device_id,
-            "deviceName": device[0],
-            "deviceConnectionInfo": connection_info(device[1], device[2]),
-            "flows": flows[device_id],
-            "currentBundleVersion": reported,
-            "desiredBundleVersion": released,
-            "unknownBundle": bool(unknown),
-            "logs": logs[own],
-        }
-    return [records[own] for own in ids if own in records]
+    for record in found:
+        record["deviceConnectionInfo"] = _connection_info(record)
+        record["unknownBundle"] = bool(record["unknownBundle"])
+        record |= {"flows": flows[record["deviceId"]], "logs": logs[record["id"]]}
+    return found
 
 
 def _flows_by_device(world: World, device_ids: Sequence[str]) -> Mapping[str, Entity]:
@@ -69,126 +95,46 @@ def _logs(world: World, record_ids: Sequence[str]) -> Mapping[str, list[Any]]:
 
 
 def edge_records(world: World, ids: Sequence[str]) -> list[Entity]:
-    """Records of edge deployments, in the order of `ids`. An etag is left out where there is no version."""
-    found = world.db.execute(
-        "select e.record_id, e.application_id, e.device_id, d.name, d.connected, d.connection_ms, e.flow_id, f.name, "
-        "f.flow_class, e.created_ms, e.updated_ms, e.reported, e.released, e.reported_etag, e.released_etag "
-        "from entries e join devices d on d.id = e.device_id left join flows f on f.id = e.flow_id "
-        "where e.record_id in (select value from json_each(?))",
-        (json.dumps(ids),),
-    ).fetchall()
+    """Records of edge deployments. An etag is left out where there is no version."""
     logs = _logs(world, ids)
-    records = {}
-    for own, application_id, device_id, device_name, connected, seen_ms, flow_id, *flow in found:
-        flow_name, flow_class, created, updated, reported, released, reported_etag, released_etag = flow
-        record = {
-            "id": own,
-            "edgeDeploymentId": own,
-            "applicationId": application_id,
-            "deviceId": device_id,
-            "deviceName": device_name,
-            "deviceConnectionInfo": connection_info(connected, seen_ms),
-            "flowId": flow_id,
-            "flowName": flow_name,
-            "flowClass": flow_class,
-            "fileName": f"{flow_id}.json",
-            "creationDate": rfc3339(created),
-            "lastUpdated": rfc3339(updated),
-            "currentVersion": reported,
-            "desiredVersion": released,
-            "currentEtag": reported_etag,
-            "desiredEtag": released_etag,
-            "logs": logs[own],
-        }
-        nullable = ("currentVersion", "desiredVersion")
-        records[own] = {key: value for key, value in record.items() if value is not None or key in nullable}
-    return [records[own] for own in ids if own in records]
+    records = []
+    for record in _read(world, _EDGE, ids):
+        record |= {"deviceConnectionInfo": _connection_info(record), "logs": logs[record["id"]]}
+        optional = {"flowName", "flowClass", "currentEtag", "desiredEtag"}
+        records.append({key: value for key, value in record.items() if value is not None or key not in optional})
+    return records
 
 
-def connection_info(connected: int | None, since_ms: int | None) -> Entity:
-    """`connected` is 1, 0, or null for a device that was never seen; then there is no time either."""
+def _connection_info(entity: Entity) -> Entity:
+    """Out of the columns; `connected` is 1, 0, or null for a device that was never seen, and then there is no time."""
+    connected, since_ms = entity.pop("connected"), entity.pop("connection_ms")
     return {"connected": connected} if since_ms is None else {"time": rfc3339(since_ms), "connected": connected}
 
 
 def devices(
     world: World, ids: Sequence[str], *, tags_as_object: bool, attributes_as_object: bool, with_connection: bool
 ) -> list[Entity]:
-    """Devices, in the order of `ids`."""
-    found = world.db.execute(
-        "select id, application_id, name, device_class, description, parent_id, tags, connected, connection_ms, "
-        "created_ms, updated_ms, deleted_ms from devices where id in (select value from json_each(?))",
-        (json.dumps(ids),),
-    )
-    entities = {}
-    for own, application_id, name, device_class, description, parent_id, tags, connected, since, *dates in found:
-        pairs = json.loads(tags)
-        entities[own] = {
-            "id": own,
-            "deviceId": own,
-            "applicationId": application_id,
-            "creationDate": rfc3339(dates[0]),
-            "lastUpdated": rfc3339(dates[1]),
-            **({} if dates[2] is None else {"deletedAt": rfc3339(dates[2])}),
-            "name": name,
-            "description": description or "",
-            "tags": dict(pairs) if tags_as_object else [{"key": key, "value": value} for key, value in pairs],
-            "attributes": {} if attributes_as_object else [],
-            "deviceClass": device_class,
-            "parentId": parent_id,
-            "ancestorIds": [] if parent_id is None else [parent_id],
-            **({"connectionInfo": connection_info(connected, since)} if with_connection else {}),
-        }
-    return [entities[own] for own in ids if own in entities]
+    """Devices."""
+    found = list(_read(world, _DEVICES, ids))
+    for device in found:
+        pairs, connection, parent_id = json.loads(device["tags"]), _connection_info(device), device["parentId"]
+        device["tags"] = dict(pairs) if tags_as_object else [{"key": key, "value": value} for key, value in pairs]
+        device["attributes"] = {} if attributes_as_object else []
+        device["ancestorIds"] = [] if parent_id is None else [parent_id]
+        if with_connection:
+            device["connectionInfo"] = connection
+        if device["deletedAt"] is None:
+            del device["deletedAt"]
+    return found
 
 
 def flows(world: World, ids: Sequence[str]) -> list[Entity]:
-    """Workflows, in the order of `ids`; their own triggers and nodes are the develop version, and empty."""
-    found = world.db.execute(
-        "select id, application_id, name, flow_class, enabled, created_ms, updated_ms from flows "
-        "where id in (select value from json_each(?))",
-        (json.dumps(ids),),
-    )
-    entities = {
-        own: {
-            "id": own,
-            "flowId": own,
-            "applicationId": application_id,
-            "creationDate": rfc3339(created),
-            "lastUpdated": rfc3339(updated),
-            "name": name,
-            "flowClass": flow_class,
-            "enabled": bool(enabled),
-            "triggers": [],
-            "nodes": [],
-            "globals": [],
-        }
-        for own, application_id, name, flow_class, enabled, created, updated in found
-    }
-    return [entities[own] for own in ids if own in entities]
+    """Workflows; their own triggers and nodes are the develop version, and empty."""
+    found = _read(world, _FLOWS, ids)
+    return [{**flow, "enabled": bool(flow["enabled"]), **_EMPTY} for flow in found]
 
 
 def flow_versions(world: World, ids: Sequence[str]) -> list[Entity]:
-    """Versions of workflows, in the order of `ids`. `develop` is not among them."""
-    found = world.db.execute(
-        "select v.id, v.flow_id, f.application_id, v.name, f.flow_class, f.enabled, v.created_ms, v.updated_ms "
-        "from versions v join flows f on f.id = v.flow_id where v.id in (select value from json_each(?))",
-        (json.dumps(ids),),
-    )
-    entities = {}
-    for own, flow_id, application_id, version, flow_class, enabled, created, updated in found:
-        entities[own] = {
-            "id": own,
-            "flowVersionId": own,
-            "flowId": flow_id,
-            "applicationId": application_id,
-            "version": version,
-            "flowClass": flow_class,
-            "notes": "",
-            "enabled": bool(enabled),
-            "creationDate": rfc3339(created),
-            "lastUpdated": rfc3339(updated),
-            "triggers": [],
-            "nodes": [],
-            "globals": [],
-        }
-    return [entities[own] for own in ids if own in entities]
+    """Versions of workflows. `develop` is not among them."""
+    found = _read(world, _VERSIONS, ids)
+    return [{**version, "notes": "", "enabled": bool(version["enabled"]), **_EMPTY} for version in found]

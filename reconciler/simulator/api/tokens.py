@@ -1,4 +1,4 @@
-"""Who may do what: access tokens, their scopes, and the order in which the framework asks."""
+"""Who may do what: access tokens and their scopes."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from reconciler.simulator.api.problems import Problem
-from reconciler.simulator.world.logs import Author
+from reconciler.simulator.api.actions import Action
+from reconciler.simulator.api.problems import forbidden, unauthorized
+from reconciler.simulator.world.records import Author
 from reconciler.simulator.world.store import World
 
 
@@ -25,51 +26,43 @@ class Token:
         """How the logs name what this token does."""
         return Author("apiToken" if self.application_id else "user", self.id)
 
-    def may(self, action: str, *, is_read: bool, serves_devices: bool) -> bool:
+    def may(self, action: Action) -> bool:
         """Whether a scope covers an action: the families, `resource.*`, or the action's own name."""
         families = [f"all.{family}" for family in ("Application", "Organization", "User")]
-        resource = action.partition(".")[0]
-        accepted = {*families, *(f"{family}.bounded" for family in families), action, f"{resource}.*"}
-        if is_read:
+        resource = action.name.partition(".")[0]
+        accepted = {*families, *(f"{family}.bounded" for family in families), action.name, f"{resource}.*"}
+        if action.is_read:
             accepted |= {f"{family}.read" for family in families}
-        if serves_devices:
+        if action.serves_devices:
             accepted |= {"all.Device", "all.Device.read"}
         return not accepted.isdisjoint(self.scopes)
 
 
-def verify(world: World, query: Mapping[str, Any], authorization: str | None) -> Token | None:
-    """The token of a request, or None if it has none. A token in the query wins over the header.
+def authorize(world: World, action: Action, query: Mapping[str, Any], authorization: str | None) -> Token:
+    """The token of a request, which may do the action. A token in the query wins over the header.
 
     Raises:
-        Problem: 401, the token is unknown or has expired.
+        Problem: 401, the token is unknown or has expired; 403, it lacks a scope. No token at all is 403 by the
+            framework's code and 401 by Losant's documentation.
     """
     text = query.get("access_token") or query.get("jwt") or _header_token(authorization)
     if not text:
-        return None
+        raise unauthorized() if world.switches.missing_token == "401" else forbidden()  # noqa: S105 - a status
     if not isinstance(text, str):
-        raise Problem(401, "Unauthorized", "Invalid access token")
+        raise unauthorized()
     row = world.db.execute(
         "select id, application_id, scopes, expires_ms from tokens where text = ?", (text,)
     ).fetchone()
     if row is None:
-        raise Problem(401, "Unauthorized", "Invalid access token")
+        raise unauthorized()
     if row[3] is not None and row[3] <= world.clock.now_ms():
-        raise Problem(401, "Unauthorized", "Access token has expired")
-    return Token(row[0], row[1], frozenset(json.loads(row[2])))
+        raise unauthorized("Access token has expired")
+    token = Token(row[0], row[1], frozenset(json.loads(row[2])))
+    if not token.may(action):
+        raise forbidden()
+    return token
 
 
 def _header_token(authorization: str | None) -> str | None:
     scheme, _, rest = (authorization or "").partition(" ")
     return rest.split(" ")[0] if scheme.upper() in ("BEARER", "JWT") else None
-
-
-def forbidden() -> Problem:
-    """403, the framework's default message."""
-    return Problem(403, "Forbidden", "Access is forbidden")
-
-
-def missing(world: World) -> Problem:
-    """No token at all: 403 says the framework, 401 the prose."""
-    if world.switches.missing_token == "401":  # noqa: S105 - a status
-        return Problem(401, "Unauthorized", "Invalid access token")
-    return forbidden()

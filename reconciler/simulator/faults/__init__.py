@@ -1,1 +1,202 @@
-"""What can go wrong on the way, by switch."""
+"""What can go wrong on the way: faults that are switched on while the simulator runs.
+
+A fault says what happens (`kind`) and to which requests (`when`). The same models serve Python
+(`control.fault(Status(status=503, when=When(times=1)))`), the control endpoint and the fleet file.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+Seconds: TypeAlias = Annotated[float, Field(ge=0, le=3600)]
+Harm: TypeAlias = Literal["html", "text", "array", "truncated", "gzip", "utf8", "duplicate_keys"]
+Count: TypeAlias = Annotated[int, Field(ge=1)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class When(_Part):
+    """Which requests a fault strikes; every condition must hold. Requests that match the first four are counted.
+
+    Attributes:
+        action: an action's name, e.g. `embeddedDeployments.release`; a `*` in it matches anything.
+        method: `GET` or `POST`.
+        path: a regular expression, searched in the path without its query.
+        query: query parameters that must have these texts, e.g. `{"page": "1"}` (an absent page is `"0"`).
+        nth: only the nth of the counted requests.
+        since: from the nth counted request on.
+        every: each nth counted request.
+        probability: a chance, drawn from a generator with a fixed seed.
+        times: at most so many times.
+    """
+
+    action: str | None = None
+    method: str | None = None
+    path: str | None = None
+    query: dict[str, str] = Field(default_factory=dict)
+    nth: Count | None = None
+    since: Count | None = None
+    every: Count | None = None
+    probability: Annotated[float, Field(gt=0, le=1)] | None = None
+    times: Count | None = None
+
+    @field_validator("path")
+    @classmethod
+    def _is_expression(cls, value: str | None) -> str | None:
+        try:
+            re.compile(value or "")
+        except re.error as error:
+            raise ValueError(f"not a regular expression: {error}") from error
+        return value
+
+
+class _Fault(_Part):
+    when: When = When()
+
+
+class Timed(_Fault):
+    """A fault that has a duration."""
+
+    seconds: Seconds
+
+
+class Latency(Timed):
+    """The request is looked at only after a while."""
+
+    kind: Literal["latency"] = "latency"
+
+
+class Status(_Fault):
+    """An error instead of the API's answer; the request has no effect.
+
+    Attributes:
+        retry_after: the text of a Retry-After header: seconds, or an HTTP date.
+        body: `json` the API's error envelope; `html` a proxy's page; `text`; `empty`; `huge` ten megabytes;
+            `echo` an envelope that repeats the request's Authorization header.
+    """
+
+    kind: Literal["status"] = "status"
+    status: Annotated[int, Field(ge=400, le=599)]
+    type: str | None = None
+    message: str | None = None
+    retry_after: str | None = None
+    body: Literal["json", "html", "text", "empty", "huge", "echo"] = "json"
+
+
+class Redirect(_Fault):
+    """The answer is a redirect; the request has no effect."""
+
+    kind: Literal["redirect"] = "redirect"
+    location: str = "http://elsewhere.invalid/"
+    status: Literal[301, 302, 303, 307, 308] = 302
+
+
+class Reset(_Fault):
+    """The connection is reset, before the request had its effect or after."""
+
+    kind: Literal["reset"] = "reset"
+    after_effect: bool = False
+
+
+class Late(Timed):
+    """A write is accepted and takes effect only so many seconds later."""
+
+    kind: Literal["late"] = "late"
+
+
+class Lost(_Fault):
+    """A write is accepted and never takes effect."""
+
+    kind: Literal["lost"] = "lost"
+
+
+class Partial(_Fault):
+    """A write is accepted and reaches only the first half of its rows (rounded down), in the order of its ids."""
+
+    kind: Literal["partial"] = "partial"
+
+
+class Garble(_Fault):
+    """The request takes effect and its answer is damaged.
+
+    Attributes:
+        how: `html` or `text` instead of JSON; `array` the body `[]`; `truncated` half a body under a whole one's
+            Content-Length; `gzip` garbage under Content-Encoding gzip; `utf8` bytes that are not UTF-8;
+            `duplicate_keys` keys twice in one object, the second time empty.
+    """
+
+    kind: Literal["garble"] = "garble"
+    how: Harm
+
+
+class SlowHeaders(Timed):
+    """The answer's headers trickle in over so many seconds."""
+
+    kind: Literal["slow_headers"] = "slow_headers"
+
+
+class SlowBody(Timed):
+    """The answer's body trickles in over so many seconds."""
+
+    kind: Literal["slow_body"] = "slow_body"
+
+
+class Total(_Fault):
+    """A page claims another `totalCount`."""
+
+    kind: Literal["total"] = "total"
+    delta: int
+
+
+class Duplicate(_Fault):
+    """A page holds its first item twice. With `instead`, the copy stands in for the last item, which is lost."""
+
+    kind: Literal["duplicate"] = "duplicate"
+    instead: bool = False
+
+
+class Missing(_Fault):
+    """A page lacks its last item."""
+
+    kind: Literal["missing"] = "missing"
+
+
+class Damage(_Fault):
+    """The first item of a page lacks a field, or has another value in it."""
+
+    kind: Literal["damage"] = "damage"
+    field: str = "deviceId"
+    absent: bool = True
+    value: Any = None
+
+
+class Reports(_Fault):
+    """So many devices report before the request is looked at, those longest silent first: `lastUpdated` moves."""
+
+    kind: Literal["reports"] = "reports"
+    devices: Count = 1
+
+
+Fault: TypeAlias = Annotated[
+    Latency
+    | Status
+    | Redirect
+    | Reset
+    | Late
+    | Lost
+    | Partial
+    | Garble
+    | SlowHeaders
+    | SlowBody
+    | Total
+    | Duplicate
+    | Missing
+    | Damage
+    | Reports,
+    Field(discriminator="kind"),
+]

@@ -1,12 +1,13 @@
-"""Which of the faults that are switched on befall a request."""
+"""Which of the faults that are switched on strike a request."""
 
 from __future__ import annotations
 
 import random
 import re
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 
-from reconciler.simulator.faults.faults import Fault, When
+from reconciler.simulator.faults import Fault, When
 
 
 @dataclass(slots=True)
@@ -15,38 +16,28 @@ class _Armed:
     seen: int = 0
     fired: int = 0
 
-    def strikes(self, *, action: str, method: str, path: str, query: dict[str, str], dice: random.Random) -> bool:
+    def strikes(self, dice: random.Random) -> bool:
+        """Whether it strikes the request that it has just seen."""
         when = self.fault.when
-        if not _concerns(when, action=action, method=method, path=path, query=query):
-            return False
         self.seen += 1
-        if not _is_due(when, self.seen) or (when.times is not None and self.fired >= when.times):
-            return False
-        if when.probability is not None and dice.random() >= when.probability:
-            return False
-        self.fired += 1
-        return True
+        is_due = (
+            (when.nth is None or self.seen == when.nth)
+            and (when.since is None or self.seen >= when.since)
+            and (when.every is None or self.seen % when.every == 0)
+            and (when.times is None or self.fired < when.times)
+            and (when.probability is None or dice.random() < when.probability)
+        )
+        self.fired += is_due
+        return is_due
 
 
 def _concerns(when: When, *, action: str, method: str, path: str, query: dict[str, str]) -> bool:
-    if when.action is not None and not _names(when.action, action):
-        return False
-    if when.method is not None and when.method.upper() != method:
-        return False
-    if when.path is not None and not re.search(when.path, path):
-        return False
-    return all(query.get(key, "0" if key == "page" else None) == text for key, text in when.query.items())
-
-
-def _names(pattern: str, action: str) -> bool:
-    return action.startswith(pattern[:-1]) if pattern.endswith("*") else action == pattern
-
-
-def _is_due(when: When, seen: int) -> bool:
+    """Whether a request meets the conditions about itself; `*` ends the name of an action."""
     return (
-        (when.nth is None or seen == when.nth)
-        and (when.since is None or seen >= when.since)
-        and (when.every is None or seen % when.every == 0)
+        (when.action is None or fnmatchcase(action, when.action))
+        and (when.method is None or when.method.upper() == method)
+        and (when.path is None or re.search(when.path, path) is not None)
+        and all(query.get(key, "0" if key == "page" else None) == text for key, text in when.query.items())
     )
 
 
@@ -77,9 +68,10 @@ class Faults:
             del self.armed[number]
 
     def striking(self, *, action: str, method: str, path: str, query: dict[str, str]) -> tuple[Fault, ...]:
-        """The faults that befall one request; asking counts it."""
+        """The faults that strike one request; asking counts it."""
         return tuple(
             one.fault
             for one in self.armed.values()
-            if one.strikes(action=action, method=method, path=path, query=query, dice=self._dice)
+            if _concerns(one.fault.when, action=action, method=method, path=path, query=query)
+            and one.strikes(self._dice)
         )

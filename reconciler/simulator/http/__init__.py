@@ -1,1 +1,1 @@
-"""The simulator as a server: requests, answers, control."""
+"""The simulator as an HTTP server."""

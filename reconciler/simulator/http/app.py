@@ -16,18 +16,17 @@ from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
 from starlette.types import Receive, Scope, Send
 
+from reconciler.simulator import faults
 from reconciler.simulator.api.export import Job, deliver
-from reconciler.simulator.api.writes import Fate
-from reconciler.simulator.control import Control
-from reconciler.simulator.faults import faults as kinds
-from reconciler.simulator.faults.damage import damage_page, garbled, refusal, report_some
-from reconciler.simulator.faults.faults import Fault
-from reconciler.simulator.http.control_http import PREFIX, answer_control
+from reconciler.simulator.api.writes import Fate, bring_up_to_date
+from reconciler.simulator.control import Control, LoggedRequest
+from reconciler.simulator.faults import Fault
+from reconciler.simulator.http.control_endpoint import PREFIX, answer_control
+from reconciler.simulator.http.damage import damage_page, garbled, refusal
+from reconciler.simulator.http.delivery import Connections, Reply, abort, send_reply
 from reconciler.simulator.http.handler import Answer, Request, answer, route
 from reconciler.simulator.http.querystring import read_query
-from reconciler.simulator.http.request_log import LoggedRequest
-from reconciler.simulator.world.delivery import Connections, Reply, abort, send_reply
-from reconciler.simulator.world.devices import bring_up_to_date
+from reconciler.simulator.world.devices import report_again
 
 _LOG = logging.getLogger(__name__)
 _HEADERS = {"Content-Type": "application/json"}
@@ -45,7 +44,7 @@ class Simulator:
         self._jobs = ThreadPoolExecutor(thread_name_prefix="export")
 
     def close(self) -> None:
-        """Wait for the export job at hand; begin no other."""
+        """Wait for the export job that is running; start no other."""
         self._jobs.shutdown(wait=True, cancel_futures=True)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -82,7 +81,7 @@ class Simulator:
         found = route(request.method, request.path)
         action = found[0].name if found else ""
         struck = self._strike(request, action)
-        await asyncio.sleep(sum(fault.seconds for fault in struck if isinstance(fault, kinds.Latency)))
+        await asyncio.sleep(_seconds(struck, faults.Latency))
         reply, job = self._outcome(request, struck)
         self._log(request, action, struck, None if reply is None else reply.status)
         if reply is None:
@@ -94,10 +93,10 @@ class Simulator:
 
     def _outcome(self, request: Request, struck: tuple[Fault, ...]) -> tuple[Reply | None, Job | None]:
         """The reply, or None for a reset; and the job to do once it is sent."""
-        resets = {fault.after_effect for fault in struck if isinstance(fault, kinds.Reset)}
+        resets = {fault.after_effect for fault in struck if isinstance(fault, faults.Reset)}
         if False in resets:
             return None, None
-        instead = next((fault for fault in struck if isinstance(fault, kinds.Status | kinds.Redirect)), None)
+        instead = next((fault for fault in struck if isinstance(fault, faults.Status | faults.Redirect)), None)
         if instead is None:
             given = self._answer(request, struck)
             reply, job = _reply(given, struck), given.job
@@ -111,21 +110,19 @@ class Simulator:
             return self.world.faults.striking(action=action, method=request.method, path=request.path, query=texts)
 
     def _answer(self, request: Request, struck: tuple[Fault, ...]) -> Answer:
-        delay_s = self.world.switches.effect_delay_s
-        delay_s += sum(fault.seconds for fault in struck if isinstance(fault, kinds.Late))
         fate = Fate(
-            delay_ms=round(delay_s * 1000),
-            is_lost=any(isinstance(fault, kinds.Lost) for fault in struck),
-            is_halved=any(isinstance(fault, kinds.Partial) for fault in struck),
+            delay_ms=round((self.world.switches.effect_delay_s + _seconds(struck, faults.Late)) * 1000),
+            is_lost=any(isinstance(fault, faults.Lost) for fault in struck),
+            is_halved=any(isinstance(fault, faults.Partial) for fault in struck),
         )
         with self.world.lock:
             bring_up_to_date(self.world)
             for fault in struck:
-                if isinstance(fault, kinds.Reports):
-                    report_some(self.world, fault.devices)
+                if isinstance(fault, faults.Reports):
+                    report_again(self.world, fault.devices)
             try:
                 return answer(self.world, request, fate)
-            except Exception:  # noqa: BLE001 - a bug of ours: it is said, and serving goes on
+            except Exception:  # noqa: BLE001 - a bug in the simulator is reported, and the server goes on
                 _LOG.exception("the simulator itself failed at %s %s", request.method, request.path)
                 return Answer(500, {"type": "Error", "message": "The simulator itself failed"})
 
@@ -134,21 +131,22 @@ class Simulator:
         names = tuple(fault.kind for fault in struck)
         entry = LoggedRequest(request.method, request.path, action, query, _loggable(request.body), status, names)
         with self.world.lock:
-            self.control.log.entries.append(entry)
+            self.control.log.append(entry)
 
 
 def _reply(given: Answer, struck: tuple[Fault, ...]) -> Reply:
     body = json.dumps(damage_page(given.body, struck), ensure_ascii=False, separators=(",", ":")).encode()
-    garble = next((fault for fault in struck if isinstance(fault, kinds.Garble)), None)
+    garble = next((fault for fault in struck if isinstance(fault, faults.Garble)), None)
     return garbled(given.status, body, garble.how) if garble else Reply(given.status, body, _HEADERS)
 
 
 def _slowed(reply: Reply, struck: tuple[Fault, ...]) -> Reply:
-    return replace(
-        reply,
-        slow_headers_s=sum(fault.seconds for fault in struck if isinstance(fault, kinds.SlowHeaders)),
-        slow_body_s=sum(fault.seconds for fault in struck if isinstance(fault, kinds.SlowBody)),
-    )
+    headers_s, body_s = _seconds(struck, faults.SlowHeaders), _seconds(struck, faults.SlowBody)
+    return replace(reply, slow_headers_s=headers_s, slow_body_s=body_s)
+
+
+def _seconds(struck: tuple[Fault, ...], kind: type[faults.Timed]) -> float:
+    return sum(fault.seconds for fault in struck if isinstance(fault, kind))
 
 
 def _loggable(body: bytes) -> Any:

@@ -7,15 +7,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from reconciler.simulator.api import tokens
 from reconciler.simulator.api.actions import ACTIONS, Action, Deploy
-from reconciler.simulator.api.entities import Flags, definition, present
+from reconciler.simulator.api.entities import definition, present
 from reconciler.simulator.api.export import Job, enqueue
-from reconciler.simulator.api.problems import Problem, invalid, not_found
+from reconciler.simulator.api.problems import Problem, forbidden, invalid, not_found
 from reconciler.simulator.api.schemas import PATH_PARAMETERS, QUERIES
-from reconciler.simulator.api.tokens import Token
+from reconciler.simulator.api.selection import Write
+from reconciler.simulator.api.tokens import Token, authorize
 from reconciler.simulator.api.validation import ABSENT, first_fault
-from reconciler.simulator.api.writes import Fate, Write, accept
+from reconciler.simulator.api.writes import Fate, accept
 from reconciler.simulator.http import openapi
 from reconciler.simulator.world.store import World
 
@@ -58,8 +58,7 @@ def answer(world: World, request: Request, fate: Fate) -> Answer:
     try:
         return _answer(world, request, fate)
     except Problem as problem:
-        key = "code" if problem.type == "InvalidContent" else "type"
-        return Answer(problem.status, {key: problem.type, "message": problem.message})
+        return Answer(problem.status, problem.envelope)
 
 
 def _answer(world: World, request: Request, fate: Fate) -> Answer:
@@ -72,11 +71,11 @@ def _answer(world: World, request: Request, fate: Fate) -> Answer:
     params = {**path_params, **_query_params(request, action)}
     body = _body(request) if action.body else ABSENT
     _check(action, params, body)
-    token = _authorize(world, request, action)
+    token = authorize(world, action, request.query, request.authorization)
     own = params["applicationId"] = params["applicationId"].lower()
     _check_application(world, token, own)
     if not isinstance(action.does, Deploy):
-        return Answer(action.status, present(action.does(world, params), action, Flags.of(request.query), token))
+        return Answer(action.status, present(action.does(world, params), action, request.query, token))
     if action.does.verb == "export":
         job = enqueue(world, own, {} if body is ABSENT else body)
         return Answer(action.status, {"jobQueued": True, "jobId": job.id, "success": True}, job)
@@ -89,19 +88,11 @@ def _query_params(request: Request, action: Action) -> dict[str, Any]:
     params = {name: request.query[name] for name in action.query if name in request.query}
     for name in action.json_params:
         if name in request.query:
-            params[name] = _parsed(request.query[name])
+            try:
+                params[name] = _parsed(request.query[name])
+            except (TypeError, ValueError, RecursionError):
+                params[name] = _NOT_JSON
     return params
-
-
-def _parsed(text: Any) -> Any:
-    try:
-        return _well_formed(json.loads(text, parse_constant=_refuse_constant))
-    except (TypeError, ValueError, RecursionError):
-        return _NOT_JSON
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
 
 
 def _body(request: Request) -> Any:
@@ -111,9 +102,17 @@ def _body(request: Request) -> Any:
     if request.content_type.partition(";")[0].strip().lower() != "application/json":
         return request.body.decode("utf-8", errors="replace")
     try:
-        return _well_formed(json.loads(request.body, parse_constant=_refuse_constant))
+        return _parsed(request.body)
     except (ValueError, RecursionError) as error:
         raise Problem(400, "InvalidContent", f"Invalid JSON: {error}") from error
+
+
+def _parsed(text: Any) -> Any:
+    return _well_formed(json.loads(text, parse_constant=_refuse_constant))
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
 
 
 def _well_formed(value: Any) -> Any:
@@ -144,18 +143,9 @@ def _check(action: Action, params: Mapping[str, Any], body: Any) -> None:
         raise invalid(fault)
 
 
-def _authorize(world: World, request: Request, action: Action) -> Token:
-    token = tokens.verify(world, request.query, request.authorization)
-    if token is None:
-        raise tokens.missing(world)
-    if not token.may(action.name, is_read=action.is_read, serves_devices=action.serves_devices):
-        raise tokens.forbidden()
-    return token
-
-
 def _check_application(world: World, token: Token, application_id: str) -> None:
     known = world.db.execute("select 1 from applications where id = ?", (application_id,)).fetchone()
     if known is None:
         raise not_found("Application")
     if token.application_id not in (None, application_id):
-        raise tokens.forbidden()
+        raise forbidden()

@@ -1,7 +1,7 @@
 """What the simulator serves, as an OpenAPI 3.1 document: made from `ACTIONS`, the field tables and `entities.yaml`.
 
-Two things of the API have no words in OpenAPI. Of a parameter that takes a list of objects in brackets only the first
-two items are listed; and unknown paths and methods, which no operation describes, are refused with 405.
+OpenAPI cannot express two things. Of a parameter that takes a list of objects in brackets only the first two items are
+listed; and unknown paths and methods, which no operation describes, are refused with 405.
 """
 
 from __future__ import annotations
@@ -20,16 +20,15 @@ from reconciler.simulator.api.validation import Schema
 PATH = "/openapi.json"
 Node: TypeAlias = dict[str, Any]
 _REFUSALS = {
-    400: ("invalid", "The request breaks a rule of its schema, or asks for what cannot be done"),
+    400: ("invalid", "The request breaks a rule of its schema, or asks for something impossible"),
     401: ("error", "The token is unknown or has expired"),
     403: ("error", "No token, or one without a scope for this"),
     404: ("error", "Something that the request names is not there"),
     405: ("error", "A path parameter is too long to be routed"),
 }
-_THROTTLED = {429: ("error", "Too soon after the last one")}
 _FLAGS = {
-    "_actions": "Whether entities tell what the token may do with them",
-    "_links": "Whether entities tell where related ones are",
+    "_actions": "Whether entities list what the token may do with them",
+    "_links": "Whether entities link to related ones",
     "_embedded": "No effect",
 }
 _FLAG_WORDS = "Only `true`, `1` and `yes` mean yes; absent and empty do too."
@@ -57,11 +56,11 @@ def document() -> Mapping[str, Any]:
 def entity_schemas() -> Mapping[str, Any]:
     """The schemas of answers; they refer to each other as components."""
     text = Path(__file__).with_name("entities.yaml").read_text(encoding="utf-8")
-    return {name: _plain(schema) for name, schema in yaml.safe_load(text).items()}
+    return {name: _plain(schema) for name, schema in yaml.safe_load(text).items() if not name.startswith("_")}
 
 
 def _operation(action: Action) -> Node:
-    refusals = {**_REFUSALS, **(_THROTTLED if action.answer == "job" else {})}
+    refusals = _REFUSALS | ({429: ("error", "Too soon after the last one")} if action.answer == "job" else {})
     operation: Node = {
         "operationId": action.name,
         "tags": [action.name.partition(".")[0]],

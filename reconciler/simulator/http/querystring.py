@@ -1,4 +1,4 @@
-"""Query strings as the framework reads them: repeated names make lists, brackets make lists and objects; and flags."""
+"""Query strings as the framework reads them: repeated names make lists, brackets make lists and objects."""
 
 from __future__ import annotations
 
@@ -16,11 +16,6 @@ def read_query(text: str) -> dict[str, Any]:
         head, *keys = re.split(r"[\[\]]+", name.rstrip("]"))[:_DEEPEST]
         _put(root, [head, *keys], value)
     return {key: _lists(value) for key, value in root.items()}
-
-
-def is_true(value: Any) -> bool:
-    """How the framework reads a flag: exactly these texts; Python's own `True` is none of them."""
-    return value in ("true", "1", "yes")
 
 
 def _put(node: dict[str, Any], keys: list[str], value: str) -> None:

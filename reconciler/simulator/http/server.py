@@ -1,4 +1,4 @@
-"""Run a simulator on loopback: beside a test in a thread of its own, or until a signal comes."""
+"""Run a simulator on loopback: in a thread of its own during a test, or until a signal."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import FrameType, TracebackType
 from typing import Any, Self, TypeAlias
 
 from reconciler.simulator.control import Control
@@ -25,7 +24,7 @@ FleetSource: TypeAlias = Fleet | Path | str | Mapping[str, Any]
 
 
 class Server:
-    """A simulator at work, for a `with` block.
+    """A running simulator, for a `with` block.
 
     Attributes:
         url: where it listens, e.g. `http://127.0.0.1:40123`.
@@ -44,14 +43,14 @@ class Server:
         clock: Clock | None = None,
         outbox: Path | None = None,
     ) -> None:
-        """Load the fleet and take the port; it answers from `start` on.
+        """Load the fleet and bind the port; it answers after `start`.
 
         Args:
-            fleet: what to begin with; a database that holds a fleet already wins over it.
+            fleet: what to begin with; ignored if the database already holds one.
             db: a file that keeps the world over a restart; without one it is kept in memory.
             port: 0 means any free one.
-            clock: the wall clock if not given.
-            outbox: a temporary folder if not given.
+            clock: the wall clock by default.
+            outbox: a temporary folder by default.
 
         Raises:
             FleetError: the fleet holds mistakes.
@@ -61,7 +60,10 @@ class Server:
         with ExitStack() as stack:
             world = World(path=db, clock=clock)
             stack.callback(world.close)
-            _fill(world, fleet)
+            if world.is_empty:  # else it is a restart: the database knows better than the fleet file
+                if fleet is None:
+                    raise ValueError("a new simulator needs a fleet")
+                seed(world, _read_fleet(fleet))
             self.control = Control(world)
             spare = outbox or stack.enter_context(TemporaryDirectory(prefix="simulator-outbox-"))
             self.outbox = Path(spare)
@@ -80,32 +82,17 @@ class Server:
         return self
 
     def stop(self) -> None:
-        """Stop answering and close the database; open connections are cut. Stopping twice is no error."""
+        """Stop answering and close the database; open connections are cut. Stopping twice is harmless."""
         self._stack.close()
 
     def __enter__(self) -> Self:
         return self.start()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
 
-def _fill(world: World, fleet: FleetSource | None) -> None:
-    if not world.is_empty:
-        return  # A restart: the database knows better than the fleet file.
-    if fleet is None:
-        raise ValueError("a new simulator needs a fleet")
-    seed(world, read_fleet(fleet))
-
-
-def read_fleet(source: FleetSource) -> Fleet:
-    """A checked fleet from a fleet, a path, YAML text or plain data.
-
-    Raises:
-        FleetError: it holds mistakes.
-    """
+def _read_fleet(source: FleetSource) -> Fleet:
     match source:
         case Fleet():
             return build_fleet(source.model_dump(by_alias=True, exclude_unset=True))
@@ -117,16 +104,8 @@ def read_fleet(source: FleetSource) -> Fleet:
             return build_fleet(source)
 
 
-def serve(
-    fleet: FleetSource | None = None,
-    *,
-    db: Path | str | None = None,
-    port: int = 0,
-    clock: Clock | None = None,
-    outbox: Path | None = None,
-) -> Server:
-    """A simulator for a `with` block; see `Server`."""
-    return Server(fleet, db=db, port=port, clock=clock, outbox=outbox)
+serve = Server
+"""As a function, for a `with` block."""
 
 
 def run(
@@ -139,11 +118,7 @@ def run(
 ) -> None:
     """Serve until SIGINT or SIGTERM. `on_start` is called once it answers. For the main thread only."""
     stopped = threading.Event()
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        stopped.set()
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, lambda *_: stopped.set()) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         with serve(fleet, db=db, port=port, outbox=outbox) as server:
             if on_start is not None:

@@ -1,1 +1,1 @@
-"""What the simulator's account holds: applications, devices, flows, and the devices' own life."""
+"""The simulated account: applications, devices and flows, and how devices behave."""

@@ -1,4 +1,4 @@
-"""Time in the simulator: the wall clock plus an offset, or a clock that moves only when told to."""
+"""Time in the simulator: the wall clock plus an offset, or a clock that moves only by `advance`."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def rfc3339(ms: int) -> str:
 
 
 def parse_ms(text: str) -> int | None:
-    """Milliseconds of an RFC 3339 text; None when it is no such text. No zone means UTC."""
+    """Milliseconds of an RFC 3339 text; None if it is not one. No zone means UTC."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:

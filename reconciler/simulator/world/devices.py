@@ -1,48 +1,29 @@
-"""The devices: each one takes up what is released, after a while, if it is connected, and may fail.
+"""How devices behave: each takes up what is released, after a while, if it is connected, and may fail.
 
-Nothing runs in the background. Before anything looks at the world it is brought up to the present: writes that take
-effect late and take-ups that are due happen in the order of their times, and carry those times.
+Nothing runs in the background: `api.writes.bring_up_to_date` makes the attempts that are due.
 """
 
 from __future__ import annotations
 
 from typing import Any, TypeAlias
 
-from reconciler.simulator.api.deployments import Kind, drop_empty, record_id, schedule_touched, touch
-from reconciler.simulator.api.writes import carry_out_next
-from reconciler.simulator.world.logs import Author, log_head, write_logs
+from reconciler.simulator.world.ids import record_id
+from reconciler.simulator.world.records import Author, Kind, log_entry, present, write_logs
+from reconciler.simulator.world.releases import drop_empty, schedule_touched, touch
 from reconciler.simulator.world.store import World
 
 _Due: TypeAlias = list[tuple[str, str, int]]
 """Device id, application id and the moment of the attempt."""
 
 
-def bring_up_to_date(world: World) -> None:
-    """Let everything happen that is due by now."""
-    with world.changing():
-        now = world.clock.now_ms()
-        while True:
-            write_ms, attempt_ms = _next_ms(world)
-            if write_ms is not None and write_ms <= now and (attempt_ms is None or write_ms <= attempt_ms):
-                carry_out_next(world)
-            elif attempt_ms is not None and attempt_ms <= now:
-                _attempt(world, now if write_ms is None else min(now, write_ms))
-            else:
-                return
-
-
-def next_event_ms(world: World) -> int | None:
-    """When the next thing happens by itself, or None if nothing will."""
-    return min((moment for moment in _next_ms(world) if moment is not None), default=None)
-
-
-def _next_ms(world: World) -> tuple[int | None, int | None]:
-    (write_ms,) = world.db.execute("select min(due_ms) from late_writes").fetchone()
+def next_attempt_ms(world: World) -> int | None:
+    """When the next device tries to take up what is released to it, or None if none will."""
     (attempt_ms,) = world.db.execute("select min(attempt_ms) from devices where attempt_ms is not null").fetchone()
-    return write_ms, attempt_ms
+    return None if attempt_ms is None else int(attempt_ms)
 
 
-def _attempt(world: World, until_ms: int) -> None:
+def attempt(world: World, until_ms: int) -> None:
+    """Let every device try whose attempt is due by then."""
     for kind in Kind:
         due = world.db.execute(
             "select id, application_id, attempt_ms from devices "
@@ -70,7 +51,7 @@ def _failures(world: World) -> dict[str, dict[str, str]]:
 
 
 def _take_bundles(world: World, due: _Due) -> None:
-    """All flows of a device travel in one bundle: one that fails keeps the whole bundle off the device."""
+    """All flows of a device come in one bundle: if one fails, none of them changes."""
     bundles = {
         device_id: (bundle, bool(unknown))
         for device_id, bundle, unknown in world.db.execute(
@@ -79,33 +60,29 @@ def _take_bundles(world: World, due: _Due) -> None:
     }
     due = [one for one in due if one[0] in bundles]  # A record may have been dropped meanwhile.
     failures = _failures(world)
-    done = [one for one in due if one[0] not in failures]
+    done = [(device_id,) for device_id, _, _ in due if device_id not in failures]
+    for statement in (
+        "update entries set reported = released where device_id = ?",
+        "update records set reported_bundle = released_bundle, unknown_bundle = 0 where device_id = ?",
+    ):
+        world.db.executemany(statement, done)
     world.db.executemany(
-        "update entries set reported = released where device_id = ?", [(device_id,) for device_id, _, _ in done]
-    )
-    world.db.executemany(
-        "update records set reported_bundle = released_bundle, unknown_bundle = 0, updated_ms = ? where device_id = ?",
-        [(at_ms, device_id) for device_id, _, at_ms in done],
-    )
-    world.db.executemany(
-        "update records set updated_ms = ? where device_id = ?",
-        [(at_ms, device_id) for device_id, _, at_ms in due if device_id in failures],
+        "update records set updated_ms = ? where device_id = ?", [(at_ms, device_id) for device_id, _, at_ms in due]
     )
     logs: list[tuple[str, dict[str, Any]]] = []
     for device_id, application_id, at_ms in due:
         bundle, was_unknown = bundles[device_id]
-        entry = log_head(Author("device", device_id), at_ms, "current")
-        entry["updateType"] = "knownBundle" if was_unknown and device_id not in failures else "device"
+        update, outcome = "knownBundle" if was_unknown else "device", {"newBundle": bundle}
         if device_id in failures:
-            entry |= {"attemptedBundle": bundle, "error": next(iter(failures[device_id].values()))}
-        else:
-            entry["newBundle"] = bundle
+            update = "device"
+            outcome = {"attemptedBundle": bundle, "error": next(iter(failures[device_id].values()))}
+        entry = log_entry(Author("device", device_id), at_ms, "current", updateType=update, **outcome)
         logs.append((record_id(application_id, device_id), entry))
     write_logs(world, logs)
 
 
 def _take_flows(world: World, due: _Due) -> None:
-    """On an edge device each flow travels alone."""
+    """On an edge device each flow is delivered by itself."""
     failures = _failures(world)
     moments = {device_id: at_ms for device_id, _, at_ms in due}
     behind = world.db.execute(
@@ -116,7 +93,6 @@ def _take_flows(world: World, due: _Due) -> None:
     logs: list[tuple[str, dict[str, Any]]] = []
     for device_id, flow_id, own, released, reported, new_etag, old_etag in behind:
         at_ms = moments[device_id]
-        entry = log_head(Author("device", device_id), at_ms, "current")
         error = failures.get(device_id, {}).get(flow_id)
         if error is None:
             world.db.execute(
@@ -124,17 +100,13 @@ def _take_flows(world: World, due: _Due) -> None:
                 "where record_id = ?",
                 (at_ms, own),
             )
-            entry |= {"newValue": released, "previousValue": reported}
-            entry |= _present({"newEtag": new_etag, "previousEtag": old_etag})
+            outcome = {"newValue": released, "previousValue": reported}
+            outcome |= present(newEtag=new_etag, previousEtag=old_etag)
         else:
             world.db.execute("update entries set updated_ms = ? where record_id = ?", (at_ms, own))
-            entry |= {"attemptedValue": released, "error": error, **_present({"attemptedEtag": new_etag})}
-        logs.append((own, entry))
+            outcome = {"attemptedValue": released, "error": error, **present(attemptedEtag=new_etag)}
+        logs.append((own, log_entry(Author("device", device_id), at_ms, "current", **outcome)))
     write_logs(world, logs)
-
-
-def _present(values: dict[str, str | None]) -> dict[str, str]:
-    return {key: value for key, value in values.items() if value is not None}
 
 
 def connect(world: World, device_id: str, at_ms: int) -> None:
@@ -144,13 +116,14 @@ def connect(world: World, device_id: str, at_ms: int) -> None:
             "update devices set connected = 1, connection_ms = ?, connected_ms = ? where id = ?",
             (at_ms, at_ms, device_id),
         )
-        touch(world, [(device_id, "")])
-        for kind in _kinds(world, device_id):
+        (device_class,) = db.execute("select device_class from devices where id = ?", (device_id,)).fetchone()
+        if kind := Kind.of_class(device_class):
+            touch(world, [(device_id, "")])
             schedule_touched(world, kind, at_ms)
 
 
 def disconnect(world: World, device_id: str, at_ms: int) -> None:
-    """The device goes offline; a take-up that had begun is broken off."""
+    """The device goes offline; a take-up that had begun is aborted."""
     with world.changing() as db:
         db.execute(
             "update devices set connected = 0, connection_ms = ?, disconnected_ms = ?, attempt_ms = null where id = ?",
@@ -158,15 +131,22 @@ def disconnect(world: World, device_id: str, at_ms: int) -> None:
         )
 
 
-def _kinds(world: World, device_id: str) -> list[Kind]:
-    row = world.db.execute("select device_class from devices where id = ?", (device_id,)).fetchone()
-    return [kind for kind in Kind if row is not None and kind.device_class == row[0]]
+def report_again(world: World, count: int) -> None:
+    """Devices report what they run, those longest silent first: their records move to the front by `lastUpdated`."""
+    with world.changing() as db:
+        now = world.clock.now_ms()
+        for table, own in (("records", "id"), ("entries", "record_id")):
+            db.execute(
+                f"update {table} set updated_ms = ? where {own} in "
+                f"(select {own} from {table} where {own} is not null order by updated_ms, {own} limit ?)",
+                (now, count),
+            )
 
 
 def report_unknown_bundle(world: World, device_id: str, bundle: str, at_ms: int) -> None:
-    """The device says hello with a bundle that the platform cannot map; what it reported before stays on record.
+    """The device reports a bundle that the platform cannot map; what it reported before stays on record.
 
-    It is left alone until the next release to it or its next connect.
+    Nothing happens to it until it is released to or connects again.
     """
     with world.changing() as db:
         (application_id,) = db.execute("select application_id from devices where id = ?", (device_id,)).fetchone()
@@ -177,5 +157,5 @@ def report_unknown_bundle(world: World, device_id: str, bundle: str, at_ms: int)
             (own, application_id, device_id, at_ms, at_ms, bundle),
         )
         db.execute("update devices set attempt_ms = null where id = ?", (device_id,))
-        entry = log_head(Author("device", device_id), at_ms, "current")
-        write_logs(world, [(own, {**entry, "updateType": "unknownBundle", "newBundle": bundle})])
+        author = Author("device", device_id)
+        write_logs(world, [(own, log_entry(author, at_ms, "current", updateType="unknownBundle", newBundle=bundle))])

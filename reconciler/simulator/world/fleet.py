@@ -1,6 +1,6 @@
 """The fleet that a simulator starts with: applications, flows, devices and what runs on them.
 
-The models are the reference of the fleet file (`README.md` tells the same with examples). `fleet_file` reads YAML or
+The models are the reference of the fleet file (`README.md` has examples). `fleet_file` reads YAML or
 plain data into them and reports every problem with its place.
 """
 
@@ -14,12 +14,10 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from reconciler.simulator.api.schemas import TAG_KEY_PATTERN
-from reconciler.simulator.faults.faults import Fault
+from reconciler.simulator.faults import Fault
 from reconciler.simulator.switches import Switches
-from reconciler.simulator.world.ids import ID_PATTERN, object_id
+from reconciler.simulator.world.ids import ID_PATTERN, RESERVED_VERSIONS, TAG_KEY_PATTERN, object_id
 
-RESERVED_VERSIONS = frozenset({"develop", "default"})
 _COUNTER = re.compile(r"\{n(:0?\d*)?\}")
 
 
@@ -131,7 +129,8 @@ class Application(_Part):
     def _flows_by_name(cls, value: Any) -> Any:
         if not (isinstance(value, dict) and isinstance(flows := value.get("flows"), dict)):
             return value
-        return {**value, "flows": [_named_flow(name, flow) for name, flow in flows.items()]}
+        named = {name: flow if isinstance(flow, dict) else {"versions": flow} for name, flow in flows.items()}
+        return {**value, "flows": [{"name": name, **flow} for name, flow in named.items()]}
 
     @cached_property
     def object_id(self) -> str:
@@ -154,12 +153,6 @@ class Application(_Part):
             found.setdefault(flow.name, []).append(flow)
             found.setdefault(self.flow_id(flow), []).append(flow)
         return found
-
-
-def _named_flow(name: str, flow: Any) -> Any:
-    if isinstance(flow, list | tuple):
-        return {"name": name, "versions": flow}
-    return {"name": name, **flow} if isinstance(flow, dict) else {"name": name, "versions": flow}
 
 
 class Fleet(_Part):

@@ -1,4 +1,4 @@
-"""What the shape of a fleet cannot say: names that lead nowhere, ids and names that are taken twice."""
+"""What the models of a fleet do not check: unknown names, ids and names that are used twice."""
 
 from __future__ import annotations
 
@@ -7,32 +7,28 @@ from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from typing import TypeAlias
 
-from reconciler.simulator.world.fleet import Application, Device, Fleet, Flow, Version
+from reconciler.simulator.world.fleet import Application, Device, Fleet, Version
+from reconciler.simulator.world.records import Kind
 
 Place: TypeAlias = tuple[str | int, ...]
 Finding: TypeAlias = tuple[Place, str]
 
-FLOW_CLASSES = {"embedded": frozenset({"embedded"}), "edgeCompute": frozenset({"edge", "customNode"})}
 _BRACES = re.compile(r"\{(?!n(:0?\d*)?\})")
 
 
 def check_fleet(fleet: Fleet) -> list[Finding]:
     """Every problem that reading the fleet as models does not find, in the order of the fleet."""
-    ids: list[tuple[Place, str]] = [(("applications", i), one.object_id) for i, one in enumerate(fleet.applications)]
-    findings = list(_repeated(ids, "id"))
-    if not fleet.applications:
+    places: list[Place] = [("applications", index) for index in range(len(fleet.applications))]
+    applications = list(zip(places, fleet.applications, strict=True))
+    owners: list[tuple[Place, Fleet | Application]] = [((), fleet), *applications]
+    tokens = [((*at, "tokens", i, "text"), one.text) for at, own in owners for i, one in enumerate(own.tokens)]
+    findings = list(_repeated([(at, one.object_id) for at, one in applications], "id"))
+    if not applications:
         findings.append((("applications",), "a fleet needs at least one application"))
-    findings += _repeated(_token_texts(fleet), "token")
-    for index, application in enumerate(fleet.applications):
-        findings += [(("applications", index, *place), text) for place, text in _check_application(application)]
+    findings += _repeated(tokens, "token")
+    for at, application in applications:
+        findings += [((*at, *place), text) for place, text in _check_application(application)]
     return findings
-
-
-def _token_texts(fleet: Fleet) -> Iterator[tuple[Place, str]]:
-    yield from ((("tokens", i, "text"), token.text) for i, token in enumerate(fleet.tokens))
-    for a, application in enumerate(fleet.applications):
-        for i, token in enumerate(application.tokens):
-            yield ("applications", a, "tokens", i, "text"), token.text
 
 
 def _repeated(found: Iterable[tuple[Place, str]], what: str) -> Iterator[Finding]:
@@ -96,18 +92,16 @@ def _check_use(
             near = _nearest(reference, application.flows_by_reference)
             yield place, f'there is no flow "{reference}"{near}'
         case [flow]:
-            yield from _check_class(flow, device, place)
+            kind = Kind.of_class(device.device_class)
+            if kind is None or flow.flow_class not in kind.flow_classes:
+                refused = f"cannot be deployed to a device of class {device.device_class}"
+                yield place, f'"{flow.name}" ({flow.flow_class}) {refused}'
             for version in versions:
                 known = (*flow.versions, *flow.deleted)
                 if version not in known:
                     yield place, f'flow "{flow.name}" has no version {version}{_nearest(version, known)}'
         case several:
             yield place, f'{len(several)} flows are named "{reference}": use an id'
-
-
-def _check_class(flow: Flow, device: Device, place: Place) -> Iterator[Finding]:
-    if flow.flow_class not in FLOW_CLASSES.get(device.device_class, frozenset()):
-        yield place, f'"{flow.name}" ({flow.flow_class}) cannot be deployed to a device of class {device.device_class}'
 
 
 def _nearest(wanted: str, known: Iterable[str]) -> str:

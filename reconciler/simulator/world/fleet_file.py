@@ -1,11 +1,11 @@
-"""Fleet files: YAML in, a checked `Fleet` out, or one error with every problem and its place.
+"""Fleet files: from YAML to a checked `Fleet`, or to one error that lists every problem with its place.
 
-Scalars are text, as in a manifest: `1.10` and `2026-01-15` are versions. Only `null`, `~` and nothing are null.
+Scalars are text, as in a manifest: `1.10` and `2026-01-15` are versions. Only `null`, `~` and an empty value are null.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -13,7 +13,7 @@ import yaml
 from pydantic import ValidationError
 
 from reconciler.simulator.world.fleet import Fleet
-from reconciler.simulator.world.fleet_check import Finding, Place, check_fleet, spell
+from reconciler.simulator.world.fleet_check import Place, check_fleet, spell
 
 Node: TypeAlias = yaml.Node
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -21,7 +21,7 @@ _TOO_DEEP = 64
 
 
 class FleetError(ValueError):
-    """The fleet cannot be. `problems` holds one line for each mistake, with its place."""
+    """The fleet is invalid. `problems` has a line for each mistake, with its place."""
 
     def __init__(self, problems: list[str]) -> None:
         self.problems = tuple(problems)
@@ -32,7 +32,7 @@ def load_fleet(path: Path | str) -> Fleet:
     """Read a fleet file.
 
     Raises:
-        FleetError: it cannot be read, or holds mistakes.
+        FleetError: it cannot be read, or is invalid.
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
@@ -56,11 +56,7 @@ def parse_fleet(text: str, *, source: str = "fleet") -> Fleet:
     tangles = [f"{source}:{_mark(node)}: {said}" for node, said in _tangles(root, ())]
     if tangles:
         raise FleetError(tangles)
-    try:
-        return _checked(_plain(root))
-    except _FoundError as found:
-        places = ((f"{source}:{_mark(_at(root, place))}: {spell(place)}", said) for place, said in found.findings)
-        raise FleetError([f"{where}: {said}" for where, said in places]) from None
+    return _checked(_plain(root), lambda place: f"{source}:{_mark(_at(root, place))}: {spell(place)}")
 
 
 def build_fleet(data: Mapping[str, Any]) -> Fleet:
@@ -69,26 +65,17 @@ def build_fleet(data: Mapping[str, Any]) -> Fleet:
     Raises:
         FleetError: with every mistake.
     """
-    try:
-        return _checked(data)
-    except _FoundError as found:
-        raise FleetError([f"{spell(place)}: {said}" for place, said in found.findings]) from None
+    return _checked(data, spell)
 
 
-class _FoundError(Exception):
-    def __init__(self, findings: list[Finding]) -> None:
-        self.findings = findings
-        super().__init__()
-
-
-def _checked(data: Any) -> Fleet:
+def _checked(data: Any, where: Callable[[Place], str]) -> Fleet:
     try:
         fleet = Fleet.model_validate(data)
+        findings = check_fleet(fleet)
     except ValidationError as error:
-        raise _FoundError([(detail["loc"], _in_words(detail)) for detail in error.errors()]) from None
-    findings = check_fleet(fleet)
+        findings = [(detail["loc"], _in_words(detail)) for detail in error.errors()]
     if findings:
-        raise _FoundError(findings)
+        raise FleetError([f"{where(place)}: {said}" for place, said in findings])
     return fleet
 
 

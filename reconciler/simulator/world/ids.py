@@ -1,4 +1,4 @@
-"""Ids that are the same in every run: hashes of what they name, in the shapes that the API uses."""
+"""Ids, bundles and etags: hashes of what they name, so every run gives the same ones; and the forms of names."""
 
 from __future__ import annotations
 
@@ -6,11 +6,21 @@ from collections.abc import Sequence
 from hashlib import sha256
 
 ID_PATTERN = r"^[A-Fa-f0-9]{24}$"
+TAG_KEY_PATTERN = r"^[0-9a-zA-Z_-]{1,255}$"
+RESERVED_VERSIONS = ("develop", "default")
+NO_BUNDLE = "nullVersion"
 
 
 def object_id(*parts: str) -> str:
     """24 hex digits for a thing, e.g. `object_id(application_id, "device", "pump-001")`."""
     return sha256("\0".join(parts).encode()).hexdigest()[:24]
+
+
+def record_id(application_id: str, device_id: str, flow_id: str | None = None) -> str:
+    """The id of an embedded record, or with a flow of an edge record."""
+    if flow_id is None:
+        return object_id(application_id, "embeddedDeployment", device_id)
+    return object_id(application_id, "edgeDeployment", device_id, flow_id)
 
 
 def bundle_id(device_id: str, contents: Sequence[tuple[str, str]], revision: int) -> str:

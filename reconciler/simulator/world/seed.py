@@ -1,4 +1,4 @@
-"""A fleet becomes a world."""
+"""Fill a world with a fleet."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
-from reconciler.simulator.api.deployments import NO_BUNDLE, empty_bundle
 from reconciler.simulator.world.fleet import Application, Device, Fleet, Flow, TakeUp, Token
-from reconciler.simulator.world.ids import bundle_id, etag, object_id
+from reconciler.simulator.world.ids import NO_BUNDLE, bundle_id, etag, object_id, record_id
+from reconciler.simulator.world.releases import empty_bundle
 from reconciler.simulator.world.store import World
 
 _BATCH = 10_000
@@ -127,8 +127,7 @@ class _Rows:
         if not is_edge and (self.deployed or device.unknown_bundle):
             db.executemany("insert into records values (?, ?, ?, ?, ?, ?, ?, ?)", self._records(batch))
         db.executemany(
-            "insert into entries values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            self._edge_entries(batch) if is_edge else self._embedded_entries(batch),
+            "insert into entries values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", self._entries(batch, is_edge=is_edge)
         )
 
     def _records(self, batch: list[tuple[str, str]]) -> Iterator[tuple[Any, ...]]:
@@ -140,19 +139,15 @@ class _Rows:
             if unknown:
                 there = unknown if isinstance(unknown, str) else bundle_id(own, [("unknown", "bundle")], 0)
             wanted = bundle_id(own, released, 0) if released else empty_bundle(self.world)
-            record_id = object_id(self.application_id, "embeddedDeployment", own)
-            yield record_id, self.application_id, own, self.now, self.now, there, wanted, bool(unknown)
+            record = record_id(self.application_id, own)
+            yield record, self.application_id, own, self.now, self.now, there, wanted, bool(unknown)
 
-    def _embedded_entries(self, batch: list[tuple[str, str]]) -> Iterator[tuple[Any, ...]]:
+    def _entries(self, batch: list[tuple[str, str]], *, is_edge: bool) -> Iterator[tuple[Any, ...]]:
         for own, _ in batch:
             for flow, released, reported in self.deployed:
-                yield own, flow, self.application_id, released, reported, None, None, None, None, None
-
-    def _edge_entries(self, batch: list[tuple[str, str]]) -> Iterator[tuple[Any, ...]]:
-        for own, _ in batch:
-            for flow, released, reported in self.deployed:
-                yield (
-                    *(own, flow, self.application_id, released, reported),
-                    object_id(self.application_id, "edgeDeployment", own, flow),
-                    *(released and etag(flow, released), reported and etag(flow, reported), self.now, self.now),
-                )
+                row = (own, flow, self.application_id, released, reported)
+                if is_edge:
+                    etags = (released and etag(flow, released), reported and etag(flow, reported))
+                    yield *row, record_id(self.application_id, own, flow), *etags, self.now, self.now
+                else:
+                    yield *row, None, None, None, None, None

@@ -1,7 +1,7 @@
-"""The simulated world: one SQLite database, a clock, and what is switched.
+"""The simulated world: one SQLite database, a clock, the switches and the faults.
 
 Everything that a restart must keep is in the database. Times are milliseconds since the epoch (`_ms`). All access
-goes through one connection under one lock, so that requests and the control surface see a world at rest.
+goes through one connection under one lock, so that requests and the control surface see a consistent world.
 
 `entries` are the rows of a deployment: one flow on one device, with the version released by the platform and the
 version reported by the device. On an edge device each entry is a record of its own (`record_id`); the entries of an
@@ -99,7 +99,7 @@ class World:
 
     @property
     def is_empty(self) -> bool:
-        """Whether no fleet was ever loaded into it."""
+        """Whether no fleet has been loaded yet."""
         return self.db.execute("select 1 from applications limit 1").fetchone() is None
 
     def build_indexes(self) -> None:
@@ -136,19 +136,19 @@ class World:
         )
 
     def advance(self, seconds: float) -> None:
-        """Move the clock, and remember by how much it is off."""
+        """Move the clock, and keep the offset over a restart."""
         with self.changing():
             self.clock.advance(seconds)
             self.remember("clock_offset_ms", str(self.clock.offset_ms))
 
     def switch(self, switches: Switches) -> None:
-        """Answer open questions in another way from now on."""
+        """Set the switches, and keep them over a restart."""
         with self.changing():
             self.switches = switches
             self.remember("switches", switches.model_dump_json())
 
     def close(self) -> None:
-        """Close the database. Closing twice is no error."""
+        """Close the database. Closing twice is harmless."""
         with self.lock:
             self.db.close()
 

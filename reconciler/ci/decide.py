@@ -1,0 +1,64 @@
+"""First step of a run: what its event may do. Forks get no token; only the trusted branch is applied."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from reconciler.ci.provider import Provider, Run, Trigger
+from reconciler.errors import UsageError
+
+COMMANDS = ("", "validate", "plan", "apply")
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What follows the offline checks.
+
+    Attributes:
+        apply: carry out the manifests of the trusted branch.
+        plan: `review` for a comment on the pull request, `drift` for the nightly issue, `plan` for the summary alone,
+            or empty for none.
+        because: one sentence for the log.
+    """
+
+    apply: bool
+    plan: str
+    because: str
+
+
+def decide(run: Run, *, command: str = "", branch: str = "", scheduled_apply: bool = False) -> Decision:
+    """Decide by what started the run, and by the pipeline's inputs.
+
+    Raises:
+        UsageError: an apply from another branch than the trusted one, or a command that there is not.
+    """
+    if command not in COMMANDS:
+        raise UsageError(f"command {command!r} is none of validate, plan and apply")
+    if command == "validate":
+        return Decision(apply=False, plan="", because="only validate and diff were asked for")
+    if run.trigger is Trigger.REVIEW:
+        told = "the plan is shown before it is merged"
+        return Decision(apply=False, plan="" if run.withheld else "review", because=run.withheld or told)
+    if run.trigger is Trigger.SCHEDULE:
+        return Decision(apply=scheduled_apply, plan="drift", because="a scheduled run looks for drift")
+    if command == "apply" or (run.trigger is Trigger.PUSH and command != "plan"):
+        return _apply(run, branch or run.default_branch, asked=command == "apply")
+    return Decision(apply=False, plan="plan", because="a plan was asked for")
+
+
+def _apply(run: Run, trusted: str, *, asked: bool) -> Decision:
+    if trusted and run.branch == trusted:
+        return Decision(apply=True, plan="", because=f"{trusted} is applied")
+    if asked:
+        raise UsageError(f"only {trusted} is applied, and this run is for {run.branch or 'no branch'}")
+    return Decision(apply=False, plan="", because=f"a push to another branch than {trusted} applies nothing")
+
+
+def step(provider: Provider, *, command: str, branch: str, scheduled_apply: bool) -> int:
+    """Output `apply` and `plan`."""
+    decision = decide(provider.run(), command=command, branch=branch, scheduled_apply=scheduled_apply)
+    provider.output("apply", str(decision.apply).lower())
+    provider.output("plan", decision.plan)
+    asked = f"plan: {decision.plan or 'no'}; apply: {'yes' if decision.apply else 'no'}"
+    provider.log(f"Validate; {asked}. {decision.because}")
+    return 0

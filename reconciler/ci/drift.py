@@ -1,0 +1,78 @@
+"""The one issue about drift: opened when there is some, brought up to date each night, closed when it is gone.
+
+Drift is a plan with changes, or one that a guard refuses. A plan that could not be made is neither drift nor its end:
+it fails the run and leaves the issue as it is. So does a partial plan, which has not looked at everything.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from reconciler.ci.forge import Forge, Gone, Post, put, settled
+from reconciler.ci.page import body
+from reconciler.ci.provider import Provider, say
+from reconciler.ci.reports import Report, load_reports
+from reconciler.ci.review import hidden
+from reconciler.errors import ReconcilerError
+from reconciler.render.inert import inert
+from reconciler.render.page import code
+
+
+def step(provider: Provider, *, path: str, reports: Path, applications: int) -> int:
+    """Bring the issue up to date by the reports in the folder; fails on drift and on what could not be planned."""
+    found, url = load_reports(reports), provider.run().url
+    drifted = [one for one in found if one.planned and not one.partial and (one.changes or one.code)]
+    unread = applications - sum(one.planned and not one.partial for one in found)
+    forge = provider.forge()
+    try:
+        if drifted:
+            written = text(found, path=path, run_url=url, max_bytes=provider.max_bytes)
+            number = settled(lambda: _tell(forge, written, path), provider.log)
+            provider.log(f"Issue #{number} tells of the drift.")
+        elif not unread and (closed := settled(lambda: _close(forge, path, url), provider.log)):
+            provider.log(f"Issue #{closed.id} is closed.")
+    except Gone:
+        say(provider, "warning", "issues are switched off in this repository, so that only this run tells of drift")
+    if drifted or unread:
+        raise ReconcilerError(f"{len(drifted)} applications have drifted, {unread} could not be planned")
+    provider.log("No drift.")
+    return 0
+
+
+def first_line(path: str) -> str:
+    """What tells the issue from others."""
+    return hidden(f"drift {json.dumps(path)}")
+
+
+def text(reports: Sequence[Report], *, path: str, run_url: str, max_bytes: int) -> str:
+    """The body of the issue: the plans, and the health of devices as far as there is room."""
+    head = (
+        f"{first_line(path)}\nLosant is not as {code(path)} says. What an apply would do now, by "
+        f"[the latest run]({run_url}):\n\n"
+    )
+    page = head + body(reports, max_bytes=max_bytes - len(head.encode()))
+    for one in reports:
+        status = one.folder / "status.md"
+        if one.changes and status.exists():
+            told = "\n" + status.read_text(encoding="utf-8")
+            if len((page + told).encode()) <= max_bytes:
+                page += told
+    return page
+
+
+def _find(forge: Forge, path: str) -> Post | None:
+    return next((post for post in forge.issues() if post.first_line == first_line(path)), None)
+
+
+def _tell(forge: Forge, written: str, path: str) -> int:
+    title = f"Drift: Losant is not as {inert(path)} says"
+    return put(lambda over: forge.write_issue(title, written, over), _find(forge, path))
+
+
+def _close(forge: Forge, path: str, url: str) -> Post | None:
+    issue = _find(forge, path)
+    if issue:
+        forge.close_issue(issue, f"The drift is gone, by [this run]({url}).")
+    return issue

@@ -1,0 +1,103 @@
+"""GitHub Actions: variables, the event's payload, workflow commands, and the files that a step writes."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from reconciler.ci.forge import Forge
+from reconciler.ci.provider import Row, Run, Trigger
+from reconciler.errors import Problem, UsageError
+from reconciler.render.inert import inert
+
+MOST_JOBS = 256  # as many as GitHub makes of one matrix
+_TRIGGERS = {"pull_request": Trigger.REVIEW, "push": Trigger.PUSH, "schedule": Trigger.SCHEDULE}
+
+
+class GitHub:
+    """A `Provider`."""
+
+    noun = "pull request"
+    max_bytes = 64_000  # GitHub takes 65,536 characters
+
+    def __init__(self, environment: Mapping[str, str], log: Callable[[str], None]) -> None:
+        """`log` writes a line where GitHub reads workflow commands: to the step's stdout."""
+        self._environment = environment
+        self.log = log
+
+    def named(self, number: int | str) -> str:
+        return f"pull request #{number}"
+
+    def run(self) -> Run:
+        name, ref = self._env("GITHUB_EVENT_NAME"), self._env("GITHUB_REF")
+        if name == "pull_request_target":
+            raise UsageError(f"{name} would give secrets to the manifests of forks; trigger on pull_request")
+        event = json.loads(Path(self._env("GITHUB_EVENT_PATH")).read_text(encoding="utf-8"))
+        pull: Mapping[str, Any] = event.get("pull_request") or {}
+        repository = self._env("GITHUB_REPOSITORY")
+        return Run(
+            _TRIGGERS.get(name, Trigger.OTHER),
+            url=f"{self._env('GITHUB_SERVER_URL')}/{repository}/actions/runs/{self._env('GITHUB_RUN_ID')}",
+            branch=ref.removeprefix("refs/heads/") if ref.startswith("refs/heads/") else "",
+            default_branch=event.get("repository", {}).get("default_branch", ""),
+            number=pull.get("number", 0),
+            head=pull["head"]["sha"] if pull else "",
+            base="HEAD^1",  # a pull request is checked out as the merge of its base and its head
+            withheld=self._withheld(pull) if pull else "",
+        )
+
+    def _withheld(self, pull: Mapping[str, Any]) -> str:
+        head = pull["head"]["repo"] or {}  # null when the fork was deleted
+        if head.get("full_name") != self._env("GITHUB_REPOSITORY"):
+            return "a pull request from a fork gets no token"
+        if self._env("GITHUB_ACTOR") == "dependabot[bot]":
+            return "GitHub treats Dependabot's pull requests like those of forks"
+        return ""
+
+    def forge(self) -> Forge:
+        from reconciler.ci.github_rest import Repository  # noqa: PLC0415 - most steps make no request
+
+        url = f"{self._env('GITHUB_API_URL')}/repos/{self._env('GITHUB_REPOSITORY')}"
+        return Repository(url, self._env("GITHUB_TOKEN"), self.log)
+
+    def annotate(self, level: str, problems: Iterable[Problem]) -> None:
+        for problem in problems:
+            hint = f" ({problem.hint})" if problem.hint else ""
+            place = {"file": problem.path, "line": problem.line, "col": problem.column}
+            told = ",".join(f"{key}={_property(str(value))}" for key, value in place.items() if value is not None)
+            self.log(f"::{level}{' ' if told else ''}{told}::{_data(inert(problem.message + hint))}")
+
+    def summary(self, markdown: str) -> None:
+        self._append("GITHUB_STEP_SUMMARY", markdown.rstrip("\n") + "\n\n")
+
+    def output(self, name: str, value: str) -> None:
+        mark = secrets.token_hex(16)  # random, so that no value can end it early
+        self._append("GITHUB_OUTPUT", f"{name}<<{mark}\n{value}\n{mark}\n")
+
+    def start_jobs(self, rows: Sequence[Row]) -> None:
+        # A matrix of batches calls a workflow that has a matrix of rows.
+        batches = [rows[start : start + MOST_JOBS] for start in range(0, len(rows), MOST_JOBS)]
+        if len(batches) > 1:
+            self.log(f"{len(rows)} rows, but GitHub makes at most {MOST_JOBS} jobs of a matrix: {len(batches)} batches")
+        self.output("batches", json.dumps(batches, ensure_ascii=False, separators=(",", ":")))
+
+    def _append(self, variable: str, text: str) -> None:
+        with Path(self._env(variable)).open("a", encoding="utf-8") as file:
+            file.write(text)
+
+    def _env(self, name: str) -> str:
+        try:
+            return self._environment[name]
+        except KeyError:
+            raise UsageError(f"{name} is not set", hint="this step is for a job of GitHub Actions") from None
+
+
+def _data(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(inert(text)).replace(":", "%3A").replace(",", "%2C")

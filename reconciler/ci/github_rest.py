@@ -1,0 +1,132 @@
+"""The few requests to GitHub's REST API that the steps make."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from functools import partial
+from itertools import count
+from typing import Any
+
+import httpx
+
+from reconciler.ci.forge import Gone, Merged, Post, Unsettled, settled
+from reconciler.errors import ReconcilerError
+from reconciler.render.inert import inert
+
+_BOT = "github-actions[bot]"  # who writes with a job's own token
+_PER_PAGE = 100
+_TIMEOUT_S = 30
+_PASSING = frozenset({429, 500, 502, 503, 504})
+
+Data = Mapping[str, Any]
+
+
+class Repository:
+    """The repository that the workflow runs for: a `Forge`."""
+
+    def __init__(self, url: str, token: str, log: Callable[[str], None]) -> None:
+        """`url` is that of the repository in the API."""
+        self._log = log
+        self._http = httpx.Client(
+            base_url=url,
+            headers={
+                "Authorization": f"Bearer {token}",
+                "Accept": "application/vnd.github+json",
+                "X-GitHub-Api-Version": "2022-11-28",
+            },
+            timeout=_TIMEOUT_S,
+            verify=url.startswith("https:"),  # without TLS no certificates need to be loaded
+        )
+
+    def head(self, number: int) -> str:
+        return str(self.read(f"pulls/{number}")["head"]["sha"])
+
+    def merged(self, commit: str, branch: str) -> Merged | None:
+        pulls = [
+            pull
+            for pull in self.pages(f"commits/{commit}/pulls")
+            if pull["merged_at"] and pull["base"]["ref"] == branch
+        ]
+        own = [pull for pull in pulls if pull["merge_commit_sha"] == commit]
+        return next((Merged(pull["number"], pull["head"]["sha"]) for pull in own or pulls), None)
+
+    def comments(self, number: int) -> Iterator[Post]:
+        for comment in self.pages(f"issues/{number}/comments"):
+            if _is_ours(comment):
+                yield Post(int(comment["id"]), comment["body"] or "")
+
+    def write_comment(self, number: int, text: str, over: Post | None) -> None:
+        place = ("PATCH", f"issues/comments/{over.id}") if over else ("POST", f"issues/{number}/comments")
+        self.send(*place, {"body": text})
+
+    def issues(self) -> Iterator[Post]:
+        for issue in self.pages("issues", state="open"):
+            if _is_ours(issue) and "pull_request" not in issue:
+                yield Post(int(issue["number"]), issue["body"] or "")
+
+    def write_issue(self, title: str, text: str, over: Post | None) -> int:
+        if over:
+            self.send("PATCH", f"issues/{over.id}", {"body": text})
+            return over.id
+        return int(self.send("POST", "issues", {"title": title, "body": text})["number"])
+
+    def close_issue(self, post: Post, farewell: str) -> None:
+        with suppress(Gone):
+            self.send("PATCH", f"issues/{post.id}", {"state": "closed", "state_reason": "completed"})
+            # Last, so that doing this again says nothing twice: the issue is found no more.
+            self.send("POST", f"issues/{post.id}/comments", {"body": farewell})
+
+    def send(self, method: str, path: str, body: Data | None = None, query: Data | None = None) -> Any:
+        """One request; the answer's JSON.
+
+        A read follows redirects, to another host without the token; a write that was sent elsewhere is refused.
+
+        Raises:
+            Unsettled: on trouble that may pass.
+            Gone: if there is nothing at that path any more.
+            ReconcilerError: if GitHub refuses.
+        """
+        try:
+            answer = self._http.request(method, path, json=body, params=query, follow_redirects=method == "GET")
+            if answer.is_success:
+                return answer.json() if answer.content else None
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+            said = inert(str(error), limit=200)
+            raise Unsettled(f"no usable answer from GitHub to {method} {path}: {said}") from None
+        raise _error(answer, method, path)
+
+    def read(self, path: str) -> Any:
+        """One GET, again as long as the trouble may pass."""
+        return settled(partial(self.send, "GET", path), self._log)
+
+    def pages(self, path: str, **query: str) -> Iterator[Data]:
+        """Every element of a listing."""
+        for number in count(1):
+            asked = {**query, "per_page": _PER_PAGE, "page": number}
+            page = settled(partial(self._page, path, asked), self._log)
+            yield from page
+            if len(page) < _PER_PAGE:
+                return
+
+    def _page(self, path: str, query: Data) -> list[Data]:
+        page = self.send("GET", path, query=query)
+        if not isinstance(page, list):
+            raise Unsettled(f"no usable answer from GitHub to GET {path}: it is no list")
+        return page
+
+
+def _is_ours(post: Data) -> bool:
+    return (post["user"] or {}).get("login") == _BOT
+
+
+def _error(answer: httpx.Response, method: str, path: str) -> Exception:
+    """What an answer that is no success means."""
+    code = answer.status_code
+    if code == 410 or (code == 404 and method == "PATCH"):
+        return Gone(path)
+    said = f"GitHub answered {code} to {method} {path}"
+    if code in _PASSING or (code == 403 and "Retry-After" in answer.headers):
+        return Unsettled(said)
+    hint = "; does the calling job grant the permissions that the guide lists?" if code == 403 else ""
+    return ReconcilerError(f"{said}{hint}")

@@ -1,0 +1,64 @@
+"""Plan one application: a report for the job that tells all, annotations on the manifest, and the job's summary."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from reconciler.ci.command import Application, git, problems, show
+from reconciler.ci.provider import Provider, say
+from reconciler.ci.reports import SUMMED, Report
+from reconciler.errors import ExitCode, ReconcilerError
+
+_STATUS_BYTES = "20000"  # it has to share an issue with the plans
+
+
+def step(provider: Provider, application: Application, *, out: Path, status: bool) -> int:
+    """Ends like `plan`: a refused plan fails the job, changes do not. `status`: the health of the devices, too."""
+    out.mkdir(parents=True)
+    report = _plan(provider, application, out)
+    if report.planned:
+        provider.summary(show(out / "plan.json", commit=report.commit))
+        if status:
+            _status(provider, application, out)
+    return 0 if report.code == ExitCode.CHANGES else report.code
+
+
+def _plan(provider: Provider, application: Application, folder: Path) -> Report:
+    """Run `reconciler plan`; the report is saved in the folder, beside the plan."""
+    options = ["--detailed-exitcode", "--out", str(folder / "plan.json"), "--format", "json"]
+    answer = application.run("plan", *options)
+    document = answer.document()
+    plan = next(iter(document.get("plans") or ()), None)
+    report = Report(
+        application=application.id,
+        name=application.name,
+        kind=application.kind,
+        code=answer.code,
+        commit=commit(provider),
+        digest=plan["digest"] if plan else "",
+        summary={name: plan["summary"][name] for name in SUMMED} if plan else {},
+        partial=bool(plan and plan["partial"]),
+        problems=tuple(problems((document["error"] or {}).get("problems", ()))),
+        folder=folder,
+    )
+    report.save()
+    provider.annotate("warning", problems(plan["warnings"] if plan else ()))
+    provider.annotate("error", report.problems)
+    return report
+
+
+def _status(provider: Provider, application: Application, folder: Path) -> None:
+    """Run `reconciler status`; failed devices are a warning, because they are no drift."""
+    answer = application.run("status", "--format", "markdown", "--max-bytes", _STATUS_BYTES)
+    if answer.code == ExitCode.NOT_CONVERGED:
+        told = f"devices of {application.name} failed to take what is released to them; see the summary"
+        say(provider, "warning", told)
+    elif answer.code:
+        raise ReconcilerError(f"reconciler status ended with {answer.code}")
+    (folder / "status.md").write_text(answer.text, encoding="utf-8")
+    provider.summary(answer.text)
+
+
+def commit(provider: Provider) -> str:
+    """The commit that the manifests are of: the head of a pull request, else what is checked out."""
+    return provider.run().head or git("rev-parse", "HEAD")

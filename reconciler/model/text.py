@@ -1,0 +1,19 @@
+"""What every room asks of text: is it an id, and how a number of things is written."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+ID_PATTERN: Final = "[0-9A-Fa-f]{24}"
+is_id: Final = re.compile(ID_PATTERN).fullmatch  # whether text is an id of the API; called for each record of a fleet
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 device`, `1,200 devices`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def and_more(number: int, noun: str = "device") -> str:
+    """` and 3 more devices`, or nothing."""
+    return f" and {counted(number, f'more {noun}')}" if number else ""

@@ -1,0 +1,119 @@
+"""How replies are sent, damaged ones included.
+
+What an HTTP server will not do (a body that is too short, a reset, headers that trickle) is done on the connection
+itself, which `Connections` finds by the peer's address.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http.client import responses
+from typing import Any
+
+from starlette.types import Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+_STEPS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Bytes to send, and how.
+
+    Attributes:
+        claimed: a Content-Length that differs from the body's; the connection is closed after the body.
+        slow_headers_s: time over which the headers trickle.
+        slow_body_s: time over which the body trickles.
+    """
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+    claimed: int | None = None
+    slow_headers_s: float = 0.0
+    slow_body_s: float = 0.0
+
+    @property
+    def is_raw(self) -> bool:
+        """Whether an HTTP server would not send it."""
+        return self.claimed is not None or self.slow_headers_s > 0
+
+
+class Connections:
+    """The open connections by the client's address and port."""
+
+    def __init__(self) -> None:
+        self.transports: dict[Any, asyncio.Transport] = {}
+
+    def protocol(self) -> type[asyncio.Protocol]:
+        """The HTTP protocol for uvicorn, which keeps this register."""
+        transports = self.transports
+
+        class RegisteredProtocol(H11Protocol):
+            def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+                transports[transport.get_extra_info("peername")] = transport
+                super().connection_made(transport)
+
+            def connection_lost(self, exc: Exception | None) -> None:
+                peer = self.transport.get_extra_info("peername")
+                if transports.get(peer) is self.transport:
+                    del transports[peer]
+                super().connection_lost(exc)
+
+        return RegisteredProtocol
+
+    def of(self, scope: Scope) -> asyncio.Transport | None:
+        """The connection that a request came on, if the client has not left."""
+        return self.transports.get(tuple(scope["client"]))
+
+    def abort_all(self) -> None:
+        """Close every connection."""
+        for transport in list(self.transports.values()):
+            transport.abort()
+
+
+def abort(transport: asyncio.Transport | None) -> None:
+    """Reset a connection: the peer gets an RST, not an end of file."""
+    if transport is None:
+        return
+    connection = transport.get_extra_info("socket")
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
+
+
+async def send_reply(reply: Reply, scope: Scope, send: Send, connections: Connections) -> None:
+    """Send a reply; a raw one ends its connection."""
+    headers = {"Content-Length": str(len(reply.body) if reply.claimed is None else reply.claimed), **reply.headers}
+    if reply.is_raw:
+        transport = connections.of(scope)
+        if transport is not None:
+            await _send_raw(reply, {**headers, "Connection": "close"}, transport)
+        return
+    encoded = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": reply.status, "headers": encoded})
+    for chunk in _pieces(reply.body, reply.slow_body_s):
+        if reply.slow_body_s:
+            await asyncio.sleep(reply.slow_body_s / _STEPS)
+        await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _send_raw(reply: Reply, headers: Mapping[str, str], transport: asyncio.Transport) -> None:
+    lines = [f"HTTP/1.1 {reply.status} {responses.get(reply.status, '')}", *(f"{k}: {v}" for k, v in headers.items())]
+    head = ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+    for text, seconds in ((head, reply.slow_headers_s), (reply.body, reply.slow_body_s)):
+        for chunk in _pieces(text, seconds):
+            await asyncio.sleep(seconds / _STEPS)
+            transport.write(chunk)
+    transport.close()
+
+
+def _pieces(text: bytes, seconds: float) -> list[bytes]:
+    if not seconds:
+        return [text]
+    size = max(1, -(-len(text) // _STEPS))
+    return [text[at : at + size] for at in range(0, len(text), size)] or [b""]

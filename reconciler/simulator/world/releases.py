@@ -1,0 +1,183 @@
+"""What a write changes: rows get another released version, their records a bundle or an etag, a log, a new date.
+
+Everything here is done for many rows at once, since one call may move a whole application. What devices do with it
+is in `devices`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any, NamedTuple
+
+from reconciler.simulator.world.ids import NO_BUNDLE, bundle_id, etag, record_id
+from reconciler.simulator.world.records import Author, Kind, log_entry, present, write_logs
+from reconciler.simulator.world.store import World
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """An order to release one version (None: to remove) on rows of one application.
+
+    `is_clear` marks the removal of all flows of a device, which an embedded record logs as one change.
+    """
+
+    kind: Kind
+    application_id: str
+    version: str | None
+    author: Author
+    at_ms: int
+    is_clear: bool = False
+
+
+class _Move(NamedTuple):
+    device_id: str
+    flow_id: str
+    before: str | None
+
+
+def empty_bundle(world: World) -> str | None:
+    """What `desiredBundleVersion` is when no flow is released."""
+    return NO_BUNDLE if world.switches.empty_bundle == "nullVersion" else None
+
+
+def release(world: World, change: Change, rows: Iterable[tuple[str, str]]) -> None:
+    """Set the released version of rows of (device id, flow id). Call it within `world.changing()`."""
+    moves = _moves(world, change, rows)
+    if not moves:
+        return
+    touch(world, [move[:2] for move in moves])
+    world.db.execute(
+        "insert into entries (device_id, flow_id, application_id, released) "
+        "select device_id, flow_id, ?, ? from touched where true "
+        "on conflict (device_id, flow_id) do update set released = excluded.released",
+        (change.application_id, change.version),
+    )
+    if change.kind is Kind.EMBEDDED:
+        _release_bundles(world, change, moves)
+    else:
+        _release_etags(world, change, moves)
+    schedule_touched(world, change.kind, change.at_ms)
+    drop_empty(world, change.kind)
+
+
+def _moves(world: World, change: Change, rows: Iterable[tuple[str, str]]) -> list[_Move]:
+    touch(world, rows)
+    found = world.db.execute(
+        "select device_id, flow_id, released, e.device_id is not null as there "
+        "from touched left join entries e using (device_id, flow_id) order by device_id, flow_id"
+    )
+    keeps_quiet = world.switches.rerelease == "silent"
+    return [
+        _Move(device_id, flow_id, before)
+        for device_id, flow_id, before, there in found
+        if (there or change.version is not None) and not (keeps_quiet and before == change.version)
+    ]
+
+
+def touch(world: World, rows: Iterable[tuple[str, str]]) -> None:
+    """Fill the scratch table of the rows that the next statements are about."""
+    world.db.execute("delete from touched")
+    world.db.executemany("insert or ignore into touched values (?, ?)", rows)
+
+
+def _release_bundles(world: World, change: Change, moves: Sequence[_Move]) -> None:
+    records = _records_of_touched(world, change)
+    bundles = rebundle(world, records, change.at_ms)
+    logged = {move.device_id: move for move in moves}.values() if change.is_clear else moves
+    write_logs(world, ((records[one.device_id], _bundle_log(change, one, bundles[one.device_id])) for one in logged))
+
+
+def _records_of_touched(world: World, change: Change) -> dict[str, str]:
+    """Record ids by device id; devices that had no record get one."""
+    own = change.application_id
+    bare = world.db.execute(
+        "select distinct device_id from touched where device_id not in (select device_id from records)"
+    ).fetchall()
+    world.db.executemany(
+        "insert into records values (?, ?, ?, ?, ?, ?, null, 0)",
+        [(record_id(own, device), own, device, change.at_ms, change.at_ms, NO_BUNDLE) for (device,) in bare],
+    )
+    found = world.db.execute(
+        "select device_id, id from records where device_id in (select device_id from touched) order by device_id"
+    )
+    return dict(found.fetchall())
+
+
+def _bundle_log(change: Change, move: _Move, bundle: str | None) -> dict[str, Any]:
+    if change.version is None:
+        update = "clear" if change.is_clear else "removeFlow"
+    else:
+        update = "newFlow" if move.before is None else "replaceFlow"
+    flow = {} if change.is_clear else {"updateFlowId": move.flow_id, "desiredVersion": change.version}
+    return log_entry(change.author, change.at_ms, "desired", updateType=update, **flow, newBundle=bundle)
+
+
+def rebundle(world: World, devices: Iterable[str], at_ms: int) -> dict[str, str | None]:
+    """Compile: give records the bundle that their released versions make up. Returns it by device id."""
+    wanted: dict[str, str | None] = dict.fromkeys(devices, empty_bundle(world))
+    found = world.db.execute(
+        "select device_id, flow_id, released, globals_revision from entries "
+        "join applications on applications.id = application_id where released is not null "
+        "and device_id in (select value from json_each(?)) order by device_id, flow_id",
+        (json.dumps(list(wanted)),),
+    )
+    for device_id, rows in groupby(found, lambda row: row[0]):
+        contents = list(rows)
+        wanted[device_id] = bundle_id(device_id, [(flow, version) for _, flow, version, _ in contents], contents[0][3])
+    world.db.executemany(
+        "update records set released_bundle = ?, updated_ms = ? where device_id = ?",
+        [(bundle, at_ms, device_id) for device_id, bundle in wanted.items()],
+    )
+    return wanted
+
+
+def _release_etags(world: World, change: Change, moves: Sequence[_Move]) -> None:
+    own, at = change.application_id, change.at_ms
+    world.db.executemany(
+        "update entries set record_id = ?, created_ms = coalesce(created_ms, ?), updated_ms = ?, released_etag = ? "
+        "where device_id = ? and flow_id = ?",
+        [(record_id(own, *one[:2]), at, at, _etag(one.flow_id, change.version), *one[:2]) for one in moves],
+    )
+    write_logs(world, ((record_id(own, *one[:2]), _etag_log(change, one)) for one in moves))
+
+
+def _etag(flow_id: str, version: str | None) -> str | None:
+    return None if version is None else etag(flow_id, version)
+
+
+def _etag_log(change: Change, move: _Move) -> dict[str, Any]:
+    etags = present(newEtag=_etag(move.flow_id, change.version), previousEtag=_etag(move.flow_id, move.before))
+    values = {"newValue": change.version, "previousValue": move.before}
+    return log_entry(change.author, change.at_ms, "desired", **values, **etags)
+
+
+_BEHIND = {
+    Kind.EMBEDDED: "(select released_bundle is not reported_bundle from records where device_id = devices.id)",
+    Kind.EDGE: "exists (select 1 from entries where device_id = devices.id and "
+    "(released is not reported or released_etag is not reported_etag))",
+}
+
+
+def schedule_touched(world: World, kind: Kind, at_ms: int) -> None:
+    """Have the touched devices look at what is released: a take-up time from now, if they are connected."""
+    world.db.execute(
+        f"update devices set attempt_ms = case when connected = 1 and {_BEHIND[kind]} then ? + take_up_ms end "
+        "where id in (select device_id from touched)",
+        (at_ms,),
+    )
+
+
+def drop_empty(world: World, kind: Kind) -> None:
+    """Forget entries of the touched devices with nothing on either side, and records without entries."""
+    keeps = world.switches.empty_entries if kind is Kind.EMBEDDED else world.switches.empty_edge_records
+    touched = "device_id in (select device_id from touched)"
+    if keeps == "dropped":
+        world.db.execute(f"delete from entries where released is null and reported is null and {touched}")
+    if kind is Kind.EMBEDDED and world.switches.empty_records == "dropped":
+        world.db.execute(
+            f"delete from records where {touched} and not exists "
+            "(select 1 from entries where entries.device_id = records.device_id)"
+        )

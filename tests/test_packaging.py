@@ -1,0 +1,143 @@
+"""What is installed, and what is published: the lock, the classifiers, the bill of materials."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from reconciler import __version__
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+LOCKS = {file.stem: file.read_text(encoding="utf-8") for file in (ROOT / "requirements").glob("*.txt")}
+PYTHONS = ["3.11", "3.12", "3.13", "3.14", "3.15"]
+
+
+def script(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, ROOT / f".ci/{name}.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def pins(lock: str) -> dict[str, str]:
+    found: dict[str, str] = script("pins").pins(LOCKS[lock])
+    return found
+
+
+def test_there_are_these_locks() -> None:
+    assert sorted(LOCKS) == ["build", "dev", "oldest", "runtime", "simulator"]
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_every_package_has_one_exact_version_and_hashes(lock: str) -> None:
+    first, *entries = re.sub(r" \\\n +", " ", LOCKS[lock]).splitlines()
+    assert first.startswith("# Made by .ci/lock")
+    for entry in entries:
+        requirement, *hashes = entry.split(" --hash=")
+        (version,) = Requirement(requirement).specifier
+        assert version.operator == "=="
+        assert "*" not in version.version
+        assert hashes
+        assert all(re.fullmatch(r"sha256:[0-9a-f]{64}", one) for one in hashes)
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_no_lock_says_where_packages_come_from(lock: str) -> None:
+    assert "://" not in LOCKS[lock]
+
+
+def test_the_locks_are_parts_of_one_another() -> None:
+    runtime, build, simulator, dev = (pins(lock) for lock in ("runtime", "build", "simulator", "dev"))
+    assert runtime.items() | build.items() <= simulator.items() <= dev.items()
+
+
+def test_the_lock_holds_what_is_asked_for() -> None:
+    """Quick, and without the network; `.ci/lock --check` is the whole truth."""
+    project, extras = PROJECT["project"], PROJECT["project"]["optional-dependencies"]
+    wanted = {
+        "runtime": project["dependencies"],
+        "build": PROJECT["build-system"]["requires"],
+        "simulator": extras["simulator"],
+        "dev": [one for one in extras["dev"] if not one.startswith(project["name"])],
+        "oldest": project["dependencies"] + extras["simulator"],
+    }
+    for lock, requirements in wanted.items():
+        for requirement in map(Requirement, requirements):
+            assert requirement.specifier.contains(pins(lock)[canonicalize_name(requirement.name)]), (lock, requirement)
+
+
+def test_the_oldest_are_the_oldest_that_the_ranges_admit() -> None:
+    extras = PROJECT["project"]["optional-dependencies"]["simulator"]
+    oldest = script("pins").pins((ROOT / ".ci/minimum-versions.txt").read_text(encoding="utf-8"))
+    for requirement in map(Requirement, PROJECT["project"]["dependencies"] + extras):
+        (bound,) = [one.version for one in requirement.specifier if one.operator == ">="]
+        name = canonicalize_name(requirement.name)
+        assert re.sub(r"(\.0)+$", "", oldest[name]) == re.sub(r"(\.0)+$", "", bound)
+        assert pins("oldest")[name] == oldest.pop(name)
+    assert not oldest
+
+
+def test_every_python_of_the_classifiers_is_tested_and_no_other_claimed() -> None:
+    prefix = "Programming Language :: Python :: "
+    classifiers = [one.removeprefix(prefix) for one in PROJECT["project"]["classifiers"] if one.startswith(prefix)]
+    assert classifiers == PYTHONS
+    assert PROJECT["project"]["requires-python"] == f">={PYTHONS[0]}"
+    for workflow in ("ci", "release"):
+        jobs = yaml.safe_load((ROOT / f".github/workflows/{workflow}.yml").read_text(encoding="utf-8"))["jobs"]
+        assert jobs["test"]["strategy"]["matrix"]["python"] == PYTHONS
+    newest = yaml.safe_load((ROOT / ".github/workflows/newest.yml").read_text(encoding="utf-8"))["jobs"]["newest"]
+    assert newest["strategy"]["matrix"]["python"] == [PYTHONS[0], PYTHONS[-1]]
+
+
+def test_the_licence_is_an_expression_and_a_file() -> None:
+    project = PROJECT["project"]
+    assert project["license"] == "MIT"
+    assert [ROOT / name for name in project["license-files"]] == [ROOT / "LICENSE"]
+    assert not [one for one in project["classifiers"] if one.startswith("License")]
+
+
+def test_the_bill_of_materials_lists_the_locks_runtime_packages(tmp_path: Path) -> None:
+    file = tmp_path / "bill.json"
+    command = ROOT / ".ci/sbom"
+    done = subprocess.run([command, file], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    bill = json.loads(file.read_text(encoding="utf-8"))
+    assert (bill["bomFormat"], bill["specVersion"]) == ("CycloneDX", "1.6")
+    about = bill["metadata"]["component"]
+    assert (about["name"], about["version"]) == ("losant-reconciler", __version__)
+    listed = {(one["name"], one["version"]): one for one in bill["components"]}
+    assert len(listed) == len(bill["components"])
+    locked = re.findall(r"^([\w.-]+)==(\S+)", LOCKS["runtime"], re.MULTILINE)
+    assert listed.keys() == set(locked)
+    hashes = {
+        one["content"] for part in bill["components"] for at in part["externalReferences"] for one in at["hashes"]
+    }
+    assert hashes == set(re.findall(r"--hash=sha256:(\w+)", LOCKS["runtime"]))
+
+
+def test_what_moved_is_told(tmp_path: Path) -> None:
+    old, new = tmp_path / "old.txt", tmp_path / "new.txt"
+    old.write_text(
+        "PyYAML==6.0.3 \\\n    --hash=sha256:00\nrich==15.0.0\ngone==1\nelsewhere==1 ; sys_platform == 'none'\n"
+    )
+    new.write_text("pyyaml==6.0.4\nrich==15.0.0\nadded==2\n")
+    command = [sys.executable, "-I", str(ROOT / ".ci/pins.py"), str(old)]
+    done = subprocess.run([*command, str(new)], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stdout.splitlines() == ["added (none) -> 2", "gone 1 -> (none)", "pyyaml 6.0.3 -> 6.0.4"]
+    done = subprocess.run([*command, "-"], input=old.read_text(), capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "the same packages in the same versions\n")
