@@ -11,7 +11,7 @@ from reconciler.api.clock import SystemClock
 from reconciler.cli.connect import connect
 from reconciler.cli.console import Console
 from reconciler.cli.files import ResultFile, keep_inputs
-from reconciler.cli.options import duration_s, planning_options
+from reconciler.cli.options import duration_s, planning_options, standard_input
 from reconciler.cli.output import write_results
 from reconciler.cli.progress import Display
 from reconciler.cli.signals import current, run_async, undisturbed
@@ -94,7 +94,7 @@ class _Apply:
         if plan_file is not None:
             plans = pick_plans(load_plans(plan_file), plan_file, **choice)
             return FromSavedPlans(plans), [plan.application.id for plan in plans]
-        rules = load(*self._flags["paths"], **choice)
+        rules = load(*self._flags["paths"], **choice, stdin=standard_input(self._flags["paths"]))
         self._keep([source.path for one in rules for source in one.sources])
         return FromRules(rules), [one.application.id for one in rules]
 

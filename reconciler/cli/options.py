@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 import click
 
@@ -62,6 +63,12 @@ def digest(text: str) -> str:
 
 
 paths = click.argument("paths", nargs=-1, metavar="[PATH]...", type=filled)
+
+
+def standard_input(paths: Sequence[str]) -> BinaryIO | None:
+    """What `-` among the paths means."""
+    return sys.stdin.buffer if "-" in paths else None
+
 
 pick = _together(
     click.option("--application", type=filled, metavar="ID|NAME", help="Only this application of what the paths hold."),
@@ -139,7 +146,9 @@ def duration_s(option: str, text: str) -> float:
 
 def object_id(option: str, text: str) -> str:
     """An id of 24 hex digits, in lower case; UsageError for anything else."""
-    if not re.fullmatch("[0-9A-Fa-f]{24}", text):
+    from reconciler.model.text import is_id
+
+    if not is_id(text):
         raise UsageError(f"{option} {text!r} is no id", hint="an id has 24 hex digits")
     return text.lower()
 

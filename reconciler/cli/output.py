@@ -9,6 +9,7 @@ from reconciler.cli.console import Console
 from reconciler.errors import ExitCode, Problem, ReconcilerError
 from reconciler.model.plan import Plan, Warning
 from reconciler.model.result import Result
+from reconciler.model.rules import Rules
 from reconciler.planner.digest import digest
 from reconciler.render.inert import inert
 from reconciler.render.result import result_text
@@ -21,6 +22,13 @@ def tell_warnings(console: Console, warnings: Iterable[Warning]) -> None:
         place = f"{warning.place}: " if warning.place else ""
         hint = f" ({warning.hint})" if warning.hint else ""
         console.note(inert(f"Warning: {place}{warning.message}{hint}"))
+
+
+def application_line(rules: Rules) -> str:
+    """What paths hold for one application and kind, for people."""
+    name = f" ({rules.application.name})" if rules.application.name else ""
+    paths = ", ".join(source.path for source in rules.sources)
+    return inert(f"{rules.application.id}{name} {rules.kind}: {paths}")
 
 
 def write_plans(

@@ -8,7 +8,6 @@ outside git, out of the working directory.
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Protocol
@@ -74,7 +73,9 @@ class DiskFiles:
         """The bytes of a file or of standard input."""
         try:
             if file.real == STDIN:
-                data = (self._stdin or sys.stdin.buffer).read(MAX_BYTES + 1)
+                if self._stdin is None:
+                    return Problem("standard input was not handed in", STDIN, hint="name a file or a folder")
+                data = self._stdin.read(MAX_BYTES + 1)
             else:
                 path = Path(file.real)
                 if path.exists() and not path.is_file():

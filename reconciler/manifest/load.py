@@ -41,7 +41,7 @@ class Loaded:
 def load_manifests(paths: Iterable[str | PathLike[str]], *, stdin: BinaryIO | None = None) -> tuple[Rules, ...]:
     """The rules of every application that the paths hold, sorted by application id and kind.
 
-    A path is a file, a directory (every `*.yaml` and `*.yml` below it) or `-` for `stdin` (default: the process's).
+    A path is a file, a directory (every `*.yaml` and `*.yml` below it) or `-` for `stdin`.
 
     Raises:
         ManifestError: with all problems of all files, or when no document names an application.

@@ -30,7 +30,7 @@ def load(
         paths: files, folders, or `-` for `stdin`; the folder `manifests` if there is none.
         application: only the application with this id, or with this name in its manifest.
         kind: only this kind, `embedded` or `edge`.
-        stdin: what `-` means; the standard input of the process if None.
+        stdin: what `-` means.
 
     Raises:
         ManifestError: every problem of every file.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler.cli.console import Console
+from reconciler.cli.options import object_id
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,10 +73,9 @@ def _check(
 ) -> None:
     """Everything that ends up in a file has a shape that can not break out of its place there."""
     from reconciler.errors import UsageError
-    from reconciler.model.text import is_id
 
-    if application is not None and not is_id(application):
-        raise UsageError(f"--application {application!r} is no id", hint="an id has 24 hex digits")
+    if application is not None:
+        object_id("--application", application)
     if from_live and application is None:
         raise UsageError("--import needs to know what to read", hint="name it with --application ID")
     if uses is None and not no_workflow:

@@ -41,7 +41,8 @@ def command(console: Console, /, paths: tuple[str, ...], **flags: Any) -> int:
     from reconciler.operations.plan import plan, refused
 
     options = opt.planning_options(flags)
-    rules = load(*paths, application=flags["application"], kind=flags["kind"])
+    stdin = opt.standard_input(paths)
+    rules = load(*paths, application=flags["application"], kind=flags["kind"], stdin=stdin)
     keep_inputs("--out", flags["out"], [source.path for one in rules for source in one.sources])
     gateway = connect(console, [one.application.id for one in rules], parallelism=flags["parallelism"])
     planned = run_async(plan(rules, gateway, options))

@@ -58,7 +58,7 @@ def command(
     from reconciler.operations.status import status
 
     query = _query(devices, deployment)
-    rules = load(*paths, application=application, kind=kind)
+    rules = load(*paths, application=application, kind=kind, stdin=opt.standard_input(paths))
     gateway = connect(console, [one.application.id for one in rules], parallelism=parallelism)
     found = run_async(status(rules, gateway, query))
     tell_warnings(console, found.warnings)

@@ -18,21 +18,19 @@ def command(console: Console, paths: tuple[str, ...], *, application: str | None
 
     PATH is a file, a directory or `-`; the default is `manifests`.
     """
-    from reconciler.cli.held import held_line
-    from reconciler.cli.output import tell_warnings
+    from reconciler.cli.output import application_line, tell_warnings
     from reconciler.documents.applications import held_part
     from reconciler.documents.plan import warning_part
     from reconciler.errors import ExitCode
     from reconciler.operations.applications import validate
-    from reconciler.render.inert import inert
 
-    found = validate(paths, application=application, kind=kind)
+    found = validate(paths, application=application, kind=kind, stdin=opt.standard_input(paths))
     tell_warnings(console, found.warnings)
     if fmt == "json":
         listed = [held_part(rules) for rules in found.rules]
         console.write_json("validate", warnings=[warning_part(one) for one in found.warnings], applications=listed)
     else:
-        files = "1 file" if found.files == 1 else f"{found.files:,} files"
-        lines = [inert(held_line(rules)) for rules in found.rules]
+        files = counted(found.files, "file")
+        lines = map(application_line, found.rules)
         console.write("\n".join([*lines, f"{files} checked, no problems found."]))
     return console.exit(ExitCode.DONE)
