@@ -67,7 +67,7 @@ def write_results(
 ) -> None:
     """What an apply did to stdout, as text or Markdown; `problems`: those that are not told elsewhere."""
     if fmt == "markdown":
-        from reconciler.render.result_page import result_markdown
+        from reconciler.render.result import result_markdown
 
         page = result_markdown(results, exit_code=code, problems=problems, commit=commit, max_bytes=max_bytes)
         console.write(page)

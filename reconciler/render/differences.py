@@ -1,15 +1,23 @@
-"""What `diff` found, as text."""
+"""What `diff` found as text, and as Markdown: a table by flow and from → to, what is no longer declared one by one.
+
+The pages of `plan` and `diff` look alike, but this one knows no fleet: a row may stand for all that a selector selects.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import groupby
+from operator import attrgetter
 
 from reconciler.model.rules import Difference
 from reconciler.model.text import counted
 from reconciler.render.inert import inert
+from reconciler.render.page import DEFAULT_MAX_BYTES, Page, Rank, code, version_code
 
-SHOWN = 10  # subjects of one group of differences, unless all are asked for
+SHOWN = 10  # subjects of one group of differences, unless all are wanted
+_HEAD = "\n| flow | | from | to | rows |\n| --- | --- | --- | --- | ---: |\n"
+_Kind = tuple[str, str, str, str]
 
 
 def differences_text(found: Sequence[Difference], *, verbose: bool = False) -> str:
@@ -17,23 +25,19 @@ def differences_text(found: Sequence[Difference], *, verbose: bool = False) -> s
     if not found:
         return "No differences."
     lines: list[str] = []
-    for (application, kind), of_application in groupby(found, key=lambda one: (one.application, one.kind)):
+    for (application, kind), of_application in groupby(found, key=attrgetter("application", "kind")):
         lines.append(f"{application} ({kind}):")
         items = list(of_application)
         lines += _rows([one for one in items if one.flow is not None], verbose=verbose)
-        lines += [f"  {inert(setting(one))}: {_move(one)}" for one in items if one.flow is None]
+        lines += [f"  {inert(_setting(one))}: {_move(one)}" for one in items if one.flow is None]
     lines.append(f"{counted(len(found), 'difference')}.")
     return "\n".join(lines)
 
 
 def _rows(rows: Sequence[Difference], *, verbose: bool) -> Iterator[str]:
-    def move(one: Difference) -> tuple[str, str, str, str]:
-        return (one.flow or "", one.what, one.before or "", one.after or "")
-
-    for _, group in groupby(sorted(rows, key=move), key=move):
+    for _, group in groupby(sorted(rows, key=_kind), key=_kind):
         same = list(group)
-        priority = "priority " if same[0].what == "priority" else ""
-        yield f"  {inert(same[0].flow or '')} {priority}{_move(same[0])}"
+        yield f"  {inert(same[0].flow or '')} {_priority(same[0])}{_move(same[0])}"
         shown = same if verbose or len(same) <= SHOWN else same[: SHOWN - 1]
         for one in shown:
             place = f"  {inert(str(one.source))}" if one.source else ""
@@ -42,12 +46,61 @@ def _rows(rows: Sequence[Difference], *, verbose: bool) -> Iterator[str]:
             yield f"    and {len(same) - len(shown):,} more"
 
 
-def setting(one: Difference) -> str:
+def _kind(one: Difference) -> _Kind:
+    return (one.flow or "", one.what, one.before or "", one.after or "")
+
+
+def _setting(one: Difference) -> str:
     """What a difference that is of no row is about."""
     words = "application name" if one.what == "name" else one.what
     return f"{words} {one.subject}" if one.subject else words
 
 
+def _priority(one: Difference) -> str:
+    return "priority " if one.what == "priority" else ""
+
+
 def _move(one: Difference) -> str:
-    before, after = one.before or "nothing", one.after or "nothing"
-    return f"{inert(before)} → {inert(after)}"
+    return f"{inert(one.before or 'nothing')} → {inert(one.after or 'nothing')}"
+
+
+def differences_markdown(
+    found: Sequence[Difference], base: str, head: str | None, *, max_bytes: int = DEFAULT_MAX_BYTES
+) -> str:
+    """The differences between two revisions or folders on one page of at most `max_bytes` bytes."""
+    page = Page(max_bytes, elsewhere="Run `reconciler diff -v` for the whole of it.")
+    page.line(f"**{counted(len(found), 'difference') if found else 'No differences'}.**")
+    page.line()
+    page.line(f"From {code(base, limit=40)} to {code(head, limit=40) if head else 'the files'}.")
+    for (application, kind), group in groupby(found, key=attrgetter("application", "kind")):
+        title = f"\n### Application {code(application)}, {kind}\n"
+        listed = list(group)
+        settings = [one for one in listed if one.flow is None]
+        page.section("settings", settings, _setting_line, opening=f"{title}\nSettings:\n\n", rank=Rank.LEADS)
+        rows = [one for one in listed if one.flow is not None]
+        kinds = sorted(Counter(map(_kind, rows)).items())
+        page.section("kinds of difference", kinds, _kind_line, opening=title + _HEAD, rank=Rank.LEADS)
+        opening = f"{title}\nNo longer declared, or declared absent:\n\n"
+        page.section("removals", list(filter(_is_gone, rows)), _row_line, opening=opening, rank=Rank.VITAL)
+        others = [one for one in rows if not _is_gone(one)]
+        page.section("rows", others, _row_line, summary=counted(len(others), "other row"))
+    return page.text()
+
+
+def _is_gone(one: Difference) -> bool:
+    return one.what == "version" and one.after in (None, "absent")
+
+
+def _kind_line(kind: tuple[_Kind, int]) -> str:
+    (flow, what, before, after), number = kind
+    return f"| {code(flow)} | {what} | {version_code(before or None)} | {version_code(after or None)} | {number:,} |"
+
+
+def _setting_line(one: Difference) -> str:
+    return f"- {code(_setting(one))}: {version_code(one.before)} to {version_code(one.after)}"
+
+
+def _row_line(one: Difference) -> str:
+    place = f" ({code(str(one.source))})" if one.source else ""
+    move = f"{_priority(one)}{version_code(one.before)} to {version_code(one.after)}"
+    return f"- {code(one.subject or '')} {code(one.flow or '')}: {move}{place}"

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from reconciler.model.state import Application, Kind
+
 # C0, DEL and C1 controls, surrogates, line and paragraph separators, and everything that is invisible or reorders text.
 _UNPRINTABLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 _SUSPECT = re.compile(r"[^\x20-\x7e]|##|^\s*::", re.ASCII)
@@ -25,6 +27,21 @@ def inert(text: str, *, limit: int | None = None) -> str:
     text = "".join(_escape(char) for char in text)
     text = _CI_ANYWHERE.sub(r"#\\x23", text)
     return _CI_AT_START.sub(r"\1\\x3a", text)
+
+
+def version_text(version: str | None) -> str:
+    """A version, or "nothing"."""
+    return "nothing" if version is None else inert(version)
+
+
+def with_id(name: str | None, identifier: str) -> str:
+    """Name and id, as far as there is a name."""
+    return f"{inert(name)} ({identifier})" if name else identifier
+
+
+def title(application: Application, kind: Kind) -> str:
+    """The line above what is shown of an application."""
+    return f"Application {with_id(application.name, application.id)}, {kind}"
 
 
 def _escape(char: str) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 
-from reconciler.model.changes import Change, Op
-from reconciler.model.plan import Plan
+from reconciler.model.changes import Change, Op, PendingRow, UnmanagedRow
+from reconciler.model.plan import Plan, PlannedCall, Refusal, Warning
 from reconciler.model.result import moves_of
 from reconciler.model.text import counted
-from reconciler.render.page import DEFAULT_MAX_BYTES, MOVES, Page, Rank, code, folded, move_row, version_code
+from reconciler.render.page import DEFAULT_MAX_BYTES, MOVES, Page, Rank, code, heading, move_row, version_code
+from reconciler.render.text import totals_of
 
 _ELSEWHERE = "Run `reconciler plan`, or see the plan that the job saved, for the whole of it."
 
@@ -21,101 +22,78 @@ def plan_markdown(
     page.line(f"**{_verdict(plans)}**")
     page.line()
     page.line(f"Digest: `{digest}`" + (f", commit {code(commit, limit=40)}" if commit else ""))
-    for plan in plans:
-        _refusals(page, plan)
-    for plan in plans:
-        _changes(page, plan)
-    for plan in plans:
-        _removals(page, plan)
-    for plan in plans:
-        _the_rest(page, plan)
+    parts = [_PlanPage(plan, page) for plan in plans]
+    for write in (_PlanPage.refusals, _PlanPage.changes, _PlanPage.removals, _PlanPage.details):
+        for part in parts:
+            write(part)
     return page.text()
 
 
 def _verdict(plans: Sequence[Plan]) -> str:
-    refused = " Refused." if any(plan.refusals for plan in plans) else ""
+    totals = totals_of(plans)
     partial = " Partial plan." if any(plan.partial for plan in plans) else ""
-    if not any(plan.changes for plan in plans):
-        return f"No changes.{partial}{refused}"
-    add, update, remove = (sum(getattr(plan.summary, op) for plan in plans) for op in ("add", "update", "remove"))
-    return f"Plan: {add:d} to add, {update:d} to change, {remove:d} to destroy.{partial}{refused}"
+    refused = " Refused." if any(plan.refusals for plan in plans) else ""
+    return f"{f'Plan: {totals}' if totals else 'No changes.'}{partial}{refused}"
 
 
-def _title(plan: Plan) -> str:
-    name = f"{code(plan.application.name)} " if plan.application.name else ""
-    return f"\n### Application {name}`{plan.application.id}`, {plan.kind}\n"
+class _PlanPage:
+    """The sections of one plan."""
+
+    def __init__(self, plan: Plan, page: Page) -> None:
+        self._plan = plan
+        self._section = page.section
+        self._heading = heading(plan.application, plan.kind)
+
+    def refusals(self) -> None:
+        opening = f"{self._heading}\nRefused:\n\n"
+        self._section("refusals", self._plan.refusals, _refusal, opening=opening, rank=Rank.LEADS)
+
+    def changes(self) -> None:
+        opening = self._heading + MOVES
+        self._section("kinds of change", moves_of(self._plan), move_row, opening=opening, rank=Rank.LEADS)
+
+    def removals(self) -> None:
+        gone = [change for change in self._plan.changes if change.op is Op.REMOVE]
+        self._section("removals", gone, self._change, opening=f"{self._heading}\nRemovals:\n\n", rank=Rank.VITAL)
+
+    def details(self) -> None:
+        plan, section = self._plan, self._section
+        others = [change for change in plan.changes if change.op is not Op.REMOVE]
+        pending, unmanaged = (counted(len(rows), "row") for rows in (plan.pending, plan.unmanaged))
+        section("warnings", plan.warnings, _warning, opening=f"{self._heading}\nWarnings:\n\n")
+        section("calls", plan.calls, _call, summary=counted(len(plan.calls), "call"))
+        section("changes", others, self._change, summary=counted(len(others), "device change"))
+        section("pending rows", plan.pending, self._pending, summary=f"{pending} pending")
+        section("unmanaged rows", plan.unmanaged, self._unmanaged, summary=f"{unmanaged} unmanaged, left alone")
+
+    def _change(self, change: Change) -> str:
+        versions = f"{version_code(change.from_version)} to {version_code(change.to_version)}"
+        return f"{self._row(change)}: {versions} ({code(str(change.source))})"
+
+    def _pending(self, row: PendingRow) -> str:
+        offline = ", offline" if row.connected is False else ""
+        failed = f", last error {code(row.last_error)}" if row.last_error else ""
+        versions = f"{version_code(row.released)}, reports {version_code(row.reported)}"
+        return f"{self._row(row)}: {versions}{offline}{failed}"
+
+    def _unmanaged(self, row: UnmanagedRow) -> str:
+        return f"{self._row(row)}: {version_code(row.released)}"
+
+    def _row(self, row: Change | PendingRow | UnmanagedRow) -> str:
+        name = self._plan.device_names.get(row.device_id)
+        device = f"{code(name)} `{row.device_id}`" if name else f"`{row.device_id}`"
+        return f"- {device} {code(self._plan.flow_names.get(row.flow_id) or row.flow_id)}"
 
 
-def _refusals(page: Page, plan: Plan) -> None:
-    rows = (f"- {code(refusal.message)}: {code(refusal.hint)}" for refusal in plan.refusals)
-    page.section(rows, len(plan.refusals), noun="refusals", opening=f"{_title(plan)}\nRefused:\n\n", rank=Rank.LEADS)
+def _refusal(refusal: Refusal) -> str:
+    return f"- {code(refusal.message)}: {code(refusal.hint)}"
 
 
-def _changes(page: Page, plan: Plan) -> None:
-    moves = moves_of(plan)
-    page.section(
-        map(move_row, moves), len(moves), noun="kinds of change", opening=_title(plan) + MOVES, rank=Rank.LEADS
-    )
+def _warning(warning: Warning) -> str:
+    return f"- {code(warning.message)}" + (f" ({code(str(warning.place))})" if warning.place else "")
 
 
-def _removals(page: Page, plan: Plan) -> None:
-    removals = [change for change in plan.changes if change.op is Op.REMOVE]
-    page.section(
-        (_row(plan, change) for change in removals),
-        len(removals),
-        noun="removals",
-        opening=f"{_title(plan)}\nRemovals:\n\n",
-        rank=Rank.VITAL,
-    )
-
-
-def _the_rest(page: Page, plan: Plan) -> None:
-    others = [change for change in plan.changes if change.op is not Op.REMOVE]
-    warnings = (
-        f"- {code(warning.message)}" + (f" ({code(str(warning.place))})" if warning.place else "")
-        for warning in plan.warnings
-    )
-    page.section(warnings, len(plan.warnings), noun="warnings", opening=f"{_title(plan)}\nWarnings:\n\n")
-    _fold(page, "call", _calls(plan), len(plan.calls), "calls")
-    _fold(page, "device change", (_row(plan, change) for change in others), len(others), "changes")
-    pending = (
-        f"- {_device(plan, row.device_id)} {_flow(plan, row.flow_id)}: {version_code(row.released)}, "
-        f"reports {version_code(row.reported)}"
-        + (", offline" if row.connected is False else "")
-        + (f", last error {code(row.last_error)}" if row.last_error else "")
-        for row in plan.pending
-    )
-    _fold(page, "row", pending, len(plan.pending), "pending rows", ending=" pending")
-    unmanaged = (
-        f"- {_device(plan, row.device_id)} {_flow(plan, row.flow_id)}: {version_code(row.released)}"
-        for row in plan.unmanaged
-    )
-    _fold(page, "row", unmanaged, len(plan.unmanaged), "unmanaged rows", ending=" unmanaged, left alone")
-
-
-def _fold(page: Page, one: str, rows: Iterable[str], total: int, noun: str, *, ending: str = "") -> None:
-    opening, closing = folded(counted(total, one) + ending)
-    page.section(rows, total, noun=noun, opening=opening, closing=closing)
-
-
-def _calls(plan: Plan) -> Iterator[str]:
-    for call in plan.calls:
-        after = f", after {', '.join(f'{number}' for number in call.after)}" if call.after else ""
-        reason = f": {code(call.reason)}" if call.reason else ""
-        yield f"- call {call.id}: {call.request.action}, {counted(len(call.rows), 'change')}{after}{reason}"
-
-
-def _row(plan: Plan, change: Change) -> str:
-    return (
-        f"- {_device(plan, change.device_id)} {_flow(plan, change.flow_id)}: {version_code(change.from_version)} to "
-        f"{version_code(change.to_version)} ({code(str(change.source))})"
-    )
-
-
-def _device(plan: Plan, device_id: str) -> str:
-    name = plan.device_names.get(device_id)
-    return f"{code(name)} `{device_id}`" if name else f"`{device_id}`"
-
-
-def _flow(plan: Plan, flow_id: str) -> str:
-    return code(plan.flow_names.get(flow_id) or flow_id)
+def _call(call: PlannedCall) -> str:
+    after = f", after {', '.join(map(str, call.after))}" if call.after else ""
+    reason = f": {code(call.reason)}" if call.reason else ""
+    return f"- call {call.id}: {call.request.action}, {counted(len(call.rows), 'change')}{after}{reason}"

@@ -6,16 +6,19 @@ Names go into code spans, where no mention, link, HTML or emphasis acts, in any 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from enum import Enum, auto
+from typing import TypeVar
 
 from reconciler.model.result import Move
+from reconciler.model.state import Application, Kind
 from reconciler.render.inert import inert
 
 DEFAULT_MAX_BYTES = 65_000
 SMALLEST = 1_000
 SIGN = {"add": "add", "update": "change", "remove": "**destroy**"}
 MOVES = "\n| flow | | from | to | devices |\n| --- | --- | --- | --- | ---: |\n"
+T = TypeVar("T")
 _RESERVE = 400  # bytes kept for the closing words: a plan has eight nouns, with numbers below ten million
 
 
@@ -23,6 +26,12 @@ def code(text: str, *, limit: int = 300) -> str:
     """A code span. A backtick or a pipe would end it, or the table cell, so both are shown as escapes."""
     shown = inert(text, limit=limit).replace("`", "\\x60").replace("|", "\\x7c")
     return f"`{shown or ' '}`"
+
+
+def heading(application: Application, kind: Kind) -> str:
+    """The heading above what is shown of an application."""
+    name = f"{code(application.name)} " if application.name else ""
+    return f"\n### Application {name}`{application.id}`, {kind}\n"
 
 
 def version_code(version: str | None) -> str:
@@ -51,9 +60,9 @@ class Rank(Enum):
 class _Section:
     """Rows are made one at a time, and no more of them than fit: there may be a hundred thousand."""
 
-    def __init__(self, rows: Iterable[str], *, total: int, noun: str, opening: str, closing: str, rank: Rank) -> None:
-        self._rows = iter(rows)
-        self._next = next(self._rows, None)
+    def __init__(self, rows: Iterator[str], opening: str, closing: str, *, noun: str, total: int, rank: Rank) -> None:
+        self._rows = rows
+        self._next = next(rows, None)
         self._opening, self._closing = opening, closing
         self._shown: list[str] = []
         self.total, self.noun, self.rank = total, noun, rank
@@ -96,18 +105,27 @@ class Page:
             self._left -= size
             self._lines.append(f"{text}\n")
 
+    def commit(self, commit: str | None) -> None:
+        """The commit that the manifests are of, where it is known."""
+        if commit:
+            self.line()
+            self.line(f"Commit {code(commit, limit=40)}.")
+
     def section(
         self,
-        rows: Iterable[str],
-        total: int,
-        *,
         noun: str,
+        items: Collection[T],
+        row: Callable[[T], str],
+        *,
         opening: str = "",
-        closing: str = "",
+        summary: str = "",
         rank: Rank = Rank.DETAIL,
     ) -> None:
-        """So many rows between an opening and a closing that are written with one row at least, or not at all."""
-        self._sections.append(_Section(rows, total=total, noun=noun, opening=opening, closing=closing, rank=rank))
+        """A row for each item after an opening, folded under a summary if there is one; without rows, nothing."""
+        before, after = folded(summary) if summary else ("", "")
+        self._sections.append(
+            _Section(map(row, items), opening + before, after, noun=noun, total=len(items), rank=rank)
+        )
 
     def text(self) -> str:
         """The page; its last line says what was left out, if anything was."""

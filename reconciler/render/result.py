@@ -1,20 +1,20 @@
-"""What an apply did, as text.
+"""What an apply did, as text and as Markdown: the verdict, what was to move, removals, what did not go well.
 
-The last line is Terraform's own when everything is confirmed.
+The last line of the text is Terraform's own when everything is confirmed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+from collections.abc import Iterator, Sequence
 
 from reconciler.errors import ExitCode, Problem
 from reconciler.model.changes import Op
 from reconciler.model.health import Laggard, Verdict, Wait
-from reconciler.model.result import CallResult, CallState, Moved, Result, Unconfirmed
+from reconciler.model.result import CallResult, CallState, Moved, Removal, Result, Unconfirmed
 from reconciler.model.text import counted
-from reconciler.render.inert import inert
-from reconciler.render.text import LISTED, Paint
+from reconciler.render.inert import inert, title, version_text
+from reconciler.render.page import DEFAULT_MAX_BYTES, MOVES, Page, Rank, code, heading, move_row, version_code
+from reconciler.render.text import LISTED, Paint, painter
 
 _COLORS = {CallState.CONFIRMED: "green", CallState.FAILED: "red", CallState.UNKNOWN: "red"}
 
@@ -30,12 +30,45 @@ def result_text(
         problems: why it ended so, where that is not told elsewhere.
         color: whether to use colours.
     """
-    paint = Paint(color=color)
-    lines = [*details(results, problems, paint), *verdict(results, code, paint)]
+    paint = painter(color=color)
+    lines = [*_details(results, problems, paint), *_verdict(results, code, paint)]
     return "\n".join(lines) + "\n"
 
 
-def details(results: Sequence[Result], problems: Sequence[Problem], paint: Paint) -> Iterator[str]:
+def result_markdown(
+    results: Sequence[Result],
+    *,
+    exit_code: ExitCode,
+    problems: Sequence[Problem] = (),
+    commit: str | None = None,
+    max_bytes: int = DEFAULT_MAX_BYTES,
+) -> str:
+    """The same on one page of at most `max_bytes` bytes (UTF-8); `commit` is the one that the manifests are of."""
+    page = Page(max_bytes, elsewhere="See the result file of the job for the whole of it.")
+    plain = painter(color=False)
+    for line in _verdict(results, exit_code, plain):
+        page.line(f"**{line}**")
+    page.commit(commit)
+    # What went wrong is text of several levels; a block of code keeps them, and nothing in it acts.
+    lines = [f"    {line}" for line in _details(results, problems, plain) if line]
+    page.section("lines", lines, str, opening="\n", rank=Rank.LEADS)
+    headings = [heading(result.application, result.kind) for result in results]
+    for head, result in zip(headings, results, strict=True):
+        confirmed = f"{result.confirmed:,} of {counted(result.total, 'change')} confirmed. Digest: `{result.digest}`"
+        opening = f"{head}\n{confirmed}\n{MOVES}"
+        page.section("kinds of change", result.moves, move_row, opening=opening, rank=Rank.LEADS)
+    for head, result in zip(headings, results, strict=True):
+        page.section("removals", result.removals, _removal, opening=f"{head}\nRemovals:\n\n", rank=Rank.VITAL)
+    return page.text()
+
+
+def _removal(row: Removal) -> str:
+    device = f"{code(row.device_name)} {code(row.device_id)}" if row.device_name else code(row.device_id)
+    flow = code(row.flow_name or row.flow_id)
+    return f"- {device} {flow}: {version_code(row.from_version)} to nothing ({code(row.source)})"
+
+
+def _details(results: Sequence[Result], problems: Sequence[Problem], paint: Paint) -> Iterator[str]:
     """Everything before the verdict."""
     for problem in problems:
         yield inert(str(problem))
@@ -43,8 +76,7 @@ def details(results: Sequence[Result], problems: Sequence[Problem], paint: Paint
         yield from _one(result, paint)
 
 
-def verdict(results: Sequence[Result], code: ExitCode, paint: Paint) -> Iterator[str]:
-    """The last lines, of which the last is Terraform's when every change is confirmed."""
+def _verdict(results: Sequence[Result], code: ExitCode, paint: Paint) -> Iterator[str]:
     total = sum(result.total for result in results)
     confirmed = f"{sum(result.confirmed for result in results):,} of {counted(total, 'change')} confirmed."
     calls = counted(sum(len(result.calls) for result in results), "call")
@@ -66,21 +98,13 @@ def verdict(results: Sequence[Result], code: ExitCode, paint: Paint) -> Iterator
 
 
 def _one(result: Result, paint: Paint) -> Iterator[str]:
-    lines = [*_notes(result), *_what_became(result, paint)]
+    lines = [f"  {inert(note)}" for note in (result.stopped_by, *result.notes) if note]
+    lines += _what_became(result, paint)
     if not lines:
         return
-    application = result.application
-    name = f"{inert(application.name)} " if application.name else ""
-    identifier = f"({inert(application.id)})" if name else inert(application.id)
-    yield paint(f"Application {name}{identifier}, {result.kind}", "bold")
+    yield paint(title(result.application, result.kind), "bold")
     yield from lines
     yield ""
-
-
-def _notes(result: Result) -> Iterator[str]:
-    stopped = [result.stopped_by] if result.stopped_by else []
-    for note in [*stopped, *result.notes]:
-        yield f"  {inert(note)}"
 
 
 def _what_became(result: Result, paint: Paint) -> Iterator[str]:
@@ -95,9 +119,9 @@ def _what_became(result: Result, paint: Paint) -> Iterator[str]:
     if result.wrote and unsent:
         yield f"  {counted(unsent, 'call')} not sent"
     if result.wrote:
-        yield from _rows("Not confirmed", result.unconfirmed, _unconfirmed)
-    yield from _rows("Collateral: moved by a call of this run, outside the plan", result.collateral, _moved)
-    yield from _rows("Moved meanwhile by somebody else", result.moved_meanwhile, _moved)
+        yield from _rows("Not confirmed", result.unconfirmed)
+    yield from _rows("Collateral: moved by a call of this run, outside the plan", result.collateral)
+    yield from _rows("Moved meanwhile by somebody else", result.moved_meanwhile)
     if result.wait:
         yield from _wait(result.wait)
 
@@ -113,15 +137,11 @@ def _more(total: int, noun: str = "row") -> Iterator[str]:
         yield f"    and {counted(total - LISTED, f'more {noun}')}"
 
 
-Row = TypeVar("Row", Unconfirmed, Moved)
-
-
-def _rows(title: str, rows: Sequence[Row], tell: Callable[[Row], str]) -> Iterator[str]:
-    if not rows:
-        return
-    yield f"  {title}: {counted(len(rows), 'row')}"
+def _rows(title: str, rows: Sequence[Unconfirmed | Moved]) -> Iterator[str]:
+    if rows:
+        yield f"  {title}: {counted(len(rows), 'row')}"
     for row in rows[:LISTED]:
-        yield f"    {_names(row)}: {tell(row)}"
+        yield f"    {_names(row)}: {_moved(row)}"
     yield from _more(len(rows))
 
 
@@ -129,18 +149,12 @@ def _names(row: Unconfirmed | Moved | Laggard) -> str:
     return f"{inert(row.device_name or row.device_id)} / {inert(row.flow_name or row.flow_id)}"
 
 
-def _unconfirmed(row: Unconfirmed) -> str:
+def _moved(row: Unconfirmed | Moved) -> str:
+    call = f" (call #{row.call})" if row.call is not None else ""
+    if isinstance(row, Moved):
+        return f"{version_text(row.before)} -> {version_text(row.after)}{call}"
     by_other = ", moved by somebody else" if row.moved_by_other else ""
-    return f"{_version(row.actual)}, not {_version(row.expected)} (call #{row.call}){by_other}"
-
-
-def _moved(row: Moved) -> str:
-    by = f" (call #{row.call})" if row.call is not None else ""
-    return f"{_version(row.before)} -> {_version(row.after)}{by}"
-
-
-def _version(version: str | None) -> str:
-    return "nothing" if version is None else inert(version)
+    return f"{version_text(row.actual)}, not {version_text(row.expected)}{call}{by_other}"
 
 
 def _wait(wait: Wait) -> Iterator[str]:
@@ -158,7 +172,7 @@ def _wait(wait: Wait) -> Iterator[str]:
 def laggards(rows: Sequence[Laggard]) -> Iterator[str]:
     """Up to 20 rows that are not converged, each with what explains it."""
     for row in rows[:LISTED]:
-        yield f"    {_names(row)}: {row.verdict}, {_version(standing(row))} -> {_version(row.expected)}"
+        yield f"    {_names(row)}: {row.verdict}, {version_text(standing(row))} -> {version_text(row.expected)}"
         for line in explanation(row):
             yield f"        {line}"
     yield from _more(len(rows))

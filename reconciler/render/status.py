@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from reconciler.model.health import FlowStatus, Laggard, Logged, Standing, StatusReport
+from reconciler.model.health import FlowStatus, Laggard, Logged, Standing, StatusReport, VersionStatus
 from reconciler.model.text import counted
-from reconciler.render.inert import inert
-from reconciler.render.page import DEFAULT_MAX_BYTES, Page, Rank, code, folded, version_code
+from reconciler.render.inert import inert, title, version_text, with_id
+from reconciler.render.page import DEFAULT_MAX_BYTES, Page, Rank, code, heading, version_code
 from reconciler.render.result import explanation, laggards, standing
-from reconciler.render.text import LISTED, Paint
+from reconciler.render.text import LISTED, Paint, painter
 
 _WORDS = {column: column.replace("_", " ") for column in Standing}
 _COLORS = {Standing.IN_SYNC: "green", Standing.FAILED: "red", Standing.DRIFT: "red"}
@@ -18,7 +18,7 @@ _COLORS = {Standing.IN_SYNC: "green", Standing.FAILED: "red", Standing.DRIFT: "r
 
 def status_text(reports: Sequence[StatusReport], *, color: bool = False) -> str:
     """The reports of one run, each under its application, then a line with the totals."""
-    paint = Paint(color=color)
+    paint = painter(color=color)
     lines: list[str] = []
     for report in reports:
         lines += [*_report(report, paint), ""]
@@ -38,13 +38,11 @@ def _told(rows: Mapping[Standing, int]) -> str:
 
 
 def _report(report: StatusReport, paint: Paint) -> Iterator[str]:
-    application = report.application
-    name = f"{inert(application.name)} ({application.id})" if application.name else application.id
-    yield paint(f"Application {name}, {report.kind}", "bold")
+    yield paint(title(report.application, report.kind), "bold")
     yield f"Managed devices: {sum(report.devices.values()):,}"
     for flow in report.flows:
         yield ""
-        yield f"  flow {inert(flow.flow_name)} ({flow.flow_id})" if flow.flow_name else f"  flow {flow.flow_id}"
+        yield f"  flow {with_id(flow.flow_name, flow.flow_id)}"
         yield from _table(flow, paint)
     if report.laggards:
         yield ""
@@ -56,8 +54,7 @@ def _report(report: StatusReport, paint: Paint) -> Iterator[str]:
 
 
 def _log(device_id: str, name: str | None, lines: Sequence[Logged]) -> Iterator[str]:
-    called = f"{inert(name)} ({device_id})" if name else device_id
-    yield f"  Log of {called}: {_entries(lines)}"
+    yield f"  Log of {with_id(name, device_id)}: {_entries(lines)}"
     for line in lines[:LISTED]:
         yield f"    {inert(line.entry.date or 'no date')}"
         yield f"        {_happening(line)}"
@@ -90,7 +87,7 @@ def _happening(line: Logged) -> str:
             told = inert(" ".join(filter(None, (other, flow)))) or "no more is said"
     before = f"{inert(entry.previous)} -> " if entry.previous else ""
     if entry.version or entry.previous or (entry.change == "desired" and flow):
-        told += f": {before}{_version(entry.version)}"
+        told += f": {before}{version_text(entry.version)}"
     details = (("", entry.update), ("bundle ", entry.bundle), ("attempted ", entry.attempted))
     shown = ", ".join(f"{word}{inert(text)}" for word, text in details if text)
     return f"{told} ({shown})" if shown else told
@@ -98,7 +95,7 @@ def _happening(line: Logged) -> str:
 
 def _table(flow: FlowStatus, paint: Paint) -> Iterator[str]:
     """Six columns beside the version; with names of up to nine characters it fits 60."""
-    versions = [_version(line.version) for line in flow.versions]
+    versions = [version_text(line.version) for line in flow.versions]
     width = max(map(len, ["version", *versions]))
     yield "    " + " ".join(["version".ljust(width), *_WORDS.values()])
     for version, line in zip(versions, flow.versions, strict=True):
@@ -112,57 +109,44 @@ def _cell(number: int, column: Standing, paint: Paint) -> str:
     return paint(padded, _COLORS[column]) if number and column in _COLORS else padded
 
 
-def _version(version: str | None) -> str:
-    return "nothing" if version is None else inert(version)
-
-
 def status_markdown(
     reports: Sequence[StatusReport], *, commit: str | None = None, max_bytes: int = DEFAULT_MAX_BYTES
 ) -> str:
     """The reports of one run on one page of at most `max_bytes` bytes; `commit` is the one that the files are of."""
     page = Page(max_bytes, elsewhere="Run `reconciler status` for the whole of it.")
     page.line(f"**{_totals(reports)}**")
-    if commit:
-        page.line()
-        page.line(f"Commit {code(commit, limit=40)}.")
+    page.commit(commit)
     head = " | ".join(["flow", "version", *_WORDS.values()])
     rule = " | ".join(["---", "---", *["---:"] * len(Standing)])
-    for report in reports:
-        opening = f"{_title(report)}\n| {head} |\n| {rule} |\n"
-        versions = sum(len(flow.versions) for flow in report.flows)
-        page.section(_lines(report), versions, noun="versions", opening=opening, rank=Rank.LEADS)
-    for report in reports:
-        opening, closing = folded(f"{counted(len(report.laggards), 'row')} not in sync")
-        lagging = (_laggard(laggard) for laggard in report.laggards)
-        opening = _title(report) + opening
-        page.section(lagging, len(report.laggards), noun="rows", opening=opening, closing=closing)
+    headings = [heading(report.application, report.kind) for report in reports]
+    for above, report in zip(headings, reports, strict=True):
+        versions = [(flow, line) for flow in report.flows for line in flow.versions]
+        opening = f"{above}\n| {head} |\n| {rule} |\n"
+        page.section("versions", versions, _version_row, opening=opening, rank=Rank.LEADS)
+    for above, report in zip(headings, reports, strict=True):
+        summary = f"{counted(len(report.laggards), 'row')} not in sync"
+        page.section("rows", report.laggards, _laggard, opening=above, summary=summary)
         for device_id, name in report.devices_named.items():
             lines = [line for line in report.log if line.device_id == device_id]
             opening = f"\nLog of {code(name or device_id)}: {_entries(lines)}\n\n"
-            page.section(map(_logged, lines), len(lines), noun="lines of logs", opening=opening)
+            page.section("lines of logs", lines, _logged, opening=opening)
     return page.text()
+
+
+def _version_row(row: tuple[FlowStatus, VersionStatus]) -> str:
+    flow, line = row
+    cells = [f"{line.rows[column]:,}" if line.rows[column] else "" for column in Standing]
+    return f"| {' | '.join([code(flow.flow_name or flow.flow_id), version_code(line.version), *cells])} |"
+
+
+def _laggard(row: Laggard) -> str:
+    versions = f"{version_code(standing(row))} to {version_code(row.expected)}"
+    why = "".join(f", {code(line)}" for line in explanation(row))
+    device, flow = row.device_name or row.device_id, row.flow_name or row.flow_id
+    return f"- {code(device)} {code(flow)}: {row.verdict}, {versions}{why}"
 
 
 def _logged(line: Logged) -> str:
     who = f" by {code(_who(line))}" if _who(line) else ""
     error = f", error: {code(line.entry.error)}" if line.entry.error is not None else ""
     return f"- {code(line.entry.date or 'no date')} {code(_happening(line))}{who}{error}"
-
-
-def _title(report: StatusReport) -> str:
-    name = f"{code(report.application.name)} " if report.application.name else ""
-    return f"\n### Application {name}`{report.application.id}`, {report.kind}\n"
-
-
-def _lines(report: StatusReport) -> Iterator[str]:
-    for flow in report.flows:
-        for line in flow.versions:
-            cells = [f"{line.rows[column]:,}" if line.rows[column] else "" for column in Standing]
-            yield f"| {' | '.join([code(flow.flow_name or flow.flow_id), version_code(line.version), *cells])} |"
-
-
-def _laggard(laggard: Laggard) -> str:
-    versions = [version_code(one) for one in (standing(laggard), laggard.expected)]
-    told = "".join(f", {code(line)}" for line in explanation(laggard))
-    device, flow = laggard.device_name or laggard.device_id, laggard.flow_name or laggard.flow_id
-    return f"- {code(device)} {code(flow)}: {laggard.verdict}, {versions[0]} to {versions[1]}{told}"

@@ -7,9 +7,10 @@ Lines keep to 60 columns, but for ids, digests and words that are longer.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
+from typing import TypeAlias
 
 import click
 
@@ -18,19 +19,21 @@ from reconciler.model.plan import Plan, PlannedCall
 from reconciler.model.requests import Release, RemoveDevice, RemoveFlow, RemoveRow, Replace, Request
 from reconciler.model.state import Place, Row
 from reconciler.model.text import counted
-from reconciler.render.inert import inert
+from reconciler.render.inert import inert, title, version_text, with_id
 from reconciler.render.wrap import fitting, wrapped
 
 EXAMPLES = 3  # names shown where a group stands for many devices
 LISTED = 20  # rows of a refusal that are named
 RANGES = 3  # of call numbers that are listed in a line
 _SIGN = {Op.ADD: ("+", "green"), Op.UPDATE: ("~", "yellow"), Op.REMOVE: ("-", "red")}
-_ORDER = {Op.ADD: 0, Op.UPDATE: 1, Op.REMOVE: 2}
+_ORDER = {op: place for place, op in enumerate(Op)}
+_REACH: Mapping[type, str] = {RemoveDevice: "remove whole device", RemoveFlow: "remove whole flow"}
+Paint: TypeAlias = Callable[[str, str], str]
 
 
 def plan_text(plans: Sequence[Plan], digest: str, *, verbose: int = 0, color: bool = False) -> str:
     """The plans of one run, each under its application, then the digest and the line with the totals."""
-    paint = Paint(color=color)
+    paint = painter(color=color)
     lines: list[str] = []
     for plan in plans:
         lines += PlanText(plan, verbose=verbose, paint=paint).lines()
@@ -42,55 +45,23 @@ def plan_text(plans: Sequence[Plan], digest: str, *, verbose: int = 0, color: bo
 
 def verdict(plans: Sequence[Plan], paint: Paint) -> str:
     """The last line, in Terraform's words."""
+    totals = totals_of(plans)
+    return f"{paint('Plan:', 'bold')} {totals}" if totals else paint("No changes.", "green")
+
+
+def totals_of(plans: Sequence[Plan]) -> str:
+    """The changes by what they do; empty where there are none."""
     if not any(plan.changes for plan in plans):
-        return paint("No changes.", "green")
-    add, update, remove = (sum(getattr(plan.summary, op) for plan in plans) for op in ("add", "update", "remove"))
-    return paint("Plan:", "bold") + f" {add:d} to add, {update:d} to change, {remove:d} to destroy."
+        return ""
+    add, update, remove = (sum(getattr(plan.summary, op) for plan in plans) for op in Op)
+    return f"{add:d} to add, {update:d} to change, {remove:d} to destroy."
 
 
-class Paint:
-    """Wraps text in a colour, or does not."""
-
-    def __init__(self, *, color: bool) -> None:
-        self._color = color
-
-    def __call__(self, text: str, style: str) -> str:
-        """The text in that colour, or bold."""
-        if not self._color:
-            return text
-        return click.style(text, bold=True) if style == "bold" else click.style(text, fg=style)
-
-
-class Names:
-    """Shows ids with the names that are known for them."""
-
-    def __init__(self, devices: Mapping[str, str], flows: Mapping[str, str]) -> None:
-        self._devices = devices
-        self._flows = flows
-
-    def device(self, device_id: str) -> str:
-        """The device's name, or its id where no name is known."""
-        return inert(self._devices.get(device_id) or device_id)
-
-    def device_in_full(self, device_id: str) -> str:
-        """Name and id."""
-        return _with_id(self._devices.get(device_id), device_id)
-
-    def flow(self, flow_id: str) -> str:
-        """The flow's name, or its id."""
-        return inert(self._flows.get(flow_id) or flow_id)
-
-    def flow_in_full(self, flow_id: str) -> str:
-        """Name and id."""
-        return _with_id(self._flows.get(flow_id), flow_id)
-
-    def row(self, row: Row) -> str:
-        """`device / flow`."""
-        return f"{self.device(row[0])} / {self.flow(row[1])}"
-
-
-def _with_id(name: str | None, identifier: str) -> str:
-    return f"{inert(name)} ({identifier})" if name else identifier
+def painter(*, color: bool) -> Paint:
+    """What puts text into a colour, or into bold; without `color` it leaves text as it is."""
+    if not color:
+        return lambda text, _: text
+    return lambda text, style: click.style(text, bold=True) if style == "bold" else click.style(text, fg=style)
 
 
 class PlanText:
@@ -100,7 +71,6 @@ class PlanText:
         self._plan = plan
         self._verbose = verbose
         self._paint = paint
-        self._names = Names(plan.device_names, plan.flow_names)
         self._call_of = {row: call for call in plan.calls for row in call.rows}
 
     def lines(self) -> Iterator[str]:
@@ -112,10 +82,17 @@ class PlanText:
         yield from self._warnings()
         yield from self._refusals()
 
+    def _device(self, device_id: str) -> str:
+        return inert(self._plan.device_names.get(device_id) or device_id)
+
+    def _flow(self, flow_id: str) -> str:
+        return inert(self._plan.flow_names.get(flow_id) or flow_id)
+
+    def _row(self, row: Row) -> str:
+        return f"{self._device(row[0])} / {self._flow(row[1])}"
+
     def _header(self) -> Iterator[str]:
-        application = self._plan.application
-        title = f"Application {_with_id(application.name, application.id)}, {self._plan.kind}"
-        yield self._paint(title, "bold")
+        yield self._paint(title(self._plan.application, self._plan.kind), "bold")
         if self._plan.partial:
             yield "Partial plan: --target and --exclude leave rows out."
 
@@ -123,7 +100,7 @@ class PlanText:
         by_flow = sorted(self._plan.changes, key=self._reading_order)
         for flow_id, in_flow in groupby(by_flow, key=itemgetter(1)):
             yield ""
-            yield f"  flow {self._paint(self._names.flow_in_full(flow_id), 'bold')}"
+            yield f"  flow {self._paint(with_id(self._plan.flow_names.get(flow_id), flow_id), 'bold')}"
             for _, group in groupby(in_flow, key=lambda change: (change.op, change.from_version, change.to_version)):
                 yield from self._group(list(group))
 
@@ -142,14 +119,16 @@ class PlanText:
     def _group(self, changes: list[Change]) -> Iterator[str]:
         first = changes[0]
         sign, style = _SIGN[first.op]
-        movement = f"{sign} {_movement(first)}"
+        versions = filter(None, (first.from_version, first.to_version))
+        movement = f"{sign} {' -> '.join(map(inert, versions))}"
         told = ", ".join([counted(len(changes), "device"), *self._how(changes)])
         yield from self._painted(f"{movement}  {told}", movement, style, indent=4)
         if first.op is Op.REMOVE or self._verbose:
             for change in changes:
-                yield f"        {sign} {self._names.device_in_full(change.device_id)}  {inert(str(change.source))}"
+                device = with_id(self._plan.device_names.get(change.device_id), change.device_id)
+                yield f"        {sign} {device}  {inert(str(change.source))}"
         else:
-            examples = [self._names.device(change.device_id) for change in changes[:EXAMPLES]]
+            examples = [self._device(change.device_id) for change in changes[:EXAMPLES]]
             yield fitting(examples, total=len(changes), indent=8)
 
     def _painted(self, text: str, part: str, style: str, *, indent: int) -> Iterator[str]:
@@ -163,7 +142,8 @@ class PlanText:
         calls = {call.id: call for change in changes if (call := self._call_of.get(change.row))}
         by_action: dict[str, list[int]] = {}
         for number in sorted(calls):
-            by_action.setdefault(_action(calls[number].request), []).append(number)
+            request = calls[number].request
+            by_action.setdefault(_REACH.get(type(request), request.action), []).append(number)
         for action, numbers in by_action.items():
             yield f"{action} {ranges(numbers)}"
 
@@ -188,18 +168,17 @@ class PlanText:
         return wrapped(f"#{call.id} {self._request(call.request)}{after}{reason}", indent=4)
 
     def _request(self, request: Request) -> str:
-        names = self._names
         match request:
             case Release():
-                return f"release {names.flow(request.flow_id)} -> {_version(request.version)}"
+                return f"release {self._flow(request.flow_id)} -> {version_text(request.version)}"
             case Replace():
-                return f"replace {names.flow(request.flow_id)} {inert(request.old)} -> {_version(request.new)}"
+                return f"replace {self._flow(request.flow_id)} {inert(request.old)} -> {version_text(request.new)}"
             case RemoveRow():
-                return f"remove {names.flow(request.flow_id)} from {names.device(request.device_id)}"
+                return f"remove {self._flow(request.flow_id)} from {self._device(request.device_id)}"
             case RemoveDevice():
-                return f"remove everything from {names.device(request.device_id)}"
+                return f"remove everything from {self._device(request.device_id)}"
             case RemoveFlow():
-                return f"remove {names.flow(request.flow_id)} everywhere"
+                return f"remove {self._flow(request.flow_id)} everywhere"
 
     def _quiet_rows(self) -> Iterator[str]:
         plan = self._plan
@@ -214,7 +193,7 @@ class PlanText:
 
     def _some(self, told: Sequence[tuple[PendingRow | UnmanagedRow, str]]) -> Iterator[str]:
         """A few of the rows, by name; all of them under `-v`."""
-        lines = sorted((self._names.row((row.device_id, row.flow_id)), text) for row, text in told)
+        lines = sorted((self._row((row.device_id, row.flow_id)), text) for row, text in told)
         shown = lines if self._verbose else lines[:EXAMPLES]
         for name, text in shown:
             yield from wrapped(f"{name}: {text}", indent=4)
@@ -223,11 +202,11 @@ class PlanText:
     def _pending(self, row: PendingRow) -> str:
         offline = ", offline" if row.connected is False else ""
         failed = f", last error: {inert(row.last_error, limit=200)}" if row.last_error else ""
-        return f"{_version(row.released)}, reports {_version(row.reported)}{offline}{failed}"
+        return f"{version_text(row.released)}, reports {version_text(row.reported)}{offline}{failed}"
 
     def _unmanaged(self, row: UnmanagedRow) -> str:
-        reports = "" if row.reported == row.released else f", reports {_version(row.reported)}"
-        return f"{_version(row.released)}{reports}"
+        reports = "" if row.reported == row.released else f", reports {version_text(row.reported)}"
+        return f"{version_text(row.released)}{reports}"
 
     def _warnings(self) -> Iterator[str]:
         for warning in self._plan.warnings:
@@ -240,7 +219,7 @@ class PlanText:
             text = f"Refused: {_place(refusal.place)}{inert(refusal.message)}"
             yield from self._painted(text, "Refused:", "red", indent=2)
             for row in refusal.rows[:LISTED]:
-                yield from wrapped(self._names.row(row), indent=6)
+                yield from wrapped(self._row(row), indent=6)
             yield from _more(len(refusal.rows), min(len(refusal.rows), LISTED), indent=6)
             yield from wrapped(f"Way out: {inert(refusal.hint)}", indent=4)
 
@@ -252,29 +231,6 @@ def _more(total: int, shown: int, *, indent: int) -> Iterator[str]:
 
 def _place(place: Place | None) -> str:
     return f"{inert(str(place))}: " if place else ""
-
-
-def _action(request: Request) -> str:
-    """The action, and how far a removal reaches beyond the rows that it is listed with."""
-    match request:
-        case RemoveDevice():
-            return "remove whole device"
-        case RemoveFlow():
-            return "remove whole flow"
-        case _:
-            return request.action
-
-
-def _movement(change: Change) -> str:
-    if change.op is Op.ADD:
-        return _version(change.to_version)
-    if change.op is Op.REMOVE:
-        return _version(change.from_version)
-    return f"{_version(change.from_version)} -> {_version(change.to_version)}"
-
-
-def _version(version: str | None) -> str:
-    return "nothing" if version is None else inert(version)
 
 
 def ranges(numbers: Sequence[int]) -> str:

@@ -25,13 +25,11 @@ from reconciler.model.result import Result, not_started
 from reconciler.model.rules import Difference, Limits
 from reconciler.model.state import Application, ChangedBy, Kind, Place
 from reconciler.planner.digest import digest
-from reconciler.render.differences import differences_text
-from reconciler.render.differences_page import differences_markdown
+from reconciler.render.differences import differences_markdown, differences_text
 from reconciler.render.inert import inert
 from reconciler.render.markdown import plan_markdown
 from reconciler.render.page import SMALLEST, Page, Rank, code
-from reconciler.render.result import result_text
-from reconciler.render.result_page import result_markdown
+from reconciler.render.result import result_markdown, result_text
 from reconciler.render.status import status_markdown
 from reconciler.render.text import plan_text
 from tests.builders import hex_id
@@ -313,8 +311,8 @@ def test_the_closing_words_have_their_room() -> None:
     page = Page(SMALLEST, elsewhere="x" * 75)
     nouns = ("refusals", "kinds of change", "removals", "warnings", "calls", "changes", "pending rows")
     for noun in nouns:
-        page.section(["y", "z" * 600], 9_999_999, noun=noun, rank=Rank.VITAL)
-    page.section(["y"] * 1_000, 9_999_999, noun="unmanaged rows")  # fills what is left
+        page.section(noun, range(9_999_999), lambda at: "z" * 600 if at else "y", rank=Rank.VITAL)
+    page.section("unmanaged rows", range(9_999_999), lambda _: "y")  # fills what is left
     assert SMALLEST - 50 < len(page.text().encode()) <= SMALLEST
 
 

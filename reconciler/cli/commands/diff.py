@@ -25,7 +25,7 @@ def command(console: Console, base: str, head: str | None, *, path: str, fmt: st
     """
     from reconciler.errors import ExitCode
     from reconciler.operations.diff import diff
-    from reconciler.render.differences import differences_text
+    from reconciler.render.differences import differences_markdown, differences_text
     from reconciler.render.inert import inert
 
     found = diff(base, head, path=path)
@@ -34,8 +34,6 @@ def command(console: Console, base: str, head: str | None, *, path: str, fmt: st
     if fmt == "json":
         console.write_json("diff", differences=found.differences)
     elif fmt == "markdown":
-        from reconciler.render.differences_page import differences_markdown
-
         console.write(differences_markdown(found.differences, base, head, max_bytes=max_bytes))
     else:
         console.write(differences_text(found.differences, verbose=console.verbose > 0))
