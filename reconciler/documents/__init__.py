@@ -1,6 +1,5 @@
 """The JSON documents that commands write: each declared once, which gives its schema, its writer and its reader.
 
-A part of a document is a `TypedDict`: what writes it returns one, checked by mypy and made at the price of a dict;
-pydantic reads and publishes the same declaration. Everybody else knows the values that a document is made of, and that
-reading it gives back.
+The declaration is the value of the model itself: its fields are the keys. `values` writes by it, `shape` is its schema,
+and reading gives the same value back.
 """

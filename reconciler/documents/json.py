@@ -38,7 +38,7 @@ def document(command: str, *, error: Mapping[str, Any] | None = None, **parts: o
 
 
 def dump(data: object, *, ascii_only: bool = False) -> str:
-    """Compact JSON on one line. Characters stay as they are, but lone surrogates, which no file could hold."""
+    """Compact JSON on one line. Characters stay as they are, but for lone surrogates, which UTF-8 cannot encode."""
     text = json.dumps(data, ensure_ascii=ascii_only, separators=(",", ":"))
     try:
         text.encode("utf-8")
@@ -52,7 +52,7 @@ class RepeatedKey(ValueError):
 
 
 def load(text: str) -> object:
-    """JSON to data. ValueError, or RecursionError, where it is none."""
+    """JSON to data. Raises ValueError or RecursionError where it is not JSON."""
     return json.loads(text, object_pairs_hook=_unique)
 
 

@@ -37,8 +37,8 @@ def result_document(
     results: Iterable[Result], command: Literal["apply", "show"], *, code: ExitCode, problems: Iterable[Problem] = ()
 ) -> dict[str, Any]:
     """The JSON document of an apply. `error` is null when it ended with 0."""
-    told = tuple(problems) or [Problem(_OUTCOMES.get(code, "failed"))]
-    return document(command, error=error_data(code, told) if code else None, results=tuple(results))
+    error = error_data(code, tuple(problems) or (Problem(_OUTCOMES.get(code, "failed")),)) if code else None
+    return document(command, error=error, results=tuple(results))
 
 
 def read_results(data: object, *, path: str | None = None, later: bool = False) -> Ended:

@@ -41,7 +41,7 @@ def _read(path: str) -> object:
     except OSError as error:
         reason = f"{path} cannot be read: {error.strerror or error}"
     except RepeatedKey:
-        reason = f"{path} holds a key twice in one object: the file was edited or damaged"
+        reason = f"{path} has a key twice in one object: the file was edited or damaged"
     except (UnicodeDecodeError, ValueError, RecursionError):
         reason = f"{path} is neither a plan nor a result: it is not JSON"
     raise UsageError(reason, hint=SAVING)
@@ -58,7 +58,7 @@ def read_plans(data: object, *, path: str | None = None, later: bool = False) ->
     with reported(path, _HINT):
         head = headed(data, later=later)
         if head.get("error") is not None:
-            raise Misshapen("the document holds an error, not a plan")
+            raise Misshapen("the document reports an error, not a plan")
         return _plans(checked(PlanDocument, head, later=later), later=later)
 
 
@@ -69,7 +69,7 @@ def _plans(document: PlanDocument, *, later: bool) -> tuple[Plan, ...]:
     plans = tuple(_plan(part, judged_by, number, later=later) for number, part in enumerate(document["plans"]))
     seen = [(plan.application.id, plan.kind) for plan in plans]
     if len(set(seen)) < len(seen):
-        raise Misshapen("plans holds one application and kind twice")
+        raise Misshapen("plans has one application and kind twice")
     only = document["plans"][0].digest if len(plans) == 1 else None  # which was compared already
     _check_digest(stated, only or digest(plans))
     return plans

@@ -41,7 +41,7 @@ PATTERNS: Mapping[str, str] = {
     _PERCENT: "must be a decimal number as text",
     _SOURCE: "must be path:line",
 }
-# The words that stand beside types, as in `Annotated[str, "id"]`.
+# By the words beside types, as in `Annotated[str, "id"]`.
 _FORMS: Mapping[str, CoreSchema] = {
     "any": core.any_schema(),
     "count": core.int_schema(strict=True, ge=0),
@@ -92,7 +92,7 @@ def _fields(kind: type) -> dict[str, core.TypedDictField]:
 
 
 def _flat_fields(hint: Any) -> dict[str, core.TypedDictField]:
-    """The fields of an object in those of the one that it belongs to: null, or empty lists, where there is none."""
+    """The fields of an object within those of its owner: null, or an empty list, where there is no such object."""
     kind, may_be_none = optional(hint)
     if not is_object(kind):
         return _words(*get_args(kind))
@@ -103,7 +103,7 @@ def _flat_fields(hint: Any) -> dict[str, core.TypedDictField]:
 
 
 def _made(kind: type, data: dict[str, Any]) -> Any:
-    """The value: what is a property of it was made of what stands in `data` as an object, or follows from the rest."""
+    """The value. A key that is a property either follows from fields, or is an object that has the fields' values."""
     values: dict[str, Any] = {}
     for name, attribute, hint in keys(kind):
         value = data[name] if name else _gathered(hint, data)

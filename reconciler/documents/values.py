@@ -20,8 +20,8 @@ from reconciler.model.result import Move, Moved, Removal, Result, Unconfirmed
 from reconciler.model.rules import Difference, Limits, Rules
 from reconciler.model.state import DeviceId, FlowId, Place, Row
 
-# The keys of values whose JSON is not all fields in their order. In `key=attribute` the two have different names; the
-# keys of `*attribute` stand among those of the object itself.
+# The keys of values whose JSON is not simply their fields in order. In `key=attribute` the two have different names;
+# the keys of `*attribute` come among those of its owner.
 _NAMED = "device_id device_name flow_id flow_name"
 _KEYS: Mapping[type, str] = {
     Problem: "path line column message hint",

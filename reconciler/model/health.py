@@ -1,4 +1,4 @@
-"""Whether devices run what they should: a row's verdict and what explains it, how a wait stands, the status table."""
+"""Whether devices run what they should: a row's verdict and what explains it, the state of a wait, the status table."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Verdict(StrEnum):
     """Health of one row, the worst last.
 
     `drift`: released is not as desired, so no device can make it converge. Else `converged` when reported is as
-    released; `failed` on an error later than the row's last release, or on a bundle that the platform cannot tell;
+    released; `failed` on an error later than the row's last release, or on a bundle that the platform does not know;
     `offline` when the device was not connected at first and not seen connected since; `pending` otherwise.
     """
 
@@ -60,7 +60,7 @@ class Verdicts:
     """What a set of managed rows came to.
 
     `rows` counts rows by verdict, `devices` counts devices by the worst verdict of their rows; every verdict is a
-    key. `laggards` holds the rows that are not converged, worst first, then by device and flow.
+    key. `laggards` are the rows that are not converged, worst first, then by device and flow.
     """
 
     rows: Mapping[Verdict, Count]
@@ -78,7 +78,7 @@ class Offline(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Where a wait stands, or how it ended.
+    """How far a wait is, or how it ended.
 
     `verdicts` is None until a first read succeeded. `stopped_by` says why reading ended early, `read_error` how the
     newest read failed, if it did.
@@ -116,7 +116,7 @@ class Standing(StrEnum):
 class VersionStatus:
     """One line of a flow's table: rows by standing. `version` is the desired one, the released one of unmanaged rows.
 
-    None stands for rows that should hold nothing.
+    None is for rows where nothing should be.
     """
 
     version: Version | None
@@ -125,7 +125,7 @@ class VersionStatus:
 
 @dataclass(frozen=True, slots=True)
 class FlowStatus:
-    """One flow's table, by version name; rows that should hold nothing come last."""
+    """One flow's table, by version name; rows where nothing should be come last."""
 
     flow_id: FlowId
     flow_name: str | None
@@ -145,7 +145,7 @@ class Logged(NamedTuple):
 class StatusReport:
     """One application and kind. `laggards`: managed rows that are not in sync, worst first.
 
-    `devices_named`: the devices that were asked for by themselves, with their names; `log` is theirs, newest first
+    `devices_named`: the devices that the report was restricted to, with their names; `log` is theirs, newest first
     for each.
     """
 

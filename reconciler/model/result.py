@@ -20,7 +20,7 @@ class CallState(StrEnum):
     """How far a call came.
 
     `accepted` is the API's 201, which promises nothing; `confirmed` was seen in a read. `failed` did not have its
-    whole effect; `skipped` was never sent; of `unknown` nobody can say whether it had an effect, or still will.
+    whole effect; `skipped` was never sent; whether an `unknown` one had an effect, or still will, cannot be known.
     """
 
     PLANNED = "planned"
@@ -36,8 +36,8 @@ class CallState(StrEnum):
 class CallResult:
     """One call. `body` is what was sent last, or would be; `count` the changes it carries, `confirmed` those seen.
 
-    `attempts` counts requests on the wire. Times are RFC 3339 text in UTC. `error` tells what went wrong; its text may
-    come from the API and is untrusted. `note` tells why a call is not as the plan has it.
+    `attempts` counts requests on the wire. Times are RFC 3339 text in UTC. `error` says what went wrong; its text may
+    come from the API and is untrusted. `note` says why a call is not as in the plan.
     """
 
     id: Count
@@ -121,7 +121,7 @@ class Removal(NamedTuple):
 class Result:
     """What carrying out one plan came to. Rows are sorted by device, then flow; calls by id.
 
-    `total` and `confirmed` count the changes of the plan, `operations`, `moves` and `removals` tell what they were.
+    `total` and `confirmed` count the changes of the plan, `operations`, `moves` and `removals` say what they were.
     `stopped_by` says why the run ended before its time (an expired token, say); `notes` what else a reader should
     know. `wait` is None where nothing was waited for.
     """

@@ -1,9 +1,9 @@
-"""Who decided what: each rule that decides rows, where it stands, what it overrode, and for which devices."""
+"""Who decided what: each rule that decides rows, its place, what it overrode, and for which devices."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from reconciler.model.state import Decision, DeviceId, FlowId
 from reconciler.model.world import World
@@ -15,12 +15,12 @@ EXAMPLES = 3  # devices named for one decision
 
 def decisions_text(world: World) -> str:
     """One line for each decision on a flow, by flow and place."""
-    by_decision = _devices_by_decision(world)
+    by_decision, flows = _devices_by_decision(world), _flow_names(world)
     lines = [f"Decisions for {world.application.id} ({world.kind}):"]
-    ordered = sorted(by_decision, key=lambda key: (_flow(world, key[0]), key[1].place, key[1].overrides))
+    ordered = sorted(by_decision, key=lambda key: (flows.get(key[0], key[0]), key[1].place, key[1].overrides))
     for flow_id, decision in ordered[:LISTED]:
         devices = _some(by_decision[flow_id, decision], world.device_names)
-        lines.append(f"  {inert(_flow(world, flow_id))} {inert(explained(decision))}: {devices}")
+        lines.append(f"  {inert(flows.get(flow_id, flow_id))} {inert(explained(decision))}: {devices}")
     if len(ordered) > LISTED:
         lines.append(f"  and {len(ordered) - LISTED:,} more decisions")
     return "\n".join(lines)
@@ -44,14 +44,9 @@ def _devices_by_decision(world: World) -> Mapping[tuple[FlowId, Decision], list[
     return by_decision
 
 
-def _flow(world: World, flow_id: FlowId) -> str:
-    return next(_names(world, flow_id), flow_id)
-
-
-def _names(world: World, flow_id: FlowId) -> Iterator[str]:
-    yield from (alias for alias, target in sorted(world.aliases.items()) if target == flow_id)
-    if flow_id in world.flow_names:
-        yield world.flow_names[flow_id]
+def _flow_names(world: World) -> Mapping[FlowId, str]:
+    """Of several aliases the first counts."""
+    return {**world.flow_names, **{flow_id: alias for alias, flow_id in sorted(world.aliases.items(), reverse=True)}}
 
 
 def _some(device_ids: list[DeviceId], names: Mapping[DeviceId, str]) -> str:

@@ -1,6 +1,6 @@
 """What `diff` found as text, and as Markdown: a table by flow and from → to, what is no longer declared one by one.
 
-The pages of `plan` and `diff` look alike, but this one knows no fleet: a row may stand for all that a selector selects.
+The pages of `plan` and `diff` look alike, but here a row may be of all devices that a selector selects.
 """
 
 from __future__ import annotations

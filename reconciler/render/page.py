@@ -49,7 +49,7 @@ class Rank(Enum):
     """What a section is worth when there is not room for all.
 
     Removals are `VITAL`. What `LEADS` to them, the tables that sum up and the refusals, may take half of the room
-    before them and the rest of it after them; `DETAIL` gets what is left.
+    before them and all of it after them; `DETAIL` gets what is left.
     """
 
     LEADS = auto()
@@ -64,32 +64,28 @@ class _Section:
         self._rows = rows
         self._next = next(rows, None)
         self._opening, self._closing = opening, closing
-        self._shown: list[str] = []
+        self.shown: list[str] = []
         self.total, self.noun, self.rank = total, noun, rank
-
-    @property
-    def shown(self) -> int:
-        return len(self._shown)
 
     def grow(self, room: int) -> int:
         """Show as many more rows as fit into so many bytes; how many bytes they take, the frame included."""
         taken = 0
-        frame = 0 if self._shown else _size(self._opening) + _size(self._closing)
+        frame = 0 if self.shown else _size(self._opening) + _size(self._closing)
         while self._next is not None and taken + frame + _size(self._next) + 1 <= room:
             taken += frame + _size(self._next) + 1
             frame = 0
-            self._shown.append(f"{self._next}\n")
+            self.shown.append(f"{self._next}\n")
             self._next = next(self._rows, None)
         return taken
 
     def text(self) -> str:
-        return "".join([self._opening, *self._shown, self._closing]) if self._shown else ""
+        return "".join([self._opening, *self.shown, self._closing]) if self.shown else ""
 
 
 class Page:
     """Collects text up to `max_bytes` (UTF-8). What does not fit is counted, not written.
 
-    Sections stand in the order that they come in, and get their room by their rank.
+    Sections keep the order in which they were added, and get their room by their rank.
     """
 
     def __init__(self, max_bytes: int = DEFAULT_MAX_BYTES, *, elsewhere: str) -> None:
@@ -147,15 +143,15 @@ class Page:
     def _left_out(self) -> Iterator[str]:
         shown, total = Counter[str](), Counter[str]()
         for section in self._sections:
-            shown[section.noun] += section.shown
+            shown[section.noun] += len(section.shown)
             total[section.noun] += section.total
-        told = [
+        left_out = [
             f"{number - shown[noun]:,} of {number:,} {noun}" if shown[noun] else f"{number:,} {noun}"
             for noun, number in total.items()
             if shown[noun] < number
         ]
-        if told:
-            yield f"\nLeft out to stay under the size limit: {'; '.join(told)}. {self._elsewhere}\n"
+        if left_out:
+            yield f"\nLeft out to stay under the size limit: {'; '.join(left_out)}. {self._elsewhere}\n"
 
 
 def _size(text: str) -> int:

@@ -27,7 +27,7 @@ def result_text(
     Args:
         results: of each application and kind.
         code: what the run ended with.
-        problems: why it ended so, where that is not told elsewhere.
+        problems: why it ended so, where nothing else says it.
         color: whether to use colours.
     """
     paint = painter(color=color)
@@ -111,10 +111,10 @@ def _what_became(result: Result, paint: Paint) -> Iterator[str]:
     if result.dry_run:
         return
     quiet = (CallState.CONFIRMED, CallState.PLANNED)
-    told = [call for call in result.calls if call.note or call.state not in quiet]
-    for call in told[:LISTED]:
+    notable = [call for call in result.calls if call.note or call.state not in quiet]
+    for call in notable[:LISTED]:
         yield f"  {_call(call, paint)}"
-    yield from _more(len(told), "call")
+    yield from _more(len(notable), "call")
     unsent = sum(call.state is CallState.PLANNED for call in result.calls)
     if result.wrote and unsent:
         yield f"  {counted(unsent, 'call')} not sent"
@@ -127,9 +127,9 @@ def _what_became(result: Result, paint: Paint) -> Iterator[str]:
 
 
 def _call(call: CallResult, paint: Paint) -> str:
-    told = "".join(f", {inert(text)}" for text in (call.error, call.note) if text)
+    why = "".join(f", {inert(text)}" for text in (call.error, call.note) if text)
     state = paint(call.state, _COLORS.get(call.state, "yellow"))
-    return f"#{call.id} {call.action}, {counted(call.count, 'change')}: {state}{told}"
+    return f"#{call.id} {call.action}, {counted(call.count, 'change')}: {state}{why}"
 
 
 def _more(total: int, noun: str = "row") -> Iterator[str]:
@@ -161,9 +161,9 @@ def _wait(wait: Wait) -> Iterator[str]:
     if wait.verdicts is None:
         yield f"  Waited {wait.elapsed_s:.0f} s without reading the devices: {inert(str(wait.read_error))}"
         return
-    told = ", ".join(f"{number:,} {verdict}" for verdict, number in wait.verdicts.rows.items() if number)
+    rows = ", ".join(f"{number:,} {verdict}" for verdict, number in wait.verdicts.rows.items() if number)
     over = ", time is up" if wait.timed_out else ""
-    yield f"  Rows after {wait.elapsed_s:.0f} s{over}: {told or 'none'}"
+    yield f"  Rows after {wait.elapsed_s:.0f} s{over}: {rows or 'none'}"
     for text in dict.fromkeys(filter(None, (wait.stopped_by, wait.read_error))):
         yield f"  {inert(text)}"
     yield from laggards(wait.verdicts.laggards)

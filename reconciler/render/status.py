@@ -30,10 +30,10 @@ def _totals(reports: Sequence[StatusReport]) -> str:
     rows = Counter[Standing]()
     for report in reports:
         rows.update(report.rows)
-    return f"Rows: {_told(rows) or 'none'}."
+    return f"Rows: {_counts(rows) or 'none'}."
 
 
-def _told(rows: Mapping[Standing, int]) -> str:
+def _counts(rows: Mapping[Standing, int]) -> str:
     return ", ".join(f"{rows[column]:,} {_WORDS[column]}" for column in Standing if rows[column])
 
 
@@ -80,17 +80,17 @@ def _happening(line: Logged) -> str:
     flow = line.flow_name or entry.flow_id
     match entry.change:
         case "desired":
-            told = f"released {inert(flow or 'the device')}"
+            event = f"released {inert(flow or 'the device')}"
         case "current":
-            told = f"reported {inert(flow)}" if flow else "reported"
+            event = f"reported {inert(flow)}" if flow else "reported"
         case other:
-            told = inert(" ".join(filter(None, (other, flow)))) or "no more is said"
+            event = inert(" ".join(filter(None, (other, flow)))) or "no details"
     before = f"{inert(entry.previous)} -> " if entry.previous else ""
     if entry.version or entry.previous or (entry.change == "desired" and flow):
-        told += f": {before}{version_text(entry.version)}"
+        event += f": {before}{version_text(entry.version)}"
     details = (("", entry.update), ("bundle ", entry.bundle), ("attempted ", entry.attempted))
     shown = ", ".join(f"{word}{inert(text)}" for word, text in details if text)
-    return f"{told} ({shown})" if shown else told
+    return f"{event} ({shown})" if shown else event
 
 
 def _table(flow: FlowStatus, paint: Paint) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """A plan as text for people: what changes, grouped; what a reviewer must know; and last the lines that tools read.
 
-Every name goes through `inert`. Colour is the caller's wish; without it the text is plain ASCII but for the names.
+Every name goes through `inert`. Without colour the text is plain ASCII but for the names.
 Lines keep to 60 columns, but for ids, digests and words that are longer.
 """
 
@@ -22,7 +22,7 @@ from reconciler.model.text import counted
 from reconciler.render.inert import inert, title, version_text, with_id
 from reconciler.render.wrap import fitting, wrapped
 
-EXAMPLES = 3  # names shown where a group stands for many devices
+EXAMPLES = 3  # names shown of a group of many devices
 LISTED = 20  # rows of a refusal that are named
 RANGES = 3  # of call numbers that are listed in a line
 _SIGN = {Op.ADD: ("+", "green"), Op.UPDATE: ("~", "yellow"), Op.REMOVE: ("-", "red")}
@@ -121,8 +121,8 @@ class PlanText:
         sign, style = _SIGN[first.op]
         versions = filter(None, (first.from_version, first.to_version))
         movement = f"{sign} {' -> '.join(map(inert, versions))}"
-        told = ", ".join([counted(len(changes), "device"), *self._how(changes)])
-        yield from self._painted(f"{movement}  {told}", movement, style, indent=4)
+        extent = ", ".join([counted(len(changes), "device"), *self._how(changes)])
+        yield from self._painted(f"{movement}  {extent}", movement, style, indent=4)
         if first.op is Op.REMOVE or self._verbose:
             for change in changes:
                 device = with_id(self._plan.device_names.get(change.device_id), change.device_id)
@@ -191,9 +191,9 @@ class PlanText:
             yield f"  Unmanaged: {counted(len(plan.unmanaged), 'row')}, left alone"
             yield from self._some([(row, self._unmanaged(row)) for row in plan.unmanaged])
 
-    def _some(self, told: Sequence[tuple[PendingRow | UnmanagedRow, str]]) -> Iterator[str]:
+    def _some(self, rows: Sequence[tuple[PendingRow | UnmanagedRow, str]]) -> Iterator[str]:
         """A few of the rows, by name; all of them under `-v`."""
-        lines = sorted((self._row((row.device_id, row.flow_id)), text) for row, text in told)
+        lines = sorted((self._row((row.device_id, row.flow_id)), text) for row, text in rows)
         shown = lines if self._verbose else lines[:EXAMPLES]
         for name, text in shown:
             yield from wrapped(f"{name}: {text}", indent=4)
@@ -234,7 +234,7 @@ def _place(place: Place | None) -> str:
 
 
 def ranges(numbers: Sequence[int]) -> str:
-    """Ascending call numbers as `#0-3, #7`; beyond a few ranges the rest is counted."""
+    """Ascending call numbers as `#0-3, #7`; beyond a few ranges the others are counted."""
     runs: list[list[int]] = []
     for number in numbers:
         if runs and number == runs[-1][-1] + 1:

@@ -57,7 +57,7 @@ def test_a_key_that_comes_twice_is_refused(kind: Kind, shop: Shop, here: Here) -
     for command in (["apply", "--yes", "--plan"], ["show"]):
         done = here(*command, "plan.json")
         assert done.code == 1
-        assert "plan.json holds a key twice in one object: the file was edited or damaged" in done.err
+        assert "plan.json has a key twice in one object: the file was edited or damaged" in done.err
 
 
 def test_a_device_that_was_deleted_since_makes_a_plan_stale(kind: Kind, shop: Shop, here: Here) -> None:

@@ -46,7 +46,7 @@ def test_the_newest_twenty_are_shown_and_the_rest_is_counted() -> None:
 def test_lines_without_a_date_come_last_and_nothing_missing_is_made_up() -> None:
     lines = status_text([report(LogEntry(), entry(1))]).splitlines()
     assert lines.index("    no date") > lines.index("    2026-03-02T09:00:01Z")
-    assert "        no more is said" in lines
+    assert "        no details" in lines
 
 
 @pytest.mark.parametrize("limit", [1_000, 2_000, 20_000])
