@@ -22,6 +22,7 @@ def command(console: Console, paths: tuple[str, ...], *, application: str | None
     from reconciler.documents.applications import held_part
     from reconciler.documents.plan import warning_part
     from reconciler.errors import ExitCode
+    from reconciler.model.text import counted
     from reconciler.operations.applications import validate
 
     found = validate(paths, application=application, kind=kind, stdin=opt.standard_input(paths))
