@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
-import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -17,6 +16,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from reconciler import __version__
+from tests.support import processes
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -113,7 +113,7 @@ def test_the_licence_is_an_expression_and_a_file() -> None:
 def test_the_bill_of_materials_lists_the_locks_runtime_packages(tmp_path: Path) -> None:
     file = tmp_path / "bill.json"
     command = ROOT / ".ci/sbom"
-    done = subprocess.run([command, file], capture_output=True, text=True, check=False)
+    done = processes.run([command, file])
     assert done.returncode == 0, done.stdout + done.stderr
     bill = json.loads(file.read_text(encoding="utf-8"))
     assert (bill["bomFormat"], bill["specVersion"]) == ("CycloneDX", "1.6")
@@ -136,8 +136,8 @@ def test_what_moved_is_told(tmp_path: Path) -> None:
     )
     new.write_text("pyyaml==6.0.4\nrich==15.0.0\nadded==2\n")
     command = [sys.executable, "-I", str(ROOT / ".ci/pins.py"), str(old)]
-    done = subprocess.run([*command, str(new)], capture_output=True, text=True, check=False)
+    done = processes.run([*command, str(new)])
     assert done.returncode == 1
     assert done.stdout.splitlines() == ["added (none) -> 2", "gone 1 -> (none)", "pyyaml 6.0.3 -> 6.0.4"]
-    done = subprocess.run([*command, "-"], input=old.read_text(), capture_output=True, text=True, check=False)
+    done = processes.run([*command, "-"], input=old.read_text())
     assert (done.returncode, done.stdout) == (0, "the same packages in the same versions\n")

@@ -7,7 +7,6 @@ breaks the digest.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from decimal import Decimal
 from typing import Annotated, Any, Literal, NotRequired, TypeAlias, cast
@@ -74,7 +73,7 @@ class ChangePart(NamedRowPart, Step):
     """A row whose released version moves."""
 
     reported: Version
-    source: Annotated[str, rule("must be path:line", re.compile(".+:[0-9]{1,9}", re.DOTALL).fullmatch)]
+    source: Annotated[str, rule("must be path:line", "^(?s:.+):[0-9]{1,9}$")]
     call: int | None
 
 
@@ -82,7 +81,7 @@ class CallPart(TypedDict):
     """One request, and the number of changes that it carries."""
 
     id: Count
-    action: Annotated[str, word(str, "release", "replace", "remove")]
+    action: Literal["release", "replace", "remove"]
     body: dict[str, Any]
     count: Count
     after: list[Count]
@@ -111,7 +110,8 @@ class RefusalPart(ProblemPart):
     rows: list[RowPart]
 
 
-Percent: TypeAlias = Annotated[str, Field(pattern=r"^[0-9]{1,9}(\.[0-9]{1,99})?$")]
+_DECIMAL = r"^[0-9]{1,9}(\.[0-9]{1,99})?$"
+Percent: TypeAlias = Annotated[str, rule("must be a decimal number as text", _DECIMAL, published=True)]
 
 
 class LimitPart(TypedDict):
@@ -195,13 +195,14 @@ def plan_document(
 ) -> PlanDocument:
     """The JSON document that holds plans, sorted by application and kind."""
     ordered = sorted(plans, key=lambda plan: (plan.application.id, plan.kind.value))
+    parts = [_plan(plan) for plan in ordered]
     return {
         "format_version": FORMAT_VERSION,
         "command": command,
         "error": error,
-        "digest": digest(ordered),
+        "digest": parts[0]["digest"] if len(parts) == 1 else digest(ordered),
         "guards": {guards_key(plan.application.id, plan.kind): _guards(plan.guards) for plan in ordered},
-        "plans": [_plan(plan) for plan in ordered],
+        "plans": parts,
     }
 
 
@@ -251,7 +252,7 @@ def _changes(plan: Plan) -> list[ChangePart]:
 def _call(call: PlannedCall) -> CallPart:
     return {
         "id": call.id,
-        "action": call.request.action,
+        "action": call.request.action,  # type: ignore[typeddict-item]
         "body": call.request.body,
         "count": len(call.rows),
         "after": list(call.after),

@@ -9,8 +9,10 @@ from functools import cache
 from typing import Any, TypeVar, cast
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 
 from reconciler.documents.json import FORMAT_VERSION
+from reconciler.documents.parts import OWN
 from reconciler.errors import ManifestError, Problem
 
 T = TypeVar("T")
@@ -21,6 +23,8 @@ _WORDS = {
     "dict_type": "must be an object",
     "list_type": "must be a list",
     "string_type": "must be text",
+    "string_too_short": "must be text",
+    "string_unicode": "must be text",
     "bool_type": "must be true or false",
     "int_type": "must be a whole number",
     "greater_than_equal": "must be a whole number",
@@ -69,7 +73,7 @@ def checked(part: type[T], data: Mapping[str, Any], *at: str | int, later: bool)
         made: T = _adapter(cast("Any", part), later).validate_python(data)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        raise wrong(_words(first["type"], first.get("ctx", {})), *at, *first["loc"]) from None
+        raise wrong(_words(first), *at, *first["loc"]) from None
     return made
 
 
@@ -79,9 +83,10 @@ def _adapter(part: Any, later: bool) -> TypeAdapter[Any]:  # noqa: FBT001 - a ke
     return TypeAdapter(part | None, config=ConfigDict(extra="ignore" if later else "forbid", strict=True))
 
 
-def _words(kind: str, context: Mapping[str, Any]) -> str:
-    if kind == "literal_error":
-        return f"must be one of {context['expected']}".replace("'", "").replace(" or ", ", ")
-    if kind == "string_pattern_mismatch":
-        return "must be a decimal number as text"
-    return _WORDS.get(kind) or str(context.get("message", f"is not as expected ({kind})"))
+def _words(error: ErrorDetails) -> str:
+    kind = error["type"]
+    if kind == OWN:
+        return error["msg"]
+    if kind in ("enum", "literal_error"):
+        return f"must be one of {error['ctx']['expected']}".replace("'", "").replace(" or ", ", ")
+    return _WORDS.get(kind, f"is not as expected ({kind})")

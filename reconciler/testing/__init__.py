@@ -1,6 +1,6 @@
 """The simulator for your own tests, as a context manager; `reconciler.testing.fixtures` has it for pytest.
 
-Needs the extra: `pip install 'losant-reconciler[simulator]'`.
+Needs the extra `simulator`.
 """
 
 from __future__ import annotations

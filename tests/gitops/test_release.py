@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from tests.gitops.actions import Event, Run, Runner
 from tests.gitops.conftest import Git
 from tests.gitops.hub import REPOSITORY, Hub
 from tests.gitops.steps import PROJECT, load
+from tests.support import processes
 
 RELEASE = ".github/workflows/release.yml"
 TREE = [".ci", ".github", "reconciler", "requirements", "LICENSE", "README.md", "pyproject.toml"]
@@ -75,7 +75,7 @@ def test_what_is_published_is_what_was_tested(git: Git) -> None:
 
     again = git.folder.parent / "again"
     (git.folder / ".venv").symlink_to(sys.prefix)
-    subprocess.run([git.folder / ".ci/build", again], check=True, capture_output=True)
+    processes.run([git.folder / ".ci/build", again], check=True)
     assert sums(again) == sums(published)
 
 

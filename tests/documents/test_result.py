@@ -1,0 +1,111 @@
+"""Results as data and back: the values that were written, and what is said of a document that was edited."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from reconciler.documents.json import dump
+from reconciler.documents.json_schema import output_schema
+from reconciler.documents.result import Ended, read_results, result_document
+from reconciler.errors import ExitCode, ManifestError, Problem
+from reconciler.model.changes import Op
+from reconciler.model.health import ChangedBy, Laggard, Offline, Verdict, Verdicts, Wait
+from reconciler.model.result import CallResult, CallState, Move, Moved, Operations, Removal, Result, Unconfirmed
+from reconciler.model.state import Application, Kind
+
+PROBLEM = Problem("it broke", "m.yaml", 3, 5, "mend it")
+BODY = {"flowId": "f", "version": "2", "deviceIds": ["a"]}
+COUNTS = {verdict: rank for rank, verdict in enumerate(Verdict)}
+LAGGARD = Laggard(
+    "a", "f", Verdict.FAILED, "2", "2", "1", False, "noon", True, "17", "boom", "now", ChangedBy("user", "ada"), "pump"
+)
+WAIT = Wait(
+    Offline.FAIL, 1.25, Verdicts(COUNTS, COUNTS, (LAGGARD, LAGGARD._replace(error=None))), True, "stopped", "no answer"
+)
+RESULT = Result(
+    application=Application("5" * 24, "plant"),
+    kind=Kind.EDGE,
+    digest=f"sha256:{'0' * 64}",
+    calls=tuple(
+        CallResult(number, "release", BODY, 1, (number - 1,), state, 1, 2, "boom", "late", "noon", "night")
+        for number, state in enumerate(CallState, start=1)
+    ),
+    total=7,
+    confirmed=1,
+    operations=Operations(1, 2, 3),
+    moves=(Move("f", "telemetry", Op.UPDATE, "1", "2", 2), Move("g", None, Op.REMOVE, "1", None, 1)),
+    removals=(Removal("a", "pump", "g", None, "1", "m.yaml:4"),),
+    unconfirmed=(Unconfirmed("a", "f", "2", None, 1, moved_by_other=True, device_name="pump"),),
+    collateral=(Moved("b", "f", None, "2", 1, None, "telemetry"),),
+    moved_meanwhile=(Moved("c", "f", "2", None),),
+    stopped_by="the token has expired",
+    notes=("one", "two"),
+    wait=WAIT,
+)
+DRY = replace(
+    RESULT, calls=(), unconfirmed=(), collateral=(), dry_run=True, stopped_by=None, wait=replace(WAIT, verdicts=None)
+)
+CUT = replace(RESULT, interrupted=True, wait=None)
+
+
+def saved(*results: Result, code: ExitCode = ExitCode.NOT_CONFIRMED, problems: tuple[Problem, ...] = ()) -> Any:
+    """The document as another process would read it."""
+    return json.loads(dump(result_document(results, "apply", code=code, problems=problems)))
+
+
+def test_what_is_read_is_what_was_written() -> None:
+    for code, problems in ((ExitCode.DONE, ()), (ExitCode.STALE, (PROBLEM, Problem("odd")))):
+        data = saved(RESULT, DRY, CUT, code=code, problems=problems)
+        Draft202012Validator(output_schema()).validate(data)
+        assert read_results(data) == Ended((RESULT, DRY, CUT), code, problems)
+
+
+def test_a_code_without_a_problem_is_explained() -> None:
+    (problem,) = read_results(saved(RESULT)).problems
+    assert problem == Problem("some call is not confirmed; see results")
+
+
+def test_what_is_not_known_is_left_out_where_a_result_is_shown() -> None:
+    data = saved(RESULT) | {"format_version": "1.7", "more": 1}
+    data["results"][0]["calls"][0]["more"] = data["results"][0]["wait"]["more"] = 1
+    assert read_results(data, later=True).results == (RESULT,)
+    with pytest.raises(ManifestError, match=r"format_version is '1\.7'"):
+        read_results(data)
+    with pytest.raises(ManifestError, match=r"results\[0\].calls\[0\].more is not a known key"):
+        read_results(data | {"format_version": "1"})
+
+
+EDITS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
+    "results": (lambda d: d.update(results={}), "results must be a list"),
+    "state": (
+        lambda d: d["results"][0]["calls"][2].update(state="lost"),
+        "results[0].calls[2].state must be one of planned, sent, accepted, confirmed, failed, skipped, unknown",
+    ),
+    "exit code": (
+        lambda d: d["results"][0].update(exit_code=0), "results[0].exit_code must be 6, by what became of the calls",
+    ),
+    "digest": (lambda d: d["results"][0].update(digest="sha256:0"), "results[0].digest must be a digest"),
+    "seconds": (lambda d: d["results"][0]["wait"].update(elapsed_s="1"), "results[0].wait.elapsed_s must be a number"),
+    "error": (lambda d: d["error"].update(code=2), "error.code must be one of 1, 3, 4, 5, 6, 130"),
+    "wait": (lambda d: d["results"][0].pop("wait"), "results[0].wait is missing"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_a_result_that_was_edited_is_told_where(edit: str) -> None:
+    change, told = EDITS[edit]
+    data = saved(RESULT)
+    untouched = copy.deepcopy(data)
+    change(data)
+    with pytest.raises(ManifestError) as raised:
+        read_results(data, path="result.json", later=True)
+    hint = "save a plan with `plan --out`, a result with `apply --result`"
+    assert raised.value.problems == (Problem(told, "result.json", hint=hint),)
+    assert read_results(untouched).results == (RESULT,)
