@@ -15,7 +15,9 @@ import pytest
 
 from reconciler.documents.json_schema import output_schema
 from reconciler.simulator import faults, serve
-from tests.e2e.shop import APPLICATION, FLEET, HEAD, Done, Here, Shop, invoker, skip_pauses
+from tests.support.cli import Ended, Here
+from tests.support.fleet import APPLICATION, FLEET, HEAD, Shop
+from tests.support.time import skip_pauses
 
 FIVE_MISTAKES = f"""\
 apiVersion: reconciler/v1
@@ -42,7 +44,7 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
 @pytest.fixture
 def here(shop: Shop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Here:
     skip_pauses(monkeypatch)
-    return invoker(shop, monkeypatch, capsys)
+    return shop.here(monkeypatch, capsys)
 
 
 Arm: TypeAlias = Callable[[Shop, pytest.MonkeyPatch], object]
@@ -199,12 +201,12 @@ def test_mistake(name: str, shop: Shop, here: Here, monkeypatch: pytest.MonkeyPa
     assert shop.server.token not in told.out + told.err + document.out + document.err
 
 
-def errors(done: Done) -> list[str]:
+def errors(done: Ended) -> list[str]:
     """The lines on stderr but for the pauses of a connection that fails."""
     return [line for line in done.err.splitlines() if "trying again in" not in line]
 
 
-def check_document(done: Done, lines: list[str], *, command: str) -> None:
+def check_document(done: Ended, lines: list[str], *, command: str) -> None:
     """Exactly one document, with the problems that stderr tells."""
     data = done.document
     assert done.out == json.dumps(data, ensure_ascii=False, separators=(",", ":")) + "\n"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
-import json
 import time
 import zipfile
 from collections.abc import Iterator
@@ -14,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from reconciler.cli.app import run
 from reconciler.simulator import Server, faults, serve
+from tests.support.cli import Ended, run_here
 from tests.support.processes import usual_signals
 from tests.support.waiting import until
 
@@ -53,24 +52,10 @@ def pump(server: Server) -> str:
     return str(next(row["device_id"] for row in server.control.rows() if row["device"] == "leeds-1"))
 
 
-class Ended:
-    """How a run ended."""
-
-    def __init__(self, code: int, out: str, err: str) -> None:
-        self.code, self.out, self.err = code, out, err
-
-    @property
-    def document(self) -> dict[str, Any]:
-        data: dict[str, Any] = json.loads(self.out)
-        return data
-
-
 @pytest.fixture
 def export(server: Server, capsys: pytest.CaptureFixture[str]) -> Any:
     def invoke(*argv: str) -> Ended:
-        capsys.readouterr()
-        code = run(["export", "--application", APPLICATION, *argv])
-        return Ended(code, *capsys.readouterr())
+        return run_here(capsys, "export", "--application", APPLICATION, *argv)
 
     return invoke
 
@@ -454,8 +439,8 @@ def test_ctrl_c_while_listening(server: Server, export: Any, monkeypatch: pytest
 def test_a_bar_at_a_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from reconciler.simulator.api import export as job
     from tests.cli.test_terminal import terminal
-    from tests.e2e.shop import FLEET as SHOP
-    from tests.e2e.shop import Shop
+    from tests.support.fleet import FLEET as SHOP
+    from tests.support.fleet import Shop
 
     sound = job.archive
 
