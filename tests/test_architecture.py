@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import sys
 from pathlib import Path
@@ -103,3 +104,15 @@ def test_httpx_is_whole_without_its_command_line() -> None:
     assert "rich.console" not in our_modules
     ours = {name for name in modules - our_modules if name.partition(".")[0] in ("httpx", "httpcore", "h11", "anyio")}
     assert ours == set()
+
+
+SHARED = {"builders", "conftest", "fakes", "field_tables", "hostile", "support", "vendor"}
+FROM_TESTS = re.compile(r"^\s*(?:from|import) tests\.(\w+)", re.MULTILINE)
+
+
+def test_no_room_of_tests_imports_from_another() -> None:
+    tests = ROOT / "tests"
+    for path in tests.rglob("*.py"):
+        own = path.relative_to(tests).parts[0]
+        used = set(FROM_TESTS.findall(path.read_text(encoding="utf-8")))
+        assert used <= SHARED | {own.removesuffix(".py")}, path
