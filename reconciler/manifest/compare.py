@@ -9,44 +9,22 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from deepdiff import DeepDiff
 from deepdiff.helper import NotPresent
 
 from reconciler.manifest.symbolic import Offline, resolve_offline
-from reconciler.model.rules import DEFAULT_LIMITS, Protection, Prune, Rules
-from reconciler.model.state import FlowId, Place
+from reconciler.model.rules import DEFAULT_LIMITS, Difference, Protection, Prune, Rules
+from reconciler.model.state import FlowId, Kind, Place
 
 # About what -> text. Such as ("version", subject, flow), ("priority", subject, flow), ("limits", "removals count").
 Meaning: TypeAlias = dict[tuple[str, ...], str]
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """One thing that is no longer the same; None is "nothing".
-
-    Attributes:
-        what: `version` or `priority` of a row; or a setting: `prune`, `limits`, `protect`, `name` (the application's).
-        subject: of a row a device (id or name) or a selector in angle brackets; else what the setting is about.
-        flow: of a row: its alias, else its id or name.
-        source: of a row: where the new side says so, or, where that is silent, the old one.
-    """
-
-    application: str
-    kind: str
-    what: str
-    subject: str | None
-    flow: str | None
-    before: str | None
-    after: str | None
-    source: Place | None = None
-
-
 def compare(base: Iterable[Rules], head: Iterable[Rules]) -> tuple[Difference, ...]:
     """Every difference, sorted by application, kind, subject and flow."""
-    before, after = ({(one.application.id, str(one.kind)): _Side(one) for one in side} for side in (base, head))
+    before, after = ({(one.application.id, one.kind): _Side(one) for one in side} for side in (base, head))
     found: list[Difference] = []
     for key in sorted(before.keys() | after.keys()):
         found += _differences(key, before.get(key), after.get(key))
@@ -103,7 +81,7 @@ def _protection_text(one: Protection, rules: Rules) -> str:
 _SILENT: Meaning = {("prune",): str(Prune.OFF)}
 
 
-def _differences(key: tuple[str, str], base: _Side | None, head: _Side | None) -> Iterator[Difference]:
+def _differences(key: tuple[str, Kind], base: _Side | None, head: _Side | None) -> Iterator[Difference]:
     before, after = base.meaning if base else _SILENT, head.meaning if head else _SILENT
     places = {**(base.places if base else {}), **(head.places if head else {})}
     aliases = {**(base.aliases if base else {}), **(head.aliases if head else {})}

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reconciler.errors import ManifestError, Problem, UsageError
-from reconciler.manifest.compare import Difference, compare
+from reconciler.manifest.compare import compare
 from reconciler.manifest.files import DiskFiles, Files, NothingThere
 from reconciler.manifest.git import GitFiles
-from reconciler.model.rules import Rules
+from reconciler.model.rules import Difference, Rules
 from reconciler.operations.applications import load_sound
 
 
