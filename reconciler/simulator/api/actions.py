@@ -11,11 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 from urllib.parse import unquote
 
-from reconciler.simulator.api import device_reads, flow_reads, schemas
-from reconciler.simulator.api.deployment_reads import DEPLOYMENT_READS, application_get
-from reconciler.simulator.api.pages import EDGE_ORDER, EMBEDDED_ORDER, NAME_ORDER, VERSION_ORDER, Order
+from reconciler.simulator.api import devices, flows, schemas
+from reconciler.simulator.api.collection import APPLICATIONS, Collection, Entity
+from reconciler.simulator.api.deployments import DEPLOYMENTS
 from reconciler.simulator.api.schemas import DIGITS, ID, NAME, QUERIES, TEXT, one_of
-from reconciler.simulator.api.shapes import Entity
 from reconciler.simulator.api.validation import Schema
 from reconciler.simulator.world.records import Kind
 from reconciler.simulator.world.store import World
@@ -102,7 +101,7 @@ def _get(path: str, does: Read, name: str, entity: str | None = None, **more: An
     return Action(name, "GET", _APPLICATION + path, does, entity or (resource if verb == "get" else None), **more)
 
 
-def _order(default: Order, *fields: str) -> dict[str, Schema]:
+def _order(default: Collection, *fields: str) -> dict[str, Schema]:
     return {
         "sortField": {**one_of(*fields), "default": default.sort_field},
         "sortDirection": {**one_of("asc", "desc"), "default": default.sort_direction},
@@ -115,14 +114,14 @@ def _filter(name: str) -> dict[str, Schema]:
     return {"filterField": one_of("", name), "filter": TEXT}
 
 
-def _deployments(kind: Kind, order: Order, sort_fields: tuple[str, ...], own: dict[str, Schema]) -> list[Action]:
+def _deployments(kind: Kind, sort_fields: tuple[str, ...], own: dict[str, Schema]) -> list[Action]:
     path, name = f"/{kind}/deployments", f"{kind}Deployment"
-    listing, getting = DEPLOYMENT_READS[kind]
-    query = {**_order(order, *sort_fields), "deviceId": ID, "version": TEXT, "flowId": ID, **own}
+    collection, listing = DEPLOYMENTS[kind]
+    query = {**_order(collection, *sort_fields), "deviceId": ID, "version": TEXT, "flowId": ID, **own}
     return [
         _get(path, listing, f"{name}s.get", query=query),
         *(_write(kind, verb, "deployment", schema) for verb, schema in schemas.BODIES[kind].items()),
-        _get(f"{path}/{{{name}Id}}", getting, f"{name}.get"),
+        _get(f"{path}/{{{name}Id}}", collection.get, f"{name}.get"),
     ]
 
 
@@ -146,11 +145,11 @@ _FLOW_FORM: dict[str, Schema] = {
     **_NODES,
     "allVersions": TEXT,
     "triggerFilter": {},
-    **_order(NAME_ORDER, "name", "id", *_DATES),
+    **_order(flows.FLOWS, "name", "id", *_DATES),
     **_filter("name"),
     "flowClass": {**one_of(*schemas.FLOW_CLASSES), "default": schemas.DEFAULT_FLOW_CLASS},
 }
-_VERSION_FORM = {**_order(VERSION_ORDER, "version", "id", *_DATES), **_filter("version"), **_NODES}
+_VERSION_FORM = {**_order(flows.VERSIONS, "version", "id", *_DATES), **_filter("version"), **_NODES}
 _NEEDED: Schema = {**TEXT, "required": True}
 
 
@@ -159,19 +158,18 @@ def _advanced(thing: str) -> dict[str, Schema]:
 
 
 ACTIONS: tuple[Action, ...] = (
-    *_deployments(Kind.EMBEDDED, EMBEDDED_ORDER, ("id", *_DATES), {}),
+    *_deployments(Kind.EMBEDDED, ("id", *_DATES), {}),
     *_deployments(
         Kind.EDGE,
-        EDGE_ORDER,
         ("id", *_DATES, "deviceId", "flowId", "desiredVersion", "currentVersion"),
         {"filterEmpty": {}},
     ),
     _write(Kind.EMBEDDED, "export", "options", schemas.EXPORT, status=202),
     _get(
         "/devices",
-        device_reads.devices_list,
+        devices.devices_list,
         "devices.get",
-        query=_order(NAME_ORDER, "name", "id", *_DATES, "connectionStatus", "deletedAt")
+        query=_order(devices.DEVICES, "name", "id", *_DATES, "connectionStatus", "deletedAt")
         | _DEVICE_FILTERS
         | _DEVICE_FORM,
         json_params=_advanced("Device"),
@@ -180,29 +178,29 @@ ACTIONS: tuple[Action, ...] = (
     *(
         _get(f"/devices/{name}", does, f"devices.{name}", query=query, json_params=_advanced("Device"))
         for name, does, query in (
-            ("deviceNames", device_reads.device_names, {"startsWith": TEXT}),
-            ("tagKeys", device_reads.tag_keys, {"startsWith": TEXT}),
-            ("tagValues", device_reads.tag_values, {"key": _NEEDED, "startsWith": TEXT}),
+            ("deviceNames", devices.device_names, {"startsWith": TEXT}),
+            ("tagKeys", devices.tag_keys, {"startsWith": TEXT}),
+            ("tagValues", devices.tag_values, {"key": _NEEDED, "startsWith": TEXT}),
         )
     ),
-    _get("/devices/{deviceId}", device_reads.device_get, "device.get", query=_DEVICE_FORM, serves_devices=True),
-    _get("/flows", flow_reads.flows_list, "flows.get", query=_FLOW_FORM, json_params=_advanced("Flow")),
+    _get("/devices/{deviceId}", devices.DEVICES.get, "device.get", query=_DEVICE_FORM, serves_devices=True),
+    _get("/flows", flows.flows_list, "flows.get", query=_FLOW_FORM, json_params=_advanced("Flow")),
     _get(
         "/flows/version",
-        flow_reads.flows_by_version,
+        flows.flows_by_version,
         "flows.getByVersion",
         "flowVersions",
         query={"version": {**NAME, "required": True}, **_FLOW_FORM},
         json_params=_advanced("FlowByVersion"),
     ),
-    _get("/flows/{flowId}", flow_reads.flow_get, "flow.get", query=_NODES),
+    _get("/flows/{flowId}", flows.FLOWS.get, "flow.get", query=_NODES),
     _get(
         "/flows/{flowId}/versions",
-        flow_reads.versions_list,
+        flows.versions_list,
         "flowVersions.get",
         query=_VERSION_FORM,
         json_params=_advanced("FlowVersion"),
     ),
-    _get("/flows/{flowId}/versions/{flowVersionId}", flow_reads.version_get, "flowVersion.get"),
-    _get("", application_get, "application.get", query={"summaryInclude": TEXT, "summaryExclude": TEXT}),
+    _get("/flows/{flowId}/versions/{flowVersionId}", flows.version_get, "flowVersion.get"),
+    _get("", APPLICATIONS.get, "application.get", query={"summaryInclude": TEXT, "summaryExclude": TEXT}),
 )

@@ -7,8 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from reconciler.simulator.api.actions import ACTIONS, Action
-from reconciler.simulator.api.pages import is_true
-from reconciler.simulator.api.shapes import Entity
+from reconciler.simulator.api.collection import Entity, is_true
 from reconciler.simulator.api.tokens import Token
 from reconciler.simulator.world.ids import etag
 
