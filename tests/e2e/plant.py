@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from reconciler.api.clock import SystemClock
 from reconciler.api.connection import Timeouts
 from reconciler.cli.app import run
+from reconciler.runtime import SystemClock
 from reconciler.simulator import Clock, Server, serve
 from tests.executor.loopback import START, SimulatedTime
 from tests.support import processes

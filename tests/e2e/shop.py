@@ -15,9 +15,9 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from reconciler.api.clock import SystemClock
 from reconciler.cli.app import run
 from reconciler.model.state import Kind
+from reconciler.runtime import SystemClock
 from reconciler.simulator import Server
 from tests.support import processes
 

@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from typing import Any
 
-from reconciler.api.client import LosantApi, open_api
+from reconciler.api.client import LosantApi
 from reconciler.api.connection import Timeouts
 from reconciler.api.credentials import Token
 from reconciler.executor import Execution
@@ -26,6 +26,7 @@ from reconciler.simulator import Clock, Server, serve
 from reconciler.simulator.faults import Fault
 from reconciler.simulator.world.clock import rfc3339
 from tests.builders import words, world
+from tests.support.api import open_api
 
 START = datetime(2026, 3, 2, 9, tzinfo=UTC)
 QUICK = Timeouts(connect_s=0.5, read_s=0.2, total_s=2.0)
