@@ -8,8 +8,8 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from reconciler.backoff import Backoff
-from reconciler.errors import ApiError, RateLimited, ReconcilerError, ServerFailed
+from reconciler.errors import ApiError, ReconcilerError
+from reconciler.runtime import Backoff
 
 TRIES = 5
 BASE_S = 2.0
@@ -31,7 +31,7 @@ class RetryBudget:
             attempts: tries made so far, 1 or more.
             error: how the last one ended.
         """
-        asked = error.retry_after_s if isinstance(error, RateLimited | ServerFailed) else None
+        asked = error.retry_after_s if error else None
         if attempts >= TRIES:
             return f"gave up after {attempts} tries"
         if not self._left:
@@ -39,7 +39,7 @@ class RetryBudget:
         if asked is not None and asked > LONGEST_S:
             return f"gave up: the server asks to wait {asked:.0f} s"
         self._left -= 1
-        return self._backoff.wait_s(attempts, asked_s=asked)
+        return self._backoff.wait_s(attempts, retry_after_s=asked)
 
 
 @dataclass(slots=True)

@@ -334,4 +334,4 @@ def test_bases_upon_bases(shop: Shop) -> None:
     (shop.folder / "deep.yaml").write_text(f"{HEAD}extends: base0.yml\n")
     done = shop.run("validate", "deep.yaml")
     assert done.code == 1
-    assert re.fullmatch(r"base\d+.yml:2:10: more than 50 bases on each other \(.*\)\n", done.err + done.out)
+    assert re.fullmatch(r"base\d+.yml:2:10: more than 50 bases in a chain \(.*\)\n", done.err + done.out)

@@ -173,7 +173,7 @@ class TestRevisions:
         [
             (["nowhere"], "git has no revision 'nowhere'"),
             (["no/where"], "no/where is no folder, and git knows no such revision"),
-            (["--", "--output=x"], "'--output=x' is no revision"),
+            (["--", "--output=x"], "'--output=x' is not a revision"),
             (["first", "--path", "nowhere"], "nowhere: no such file or directory"),
             (["first", "HEAD", "--path", "manifests/nowhere"], "first:manifests/nowhere: no such file or directory"),
             (["first", "HEAD", "--path", "../.."], "no such file or directory"),

@@ -249,7 +249,7 @@ def test_the_limit_of_one_in_five_minutes_is_told_as_such(server: Server, export
 def test_when_to_try_again_is_the_servers_word_if_it_has_one(
     server: Server, export: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from reconciler.api.clock import SystemClock
+    from reconciler.runtime import SystemClock
 
     monkeypatch.setattr(SystemClock, "utc_now", lambda _: "2026-03-02T23:59:30.000Z")
     server.control.fault(faults.Status(status=429, retry_after="90", when=faults.When(method="POST")))

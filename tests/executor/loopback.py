@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
-from reconciler.api.client import LosantApi, open_api
+from reconciler.api.client import LosantApi
 from reconciler.api.connection import Timeouts
 from reconciler.api.credentials import Token
 from reconciler.executor import Execution
@@ -24,6 +24,7 @@ from reconciler.planner.planner import make_plan
 from reconciler.simulator import Clock, serve
 from reconciler.simulator.faults import Fault
 from tests.builders import words, world
+from tests.support.api import open_api
 from tests.support.time import START, SimulatedTime
 
 QUICK = Timeouts(connect_s=0.5, read_s=0.2, total_s=2.0)

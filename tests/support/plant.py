@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from reconciler.api.clock import SystemClock
 from reconciler.api.connection import Timeouts
 from reconciler.model.state import Kind
+from reconciler.runtime import SystemClock
 from reconciler.simulator import Clock, Server, serve
 from tests.support.cli import Bench
 from tests.support.fleet import APPLICATION, application, of_kind

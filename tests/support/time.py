@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from reconciler.api.clock import SystemClock
+from reconciler.runtime import SystemClock
 from reconciler.simulator import Server
 from reconciler.simulator.world.clock import rfc3339
 
