@@ -7,7 +7,7 @@ from reconciler.executor.live_view import LiveView
 from reconciler.model.plan import Plan
 from reconciler.model.requests import Release, RemoveFlow, RemoveRow
 from reconciler.model.state import DeviceId
-from reconciler.planner.calls.reach import reach, still_sound
+from reconciler.planner.calls.reach import moves_of, reach, still_sound
 from reconciler.ports import Clock
 
 FRESH_S = 30.0  # a wildcard is sent only on a read that ended less than this before
@@ -18,6 +18,7 @@ class Preflight:
 
     def __init__(self, plan: Plan, *, clock: Clock, view: LiveView) -> None:
         self._changes = {change.row: change for change in plan.changes}
+        self._moves = moves_of(plan.changes)
         self._clock = clock
         self._view = view
         self._devices: dict[int, tuple[object, frozenset[DeviceId]]] = {}
@@ -26,7 +27,7 @@ class Preflight:
         """The devices that the call may touch, under any reading of the API."""
         request, devices = self._devices.get(call.id, (None, frozenset()))
         if request is not call.request:
-            rows = reach(call.request, self._view.full.live)
+            rows = reach(call.request, self._view.full.live, self._moves)
             devices = frozenset(row[0] for row in rows).union(change.device_id for change in call.changes)
             self._devices[call.id] = call.request, devices
         return devices
@@ -45,9 +46,9 @@ class Preflight:
         if not self._view.is_newer:
             return None  # the plan was proved on this very read
         view = self._view.view()
-        if not still_sound(call.request, self._changes.values(), view):
+        if not still_sound(call.request, view, self._moves):
             return "rows outside the plan have come into its reach"
-        for row in reach(call.request, view).union(change.row for change in call.open):
+        for row in reach(call.request, view, self._moves).union(change.row for change in call.open):
             change = self._changes.get(row)
             if change and self._view.released(row) not in (change.from_version, change.to_version):
                 return "one of its rows was moved by another"
