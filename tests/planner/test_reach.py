@@ -14,7 +14,7 @@ from reconciler.planner.calls.cover import cover
 from reconciler.planner.calls.reach import moves_of, overlay, reach, still_sound, was_read
 from reconciler.planner.diff import compare
 from reconciler.planner.planner import make_plan
-from reconciler.planner.replan import again, remaining
+from reconciler.planner.replan import again
 from tests.builders import desired, live, world
 from tests.planner.worlds import Size, allowed, build, wildcards
 
@@ -128,7 +128,7 @@ def plan(wanted: str, seen: str, *, chunk: int = 1) -> Plan:
 
 def test_what_is_left_of_a_plan() -> None:
     made = plan("a/f=2 b/f=2 c/f=2 d/f=absent e/f=1 g/f=9", "a/f=1 b/f=1 c/f=1 d/f=1")
-    rest = remaining(made, live("a/f=2>1 b/f=1>0 c/f=7 e/f=- g/f=->3"))
+    rest, _ = again(made, live("a/f=2>1 b/f=1>0 c/f=7 e/f=- g/f=->3"))
     assert [change.device_id for change in rest.done] == ["a", "d"]
     assert [(change.device_id, change.from_version, change.reported) for change in rest.left] == [
         ("b", "1", "0"),
