@@ -42,7 +42,7 @@ NEEDS: dict[str, set[str]] = {
     "applications a.yaml": MANIFESTS,
     "schema": {"pydantic"},
     "schema --output": {"pydantic"},
-    "diff a.yaml b.yaml": MANIFESTS | {"deepdiff", "asyncio"},  # which deepdiff imports
+    "diff a.yaml b.yaml": MANIFESTS | {"deepdiff"},
     "init": set(),
     "plan a.yaml": MANIFESTS | NETWORK,
     "plan a.yaml --format markdown": MANIFESTS | NETWORK,
@@ -71,7 +71,8 @@ def test_a_command_loads_what_it_needs(words: str, tmp_path: Path) -> None:
     argv = [sys.executable, "-c", LOADED, *words.split()]
     done = processes.run(argv, cwd=tmp_path, env=env)
     assert done.returncode == 0, done.stderr
-    assert set(json.loads(done.stdout)) & HEAVY == NEEDS[words]
+    loaded = set(json.loads(done.stdout)) & HEAVY
+    assert loaded - ({"asyncio"} if "deepdiff" in loaded else set()) == NEEDS[words]  # some of its versions import it
 
 
 def test_importing_the_package_loads_nothing_of_its_own() -> None:
