@@ -9,16 +9,16 @@
     │   ├── PermissionDenied            403
     │   ├── NotFound                    404
     │   ├── RequestRefused              400, 405, 413 and other 4xx
-    │   ├── RateLimited                 429, may carry retry_after_s
+    │   ├── RateLimited                 429
     │   ├── ServerFailed                5xx (outcome unknown)
-    │   └── UnexpectedAnswer            a redirect, HTML, or JSON of another shape
+    │   └── UnexpectedAnswer            a redirect, HTML, or JSON of the wrong shape
     ├── IncompleteRead              1   the pages of a listing do not add up
-    ├── PlanUnsound                 1   a plan failed its own proof: our bug
+    ├── PlanUnsound                 1   a plan failed its own proof: a bug in reconciler
     ├── Refused                     3   a guard
-    ├── Stale                       4   the world moved since the plan
+    ├── Stale                       4   live state has changed since the plan
     └── Interrupted               130   SIGINT, SIGTERM
 
-Foreign exceptions are mapped to these at the border where they arise; `cli.run` catches them, once.
+Exceptions of other packages are mapped to these where they arise; `cli.run` catches them, once.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class ExitCode(IntEnum):
 class Problem:
     """One thing that is wrong: where (if in a file), what, and what to do about it.
 
-    `line` and `column` count from 1. `hint` is the remedy, a sentence without a final stop.
+    `line` and `column` count from 1. `hint` is the remedy, without a full stop at its end.
     """
 
     message: str
@@ -56,7 +56,7 @@ class Problem:
 
     @property
     def place(self) -> str | None:
-        """`path:line:column`, as far as it is known."""
+        """`path:line:column`, as far as known."""
         parts = [str(part) for part in (self.path, self.line, self.column) if part is not None]
         return ":".join(parts) if self.path else None
 
@@ -73,7 +73,7 @@ class Problem:
 
 
 class ReconcilerError(Exception):
-    """Anything the user must be told. `problems` is never empty."""
+    """Anything that is reported to the user. `problems` is never empty."""
 
     exit_code: ExitCode = ExitCode.ERROR
 
@@ -85,11 +85,11 @@ class ReconcilerError(Exception):
 
 
 class UsageError(ReconcilerError):
-    """A flag or argument that cannot be."""
+    """A flag or argument that is not valid."""
 
 
 class ManifestError(ReconcilerError):
-    """Problems in files, all of those found, sorted by place."""
+    """Every problem found in files, sorted by place."""
 
     def __init__(self, problems: Iterable[Problem] | str, *, hint: str | None = None) -> None:
         if not isinstance(problems, str):
@@ -102,13 +102,17 @@ class ApiError(ReconcilerError):
 
     Attributes:
         status: HTTP status, or None when there was no answer.
+        retry_after_s: the server's `Retry-After`, if it sent one.
         outcome_unknown: a write may or may not have taken effect.
     """
 
     outcome_unknown = False
 
-    def __init__(self, message: str, *, hint: str | None = None, status: int | None = None) -> None:
+    def __init__(
+        self, message: str, *, hint: str | None = None, status: int | None = None, retry_after_s: float | None = None
+    ) -> None:
         self.status = status
+        self.retry_after_s = retry_after_s
         super().__init__(message, hint=hint)
 
 
@@ -131,53 +135,31 @@ class NotFound(ApiError):
 
 
 class RequestRefused(ApiError):
-    """400, 405, 413 and other 4xx: the request itself is at fault; never retried."""
+    """400, 405, 413 and other 4xx: the request itself is wrong; never retried."""
 
 
 class RateLimited(ApiError):
-    """429. `retry_after_s` is what the server asked for, if it did."""
-
-    def __init__(
-        self,
-        message: str,
-        *,
-        hint: str | None = None,
-        status: int | None = 429,
-        retry_after_s: float | None = None,
-    ) -> None:
-        self.retry_after_s = retry_after_s
-        super().__init__(message, hint=hint, status=status)
+    """429."""
 
 
 class ServerFailed(ApiError):
-    """5xx. `retry_after_s` is what the server asked for, if it did."""
+    """5xx."""
 
     outcome_unknown = True
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        hint: str | None = None,
-        status: int | None = None,
-        retry_after_s: float | None = None,
-    ) -> None:
-        self.retry_after_s = retry_after_s
-        super().__init__(message, hint=hint, status=status)
-
 
 class UnexpectedAnswer(ApiError):
-    """A redirect, a body that is no JSON, or JSON of another shape than the API's."""
+    """A redirect, a body that is not JSON, or JSON that does not have the API's shape."""
 
     outcome_unknown = True
 
 
 class IncompleteRead(ReconcilerError):
-    """The pages of a listing do not add up to what the server said there is."""
+    """The pages of a listing do not add up to the server's total."""
 
 
 class PlanUnsound(ReconcilerError):
-    """A plan failed its own proof. Nothing was sent; this is a bug of ours."""
+    """A plan failed its own proof. Nothing was sent; this is a bug in reconciler."""
 
 
 class Refused(ReconcilerError):
@@ -187,7 +169,7 @@ class Refused(ReconcilerError):
 
 
 class Stale(ReconcilerError):
-    """The world is no longer the one that was planned for."""
+    """Live state has changed since the plan was made."""
 
     exit_code = ExitCode.STALE
 

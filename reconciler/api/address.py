@@ -20,39 +20,32 @@ def api_url(text: str | None) -> str:
     if text is None or not text.strip():
         return DEFAULT_URL
     text = text.strip()
-    url = _parse(text)
-    if problem := _problem(url, text):
+    try:
+        url = httpx.URL(text)
+        problem = _problem(url, text)
+    except (httpx.InvalidURL, ValueError):
+        problem = "cannot be read as a URL"
+    if problem:
         raise UsageError(f"the API URL {problem}", hint=f"--api-url or LOSANT_API_URL, such as {DEFAULT_URL}")
     return str(url).rstrip("/")
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host of a URL is this machine, by its text alone: 127.0.0.0/8, ::1, localhost."""
-    if host.lower() == "localhost":
-        return True
+    """Whether a URL's host is this machine, judged by its text alone: 127.0.0.0/8, ::1, localhost."""
     try:
-        return ipaddress.ip_address(host).is_loopback
+        return host.lower() == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
 
 
-def _parse(text: str) -> httpx.URL:
-    try:
-        return httpx.URL(text)
-    except (httpx.InvalidURL, ValueError):
-        raise UsageError(
-            "the API URL cannot be read as a URL", hint=f"--api-url or LOSANT_API_URL, such as {DEFAULT_URL}"
-        ) from None
-
-
 def _problem(url: httpx.URL, text: str) -> str | None:
-    """What is wrong; a password in the URL is not repeated."""
+    """What is wrong with the URL; a password in it is not repeated."""
     if url.userinfo:
-        return "holds a user name or password; the token goes into LOSANT_API_TOKEN"
+        return "contains a user name or password; the token goes into LOSANT_API_TOKEN"
     if url.scheme not in ("http", "https") or not url.host:
         return "must start with https:// and have a host"
     if "?" in text or "#" in text:
-        return "must not hold a query string or fragment"
+        return "must not have a query string or fragment"
     if url.port is not None and not 0 < url.port < 65536:
         return f"has port {url.port}, which is not a valid port"
     if url.scheme == "http" and not is_loopback(url.host):

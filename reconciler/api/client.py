@@ -1,33 +1,31 @@
-"""The API as the rest of the program sees it: `ports.Reader` and `ports.Writer` over HTTP."""
+"""The API behind its ports: `ports.Reader` and `ports.Writer` over HTTP."""
 
 from __future__ import annotations
 
-import contextlib
-import random
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
-from typing import TypeVar
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
+from typing import Any, TypeVar
 
-import httpx
-
-from reconciler.api import edge, embedded
-from reconciler.api.connection import Connection, Exchange, Timeouts, connect
+from reconciler.api.connection import Connection
 from reconciler.api.credentials import Token
+from reconciler.api.deployments import DeploymentPages
+from reconciler.api.edge import EdgePages, EdgeRecord
+from reconciler.api.embedded import EmbeddedPages
 from reconciler.api.failures import unreadable
-from reconciler.api.inventory import DevicePages, flow_page, of_class, parse_query, queries, version_page
-from reconciler.api.paging import Page, read_all
+from reconciler.api.inventory import DevicePages, FlowPages, VersionPages, of_class, parse_query, queries
+from reconciler.api.paging import Page, Pages, read_all
 from reconciler.api.request import ApiRequest, path
-from reconciler.api.retry import BUDGET
-from reconciler.api.wire import ApplicationShape, Missing, S, SuccessShape, Unreadable, parse_strictly, shaped
+from reconciler.api.wire import Missing, NamedShape, S, SuccessShape, Unreadable, parse_strictly, shaped
 from reconciler.errors import IncompleteRead
 from reconciler.model.read import Read
 from reconciler.model.requests import Request
 from reconciler.model.state import Application, Device, DeviceId, Flow, FlowId, Kind, Live, LiveDevice, Version
-from reconciler.ports import Clock
 from reconciler.runtime import gather
 
 PER_PAGE = 1000
 PER_PAGE_OF_FLOWS = 100  # each comes with all of its nodes, so a page of 1000 could be enormous
 
+A = TypeVar("A")
 T = TypeVar("T")
 
 
@@ -46,7 +44,7 @@ class LosantApi:
     async def application(self) -> Application:
         """The application's own record."""
         request = ApiRequest("application.get", "GET", self._path())
-        shape = await self._answer(request, ApplicationShape, retry=True)
+        shape = await self._answer(request, NamedShape, retry=True)
         return Application(shape.id, shape.name)
 
     async def live(self, *, flow_id: FlowId | None = None, device_id: DeviceId | None = None) -> Read:
@@ -59,26 +57,14 @@ class LosantApi:
             self._path(self.kind.value, "deployments"),
             {key: value for key, value in params.items() if value is not None},
         )
-        # Whoever asks for a single device wants to know everything about it.
-        listed = self._embedded if self.kind is Kind.EMBEDDED else self._edge
-        devices, names = await listed(request, keep_logs=device_id is not None)
-        return self._read(_narrowed(devices, names, flow_id=flow_id, device_id=device_id), began)
-
-    def _read(self, live: Live, began: float) -> Read:
+        pages = self._pages(keep_logs=device_id is not None)  # of a single device, everything is of interest
+        found = await self._listing(request, pages)
+        devices = _read(request, pages.merged, found)
+        live = _narrowed(devices, pages.flow_names, flow_id=flow_id, device_id=device_id)
         return Read(live, began, self.connection.clock.monotonic())
 
-    async def _embedded(
-        self, request: ApiRequest, *, keep_logs: bool
-    ) -> tuple[dict[DeviceId, LiveDevice], dict[FlowId, str]]:
-        pages = embedded.EmbeddedPages(keep_logs=keep_logs)
-        found = await self._listing(request, pages.page)
-        return _merge(request, lambda: embedded.merged(found)), pages.flow_names
-
-    async def _edge(
-        self, request: ApiRequest, *, keep_logs: bool
-    ) -> tuple[dict[DeviceId, LiveDevice], dict[FlowId, str]]:
-        found = await self._listing(request, edge.EdgePages(keep_logs=keep_logs).page)
-        return _merge(request, lambda: edge.merged(found)), edge.flow_names(found)
+    def _pages(self, *, keep_logs: bool) -> DeploymentPages[Any]:
+        return (EmbeddedPages if self.kind is Kind.EMBEDDED else EdgePages)(keep_logs=keep_logs)
 
     async def devices(
         self,
@@ -92,10 +78,8 @@ class LosantApi:
         device_class = None if any_class else self.kind.device_class
         ids, names = _distinct(ids), _distinct(names)
         pages = DevicePages()
-        asked = _narrowings(ids=ids, names=names, query=query)
-        answers = await gather(
-            *(self._listing(self._devices(of_class(one, device_class)), pages.page) for one in asked)
-        )
+        narrowed = _narrowings(ids=ids, names=names, query=query)
+        answers = await gather(*(self._listing(self._devices(of_class(one, device_class)), pages) for one in narrowed))
         found: dict[str, Device] = {key: device for answer in answers for key, device in answer.items()}
         return tuple(found[key] for key in sorted(found) if _is_wanted(found[key], ids, names, device_class))
 
@@ -105,17 +89,15 @@ class LosantApi:
     async def device_count(self) -> int:
         """How many devices of the kind's class there are."""
         request = self._devices(of_class(None, self.kind.device_class))
-        page = await self._page(request, DevicePages().page, number=0, per_page=1)
-        return page.total
+        return (await self._page(request, DevicePages(), number=0, per_page=1)).total
 
     async def flows(self) -> tuple[Flow, ...]:
         """Every flow of the kind's class, sorted by id. Without `flowClass` the API lists cloud flows only."""
         request = ApiRequest("flows.get", "GET", self._path("flows"), {"flowClass": self.kind.value})
-        found = await self._listing(request, flow_page, per_page=PER_PAGE_OF_FLOWS)
-        return tuple(found.values())
+        return tuple((await self._listing(request, FlowPages(), per_page=PER_PAGE_OF_FLOWS)).values())
 
     async def versions(self, flow_id: FlowId, *, names: Collection[Version] | None = None) -> tuple[Version, ...]:
-        """Version names of a flow, sorted. They are asked for in a query, so a name may contain anything."""
+        """Version names of a flow, sorted. The query carries the names, so that a name may contain anything."""
         names = _distinct(names)
         found: dict[str, Version] = {}
         for query in queries("version", names) if names is not None else [None]:
@@ -127,12 +109,8 @@ class LosantApi:
                 params,
                 remedy="check the flow's id, and that it belongs to this application",
             )
-            found |= await self._listing(request, version_page, per_page=PER_PAGE_OF_FLOWS)
+            found |= await self._listing(request, VersionPages(), per_page=PER_PAGE_OF_FLOWS)
         return tuple(sorted({name for name in found.values() if names is None or name in names}))
-
-    async def deployment(self, device_id: DeviceId) -> LiveDevice | None:
-        """One device's deployments; None if it has no record."""
-        return (await self.live(device_id=device_id)).live.devices.get(device_id)
 
     async def record(self, deployment_id: str) -> Read:
         """Read the one deployment record with that id, its log included.
@@ -147,16 +125,11 @@ class LosantApi:
         )
         began = self.connection.clock.monotonic()
         body = await self.connection.read(request, self._token)
-        try:
-            if self.kind is Kind.EMBEDDED:
-                pages = embedded.EmbeddedPages(keep_logs=True)
-                device_id, device = pages.one(body)
-                return self._read(Live({device_id: device}, pages.flow_names), began)
-            found = {deployment_id: edge.EdgePages(keep_logs=True).one(body)}
-            live = Live(edge.merged(found), edge.flow_names(found), found[deployment_id].flow_id)
-            return self._read(live, began)
-        except Unreadable as error:
-            raise unreadable(request, str(error)) from None
+        pages = self._pages(keep_logs=True)
+        record = _read(request, pages.one, body)
+        only_flow = record.flow_id if isinstance(record, EdgeRecord) else None
+        live = Live(pages.merged({deployment_id: record}), pages.flow_names, only_flow)
+        return Read(live, began, self.connection.clock.monotonic())
 
     # ports.Writer
 
@@ -183,46 +156,32 @@ class LosantApi:
         return path("applications", self.application_id, *parts)
 
     async def _answer(self, request: ApiRequest, shape: type[S], *, retry: bool) -> S:
-        ask = self.connection.read if retry else self.connection.once
-        body = await ask(request, self._token)
-        try:
-            return shaped(parse_strictly(body), shape)
-        except Unreadable as error:
-            raise unreadable(request, str(error)) from None
+        send = self.connection.read if retry else self.connection.once
+        body = await send(request, self._token)
+        return _read(request, lambda answer: shaped(parse_strictly(answer), shape), body)
 
-    async def _listing(
-        self, request: ApiRequest, parse: Callable[[bytes], Page[T]], *, per_page: int = PER_PAGE
-    ) -> dict[str, T]:
+    async def _listing(self, request: ApiRequest, pages: Pages[T], *, per_page: int = PER_PAGE) -> dict[str, T]:
         async def fetch(number: int, size: int) -> Page[T]:
-            return await self._page(request, parse, number=number, per_page=size)
+            return await self._page(request, pages, number=number, per_page=size)
 
         return await read_all(fetch, name=request.name, per_page=per_page, parallelism=self.connection.parallelism)
 
-    async def _page(
-        self, request: ApiRequest, parse: Callable[[bytes], Page[T]], *, number: int, per_page: int
-    ) -> Page[T]:
+    async def _page(self, request: ApiRequest, pages: Pages[T], *, number: int, per_page: int) -> Page[T]:
         """One page, parsed; its text is not kept."""
         paging = {"sortField": "id", "sortDirection": "asc", "page": str(number), "perPage": str(per_page)}
-        request = ApiRequest(
-            request.action, request.method, request.path, {**request.params, **paging}, remedy=request.remedy
-        )
-        body = await self.connection.read(request, self._token)
-        try:
-            return parse(body)
-        except Missing as error:
-            raise IncompleteRead(f"{request.name}: {error}", hint=_FAIL_CLOSED) from None
-        except Unreadable as error:
-            raise unreadable(request, str(error)) from None
+        request = replace(request, params={**request.params, **paging})
+        return _read(request, pages.page, await self.connection.read(request, self._token))
 
 
-_FAIL_CLOSED = "nothing is planned on a listing that cannot be read in full"
-
-
-def _merge(request: ApiRequest, merge: Callable[[], dict[DeviceId, LiveDevice]]) -> dict[DeviceId, LiveDevice]:
+def _read(request: ApiRequest, read: Callable[[A], T], answer: A) -> T:
+    """What `read` makes of an answer; what is wrong with the answer becomes an error that names the request."""
     try:
-        return merge()
+        return read(answer)
     except Missing as error:
-        raise IncompleteRead(f"{request.name}: {error}", hint=_FAIL_CLOSED) from None
+        hint = "nothing is planned from an answer that cannot be read in full"
+        raise IncompleteRead(f"{request.name}: {error}", hint=hint) from None
+    except Unreadable as error:
+        raise unreadable(request, str(error)) from None
 
 
 def _narrowed(
@@ -232,7 +191,7 @@ def _narrowed(
     flow_id: FlowId | None,
     device_id: DeviceId | None,
 ) -> Live:
-    """Only what was asked for, even if the server ignores its filters."""
+    """Only the flow or device of the request, even if the server ignores its filters."""
     if device_id is not None:
         devices = {key: device for key, device in devices.items() if key == device_id}
     if flow_id is not None:
@@ -254,12 +213,12 @@ def _distinct(values: Collection[str] | None) -> frozenset[str] | None:
 def _narrowings(
     *, ids: Collection[str] | None, names: Collection[str] | None, query: str | None
 ) -> list[dict[str, object] | None]:
-    """The queries to ask, at the same time; `None` asks for everything."""
+    """The queries of a listing, to be sent concurrently; None stands for no query."""
     base = parse_query(query) if query is not None else None
     if ids is None and names is None:
         return [base]
-    asked = queries("id", ids) if ids is not None else queries("name", names or ())
-    return [{"$and": [chunk, base]} if base else chunk for chunk in asked]
+    chunks = queries("id", ids) if ids is not None else queries("name", names or ())
+    return [{"$and": [chunk, base]} if base else chunk for chunk in chunks]
 
 
 def _is_wanted(
@@ -271,34 +230,3 @@ def _is_wanted(
         and (names is None or device.name in names)
         and (device_class is None or device.device_class in (None, device_class))
     )
-
-
-@contextlib.asynccontextmanager
-async def open_api(
-    *,
-    url: str,
-    token: Token,
-    application_id: str,
-    kind: Kind = Kind.EMBEDDED,
-    parallelism: int = 4,
-    clock: Clock | None = None,
-    rng: random.Random | None = None,
-    timeouts: Timeouts | None = None,
-    retry_budget: int = BUDGET,
-    observe: Callable[[Exchange], None] | None = None,
-    note: Callable[[str], None] | None = None,
-    transport: httpx.AsyncBaseTransport | None = None,
-) -> AsyncIterator[LosantApi]:
-    """One application over a connection of its own; see `connect` for what the arguments mean."""
-    async with connect(
-        url=url,
-        parallelism=parallelism,
-        clock=clock,
-        rng=rng,
-        timeouts=timeouts,
-        retry_budget=retry_budget,
-        observe=observe,
-        note=note,
-        transport=transport,
-    ) as connection:
-        yield LosantApi(connection, token=token, application_id=application_id, kind=kind)

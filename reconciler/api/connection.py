@@ -1,4 +1,4 @@
-"""One run's connection to the API: a pool of sockets, a pace, a budget of retries, a count of requests.
+"""A run's connection to the API: a pool of sockets, a pace, a budget of retries, a count of requests.
 
 Several applications share a connection; each brings its own token.
 """
@@ -12,30 +12,31 @@ import random
 import ssl
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 
 import httpx
 
 from reconciler import __version__
 from reconciler.api.address import api_url, is_loopback
-from reconciler.api.clock import SystemClock
 from reconciler.api.credentials import Token
 from reconciler.api.failures import no_answer, redirected, refused, unreadable
 from reconciler.api.request import ApiRequest
 from reconciler.api.retry import BUDGET, Pace, Retries
 from reconciler.errors import ApiError, UsageError
 from reconciler.ports import Clock
+from reconciler.runtime import SystemClock
 
 ACCEPT_VERSION = "^1.30.0"
 MAX_BODY = 256 * 1024 * 1024
 MAX_ERROR_BODY = 64 * 1024
-# Shorter than what servers commonly keep an idle connection: a write must not run into one that is being closed.
+# Less than servers commonly keep an idle connection open: a write must not run into one that is being closed.
 KEEPALIVE_S = 4.0
 
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Seconds: to connect, between two pieces of an answer (or of a request), and for a request as a whole."""
+    """Seconds: to connect, between two pieces of an answer or request, and for a request as a whole."""
 
     connect_s: float = 10.0
     read_s: float = 60.0
@@ -44,7 +45,7 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One request that was sent, for verbose logs. `status` None: no answer. Holds no headers and no bodies."""
+    """One request that was sent, for verbose logs, without headers and bodies. `status` None: no answer."""
 
     action: str
     name: str
@@ -52,47 +53,32 @@ class Exchange:
     duration_s: float
 
 
+@dataclass(frozen=True, slots=True)
 class Connection:
     """What `connect` opens. `counts` is the number of requests sent, by the API's name of the action."""
 
-    def __init__(
-        self,
-        http: httpx.AsyncClient,
-        *,
-        clock: Clock,
-        parallelism: int,
-        rng: random.Random,
-        timeouts: Timeouts,
-        retry_budget: int,
-        observe: Callable[[Exchange], None] | None,
-        note: Callable[[str], None] | None,
-    ) -> None:
-        self.counts: Counter[str] = Counter()
-        self.parallelism = parallelism
-        self.pace = Pace(parallelism, clock)
-        self.retries = Retries(clock=clock, rng=rng, budget=retry_budget, note=note)
-        self._http = http
-        self.clock = clock
-        self._timeouts = timeouts
-        self._observe = observe
+    http: httpx.AsyncClient
+    clock: Clock
+    parallelism: int
+    pace: Pace
+    retries: Retries
+    timeouts: Timeouts
+    observe: Callable[[Exchange], None] | None
+    counts: Counter[str] = field(default_factory=Counter)
 
     async def read(self, request: ApiRequest, token: Token) -> bytes:
-        """The body of a 2xx answer, asking again where the failure may pass."""
-
-        async def ask() -> bytes:
-            return await self.once(request, token)
-
-        return await self.retries.run(ask)
+        """The body of a 2xx answer; the request is sent again where the failure may pass."""
+        return await self.retries.run(partial(self.once, request, token))
 
     async def once(self, request: ApiRequest, token: Token) -> bytes:
-        """The body of a 2xx answer, asking exactly once."""
+        """The body of a 2xx answer; the request is sent exactly once."""
         async with self.pace.turn():
             self.counts[request.action] += 1
             started = self.clock.monotonic()
             outcome = await self._exchange(request, token)
-            if self._observe:
+            if self.observe:
                 spent_s = self.clock.monotonic() - started
-                self._observe(Exchange(request.action, request.name, outcome.status, spent_s))
+                self.observe(Exchange(request.action, request.name, outcome.status, spent_s))
             if isinstance(outcome, ApiError):
                 raise outcome
             return outcome.body
@@ -100,36 +86,33 @@ class Connection:
     async def _exchange(self, request: ApiRequest, token: Token) -> _Answer | ApiError:
         """The answer, or the error to raise: raised by the caller, it carries no foreign exception with it."""
         try:
-            async with asyncio.timeout(self._timeouts.total_s), self._stream(request, token) as response:
-                return await self._body(request, response, token)
-        except _Redirect as redirect:
-            return redirected(request, redirect.status, redirect.location, token)
+            async with asyncio.timeout(self.timeouts.total_s), self._stream(request, token) as response:
+                return await self._answer(request, response, token)
         except (httpx.HTTPError, TimeoutError, OSError) as error:
-            return no_answer(request, error, host=self._http.base_url.host, token=token)
+            return no_answer(request, error, host=self.http.base_url.host, token=token)
         except (httpx.InvalidURL, UnicodeError):
             return unreadable(request, "the request's URL could not be built")
 
     def _stream(self, request: ApiRequest, token: Token) -> contextlib.AbstractAsyncContextManager[httpx.Response]:
-        return self._http.stream(
+        return self.http.stream(
             request.method, request.target, json=request.body, headers={"Authorization": token.header}
         )
 
-    async def _body(self, request: ApiRequest, response: httpx.Response, token: Token) -> _Answer | ApiError:
+    async def _answer(self, request: ApiRequest, response: httpx.Response, token: Token) -> _Answer | ApiError:
+        status = response.status_code
+        if 300 <= status < 400:
+            return redirected(request, status, response.extensions[_LOCATION], token)
         if not response.is_success:
-            body = await _head(response)
-            return refused(request, response.status_code, response.headers, body, token=token, now=self.clock.utc_now())
-        pieces, size = [], 0
-        async for piece in response.aiter_bytes():
-            size += len(piece)
-            if size > MAX_BODY:
-                return unreadable(
-                    request, f"the answer is larger than {MAX_BODY >> 20} MiB", status=response.status_code
-                )
-            pieces.append(piece)
-        body = b"".join(pieces)
+            body = b""
+            with contextlib.suppress(httpx.HTTPError):  # the status says enough
+                body = await _body(response, MAX_ERROR_BODY)
+            return refused(request, status, response.headers, body, token=token, now=self.clock.utc_now())
+        body = await _body(response, MAX_BODY)
+        if len(body) > MAX_BODY:
+            return unreadable(request, f"the answer is larger than {MAX_BODY >> 20} MiB", status=status)
         if token.is_in(body):
-            return unreadable(request, "the answer repeats the API token", status=response.status_code)
-        return _Answer(response.status_code, body)
+            return unreadable(request, "the answer repeats the API token", status=status)
+        return _Answer(status, body)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,30 +123,23 @@ class _Answer:
     body: bytes
 
 
-async def _head(response: httpx.Response) -> bytes:
-    """The start of an error's body; the status says enough when it cannot be read."""
+async def _body(response: httpx.Response, limit: int) -> bytes:
+    """The body, or its start if it is longer than `limit` bytes."""
     pieces, size = [], 0
-    with contextlib.suppress(httpx.HTTPError):
-        async for piece in response.aiter_bytes():
-            pieces.append(piece)
-            size += len(piece)
-            if size >= MAX_ERROR_BODY:
-                break
-    return b"".join(pieces)[:MAX_ERROR_BODY]
+    async for piece in response.aiter_bytes():
+        pieces.append(piece)
+        size += len(piece)
+        if size > limit:
+            break
+    return b"".join(pieces)
 
 
-class _Redirect(Exception):
-    """A 3xx, caught before httpx looks at where it leads."""
-
-    def __init__(self, status: int, location: str) -> None:
-        self.status = status
-        self.location = location
-        super().__init__()
+_LOCATION = "reconciler.location"
 
 
-async def _stop_at_redirect(response: httpx.Response) -> None:
-    if 300 <= response.status_code < 400:
-        raise _Redirect(response.status_code, response.headers.get("location", ""))
+async def _take_location(response: httpx.Response) -> None:
+    """Hide where a redirect leads from httpx: it would read that, and could fail, though redirects are not followed."""
+    response.extensions[_LOCATION] = response.headers.pop("location", "")
 
 
 @contextlib.asynccontextmanager
@@ -181,25 +157,19 @@ async def connect(
 ) -> AsyncIterator[Connection]:
     """Open a run's connection to the API at `url`.
 
-    `observe` is told of every request, `note` of every pause before another try (a sentence for people).
+    `observe` is called with every request, `note` with a sentence about every pause before another try.
 
     Raises:
         UsageError: a URL that a token must not be sent to, or proxy or certificate variables that are not valid.
     """
     timeouts = timeouts or Timeouts()
+    clock = clock or SystemClock()
+    rng = rng or random.Random()  # noqa: S311 - spreads retries, guards nothing
     for name in ("httpx", "httpcore"):  # they log the headers of answers, and an answer may echo the token
         logging.getLogger(name).setLevel(logging.WARNING)
     async with _open_http(api_url(url), parallelism, timeouts, transport) as http:
-        yield Connection(
-            http,
-            clock=clock or SystemClock(),
-            parallelism=parallelism,
-            rng=rng or random.Random(),  # noqa: S311 - spreads retries, guards nothing
-            timeouts=timeouts,
-            retry_budget=retry_budget,
-            observe=observe,
-            note=note,
-        )
+        retries = Retries(clock, rng, budget=retry_budget, note=note)
+        yield Connection(http, clock, parallelism, Pace(parallelism, clock), retries, timeouts, observe)
 
 
 def _open_http(
@@ -219,7 +189,7 @@ def _open_http(
             limits=httpx.Limits(
                 max_connections=parallelism, max_keepalive_connections=parallelism, keepalive_expiry=KEEPALIVE_S
             ),
-            event_hooks={"response": [_stop_at_redirect]},
+            event_hooks={"response": [_take_location]},
             follow_redirects=False,
             trust_env=not is_loopback(httpx.URL(url).host),
             verify=url.startswith("https:"),  # without TLS no certificates need to be loaded
@@ -228,7 +198,7 @@ def _open_http(
     except (ValueError, ImportError, httpx.InvalidURL) as error:
         raise UsageError(
             f"the proxy variables cannot be used: {error}",
-            hint="HTTPS_PROXY, HTTP_PROXY and ALL_PROXY hold http:// URLs",
+            hint="HTTPS_PROXY, HTTP_PROXY and ALL_PROXY must be http:// URLs",
         ) from None
     except (OSError, ssl.SSLError) as error:
         raise UsageError(

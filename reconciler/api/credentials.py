@@ -1,4 +1,4 @@
-"""The token: where it comes from, and how it is kept out of everything that people read."""
+"""The token: where it comes from, and how it is kept out of texts and logs."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ VARIABLE = "LOSANT_API_TOKEN"
 REMOVED = "[token removed]"
 
 _MAX_BYTES = 64 * 1024  # a token is some hundred characters; this bounds `--token-file /dev/zero`
-_FILE_HINT = "name a file that holds the token and nothing else"
+_FILE_HINT = "name a file that contains the token and nothing else"
 _PIECE = 12  # a run of this many characters of the token is removed from texts too
 
 
 class Token:
-    """An API token and the place it came from. Its text leaves only through `header`.
+    """An API token and where it came from. Only `header` gives its text away.
 
     Attributes:
         source: what to look at when the token is refused, such as `LOSANT_API_TOKEN` or `--token-file ci.token`.
@@ -53,7 +53,7 @@ class Token:
         return "".join([*kept, text[start:]])
 
     def is_in(self, body: bytes) -> bool:
-        """Whether an answer repeats the token; one too short to be real is not looked for."""
+        """Whether an answer repeats the token. A token too short to be real is not looked for."""
         return len(self._text) > _PIECE and self._text.encode() in body
 
     def __repr__(self) -> str:
@@ -66,20 +66,19 @@ class Token:
 def find_token(environ: Mapping[str, str], application_id: str, *, token_file: str | None = None) -> Token:
     """The token for an application: `--token-file`, else the application's own variable, else the common one.
 
-    An empty variable counts as unset: that is what CI systems make of a secret that does not exist.
+    An empty variable counts as unset: CI systems set one for a secret that does not exist.
 
     Raises:
         UsageError: no token, an unreadable file, or text that cannot be a token. Never repeats the text.
     """
     if token_file is not None:
         return read_token(_read(token_file), source=f"--token-file {token_file}")
-    own = list(
-        dict.fromkeys(f"{VARIABLE}_{form}" for form in (application_id, application_id.upper(), application_id.lower()))
-    )
-    for name in [*own, VARIABLE]:
+    spellings = (application_id, application_id.upper(), application_id.lower())
+    names = [*dict.fromkeys(f"{VARIABLE}_{spelling}" for spelling in spellings), VARIABLE]
+    for name in names:
         if environ.get(name, "").strip():
             return read_token(environ[name], source=name)
-    empty = [name for name in [*own, VARIABLE] if name in environ]
+    empty = [name for name in names if name in environ]
     raise UsageError(
         f"no API token for application {application_id}" + (f": {', '.join(empty)} is empty" if empty else ""),
         hint=f"set {VARIABLE}_{application_id} or {VARIABLE}, or pass --token-file",
@@ -102,10 +101,13 @@ def _read(path: str) -> str:
 
 
 def read_token(text: str, *, source: str) -> Token:
-    """A token from its text. Surrounding white space goes (files end in a newline); anything odd is a UsageError."""
+    """A token from its text, without surrounding white space (files end in a newline).
+
+    Raises:
+        UsageError: the text cannot be a token.
+    """
     text = text.strip(" \t\r\n")
-    problem = _problem(text)
-    if problem:
+    if problem := _problem(text):
         raise UsageError(
             f"{source}: the token {problem}", hint="it must be the token's text alone, as Losant showed it once"
         )
@@ -118,9 +120,9 @@ def _problem(text: str) -> str | None:
     if text[:7].lower() == "bearer ":
         return "starts with the word Bearer"
     if not text.isascii():
-        return "holds characters that are not ASCII"
+        return "contains characters that are not ASCII"
     if re.search(r"\s", text):
-        return "holds white space or several lines"
+        return "contains white space or several lines"
     if not text.isprintable():
-        return "holds control characters"
+        return "contains control characters"
     return None

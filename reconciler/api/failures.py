@@ -1,4 +1,4 @@
-"""Turns whatever goes wrong with a request into an error of the tree: place, cause, remedy."""
+"""Whatever goes wrong with a request, as one of `reconciler.errors`: place, cause, remedy."""
 
 from __future__ import annotations
 
@@ -26,7 +26,6 @@ from reconciler.errors import (
 )
 
 MAX_QUOTED = 300
-
 _TOO_LONG = 10_000  # characters of a server's message that are looked at
 
 
@@ -37,7 +36,7 @@ class CertificateRejected(ConnectionFailed):
 
 
 def inert(text: str, token: Token) -> str:
-    """Text of a server fit to be quoted: token removed, unprintable characters escaped, at most 300 characters."""
+    """A server's text, safe to quote: token removed, unprintable characters escaped, at most 300 characters."""
     text = token.redact(text[:_TOO_LONG])
     text = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
     return text if len(text) <= MAX_QUOTED else text[: MAX_QUOTED - 1] + "…"
@@ -47,36 +46,26 @@ def refused(
     request: ApiRequest, status: int, headers: Mapping[str, str], body: bytes, *, token: Token, now: str
 ) -> ApiError:
     """The error for an answer that is neither 2xx nor 3xx; `now` is RFC 3339 text, for a Retry-After that is a date."""
-    said = _message(body)
-    cause = f"HTTP {status}" + (f', the server says "{inert(said, token)}"' if said else "")
-    text = f"{request.name}: {cause}"
-    if status == 429 or status >= 500:
-        made = RateLimited if status == 429 else ServerFailed
-        return made(text, hint=_LATER[made], status=status, retry_after_s=retry_after_s(headers, now))
-    return _KINDS.get(status, RequestRefused)(text, hint=_remedy(request, status, token), status=status)
+    message = _message(body)
+    cause = f"HTTP {status}" + (f', the server says "{inert(message, token)}"' if message else "")
+    kind, hint = _STATUSES.get(status) or (_SERVER_FAILED if status >= 500 else (RequestRefused, None))
+    if hint:
+        hint = hint.format(source=token.source, action=request.action, remedy=request.remedy)
+    return kind(f"{request.name}: {cause}", hint=hint, status=status, retry_after_s=retry_after_s(headers, now))
 
 
-_KINDS: dict[int, type[ApiError]] = {401: AuthenticationFailed, 403: PermissionDenied, 404: NotFound}
-_LATER = {
-    RateLimited: "the API asks for fewer requests: try later, or with a lower --parallelism",
-    ServerFailed: "the server, or a proxy before it, has failed: try again later",
+_SERVER_FAILED = (ServerFailed, "the server, or a proxy in front of it, has failed: try again later")
+_STATUSES: dict[int, tuple[type[ApiError], str]] = {
+    401: (
+        AuthenticationFailed,
+        "the token from {source} is wrong, revoked or expired: make a new application API token",
+    ),
+    403: (PermissionDenied, "the token from {source} needs the scope {action}, and must be of this application"),
+    404: (NotFound, "{remedy}"),
+    405: (RequestRefused, "check that the API URL is that of a Losant API"),
+    413: (RequestRefused, "the request is too large for the server, or for a proxy in front of it"),
+    429: (RateLimited, "the API asks for fewer requests: try later, or with a lower --parallelism"),
 }
-
-
-def _remedy(request: ApiRequest, status: int, token: Token) -> str | None:
-    match status:
-        case 401:
-            return f"the token from {token.source} is wrong, revoked or expired: make a new application API token"
-        case 403:
-            return f"the token from {token.source} needs the scope {request.action}, and must be of this application"
-        case 404:
-            return request.remedy
-        case 405:
-            return "is the API URL that of a Losant API?"
-        case 413:
-            return "the request is too large for the server, or for a proxy before it"
-        case _:
-            return None
 
 
 def _message(body: bytes) -> str | None:
@@ -90,7 +79,7 @@ def _message(body: bytes) -> str | None:
 
 
 def retry_after_s(headers: Mapping[str, str], now: str) -> float | None:
-    """What `Retry-After` asks for, in seconds from `now`: it may hold a number or a date. None if it is neither."""
+    """`Retry-After`, a number or a date, in seconds from `now`; None if it is neither."""
     text = headers.get("retry-after", "").strip()
     if text.isascii() and text.isdigit():
         return float(text[:9])
@@ -103,7 +92,7 @@ def retry_after_s(headers: Mapping[str, str], now: str) -> float | None:
 
 
 def redirected(request: ApiRequest, status: int, location: str, token: Token) -> UnexpectedAnswer:
-    """A redirect: not followed, since the token must not go where an answer says."""
+    """A redirect: not followed, since the token must not go where an answer sends it."""
     try:
         host = httpx.URL(token.redact(location)).host
     except (httpx.InvalidURL, ValueError):
@@ -111,13 +100,13 @@ def redirected(request: ApiRequest, status: int, location: str, token: Token) ->
     where = f" to host {inert(host, token)}" if host else ""
     return UnexpectedAnswer(
         f"{request.name}: HTTP {status}, a redirect{where}, which is not followed",
-        hint="give the API's own address with --api-url or LOSANT_API_URL; a login page of a network does this too",
+        hint="set --api-url or LOSANT_API_URL to the API's own address; a network's login page redirects, too",
         status=status,
     )
 
 
 def unreadable(request: ApiRequest, problem: str, *, status: int | None = None) -> UnexpectedAnswer:
-    """An answer that is not what the API sends."""
+    """The error for an answer that is not what the API sends."""
     return UnexpectedAnswer(
         f"{request.name}: {problem}",
         hint="check the API URL, and whether a proxy or a login page answers in its place",
@@ -130,19 +119,19 @@ def no_answer(request: ApiRequest, error: Exception, *, host: str, token: Token)
     causes = list(_chain(error))
     if isinstance(error, httpx.DecodingError):
         return unreadable(request, "the answer's compression is broken")
-    if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
-        reason = next(cause.verify_message for cause in causes if isinstance(cause, ssl.SSLCertVerificationError))
-        return CertificateRejected(
-            f"{request.name}: the certificate of {host} is not trusted: {inert(str(reason), token)}",
-            hint="a company's own authority goes into SSL_CERT_FILE",
-        )
-    failure = ConnectionFailed(f"{request.name}: no answer from {host}: {_reason(error, causes, token)}", hint=_HINT)
+    for cause in causes:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return CertificateRejected(
+                f"{request.name}: the certificate of {host} is not trusted: {inert(str(cause.verify_message), token)}",
+                hint="add a company's own certificate authority with SSL_CERT_FILE",
+            )
+    failure = ConnectionFailed(
+        f"{request.name}: no answer from {host}: {_reason(error, causes, token)}",
+        hint="check the network, the proxy variables, and the API URL",
+    )
     if isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)):
         failure.outcome_unknown = False  # nothing was sent
     return failure
-
-
-_HINT = "check the network, the proxy variables, and the API URL"
 
 
 def _reason(error: Exception, causes: list[BaseException], token: Token) -> str:

@@ -1,17 +1,22 @@
 """Listings: every record or an error.
 
-Pages are asked for by id, ascending, and fetched concurrently once the first has told how many there are. Records are
-counted once per id. What is missing, moves, or does not add up ends in an error, never in a shorter list.
+Pages are requested by id, ascending, and fetched concurrently once the first has said how many there are. Records are
+counted once per id. Whatever is missing, moves, or does not add up ends in an error, never in a shorter list.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
+from reconciler.api.wire import Missing, Shape, Unreadable, envelope, parse_quickly, parse_strictly, shaped
 from reconciler.errors import IncompleteRead
+from reconciler.model.text import is_id
+from reconciler.runtime import gc_paused
 
 MAX_RECORDS = 10_000_000  # a larger total is not believed: it would be an endless read
 REREADS = 3
@@ -28,11 +33,69 @@ class Page(Generic[T]):
     records: list[tuple[str, T]]
 
 
+class Pages(ABC, Generic[T]):
+    """Reads the records of one listing, page by page."""
+
+    shape: ClassVar[type[Shape]]
+
+    @abstractmethod
+    def record(self, item: Any) -> tuple[str, T]:
+        """A record's id and value. Whatever exception of `_ODD` it raises, `shape` then says what is wrong."""
+
+    def page(self, body: bytes) -> Page[T]:
+        """The records of one page.
+
+        Raises:
+            Missing: a record that does not say what it is about.
+            Unreadable: anything else that is not as the API sends it.
+        """
+        with gc_paused():
+            items, total, per_page = envelope(parse_quickly(body))
+            records = []
+            for number, item in enumerate(items):
+                try:
+                    records.append(self.record(item))
+                except _ODD:
+                    raise _explained(item, number, self.shape) from None
+            return Page(total, per_page, records)
+
+    def one(self, body: bytes) -> T:
+        """The record that is the whole answer.
+
+        Raises:
+            Missing, Unreadable: as for `page`.
+        """
+        item = parse_strictly(body)
+        try:
+            return self.record(item)[1]
+        except _ODD:
+            raise _explained(item, 0, self.shape) from None
+
+
+_ODD = (AttributeError, KeyError, TypeError, Unreadable)
+
+
+def _explained(item: object, number: int, shape: type[Shape]) -> Unreadable:
+    """What is wrong with a record, by the shape that it should have; names the record as well as possible."""
+    if not isinstance(item, dict):
+        return Unreadable(f"record {number} is not an object")
+    for key in shape.identity:
+        if item.get(key) is None:
+            return Missing(f"record {number} has no {key}")
+    device_id = item.get("deviceId")
+    place = f"record {number}" + (f" (device {device_id})" if isinstance(device_id, str) and is_id(device_id) else "")
+    try:
+        shaped(item, shape)
+    except Unreadable as error:
+        return Unreadable(f"{place}: {error}")
+    return Unreadable(f"{place} is not as the API sends it")
+
+
 Fetch = Callable[[int, int], Awaitable[Page[T]]]
 
 
 class _Moved(Exception):
-    """The listing is not what the first page said: the total changed, or the size of pages."""
+    """The listing is not what the first page said: the total changed, or the page size."""
 
     def __init__(self, why: str, per_page: int) -> None:
         self.why = why
@@ -44,49 +107,46 @@ async def read_all(fetch: Fetch[T], *, name: str, per_page: int, parallelism: in
     """Every record by its id, in the order of ids. `fetch(page, per_page)` reads one page.
 
     Raises:
-        IncompleteRead: the pages do not add up; `name` says of what.
+        IncompleteRead: the pages do not add up; `name` is the listing's.
         ApiError: as `fetch` raises it; of several, that of the lowest page.
     """
-    for reread in range(REREADS + 1):
+    why = ""
+    for _ in range(REREADS + 1):
         try:
             found = await _read_once(fetch, name=name, per_page=per_page, parallelism=parallelism)
         except _Moved as moved:
             why, per_page = moved.why, moved.per_page
-            if reread == REREADS:
-                raise IncompleteRead(
-                    f"{name}: {why} in every one of {REREADS + 1} readings",
-                    hint="somebody is adding or deleting devices: try again when that is over",
-                ) from None
         else:
             return {key: found[key] for key in sorted(found)}
-    raise AssertionError("unreachable")
+    raise IncompleteRead(
+        f"{name}: {why} in every one of {REREADS + 1} readings",
+        hint="somebody is adding or deleting devices: try again when that is over",
+    )
 
 
 async def _read_once(fetch: Fetch[T], *, name: str, per_page: int, parallelism: int) -> dict[str, T]:
     first = await fetch(0, per_page)
     if first.total > MAX_RECORDS:
         raise IncompleteRead(f"{name}: a total of {first.total} records is not plausible")
-    size = _page_size(first, per_page)
+    size = first.per_page or _unechoed_size(first, per_page)
     count = -(-first.total // size) if size else 0
-    pages = await _rest(fetch, first, name=name, size=size, count=count, parallelism=parallelism)
+    pages = await _pages(fetch, first, name=name, size=size, count=count, parallelism=parallelism)
     found = {key: value for page in pages for key, value in page.records}
     if len(found) != first.total:
         raise IncompleteRead(
             f"{name}: {len(found)} different records came on {max(count, 1)} pages, but totalCount says {first.total}",
-            hint="nothing is planned on half a listing: try again",
+            hint="nothing is planned from an incomplete listing: try again",
         )
     return found
 
 
-def _page_size(first: Page[T], asked: int) -> int:
-    """The size that the server echoes; without an echo, that of a first page which is not the last."""
-    if first.per_page:
-        return first.per_page
+def _unechoed_size(first: Page[T], asked: int) -> int:
+    """The page size of a server that does not echo it: that of a first page which is not the last."""
     got = len(first.records)
     return got if got < first.total else asked
 
 
-async def _rest(
+async def _pages(
     fetch: Fetch[T], first: Page[T], *, name: str, size: int, count: int, parallelism: int
 ) -> list[Page[T]]:
     """All pages in order. Workers take page numbers from one iterator, so that few pages are in memory as text."""
@@ -101,7 +161,7 @@ async def _rest(
                 _check(page, first, name=name, number=number, size=size)
             except Exception as error:  # noqa: BLE001 - kept, and raised below
                 failures[number] = error
-                _exhaust(numbers)
+                deque(numbers, maxlen=0)  # no worker starts another page of a listing that failed
                 return
             pages[number] = page
 
@@ -113,16 +173,10 @@ async def _rest(
     return pages
 
 
-def _exhaust(numbers: Iterator[int]) -> None:
-    """Take the remaining numbers away: nobody starts another page of a listing that failed."""
-    for _ in numbers:
-        pass
-
-
 def _check(page: Page[T], first: Page[T], *, name: str, number: int, size: int) -> None:
     if page.total != first.total:
         raise _Moved(f"the total changed (from {first.total} to {page.total})", size)
     if page.per_page is not None and page.per_page != size:
-        raise _Moved(f"the page size changed (from {size} to {page.per_page})", min(size, page.per_page) or size)
+        raise _Moved(f"the page size changed (from {size} to {page.per_page})", min(size, page.per_page))
     if not page.records:
         raise IncompleteRead(f"{name}: page {number} is empty, but there are {first.total} records")

@@ -1,4 +1,4 @@
-"""One request as a value: what to send, and how to name it when it fails."""
+"""A request as a value: what to send, and what to call it when it fails."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from urllib.parse import quote, urlencode
 
 from reconciler.errors import UsageError
 
-# Answers without links, permitted actions and embedded entities are smaller. The server knows only this spelling
-# of a boolean.
+# Answers without links, permitted actions and embedded entities are smaller. The server accepts only this spelling of a
+# boolean.
 FLAGS = {"_actions": "false", "_links": "false", "_embedded": "false"}
 
 _SHOWN = ("page", "flowId", "deviceId")
@@ -35,13 +35,13 @@ class ApiRequest:
 
     @property
     def name(self) -> str:
-        """`GET /applications/…/devices?page=2`: enough to find it, and no longer than a line."""
+        """`GET /applications/…/devices?page=2`: enough to recognise the request, and short."""
         shown = {key: value for key, value in self.params.items() if key in _SHOWN}
         return f"{self.method} {self.path}" + (f"?{urlencode(shown)}" if shown else "")
 
     @property
     def target(self) -> str:
-        """Path and query string, as they go over the wire."""
+        """Path and query string, as sent."""
         return f"{self.path}?{urlencode({**FLAGS, **self.params}, quote_via=quote)}"
 
 

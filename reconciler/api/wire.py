@@ -1,17 +1,17 @@
 """The shapes of the API's answers, and the API's names for things.
 
-This is the only place that knows `desiredVersion` and `currentVersion`; past it they are `released` and `reported`.
-Small answers are checked by pydantic. Large listings are not, because that would cost more than twice as much:
-`embedded` and `inventory` read their records by key, and check what they use.
+Only this module knows `desiredVersion` and `currentVersion`; everywhere else they are `released` and `reported`.
+Pydantic checks small answers. For large listings it would take more than twice the time: `embedded` and `inventory`
+read their records by key and check what they use; the shape then only explains what is wrong.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Final, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 from pydantic_core import from_json
 
 from reconciler.model.text import ID_PATTERN
@@ -22,8 +22,6 @@ RELEASED_BUNDLE: Final = "desiredBundleVersion"
 REPORTED_BUNDLE: Final = "currentBundleVersion"
 
 Id = Annotated[str, StringConstraints(pattern=f"^{ID_PATTERN}$", to_lower=True)]
-
-
 VersionName = Annotated[str, StringConstraints(min_length=1)]
 
 
@@ -32,28 +30,33 @@ class Shape(BaseModel):
 
     model_config = ConfigDict(extra="ignore", strict=True, frozen=True, defer_build=True)
 
+    identity: ClassVar[tuple[str, ...]] = ("id",)  # the fields without which a record does not say what it is about
 
-class Tag(Shape):
+
+class NamedShape(Shape):
+    """The answer of application.get; devices and flows have the same two fields."""
+
+    id: Id
+    name: str | None = None
+
+
+class TagShape(Shape):
     """A device's tag; keys may repeat."""
 
     key: str
     value: str
 
 
-class DeviceShape(Shape):
+class DeviceShape(NamedShape):
     """An item of devices.get."""
 
-    id: Id
-    name: str | None = None
     deviceClass: str | None = None  # noqa: N815 - the API's spelling
-    tags: list[Tag] | None = None
+    tags: list[TagShape] | None = None
 
 
-class FlowShape(Shape):
+class FlowShape(NamedShape):
     """An item of flows.get."""
 
-    id: Id
-    name: str | None = None
     flowClass: str | None = None  # noqa: N815
 
 
@@ -64,22 +67,15 @@ class VersionShape(Shape):
     version: str
 
 
-class ApplicationShape(Shape):
-    """The answer of application.get."""
-
-    id: Id
-    name: str | None = None
-
-
 class SuccessShape(Shape):
     """The answer of the deployment verbs. `success` must be true."""
 
-    success: Annotated[bool, Field(strict=True)] = False
+    success: bool = False
     jobId: str | None = None  # noqa: N815
 
 
 class EntryShape(Shape):
-    """One flow of an embedded deployment."""
+    """The versions of one flow on a device."""
 
     flowName: str | None = None  # noqa: N815
     currentVersion: VersionName | None = None  # noqa: N815
@@ -93,48 +89,49 @@ class ConnectionShape(Shape):
     connected: Literal[0, 1] | None = None
 
 
-class EmbeddedShape(Shape):
-    """An item of embeddedDeployments.get: one per device."""
+class DeploymentShape(Shape):
+    """What deployment records of both kinds say of their device."""
 
     id: str | None = None
     deviceId: Id  # noqa: N815
     deviceName: str | None = None  # noqa: N815
     deviceConnectionInfo: ConnectionShape | None = None  # noqa: N815
+    logs: list[dict[str, Any]] | None = None
+
+    identity: ClassVar[tuple[str, ...]] = ("deviceId",)
+
+
+class EmbeddedShape(DeploymentShape):
+    """An item of embeddedDeployments.get: one per device."""
+
     flows: dict[Id, EntryShape] | None = None
     currentBundleVersion: str | None = None  # noqa: N815
     desiredBundleVersion: str | None = None  # noqa: N815
     unknownBundle: bool | None = None  # noqa: N815
-    logs: list[dict[str, Any]] | None = None
 
 
-class EdgeShape(Shape):
+class EdgeShape(DeploymentShape, EntryShape):
     """An item of edgeDeployments.get: one per device and flow."""
 
-    id: str | None = None
-    deviceId: Id  # noqa: N815
-    deviceName: str | None = None  # noqa: N815
-    deviceConnectionInfo: ConnectionShape | None = None  # noqa: N815
     flowId: Id  # noqa: N815
-    flowName: str | None = None  # noqa: N815
     flowClass: str | None = None  # noqa: N815
-    currentVersion: VersionName | None = None  # noqa: N815
-    desiredVersion: VersionName | None = None  # noqa: N815
-    logs: list[dict[str, Any]] | None = None
+
+    identity: ClassVar[tuple[str, ...]] = ("deviceId", "flowId")
 
 
 class Unreadable(Exception):
-    """A body that is not what the API sends; the text says why and quotes nothing of it."""
+    """A body that is not what the API sends; the text says why without quoting it."""
 
 
 class Missing(Unreadable):
     """A record that does not say what it is about, so that the listing cannot be called complete."""
 
 
-S = TypeVar("S")
+S = TypeVar("S", bound=Shape)
 
 
 def parse_strictly(body: bytes) -> object:
-    """JSON with none of Python's leniency: no duplicate keys, no NaN, no lone surrogates, no depth without end."""
+    """JSON without Python's leniency: no duplicate keys, no NaN, no lone surrogates, no unbounded depth."""
     try:
         text = body.decode("utf-8")
         data = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
@@ -143,7 +140,7 @@ def parse_strictly(body: bytes) -> object:
     except UnicodeDecodeError:
         raise Unreadable("the answer is not UTF-8 text") from None
     except UnicodeEncodeError:
-        raise Unreadable("the answer holds half a character (a lone surrogate)") from None
+        raise Unreadable("the answer contains half a character (a lone surrogate)") from None
     except RecursionError:
         raise Unreadable("the answer is nested too deeply") from None
     except ValueError:
@@ -154,12 +151,12 @@ def parse_strictly(body: bytes) -> object:
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     made = dict(pairs)
     if len(made) != len(pairs):
-        raise Unreadable("the answer holds a key twice in one object")
+        raise Unreadable("the answer contains a key twice in one object")
     return made
 
 
 def _no_constant(name: str) -> object:
-    raise Unreadable(f"the answer holds {name}, which is not JSON")
+    raise Unreadable(f"the answer contains {name}, which is not JSON")
 
 
 def _not_json(body: bytes) -> str:
@@ -170,15 +167,12 @@ def _not_json(body: bytes) -> str:
 
 
 def parse_quickly(body: bytes) -> object:
-    """As `parse_strictly` and much faster, for pages of listings. Of a key that comes twice, the last value counts."""
+    """As `parse_strictly`, but much faster, for pages of listings. Of a repeated key, the last value counts."""
     try:
         return from_json(body, allow_inf_nan=False, cache_strings="keys")
     except ValueError:
         parse_strictly(body)  # says what is wrong
         raise Unreadable(_not_json(body)) from None
-
-
-_shapes: dict[type, TypeAdapter[Any]] = {}
 
 
 def shaped(data: object, shape: type[S]) -> S:
@@ -187,39 +181,25 @@ def shaped(data: object, shape: type[S]) -> S:
     Raises:
         Unreadable: names the field, not its value.
     """
-    adapter = _shapes.get(shape) or _shapes.setdefault(shape, TypeAdapter(shape))
     try:
-        made: S = adapter.validate_python(data)
+        return shape.model_validate(data)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         field = ".".join(str(part) for part in first["loc"]) or "the answer"
         raise Unreadable(f"{field}: {first['msg'].lower()}") from None
-    return made
 
 
 def envelope(data: object) -> tuple[list[Any], int, int | None]:
     """`items`, `totalCount` and the echoed `perPage` of a listing."""
     if not isinstance(data, Mapping):
         raise Unreadable("the answer is not a JSON object")
-    items, total = data.get("items"), _count(data.get("totalCount"))
+    items, total, per_page = data.get("items"), data.get("totalCount"), data.get("perPage")
     if not isinstance(items, list):
         raise Unreadable("the answer has no list of items")
-    if total is None:
+    if type(total) is not int or total < 0:
         raise Unreadable("the answer has no totalCount")
-    return items, total, _page_size(data.get("perPage"))
-
-
-def _count(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
-
-
-def _page_size(value: object) -> int | None:
-    """The echo may be text, as the parameter was."""
-    if isinstance(value, str) and value.isascii() and value.isdigit():
-        value = int(value[:9])
-    if value is None:
-        return None
-    size = _count(value)
-    if not size:
+    if isinstance(per_page, str) and per_page.isascii() and per_page.isdigit():
+        per_page = int(per_page[:9])  # the echo may be text, as the parameter was
+    if per_page is not None and (type(per_page) is not int or per_page <= 0):
         raise Unreadable("the answer's perPage is not a size")
-    return size
+    return items, total, per_page

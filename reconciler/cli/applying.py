@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from reconciler.api.clock import SystemClock
 from reconciler.cli.connect import connect
 from reconciler.cli.console import Console
 from reconciler.cli.files import ResultFile, keep_inputs
@@ -28,6 +27,7 @@ from reconciler.operations.apply import ApplyObserver, ApplyRequest, ApplyRun, F
 from reconciler.operations.replan import FromSavedPlans, pick_plans
 from reconciler.planner.digest import digest
 from reconciler.render.text import plan_text
+from reconciler.runtime import SystemClock
 
 
 def apply(console: Console, flags: dict[str, Any]) -> int:

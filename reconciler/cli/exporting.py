@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from reconciler.api.clock import SystemClock
 from reconciler.cli.connect import connect
 from reconciler.cli.console import Console
 from reconciler.cli.progress import Display, Phase
@@ -14,6 +13,7 @@ from reconciler.operations.export.request import ExportRequest
 from reconciler.operations.export.run import ExportRun
 from reconciler.render.export import file_text
 from reconciler.render.inert import inert
+from reconciler.runtime import SystemClock
 
 
 def export(console: Console, request: ExportRequest) -> int:

@@ -1,8 +1,8 @@
-"""What changed in meaning between two sets of rules, without asking the API.
+"""What changed in meaning between two sets of rules, without the API.
 
-Both sides are resolved offline into maps that hold meaning only: no places, names of groups, reasons or order. Keyed
-equality throws out what is the same; DeepDiff explains the rest, at a threshold that keeps it from giving up where two
-maps share few keys.
+Both sides are resolved offline into maps of nothing but meaning: no places, names of groups, reasons or order. What is
+equal by key is left out; DeepDiff explains the others, at a threshold that keeps it from giving up where two maps share
+few keys.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from deepdiff import DeepDiff
 from deepdiff.helper import NotPresent
 
 from reconciler.manifest.symbolic import Offline, resolve_offline
-from reconciler.model.rules import DEFAULT_LIMITS, Difference, Protection, Prune, Rules
+from reconciler.model.rules import DEFAULT_LIMITS, Difference, Limits, Protection, Prune, Rules
 from reconciler.model.state import FlowId, Kind, Place
 
 # About what -> text. Such as ("version", subject, flow), ("priority", subject, flow), ("limits", "removals count").
@@ -24,10 +24,9 @@ Meaning: TypeAlias = dict[tuple[str, ...], str]
 
 def compare(base: Iterable[Rules], head: Iterable[Rules]) -> tuple[Difference, ...]:
     """Every difference, sorted by application, kind, subject and flow."""
-    before, after = ({(one.application.id, one.kind): _Side(one) for one in side} for side in (base, head))
-    found: list[Difference] = []
-    for key in sorted(before.keys() | after.keys()):
-        found += _differences(key, before.get(key), after.get(key))
+    before, after = ({(one.application.id, one.kind): one for one in side} for side in (base, head))
+    keys = before.keys() | after.keys()
+    found = (one for key in keys for one in _differences(key, _Side(before.get(key)), _Side(after.get(key))))
     return tuple(sorted(found, key=_order))
 
 
@@ -36,14 +35,18 @@ def _order(one: Difference) -> tuple[str, ...]:
 
 
 class _Side:
-    """One application and kind: its meaning, and the places of its rows."""
+    """One application and kind, or nothing: its meaning, the places of its rows, and its aliases by flow."""
 
-    def __init__(self, rules: Rules) -> None:
+    def __init__(self, rules: Rules | None) -> None:
+        self.meaning: Meaning = {("prune",): str(Prune.OFF)}
+        self.places: dict[tuple[str, FlowId], Place] = {}
+        self.aliases: dict[FlowId, str] = {}
+        if rules is None:
+            return
         offline = resolve_offline(rules)
         priorities = {group.name: group.priority for group in rules.groups}
         contested = _contested(offline)
         self.aliases = {flow_id: alias for alias, flow_id in sorted(offline.resolution.aliases.items(), reverse=True)}
-        self.places: dict[tuple[str, FlowId], Place] = {}
         self.meaning = _settings(rules)
         for subject, flow_id, decision in offline.resolution.desired.rows():
             self.meaning["version", subject, flow_id] = decision.version or "absent"
@@ -53,21 +56,20 @@ class _Side:
 
 
 def _contested(offline: Offline) -> set[FlowId]:
-    """Flows that several selectors speak of: there the priority of each is part of the meaning."""
-    speakers: dict[FlowId, set[str]] = defaultdict(set)
+    """Flows that several selectors declare: for these, the priority of each group is part of the meaning."""
+    declaring: dict[FlowId, set[str]] = defaultdict(set)
     for subject, flow_id, decision in offline.resolution.desired.rows():
         if any(one.group is not None for one in (decision, *decision.overrides)):
-            speakers[flow_id].add(subject if subject in offline.subjects else "")
-    return {flow_id for flow_id, subjects in speakers.items() if len(subjects) > 1}
+            declaring[flow_id].add(subject if subject in offline.subjects else "")
+    return {flow_id for flow_id, subjects in declaring.items() if len(subjects) > 1}
 
 
 def _settings(rules: Rules) -> Meaning:
     settings: Meaning = {("prune",): str(rules.prune)}
     if rules.application.name is not None:
         settings["name",] = rules.application.name
-    usual = DEFAULT_LIMITS
-    for name in ("removals_count", "removals_percent", "changes_count", "changes_percent"):
-        if (value := getattr(rules.limits, name)) != getattr(usual, name):
+    for name in Limits._fields:
+        if name != "place" and (value := getattr(rules.limits, name)) != getattr(DEFAULT_LIMITS, name):
             settings["limits", name.replace("_", " ")] = str(value)
     return settings | {("protect", _protection_text(one, rules)): str(one.forbid) for one in rules.protect}
 
@@ -78,14 +80,10 @@ def _protection_text(one: Protection, rules: Rules) -> str:
     return " and ".join([*device, *flow])
 
 
-_SILENT: Meaning = {("prune",): str(Prune.OFF)}
-
-
-def _differences(key: tuple[str, Kind], base: _Side | None, head: _Side | None) -> Iterator[Difference]:
-    before, after = base.meaning if base else _SILENT, head.meaning if head else _SILENT
-    places = {**(base.places if base else {}), **(head.places if head else {})}
-    aliases = {**(base.aliases if base else {}), **(head.aliases if head else {})}
-    for about, old, new in _explained(before, after):
+def _differences(key: tuple[str, Kind], base: _Side, head: _Side) -> Iterator[Difference]:
+    places = {**base.places, **head.places}
+    aliases = {**base.aliases, **head.aliases}
+    for about, old, new in _explained(base.meaning, head.meaning):
         match about:
             case ("priority", _, _) if old is None or new is None:
                 continue  # the row itself came or went
@@ -98,7 +96,7 @@ def _differences(key: tuple[str, Kind], base: _Side | None, head: _Side | None) 
 
 def _explained(before: Meaning, after: Meaning) -> Iterator[tuple[tuple[str, ...], str | None, str | None]]:
     """What differs: about what, old text, new text."""
-    # The differ is slow and most things are the same, so those are left out first.
+    # DeepDiff is slow and most things are equal, so those are left out first.
     old_side = {about: text for about, text in before.items() if after.get(about) != text}
     new_side = {about: text for about, text in after.items() if before.get(about) != text}
     explained = DeepDiff(old_side, new_side, view="tree", threshold_to_diff_deeper=0)

@@ -1,14 +1,14 @@
-"""One document as typed parts with places, before `extends` and merging: what a file says, and no more."""
+"""One document as typed values with places, before `extends` and merging."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 from reconciler.errors import Problem
-from reconciler.manifest.schema import Document, GroupPart, PinPart, ProtectPart, SelectPart
+from reconciler.manifest.schema import Document, GroupPart, LimitsPart, PinPart, ProtectPart, SelectPart
 from reconciler.manifest.tree import Map, Mark, Seq, place_of, shown
 from reconciler.model.rules import (
     ApplicationRef,
@@ -37,47 +37,36 @@ class GroupLayer(NamedTuple):
     salt: str | None = None
 
 
-class Alias(NamedTuple):
-    """`alias: flow`, placed at the alias."""
+T = TypeVar("T")
+
+
+class Placed(NamedTuple, Generic[T]):
+    """A setting or an alias, and the place of its key."""
 
     place: Place
-    flow: Ref
-
-
-class PruneRule(NamedTuple):
-    """`prune`, placed."""
-
-    place: Place
-    prune: Prune
-
-
-class LimitRules(NamedTuple):
-    """`limits`, as far as given: `removals.count` and so on."""
-
-    place: Place
-    given: Mapping[str, int | Decimal]
+    value: T
 
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One document. `extends` is the base's path as written."""
+    """One document. `extends` is the base's path as written; `limits` has `removals_count` and so on, where given."""
 
     place: Place
     extends: Ref | None = None
     application: ApplicationRef | None = None
     kind: Kind | None = None
-    prune: PruneRule | None = None
-    aliases: Mapping[str, Alias] = field(default_factory=dict)
+    prune: Placed[Prune] | None = None
+    aliases: Mapping[str, Placed[Ref]] = field(default_factory=dict)
     groups: Mapping[str, GroupLayer] = field(default_factory=dict)
     devices: Mapping[str, DeviceRules] = field(default_factory=dict)
     pins: tuple[Pin, ...] = ()
     protect: tuple[Protection, ...] = ()
-    limits: LimitRules | None = None
+    limits: Placed[Mapping[str, int | Decimal]] | None = None
     sources: tuple[Source, ...] = ()
 
 
 def canonical(text: str) -> str:
-    """A reference in the one spelling we keep: ids in lower case, names as they are."""
+    """A reference in one spelling: ids in lower case, names as they are."""
     return text.lower() if is_id(text) else text
 
 
@@ -87,12 +76,12 @@ def layer_of(document: Document, tree: Map, path: str, source: Source, problems:
 
 
 class _Reader:
-    """Pairs what pydantic read with where it stands."""
+    """Pairs the values that pydantic read with their places."""
 
     def __init__(self, path: str, problems: list[Problem]) -> None:
         self.path = path
         self.problems = problems
-        self.spelled: dict[str, str] = {}
+        self.spelled: dict[str, str] = {}  # a file names few flows, and each of them many times
 
     def place(self, mark: Mark) -> Place:
         return place_of(self.path, mark)
@@ -101,33 +90,31 @@ class _Reader:
         return Ref(canonical(text), self.place(mark))
 
     def layer(self, document: Document, tree: Map, source: Source) -> Layer:
+        no_map, no_list = Map(tree.mark), Seq(tree.mark)
+        keys, values = tree.key_marks, tree.value_marks
+        application = document.application
         return Layer(
             place=self.place(tree.mark),
-            extends=Ref(document.extends, self.place(tree.value_marks["extends"])) if document.extends else None,
-            application=self.application(document, tree),
+            extends=Ref(document.extends, self.place(values["extends"])) if document.extends else None,
+            application=ApplicationRef(application.id, self.place(values["application"]), application.name)
+            if application
+            else None,
             kind=Kind(document.kind) if document.kind else None,
-            prune=PruneRule(self.place(tree.key_marks["prune"]), Prune(document.prune)) if document.prune else None,
-            aliases=self.aliases(tree.get("flows")),
-            groups=self.groups(document.groups or {}, tree.get("groups")),
-            devices=self.devices(tree.get("devices")),
-            pins=self.pins(document.pins or [], tree.get("pins")),
-            protect=self.protect(document.protect or [], tree.get("protect")),
-            limits=self.limits(document, tree),
+            prune=Placed(self.place(keys["prune"]), Prune(document.prune)) if document.prune else None,
+            aliases=self.aliases(tree.get("flows", no_map)),
+            groups=self.groups(document.groups or {}, tree.get("groups", no_map)),
+            devices=self.devices(tree.get("devices", no_map)),
+            pins=self.pins(document.pins or [], tree.get("pins", no_list)),
+            protect=self.protect(document.protect or [], tree.get("protect", no_list)),
+            limits=Placed(self.place(keys["limits"]), _flat(document.limits)) if document.limits else None,
             sources=(source,),
         )
 
-    def application(self, document: Document, tree: Map) -> ApplicationRef | None:
-        part = document.application
-        if part is None:
-            return None
-        return ApplicationRef(part.id, self.place(tree.value_marks["application"]), part.name)
-
-    def aliases(self, tree: Map | None) -> dict[str, Alias]:
-        if tree is None:
-            return {}
+    def aliases(self, tree: Map) -> dict[str, Placed[Ref]]:
+        marks = zip(tree.key_marks.values(), tree.value_marks.values(), strict=True)
         return {
-            alias: Alias(self.place(tree.key_marks[alias]), self.ref(flow, tree.value_marks[alias]))
-            for alias, flow in tree.items()
+            alias: Placed(self.place(key), self.ref(flow, value))
+            for (alias, flow), (key, value) in zip(tree.items(), marks, strict=True)
         }
 
     def flows(self, tree: Map) -> tuple[FlowRule, ...]:
@@ -135,20 +122,17 @@ class _Reader:
         return tuple(
             [
                 FlowRule(
-                    Ref(spelled.get(flow) or self.spell(flow), Place(path, mark.line + 1, mark.column + 1)),
+                    Ref(
+                        spelled.get(flow) or spelled.setdefault(flow, canonical(flow)),
+                        Place(path, mark.line + 1, mark.column + 1),
+                    ),
                     None if version == "absent" else version,
                 )
                 for (flow, version), mark in zip(tree.items(), tree.key_marks.values(), strict=True)
             ]
         )
 
-    def spell(self, flow: str) -> str:
-        """A flow's canonical spelling, kept: a file names few flows, and each many times."""
-        return self.spelled.setdefault(flow, canonical(flow))
-
-    def devices(self, tree: Map | None) -> dict[str, DeviceRules]:
-        if tree is None:
-            return {}
+    def devices(self, tree: Map) -> dict[str, DeviceRules]:
         devices: dict[str, DeviceRules] = {}
         for (text, flows), mark in zip(tree.items(), tree.key_marks.values(), strict=True):
             device = self.ref(text, mark)
@@ -160,33 +144,28 @@ class _Reader:
                 devices[device.text] = DeviceRules(device, self.flows(flows))
         return devices
 
-    def groups(self, parts: Mapping[str, GroupPart], tree: Map | None) -> dict[str, GroupLayer]:
-        if tree is None:
-            return {}
+    def groups(self, parts: Mapping[str, GroupPart], tree: Map) -> dict[str, GroupLayer]:
         groups = {}
         for (name, part), mark in zip(parts.items(), tree.key_marks.values(), strict=True):
             body: Map = tree[name]
-            select = None
-            if part.select is not None:
-                select = self.selector(part.select, body["select"], body.key_marks["select"])
+            select = self.selector(part.select, body["select"], body.key_marks["select"]) if part.select else None
             flows = self.flows(body["flows"]) if part.flows else ()
             groups[name] = GroupLayer(name, self.place(mark), select, flows, part.priority, part.salt)
         return groups
 
     def selector(self, part: SelectPart, tree: Map, mark: Mark) -> Selector:
-        devices = None
-        if part.devices is not None:
-            seq: Seq = tree["devices"]
-            devices = tuple(self.ref(text, at) for text, at in zip(seq, seq.marks, strict=True))
-        exclude = None
-        if part.exclude is not None:
-            exclude = self.selector(part.exclude, tree["exclude"], tree.key_marks["exclude"])
-        tags = {key: tuple(values) for key, values in part.tags.items()} if part.tags else None
-        return Selector(self.place(mark), devices, tags, part.query, part.all is not None, part.percent, exclude)
+        listed: Seq = tree.get("devices", Seq(mark))
+        return Selector(
+            self.place(mark),
+            devices=tuple(self.ref(text, at) for text, at in zip(listed, listed.marks, strict=True)) or None,
+            tags={key: tuple(values) for key, values in part.tags.items()} if part.tags else None,
+            query=part.query,
+            all=part.all is not None,
+            percent=part.percent,
+            exclude=self.selector(part.exclude, tree["exclude"], tree.key_marks["exclude"]) if part.exclude else None,
+        )
 
-    def pins(self, parts: list[PinPart], tree: Seq | None) -> tuple[Pin, ...]:
-        if tree is None:
-            return ()
+    def pins(self, parts: list[PinPart], tree: Seq) -> tuple[Pin, ...]:
         return tuple(
             Pin(
                 self.place(mark),
@@ -198,9 +177,7 @@ class _Reader:
             for part, body, mark in zip(parts, tree, tree.marks, strict=True)
         )
 
-    def protect(self, parts: list[ProtectPart], tree: Seq | None) -> tuple[Protection, ...]:
-        if tree is None:
-            return ()
+    def protect(self, parts: list[ProtectPart], tree: Seq) -> tuple[Protection, ...]:
         return tuple(
             Protection(
                 self.place(mark),
@@ -211,12 +188,7 @@ class _Reader:
             for part, body, mark in zip(parts, tree, tree.marks, strict=True)
         )
 
-    def limits(self, document: Document, tree: Map) -> LimitRules | None:
-        if document.limits is None:
-            return None
-        given: dict[str, int | Decimal] = {}
-        for name, part in (("removals", document.limits.removals), ("changes", document.limits.changes)):
-            for unit in ("count", "percent"):
-                if part is not None and (value := getattr(part, unit)) is not None:
-                    given[f"{name}_{unit}"] = value
-        return LimitRules(self.place(tree.key_marks["limits"]), given)
+
+def _flat(limits: LimitsPart) -> dict[str, int | Decimal]:
+    given = limits.model_dump(exclude_none=True)
+    return {f"{name}_{unit}": limit for name, pair in given.items() for unit, limit in pair.items()}

@@ -1,8 +1,8 @@
 """Where manifests are read from: the disk here, a git revision in `git`.
 
-A file has the path that users see and a real one, symlinks resolved, that says whether two paths are one file.
-Nothing that a file names (`extends`, a symlink in a directory) may lead out of the git work tree it stands in, or,
-outside git, out of the working directory.
+A file has the path that users see and a real one, symlinks resolved, which tells whether two paths are the same file.
+Nothing that a file names (`extends`, a symlink in a directory) may lead out of the git work tree that the file is in,
+or, outside git, out of the working directory.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ class NothingThere(Problem):
 
 
 class Files(Protocol):
-    """A place that manifests are read from. What cannot be done is a `Problem`, never an exception."""
+    """A source of manifests. What fails is a `Problem`, never an exception."""
 
     def expand(self, path: str) -> tuple[list[File], list[Problem]]:
-        """The files that a path stands for, in no order."""
+        """The files of a path, in any order."""
         ...
 
     def read(self, file: File) -> bytes | Problem:
-        """The bytes of a file, at most `MAX_BYTES` of them."""
+        """The bytes of a file of at most `MAX_BYTES`."""
         ...
 
     def beside(self, file: File, relative: str) -> File | Problem:
@@ -57,7 +57,7 @@ class DiskFiles:
         if path == "-":
             return [File(STDIN, STDIN)], []
         if "\0" in path:
-            return [], [Problem("cannot be read: a path cannot hold a NUL character", path)]
+            return [], [Problem("cannot be read: a path cannot contain a NUL character", path)]
         if not os.path.lexists(path):
             return [], [NothingThere("no such file or directory", show(path), hint="check the path")]
         if not Path(path).is_dir():
@@ -65,7 +65,7 @@ class DiskFiles:
         problems: list[Problem] = []
         files = list(_walk(Path(path), problems))
         if not files and not problems:
-            hint = "name the directory that holds the manifests"
+            hint = "name the directory with the manifests"
             problems.append(NothingThere("no *.yaml or *.yml below this directory", show(path), hint=hint))
         return files, problems
 
@@ -74,7 +74,7 @@ class DiskFiles:
         try:
             if file.real == STDIN:
                 if self._stdin is None:
-                    return Problem("standard input was not handed in", STDIN, hint="name a file or a folder")
+                    return Problem("standard input is not available", STDIN, hint="name a file or a folder")
                 data = self._stdin.read(MAX_BYTES + 1)
             else:
                 path = Path(file.real)

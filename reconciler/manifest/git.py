@@ -1,4 +1,4 @@
-"""Manifests of a git revision, read from the object store: the work tree is neither read nor touched."""
+"""Manifests of a git revision, read from the object store; the work tree is neither read nor changed."""
 
 from __future__ import annotations
 
@@ -24,29 +24,31 @@ class _Blob(NamedTuple):
 
 
 class GitFiles:
-    """The files of one revision of the repository that a directory is in."""
+    """The files of one revision of the repository that the working directory is in."""
 
-    def __init__(self, revision: str, directory: Path | None = None) -> None:
+    def __init__(self, revision: str) -> None:
         """Look the revision up.
 
         Raises:
             UsageError: there is no git, no repository, or no such revision.
         """
-        self._directory = directory or Path.cwd()
         self._revision = revision
         if revision.startswith("-"):
-            raise UsageError(f"{revision!r} is no revision", hint="a revision does not start with a dash")
-        self._prefix = self._git("rev-parse", "--show-prefix").decode().strip()
-        commit = self._commit()
-        listing = self._git("ls-tree", "-r", "-z", "-l", "--full-tree", commit)
-        self._blobs = dict(_listed(listing))
+            raise UsageError(f"{revision!r} is not a revision", hint="a revision does not start with a dash")
+        self._prefix = _git("rev-parse", "--show-prefix").decode().strip()
+        try:
+            commit = _git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}").decode().strip()
+        except UsageError:
+            hint = "name a commit, branch or tag, or a folder with a /"
+            raise UsageError(f"git has no revision {revision!r}", hint=hint) from None
+        self._blobs = dict(_listed(_git("ls-tree", "-r", "-z", "-l", "--full-tree", commit)))
         self._contents: dict[str, bytes] = {}
         self._fetch(blob for blob in self._blobs.values() if blob.mode == _SYMLINK)
         self._folders = {"", *(str(parent) for path in self._blobs for parent in _parents(path))}
 
     def expand(self, path: str) -> tuple[list[File], list[Problem]]:
         """A file, or the `*.yaml` and `*.yml` below a directory."""
-        path = os.path.relpath(path, self._directory) if Path(path).is_absolute() else path
+        path = os.path.relpath(path) if Path(path).is_absolute() else path
         start = self._real(posixpath.join(self._prefix, Path(path).as_posix()))
         if start in self._blobs:
             return [File(self._shown(path), start)], []
@@ -61,8 +63,8 @@ class GitFiles:
             else:
                 files.append(File(shown, real))
         if not files and not problems:
-            hint = "check --path"
-            problems.append(NothingThere("no *.yaml or *.yml below this directory", self._shown(path), hint=hint))
+            message = "no *.yaml or *.yml below this directory"
+            problems.append(NothingThere(message, self._shown(path), hint="check --path"))
         self._fetch(self._blobs[file.real] for file in files if file.real in self._blobs)
         return files, problems
 
@@ -101,7 +103,7 @@ class GitFiles:
             if real in self._folders:
                 inner = path.removeprefix(start)
                 yield from ((posixpath.join(inner, below), target) for below, target in self._below(real, seen))
-            elif path.endswith(SUFFIXES):  # one that leads nowhere is told of when it is read
+            elif path.endswith(SUFFIXES):  # a broken link is reported when it is read
                 yield path.removeprefix(start), real
 
     def _real(self, path: str) -> str | None:
@@ -131,38 +133,28 @@ class GitFiles:
         """Read the contents of many blobs in one process."""
         wanted = {blob.sha: None for blob in blobs if blob.size <= MAX_BYTES and blob.sha not in self._contents}
         if wanted:
-            output = self._git("cat-file", "--batch", stdin="\n".join(wanted).encode())
-            self._contents.update(_contents(output))
+            self._contents.update(_contents(_git("cat-file", "--batch", stdin="\n".join(wanted).encode())))
 
-    def _commit(self) -> str:
-        try:
-            found = self._git("rev-parse", "--verify", "--quiet", f"{self._revision}^{{commit}}")
-        except UsageError:
-            raise UsageError(
-                f"git has no revision {self._revision!r}", hint="name a commit, branch or tag, or a folder with a /"
-            ) from None
-        return found.decode().strip()
 
-    def _git(self, *arguments: str, stdin: bytes = b"") -> bytes:
-        environment = {**os.environ, "LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", "GIT_NO_LAZY_FETCH": "1"}
-        try:
-            done = subprocess.run(  # noqa: S603 - a fixed program, a list of arguments, no shell
-                ["git", *arguments],  # noqa: S607 - wherever the user's git is
-                cwd=self._directory,
-                env=environment,
-                input=stdin,
-                capture_output=True,
-                check=False,
-                timeout=_TIMEOUT_S,
-            )
-        except FileNotFoundError:
-            raise UsageError("git is not installed", hint="compare two folders, or install git") from None
-        except subprocess.TimeoutExpired:
-            raise UsageError(f"git {arguments[0]} did not answer in {_TIMEOUT_S} s") from None
-        if done.returncode:
-            reason = os.fsdecode(done.stderr).strip().removeprefix("fatal: ") or f"exit code {done.returncode}"
-            raise UsageError(f"git {arguments[0]}: {reason}", hint="run this inside a git repository")
-        return done.stdout
+def _git(*arguments: str, stdin: bytes = b"") -> bytes:
+    environment = {**os.environ, "LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", "GIT_NO_LAZY_FETCH": "1"}
+    try:
+        done = subprocess.run(  # noqa: S603 - a fixed program, a list of arguments, no shell
+            ["git", *arguments],  # noqa: S607 - wherever the user's git is
+            env=environment,
+            input=stdin,
+            capture_output=True,
+            check=False,
+            timeout=_TIMEOUT_S,
+        )
+    except FileNotFoundError:
+        raise UsageError("git is not installed", hint="compare two folders, or install git") from None
+    except subprocess.TimeoutExpired:
+        raise UsageError(f"git {arguments[0]} did not answer in {_TIMEOUT_S} s") from None
+    if done.returncode:
+        reason = os.fsdecode(done.stderr).strip().removeprefix("fatal: ") or f"exit code {done.returncode}"
+        raise UsageError(f"git {arguments[0]}: {reason}", hint="run this inside a git repository")
+    return done.stdout
 
 
 def _listed(listing: bytes) -> Iterator[tuple[str, _Blob]]:

@@ -1,15 +1,14 @@
 """Live state to a manifest whose plan is empty.
 
-Devices that run the same become a group where a tag explains them exactly: every device with the tag, the idle ones
-included, runs the same. Whatever no tag explains is listed device by device. Names come along as comments.
+Devices that run the same become a group where a tag explains them exactly: every device with the tag, including those
+that run nothing, runs the same. Whatever no tag explains is listed device by device. Names are added as comments.
 """
 
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
 from reconciler.model.state import Application, Device, DeviceId, FlowId, Kind, Live, Version
@@ -30,14 +29,6 @@ class TagGroup(NamedTuple):
     runs: Runs
 
 
-@dataclass(slots=True)
-class Fleet:
-    """What is to be written: who runs what, and what of it a manifest cannot say."""
-
-    runs: dict[DeviceId, Runs] = field(default_factory=dict)
-    left_out: list[str] = field(default_factory=list)
-
-
 def write_manifest(
     live: Live, devices: Mapping[DeviceId, Device] | None, *, application: Application, kind: Kind, group_by: str
 ) -> str:
@@ -50,51 +41,60 @@ def write_manifest(
         kind: of the deployments.
         group_by: `auto`, `none` or `tag:KEY`.
     """
-    fleet = _fleet(live, devices)
-    groups = list(_groups(fleet.runs, devices or {}, group_by))
+    runs, left_out = _runs_of(live, devices)
+    groups = list(_groups(runs, devices or {}, group_by))
     grouped = _covered(groups, devices or {})
-    aliases = _aliases(fleet.runs, live.flow_names)
+    aliases = _aliases(runs, live.flow_names)
     names = {one: device.name for one, device in (devices or {}).items()}
     names |= {one: device.name for one, device in live.devices.items() if not names.get(one)}
+    flow_lines = [f"  {quoted(alias)}: {one}" for one, alias in sorted(aliases.items(), key=lambda item: item[1])]
+    device_lines = [
+        line
+        for one, what in runs.items()
+        if one not in grouped
+        for line in _runs_lines(f"  {quoted(one)}", what, aliases, _comment(names.get(one)))
+    ]
     lines = [
         "apiVersion: reconciler/v1",
         f"application: {application.id}{_comment(application.name)}",
         f"kind: {kind}",
-        *_flow_lines(aliases),
-        *_group_lines(groups, aliases),
-        *_device_lines({one: runs for one, runs in fleet.runs.items() if one not in grouped}, aliases, names),
-        *(f"# Not written: {_inert(reason)}" for reason in sorted(fleet.left_out)),
+        *_section("flows", flow_lines),
+        *_section("groups", _group_lines(groups, aliases)),
+        *_section("devices", device_lines),
+        *(f"# Not written: {_inert(reason)}" for reason in sorted(left_out)),
     ]
     return "\n".join(lines) + "\n"
 
 
-def _fleet(live: Live, devices: Mapping[DeviceId, Device] | None) -> Fleet:
-    fleet = Fleet()
+def _runs_of(live: Live, devices: Mapping[DeviceId, Device] | None) -> tuple[dict[DeviceId, Runs], list[str]]:
+    """What each device runs, and what a manifest cannot say."""
+    found: dict[DeviceId, Runs] = {}
+    left_out: list[str] = []
     for device_id, record in sorted(live.devices.items()):
         runs = []
         for flow_id, entry in sorted(record.flows.items()):
             if entry.released is None or flow_id in record.unmanageable:
                 continue
-            if _is_writable(entry.released):
+            if _is_text(entry.released) and entry.released not in _UNWRITABLE:
                 runs.append((flow_id, entry.released))
             else:
-                fleet.left_out.append(f"device {device_id}, flow {flow_id}: a manifest cannot name that version")
+                left_out.append(f"device {device_id}, flow {flow_id}: a manifest cannot name that version")
         if runs and devices is not None and device_id not in devices:
-            fleet.left_out.append(f"device {device_id}: it has a deployment record, but is not in the device list")
+            left_out.append(f"device {device_id}: it has a deployment record, but is not in the device list")
         elif runs:
-            fleet.runs[device_id] = tuple(runs)
-    return fleet
+            found[device_id] = tuple(runs)
+    return found, left_out
 
 
-def _is_writable(text: str) -> bool:
-    return text not in _UNWRITABLE and 0 < len(text) <= 255 and not re.search("[\ud800-\udfff]", text)
+def _is_text(text: str) -> bool:
+    return 0 < len(text) <= 255 and not re.search("[\ud800-\udfff]", text)
 
 
 # --- groups -----------------------------------------------------------------------------------------------------
 
 
 def _groups(runs: Mapping[DeviceId, Runs], devices: Mapping[DeviceId, Device], group_by: str) -> Iterator[TagGroup]:
-    """Greedily the tag key that explains most devices that are not explained yet, until none explains two."""
+    """Greedily by the tag key that explains most of the unexplained devices, until none explains two."""
     if group_by == NONE:
         return
     least = 2 if group_by == AUTO else 1
@@ -128,7 +128,7 @@ def _explained_by(
     for device in devices.values():
         for key, values in device.tags.items():
             for value in values:
-                if _is_tag_text(key) and _is_tag_text(value):
+                if _is_key(key) and _is_key(value):
                     members[key, value].add(device.id)
     explained: dict[str, dict[str, tuple[Runs, set[DeviceId]]]] = defaultdict(dict)
     for (key, value), found in members.items():
@@ -138,9 +138,9 @@ def _explained_by(
     return explained
 
 
-def _is_tag_text(text: str) -> bool:
+def _is_key(text: str) -> bool:
     # YAML allows a key 1,024 characters on its line, escapes included.
-    return 0 < len(text) <= 255 and not re.search("[\ud800-\udfff]", text) and len(quoted(text)) < 1000
+    return _is_text(text) and len(quoted(text)) < 1000
 
 
 def _covered(groups: Iterable[TagGroup], devices: Mapping[DeviceId, Device]) -> set[DeviceId]:
@@ -156,25 +156,20 @@ def _covered(groups: Iterable[TagGroup], devices: Mapping[DeviceId, Device]) -> 
 
 
 def _aliases(runs: Mapping[DeviceId, Runs], flow_names: Mapping[FlowId, str]) -> dict[FlowId, str]:
-    """An alias for each flow: its name, with the end of its id where two flows share it."""
+    """An alias for each flow: its name, followed by the end of its id where two flows share the name."""
     used = sorted({flow_id for what in runs.values() for flow_id, _ in what})
-    named = {one: flow_names[one] for one in used if _is_alias(flow_names.get(one, ""))}
-    shared = {name for name in named.values() if list(named.values()).count(name) > 1}
+    named = {one: name for one in used if _is_key(name := flow_names.get(one, "")) and not is_id(name)}
+    times = Counter(named.values())
     aliases: dict[FlowId, str] = {}
     for flow_id, name in named.items():
-        alias = f"{name[:200]}-{flow_id[-6:]}" if name in shared else name
-        if alias not in aliases.values() and (alias == name or alias not in named.values()):
+        alias = f"{name[:200]}-{flow_id[-6:]}" if times[name] > 1 else name
+        if alias not in aliases.values() and (alias == name or alias not in times):
             aliases[flow_id] = alias
     return aliases
 
 
-def _is_alias(name: str) -> bool:
-    return _is_tag_text(name) and not is_id(name)
-
-
-def _flow_lines(aliases: Mapping[FlowId, str]) -> list[str]:
-    lines = [f"  {quoted(alias)}: {flow_id}" for flow_id, alias in sorted(aliases.items(), key=lambda item: item[1])]
-    return ["flows:", *lines] if lines else []
+def _section(key: str, lines: list[str]) -> list[str]:
+    return [f"{key}:", *lines] if lines else []
 
 
 def _group_lines(groups: Iterable[TagGroup], aliases: Mapping[FlowId, str]) -> list[str]:
@@ -191,16 +186,7 @@ def _group_lines(groups: Iterable[TagGroup], aliases: Mapping[FlowId, str]) -> l
             f"    select: {{tags: {{{quoted(group.key)}: {values}}}}}",
             *_runs_lines("    flows", group.runs, aliases, ""),
         ]
-    return ["groups:", *lines] if lines else []
-
-
-def _device_lines(
-    runs: Mapping[DeviceId, Runs], aliases: Mapping[FlowId, str], names: Mapping[DeviceId, str | None]
-) -> list[str]:
-    lines: list[str] = []
-    for device_id, what in runs.items():
-        lines += _runs_lines(f"  {quoted(device_id)}", what, aliases, _comment(names.get(device_id)))
-    return ["devices:", *lines] if lines else []
+    return lines
 
 
 def _runs_lines(head: str, runs: Runs, aliases: Mapping[FlowId, str], comment: str) -> list[str]:
@@ -222,9 +208,8 @@ _BREAKS = re.compile("[^\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\uf
 
 def quoted(text: str) -> str:
     """Text as a YAML scalar that every YAML reader takes for that text."""
-    if _PLAIN.fullmatch(text) and text.lower() not in _WORDS:
-        return text
-    if _HEX.fullmatch(text) and not _NUMBER_LIKE.fullmatch(text):
+    is_plain = _PLAIN.fullmatch(text) and text.lower() not in _WORDS
+    if is_plain or (_HEX.fullmatch(text) and not _NUMBER_LIKE.fullmatch(text)):
         return text
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return '"' + _BREAKS.sub(lambda found: f"\\u{ord(found[0]):04x}", escaped) + '"'

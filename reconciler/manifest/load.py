@@ -1,6 +1,6 @@
 """Files to rules, in three steps: read (bytes), parse (YAML with positions), validate (shape, then meaning).
 
-Every problem of every file is found in one run. What is wrong with one item hides nothing that is wrong with another.
+One run finds every problem of every file: a mistake in one item does not hide those in others.
 """
 
 from __future__ import annotations
@@ -15,9 +15,8 @@ from pydantic import ValidationError
 
 from reconciler.errors import ManifestError, Problem, UsageError
 from reconciler.manifest.document import Layer, layer_of
-from reconciler.manifest.extends import extend
 from reconciler.manifest.files import DiskFiles, File, Files
-from reconciler.manifest.merge import merge
+from reconciler.manifest.merge import extend, merge
 from reconciler.manifest.problems import problems_of, salvage
 from reconciler.manifest.schema import Document
 from reconciler.manifest.syntax import parse
@@ -26,12 +25,12 @@ from reconciler.model.rules import Rules, Source
 from reconciler.model.state import Kind, Place
 from reconciler.runtime import gc_paused
 
-MAX_BASES = 50  # on each other, by `extends`
+MAX_BASES = 50  # in a chain of `extends`
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What paths hold. `files` counts what was read; `rules` are sorted by application and kind."""
+    """What paths contain. `files` is how many were read; `rules` are sorted by application and kind."""
 
     rules: tuple[Rules, ...]
     problems: tuple[Problem, ...]
@@ -39,7 +38,7 @@ class Loaded:
 
 
 def load_manifests(paths: Iterable[str | PathLike[str]], *, stdin: BinaryIO | None = None) -> tuple[Rules, ...]:
-    """The rules of every application that the paths hold, sorted by application id and kind.
+    """The rules of every application in the paths, sorted by application id and kind.
 
     A path is a file, a directory (every `*.yaml` and `*.yml` below it) or `-` for `stdin`.
 
@@ -57,18 +56,18 @@ def load_manifests(paths: Iterable[str | PathLike[str]], *, stdin: BinaryIO | No
 
 
 def load(paths: Iterable[str | PathLike[str]], files: Files) -> Loaded:
-    """The same with the problems as data, from any place that holds files."""
+    """As `load_manifests`, with the problems as data, and from any source of files."""
     with gc_paused():
         return _Loader(files).load([str(path) for path in paths])
 
 
 def validate(tree: Node, path: str, source: Source) -> tuple[Layer | None, list[Problem]]:
-    """One parsed document as typed parts, and what is wrong with it. Items that are wrong are dropped from the tree."""
+    """One parsed document as typed values, and its problems. Items that are wrong are dropped from the tree."""
     if not isinstance(tree, Map):
         hint = "a manifest begins with `apiVersion: reconciler/v1`"
         return None, [Problem("a manifest is a map (key: value)", path, 1, 1, hint)]
     problems: list[Problem] = []
-    for _ in range(3):  # what is left after a salvage is sound, but for items that an inner alias shares
+    for _ in range(3):  # what is left after a salvage is sound, except for items that an inner alias shares
         try:
             document = Document.model_validate(tree)
         except ValidationError as error:
@@ -82,7 +81,7 @@ def validate(tree: Node, path: str, source: Source) -> tuple[Layer | None, list[
 
 @dataclass(slots=True)
 class _Content:
-    """A file: its documents, each None if nothing of it could be used, or why it could not be read."""
+    """A file: its documents, each None if no part of it is usable, or why it could not be read."""
 
     file: File
     unreadable: Problem | None = None
@@ -96,7 +95,7 @@ class _Loader:
         self._files = files
         self._contents: dict[str, _Content] = {}
         self._problems: dict[Problem, None] = {}
-        self._circles: set[frozenset[str]] = set()
+        self._cycles: set[frozenset[str]] = set()
 
     def load(self, paths: Sequence[str]) -> Loaded:
         layers: dict[tuple[str, Kind], list[Layer]] = {}
@@ -158,59 +157,52 @@ class _Loader:
             self._endless(layer.extends.place, chain, base_file.real)
             return None
         content = self._read(base_file)
+        base = content.layers[0] if len(content.layers) == 1 else None
+        what, place = f"base {base_file.shown}", layer.extends.place
         if content.unreadable:
-            self._problem(
-                layer.extends.place, f"base {base_file.shown}: {content.unreadable.message}", "check the path"
-            )
+            self._problem(place, f"{what}: {content.unreadable.message}", "check the path")
         elif len(content.layers) > 1:
-            message = f"base {base_file.shown} holds {len(content.layers)} documents"
-            self._problem(layer.extends.place, message, "give the base a file of its own")
-        if len(content.layers) != 1 or content.layers[0] is None:
-            return None
-        base = content.layers[0]
-        if base.application is not None:
-            message = f"base {base_file.shown} names an application"
-            self._problem(layer.extends.place, message, "a base has no `application`; move what is common to one")
+            self._problem(place, f"{what} contains {len(content.layers)} documents", "give the base a file of its own")
+        elif base and base.application:
+            hint = "a base has no `application`; move what is common to one"
+            self._problem(place, f"{what} names an application", hint)
+        if base is None or base.application:
             return None
         whole = self._based(base, content.file, (*chain, base_file.real))
         return whole and extend(whole, layer)
 
     def _endless(self, place: Place, chain: tuple[str, ...], base: str) -> None:
-        """Report a circle once, whichever of its files was met first, or a chain that is too long."""
+        """Report a cycle once, whichever of its files was read first, or a chain that is too long."""
         if base not in chain:
-            self._problem(place, f"more than {MAX_BASES} bases on each other", "a fleet needs two or three")
+            self._problem(place, f"more than {MAX_BASES} bases in a chain", "a fleet needs two or three")
             return
-        circle = (*chain[chain.index(base) :], base)
-        if frozenset(circle) not in self._circles:
-            self._circles.add(frozenset(circle))
-            names = " -> ".join(self._contents[real].file.shown for real in circle)
-            self._problem(place, f"extends in a circle: {names}", "cut the circle at one of them")
+        cycle = (*chain[chain.index(base) :], base)
+        if frozenset(cycle) not in self._cycles:
+            self._cycles.add(frozenset(cycle))
+            names = " -> ".join(self._contents[real].file.shown for real in cycle)
+            self._problem(place, f"extends forms a cycle: {names}", "break the cycle in one of them")
 
     def _problem(self, place: Place, message: str, hint: str | None) -> None:
         self._problems[place.problem(message, hint)] = None
 
 
-def pick(held: Sequence[Rules], *, application: str | None = None, kind: str | None = None) -> tuple[Rules, ...]:
+def pick(rules: Sequence[Rules], *, application: str | None = None, kind: str | None = None) -> tuple[Rules, ...]:
     """The rules for an application, by id or by the name that a manifest gives it, and a kind.
 
     Raises:
-        UsageError: nothing fits, or the name fits several applications.
+        UsageError: nothing matches, or the name is that of several applications.
     """
-    chosen = tuple(rules for rules in held if _fits(rules, application) and kind in (None, str(rules.kind)))
+    chosen = tuple(one for one in rules if _is_for(one, application) and kind in (None, str(one.kind)))
     if not chosen:
-        listed = ", ".join(sorted({f"{_called(rules)} ({rules.kind})" for rules in held})) or "none"
-        raise UsageError("no manifest here is for that application and kind", hint=f"there are: {listed}")
-    ids = sorted({rules.application.id for rules in chosen})
+        named = {f"{one.application.name or ''} {one.application.id} ({one.kind})".lstrip() for one in rules}
+        hint = f"there are: {', '.join(sorted(named)) or 'none'}"
+        raise UsageError("no manifest here is for that application and kind", hint=hint)
+    ids = sorted({one.application.id for one in chosen})
     if application is not None and len(ids) > 1:
-        raise UsageError(f"{application!r} names several applications", hint=f"pass an id: {', '.join(ids)}")
+        hint = f"pass an id: {', '.join(ids)}"
+        raise UsageError(f"{application!r} is the name of several applications", hint=hint)
     return chosen
 
 
-def _fits(rules: Rules, application: str | None) -> bool:
-    ref = rules.application
-    return application is None or application.lower() == ref.id or application == ref.name
-
-
-def _called(rules: Rules) -> str:
-    ref = rules.application
-    return f"{ref.name} {ref.id}" if ref.name else ref.id
+def _is_for(rules: Rules, application: str | None) -> bool:
+    return application is None or application.lower() == rules.application.id or application == rules.application.name

@@ -1,4 +1,4 @@
-"""Documents of one application and kind, made into one `Rules`."""
+"""Several documents made into one: a document on its base (`extends`), and all of one application and kind."""
 
 from __future__ import annotations
 
@@ -6,50 +6,102 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from reconciler.errors import Problem
-from reconciler.manifest.document import Alias, GroupLayer, Layer, LimitRules, PruneRule
+from reconciler.manifest.document import GroupLayer, Layer, Placed
 from reconciler.manifest.tree import shown
 from reconciler.model.rules import (
     DEFAULT_LIMITS,
     ApplicationRef,
     DeviceRules,
+    FlowRule,
     Group,
     Limits,
     Pin,
     Protection,
     Prune,
+    Ref,
     Rules,
 )
 from reconciler.model.state import Kind, Place
 
-Placed = TypeVar("Placed", PruneRule, LimitRules)
+T = TypeVar("T")
 Item = TypeVar("Item", Pin, Protection)
 
 
+# --- extends ----------------------------------------------------------------------------------------------------
+
+
+def extend(base: Layer, child: Layer) -> Layer:
+    """A document on its base. Maps merge, `pins` and `protect` add up, a `select` is replaced whole."""
+    limits = child.limits or base.limits
+    if base.limits and child.limits:
+        limits = Placed(child.limits.place, {**base.limits.value, **child.limits.value})
+    return Layer(
+        place=child.place,
+        application=child.application,
+        kind=child.kind or base.kind,
+        prune=child.prune or base.prune,
+        aliases={**base.aliases, **child.aliases},
+        groups={**base.groups, **{name: _group_on(base.groups.get(name), one) for name, one in child.groups.items()}},
+        devices={
+            **base.devices,
+            **{text: _device_on(base.devices.get(text), one) for text, one in child.devices.items()},
+        },
+        pins=base.pins + child.pins,
+        protect=base.protect + child.protect,
+        limits=limits,
+        sources=tuple(sorted({*base.sources, *child.sources})),
+    )
+
+
+def _group_on(base: GroupLayer | None, child: GroupLayer) -> GroupLayer:
+    if base is None:
+        return child
+    return GroupLayer(
+        child.name,
+        child.place,
+        child.select or base.select,
+        _flows_on(base.flows, child.flows),
+        base.priority if child.priority is None else child.priority,
+        base.salt if child.salt is None else child.salt,
+    )
+
+
+def _device_on(base: DeviceRules | None, child: DeviceRules) -> DeviceRules:
+    return DeviceRules(child.device, _flows_on(base.flows if base else (), child.flows))
+
+
+def _flows_on(base: tuple[FlowRule, ...], child: tuple[FlowRule, ...]) -> tuple[FlowRule, ...]:
+    return tuple({rule.flow.text: rule for rule in (*base, *child)}.values())
+
+
+# --- one application and kind -----------------------------------------------------------------------------------
+
+
 def merge(layers: Sequence[Layer], problems: list[Problem]) -> Rules:
-    """One `Rules` from documents that name one application and kind. Problems are appended; the rest is merged."""
+    """One `Rules` from the documents of one application and kind. Problems are appended; what is sound is merged."""
     layers = sorted(layers, key=lambda layer: layer.place)
     prune = _one("prune", [layer.prune for layer in layers if layer.prune], problems)
     limits = _one("limits", [layer.limits for layer in layers if layer.limits], problems)
-    aliases: dict[str, Alias] = _joined("alias", [layer.aliases for layer in layers], problems)
+    aliases: dict[str, Placed[Ref]] = _joined("alias", [layer.aliases for layer in layers], problems)
     groups: dict[str, GroupLayer] = _joined("group", [layer.groups for layer in layers], problems)
     devices: dict[str, DeviceRules] = _joined("device", [layer.devices for layer in layers], problems)
     return Rules(
         application=_application(layers, problems),
         kind=layers[0].kind or Kind.EMBEDDED,
-        prune=prune.prune if prune else Prune.OFF,
+        prune=prune.value if prune else Prune.OFF,
         prune_place=prune.place if prune else None,
-        aliases={name: alias.flow for name, alias in sorted(aliases.items())},
+        aliases={name: alias.value for name, alias in sorted(aliases.items())},
         groups=tuple(filter(None, (_group(groups[name], problems) for name in sorted(groups)))),
         devices=tuple(devices[text] for text in sorted(devices)),
         pins=_distinct(pin for layer in layers for pin in layer.pins),
         protect=_distinct(protection for layer in layers for protection in layer.protect),
-        limits=Limits(**limits.given, place=limits.place) if limits else DEFAULT_LIMITS,  # type: ignore[arg-type]
+        limits=Limits(**limits.value, place=limits.place) if limits else DEFAULT_LIMITS,  # type: ignore[arg-type]
         sources=tuple(sorted({source for layer in layers for source in layer.sources})),
     )
 
 
 def _joined(noun: str, maps: Iterable[Mapping[str, Any]], problems: list[Problem]) -> dict[str, Any]:
-    """Maps of named items as one. One item reached twice is the same item; two with one name are a problem."""
+    """Maps of named items as one. An item reached twice is one item; two different ones of a name are a problem."""
     joined: dict[str, Any] = {}
     for items in maps:
         if not joined:
@@ -64,7 +116,7 @@ def _joined(noun: str, maps: Iterable[Mapping[str, Any]], problems: list[Problem
     return joined
 
 
-def _one(key: str, found: list[Placed], problems: list[Problem]) -> Placed | None:
+def _one(key: str, found: list[Placed[T]], problems: list[Problem]) -> Placed[T] | None:
     hint = "keep it in one document per application and kind"
     problems += [_twice(key, one.place, found[0].place, hint) for one in found if one.place != found[0].place]
     return found[0] if found else None
@@ -76,7 +128,7 @@ def _twice(what: str, one: Place, other: Place, hint: str = "keep one of them") 
     return second.problem(f"{what} is declared in two places, first at {where}", hint)
 
 
-def _place(item: Alias | GroupLayer | DeviceRules) -> Place:
+def _place(item: Placed[Ref] | GroupLayer | DeviceRules) -> Place:
     return item.device.place if isinstance(item, DeviceRules) else item.place
 
 
@@ -92,16 +144,15 @@ def _application(layers: Sequence[Layer], problems: list[Problem]) -> Applicatio
 
 
 def _group(group: GroupLayer, problems: list[Problem]) -> Group | None:
-    place = group.place
     for part in ("select", "flows"):
         if not getattr(group, part):
             message = f"group {shown(group.name)} has no `{part}`"
-            problems.append(place.problem(message, f"add `{part}`, here or in its base"))
+            problems.append(group.place.problem(message, f"add `{part}`, here or in its base"))
     if group.select is None or not group.flows:
         return None
-    return Group(group.name, place, group.select, group.flows, group.priority or 0, group.salt or "")
+    return Group(group.name, group.place, group.select, group.flows, group.priority or 0, group.salt or "")
 
 
 def _distinct(items: Iterable[Item]) -> tuple[Item, ...]:
-    """Items in the order of their places; one that was reached twice stands once."""
+    """Items in the order of their places; one that was reached twice appears once."""
     return tuple(dict.fromkeys(sorted(items, key=lambda item: item.place)))

@@ -1,16 +1,16 @@
-"""What pydantic found wrong with a document, as problems with place, cause and remedy."""
+"""Pydantic's errors of a document, as problems with place, cause and remedy."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 from pydantic import BaseModel, ValidationError
 
 from reconciler.errors import Problem
 from reconciler.manifest import schema
-from reconciler.manifest.tree import EMPTY, REFUSED, Map, Mark, Node, Seq, shown
+from reconciler.manifest.tree import EMPTY, REFUSED, Map, Mark, Node, Seq, place_of, shown
 
 Loc: TypeAlias = tuple[int | str, ...]
 
@@ -23,19 +23,19 @@ def problems_of(error: ValidationError, tree: Node, path: str) -> list[Problem]:
             continue
         of_key = item["loc"][-1:] == ("[key]",)
         loc = item["loc"][:-1] if of_key else item["loc"]
-        # What is empty has no place of its own on which the two YAML parsers agree.
+        # The two YAML parsers differ on the position of an empty value.
         at_key = of_key or item["type"] == "extra_forbidden" or item["input"] is EMPTY
         known, mark = _found(tree, loc, at_key=at_key)
         message, hint = _words(item, loc if item["type"] == "missing" else known)
-        found[Problem(message, path, mark.line + 1, mark.column + 1, hint)] = None
+        found[place_of(path, mark).problem(message, hint)] = None
     return list(found)
 
 
 def salvage(error: ValidationError, tree: Map) -> bool:
-    """Drop the items that are wrong, so that the rest can still be checked against other files.
+    """Drop the items that are wrong, so that the others can still be checked against other files.
 
-    An item is a group, a device, a pin, an alias and the like, or a whole top-level key that holds no items. Returns
-    whether there is anything left to check.
+    An item is a group, a device, a pin, an alias and the like, or a whole top-level key without items. Returns whether
+    there is anything left to check.
     """
     locs = {tuple(item["loc"])[:2] for item in error.errors(include_url=False)}
     for loc in sorted(locs, key=lambda loc: [(isinstance(part, str), part) for part in loc], reverse=True):
@@ -51,14 +51,8 @@ def salvage(error: ValidationError, tree: Map) -> bool:
     return "apiVersion" in tree
 
 
-def nearest(text: str, known: Collection[str]) -> str | None:
-    """The likeliest thing that was meant, if any is near."""
-    matches = difflib.get_close_matches(text, known, n=1, cutoff=0.6)
-    return matches[0] if matches else None
-
-
 def _found(node: Any, loc: Loc, *, at_key: bool) -> tuple[Loc, Mark]:
-    """As much of a location as there is in the tree (short forms have less than the models), and where it stands."""
+    """As much of a location as the tree has (short forms have less than the models), and its position."""
     mark: Mark = node.mark
     for index, part in enumerate(loc):
         if isinstance(node, Map) and part in node:
@@ -96,17 +90,10 @@ def _name(loc: Loc) -> str:
 
 
 def _empty(loc: Loc, name: str) -> tuple[str, str]:
-    if is_version(loc):
-        return f"{name} has no version", "write `absent` if this flow must not run here"
-    return f"{name} is empty", "give it a value or remove the key"
-
-
-def is_version(loc: Loc) -> bool:
-    """Whether a location is that of a version: a value of a `flows` map."""
     match loc:
         case ("devices", _, str()) | ("groups", _, "flows", str()) | ("pins", _, "flows", str()):
-            return True
-    return False
+            return f"{name} has no version", "write `absent` if this flow must not run here"
+    return f"{name} is empty", "give it a value or remove the key"
 
 
 _MAP = "expected a map (key: value), found {noun}"
@@ -140,15 +127,14 @@ def _noun(given: object) -> str:
 
 def _unknown_key(key: str, parent: Loc) -> tuple[str, str]:
     if key == "salt" and parent[-1:] in (("select",), ("exclude",)):
-        return f"unknown key {shown(key)}", "it stands beside `select`, in the group"
-    model = _model_at(parent)
-    known = list(model.model_fields)
-    if match := nearest(key, known):
-        return f"unknown key {shown(key)}", f"did you mean {match}?"
-    return f"unknown key {shown(key)}", f"known here: {', '.join(known)}"
+        return f"unknown key {shown(key)}", "it belongs beside `select`, in the group"
+    pattern = tuple("*" if index == 1 else part for index, part in enumerate(parent[:3]))
+    known = list(_MODELS.get(pattern, schema.Document).model_fields)
+    near = difflib.get_close_matches(key, known, n=1)
+    return f"unknown key {shown(key)}", f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}"
 
 
-# The map at a location; `*` stands for any key or index. What is not here is the document itself.
+# The model at a location; `*` stands for any key or index. What is not here is the document itself.
 _MODELS: dict[Loc, type[BaseModel]] = {
     ("application",): schema.ApplicationPart,
     ("groups", "*"): schema.GroupPart,
@@ -158,8 +144,3 @@ _MODELS: dict[Loc, type[BaseModel]] = {
     ("limits",): schema.LimitsPart,
     ("limits", "*"): schema.LimitPart,
 }
-
-
-def _model_at(loc: Loc) -> type[BaseModel]:
-    pattern = tuple("*" if index == 1 else part for index, part in enumerate(loc[:3]))
-    return _MODELS.get(pattern, schema.Document)

@@ -1,6 +1,6 @@
-"""The shape of a manifest document, checked by pydantic. `jsonschema` publishes the same shape for editors.
+"""The shape of a manifest document, checked by pydantic. `json_schema` publishes the same shape for editors.
 
-Input is what `syntax.parse` made: maps, lists, text and None. So every number, date and boolean is still text here,
+Input is what `syntax.parse` made: maps, lists, text and `EMPTY`. So every number, date and boolean is still text here,
 and is read by the rules below, never by YAML's. Meaning that needs other documents is checked after merging.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
 from typing import Annotated, Any, Literal
@@ -17,7 +18,7 @@ from pydantic_core import PydanticCustomError
 
 from reconciler.model.text import ID_PATTERN, is_id
 
-OWN = "manifest"  # type of the errors whose message is ours, whole
+OWN = "manifest"  # type of the errors whose message is entirely ours
 
 _INTEGER = "-?[0-9]{1,9}"
 _COUNT = "[0-9]{1,9}"
@@ -26,8 +27,22 @@ _DAY = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
 
 
 def wrong(message: str, hint: str | None = None) -> PydanticCustomError:
-    """An error with our own words."""
+    """An error with our own message."""
     return PydanticCustomError(OWN, "{message}", {"message": message, "hint": hint})
+
+
+def _matching(pattern: str, read: Callable[[str], Any], expected: str) -> BeforeValidator:
+    """Text of a pattern, as the value that `read` makes of it."""
+
+    def check(text: Any) -> Any:
+        if isinstance(text, str) and re.fullmatch(pattern, text):
+            try:
+                return read(text)
+            except ValueError:  # a day that no calendar has
+                pass
+        raise wrong(f"expected {expected}")
+
+    return BeforeValidator(check)
 
 
 def _version(text: str) -> str:
@@ -43,33 +58,6 @@ def _application_id(text: str) -> str:
             "its name may stand beside it: {id: …, name: …}",
         )
     return text.lower()
-
-
-def _integer(text: Any) -> int:
-    if not isinstance(text, str) or not re.fullmatch(_INTEGER, text):
-        raise wrong("expected a whole number")
-    return int(text)
-
-
-def _count(text: Any) -> int:
-    if not isinstance(text, str) or not re.fullmatch(_COUNT, text):
-        raise wrong("expected a whole number, 0 or more")
-    return int(text)
-
-
-def _percent(text: Any) -> Decimal:
-    if not isinstance(text, str) or not re.fullmatch(_PERCENT, text):
-        raise wrong("expected a percentage from 0 to 100, such as 10 or 0.5")
-    return Decimal(text)
-
-
-def _day(text: Any) -> date:
-    if isinstance(text, str) and re.fullmatch(_DAY, text):
-        try:
-            return date.fromisoformat(text)
-        except ValueError:
-            pass
-    raise wrong("expected a day as YYYY-MM-DD")
 
 
 def _query(value: Any) -> str:
@@ -104,61 +92,42 @@ _ANY_TEXT = {"type": _SCALARS, "minLength": 1, "maxLength": 255}
 WHOLE_ID = f"^{ID_PATTERN}$"
 
 
-def _or_number(pattern: str, **number: float) -> WithJsonSchema:
-    return WithJsonSchema({"anyOf": [{"type": "string", "pattern": pattern}, {"type": "number", **number}]})
+def _or_number(pattern: str, *, kind: str = "number", **bounds: float) -> WithJsonSchema:
+    return WithJsonSchema({"anyOf": [{"type": "string", "pattern": f"^{pattern}$"}, {"type": kind, **bounds}]})
 
 
 Text = Annotated[str, Field(min_length=1, max_length=255), WithJsonSchema(_ANY_TEXT)]
 LongText = Annotated[str, Field(min_length=1), WithJsonSchema({"type": _SCALARS, "minLength": 1})]
-Version = Annotated[
-    str,
-    Field(min_length=1, max_length=255),
-    AfterValidator(_version),
-    WithJsonSchema(
-        {
-            "type": _SCALARS,
-            "minLength": 1,
-            "maxLength": 255,
-            "not": {"enum": ["develop", "default"]},
-            "description": "A version's name, or `absent`: must not run here.",
-        }
-    ),
-]
+_VERSION_SCHEMA = {
+    **_ANY_TEXT,
+    "not": {"enum": ["develop", "default"]},
+    "description": "A version's name, or `absent`: must not run here.",
+}
+Version = Annotated[str, Field(min_length=1, max_length=255), AfterValidator(_version), WithJsonSchema(_VERSION_SCHEMA)]
 AliasName = Annotated[Text, AfterValidator(_alias)]
-ApplicationId = Annotated[str, AfterValidator(_application_id), _or_number(WHOLE_ID, minimum=1e20)]
-Percent = Annotated[Decimal, BeforeValidator(_percent), _or_number(f"^{_PERCENT}$", minimum=0, maximum=100)]
+ApplicationId = Annotated[str, AfterValidator(_application_id), _or_number(ID_PATTERN, minimum=1e20)]
+Percent = Annotated[
+    Decimal,
+    _matching(_PERCENT, Decimal, "a percentage from 0 to 100, such as 10 or 0.5"),
+    _or_number(_PERCENT, minimum=0, maximum=100),
+]
 Count = Annotated[
     int,
-    BeforeValidator(_count),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "string", "pattern": f"^{_COUNT}$"},
-                {"type": "integer", "minimum": 0, "maximum": 999_999_999},
-            ]
-        }
-    ),
+    _matching(_COUNT, int, "a whole number, 0 or more"),
+    _or_number(_COUNT, kind="integer", minimum=0, maximum=999_999_999),
 ]
 Priority = Annotated[
     int,
-    BeforeValidator(_integer),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "string", "pattern": f"^{_INTEGER}$"},
-                {"type": "integer", "minimum": -999_999_999, "maximum": 999_999_999},
-            ]
-        }
-    ),
+    _matching(_INTEGER, int, "a whole number"),
+    _or_number(_INTEGER, kind="integer", minimum=-999_999_999, maximum=999_999_999),
 ]
 Day = Annotated[
-    date, BeforeValidator(_day), WithJsonSchema({"type": "string", "pattern": f"^{_DAY}$", "format": "date"})
+    date,
+    _matching(_DAY, date.fromisoformat, "a day as YYYY-MM-DD"),
+    WithJsonSchema({"type": "string", "pattern": f"^{_DAY}$", "format": "date"}),
 ]
-Query = Annotated[
-    str,
-    BeforeValidator(_query),
-    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "object", "minProperties": 1}]}),
-]
+_QUERY_SCHEMA = {"anyOf": [{"type": "string"}, {"type": "object", "minProperties": 1}]}
+Query = Annotated[str, BeforeValidator(_query), WithJsonSchema(_QUERY_SCHEMA)]
 True_ = Annotated[Literal["true"], WithJsonSchema({"enum": [True, "true"]})]
 PruneSetting = Annotated[
     Literal["false", "devices", "flows", "application"],

@@ -1,7 +1,7 @@
 """What can be known of rules without the API: conflicts, and the desired state with selectors left as they are.
 
-A selector that only the API can expand is one subject, called by its text in angle brackets, as if it were a device.
-Names stand for themselves. So one resolution serves the API's world and this one, and finds the same conflicts.
+A selector that only the API can expand is treated as one device, a subject, named by its text in angle brackets. Names
+are taken for ids. So the same resolution works with and without the API, and finds the same conflicts.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Offline:
 
 
 def resolve_offline(rules: Rules) -> Offline:
-    """Resolve without an inventory. `resolution.problems` are conflicts that no answer of the API could settle."""
+    """Resolve without an inventory. `resolution.problems` are conflicts whatever the API would answer."""
     groups = tuple(group if is_explicit(group.select) else symbolic(group) for group in rules.groups)
     rules = replace(rules, groups=groups)
     needs = needs_of(rules)

@@ -1,10 +1,10 @@
-"""YAML text to documents: maps, lists and text that know where they stand.
+"""A file's bytes to documents: maps, lists and text with their positions.
 
 Our own rules on top of YAML: every scalar is the text in the file (a plain `~`, `null` or nothing is `EMPTY`), keys
-are text and unique, tags and merge keys are refused, aliases may not recurse nor expand without bound.
+are text and unique, tags and merge keys are refused, aliases may neither recurse nor expand without bound.
 
-The builder reads parser events instead of composed nodes. libyaml's composer recurses in C and takes the process
-down at some ten thousand levels; events do not recurse, cost a sixth of `yaml.load`, and let us stop at a depth.
+The builder reads parser events instead of composed nodes. libyaml's composer recurses in C and crashes the process at
+some ten thousand levels; events do not recurse, take a sixth of the time of `yaml.load`, and can be cut off at a depth.
 """
 
 from __future__ import annotations
@@ -28,34 +28,20 @@ from yaml.events import (
 )
 
 from reconciler.errors import Problem
-from reconciler.manifest.decode import decode
 from reconciler.manifest.tree import EMPTY, REFUSED, Map, Mark, Node, Seq, shown
 
 MAX_DEPTH = 50
 MAX_ALIASED_NODES = 1_000_000  # what aliases may add to a file: a map of three flows for 250,000 devices
 
 
-class PureParser(yaml.reader.Reader, yaml.scanner.Scanner, yaml.parser.Parser):
-    """PyYAML's own parser, for where libyaml is missing."""
-
-    def __init__(self, stream: str) -> None:
-        yaml.reader.Reader.__init__(self, stream)
-        yaml.scanner.Scanner.__init__(self)
-        yaml.parser.Parser.__init__(self)
-
-
 def fastest_parser() -> Callable[[str], Any]:
-    """The class that parses fastest here: libyaml's where PyYAML was built with it."""
-    if yaml.__with_libyaml__:
-        from yaml._yaml import CParser  # noqa: PLC0415 - only where PyYAML was built with it
-
-        return CParser
-    return PureParser
+    """A loader of which only the parser is used: libyaml's where PyYAML was built with it."""
+    return getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def parse(data: bytes, path: str, *, parser: Callable[[str], Any] | None = None) -> tuple[list[Node], list[Problem]]:
     """The documents of a file and what is wrong with their YAML. Documents before a syntax error are returned."""
-    text = decode(data, path)
+    text = _decode(data, path)
     if isinstance(text, Problem):
         return [], [text]
     parser = parser or fastest_parser()
@@ -86,10 +72,10 @@ def _syntax_problem(error: yaml.MarkedYAMLError, path: str, lines: list[str]) ->
 def _stopped_by_depth(
     error: yaml.MarkedYAMLError, path: str, lines: list[str], parser: Callable[[str], Any]
 ) -> _Builder | None:
-    """What our own rule says of a depth that the library refused before we saw it; None where that is not the matter.
+    """The builder that our own limit of depth stops, where the parser has one of its own; None for any other error.
 
-    A parser looks ahead in a line for the colon of a key, and may give up at a depth of its own (libyaml: 1,000) before
-    it hands over a level. So the text is read again, as far as one level more than we allow.
+    A parser looks ahead in a line for the colon of a key, and may give up at its own limit (libyaml: 1,000) before it
+    emits an event. So the text is read again, up to one level more than we allow.
     """
     mark = error.problem_mark
     if mark is None or mark.line >= len(lines):
@@ -109,20 +95,20 @@ def _stopped_by_depth(
 
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 _MAP_TAG, _SEQ_TAG, _STR_TAG = (f"tag:yaml.org,2002:{name}" for name in ("map", "seq", "str"))
-_NEEDED = object()  # a map waits for its next key
+_NEEDED = object()  # the map's next key comes now
 _DROPPED = object()  # the value to come belongs to a key that was refused
 _OPEN = object()  # an anchor whose container is not closed yet
 
 
 class _Stop(Exception):
-    """The file is not worth reading on."""
+    """The stream has ended, or the file is not worth reading on."""
 
 
 class _Builder:
     """Turns the events of one file into documents.
 
-    State of the open container: the node itself (None at the top), the key that waits for its value (a map's),
-    how many nodes are in it, and whether it is JSON (a `query` written as YAML, where plain scalars keep JSON's types).
+    State of the open container: the node itself (None at the top), the key whose value comes next (a map's), how many
+    nodes are in it, and whether it is JSON (a `query` written as YAML, where plain scalars keep JSON's types).
     """
 
     def __init__(self, path: str) -> None:
@@ -141,10 +127,6 @@ class _Builder:
 
     def read(self, get_event: Callable[[], Any]) -> None:
         """Read events to the end of the stream, or to where the file is not worth reading on."""
-        with contextlib.suppress(_Stop):
-            self._read(get_event)
-
-    def _read(self, get_event: Callable[[], Any]) -> None:
         handlers: dict[type, Callable[[Any], None]] = {
             ScalarEvent: self._scalar,
             MappingStartEvent: self._open,
@@ -153,22 +135,26 @@ class _Builder:
             SequenceEndEvent: self._close,
             AliasEvent: self._alias,
             DocumentStartEvent: self._begin,
+            StreamEndEvent: self._end,
         }
-        while True:
-            event = get_event()
-            if handler := handlers.get(event.__class__):
-                handler(event)
-            elif event.__class__ is StreamEndEvent:
-                return
+        with contextlib.suppress(_Stop):
+            while True:
+                event = get_event()
+                if handler := handlers.get(event.__class__):
+                    handler(event)
 
-    def _begin(self, event: Any) -> None:  # noqa: ARG002 - a handler
+    def _begin(self, _: Any) -> None:
         self._anchors, self._sizes = {}, {}
+
+    def _end(self, _: Any) -> None:
+        raise _Stop
 
     def _scalar(self, event: Any) -> None:
         value: Node = event.value
         plain = event.implicit[0]
         if event.tag is not None:
-            plain = self._check_tag(event, _STR_TAG) and plain
+            self._check_tag(event, _STR_TAG)
+            plain = False
         if plain and self._json and self._key is not _NEEDED:
             value = _json_value(value)
         elif plain and value in _NULLS:
@@ -177,9 +163,8 @@ class _Builder:
             self._anchors[event.anchor], self._sizes[event.anchor] = value, 1
         self._size += 1
         if plain and value == "<<" and self._key is _NEEDED:
-            self._refuse(
-                event.start_mark, "merge keys (<<) are not supported", "use a group, `extends` or a whole alias"
-            )
+            hint = "use a group, `extends` or a whole alias"
+            self._refuse(event.start_mark, "merge keys (<<) are not supported", hint)
             self._key, self._node.refused = _DROPPED, True
             return
         self._put(value, event.start_mark)
@@ -190,8 +175,7 @@ class _Builder:
             self._refuse(mark, f"nested deeper than {MAX_DEPTH} levels", "a manifest needs no more than ten")
             self.is_too_deep = True
             raise _Stop
-        if event.tag is not None:
-            self._check_tag(event, _MAP_TAG if is_map else _SEQ_TAG)
+        self._check_tag(event, _MAP_TAG if is_map else _SEQ_TAG)
         if event.anchor is not None:
             self._anchors[event.anchor] = _OPEN
         self._stack.append((self._node, self._key, self._size, self._json, event.anchor))
@@ -203,7 +187,7 @@ class _Builder:
     def _is_query(self) -> bool:
         return self._key == "query" and len(self._stack) > 1 and self._stack[-2][1] in ("select", "exclude")
 
-    def _close(self, event: Any) -> None:  # noqa: ARG002 - a handler
+    def _close(self, _: Any) -> None:
         value, size = self._node, self._size + 1
         self._node, self._key, before, self._json, anchor = self._stack.pop()
         self._size = before + size
@@ -245,8 +229,8 @@ class _Builder:
     def _checked_key(self, key: Node, mark: Mark) -> Any:
         first = self._node.key_marks
         if key.__class__ is not str or key == "":
-            empty = key is EMPTY or key == ""
-            self._refuse(mark, "a key is empty" if empty else "a key must be text", "write a name before the colon")
+            message = "a key is empty" if key is EMPTY or key == "" else "a key must be text"
+            self._refuse(mark, message, "write a name before the colon")
             return _DROPPED
         if key in first:
             message = f"duplicate key {shown(key)}, first at line {first[key].line + 1}"
@@ -255,12 +239,10 @@ class _Builder:
         first[key] = mark
         return key
 
-    def _check_tag(self, event: Any, allowed: str) -> bool:
-        """Refuse a tag that is not the node's own kind; whether the node has the meaning it has without a tag."""
-        if event.tag in (allowed, "!"):
-            return False
-        self._refuse(event.start_mark, f"tag {shown(event.tag)} is not allowed", "remove it: every value is text")
-        return False
+    def _check_tag(self, event: Any, allowed: str) -> None:
+        """Refuse a tag that is not the node's own kind."""
+        if event.tag not in (None, allowed, "!"):
+            self._refuse(event.start_mark, f"tag {shown(event.tag)} is not allowed", "remove it: every value is text")
 
     def _refuse(self, mark: Mark, message: str, hint: str) -> None:
         self.problems.append(Problem(message, self.path, mark.line + 1, mark.column + 1, hint))
@@ -270,11 +252,39 @@ _JSON_NUMBER = re.compile("-?(0|[1-9][0-9]*)([.][0-9]+)?([eE][+-]?[0-9]+)?")
 
 
 def _json_value(text: str) -> Node:
-    """A plain scalar inside a query, by JSON's rules; what is no JSON literal is text."""
-    if text in ("true", "false", "null"):
-        return json.loads(text)
+    """A plain scalar inside a query, by JSON's rules; whatever is not a JSON literal is text."""
     if text in _NULLS:
         return None
-    if len(text) < 100 and _JSON_NUMBER.fullmatch(text):
+    if text in ("true", "false") or (len(text) < 100 and _JSON_NUMBER.fullmatch(text)):
         return json.loads(text)
     return text
+
+
+# --- bytes ------------------------------------------------------------------------------------------------------
+
+_UTF16_32 = (b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")
+# What YAML does not allow unescaped, a byte order mark anywhere but at the start (libyaml and PyYAML differ there), and
+# the line breaks of YAML 1.1 that YAML 1.2 and editors do not count: every position below them would be wrong.
+_NOT_YAML = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
+
+
+def _decode(data: bytes, path: str) -> str | Problem:
+    """The text of a file as both YAML parsers read it alike, or the first byte or character that is not allowed."""
+    if data.startswith(_UTF16_32):
+        return Problem("the file is not UTF-8 but UTF-16 or UTF-32", path, 1, 1, hint="save it as UTF-8")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = data[: error.start].decode("utf-8-sig", "replace")
+        message = f"byte 0x{data[error.start]:02x} is not UTF-8"
+        return Problem(message, path, *_line_and_column(before), hint="save the file as UTF-8")
+    if found := _NOT_YAML.search(text):
+        message = f"character U+{ord(found[0]):04X} is not allowed in a YAML file"
+        hint = "remove it, or write it as an escape in double quotes"
+        return Problem(message, path, *_line_and_column(text[: found.start()]), hint=hint)
+    return text
+
+
+def _line_and_column(before: str) -> tuple[int, int]:
+    start = max(before.rfind("\n"), before.rfind("\r")) + 1
+    return len(re.findall("\r\n|\r|\n", before)) + 1, len(before) - start + 1

@@ -1,4 +1,4 @@
-"""A parsed document: maps, lists and text that know where they stand."""
+"""A parsed document: maps, lists and text with their positions."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ Node: TypeAlias = Any  # Map | Seq | str | EMPTY; inside a `query` also numbers,
 
 
 class Empty:
-    """The type of `EMPTY`, which is no value of any key. Not None, for None is how schemas spell "not given"."""
+    """The type of `EMPTY`, which no key accepts. Not None, because to a schema None means "not given"."""
 
 
 EMPTY = Empty()
-REFUSED = Empty()  # what stands where something was refused: no value either, but reported already
+REFUSED = Empty()  # in place of what was refused: not accepted either, but already reported
 
 
 class Mark(Protocol):
@@ -26,9 +26,9 @@ class Mark(Protocol):
 
 
 class Map(dict[str, Node]):
-    """A mapping that knows where it stands, and each of its keys and values.
+    """A mapping with its position, and those of its keys and values.
 
-    `refused`: a key that would have brought others was refused, so what seems missing may not be.
+    `refused`: a key that would have added others was refused, so what seems missing may not be.
     """
 
     __slots__ = ("key_marks", "mark", "refused", "value_marks")
@@ -46,7 +46,7 @@ class Map(dict[str, Node]):
 
 
 class Seq(list[Node]):
-    """A list. `marks` holds the mark of each item."""
+    """A list with its position, and those of its items."""
 
     __slots__ = ("mark", "marks")
 

@@ -9,11 +9,11 @@ from urllib.parse import urlsplit
 
 from reconciler.api.address import api_url
 from reconciler.api.client import LosantApi
-from reconciler.api.clock import SystemClock
 from reconciler.api.connection import Exchange, connect
 from reconciler.api.credentials import Token, find_token
 from reconciler.model.state import Kind
 from reconciler.ports import Clock
+from reconciler.runtime import SystemClock
 
 PARALLELISM = 4
 ApiOf = Callable[[str, Kind], LosantApi]

@@ -10,11 +10,12 @@ from typing import Any
 
 import httpx
 
-from reconciler.api.client import LosantApi, open_api
+from reconciler.api.client import LosantApi
 from reconciler.api.credentials import Token
 from reconciler.model.state import Kind
 from tests.builders import hex_id
 from tests.fakes import FakeClock
+from tests.support.api import open_api
 
 APPLICATION = hex_id(0xA)
 FLOW = hex_id(0xF)

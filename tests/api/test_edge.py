@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.api.edge import EdgePages, flow_names, merged
+from reconciler.api.edge import EdgePages
 from reconciler.api.wire import Missing, Unreadable
 from reconciler.errors import IncompleteRead
 from reconciler.model.state import Entry, Kind, Live, LiveDevice, LogEntry
@@ -24,7 +24,8 @@ def row(number: int, device_id: str = DEVICE, flow_id: str = PUMP, **fields: Any
 
 def read(*rows: dict[str, Any]) -> dict[str, LiveDevice]:
     body = json.dumps(listing(rows)).encode()
-    return merged(dict(EdgePages().page(body).records))
+    pages = EdgePages()
+    return pages.merged(dict(pages.page(body).records))
 
 
 def test_records_of_a_device_become_one() -> None:
@@ -78,8 +79,11 @@ def test_logs_belong_to_the_records_own_flow_and_are_kept_while_it_is_pending() 
 
 def test_flow_names_do_not_depend_on_the_order_of_pages() -> None:
     bodies = [json.dumps(listing([row(n, hex_id(n, "d"), flowName=name)])).encode() for n, name in [(1, "b"), (2, "a")]]
-    found = {key: value for body in bodies for key, value in EdgePages().page(body).records}
-    assert flow_names(found) == flow_names(dict(reversed(found.items()))) == {PUMP: "a"}
+    for order in (bodies, bodies[::-1]):
+        pages = EdgePages()
+        for body in order:
+            pages.page(body)
+        assert pages.flow_names == {PUMP: "a"}
 
 
 def test_two_records_for_one_row() -> None:

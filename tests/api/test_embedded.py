@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.api.embedded import EmbeddedPages, merged
+from reconciler.api.embedded import EmbeddedPages
 from reconciler.api.wire import Missing, Unreadable, parse_quickly
 from reconciler.model.state import Entry, LiveDevice, LogEntry
 from tests.api.speaking import listing
@@ -19,7 +19,8 @@ DEVICE, PUMP, FAN = hex_id(1, "d"), hex_id(1, "f"), hex_id(2, "f")
 def page(*records: Any, pages: EmbeddedPages | None = None, **more: Any) -> dict[str, LiveDevice]:
     """Devices of one page that holds these records."""
     body = json.dumps(listing(records, **more), separators=(",", ":")).encode()
-    return merged(dict((pages or EmbeddedPages()).page(body).records))
+    pages = pages or EmbeddedPages()
+    return pages.merged(dict(pages.page(body).records))
 
 
 def only(**fields: Any) -> LiveDevice:
@@ -273,7 +274,8 @@ def test_the_fast_way_reads_what_the_plain_way_reads(
     items = [{**item, "id": hex_id(n, "e"), "deviceId": hex_id(n, "d")} for n, item in enumerate(items)]
     separators = (",", ":") if indent is None else None
     text = json.dumps(listing(items), ensure_ascii=ascii_only, indent=indent, separators=separators)
-    found = merged(dict(EmbeddedPages().page(text.encode()).records))
+    pages = EmbeddedPages()
+    found = pages.merged(dict(pages.page(text.encode()).records))
     assert found == {item["deviceId"]: plainly(item) for item in items}
 
 

@@ -178,7 +178,7 @@ def test_an_application_that_is_none(answer: object) -> None:
         ({"id": None}, IncompleteRead, "page=0: record 0 has no id"),
         ({"id": "x"}, UnexpectedAnswer, "page=0: record 0: id: "),
         ({"id": hex_id(1), "name": 5}, UnexpectedAnswer, "page=0: record 0: name: "),
-        (5, UnexpectedAnswer, "page=0: record 0: "),
+        (5, UnexpectedAnswer, "page=0: record 0 is not an object"),
     ],
 )
 def test_odd_items_of_any_listing(item: object, error: type[Exception], problem: str) -> None:
@@ -193,12 +193,11 @@ def test_odd_tags(tags: object) -> None:
         ask(Pages([device(1, tags=tags)]), lambda api: api.devices())
 
 
-def test_one_device() -> None:
+def test_the_deployments_of_one_device() -> None:
     server = Pages(
         [{"deviceId": hex_id(1, "d"), "flows": {FLOW: {"desiredVersion": "v1"}}}, {"deviceId": hex_id(2, "d")}]
     )
-    found = ask(server, lambda api: api.deployment(hex_id(1, "d")))
-    assert found is not None
-    assert list(found.flows) == [FLOW]
+    found = ask(server, lambda api: api.live(device_id=hex_id(1, "d"))).live.devices
+    assert {device_id: list(device.flows) for device_id, device in found.items()} == {hex_id(1, "d"): [FLOW]}
     assert server.asked[0]["deviceId"] == hex_id(1, "d")
-    assert ask(server, lambda api: api.deployment(hex_id(3, "d"))) is None
+    assert ask(server, lambda api: api.live(device_id=hex_id(3, "d"))).live.devices == {}

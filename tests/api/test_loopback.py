@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from reconciler.api.client import LosantApi, open_api
+from reconciler.api.client import LosantApi
 from reconciler.api.connection import Timeouts
 from reconciler.api.credentials import Token
 from reconciler.errors import (
@@ -35,6 +35,7 @@ from reconciler.simulator import Clock, Server, faults, serve
 from tests.api.speaking import SECRET
 from tests.builders import hex_id
 from tests.fakes import FakeClock
+from tests.support.api import open_api
 
 T = TypeVar("T")
 QUICK = Timeouts(connect_s=1.0, read_s=0.2, total_s=2.0)

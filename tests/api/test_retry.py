@@ -153,7 +153,7 @@ def test_cancelling_a_wait_ends_it_and_frees_its_place() -> None:
             reading.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await reading
-            assert api.connection.pace.under_way == 0
+            assert api.connection.pace.in_flight == 0
 
     asyncio.run(go())
 
@@ -171,11 +171,11 @@ def test_cancelling_a_request_under_way_ends_it_and_frees_its_place() -> None:
         async with api_over(lambda _: httpx.Response(500), transport=Silent()) as api:
             reading = asyncio.create_task(api.live())
             await asked.wait()
-            assert api.connection.pace.under_way == 1
+            assert api.connection.pace.in_flight == 1
             reading.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await reading
-            assert api.connection.pace.under_way == 0
+            assert api.connection.pace.in_flight == 0
             assert sum(api.connection.counts.values()) == 1
 
     asyncio.run(go())
@@ -262,7 +262,7 @@ def test_no_more_than_the_limit_are_under_way() -> None:
                 under_way -= 1
 
         await asyncio.gather(*(work() for _ in range(20)))
-        return most, pace.under_way
+        return most, pace.in_flight
 
     assert asyncio.run(go()) == (3, 0)
 
@@ -285,9 +285,9 @@ def test_cancellations_lose_no_place(seed: int) -> None:
             await asyncio.sleep(0)
             rng.choice(tasks).cancel()
         await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 1)
-        assert pace.under_way == 0
+        assert pace.in_flight == 0
         async with asyncio.timeout(1), pace.turn(), pace.turn():
-            assert pace.under_way == 2
+            assert pace.in_flight == 2
 
     asyncio.run(go())
 

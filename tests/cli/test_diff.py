@@ -173,11 +173,11 @@ class TestRevisions:
         [
             (["nowhere"], "git has no revision 'nowhere'"),
             (["no/where"], "no/where is no folder, and git knows no such revision"),
-            (["--", "--output=x"], "'--output=x' is no revision"),
+            (["--", "--output=x"], "'--output=x' is not a revision"),
             (["first", "--path", "nowhere"], "nowhere: no such file or directory"),
             (["first", "HEAD", "--path", "manifests/nowhere"], "first:manifests/nowhere: no such file or directory"),
             (["first", "HEAD", "--path", "../.."], "no such file or directory"),
-            ([], "Missing argument 'BASE'"),
+            ([], "BASE"),
         ],
     )
     def test_what_is_not_there_is_told(

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from reconciler.api.client import open_api
 from reconciler.api.credentials import Token
 from reconciler.model.state import Application, Entry, Kind, Live, Row
 from reconciler.ports import Reader, Writer
@@ -16,6 +15,7 @@ from reconciler.simulator import Clock, serve
 from tests.builders import entry, hex_id
 from tests.fakes import FakeApi, FakeClock, Match
 from tests.field_tables import CheckedTransport
+from tests.support.api import open_api
 
 START = datetime(2026, 3, 2, 9, tzinfo=UTC)
 APPLICATION = hex_id(1, "a")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import reconciler.simulator
-from reconciler.api.client import LosantApi, open_api
+from reconciler.api.client import LosantApi
 from reconciler.api.credentials import Token
 from reconciler.cli.app import run
 from reconciler.model.requests import Release, RemoveRow, Replace
@@ -20,6 +20,7 @@ from reconciler.model.state import Kind
 from reconciler.simulator import Server, serve
 from reconciler.simulator.api.actions import ACTIONS, Deploy
 from tests.builders import hex_id
+from tests.support.api import open_api
 
 TESTS = Path(__file__).parents[1]
 README = Path(reconciler.simulator.__file__).with_name("README.md").read_text(encoding="utf-8")
@@ -75,7 +76,6 @@ async def _send_all(api: LosantApi) -> None:
 CALLS: Mapping[str, Callable[[LosantApi], Awaitable[Any]]] = {
     "application": lambda api: api.application(),
     "live": lambda api: api.live(),
-    "deployment": lambda api: api.deployment(DEVICE),
     "record": lambda api: api.record("0" * 24),
     "devices": lambda api: api.devices(),
     "device_count": lambda api: api.device_count(),

@@ -12,13 +12,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from reconciler.api.client import LosantApi, open_api
+from reconciler.api.client import LosantApi
 from reconciler.api.credentials import Token
 from reconciler.cli.app import run
 from reconciler.model.requests import Release, RemoveDevice, RemoveFlow, RemoveRow, Replace, Request
 from reconciler.model.state import Kind
 from reconciler.simulator import Server, serve
 from tests.builders import hex_id
+from tests.support.api import open_api
 from tests.vendor.facts import schema_of_body, validator
 
 APPLICATION = hex_id(1, "a")

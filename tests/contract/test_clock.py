@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from reconciler.api.clock import SystemClock
 from reconciler.ports import Clock
+from reconciler.runtime import SystemClock
 from tests.fakes import FakeClock
 
 clocks = pytest.mark.parametrize("clock", [SystemClock(), FakeClock()], ids=["system", "fake"])

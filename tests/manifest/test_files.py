@@ -92,9 +92,9 @@ def test_every_path_that_cannot_be_read_is_told(here: Path) -> None:
     (here / "empty").mkdir()
     os.mkfifo(here / "pipe.yaml")
     assert problems("missing", "empty", "pipe.yaml", "nul\0.yaml") == [
-        "empty: no *.yaml or *.yml below this directory (name the directory that holds the manifests)",
+        "empty: no *.yaml or *.yml below this directory (name the directory with the manifests)",
         "missing: no such file or directory (check the path)",
-        "nul\0.yaml: cannot be read: a path cannot hold a NUL character",
+        "nul\0.yaml: cannot be read: a path cannot contain a NUL character",
         "pipe.yaml: not a regular file (name a file, a directory, or - for standard input)",
     ]
 
@@ -174,7 +174,7 @@ def test_extends_of_a_circle_by_symlinks_is_a_circle(here: Path) -> None:
     (here / "b.yaml").symlink_to("a.yaml")
     write(here / "app.yaml", HEAD + "extends: a.yaml\n")
     [problem] = problems("app.yaml")
-    assert "extends in a circle: a.yaml -> a.yaml" in problem
+    assert "extends forms a cycle: a.yaml -> a.yaml" in problem
 
 
 def test_a_base_that_many_extend_is_read_once(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -198,5 +198,6 @@ def _too_soon(error: RateLimited, now: str) -> RateLimited:
     return RateLimited(
         f"{error.problems[0].message}: Losant gives an application one export in 5 minutes, and nothing was queued",
         hint=f"try again at {then:%Y-%m-%d %H:%M:%S} UTC",
+        status=error.status,
         retry_after_s=error.retry_after_s,
     )
