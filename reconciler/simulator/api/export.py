@@ -48,7 +48,7 @@ def enqueue(world: World, application_id: str, options: Mapping[str, Any]) -> Jo
             raise Problem(429, "RateLimit", "Only one export every 5 minutes")
         bundles = _bundles(world, application_id, options)
         job = Job(etag(application_id, "export", str(now))[:21], bundles, options)
-        db.execute("insert into jobs values (?, ?, ?, 'queued', '')", (job.id, application_id, now))
+        world.insert("jobs", [(job.id, application_id, now, "queued", "")])
         return job
 
 

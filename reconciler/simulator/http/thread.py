@@ -41,7 +41,7 @@ class Listener(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                http=app.connections.protocol(),
+                http="h11",
                 loop="asyncio",
                 ws="none",
                 lifespan="off",
@@ -54,7 +54,7 @@ class Listener(uvicorn.Server):
         )
         self._thread = threading.Thread(target=self.run, args=([self._socket],), name="simulator", daemon=True)
         self._is_ready = threading.Event()
-        self._connections = app.connections
+        self.server_state.connections = app.connections
         self._loop: asyncio.AbstractEventLoop | None = None
         self._end = asyncio.Event()
 
@@ -93,7 +93,8 @@ class Listener(uvicorn.Server):
             server.close()
         for listening in sockets or []:
             listening.close()
-        self._connections.abort_all()
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
         await asyncio.sleep(0)  # The transports close their sockets, and tell uvicorn, in the loop's next round.
         tasks = list(self.server_state.tasks)
         for task in tasks:

@@ -5,21 +5,15 @@ Nothing runs in the background: `api.writes.bring_up_to_date` makes the attempts
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from reconciler.simulator.world.ids import record_id
-from reconciler.simulator.world.records import Author, Kind, log_entry, present, write_logs
+from reconciler.simulator.world.records import Author, Kind, log_entry, write_logs
 from reconciler.simulator.world.releases import drop_empty, schedule_touched, touch
-from reconciler.simulator.world.store import World
+from reconciler.simulator.world.store import Row, World
 
 _Due: TypeAlias = list[tuple[str, str, int]]
 """Device id, application id and the moment of the attempt."""
-
-
-def next_attempt_ms(world: World) -> int | None:
-    """When the next device tries to take up what is released to it, or None if none will."""
-    (attempt_ms,) = world.db.execute("select min(attempt_ms) from devices where attempt_ms is not null").fetchone()
-    return None if attempt_ms is None else int(attempt_ms)
 
 
 def attempt(world: World, until_ms: int) -> None:
@@ -69,7 +63,7 @@ def _take_bundles(world: World, due: _Due) -> None:
     world.db.executemany(
         "update records set updated_ms = ? where device_id = ?", [(at_ms, device_id) for device_id, _, at_ms in due]
     )
-    logs: list[tuple[str, dict[str, Any]]] = []
+    logs: list[tuple[str, Row]] = []
     for device_id, application_id, at_ms in due:
         bundle, was_unknown = bundles[device_id]
         update, outcome = "knownBundle" if was_unknown else "device", {"newBundle": bundle}
@@ -90,7 +84,7 @@ def _take_flows(world: World, due: _Due) -> None:
         "join (select distinct device_id from touched) using (device_id) "
         "where released is not reported or released_etag is not reported_etag"
     ).fetchall()
-    logs: list[tuple[str, dict[str, Any]]] = []
+    logs: list[tuple[str, Row]] = []
     for device_id, flow_id, own, released, reported, new_etag, old_etag in behind:
         at_ms = moments[device_id]
         error = failures.get(device_id, {}).get(flow_id)
@@ -100,11 +94,10 @@ def _take_flows(world: World, due: _Due) -> None:
                 "where record_id = ?",
                 (at_ms, own),
             )
-            outcome = {"newValue": released, "previousValue": reported}
-            outcome |= present(newEtag=new_etag, previousEtag=old_etag)
+            outcome = {"newValue": released, "previousValue": reported, "newEtag": new_etag, "previousEtag": old_etag}
         else:
             world.db.execute("update entries set updated_ms = ? where record_id = ?", (at_ms, own))
-            outcome = {"attemptedValue": released, "error": error, **present(attemptedEtag=new_etag)}
+            outcome = {"attemptedValue": released, "error": error, "attemptedEtag": new_etag}
         logs.append((own, log_entry(Author("device", device_id), at_ms, "current", **outcome)))
     write_logs(world, logs)
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from reconciler.simulator.world.clock import rfc3339
-from reconciler.simulator.world.store import World
+from reconciler.simulator.world.store import Row, World
 
 
 class Kind(StrEnum):
@@ -34,27 +33,22 @@ class Kind(StrEnum):
         return next((kind for kind in cls if kind.device_class == device_class), None)
 
 
-@dataclass(frozen=True, slots=True)
-class Author:
+class Author(NamedTuple):
     """Who changed something: `sourceType` (apiToken, user, device) and `sourceId` of a log entry."""
 
     type: str
     id: str
 
 
-def log_entry(author: Author, at_ms: int, change_type: str, **fields: Any) -> dict[str, Any]:
-    """An entry of a log; `change_type` is desired or current, `fields` are those that not all entries have."""
+def log_entry(author: Author, at_ms: int, change_type: str, **fields: Any) -> Row:
+    """An entry of a log; `change_type` is desired or current, `fields` are those that not all entries have.
+
+    An etag is left out where there is no version.
+    """
     head = {"sourceType": author.type, "sourceId": author.id, "date": rfc3339(at_ms), "changeType": change_type}
-    return head | fields
+    return head | {name: value for name, value in fields.items() if value is not None or not name.endswith("Etag")}
 
 
-def present(**fields: str | None) -> dict[str, str]:
-    """The fields that have a value: an etag is left out where there is no version."""
-    return {name: text for name, text in fields.items() if text is not None}
-
-
-def write_logs(world: World, entries: Iterable[tuple[str, dict[str, Any]]]) -> None:
+def write_logs(world: World, entries: Iterable[tuple[str, Row]]) -> None:
     """Append (record id, entry) to the logs of records."""
-    world.db.executemany(
-        "insert into logs (record_id, entry) values (?, ?)", [(own, json.dumps(entry)) for own, entry in entries]
-    )
+    world.insert("logs", ((None, own, json.dumps(entry)) for own, entry in entries))

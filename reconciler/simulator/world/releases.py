@@ -10,11 +10,11 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from reconciler.simulator.world.ids import NO_BUNDLE, bundle_id, etag, record_id
-from reconciler.simulator.world.records import Author, Kind, log_entry, present, write_logs
-from reconciler.simulator.world.store import World
+from reconciler.simulator.world.ids import NO_BUNDLE, bundle_id, record_id, version_etag
+from reconciler.simulator.world.records import Author, Kind, log_entry, write_logs
+from reconciler.simulator.world.store import Row, World
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,17 +96,16 @@ def _records_of_touched(world: World, change: Change) -> dict[str, str]:
     bare = world.db.execute(
         "select distinct device_id from touched where device_id not in (select device_id from records)"
     ).fetchall()
-    world.db.executemany(
-        "insert into records values (?, ?, ?, ?, ?, ?, null, 0)",
-        [(record_id(own, device), own, device, change.at_ms, change.at_ms, NO_BUNDLE) for (device,) in bare],
-    )
+    at_ms = change.at_ms
+    rows = ((record_id(own, device), own, device, at_ms, at_ms, NO_BUNDLE, None, 0) for (device,) in bare)
+    world.insert("records", rows)
     found = world.db.execute(
         "select device_id, id from records where device_id in (select device_id from touched) order by device_id"
     )
     return dict(found.fetchall())
 
 
-def _bundle_log(change: Change, move: _Move, bundle: str | None) -> dict[str, Any]:
+def _bundle_log(change: Change, move: _Move, bundle: str | None) -> Row:
     if change.version is None:
         update = "clear" if change.is_clear else "removeFlow"
     else:
@@ -139,19 +138,15 @@ def _release_etags(world: World, change: Change, moves: Sequence[_Move]) -> None
     world.db.executemany(
         "update entries set record_id = ?, created_ms = coalesce(created_ms, ?), updated_ms = ?, released_etag = ? "
         "where device_id = ? and flow_id = ?",
-        [(record_id(own, *one[:2]), at, at, _etag(one.flow_id, change.version), *one[:2]) for one in moves],
+        [(record_id(own, *one[:2]), at, at, version_etag(one.flow_id, change.version), *one[:2]) for one in moves],
     )
     write_logs(world, ((record_id(own, *one[:2]), _etag_log(change, one)) for one in moves))
 
 
-def _etag(flow_id: str, version: str | None) -> str | None:
-    return None if version is None else etag(flow_id, version)
-
-
-def _etag_log(change: Change, move: _Move) -> dict[str, Any]:
-    etags = present(newEtag=_etag(move.flow_id, change.version), previousEtag=_etag(move.flow_id, move.before))
-    values = {"newValue": change.version, "previousValue": move.before}
-    return log_entry(change.author, change.at_ms, "desired", **values, **etags)
+def _etag_log(change: Change, move: _Move) -> Row:
+    etags = [version_etag(move.flow_id, version) for version in (change.version, move.before)]
+    values = {"newValue": change.version, "previousValue": move.before, "newEtag": etags[0], "previousEtag": etags[1]}
+    return log_entry(change.author, change.at_ms, "desired", **values)
 
 
 _BEHIND = {
