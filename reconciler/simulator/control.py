@@ -19,8 +19,7 @@ from reconciler.simulator.faults import Fault
 from reconciler.simulator.switches import Switches
 from reconciler.simulator.world import devices
 from reconciler.simulator.world.fleet import Device, Text, Version
-from reconciler.simulator.world.ids import bundle_id, object_id
-from reconciler.simulator.world.records import Author, Kind, log_entry, write_logs
+from reconciler.simulator.world.records import Author, Kind, bundle_id, log_entry, object_id, write_logs
 from reconciler.simulator.world.releases import Change, rebundle, release, schedule_touched, touch
 from reconciler.simulator.world.seed import seed_device
 from reconciler.simulator.world.store import World
@@ -96,18 +95,21 @@ class Control:
         """A person releases (None: removes) a version in the web interface."""
         with self._present():
             own, flow_id = self._device(device), self._flow(flow)
-            kind, application_id = self._home(own)
-            release(self.world, Change(kind, application_id, version, _PERSON, self.now_ms()), [(own, flow_id)])
+            (row,) = self.world.rows("select device_class, application_id from devices where id = ?", (own,))
+            if (kind := Kind.of_class(row["device_class"])) is None:
+                raise ControlError(f"a device of class {row['device_class']} takes no deployments")
+            change = Change(kind, row["application_id"], version, _PERSON, self.now_ms())
+            release(self.world, change, [(own, flow_id)])
 
     def set_reported(self, device: str, flow: str, version: Version | None) -> None:
         """The device reports another version of a flow, without a release."""
         with self._present() as db:
             own, flow_id, now = self._device(device), self._flow(flow), self.now_ms()
-            row = db.execute(
-                "update entries set reported = ?, updated_ms = ? where device_id = ? and flow_id = ? returning 1",
+            found = db.execute(
+                "update entries set reported = ?, updated_ms = ? where device_id = ? and flow_id = ?",
                 (version, now, own, flow_id),
-            ).fetchone()
-            if row is None:
+            )
+            if not found.rowcount:
                 raise ControlError(f"{flow} was never deployed to {device}")
             db.execute("update records set updated_ms = ? where device_id = ?", (now, own))
 
@@ -238,14 +240,6 @@ class Control:
         if len(found) != 1:
             raise ControlError(f'{"several" if found else "no"} {thing}s have the id or name "{reference}"')
         return str(found[0][0])
-
-    def _home(self, device_id: str) -> tuple[Kind, str]:
-        device_class, application_id = self.world.db.execute(
-            "select device_class, application_id from devices where id = ?", (device_id,)
-        ).fetchone()
-        if (kind := Kind.of_class(device_class)) is None:
-            raise ControlError(f"a device of class {device_class} takes no deployments")
-        return kind, str(application_id)
 
 
 COMMANDS = tuple(

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from reconciler.simulator.api.problems import not_found
 from reconciler.simulator.api.query import Sql, compile_query, every, matches
+from reconciler.simulator.api.validation import not_found
 from reconciler.simulator.world.clock import rfc3339
 from reconciler.simulator.world.store import Row, World
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from reconciler.simulator.api.collection import Collection, Entity, Params, echoed, name_filter, queried
-from reconciler.simulator.api.problems import not_found
 from reconciler.simulator.api.query import Sql
 from reconciler.simulator.api.schemas import DEFAULT_FLOW_CLASS
+from reconciler.simulator.api.validation import not_found
 from reconciler.simulator.world.store import World
 
 

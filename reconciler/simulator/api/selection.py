@@ -10,10 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from reconciler.simulator.api.problems import Problem, invalid, not_found
 from reconciler.simulator.api.query import Sql, compile_query, tag_queries
-from reconciler.simulator.world.ids import RESERVED_VERSIONS
-from reconciler.simulator.world.records import Author, Kind
+from reconciler.simulator.api.validation import Problem, invalid, not_found
+from reconciler.simulator.world.records import RESERVED_VERSIONS, Author, Kind
 from reconciler.simulator.world.store import World
 
 

@@ -1,4 +1,4 @@
-"""JSON Schema, the part that the API's requests use, with the wording of Losant's server framework.
+"""Refusals, and the part of JSON Schema that the API's requests use, with the wording of Losant's server framework.
 
 Only the first broken rule is reported, as `<path> <rule>`, in the framework's order. No Python library has that order
 and these words, so the rules are written out here; `tests/conformance/test_vendor_facts.py` checks with jsonschema that
@@ -30,6 +30,29 @@ _TYPES: Mapping[str, Callable[[Any], bool]] = {
     "array": lambda value: isinstance(value, list),
     "object": lambda value: isinstance(value, dict),
 }
+
+
+class Problem(Exception):
+    """A request that the API refuses."""
+
+    def __init__(self, status: int, type_: str, message: str) -> None:
+        self.status, self.type, self.message = status, type_, message
+        super().__init__(f"{status} {type_}: {message}")
+
+    @property
+    def envelope(self) -> dict[str, str]:
+        """The body of the answer; a request that is not JSON is refused with a `code` where others have a `type`."""
+        return {"code" if self.type == "InvalidContent" else "type": self.type, "message": self.message}
+
+
+def invalid(message: str) -> Problem:
+    """400, from the schemas and from the controllers alike."""
+    return Problem(400, "Validation", message)
+
+
+def not_found(thing: str) -> Problem:
+    """404: `<thing> was not found`."""
+    return Problem(404, "NotFound", f"{thing} was not found")
 
 
 def first_fault(value: Any, schema: Schema, path: str, definitions: Definitions | None = None) -> str | None:

@@ -11,8 +11,8 @@ import json
 from contextlib import suppress
 from dataclasses import dataclass
 
-from reconciler.simulator.api.problems import Problem
 from reconciler.simulator.api.selection import Selection, Write, select
+from reconciler.simulator.api.validation import Problem
 from reconciler.simulator.world.devices import attempt
 from reconciler.simulator.world.records import Author, Kind
 from reconciler.simulator.world.releases import Change, release

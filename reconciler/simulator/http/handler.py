@@ -11,11 +11,10 @@ from urllib.parse import unquote
 from reconciler.simulator.api.actions import ACTIONS, Action, Deploy
 from reconciler.simulator.api.entities import definition, present
 from reconciler.simulator.api.export import Job, enqueue
-from reconciler.simulator.api.problems import Problem, forbidden, invalid, not_found
 from reconciler.simulator.api.schemas import PATH_PARAMETERS, QUERIES
 from reconciler.simulator.api.selection import Write
-from reconciler.simulator.api.tokens import Token, authorize
-from reconciler.simulator.api.validation import ABSENT, first_fault
+from reconciler.simulator.api.tokens import Token, authorize, forbidden
+from reconciler.simulator.api.validation import ABSENT, Problem, first_fault, invalid, not_found
 from reconciler.simulator.api.writes import Fate, accept
 from reconciler.simulator.http import openapi
 from reconciler.simulator.world.store import World

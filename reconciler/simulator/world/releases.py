@@ -12,8 +12,16 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import NamedTuple
 
-from reconciler.simulator.world.ids import NO_BUNDLE, bundle_id, record_id, version_etag
-from reconciler.simulator.world.records import Author, Kind, log_entry, write_logs
+from reconciler.simulator.world.records import (
+    NO_BUNDLE,
+    Author,
+    Kind,
+    bundle_id,
+    log_entry,
+    record_id,
+    version_etag,
+    write_logs,
+)
 from reconciler.simulator.world.store import Row, World
 
 

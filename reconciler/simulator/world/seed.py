@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any
 
 from reconciler.simulator.world.fleet import Application, Device, Fleet, Flow, TakeUp, Token
-from reconciler.simulator.world.ids import NO_BUNDLE, bundle_id, object_id, record_id, version_etag
+from reconciler.simulator.world.records import NO_BUNDLE, bundle_id, object_id, record_id, version_etag
 from reconciler.simulator.world.releases import empty_bundle
 from reconciler.simulator.world.store import World
 
