@@ -80,11 +80,9 @@ class Control:
 
     def fail(self, device: str, flow: str, version: Version, error: Text) -> None:
         """From now on the device fails when it tries this version."""
-        with self._present() as db:
-            db.execute(
-                "insert or replace into failures values (?, ?, ?, ?)",
-                (self._device(device), self._flow(flow), version, error),
-            )
+        with self._present():
+            row = (self._device(device), self._flow(flow), version, error)
+            self.world.insert("failures", [row], "or replace")
 
     def heal(self, device: str) -> None:
         """The device no longer fails anything; it tries again when it next connects or is released to."""
@@ -142,10 +140,10 @@ class Control:
 
     def add_version(self, flow: str, version: Version) -> None:
         """A person saves a new version of a flow."""
-        with self._present() as db:
+        with self._present():
             own, now = self._flow(flow), self.now_ms()
-            values = (object_id(own, "version", version), own, version, now, now)
-            db.execute("insert or ignore into versions values (?, ?, ?, ?, ?)", values)
+            row = (object_id(own, "version", version), own, version, now, now)
+            self.world.insert("versions", [row], "or ignore")
 
     def delete_version(self, flow: str, version: Version) -> None:
         """A person deletes a version; devices that run it are not touched."""

@@ -100,7 +100,10 @@ class Simulator:
             reply, job = _reply(given, struck), given.job
         else:
             reply, job = refusal(instead, request.authorization), None
-        return (None if resets else _slowed(reply, struck)), job
+        if resets:
+            return None, job
+        headers_s, body_s = _seconds(struck, faults.SlowHeaders), _seconds(struck, faults.SlowBody)
+        return replace(reply, slow_headers_s=headers_s, slow_body_s=body_s), job
 
     def _strike(self, request: Request, action: str) -> tuple[Fault, ...]:
         texts = {name: text for name, text in request.query.items() if isinstance(text, str)}
@@ -136,11 +139,6 @@ def _reply(given: Answer, struck: tuple[Fault, ...]) -> Reply:
     body = json.dumps(damage_page(given.body, struck), ensure_ascii=False, separators=(",", ":")).encode()
     garble = next((fault for fault in struck if isinstance(fault, faults.Garble)), None)
     return garbled(given.status, body, garble.how) if garble else Reply(given.status, body, JSON)
-
-
-def _slowed(reply: Reply, struck: tuple[Fault, ...]) -> Reply:
-    headers_s, body_s = _seconds(struck, faults.SlowHeaders), _seconds(struck, faults.SlowBody)
-    return replace(reply, slow_headers_s=headers_s, slow_body_s=body_s)
 
 
 def _seconds(struck: tuple[Fault, ...], kind: type[faults.Timed]) -> float:

@@ -21,25 +21,14 @@ _STEPS = 10
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """Bytes to send, and how.
-
-    Attributes:
-        claimed: a Content-Length that differs from the body's; the connection is closed after the body.
-        slow_headers_s: time over which the headers trickle.
-        slow_body_s: time over which the body trickles.
-    """
+    """Bytes to send, and how: with a Content-Length that differs from the body's, or trickling over so many seconds."""
 
     status: int
     body: bytes
     headers: Mapping[str, str] = field(default_factory=dict)
-    claimed: int | None = None
+    claimed: int | None = None  # the connection is closed after the body
     slow_headers_s: float = 0.0
     slow_body_s: float = 0.0
-
-    @property
-    def is_raw(self) -> bool:
-        """Whether an HTTP server would not send it."""
-        return self.claimed is not None or self.slow_headers_s > 0
 
 
 def abort(transport: asyncio.Transport | None) -> None:
@@ -54,7 +43,7 @@ def abort(transport: asyncio.Transport | None) -> None:
 async def send_reply(reply: Reply, send: Send, transport: asyncio.Transport | None) -> None:
     """Send a reply; a raw one ends its connection, which is None if the client has left."""
     headers = {"Content-Length": str(len(reply.body) if reply.claimed is None else reply.claimed), **reply.headers}
-    if reply.is_raw:
+    if reply.claimed is not None or reply.slow_headers_s:  # which an HTTP server would not send
         if transport is not None:
             await _send_raw(reply, {**headers, "Connection": "close"}, transport)
         return

@@ -71,7 +71,7 @@ def bundle_id(device_id: str, contents: Sequence[tuple[str, str]], revision: int
     return str(int.from_bytes(sha256(text.encode()).digest()[:8]) % 9_000_000_000 + 1_000_000_000)
 
 
-def version_etag(flow_id: str, version: str | None) -> str | None:
+def etag_of(flow_id: str, version: str | None) -> str | None:
     """What stands for the content of a version of an edge workflow; None where there is no version."""
     return None if version is None else etag(flow_id, version)
 

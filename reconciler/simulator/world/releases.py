@@ -17,9 +17,9 @@ from reconciler.simulator.world.records import (
     Author,
     Kind,
     bundle_id,
+    etag_of,
     log_entry,
     record_id,
-    version_etag,
     write_logs,
 )
 from reconciler.simulator.world.store import Row, World
@@ -74,15 +74,12 @@ def release(world: World, change: Change, rows: Iterable[tuple[str, str]]) -> No
 def _moves(world: World, change: Change, rows: Iterable[tuple[str, str]]) -> list[_Move]:
     touch(world, rows)
     found = world.db.execute(
-        "select device_id, flow_id, released, e.device_id is not null as there "
-        "from touched left join entries e using (device_id, flow_id) order by device_id, flow_id"
+        "select device_id, flow_id, released from touched left join entries e using (device_id, flow_id) "
+        "where (e.device_id is not null or :version is not null) and not (:is_silent and released is :version) "
+        "order by device_id, flow_id",
+        {"version": change.version, "is_silent": world.switches.rerelease == "silent"},
     )
-    keeps_quiet = world.switches.rerelease == "silent"
-    return [
-        _Move(device_id, flow_id, before)
-        for device_id, flow_id, before, there in found
-        if (there or change.version is not None) and not (keeps_quiet and before == change.version)
-    ]
+    return [_Move(*row) for row in found]
 
 
 def touch(world: World, rows: Iterable[tuple[str, str]]) -> None:
@@ -92,25 +89,13 @@ def touch(world: World, rows: Iterable[tuple[str, str]]) -> None:
 
 
 def _release_bundles(world: World, change: Change, moves: Sequence[_Move]) -> None:
-    records = _records_of_touched(world, change)
-    bundles = rebundle(world, records, change.at_ms)
+    at_ms = change.at_ms
+    records = {move.device_id: record_id(change.application_id, move.device_id) for move in moves}
+    new = ((own, change.application_id, device, at_ms, at_ms, NO_BUNDLE, None, 0) for device, own in records.items())
+    world.insert("records", new, "or ignore")
+    bundles = rebundle(world, records, at_ms)
     logged = {move.device_id: move for move in moves}.values() if change.is_clear else moves
     write_logs(world, ((records[one.device_id], _bundle_log(change, one, bundles[one.device_id])) for one in logged))
-
-
-def _records_of_touched(world: World, change: Change) -> dict[str, str]:
-    """Record ids by device id; devices that had no record get one."""
-    own = change.application_id
-    bare = world.db.execute(
-        "select distinct device_id from touched where device_id not in (select device_id from records)"
-    ).fetchall()
-    at_ms = change.at_ms
-    rows = ((record_id(own, device), own, device, at_ms, at_ms, NO_BUNDLE, None, 0) for (device,) in bare)
-    world.insert("records", rows)
-    found = world.db.execute(
-        "select device_id, id from records where device_id in (select device_id from touched) order by device_id"
-    )
-    return dict(found.fetchall())
 
 
 def _bundle_log(change: Change, move: _Move, bundle: str | None) -> Row:
@@ -146,13 +131,13 @@ def _release_etags(world: World, change: Change, moves: Sequence[_Move]) -> None
     world.db.executemany(
         "update entries set record_id = ?, created_ms = coalesce(created_ms, ?), updated_ms = ?, released_etag = ? "
         "where device_id = ? and flow_id = ?",
-        [(record_id(own, *one[:2]), at, at, version_etag(one.flow_id, change.version), *one[:2]) for one in moves],
+        [(record_id(own, *one[:2]), at, at, etag_of(one.flow_id, change.version), *one[:2]) for one in moves],
     )
     write_logs(world, ((record_id(own, *one[:2]), _etag_log(change, one)) for one in moves))
 
 
 def _etag_log(change: Change, move: _Move) -> Row:
-    etags = [version_etag(move.flow_id, version) for version in (change.version, move.before)]
+    etags = [etag_of(move.flow_id, version) for version in (change.version, move.before)]
     values = {"newValue": change.version, "previousValue": move.before, "newEtag": etags[0], "previousEtag": etags[1]}
     return log_entry(change.author, change.at_ms, "desired", **values)
 

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any
 
 from reconciler.simulator.world.fleet import Application, Device, Fleet, Flow, TakeUp, Token
-from reconciler.simulator.world.records import NO_BUNDLE, bundle_id, object_id, record_id, version_etag
+from reconciler.simulator.world.records import NO_BUNDLE, bundle_id, etag_of, object_id, record_id
 from reconciler.simulator.world.releases import empty_bundle
 from reconciler.simulator.world.store import World
 
@@ -44,10 +44,8 @@ def seed(world: World, fleet: Fleet) -> None:
 
 def _seed_token(world: World, token: Token, application_id: str | None) -> None:
     expires_ms = None if token.expires is None else round(token.expires.timestamp() * 1000)
-    world.db.execute(
-        "insert or ignore into tokens values (?, ?, ?, ?, ?)",
-        (object_id("token", token.text), token.text, application_id, json.dumps(token.scopes), expires_ms),
-    )
+    row = (object_id("token", token.text), token.text, application_id, json.dumps(token.scopes), expires_ms)
+    world.insert("tokens", [row], "or ignore")
 
 
 def _seed_flow(world: World, application: Application, flow: Flow, now: int) -> None:
@@ -129,5 +127,5 @@ class _Rows:
         row = (own, flow, self.application_id, released, reported)
         if self.device.device_class != "edgeCompute":
             return *row, None, None, None, None, None
-        etags = (version_etag(flow, released), version_etag(flow, reported))
+        etags = (etag_of(flow, released), etag_of(flow, reported))
         return *row, record_id(self.application_id, own, flow), *etags, self.now, self.now

@@ -116,10 +116,11 @@ class World:
         names = [column[0] for column in found.description]
         return [dict(zip(names, row, strict=True)) for row in found]
 
-    def insert(self, table: str, rows: Iterable[Sequence[Any]]) -> None:
-        """Add rows to a table; each has a value for every column."""
+    def insert(self, table: str, rows: Iterable[Sequence[Any]], clause: str = "") -> None:
+        """Add rows to a table; each has a value for every column. The clause is "or ignore" or "or replace"."""
         if values := list(rows):
-            self.db.executemany(f"insert into {table} values ({', '.join('?' * len(values[0]))})", values)
+            marks = ", ".join("?" * len(values[0]))
+            self.db.executemany(f"insert {clause} into {table} values ({marks})", values)
 
     @contextmanager
     def changing(self) -> Iterator[sqlite3.Connection]:
@@ -150,7 +151,7 @@ class World:
     def advance(self, seconds: float) -> None:
         """Move the clock, and keep the offset over a restart."""
         with self.changing():
-            self.clock.advance(seconds)
+            self.clock.offset_ms += round(seconds * 1000)
             self.remember("clock_offset_ms", str(self.clock.offset_ms))
 
     def switch(self, switches: Switches) -> None:
