@@ -9,7 +9,7 @@ from typing import Any
 from reconciler.simulator.api.actions import ACTIONS, Action
 from reconciler.simulator.api.collection import Entity, is_true
 from reconciler.simulator.api.tokens import Token
-from reconciler.simulator.world.ids import etag
+from reconciler.simulator.world.records import etag
 
 
 def present(body: Entity, action: Action, query: Mapping[str, Any], token: Token) -> Entity:

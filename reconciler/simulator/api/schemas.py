@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from reconciler.simulator.api.validation import Schema
-from reconciler.simulator.world.ids import ID_PATTERN, TAG_KEY_PATTERN
-from reconciler.simulator.world.records import Kind
+from reconciler.simulator.world.records import ID_PATTERN, TAG_KEY_PATTERN, Kind
 
 ID: Schema = {"type": "string", "pattern": ID_PATTERN}
 NAME: Schema = {"type": "string", "minLength": 1, "maxLength": 255}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from reconciler.simulator.api.actions import Action
-from reconciler.simulator.api.problems import forbidden, unauthorized
+from reconciler.simulator.api.validation import Problem
 from reconciler.simulator.world.records import Author
 from reconciler.simulator.world.store import World
 
@@ -36,6 +36,16 @@ class Token:
         if action.name in ("devices.get", "device.get"):
             accepted |= {"all.Device", "all.Device.read"}
         return not accepted.isdisjoint(self.scopes)
+
+
+def unauthorized(message: str = "Invalid access token") -> Problem:
+    """401, a token that is unknown or too old."""
+    return Problem(401, "Unauthorized", message)
+
+
+def forbidden() -> Problem:
+    """403, the framework's default message."""
+    return Problem(403, "Forbidden", "Access is forbidden")
 
 
 def authorize(world: World, action: Action, query: Mapping[str, Any], authorization: str | None) -> Token:

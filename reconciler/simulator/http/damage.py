@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from typing import Any, assert_never
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from reconciler.simulator import faults
 from reconciler.simulator.faults import Fault
-from reconciler.simulator.http.delivery import Reply
+from reconciler.simulator.http.delivery import JSON, Reply
 
 _HUGE_BYTES = 10_000_000
 _HTML = b"<!DOCTYPE html><html><head><title>Unavailable</title></head><body><h1>Service unavailable</h1></body></html>"
-_JSON = "application/json"
-_JSON_TYPE = {"Content-Type": _JSON}
 _NAMES = {400: "Validation", 401: "Unauthorized", 403: "Forbidden", 404: "NotFound", 429: "RateLimit"}
 
 
@@ -48,8 +46,8 @@ def refusal(fault: faults.Status | faults.Redirect, authorization: str | None) -
         message = f"{message} (Authorization: {authorization})"
     envelope = json.dumps({"type": fault.type or _NAMES.get(fault.status, "Error"), "message": message}).encode()
     kind, body = {
-        "json": (_JSON, envelope),
-        "echo": (_JSON, envelope),
+        "json": ("application/json", envelope),
+        "echo": ("application/json", envelope),
         "html": ("text/html", _HTML),
         "text": ("text/plain", message.encode()),
         "empty": ("text/plain", b""),
@@ -59,29 +57,26 @@ def refusal(fault: faults.Status | faults.Redirect, authorization: str | None) -
     return Reply(fault.status, body, {"Content-Type": kind, **headers})
 
 
-def garbled(status: int, body: bytes, how: faults.Harm) -> Reply:
-    """A damaged reply in place of a good one with this status and JSON body."""
-    match how:
-        case "html" | "text":
-            kind, text = {"html": ("text/html", _HTML), "text": ("text/plain", b"ok")}[how]
-            return Reply(status, text, {"Content-Type": kind})
-        case "truncated":
-            return Reply(status, body[: len(body) // 2], _JSON_TYPE, claimed=len(body))
-        case "gzip":
-            return Reply(status, b"this is not compressed", {**_JSON_TYPE, "Content-Encoding": "gzip"})
-        case "array":
-            damaged = b"[]"
-        case "utf8":
-            damaged = body[:-1] + b',"note":"\xff\xfe"}'
-        case "duplicate_keys":
-            damaged = _with_duplicate_keys(body)
-        case _ as never:
-            assert_never(never)
-    return Reply(status, damaged, _JSON_TYPE)
-
-
 def _with_duplicate_keys(body: bytes) -> bytes:
     """Every key of the object a second time, empty: a parser that keeps the last one sees an empty world."""
     empty = {list: "[]", int: "0", bool: "false", str: '""', dict: "{}", type(None): "null", float: "0"}
     again = "".join(f",{json.dumps(key)}:{empty[type(value)]}" for key, value in json.loads(body).items())
     return body[:-1] + again.encode() + b"}"
+
+
+_HARMS: Mapping[faults.Harm, tuple[Mapping[str, str], Callable[[bytes], bytes]]] = {
+    "html": ({"Content-Type": "text/html"}, lambda _: _HTML),
+    "text": ({"Content-Type": "text/plain"}, lambda _: b"ok"),
+    "array": (JSON, lambda _: b"[]"),
+    "truncated": (JSON, lambda body: body[: len(body) // 2]),
+    "gzip": ({**JSON, "Content-Encoding": "gzip"}, lambda _: b"this is not compressed"),
+    "utf8": (JSON, lambda body: body[:-1] + b',"note":"\xff\xfe"}'),
+    "duplicate_keys": (JSON, _with_duplicate_keys),
+}
+"""The headers of a damaged reply, and its body out of a good one."""
+
+
+def garbled(status: int, body: bytes, how: faults.Harm) -> Reply:
+    """A damaged reply in place of a good one with this status and JSON body."""
+    headers, harm = _HARMS[how]
+    return Reply(status, harm(body), headers, claimed=len(body) if how == "truncated" else None)

@@ -1,7 +1,7 @@
 """How replies are sent, damaged ones included.
 
 What an HTTP server will not do (a body that is too short, a reset, headers that trickle) is done on the connection
-itself, which `Connections` finds by the peer's address.
+itself.
 """
 
 from __future__ import annotations
@@ -12,68 +12,23 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http.client import responses
-from typing import Any
 
-from starlette.types import Scope, Send
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from starlette.types import Send
 
+JSON = {"Content-Type": "application/json"}
 _STEPS = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """Bytes to send, and how.
-
-    Attributes:
-        claimed: a Content-Length that differs from the body's; the connection is closed after the body.
-        slow_headers_s: time over which the headers trickle.
-        slow_body_s: time over which the body trickles.
-    """
+    """Bytes to send, and how: with a Content-Length that differs from the body's, or trickling over so many seconds."""
 
     status: int
     body: bytes
     headers: Mapping[str, str] = field(default_factory=dict)
-    claimed: int | None = None
+    claimed: int | None = None  # the connection is closed after the body
     slow_headers_s: float = 0.0
     slow_body_s: float = 0.0
-
-    @property
-    def is_raw(self) -> bool:
-        """Whether an HTTP server would not send it."""
-        return self.claimed is not None or self.slow_headers_s > 0
-
-
-class Connections:
-    """The open connections by the client's address and port."""
-
-    def __init__(self) -> None:
-        self.transports: dict[Any, asyncio.Transport] = {}
-
-    def protocol(self) -> type[asyncio.Protocol]:
-        """The HTTP protocol for uvicorn, which keeps this register."""
-        transports = self.transports
-
-        class RegisteredProtocol(H11Protocol):
-            def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-                transports[transport.get_extra_info("peername")] = transport
-                super().connection_made(transport)
-
-            def connection_lost(self, exc: Exception | None) -> None:
-                peer = self.transport.get_extra_info("peername")
-                if transports.get(peer) is self.transport:
-                    del transports[peer]
-                super().connection_lost(exc)
-
-        return RegisteredProtocol
-
-    def of(self, scope: Scope) -> asyncio.Transport | None:
-        """The connection that a request came on, if the client has not left."""
-        return self.transports.get(tuple(scope["client"]))
-
-    def abort_all(self) -> None:
-        """Close every connection."""
-        for transport in list(self.transports.values()):
-            transport.abort()
 
 
 def abort(transport: asyncio.Transport | None) -> None:
@@ -85,11 +40,10 @@ def abort(transport: asyncio.Transport | None) -> None:
     transport.abort()
 
 
-async def send_reply(reply: Reply, scope: Scope, send: Send, connections: Connections) -> None:
-    """Send a reply; a raw one ends its connection."""
+async def send_reply(reply: Reply, send: Send, transport: asyncio.Transport | None) -> None:
+    """Send a reply; a raw one ends its connection, which is None if the client has left."""
     headers = {"Content-Length": str(len(reply.body) if reply.claimed is None else reply.claimed), **reply.headers}
-    if reply.is_raw:
-        transport = connections.of(scope)
+    if reply.claimed is not None or reply.slow_headers_s:  # which an HTTP server would not send
         if transport is not None:
             await _send_raw(reply, {**headers, "Connection": "close"}, transport)
         return

@@ -11,11 +11,10 @@ from urllib.parse import unquote
 from reconciler.simulator.api.actions import ACTIONS, Action, Deploy
 from reconciler.simulator.api.entities import definition, present
 from reconciler.simulator.api.export import Job, enqueue
-from reconciler.simulator.api.problems import Problem, forbidden, invalid, not_found
 from reconciler.simulator.api.schemas import PATH_PARAMETERS, QUERIES
 from reconciler.simulator.api.selection import Write
-from reconciler.simulator.api.tokens import Token, authorize
-from reconciler.simulator.api.validation import ABSENT, first_fault
+from reconciler.simulator.api.tokens import authorize, forbidden
+from reconciler.simulator.api.validation import ABSENT, Problem, first_fault, invalid, not_found
 from reconciler.simulator.api.writes import Fate, accept
 from reconciler.simulator.http import openapi
 from reconciler.simulator.world.store import World
@@ -74,7 +73,10 @@ def _answer(world: World, request: Request, fate: Fate) -> Answer:
     _check(action, params, body)
     token = authorize(world, action, request.query, request.authorization)
     own = params["applicationId"] = params["applicationId"].lower()
-    _check_application(world, token, own)
+    if not world.rows("select 1 from applications where id = ?", (own,)):
+        raise not_found("Application")
+    if token.application_id not in (None, own):
+        raise forbidden()
     if not isinstance(action.does, Deploy):
         return Answer(action.status, present(action.does(world, params), action, request.query, token))
     if action.does.verb == "export":
@@ -141,11 +143,3 @@ def _check(action: Action, params: Mapping[str, Any], body: Any) -> None:
         raise invalid(f"{name} is required")
     if fault := first_fault(body, schema, name):
         raise invalid(fault)
-
-
-def _check_application(world: World, token: Token, application_id: str) -> None:
-    known = world.db.execute("select 1 from applications where id = ?", (application_id,)).fetchone()
-    if known is None:
-        raise not_found("Application")
-    if token.application_id not in (None, application_id):
-        raise forbidden()

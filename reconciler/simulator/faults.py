@@ -1,4 +1,4 @@
-"""What can go wrong on the way: faults that are switched on while the simulator runs.
+"""What can go wrong on the way: faults that are switched on while the simulator runs, and which requests they strike.
 
 A fault says what happens (`kind`) and to which requests (`when`). The same models serve Python
 (`control.fault(Status(status=503, when=When(times=1)))`), the control endpoint and the fleet file.
@@ -6,7 +6,10 @@ A fault says what happens (`kind`) and to which requests (`when`). The same mode
 
 from __future__ import annotations
 
+import random
 import re
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -21,29 +24,17 @@ class _Part(BaseModel):
 
 
 class When(_Part):
-    """Which requests a fault strikes; every condition must hold. Requests that match the first four are counted.
+    """Which requests a fault strikes; every condition must hold. Requests that match the first four are counted."""
 
-    Attributes:
-        action: an action's name, e.g. `embeddedDeployments.release`; a `*` in it matches anything.
-        method: `GET` or `POST`.
-        path: a regular expression, searched in the path without its query.
-        query: query parameters that must have these texts, e.g. `{"page": "1"}` (an absent page is `"0"`).
-        nth: only the nth of the counted requests.
-        since: from the nth counted request on.
-        every: each nth counted request.
-        probability: a chance, drawn from a generator with a fixed seed.
-        times: at most so many times.
-    """
-
-    action: str | None = None
-    method: str | None = None
-    path: str | None = None
-    query: dict[str, str] = Field(default_factory=dict)
-    nth: Count | None = None
-    since: Count | None = None
-    every: Count | None = None
-    probability: Annotated[float, Field(gt=0, le=1)] | None = None
-    times: Count | None = None
+    action: str | None = None  # a name, e.g. `embeddedDeployments.release`; a `*` in it matches anything
+    method: str | None = None  # `GET` or `POST`
+    path: str | None = None  # a regular expression, searched in the path without its query
+    query: dict[str, str] = Field(default_factory=dict)  # parameters with these texts; an absent page is `"0"`
+    nth: Count | None = None  # only the nth of the counted requests
+    since: Count | None = None  # from the nth on
+    every: Count | None = None  # each nth
+    probability: Annotated[float, Field(gt=0, le=1)] | None = None  # drawn from a generator with a fixed seed
+    times: Count | None = None  # at most so many times
 
     @field_validator("path")
     @classmethod
@@ -53,6 +44,15 @@ class When(_Part):
         except re.error as error:
             raise ValueError(f"not a regular expression: {error}") from error
         return value
+
+    def concerns(self, *, action: str, method: str, path: str, query: dict[str, str]) -> bool:
+        """Whether a request meets the conditions about itself."""
+        return (
+            (self.action is None or fnmatchcase(action, self.action))
+            and (self.method is None or self.method.upper() == method)
+            and (self.path is None or re.search(self.path, path) is not None)
+            and all(query.get(key, "0" if key == "page" else None) == text for key, text in self.query.items())
+        )
 
 
 class _Fault(_Part):
@@ -124,10 +124,9 @@ class Partial(_Fault):
 class Garble(_Fault):
     """The request takes effect and its answer is damaged.
 
-    Attributes:
-        how: `html` or `text` instead of JSON; `array` the body `[]`; `truncated` half a body under a whole one's
-            Content-Length; `gzip` garbage under Content-Encoding gzip; `utf8` bytes that are not UTF-8;
-            `duplicate_keys` keys twice in one object, the second time empty.
+    `html` or `text` instead of JSON; `array` the body `[]`; `truncated` half a body under a whole one's Content-Length;
+    `gzip` garbage under Content-Encoding gzip; `utf8` bytes that are not UTF-8; `duplicate_keys` keys twice in one
+    object, the second time empty.
     """
 
     kind: Literal["garble"] = "garble"
@@ -182,21 +181,52 @@ class Reports(_Fault):
     devices: Count = 1
 
 
-Fault: TypeAlias = Annotated[
-    Latency
-    | Status
-    | Redirect
-    | Reset
-    | Late
-    | Lost
-    | Partial
-    | Garble
-    | SlowHeaders
-    | SlowBody
-    | Total
-    | Duplicate
-    | Missing
-    | Damage
-    | Reports,
-    Field(discriminator="kind"),
-]
+_Effect: TypeAlias = Latency | Status | Redirect | Reset | Late | Lost | Partial
+_Answer: TypeAlias = Garble | SlowHeaders | SlowBody | Total | Duplicate | Missing | Damage
+Fault: TypeAlias = Annotated[_Effect | _Answer | Reports, Field(discriminator="kind")]
+
+
+@dataclass(slots=True)
+class Armed:
+    """A fault that is switched on: how many matching requests it has seen, how often it struck."""
+
+    fault: Fault
+    seen: int = 0
+    fired: int = 0
+
+    def strikes(self, dice: random.Random) -> bool:
+        """Whether it strikes the request that it has just seen."""
+        when = self.fault.when
+        self.seen += 1
+        is_due = (
+            (when.nth is None or self.seen == when.nth)
+            and (when.since is None or self.seen >= when.since)
+            and (when.every is None or self.seen % when.every == 0)
+            and (when.times is None or self.fired < when.times)
+            and (when.probability is None or dice.random() < when.probability)
+        )
+        self.fired += is_due
+        return is_due
+
+
+@dataclass(slots=True)
+class Faults:
+    """The faults that are switched on, by number, in the order in which they were."""
+
+    armed: dict[int, Armed] = field(default_factory=dict)
+    _last: int = 0
+    _dice: random.Random = field(default_factory=lambda: random.Random(0))  # noqa: S311 - no secret, and repeatable
+
+    def add(self, fault: Fault) -> int:
+        """Switch a fault on; the number returned switches it off."""
+        self._last += 1
+        self.armed[self._last] = Armed(fault)
+        return self._last
+
+    def striking(self, *, action: str, method: str, path: str, query: dict[str, str]) -> tuple[Fault, ...]:
+        """The faults that strike one request; asking counts it."""
+        return tuple(
+            one.fault
+            for one in self.armed.values()
+            if one.fault.when.concerns(action=action, method=method, path=path, query=query) and one.strikes(self._dice)
+        )
