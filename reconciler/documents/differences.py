@@ -9,7 +9,7 @@ from typing_extensions import TypedDict
 from reconciler.documents.parts import Document
 
 if TYPE_CHECKING:
-    from reconciler.manifest.compare import Difference
+    from reconciler.manifest.offline import Difference
 
 
 class _RowPart(TypedDict):

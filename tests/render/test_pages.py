@@ -17,7 +17,7 @@ from reconciler.documents.json import dump
 from reconciler.documents.plan import plan_document
 from reconciler.documents.result import result_document
 from reconciler.errors import ExitCode, Problem
-from reconciler.manifest.compare import Difference
+from reconciler.manifest.offline import Difference
 from reconciler.model.changes import Change, Op, PendingRow, UnmanagedRow
 from reconciler.model.health import ChangedBy, FlowStatus, Laggard, Standing, StatusReport, Verdict
 from reconciler.model.plan import Guard, Guards, Plan, PlannedCall, Refusal, Summary, Warning
