@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,8 +15,8 @@ from reconciler.cli.output import write_results
 from reconciler.cli.progress import Display
 from reconciler.cli.signals import current, run_async, undisturbed
 from reconciler.documents.json import dump
-from reconciler.documents.result import ResultDocument, result_document
-from reconciler.documents.saved import load_plans
+from reconciler.documents.result import result_document
+from reconciler.documents.saved_plan import load_plans
 from reconciler.errors import ExitCode, Interrupted, ReconcilerError, UsageError
 from reconciler.executor import Observer
 from reconciler.model.health import Offline, Wait
@@ -136,7 +136,7 @@ class _Apply:
             code = code or (ExitCode.DONE if wrote else error.exit_code)
         return self._console.exit(code)
 
-    def _save(self, document: ResultDocument, failure: ReconcilerError | None) -> None:
+    def _save(self, document: Mapping[str, object], failure: ReconcilerError | None) -> None:
         """Write the result file; to stderr where that cannot be, so that what was done is not lost."""
         path = self._result_path
         if path is None:

@@ -72,7 +72,7 @@ class Console:
         """Write the one JSON document of this run from its parts."""
         from reconciler.documents.json import document
 
-        self.write_document(document(command, error=error, parts=parts))
+        self.write_document(document(command, error=error, **parts))
 
     def note(self, text: str) -> None:
         """Write one line to stderr: progress, a warning, an explanation. What cannot be written is lost."""

@@ -6,11 +6,11 @@ from reconciler.cli.connect import connect
 from reconciler.cli.console import Console
 from reconciler.cli.progress import Display, Phase
 from reconciler.cli.signals import run_async, undisturbed
-from reconciler.documents.export import export_part
 from reconciler.documents.json import error_data
 from reconciler.errors import ExitCode, Interrupted, ReconcilerError
+from reconciler.model.export import Export
 from reconciler.operations.export.request import ExportRequest
-from reconciler.operations.export.run import Export, ExportRun
+from reconciler.operations.export.run import ExportRun
 from reconciler.render.export import file_text
 from reconciler.render.inert import inert
 from reconciler.runtime import SystemClock
@@ -75,5 +75,4 @@ def _fail(console: Console, run: ExportRun | None, error: ReconcilerError) -> in
 
 def _write_document(console: Console, done: Export | None, error: ReconcilerError | None) -> None:
     told = error_data(error.exit_code, error.problems) if error else None
-    exports = [export_part(done.application_id, done.job_id, done.options, done.file)] if done else []
-    console.write_json("export", error=told, exports=exports)
+    console.write_json("export", error=told, exports=(done,) if done else ())

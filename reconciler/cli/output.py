@@ -27,8 +27,7 @@ def tell_warnings(console: Console, warnings: Iterable[Warning]) -> None:
 def application_line(rules: Rules) -> str:
     """What paths hold for one application and kind, for people."""
     name = f" ({rules.application.name})" if rules.application.name else ""
-    paths = ", ".join(source.path for source in rules.sources)
-    return inert(f"{rules.application.id}{name} {rules.kind}: {paths}")
+    return inert(f"{rules.application.id}{name} {rules.kind}: {', '.join(rules.paths)}")
 
 
 def write_plans(

@@ -4,54 +4,47 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Final
+from typing import Any, Final, Literal, NamedTuple, TypedDict
 
+from reconciler.documents.values import data
 from reconciler.errors import ExitCode, Problem
-
-if TYPE_CHECKING:  # a run that only fails needs no models
-    from reconciler.documents.parts import ErrorPart, ProblemPart
 
 FORMAT_VERSION: Final = "1"
 
 
-def error_data(code: ExitCode, problems: Iterable[Problem]) -> ErrorPart:
-    """`{"code", "problems": [{"path", "line", "column", "message", "hint"}]}`."""
-    return {"code": int(code), "problems": [problem_data(problem) for problem in problems]}  # type: ignore[typeddict-item]
+class Failure(NamedTuple):
+    """Why the exit code is neither 0 nor 2."""
+
+    code: Literal[1, 3, 4, 5, 6, 130]
+    problems: tuple[Problem, ...]
 
 
-def problem_data(problem: Problem) -> ProblemPart:
-    """One problem; absent parts are null."""
-    return {
-        "path": problem.path,
-        "line": problem.line,
-        "column": problem.column,
-        "message": problem.message,
-        "hint": problem.hint,
-    }
+class Document(TypedDict):
+    """What all documents begin with."""
+
+    format_version: Literal["1"]
+    error: Failure | None
 
 
-def document(
-    command: str,
-    *,
-    error: Mapping[str, object] | None = None,
-    parts: Mapping[str, object] | None = None,
-) -> dict[str, object]:
-    """A whole document: version, command, error, then the command's own parts, one list among them."""
-    return {"format_version": FORMAT_VERSION, "command": command, "error": error, **(parts or {})}
+def error_data(code: ExitCode, problems: Iterable[Problem]) -> dict[str, Any]:
+    """`{"code", "problems": [{"path", "line", "column", "message", "hint"}]}`; what is not known is null."""
+    return {"code": int(code), "problems": data(tuple(problems))}
+
+
+def document(command: str, *, error: Mapping[str, Any] | None = None, **parts: object) -> dict[str, Any]:
+    """A whole document: version, command, error, then the command's own parts."""
+    head = {"format_version": FORMAT_VERSION, "command": command, "error": error}
+    return head | {key: data(part) for key, part in parts.items()}
 
 
 def dump(data: object, *, ascii_only: bool = False) -> str:
     """Compact JSON on one line. Characters stay as they are, but lone surrogates, which no file could hold."""
     text = json.dumps(data, ensure_ascii=ascii_only, separators=(",", ":"))
-    return text.encode("utf-8", "backslashreplace").decode("utf-8") if _has_surrogate(text) else text
-
-
-def _has_surrogate(text: str) -> bool:
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
-        return True
-    return False
+        return text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return text
 
 
 class RepeatedKey(ValueError):

@@ -1,31 +1,77 @@
-"""The JSON Schema of the documents that commands write with `--format json`."""
+"""The documents that are written and never read back, and the JSON Schema of all that `--format json` writes."""
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Any, Literal, NotRequired
 
-from pydantic import ConfigDict, TypeAdapter
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import core_schema
 
-from reconciler.documents.applications import ApplicationsDocument
-from reconciler.documents.differences import DifferenceDocument
-from reconciler.documents.export import ExportDocument
+from reconciler.documents.json import Document
 from reconciler.documents.plan import PlanDocument
 from reconciler.documents.result import ResultDocument
-from reconciler.documents.status import StatusDocument
+from reconciler.documents.shape import shape
+from reconciler.model.export import Export
+from reconciler.model.health import StatusReport
+from reconciler.model.plan import Warning
+from reconciler.model.rules import Difference, Rules
 
-AnyDocument: TypeAlias = (
-    PlanDocument | ResultDocument | StatusDocument | DifferenceDocument | ExportDocument | ApplicationsDocument
+
+class StatusDocument(Document):
+    """What `status` writes."""
+
+    command: Literal["status"]
+    status: tuple[StatusReport, ...]
+
+
+class DifferenceDocument(Document):
+    """What `diff` writes."""
+
+    command: Literal["diff"]
+    differences: tuple[Difference, ...]
+
+
+class ExportDocument(Document):
+    """What `export` writes. `exports` is empty where Losant took none, or where that is not known."""
+
+    command: Literal["export"]
+    exports: tuple[Export, ...]
+
+
+class ApplicationsDocument(Document):
+    """What `applications` and `validate` write."""
+
+    command: Literal["applications", "validate"]
+    warnings: NotRequired[tuple[Warning, ...]]
+    applications: tuple[Rules, ...]
+
+
+_DOCUMENTS = (
+    PlanDocument,
+    ResultDocument,
+    StatusDocument,
+    DifferenceDocument,
+    ExportDocument,
+    ApplicationsDocument,
 )
+
+
+class _Published(GenerateJsonSchema):
+    def str_schema(self, schema: core_schema.StringSchema) -> JsonSchemaValue:
+        """Less than is checked, lest a later version refuse what an earlier one wrote."""
+        return {"type": "string", **schema.get("metadata", {})}
+
+    def typed_dict_schema(self, schema: core_schema.TypedDictSchema) -> JsonSchemaValue:
+        """Described, and with no other keys."""
+        return {**super().typed_dict_schema(schema), **schema.get("metadata", {}), "additionalProperties": False}
 
 
 def output_schema() -> dict[str, Any]:
     """A schema of draft 2020-12 that every document fits."""
-    schema = TypeAdapter[Any](AnyDocument, config=ConfigDict(extra="forbid")).json_schema()
-    for part in schema["$defs"].values():
-        part.setdefault("additionalProperties", False)  # which pydantic 2.10 leaves out
+    documents = core_schema.union_schema([shape(document) for document in _DOCUMENTS])
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": "urn:losant-reconciler:output:v1",
         "title": "A document written by reconciler --format json",
-        **schema,
+        **_Published().generate(documents),
     }

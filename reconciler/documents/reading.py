@@ -1,4 +1,4 @@
-"""A saved document back from data that anybody may have edited: shape checked, what is wrong told with its place."""
+"""A saved document back from data that anybody may have edited: checked, what is wrong reported with its place."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any, TypeVar, cast
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic_core import ErrorDetails, SchemaValidator, ValidationError
 
 from reconciler.documents.json import FORMAT_VERSION
-from reconciler.documents.parts import OWN
+from reconciler.documents.shape import OWN, PATTERNS, shape, tolerant
 from reconciler.errors import ManifestError, Problem
 
 T = TypeVar("T")
@@ -37,13 +36,13 @@ class Misshapen(Exception):
 
 
 def wrong(message: str, *place: str | int) -> Misshapen:
-    """The error that a value is wrong; its place is told as `plans[0].summary.add`."""
+    """The error that a value is wrong; its place is shown as `plans[0].summary.add`."""
     where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place)
     return Misshapen(f"{where.removeprefix('.') or 'the document'} {message}")
 
 
 @contextmanager
-def told(path: str | None, hint: str) -> Iterator[None]:
+def reported(path: str | None, hint: str) -> Iterator[None]:
     """What is wrong with a document as the error that its file has."""
     try:
         yield
@@ -64,29 +63,32 @@ def headed(data: object, *, later: bool) -> Mapping[str, Any]:
     return {**data, "format_version": FORMAT_VERSION}
 
 
-def checked(part: type[T], data: Mapping[str, Any], *at: str | int, later: bool) -> T:
-    """Data as a document, or as a part of one; the first thing that is wrong is told.
+def checked(kind: type[T], data: object, *at: str | int, later: bool) -> T:
+    """The value that a document, or a part of one, is; the first thing that is wrong is raised.
 
     With `later`, unknown keys are left out.
     """
     try:
-        made: T = _adapter(cast("Any", part), later).validate_python(data)
+        made: T = _validator(cast("Any", kind), later).validate_python(data)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        raise wrong(_words(first), *at, *first["loc"]) from None
+        key = [first["ctx"]["key"]] if first["type"] == OWN else []
+        raise wrong(_words(first), *at, *first["loc"], *key) from None
     return made
 
 
 @cache
-def _adapter(part: Any, later: bool) -> TypeAdapter[Any]:  # noqa: FBT001 - a key
-    """Pydantic takes no configuration beside a TypedDict, but hands that of what surrounds it down to all parts."""
-    return TypeAdapter(part | None, config=ConfigDict(extra="ignore" if later else "forbid", strict=True))
+def _validator(kind: Any, later: bool) -> SchemaValidator:  # noqa: FBT001 - a key
+    return SchemaValidator(tolerant(shape(kind)) if later else shape(kind))
 
 
 def _words(error: ErrorDetails) -> str:
-    kind = error["type"]
-    if kind == OWN:
-        return error["msg"]
-    if kind in ("enum", "literal_error"):
-        return f"must be one of {error['ctx']['expected']}".replace("'", "").replace(" or ", ", ")
-    return _WORDS.get(kind, f"is not as expected ({kind})")
+    match error["type"]:
+        case "own":
+            return error["msg"]
+        case "string_pattern_mismatch":
+            return PATTERNS[error["ctx"]["pattern"]]
+        case "enum" | "literal_error":
+            return f"must be one of {error['ctx']['expected']}".replace("'", "").replace(" or ", ", ")
+        case kind:
+            return _WORDS.get(kind, f"is not as expected ({kind})")

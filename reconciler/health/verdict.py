@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Container, Iterable, Iterator
 from typing import NamedTuple
 
-from reconciler.model.health import NOBODY, ChangedBy, Laggard, Verdict, Verdicts
+from reconciler.model.health import Laggard, Verdict, Verdicts
 from reconciler.model.log import History, history_of
-from reconciler.model.state import NOTHING, Desired, DeviceId, FlowId, Live, LiveDevice, Version
+from reconciler.model.state import NOBODY, NOTHING, Desired, DeviceId, FlowId, Live, LiveDevice, Version
 
 SEVERITY = {verdict: rank for rank, verdict in enumerate(Verdict)}
 
@@ -71,7 +71,7 @@ def judge(
         attempted_bundle=error.attempted if error else None,
         error=error.error if error else None,
         since=release.date if release else None,
-        changed_by=ChangedBy(release.source_type, release.source_id) if release else NOBODY,
+        changed_by=release.changed_by if release else NOBODY,
         device_name=device_name or (record.name if record else None),
         flow_name=flow_name,
     )

@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import TypeAlias
 
-from reconciler.model.rules import DEFAULT_LIMITS, Limits, Protection, Prune, Rules
-from reconciler.model.state import Device, FlowId, Place
+from reconciler.model.rules import DEFAULT_LIMITS, Difference, Limits, Protection, Prune, Rules
+from reconciler.model.state import Device, FlowId, Kind, Place
 from reconciler.planner.resolution.names import Inventory
 from reconciler.planner.resolution.resolve import Resolution, resolve
 from reconciler.planner.resolution.selector import is_explicit, needs_of, symbolic
@@ -47,30 +47,9 @@ def resolve_offline(rules: Rules) -> Offline:
 Meaning: TypeAlias = dict[tuple[str, ...], str]
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """One thing that is no longer the same; None is "nothing".
-
-    Attributes:
-        what: `version` or `priority` of a row; or a setting: `prune`, `limits`, `protect`, `name` (the application's).
-        subject: of a row a device (id or name) or a selector in angle brackets; else what the setting is about.
-        flow: of a row: its alias, else its id or name.
-        source: of a row: where the new side declares it, or else the old one.
-    """
-
-    application: str
-    kind: str
-    what: str
-    subject: str | None
-    flow: str | None
-    before: str | None
-    after: str | None
-    source: Place | None = None
-
-
 def compare(base: Iterable[Rules], head: Iterable[Rules]) -> tuple[Difference, ...]:
     """Every difference, sorted by application, kind, subject and flow."""
-    before, after = ({(one.application.id, str(one.kind)): one for one in side} for side in (base, head))
+    before, after = ({(one.application.id, one.kind): one for one in side} for side in (base, head))
     keys = before.keys() | after.keys()
     found = (one for key in keys for one in _differences(key, _Side(before.get(key)), _Side(after.get(key))))
     return tuple(sorted(found, key=_order))
@@ -126,7 +105,7 @@ def _protection_text(one: Protection, rules: Rules) -> str:
     return " and ".join([*device, *flow])
 
 
-def _differences(key: tuple[str, str], base: _Side, head: _Side) -> Iterator[Difference]:
+def _differences(key: tuple[str, Kind], base: _Side, head: _Side) -> Iterator[Difference]:
     places = {**base.places, **head.places}
     aliases = {**base.aliases, **head.aliases}
     for about, old, new in _explained(base.meaning, head.meaning):

@@ -1,9 +1,12 @@
-"""The file that an export leaves."""
+"""An export, and the file that it leaves."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal, NamedTuple, TypeAlias
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Literal, NamedTuple, TypeAlias
+
+from reconciler.model.state import Count, Digest
 
 FileType: TypeAlias = Literal["zip", "gzip", "wasm", "other"]
 
@@ -12,15 +15,25 @@ class Module(NamedTuple):
     """One file. `name` is untrusted, and empty where the file is not in an archive; `size` is that when unpacked."""
 
     name: str
-    size: int
+    size: Count
     wasm: bool
 
 
 class ExportedFile(NamedTuple):
-    """A file that was saved: where, how large, its SHA-256 in hex, what it is, what it holds."""
+    """A file that was saved: where, how large, `sha256:` and its hash in hex, what it is, what is in it."""
 
     path: str
-    size: int
-    sha256: str
+    size: Count
+    sha256: Digest
     type: FileType
-    modules: Sequence[Module]
+    modules: tuple[Module, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """A job that was queued: its id, if the API sent one, the body of the request, and the file, if it was received."""
+
+    application: str
+    job_id: str | None
+    options: Annotated[Mapping[str, object], "options"]
+    file: ExportedFile | None = None

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from reconciler.errors import ExitCode
-from reconciler.model.state import Application, DeviceId, FlowId, Kind, LogEntry, Row, Version
+from reconciler.model.state import NOBODY, Application, ChangedBy, Count, DeviceId, FlowId, Kind, LogEntry, Row, Version
 
 
 class Verdict(StrEnum):
@@ -24,16 +24,6 @@ class Verdict(StrEnum):
     PENDING = "pending"
     DRIFT = "drift"
     FAILED = "failed"
-
-
-class ChangedBy(NamedTuple):
-    """Who released a row last, as the deployment's log tells."""
-
-    type: str | None = None
-    id: str | None = None
-
-
-NOBODY = ChangedBy()
 
 
 class Laggard(NamedTuple):
@@ -73,8 +63,8 @@ class Verdicts:
     key. `laggards` holds the rows that are not converged, worst first, then by device and flow.
     """
 
-    rows: Mapping[Verdict, int]
-    devices: Mapping[Verdict, int]
+    rows: Mapping[Verdict, Count]
+    devices: Mapping[Verdict, Count]
     laggards: tuple[Laggard, ...]
 
 
@@ -130,7 +120,7 @@ class VersionStatus:
     """
 
     version: Version | None
-    rows: Mapping[Standing, int]
+    rows: Mapping[Standing, Count]
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,8 +152,8 @@ class StatusReport:
     application: Application
     kind: Kind
     flows: tuple[FlowStatus, ...]
-    rows: Mapping[Standing, int]
-    devices: Mapping[Verdict, int]
+    rows: Mapping[Standing, Count]
+    devices: Mapping[Verdict, Count]
     laggards: tuple[Laggard, ...]
     devices_named: Mapping[DeviceId, str | None] = field(default_factory=dict)
     log: tuple[Logged, ...] = ()

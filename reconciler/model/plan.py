@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 from reconciler.model.changes import Change, PendingRow, UnmanagedRow
 from reconciler.model.requests import Request
 from reconciler.model.rules import Forbid, Limits, Source
-from reconciler.model.state import Application, DeviceId, FlowId, Kind, Place, Row
+from reconciler.model.state import Application, Count, DeviceId, FlowId, Kind, Place, Row
 
 
 class PlannedCall(NamedTuple):
@@ -64,7 +64,7 @@ class Refusal(NamedTuple):
 
     guard: Guard
     message: str
-    hint: str
+    hint: Annotated[str, "text or null"]
     rows: tuple[Row, ...] = ()
     place: Place | None = None
 
@@ -80,11 +80,11 @@ class Guards(NamedTuple):
 
     limits: Limits
     protected: tuple[Protected, ...]
-    released: int
-    live: int
+    released: Count
+    live: Count
     only_flow: FlowId | None
     empty: bool
-    allow_removals: int
+    allow_removals: Count
     allow_empty: bool
     strict: bool
 
@@ -92,14 +92,14 @@ class Guards(NamedTuple):
 class Summary(NamedTuple):
     """Counts. add + update + remove + keep = managed rows; pending is part of keep."""
 
-    add: int
-    update: int
-    remove: int
-    keep: int
-    pending: int
-    unmanaged: int
-    devices: int
-    calls: int
+    add: Count
+    update: Count
+    remove: Count
+    keep: Count
+    pending: Count
+    unmanaged: Count
+    devices: Count
+    calls: Count
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import ClassVar, Literal, TypeAlias
 
 from reconciler.model.state import DeviceId, FlowId, Row, Version
+
+Action: TypeAlias = Literal["release", "replace", "remove"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +18,7 @@ class Release:
     version: Version | None
     device_ids: tuple[DeviceId, ...]
 
-    action = "release"
+    action: ClassVar[Action] = "release"
 
     @property
     def body(self) -> dict[str, object]:
@@ -32,7 +34,7 @@ class Replace:
     old: Version
     new: Version | None
 
-    action = "replace"
+    action: ClassVar[Action] = "replace"
 
     @property
     def body(self) -> dict[str, object]:
@@ -47,7 +49,7 @@ class RemoveRow:
     flow_id: FlowId
     device_id: DeviceId
 
-    action = "remove"
+    action: ClassVar[Action] = "remove"
 
     @property
     def body(self) -> dict[str, object]:
@@ -61,7 +63,7 @@ class RemoveDevice:
 
     device_id: DeviceId
 
-    action = "remove"
+    action: ClassVar[Action] = "remove"
 
     @property
     def body(self) -> dict[str, object]:
@@ -75,7 +77,7 @@ class RemoveFlow:
 
     flow_id: FlowId
 
-    action = "remove"
+    action: ClassVar[Action] = "remove"
 
     @property
     def body(self) -> dict[str, object]:

@@ -12,7 +12,8 @@ from reconciler.errors import ExitCode
 from reconciler.model.changes import Op
 from reconciler.model.health import Wait
 from reconciler.model.plan import Plan
-from reconciler.model.state import Application, DeviceId, FlowId, Kind, Version
+from reconciler.model.requests import Action
+from reconciler.model.state import Application, Count, DeviceId, Digest, FlowId, Kind, Version
 
 
 class CallState(StrEnum):
@@ -39,14 +40,14 @@ class CallResult:
     come from the API and is untrusted. `note` tells why a call is not as the plan has it.
     """
 
-    id: int
-    action: str
+    id: Count
+    action: Action
     body: Mapping[str, object]
-    count: int
-    after: tuple[int, ...]
+    count: Count
+    after: tuple[Count, ...]
     state: CallState
-    confirmed: int = 0
-    attempts: int = 0
+    confirmed: Count = 0
+    attempts: Count = 0
     error: str | None = None
     note: str | None = None
     started: str | None = None
@@ -60,7 +61,7 @@ class Unconfirmed(NamedTuple):
     flow_id: FlowId
     expected: Version | None
     actual: Version | None
-    call: int
+    call: Count
     moved_by_other: bool
     device_name: str | None = None
     flow_name: str | None = None
@@ -81,9 +82,16 @@ class Moved(NamedTuple):
 class Operations(NamedTuple):
     """Changes of a plan by what they do."""
 
-    add: int
-    update: int
-    remove: int
+    add: Count
+    update: Count
+    remove: Count
+
+
+class Progress(NamedTuple):
+    """Changes of a plan, and how many of them a read has confirmed."""
+
+    total: Count
+    confirmed: Count
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +103,7 @@ class Move:
     op: Op
     from_version: Version | None
     to_version: Version | None
-    count: int
+    count: Count
 
 
 class Removal(NamedTuple):
@@ -120,7 +128,7 @@ class Result:
 
     application: Application
     kind: Kind
-    digest: str
+    digest: Digest
     calls: tuple[CallResult, ...]
     total: int
     confirmed: int
@@ -135,6 +143,11 @@ class Result:
     stopped_by: str | None = None
     notes: tuple[str, ...] = ()
     wait: Wait | None = None
+
+    @property
+    def rows(self) -> Progress:
+        """How many of the changes are confirmed."""
+        return Progress(self.total, self.confirmed)
 
     @property
     def wrote(self) -> bool:

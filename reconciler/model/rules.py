@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Annotated, Final, NamedTuple
 
-from reconciler.model.state import Kind, Place, Version
+from reconciler.model.state import Count, Kind, Place, Text, Version
 
 
 class Ref(NamedTuple):
@@ -101,6 +101,14 @@ class Protection(NamedTuple):
     forbid: Forbid = Forbid.REMOVAL
 
 
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """The most rows that may change, as a number and in percent; None means no such limit."""
+
+    count: Count | None
+    percent: Decimal | None
+
+
 class Limits(NamedTuple):
     """How much one plan may do. Crossing either of a pair refuses; None means no such limit."""
 
@@ -109,6 +117,16 @@ class Limits(NamedTuple):
     changes_count: int | None = None
     changes_percent: Decimal | None = None
     place: Place | None = None
+
+    @property
+    def removals(self) -> Limit:
+        """The limit of removals alone."""
+        return Limit(self.removals_count, self.removals_percent)
+
+    @property
+    def changes(self) -> Limit:
+        """The limit of adds, updates and removals together."""
+        return Limit(self.changes_count, self.changes_percent)
 
 
 class ApplicationRef(NamedTuple):
@@ -122,8 +140,8 @@ class ApplicationRef(NamedTuple):
 class Source(NamedTuple):
     """A file that was read: its path as shown to users and the sha256 of its bytes (hex)."""
 
-    path: str
-    sha256: str
+    path: Text
+    sha256: Text
 
 
 DEFAULT_LIMITS: Final = Limits()
@@ -144,3 +162,29 @@ class Rules:
     protect: tuple[Protection, ...] = ()
     limits: Limits = DEFAULT_LIMITS
     sources: tuple[Source, ...] = ()
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The files, as shown to users."""
+        return tuple(source.path for source in self.sources)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One thing that two sets of rules do not say alike; None is "nothing".
+
+    Attributes:
+        what: `version` or `priority` of a row; or a setting: `prune`, `limits`, `protect`, `name` (the application's).
+        subject: of a row a device (id or name) or a selector in angle brackets; else what the setting is about.
+        flow: of a row: its alias, else its id or name.
+        source: of a row: where the new side says so, or, where that is silent, the old one.
+    """
+
+    application: str
+    kind: Kind
+    what: str
+    subject: str | None
+    flow: str | None
+    before: Annotated[str | None, "any"]
+    after: Annotated[str | None, "any"]
+    source: Place | None = None

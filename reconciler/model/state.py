@@ -11,13 +11,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
-from typing import NamedTuple, TypeAlias
+from typing import Annotated, NamedTuple, TypeAlias
 
 from reconciler.errors import Problem
 
-DeviceId: TypeAlias = str
-FlowId: TypeAlias = str
-Version: TypeAlias = str
+# The words beside the types are what documents check of them where they are read back.
+Id: TypeAlias = Annotated[str, "id"]
+DeviceId: TypeAlias = Id
+FlowId: TypeAlias = Id
+Text: TypeAlias = Annotated[str, "text"]  # never empty
+Version: TypeAlias = Text
+Count: TypeAlias = Annotated[int, "count"]  # never negative
+Digest: TypeAlias = Annotated[str, "digest"]
 Row: TypeAlias = tuple[DeviceId, FlowId]
 
 
@@ -43,6 +48,16 @@ class Entry(NamedTuple):
 NOTHING = Entry(None, None)
 
 
+class ChangedBy(NamedTuple):
+    """Who made a change, as the deployment's log says."""
+
+    type: str | None = None
+    id: str | None = None
+
+
+NOBODY = ChangedBy()
+
+
 class LogEntry(NamedTuple):
     """One line of a device's deployment log. Times are RFC 3339 text as the API sent it."""
 
@@ -57,6 +72,11 @@ class LogEntry(NamedTuple):
     source_id: str | None = None
     update: str | None = None  # embedded: newFlow, replaceFlow, removeFlow, clear, globals, device, …
     previous: Version | None = None  # edge
+
+    @property
+    def changed_by(self) -> ChangedBy:
+        """Who made this change."""
+        return ChangedBy(self.source_type, self.source_id)
 
 
 class LiveDevice(NamedTuple):
@@ -104,7 +124,7 @@ class Live:
 class Place(NamedTuple):
     """A spot in a manifest; line and column count from 1. Sorts by path, line and column."""
 
-    path: str
+    path: Text
     line: int
     column: int = 1
 
@@ -171,5 +191,5 @@ class Flow(NamedTuple):
 class Application(NamedTuple):
     """An application of the account."""
 
-    id: str
+    id: Id
     name: str | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from reconciler.manifest.offline import Difference
+from reconciler.model.rules import Difference
 from reconciler.model.text import counted
 from reconciler.render.inert import inert
 

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import groupby
 
-from reconciler.manifest.offline import Difference
+from reconciler.model.rules import Difference
 from reconciler.model.text import counted
 from reconciler.render.differences import setting
 from reconciler.render.page import DEFAULT_MAX_BYTES, Page, Rank, code, folded, version_code

@@ -8,7 +8,7 @@ from reconciler.render.inert import inert
 
 def file_text(file: ExportedFile) -> str:
     """One line for the file, one for each module with its size and whether it begins as WASM does."""
-    lines = [f"{inert(file.path)}: {file.size} bytes, sha256 {file.sha256}, {file.type}"]
+    lines = [f"{inert(file.path)}: {file.size} bytes, {file.sha256.replace(':', ' ')}, {file.type}"]
     names = [inert(module.name) or "(unpacked)" for module in file.modules]
     width = max(map(len, names), default=0)
     digits = max((len(str(module.size)) for module in file.modules), default=0)

@@ -15,7 +15,9 @@ import pytest
 
 from reconciler.documents.json_schema import output_schema
 from reconciler.simulator import faults, serve
-from tests.e2e.shop import APPLICATION, FLEET, HEAD, Done, Here, Shop, invoker, skip_pauses
+from tests.support.cli import Ended, Here
+from tests.support.fleet import APPLICATION, FLEET, HEAD, Shop
+from tests.support.time import skip_pauses
 
 FIVE_MISTAKES = f"""\
 apiVersion: reconciler/v1
@@ -42,7 +44,7 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
 @pytest.fixture
 def here(shop: Shop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Here:
     skip_pauses(monkeypatch)
-    return invoker(shop, monkeypatch, capsys)
+    return shop.here(monkeypatch, capsys)
 
 
 Arm: TypeAlias = Callable[[Shop, pytest.MonkeyPatch], object]
@@ -153,11 +155,11 @@ MISTAKES = {
     "a folder as --result": mistake("apply shop.yaml --yes --result .", r"Error: --result \. cannot be written: Is a"),
     # flags
     "misspelt flag": mistake(
-        "plan shop.yaml --detailed-exitcod", "Error: No such option:? '?--detailed-exitcod'?.*--detailed-exitcode"
+        "plan shop.yaml --detailed-exitcod", r"Error: .*--detailed-exitcod\b.*--detailed-exitcode\b"
     ),
     "misspelt command": mistake("aply shop.yaml", r"Error: there is no command 'aply'; did you mean 'apply'\? \(see"),
     "no such command": mistake("nonsense", r"Error: there is no command 'nonsense' \(see `reconciler --help`\)$"),
-    "--parallelism 0": mistake("plan shop.yaml --parallelism 0", "Error: Invalid value for '--parallelism': 0 is not"),
+    "--parallelism 0": mistake("plan shop.yaml --parallelism 0", r"Error: .*--parallelism\b.*\b0\b"),
     "--timeout": mistake("apply shop.yaml --yes --timeout soon", r"Error: --timeout 'soon' is not a duration \(write"),
     "both a plan and paths": mistake(
         "apply shop.yaml --plan p.json --target flow=x --yes",
@@ -199,12 +201,12 @@ def test_mistake(name: str, shop: Shop, here: Here, monkeypatch: pytest.MonkeyPa
     assert shop.server.token not in told.out + told.err + document.out + document.err
 
 
-def errors(done: Done) -> list[str]:
+def errors(done: Ended) -> list[str]:
     """The lines on stderr but for the pauses of a connection that fails."""
     return [line for line in done.err.splitlines() if "trying again in" not in line]
 
 
-def check_document(done: Done, lines: list[str], *, command: str) -> None:
+def check_document(done: Ended, lines: list[str], *, command: str) -> None:
     """Exactly one document, with the problems that stderr tells."""
     data = done.document
     assert done.out == json.dumps(data, ensure_ascii=False, separators=(",", ":")) + "\n"
@@ -244,7 +246,7 @@ def test_an_option_without_its_argument_is_told_with_the_help_of_its_command(
     words = argv.split()
     done = here(*words)
     assert done.code == 1
-    assert done.err == f"Error: Option '{words[-1]}' requires an argument. (see `{command} --help`)\n"
+    assert re.fullmatch(rf"Error: .*{words[-1]}\b.* \(see `{command} --help`\)\n", done.err)
 
 
 def test_the_last_format_counts(here: Here) -> None:
@@ -302,7 +304,7 @@ def test_a_bug_is_told_without_a_traceback(shop: Shop, here: Here, monkeypatch: 
 def test_empty_and_misshapen_arguments_are_no_choice(argv: list[str], shop: Shop) -> None:
     done = shop.run(*argv)
     assert done.code == 1
-    assert re.match(r"Error: Invalid value for '.*': (it is empty|a digest is)", done.err)
+    assert re.match(r"Error: .*(it is empty; is a variable|a digest is sha256: and)", done.err)
     assert shop.writes() == []
 
 

@@ -177,7 +177,7 @@ class TestRevisions:
             (["first", "--path", "nowhere"], "nowhere: no such file or directory"),
             (["first", "HEAD", "--path", "manifests/nowhere"], "first:manifests/nowhere: no such file or directory"),
             (["first", "HEAD", "--path", "../.."], "no such file or directory"),
-            ([], "Missing argument 'BASE'"),
+            ([], "BASE"),
         ],
     )
     def test_what_is_not_there_is_told(

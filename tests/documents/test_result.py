@@ -16,9 +16,9 @@ from reconciler.documents.json_schema import output_schema
 from reconciler.documents.result import Ended, read_results, result_document
 from reconciler.errors import ExitCode, ManifestError, Problem
 from reconciler.model.changes import Op
-from reconciler.model.health import ChangedBy, Laggard, Offline, Verdict, Verdicts, Wait
+from reconciler.model.health import Laggard, Offline, Verdict, Verdicts, Wait
 from reconciler.model.result import CallResult, CallState, Move, Moved, Operations, Removal, Result, Unconfirmed
-from reconciler.model.state import Application, Kind
+from reconciler.model.state import Application, ChangedBy, Kind
 
 PROBLEM = Problem("it broke", "m.yaml", 3, 5, "mend it")
 BODY = {"flowId": "f", "version": "2", "deviceIds": ["a"]}

@@ -7,8 +7,9 @@ import pytest
 
 from reconciler.model.state import Kind
 from reconciler.simulator import serve
-from tests.e2e.plant import Plant, plant_at
-from tests.e2e.shop import MANIFEST, Here, Shop, fleet, invoker, of_kind
+from tests.support.cli import Here
+from tests.support.fleet import MANIFEST, Shop, fleet, of_kind
+from tests.support.plant import Plant, plant_at
 
 
 @pytest.fixture(params=list(Kind))
@@ -36,4 +37,4 @@ def shop(kind: Kind, tmp_path: Path) -> Iterator[Shop]:
 @pytest.fixture
 def here(shop: Shop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Here:
     """Runs commands in this process, in the folder of the shop."""
-    return invoker(shop, monkeypatch, capsys)
+    return shop.here(monkeypatch, capsys)

@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from reconciler.simulator import Clock, serve
-from tests.e2e.shop import Done, Here, Shop, invoker, skip_pauses
+from tests.support.cli import Ended, Here
+from tests.support.fleet import Shop
+from tests.support.time import skip_pauses
 
 APPLICATION = "5f0c8a1b2d3e4f5061728394"
 FLEET = f"""
@@ -76,10 +78,10 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
 @pytest.fixture
 def here(shop: Shop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Here:
     skip_pauses(monkeypatch)
-    return invoker(shop, monkeypatch, capsys)
+    return shop.here(monkeypatch, capsys)
 
 
-def only(done: Done, name: str) -> dict[str, Any]:
+def only(done: Ended, name: str) -> dict[str, Any]:
     (one,) = done.document[name]
     return dict(one)
 

@@ -16,7 +16,8 @@ import pytest
 
 from reconciler.simulator import faults
 from reconciler.simulator.faults import When
-from tests.e2e.plant import AFTER, BEFORE, CHANGES, LISTS, Ended, Plant
+from tests.support.cli import Ended, run_here
+from tests.support.plant import AFTER, BEFORE, CHANGES, LISTS, Plant
 
 COMMANDS = {
     "plan": ["plan", "plant.yaml"],
@@ -173,7 +174,7 @@ def test_fault(name: str, command: str, plant: Plant, capsys: pytest.CaptureFixt
     case = CASES[name]
     address = plant.server.url
     case.arm(plant)
-    ended = plant.run(*COMMANDS[command], "--format", "json", capsys=capsys)
+    ended = run_here(capsys, *COMMANDS[command], "--format", "json")
     if case.arm is speak_tls:
         forget_cut_handshakes()
     assert ended.code == case.codes[list(COMMANDS).index(command)], ended
@@ -181,15 +182,15 @@ def test_fault(name: str, command: str, plant: Plant, capsys: pytest.CaptureFixt
     check_world(command, ended, plant)
 
     plant.recover(address)
-    if plant.posts():
-        again = plant.run(*COMMANDS["wait"], "--format", "json", capsys=capsys)
+    if plant.writes():
+        again = run_here(capsys, *COMMANDS["wait"], "--format", "json")
         assert again.code == 0, again
-        assert plant.rows() == AFTER
+        assert plant.released() == AFTER
 
 
 def check_words(ended: Ended, case: Case, plant: Plant) -> None:
     """stdout is one JSON document that agrees with the exit code; the token is nowhere."""
-    document = ended.data
+    document = ended.document
     assert (document["error"] or {"code": 0})["code"] == ended.code
     if ended.code:
         assert case.says in ended.err
@@ -200,15 +201,15 @@ def check_words(ended: Ended, case: Case, plant: Plant) -> None:
 
 def check_world(command: str, ended: Ended, plant: Plant) -> None:
     """Managed rows are where they were or where they should be, others have not moved, and the result says so."""
-    rows = plant.rows()
+    rows = plant.released()
     for row in BEFORE.keys() | rows.keys() | CHANGES.keys():
         allowed = {BEFORE.get(row)} if command in ("plan", "status") else {BEFORE.get(row), CHANGES.get(row)}
         assert rows.get(row) in (allowed if row in CHANGES else {BEFORE.get(row)}), row
     if command in ("plan", "status") or ended.code == 1:
-        assert plant.posts() == []
+        assert plant.writes() == []
         assert rows == BEFORE
     if ended.code == 1:
-        assert ended.data[LISTS[COMMANDS[command][0]]] == []
+        assert ended.document[LISTS[COMMANDS[command][0]]] == []
         return
     if command in ("apply", "wait"):
         check_result(ended.result, plant)
@@ -241,13 +242,13 @@ def test_a_token_that_stops_working_at_the_kth_request(
     number: int, command: str, plant: Plant, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plant.control.fault(faults.Status(status=401, when=When(since=number)))
-    ended = plant.run(*COMMANDS[command], "--format", "json", capsys=capsys)
+    ended = run_here(capsys, *COMMANDS[command], "--format", "json")
     check_words(ended, CASES["nothing"], plant)
     check_world(command, ended, plant)
     struck = [request for request in plant.control.requests() if request["status"] == 401]
     if not struck:
         assert ended.code == 0
-    elif command in ("plan", "status") or not plant.posts():
+    elif command in ("plan", "status") or not plant.writes():
         assert ended.code == 1
     elif any(call["state"] != "confirmed" for call in ended.result["calls"]):
         assert ended.code == 6
@@ -256,9 +257,9 @@ def test_a_token_that_stops_working_at_the_kth_request(
         assert ended.code == (5 if command == "wait" else 0)
     assert len(struck) <= 5  # those in flight together; nothing is asked again
     plant.recover(plant.server.url)
-    if plant.posts():
-        assert plant.run(*COMMANDS["apply"], capsys=capsys).code == 0
-        assert plant.rows() == AFTER
+    if plant.writes():
+        assert run_here(capsys, *COMMANDS["apply"]).code == 0
+        assert plant.released() == AFTER
 
 
 @pytest.mark.parametrize("per_page", [1, 3, 7])
@@ -267,15 +268,15 @@ def test_a_server_that_caps_its_pages(
     per_page: int, command: str, plant: Plant, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plant.control.switch(per_page_cap=per_page)
-    assert plant.run(*COMMANDS[command], "--format", "json", capsys=capsys).code == 0
+    assert run_here(capsys, *COMMANDS[command], "--format", "json").code == 0
 
 
 def test_a_disk_that_is_full(plant: Plant, capsys: pytest.CaptureFixture[str]) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("this system has no /dev/full")
-    ended = plant.run(*COMMANDS["apply"], "--result", "/dev/full", capsys=capsys)
+    ended = run_here(capsys, *COMMANDS["apply"], "--result", "/dev/full")
     assert ended.code == 0
-    assert plant.rows() == AFTER
+    assert plant.released() == AFTER
     assert "--result /dev/full could not be written" in ended.err
     assert '"state":"confirmed"' in ended.err
 
@@ -283,7 +284,7 @@ def test_a_disk_that_is_full(plant: Plant, capsys: pytest.CaptureFixture[str]) -
 def test_a_result_file_that_cannot_be_opened_stops_before_the_first_write(
     plant: Plant, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    ended = plant.run(*COMMANDS["apply"], "--result", "missing/result.json", "--format", "json", capsys=capsys)
+    ended = run_here(capsys, *COMMANDS["apply"], "--result", "missing/result.json", "--format", "json")
     assert ended.code == 1
-    assert plant.posts() == []
-    assert ended.data["error"]["code"] == 1
+    assert plant.writes() == []
+    assert ended.document["error"]["code"] == 1

@@ -11,7 +11,9 @@ import pytest
 from reconciler.model.state import Kind
 from reconciler.simulator import faults
 from reconciler.simulator.faults import When
-from tests.e2e.plant import APPLICATION, Plant, fleet_of, plant_at
+from tests.support.cli import run_here
+from tests.support.fleet import APPLICATION
+from tests.support.plant import Plant, fleet_of, plant_at
 
 
 def fleet(kind: Kind) -> dict[str, Any]:
@@ -46,7 +48,7 @@ def told(result: dict[str, Any]) -> list[tuple[str, str, int]]:
 
 
 def check(herd: Plant, *, older: str) -> None:
-    rows = herd.rows()
+    rows = herd.released()
     assert {version for row, version in rows.items() if row.startswith("pump-")} == {"v3"}
     assert {version for row, version in rows.items() if row.startswith("late-")} == {older}
     assert (rows["odd/telemetry"], rows["odd/alarms"]) == ("v9", "a1")
@@ -68,7 +70,7 @@ def test_a_replace_that_takes_effect(
 ) -> None:
     for fault in found:
         herd.control.fault(fault)
-    ended = herd.run(*APPLY, capsys=capsys)
+    ended = run_here(capsys, *APPLY)
     assert ended.code == 0, ended.err
     assert told(ended.result) == [("replace", "confirmed", 1001), ("release", "confirmed", 3)]
     check(herd, older="v2")
@@ -85,7 +87,7 @@ def test_a_replace_that_takes_effect(
 )
 def test_a_replace_of_unknown_outcome(fault: faults.Fault, herd: Plant, capsys: pytest.CaptureFixture[str]) -> None:
     herd.control.fault(fault)
-    ended = herd.run(*APPLY, capsys=capsys)
+    ended = run_here(capsys, *APPLY)
     assert ended.code == 6
     assert told(ended.result) == [
         ("replace", "unknown", 1001),
@@ -98,14 +100,14 @@ def test_a_replace_of_unknown_outcome(fault: faults.Fault, herd: Plant, capsys: 
     check(herd, older="v1")
     herd.recover(herd.server.url)
     herd.manifest(MANIFEST)
-    assert herd.run(*APPLY, capsys=capsys).code == 0
+    assert run_here(capsys, *APPLY).code == 0
     check(herd, older="v2")
 
 
 def test_a_replace_of_unknown_outcome_that_lands_long_after(herd: Plant, capsys: pytest.CaptureFixture[str]) -> None:
     herd.control.fault(faults.Late(seconds=200, when=REPLACE))
     herd.control.fault(faults.Reset(after_effect=True, when=REPLACE))
-    ended = herd.run(*APPLY, capsys=capsys)
+    ended = run_here(capsys, *APPLY)
     assert ended.code == 6
     assert told(ended.result)[:2] == [("replace", "unknown", 1001), ("release", "skipped", 3)]
     check(herd, older="v1")
@@ -118,10 +120,10 @@ def test_a_replace_of_unknown_outcome_that_lands_long_after(herd: Plant, capsys:
 )
 def test_a_replace_that_is_refused(code: int, herd: Plant, capsys: pytest.CaptureFixture[str]) -> None:
     herd.control.fault(faults.Status(status=code, when=REPLACE))
-    ended = herd.run(*APPLY, capsys=capsys)
+    ended = run_here(capsys, *APPLY)
     assert ended.code == 6
     assert told(ended.result) == [("replace", "failed", 1001), ("release", "skipped", 3)]
-    assert {version for row, version in herd.rows().items() if row.startswith("pump-")} == {"v2"}
-    explicit = herd.run(*APPLY, "--calls", "explicit", capsys=capsys)
+    assert {version for row, version in herd.released().items() if row.startswith("pump-")} == {"v2"}
+    explicit = run_here(capsys, *APPLY, "--calls", "explicit")
     assert explicit.code == 0
     check(herd, older="v2")

@@ -16,8 +16,10 @@ import pytest
 from reconciler.model.state import Kind
 from reconciler.simulator import faults
 from reconciler.simulator.faults import When
-from tests.e2e.plant import APPLICATION, Plant, plant_at
 from tests.support import processes
+from tests.support.cli import run_here
+from tests.support.fleet import APPLICATION, application
+from tests.support.plant import Plant, plant_at
 from tests.support.waiting import until
 
 FLOWS = [f"flow-{number:02}" for number in range(20)]
@@ -28,16 +30,7 @@ ROWS = {f"{device}/{flow}" for device in ("pump-0", "pump-1") for flow in FLOWS}
 def fleet(kind: Kind) -> dict[str, Any]:
     pumps = [{"name": f"pump-{number}", "deployed": dict.fromkeys(FLOWS, "v1")} for number in range(2)]
     odd = {"name": "odd", "deployed": {FLOWS[0]: "v1"}}
-    return {
-        "applications": [
-            {
-                "id": APPLICATION,
-                "name": "plant",
-                "flows": {flow: {"class": kind, "versions": ["v1", "v2"]} for flow in FLOWS},
-                "devices": [{**device, "class": kind.device_class} for device in (*pumps, odd)],
-            }
-        ]
-    }
+    return {"applications": [application(kind, [*pumps, odd], {flow: ["v1", "v2"] for flow in FLOWS})]}
 
 
 def manifest(take_up: str = "v2") -> str:
@@ -66,12 +59,12 @@ def lists(plant: Plant) -> int:
 
 
 def moved(plant: Plant) -> set[str]:
-    return {row for row, version in plant.rows().items() if version == "v2"}
+    return {row for row, version in plant.released().items() if version == "v2"}
 
 
 def remainder(plant: Plant, capsys: pytest.CaptureFixture[str]) -> set[str]:
     """The rows of the next plan."""
-    (plan,) = plant.run("plan", "plant.yaml", "--format", "json", capsys=capsys).data["plans"]
+    (plan,) = run_here(capsys, "plan", "plant.yaml", "--format", "json").document["plans"]
     return {f"{change['device_name']}/{change['flow_name']}" for change in plan["changes"]}
 
 
@@ -79,9 +72,9 @@ def finish(plant: Plant, capsys: pytest.CaptureFixture[str]) -> None:
     """The next plan is exactly what is left, and an apply of it ends well."""
     plant.control.clear_faults()
     assert remainder(plant, capsys) == ROWS - moved(plant)
-    assert plant.run("apply", "plant.yaml", "--yes", capsys=capsys).code == 0
+    assert run_here(capsys, "apply", "plant.yaml", "--yes").code == 0
     assert moved(plant) == ROWS
-    assert plant.rows()["odd/flow-00"] == "v1"
+    assert plant.released()["odd/flow-00"] == "v1"
 
 
 @pytest.mark.parametrize(
@@ -91,7 +84,7 @@ def finish(plant: Plant, capsys: pytest.CaptureFixture[str]) -> None:
 def test_killed_after_each_request(number: int, twenty: Plant, capsys: pytest.CaptureFixture[str]) -> None:
     twenty.control.fault(faults.SlowHeaders(seconds=60, when=nth(RELEASE, number)))
     with twenty.started("apply", "plant.yaml", "--yes") as process:
-        until(lambda: len(twenty.posts()) == number)
+        until(lambda: len(twenty.writes()) == number)
         process.kill()
         processes.end(process)
     assert len(moved(twenty)) == 2 * number
@@ -138,7 +131,7 @@ def test_interrupted_while_reading(
     )
     assert code == 130
     assert document["command"] == command[0]
-    assert twenty.posts() == []
+    assert twenty.writes() == []
     finish(twenty, capsys)
 
 
@@ -152,7 +145,7 @@ def test_interrupted_while_writing(
         twenty,
         *["apply", "plant.yaml", "--yes", "--result", "result.json"],
         by=by,
-        when=lambda: len(twenty.posts()) == number,
+        when=lambda: len(twenty.writes()) == number,
     )
     assert code == 130
     (result,) = document["results"]
@@ -170,7 +163,7 @@ def test_interrupted_while_waiting(by: signal.Signals, twenty: Plant, capsys: py
     arguments = ["apply", "plant.yaml", "--yes", "--wait", "--offline", "wait"]
 
     def waits() -> bool:
-        posts = len(twenty.posts())
+        posts = len(twenty.writes())
         return posts == 20 and lists(twenty) >= 4
 
     code, document, _ = ended(twenty, *arguments, by=by, when=waits)

@@ -21,8 +21,9 @@ from losant_rest import Client
 
 from reconciler.model.state import Kind
 from reconciler.simulator import faults, serve
-from tests.e2e.shop import APPLICATION, HEAD, MANIFEST, Here, Shop, fleet, invoker, of_kind
 from tests.support import processes
+from tests.support.cli import Here
+from tests.support.fleet import APPLICATION, HEAD, MANIFEST, Shop, fleet, of_kind
 from tests.support.waiting import until
 
 LEEDS = [f"leeds-{number}" for number in range(1, 5)]
@@ -236,7 +237,7 @@ def test_several_applications_share_targets_and_stop_together(
         depot = f"apiVersion: reconciler/v1\napplication: {other}\ndevices: {{lamp: {{lights: v2}}}}\n"
         shop.write("depot.yaml", of_kind(kind, depot))
         shop.write("shop.yaml", of_kind(kind, MANIFEST))
-        here = invoker(shop, monkeypatch, capsys)
+        here = shop.here(monkeypatch, capsys)
         monkeypatch.setenv("LOSANT_API_TOKEN", "user-token-of-a-person")
 
         partial = here("plan", ".", "--target", "device=lamp")

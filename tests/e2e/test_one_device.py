@@ -11,7 +11,8 @@ import pytest
 
 from reconciler.model.state import Kind
 from reconciler.simulator import Clock, faults, serve
-from tests.e2e.shop import Here, Shop
+from tests.support.cli import Here
+from tests.support.fleet import Shop
 
 APPLICATION = "5f0c8a1b2d3e4f5061728394"
 PUMP, GONE = "5f0c8a1b2d3e4f5061728301", "5f0c8a1b2d3e4f5061728399"

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from reconciler.cli.app import run
 from reconciler.simulator import Clock, Server, serve
-from tests.e2e.shop import APPLICATION
+from tests.support.fleet import APPLICATION
 
 START = datetime(2026, 3, 2, 9, tzinfo=UTC)
 SITES = ("hull", "leeds", "york")

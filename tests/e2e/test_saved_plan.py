@@ -8,7 +8,8 @@ import re
 import pytest
 
 from reconciler.model.state import Kind
-from tests.e2e.shop import APPLICATION, HEAD, Here, Shop, of_kind
+from tests.support.cli import Here
+from tests.support.fleet import APPLICATION, HEAD, Shop, of_kind
 
 GUARDED = f"""{HEAD}
 devices:

@@ -11,7 +11,9 @@ import pytest
 
 from reconciler.simulator import faults
 from reconciler.simulator.faults import When
-from tests.e2e.plant import APPLICATION, CLASSES, Plant, plant_at
+from tests.support.cli import run_here
+from tests.support.fleet import APPLICATION, application
+from tests.support.plant import Plant, plant_at
 
 DEVICES, FLOWS, VERSIONS = 12, 3, ["v1", "v2", "v3"]
 ROUNDS = 25
@@ -21,9 +23,8 @@ APPLY = ["apply", "plant.yaml", "--yes", "--wait", "--format", "json"]
 def fleet(kind: str) -> dict[str, Any]:
     pumps = [{"name": f"pump-{number}", "deployed": {"flow-0": "v1"}} for number in range(DEVICES)]
     odd = [{"name": f"odd-{number}", "deployed": {"flow-0": "v1", "flow-1": "v2"}} for number in range(3)]
-    flows = {f"flow-{flow}": {"class": kind, "versions": VERSIONS} for flow in range(FLOWS)}
-    devices = [{**device, "class": CLASSES[kind]} for device in (*pumps, *odd)]
-    return {"applications": [{"id": APPLICATION, "name": "plant", "flows": flows, "devices": devices}]}
+    flows = {f"flow-{flow}": VERSIONS for flow in range(FLOWS)}
+    return {"applications": [application(kind, [*pumps, *odd], flows)]}
 
 
 def trouble(chance: float) -> list[faults.Fault]:
@@ -79,18 +80,18 @@ def test_soak(seed: int, herd: Plant, capsys: pytest.CaptureFixture[str]) -> Non
     for _ in range(ROUNDS):
         wanted = goal(dice)
         herd.manifest(manifest(wanted))
-        before: dict[str, Any] = herd.rows()
+        before: dict[str, Any] = herd.released()
         for fault in trouble(0.2):
             herd.control.fault(fault)
         for _attempt in range(20):
-            ended = herd.run(*APPLY, capsys=capsys)
+            ended = run_here(capsys, *APPLY)
             codes.append(ended.code)
             if ended.code == 0:
                 break
             assert ended.code in (1, 5, 6), ended
         herd.control.clear_faults()
         herd.control.advance(120)
-        now = herd.rows()
+        now = herd.released()
         assert codes[-1] == 0
         assert {row: now.get(row) for row in wanted} == wanted
         assert {row: now.get(row) for row in before if row not in wanted} == {

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from reconciler.model.state import Kind
 from reconciler.simulator import Server, serve
-from tests.support import processes
+from tests.support.cli import Ended, run_installed
+from tests.support.fleet import application
 
 IDS = {"dev": "d" * 24, "staging": "5" * 24, "production": "9" * 24}
 
@@ -27,22 +28,15 @@ protect:
 """
 
 
-def application(name: str, kind: Kind) -> dict[str, object]:
-    devices: list[dict[str, object]] = [
+def environment(name: str, kind: Kind) -> dict[str, Any]:
+    devices: list[dict[str, Any]] = [
         {"count": 3, "name": "leeds-{n}", "tags": {"site": "leeds"}, "deployed": {"telemetry": "v1"}},
         {"name": "york-1", "tags": {"site": "york"}},
         {"name": "spare", "deployed": {"telemetry": "v1"}},
     ]
-    return {
-        "id": IDS[name],
-        "name": name,
-        "flows": {
-            "telemetry": {"class": kind, "versions": ["v1", "v2"]},
-            "alarms": {"class": kind, "versions": ["a1"]},
-        },
-        "devices": [{**device, "class": kind.device_class} for device in devices],
-        "tokens": [{"text": f"token-of-{name}", "scopes": ["all.Application"]}],
-    }
+    tokens = [{"text": f"token-of-{name}", "scopes": ["all.Application"]}]
+    flows = {"telemetry": ["v1", "v2"], "alarms": ["a1"]}
+    return application(kind, devices, flows, id=IDS[name], name=name, tokens=tokens)
 
 
 @pytest.fixture
@@ -54,17 +48,15 @@ def server(kind: Kind, tmp_path: Path) -> Iterator[Server]:
         if name == "dev":
             text += "groups: {york: {flows: {telemetry: v2}}}\n"
         (tmp_path / "environments" / f"{name}.yaml").write_text(text)
-    with serve({"applications": [application(name, kind) for name in IDS]}) as running:
+    with serve({"applications": [environment(name, kind) for name in IDS]}) as running:
         yield running
 
 
-def reconciler(server: Server, folder: Path, *argv: str, tokens: tuple[str, ...] = tuple(IDS)) -> tuple[int, str, str]:
+def reconciler(server: Server, folder: Path, *argv: str, tokens: tuple[str, ...] = tuple(IDS)) -> Ended:
     """Run the installed command with one token for each application."""
     env = {**os.environ, "LOSANT_API_URL": server.url}
     env |= {f"LOSANT_API_TOKEN_{IDS[name]}": f"token-of-{name}" for name in tokens}
-    command = [sys.executable, "-m", "reconciler", *argv]
-    done = processes.run(command, cwd=folder, env=env)
-    return done.returncode, done.stdout, done.stderr
+    return run_installed(*argv, cwd=folder, env=env)
 
 
 def released(server: Server) -> list[tuple[str, str, str | None]]:
@@ -73,49 +65,47 @@ def released(server: Server) -> list[tuple[str, str, str | None]]:
 
 
 def test_all_three_are_planned_and_applied_from_one_base(kind: Kind, server: Server, tmp_path: Path) -> None:
-    code, out, err = reconciler(server, tmp_path, "plan", "environments")
-    assert code == 0, err
-    assert [line for line in out.splitlines() if line.startswith("Application")] == [
+    ended = reconciler(server, tmp_path, "plan", "environments")
+    assert ended.code == 0, ended.err
+    assert [line for line in ended.out.splitlines() if line.startswith("Application")] == [
         f"Application staging ({IDS['staging']}), {kind}",
         f"Application production ({IDS['production']}), {kind}",
         f"Application dev ({IDS['dev']}), {kind}",
     ]
-    assert out.splitlines()[-1] == "Plan: 12 to add, 6 to change, 0 to destroy."
+    assert ended.out.splitlines()[-1] == "Plan: 12 to add, 6 to change, 0 to destroy."
 
-    code, out, err = reconciler(server, tmp_path, "apply", "--yes", "environments")
-    assert code == 0, err
-    assert out.splitlines()[-1] == "Apply complete! Resources: 12 added, 6 changed, 0 destroyed."
+    ended = reconciler(server, tmp_path, "apply", "--yes", "environments")
+    assert ended.code == 0, ended.err
+    assert ended.out.splitlines()[-1] == "Apply complete! Resources: 12 added, 6 changed, 0 destroyed."
     leeds = [(f"leeds-{n}", "alarms", "a1") for n in (1, 2, 3)] + [("leeds-2", "telemetry", "v2")]
     leeds += [("leeds-1", "telemetry", "v1"), ("leeds-3", "telemetry", "v2"), ("spare", "telemetry", "v1")]
     york = [("york-1", "telemetry", "v2"), ("york-1", "telemetry", "v1"), ("york-1", "telemetry", "v1")]
     assert released(server) == sorted(leeds * 3 + york)
 
-    code, out, _ = reconciler(server, tmp_path, "plan", "--detailed-exitcode", "environments")
-    assert (code, out.splitlines()[-1]) == (0, "No changes.")
+    ended = reconciler(server, tmp_path, "plan", "--detailed-exitcode", "environments")
+    assert (ended.code, ended.out.splitlines()[-1]) == (0, "No changes.")
 
 
 def test_one_environment_is_picked_before_any_read(server: Server, tmp_path: Path) -> None:
-    code, out, err = reconciler(server, tmp_path, "plan", "--application", "dev", "environments", tokens=("dev",))
-    assert code == 0, err
-    assert out.count("Application ") == 1
+    ended = reconciler(server, tmp_path, "plan", "--application", "dev", "environments", tokens=("dev",))
+    assert ended.code == 0, ended.err
+    assert ended.out.count("Application ") == 1
     assert {request["path"].split("/")[2] for request in server.control.requests()} == {IDS["dev"]}
 
 
 def test_a_token_of_another_environment_is_refused_and_nothing_is_written(server: Server, tmp_path: Path) -> None:
     env = {**os.environ, "LOSANT_API_URL": server.url, "LOSANT_API_TOKEN": "token-of-dev"}
-    command = [sys.executable, "-m", "reconciler", "apply", "--yes", "environments"]
-    done = processes.run(command, cwd=tmp_path, env=env)
-    assert done.returncode == 1
-    assert done.stderr.startswith("Error: ")
-    assert "Traceback" not in done.stderr
+    ended = run_installed("apply", "--yes", "environments", cwd=tmp_path, env=env)
+    assert ended.code == 1
+    assert ended.err.startswith("Error: ")
     assert all(request["method"] == "GET" for request in server.control.requests())
 
 
 def test_a_refusal_in_one_stops_all_before_the_first_write(server: Server, tmp_path: Path) -> None:
     manifest = tmp_path / "environments" / "production.yaml"
     manifest.write_text(manifest.read_text() + "limits: {changes: {percent: 1}}\n")
-    code, out, err = reconciler(server, tmp_path, "apply", "--yes", "environments")
-    assert code == 3
-    assert "refused (changes)" in err
-    assert "Plan: 12 to add, 6 to change" in out
+    ended = reconciler(server, tmp_path, "apply", "--yes", "environments")
+    assert ended.code == 3
+    assert "refused (changes)" in ended.err
+    assert "Plan: 12 to add, 6 to change" in ended.out
     assert all(request["method"] == "GET" for request in server.control.requests())

@@ -6,7 +6,6 @@ import asyncio
 import random
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from datetime import UTC, datetime
 from typing import Any
 
 from reconciler.api.client import LosantApi
@@ -22,33 +21,13 @@ from reconciler.model.rules import Limits
 from reconciler.model.state import Decision, Desired, Kind, Place
 from reconciler.model.world import CallMode, Options
 from reconciler.planner.planner import make_plan
-from reconciler.simulator import Clock, Server, serve
+from reconciler.simulator import Clock, serve
 from reconciler.simulator.faults import Fault
-from reconciler.simulator.world.clock import rfc3339
 from tests.builders import words, world
 from tests.support.api import open_api
+from tests.support.time import START, SimulatedTime
 
-START = datetime(2026, 3, 2, 9, tzinfo=UTC)
 QUICK = Timeouts(connect_s=0.5, read_s=0.2, total_s=2.0)
-
-
-class SimulatedTime:
-    """`ports.Clock` on the time of a simulator with a frozen clock: a sleep moves it on, nothing else does."""
-
-    def __init__(self, server: Server) -> None:
-        self._control = server.control
-
-    def monotonic(self) -> float:
-        return self._control.now_ms() / 1000
-
-    def utc_now(self) -> str:
-        return rfc3339(self._control.now_ms())
-
-    async def sleep(self, seconds: float) -> None:
-        due = self.monotonic() + seconds
-        await asyncio.sleep(0)
-        if (left := due - self.monotonic()) > 0:
-            self._control.advance(max(0.001, left))  # the simulator counts milliseconds
 
 
 class Site:

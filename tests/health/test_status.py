@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from reconciler.documents.status import status_part
+from reconciler.documents.values import data
 from reconciler.errors import ExitCode
 from reconciler.health import summarise
 from reconciler.model.health import Standing, StatusReport
@@ -81,9 +81,9 @@ def test_exit_codes() -> None:
 
 
 def test_data() -> None:
-    data = status_part(summarise(world(desired("a/f=2"), live("a/f=1"))))
-    assert data["rows"] == {"in_sync": 0, "pending": 0, "offline": 0, "failed": 0, "drift": 1, "unmanaged": 0}
-    assert data["flows"] == [
+    told = data(summarise(world(desired("a/f=2"), live("a/f=1"))))
+    assert told["rows"] == {"in_sync": 0, "pending": 0, "offline": 0, "failed": 0, "drift": 1, "unmanaged": 0}
+    assert told["flows"] == [
         {
             "flow_id": "f",
             "flow_name": None,

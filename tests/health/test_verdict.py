@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.documents.parts import laggard_part
+from reconciler.documents.values import data
 from reconciler.health import verdicts
 from reconciler.model.health import Verdict
 from reconciler.model.state import Entry, Live, LiveDevice, LogEntry
@@ -92,7 +92,7 @@ def test_plan_and_status_agree_on_the_last_error(logs: list[LogEntry]) -> None:
 def test_a_laggard_carries_what_explains_it() -> None:
     seen = one("2>1", connected=False, logs=[released_at(NOON), failed_at(LATER)])
     (laggard,) = verdicts(desired("a/f=2"), seen).laggards
-    assert laggard_part(laggard) == {
+    assert data(laggard) == {
         "device_id": "a",
         "device_name": "pump",
         "flow_id": "f",

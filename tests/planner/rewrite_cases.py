@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from textwrap import indent
 
-from tests.planner.cases import FOLDER, load, shown
+from tests.support.cases import FOLDER, load, shown
 
 _GOLDEN = re.compile(r"^(text|verbose):.*\Z", re.DOTALL | re.MULTILINE)
 

@@ -11,8 +11,8 @@ from reconciler.documents.plan import plan_document
 from reconciler.documents.saved_plan import read_plans
 from reconciler.model.state import Kind
 from reconciler.planner.diff import compare
-from tests.planner.cases import Case, load, shown, told
 from tests.planner.model import astray
+from tests.support.cases import Case, load, shown, told
 
 CASES = load()
 

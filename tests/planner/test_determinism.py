@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import hashlib, json
 from reconciler.documents.plan import plan_document
-from tests.planner.cases import load
+from tests.support.cases import load
 texts = []
 for case in load():
     plan = case.plan()

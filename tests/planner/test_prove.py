@@ -19,9 +19,9 @@ from reconciler.planner.calls.cohorts import Cohort, FlowRows, flow_rows
 from reconciler.planner.calls.prove import prove
 from reconciler.planner.diff import compare
 from tests.builders import desired, live
-from tests.planner.cases import load
 from tests.planner.model import astray
 from tests.planner.worlds import Size, build, sure, wildcards
+from tests.support.cases import load
 
 
 def call(number: int, request: Request, rows: str = "", after: tuple[int, ...] = ()) -> PlannedCall:

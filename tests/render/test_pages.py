@@ -17,14 +17,13 @@ from reconciler.documents.json import dump
 from reconciler.documents.plan import plan_document
 from reconciler.documents.result import result_document
 from reconciler.errors import ExitCode, Problem
-from reconciler.manifest.offline import Difference
 from reconciler.model.changes import Change, Op, PendingRow, UnmanagedRow
-from reconciler.model.health import ChangedBy, FlowStatus, Laggard, Standing, StatusReport, Verdict
+from reconciler.model.health import FlowStatus, Laggard, Standing, StatusReport, Verdict
 from reconciler.model.plan import Guard, Guards, Plan, PlannedCall, Refusal, Summary, Warning
 from reconciler.model.requests import Release
 from reconciler.model.result import Result, not_started
-from reconciler.model.rules import Limits
-from reconciler.model.state import Application, Kind, Place
+from reconciler.model.rules import Difference, Limits
+from reconciler.model.state import Application, ChangedBy, Kind, Place
 from reconciler.planner.digest import digest
 from reconciler.render.differences import differences_text
 from reconciler.render.differences_page import differences_markdown
@@ -194,7 +193,7 @@ def test_a_diff_keeps_every_limit_and_hides_no_removal(
 ) -> None:
     place = Place(f"manifests/{revision}.yaml", 3)
     found = [
-        Difference(hex_id(1), "embedded", what, name, None if what == "limits" else name, old, new, place)
+        Difference(hex_id(1), Kind.EMBEDDED, what, name, None if what == "limits" else name, old, new, place)
         for what, name, old, new in rows
     ]
     text = differences_markdown(found, revision, revision, max_bytes=limit)
@@ -214,7 +213,7 @@ def test_a_name_is_plain_text_in_its_cell(name: str) -> None:
         lambda: plan_markdown([make([(name, name, f"{name}2")])], "sha256:0"),
         lambda: result_markdown([unsent(make([(name, name, f"{name}2")]))], exit_code=ExitCode.DONE),
         lambda: differences_markdown(
-            [Difference(hex_id(1), "edge", "version", name, name, name, f"{name}2", Place(name, 1))], name, name
+            [Difference(hex_id(1), Kind.EDGE, "version", name, name, name, f"{name}2", Place(name, 1))], name, name
         ),
     ]
     for page in pages:
@@ -235,7 +234,7 @@ def test_a_name_is_plain_text_in_a_terminal_and_in_a_log_and_whole_in_json(name:
         pending=2,
     )
     done = replace(unsent(made), notes=(name,), stopped_by=name)
-    changed = Difference(hex_id(1), "edge", "version", name, name, name, f"{name}2", Place(name, 1))
+    changed = Difference(hex_id(1), Kind.EDGE, "version", name, name, name, f"{name}2", Place(name, 1))
     for text in (
         plan_text([made], "sha256:0", verbose=2),
         result_text([done], code=ExitCode.NOT_CONFIRMED, problems=[Problem(name, hint=name)]),

@@ -17,7 +17,7 @@ from reconciler.planner.planner import make_plan
 from reconciler.render.text import plan_text, ranges
 from reconciler.render.wrap import WIDTH, fitting, wrapped
 from tests.builders import APPLICATION, PLACE, desired, live, read
-from tests.planner.cases import Case, load
+from tests.support.cases import Case, load
 
 NAMES = {"a": "hull-pump-0001", "b": "hull-pump-0002", "c": "hull-pump-0003", "d": "hull-pump-0004"}
 NO_LIMITS = Limits(removals_count=None, removals_percent=None)

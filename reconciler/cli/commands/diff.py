@@ -32,9 +32,7 @@ def command(console: Console, base: str, head: str | None, *, path: str, fmt: st
     if found.missing:
         console.note(inert(f"{found.missing.path}: {found.missing.message}: nothing is declared there"))
     if fmt == "json":
-        from reconciler.documents.differences import difference_part
-
-        console.write_json("diff", differences=[difference_part(one) for one in found.differences])
+        console.write_json("diff", differences=found.differences)
     elif fmt == "markdown":
         from reconciler.render.differences_page import differences_markdown
 

@@ -18,7 +18,7 @@ def command(console: Console, file: str, *, fmt: str, max_bytes: int, commit: st
     """Print what `plan --out` or `apply --result` saved. Touches no network."""
     from reconciler.cli.output import write_plans, write_results
     from reconciler.documents.result import Ended, result_document
-    from reconciler.documents.saved import load_saved
+    from reconciler.documents.saved_plan import load_saved
     from reconciler.errors import ExitCode
 
     saved = load_saved(file)

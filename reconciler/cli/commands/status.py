@@ -83,14 +83,13 @@ def _write(
     console: Console, reports: Sequence[StatusReport], code: ExitCode, *, fmt: str, max_bytes: int, commit: str | None
 ) -> None:
     from reconciler.documents.json import error_data
-    from reconciler.documents.status import status_part
     from reconciler.errors import ExitCode, Problem
     from reconciler.render.status import status_markdown, status_text
 
     if fmt == "json":
         failed = Problem("some devices failed; see status")
         error = error_data(code, [failed]) if code is ExitCode.NOT_CONVERGED else None
-        console.write_json("status", error=error, status=[status_part(report) for report in reports])
+        console.write_json("status", error=error, status=tuple(reports))
     elif fmt == "markdown":
         console.write(status_markdown(reports, commit=commit, max_bytes=max_bytes))
     else:

@@ -19,8 +19,6 @@ def command(console: Console, paths: tuple[str, ...], *, application: str | None
     PATH is a file, a directory or `-`; the default is `manifests`.
     """
     from reconciler.cli.output import application_line, tell_warnings
-    from reconciler.documents.applications import held_part
-    from reconciler.documents.plan import warning_part
     from reconciler.errors import ExitCode
     from reconciler.model.text import counted
     from reconciler.operations.applications import validate
@@ -28,8 +26,7 @@ def command(console: Console, paths: tuple[str, ...], *, application: str | None
     found = validate(paths, application=application, kind=kind, stdin=opt.standard_input(paths))
     tell_warnings(console, found.warnings)
     if fmt == "json":
-        listed = [held_part(rules) for rules in found.rules]
-        console.write_json("validate", warnings=[warning_part(one) for one in found.warnings], applications=listed)
+        console.write_json("validate", warnings=found.warnings, applications=found.rules)
     else:
         files = counted(found.files, "file")
         lines = map(application_line, found.rules)

@@ -8,7 +8,7 @@ import errno
 import os
 import re
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
@@ -24,7 +24,7 @@ from reconciler.errors import (
     UsageError,
     cannot_write,
 )
-from reconciler.model.export import ExportedFile
+from reconciler.model.export import Export, ExportedFile
 from reconciler.model.state import Kind
 from reconciler.operations.export.archive import Contents, contents
 from reconciler.operations.export.listener import Listener, Received
@@ -46,16 +46,6 @@ class _NotConfirmed(ReconcilerError):
     """Whether the job is queued is not known."""
 
     exit_code = ExitCode.NOT_CONFIRMED
-
-
-@dataclass(frozen=True, slots=True)
-class Export:
-    """A job that was queued: its id, if the API told it, what was asked for, and the file, if it was received."""
-
-    application_id: str
-    job_id: str | None
-    options: dict[str, object]
-    file: ExportedFile | None = None
 
 
 class ExportObserver(Protocol):
@@ -160,7 +150,7 @@ def _keep(received: Received, listening: Listening, job_id: str | None) -> Expor
         received.path.replace(path)
     except OSError as error:
         raise _unsaved(path, error) from None
-    return ExportedFile(str(path), received.size, received.sha256, found.type, found.modules)
+    return ExportedFile(str(path), received.size, f"sha256:{received.sha256}", found.type, found.modules)
 
 
 def _name(received: Received, found: Contents, job_id: str | None) -> str:

@@ -6,22 +6,21 @@ path stands before one with a parameter in its place.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, TypeAlias
-from urllib.parse import unquote
 
-from reconciler.simulator.api import device_reads, flow_reads, schemas
-from reconciler.simulator.api.deployment_reads import DEPLOYMENT_READS, application_get
-from reconciler.simulator.api.pages import EDGE_ORDER, EMBEDDED_ORDER, NAME_ORDER, VERSION_ORDER, Order
+from reconciler.simulator.api import devices, flows, schemas
+from reconciler.simulator.api.collection import APPLICATIONS, Collection, Entity
+from reconciler.simulator.api.deployments import DEPLOYMENTS
 from reconciler.simulator.api.schemas import DIGITS, ID, NAME, QUERIES, TEXT, one_of
-from reconciler.simulator.api.shapes import Entity
 from reconciler.simulator.api.validation import Schema
 from reconciler.simulator.world.records import Kind
 from reconciler.simulator.world.store import World
 
 Read: TypeAlias = Callable[[World, Mapping[str, Any]], Entity]
-_LONGEST_PATH_PARAMETER = 100
+_LONGEST = 100  # characters of a path parameter
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +31,7 @@ class Deploy:
     verb: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Action:
     """One action.
 
@@ -53,12 +52,6 @@ class Action:
     json_params: Mapping[str, Schema] = field(default_factory=dict)
     body: tuple[str, Schema] | None = None
     status: int = 200
-    serves_devices: bool = False
-
-    @property
-    def is_read(self) -> bool:
-        """Whether the `.read` families of scopes cover it; an export changes nothing."""
-        return self.method == "GET" or (isinstance(self.does, Deploy) and self.does.verb == "export")
 
     @property
     def item(self) -> str | None:
@@ -68,29 +61,24 @@ class Action:
     @property
     def answer(self) -> str:
         """The name of the schema of its answer, in `entities.yaml`."""
-        match self.does:
-            case Deploy(verb="export"):
-                return "job"
-            case Deploy():
-                return "success"
-            case _:
-                return self.entity or self.name.partition(".")[2]
+        if isinstance(self.does, Deploy):
+            return "job" if self.does.verb == "export" else "success"
+        return self.entity or self.name.partition(".")[2]
 
-    def match(self, segments: list[str]) -> dict[str, str] | None:
-        """The path parameters, decoded, if the (raw) segments are this action's."""
+    @cached_property
+    def path_parameters(self) -> tuple[str, ...]:
+        """The names of the path's parameters."""
+        return tuple(part[1:-1] for part in self.path.split("/") if part.startswith("{"))
+
+    def match(self, segments: Sequence[str]) -> dict[str, str] | None:
+        """The path parameters, if the decoded segments are this action's."""
         own = self.path.split("/")[1:]
         if len(own) != len(segments):
             return None
-        found = {}
-        for pattern, segment in zip(own, segments, strict=True):
-            text = unquote(segment)
-            if pattern.startswith("{"):
-                if not text or len(text) > _LONGEST_PATH_PARAMETER:
-                    return None
-                found[pattern[1:-1]] = text
-            elif pattern != text:
-                return None
-        return found
+        pairs = list(zip(own, segments, strict=True))
+        if not all(0 < len(text) <= _LONGEST if part.startswith("{") else text == part for part, text in pairs):
+            return None
+        return {part[1:-1]: text for part, text in pairs if part.startswith("{")}
 
 
 _APPLICATION = "/applications/{applicationId}"
@@ -102,7 +90,7 @@ def _get(path: str, does: Read, name: str, entity: str | None = None, **more: An
     return Action(name, "GET", _APPLICATION + path, does, entity or (resource if verb == "get" else None), **more)
 
 
-def _order(default: Order, *fields: str) -> dict[str, Schema]:
+def _order(default: Collection, *fields: str) -> dict[str, Schema]:
     return {
         "sortField": {**one_of(*fields), "default": default.sort_field},
         "sortDirection": {**one_of("asc", "desc"), "default": default.sort_direction},
@@ -115,14 +103,14 @@ def _filter(name: str) -> dict[str, Schema]:
     return {"filterField": one_of("", name), "filter": TEXT}
 
 
-def _deployments(kind: Kind, order: Order, sort_fields: tuple[str, ...], own: dict[str, Schema]) -> list[Action]:
+def _deployments(kind: Kind, sort_fields: tuple[str, ...], **own: Schema) -> list[Action]:
     path, name = f"/{kind}/deployments", f"{kind}Deployment"
-    listing, getting = DEPLOYMENT_READS[kind]
-    query = {**_order(order, *sort_fields), "deviceId": ID, "version": TEXT, "flowId": ID, **own}
+    collection, listing = DEPLOYMENTS[kind]
+    query = {**_order(collection, *sort_fields), "deviceId": ID, "version": TEXT, "flowId": ID, **own}
     return [
         _get(path, listing, f"{name}s.get", query=query),
         *(_write(kind, verb, "deployment", schema) for verb, schema in schemas.BODIES[kind].items()),
-        _get(f"{path}/{{{name}Id}}", getting, f"{name}.get"),
+        _get(f"{path}/{{{name}Id}}", collection.get, f"{name}.get"),
     ]
 
 
@@ -133,6 +121,7 @@ def _write(kind: Kind, verb: str, body: str, schema: Schema, status: int = 201) 
 
 _DATES = ("creationDate", "lastUpdated")
 _DEVICE_FORM: dict[str, Schema] = dict.fromkeys(("excludeConnectionInfo", "tagsAsObject", "attributesAsObject"), TEXT)
+_DEVICE_ORDER = _order(devices.DEVICES, "name", "id", *_DATES, "connectionStatus", "deletedAt")
 _DEVICE_FILTERS: dict[str, Schema] = {
     **_filter("name"),
     "deviceClass": schemas.DEVICE_CLASS,
@@ -146,63 +135,52 @@ _FLOW_FORM: dict[str, Schema] = {
     **_NODES,
     "allVersions": TEXT,
     "triggerFilter": {},
-    **_order(NAME_ORDER, "name", "id", *_DATES),
+    **_order(flows.FLOWS, "name", "id", *_DATES),
     **_filter("name"),
     "flowClass": {**one_of(*schemas.FLOW_CLASSES), "default": schemas.DEFAULT_FLOW_CLASS},
 }
-_VERSION_FORM = {**_order(VERSION_ORDER, "version", "id", *_DATES), **_filter("version"), **_NODES}
-_NEEDED: Schema = {**TEXT, "required": True}
-
-
-def _advanced(thing: str) -> dict[str, Schema]:
-    return {"query": QUERIES[f"advanced{thing}Query"]}
-
+_VERSION_FORM = {**_order(flows.VERSIONS, "version", "id", *_DATES), **_filter("version"), **_NODES}
+_ADVANCED = {
+    thing: {"query": QUERIES[f"advanced{thing}Query"]} for thing in ("Device", "Flow", "FlowByVersion", "FlowVersion")
+}
 
 ACTIONS: tuple[Action, ...] = (
-    *_deployments(Kind.EMBEDDED, EMBEDDED_ORDER, ("id", *_DATES), {}),
-    *_deployments(
-        Kind.EDGE,
-        EDGE_ORDER,
-        ("id", *_DATES, "deviceId", "flowId", "desiredVersion", "currentVersion"),
-        {"filterEmpty": {}},
-    ),
+    *_deployments(Kind.EMBEDDED, ("id", *_DATES)),
+    *_deployments(Kind.EDGE, ("id", *_DATES, "deviceId", "flowId", "desiredVersion", "currentVersion"), filterEmpty={}),
     _write(Kind.EMBEDDED, "export", "options", schemas.EXPORT, status=202),
     _get(
         "/devices",
-        device_reads.devices_list,
+        devices.devices_list,
         "devices.get",
-        query=_order(NAME_ORDER, "name", "id", *_DATES, "connectionStatus", "deletedAt")
-        | _DEVICE_FILTERS
-        | _DEVICE_FORM,
-        json_params=_advanced("Device"),
-        serves_devices=True,
+        query={**_DEVICE_ORDER, **_DEVICE_FILTERS, **_DEVICE_FORM},
+        json_params=_ADVANCED["Device"],
     ),
     *(
-        _get(f"/devices/{name}", does, f"devices.{name}", query=query, json_params=_advanced("Device"))
+        _get(f"/devices/{name}", does, f"devices.{name}", query=query, json_params=_ADVANCED["Device"])
         for name, does, query in (
-            ("deviceNames", device_reads.device_names, {"startsWith": TEXT}),
-            ("tagKeys", device_reads.tag_keys, {"startsWith": TEXT}),
-            ("tagValues", device_reads.tag_values, {"key": _NEEDED, "startsWith": TEXT}),
+            ("deviceNames", devices.device_names, {"startsWith": TEXT}),
+            ("tagKeys", devices.tag_keys, {"startsWith": TEXT}),
+            ("tagValues", devices.tag_values, {"key": {**TEXT, "required": True}, "startsWith": TEXT}),
         )
     ),
-    _get("/devices/{deviceId}", device_reads.device_get, "device.get", query=_DEVICE_FORM, serves_devices=True),
-    _get("/flows", flow_reads.flows_list, "flows.get", query=_FLOW_FORM, json_params=_advanced("Flow")),
+    _get("/devices/{deviceId}", devices.DEVICES.get, "device.get", query=_DEVICE_FORM),
+    _get("/flows", flows.flows_list, "flows.get", query=_FLOW_FORM, json_params=_ADVANCED["Flow"]),
     _get(
         "/flows/version",
-        flow_reads.flows_by_version,
+        flows.flows_by_version,
         "flows.getByVersion",
         "flowVersions",
         query={"version": {**NAME, "required": True}, **_FLOW_FORM},
-        json_params=_advanced("FlowByVersion"),
+        json_params=_ADVANCED["FlowByVersion"],
     ),
-    _get("/flows/{flowId}", flow_reads.flow_get, "flow.get", query=_NODES),
+    _get("/flows/{flowId}", flows.FLOWS.get, "flow.get", query=_NODES),
     _get(
         "/flows/{flowId}/versions",
-        flow_reads.versions_list,
+        flows.versions_list,
         "flowVersions.get",
         query=_VERSION_FORM,
-        json_params=_advanced("FlowVersion"),
+        json_params=_ADVANCED["FlowVersion"],
     ),
-    _get("/flows/{flowId}/versions/{flowVersionId}", flow_reads.version_get, "flowVersion.get"),
-    _get("", application_get, "application.get", query={"summaryInclude": TEXT, "summaryExclude": TEXT}),
+    _get("/flows/{flowId}/versions/{flowVersionId}", flows.version_get, "flowVersion.get"),
+    _get("", APPLICATIONS.get, "application.get", query={"summaryInclude": TEXT, "summaryExclude": TEXT}),
 )

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 from reconciler.simulator.api.actions import ACTIONS, Action
-from reconciler.simulator.api.pages import is_true
-from reconciler.simulator.api.shapes import Entity
+from reconciler.simulator.api.collection import Entity, is_true
 from reconciler.simulator.api.tokens import Token
 from reconciler.simulator.world.ids import etag
 
@@ -37,33 +36,30 @@ def _dress(body: Entity, resource: str, flags: Sequence[str], token: Token) -> E
     if "_actions" in flags:
         dressed["_actions"] = {
             action.name.split(".")[1]: {"href": action.path.format_map(body), "method": action.method}
-            for action, needs in _allowed(resource, token)
-            if needs <= body.keys()
+            for action in _allowed(resource, token)
+            if body.keys() >= set(action.path_parameters)
         }
     if "_links" in flags:
         dressed["_links"] = {
-            rel: {"href": path.format_map(body)} for rel, path, needs in _links(resource) if needs <= body.keys()
+            relation: {"href": action.path.format_map(body)}
+            for relation, action in _related(resource).items()
+            if body.keys() >= set(action.path_parameters)
         }
     return dressed
 
 
 @lru_cache(maxsize=256)
-def _allowed(resource: str, token: Token) -> tuple[tuple[Action, frozenset[str]], ...]:
-    """The resource's actions that the token may do, each with the parameters of its path."""
-    own = [action for action in ACTIONS if action.name.split(".")[0] == resource]
-    return tuple((action, _parameters(action.path)) for action in own if token.may(action))
+def _allowed(resource: str, token: Token) -> list[Action]:
+    """The resource's actions that the token may do."""
+    return [action for action in ACTIONS if action.name.split(".")[0] == resource and token.may(action)]
 
 
-@lru_cache(maxsize=64)
-def _links(resource: str) -> tuple[tuple[str, str, frozenset[str]], ...]:
-    """Relation, path and the parameters of the path: the entity itself, its application and its collection."""
-    paths = {action.name.removesuffix(".get"): action.path for action in ACTIONS if action.name.endswith(".get")}
+@cache
+def _related(resource: str) -> Mapping[str, Action]:
+    """Actions by relation: that of the entity itself, of its application and of its collection."""
+    reads = {action.name: action for action in ACTIONS}
     related = {"self": resource, "application": "application", f"{resource}s": f"{resource}s"}
-    return tuple((rel, paths[to], _parameters(paths[to])) for rel, to in related.items() if to in paths)
-
-
-def _parameters(path: str) -> frozenset[str]:
-    return frozenset(part[1:-1] for part in path.split("/") if part.startswith("{"))
+    return {relation: reads[f"{to}.get"] for relation, to in related.items() if f"{to}.get" in reads}
 
 
 def definition() -> Entity:

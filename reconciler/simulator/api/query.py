@@ -1,4 +1,4 @@
-"""Advanced queries, in the manner of MongoDB, as SQL conditions.
+"""Conditions in SQL, and advanced queries, in the manner of MongoDB, as such.
 
 A query has passed its schema before. Values of another type than the field never equal, precede or
 contain anything. Null means "has none"; a tag form with null means that no such tag is there.
@@ -6,25 +6,51 @@ contain anything. Null means "has none"; a tag form with null means that no such
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from reconciler.simulator.world.clock import parse_ms
 
 Query: TypeAlias = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Sql:
+class Sql(NamedTuple):
     """A condition with the values of its question marks."""
 
     text: str
     values: tuple[Any, ...] = ()
 
 
-class FieldType(Enum):
+def every(parts: Iterable[Sql]) -> Sql:
+    """All of the conditions."""
+    return _join(" and ", parts, Sql("1"))
+
+
+def some(parts: Iterable[Sql]) -> Sql:
+    """At least one of the conditions."""
+    return _join(" or ", parts, _NEVER)
+
+
+def _join(word: str, parts: Iterable[Sql], empty: Sql) -> Sql:
+    found = list(parts)
+    if len(found) < 2:
+        return found[0] if found else empty
+    return Sql(word.join(f"({part.text})" for part in found), tuple(value for part in found for value in part.values))
+
+
+def _not(part: Sql) -> Sql:
+    # A condition on null columns is null in SQL: neither true nor false.
+    return Sql(f"not coalesce(({part.text}), 0)", part.values)
+
+
+def matches(column: str, pattern: str) -> Sql:
+    """Whether a text is like a `filter`, in any case: `*` stands for anything, everything else for itself."""
+    glob = "".join(f"[{char}]" if char in "[?" else char for char in pattern.casefold())
+    return Sql(f"casefold({column}) glob ?", (glob,))
+
+
+class _Type(Enum):
     """How a field compares: as text, as an id (text, any case), as a moment in milliseconds, or as true and false."""
 
     TEXT = "text"
@@ -33,56 +59,46 @@ class FieldType(Enum):
     FLAG = "flag"
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
-    """A queryable field: its type and SQL expression. With `null` every object has none."""
-
-    type: FieldType
-    expression: str
-
-
-def _fields(type_: FieldType, **expressions: str) -> dict[str, Field]:
-    return {name: Field(type_, expression) for name, expression in expressions.items()}
-
-
-_CONNECTION = "(case connected when 1 then 'connected' when 0 then 'disconnected' end)"
-_DATES = _fields(FieldType.DATE, creationDate="created_ms", lastUpdated="updated_ms")
-_OTHER_DATES = {"deletedAt": "deleted_ms", "connectedAt": "connected_ms", "disconnectedAt": "disconnected_ms"}
-DEVICE_FIELDS: Mapping[str, Field] = {
-    **_fields(FieldType.ID, id="id", parentId="parent_id", ancestorId="parent_id"),
-    **_fields(FieldType.ID, gatewayId="null", experienceUserId="null", experienceGroupId="null"),
-    **_fields(FieldType.TEXT, name="name", deviceClass="device_class", connectionStatus=_CONNECTION),
-    **_fields(FieldType.TEXT, attributeName="null"),
-    **_DATES,
-    **_fields(FieldType.DATE, **_OTHER_DATES),
+_TYPES: Mapping[str, _Type] = {
+    **dict.fromkeys(("id", "parentId", "ancestorId", "flowId"), _Type.ID),
+    **dict.fromkeys(("gatewayId", "experienceUserId", "experienceGroupId"), _Type.ID),
+    **dict.fromkeys(("creationDate", "lastUpdated", "deletedAt", "connectedAt", "disconnectedAt"), _Type.DATE),
+    "enabled": _Type.FLAG,
 }
-FLOW_FIELDS: Mapping[str, Field] = {
-    **_fields(FieldType.ID, id="id", flowId="flow_id"),
-    **_fields(FieldType.TEXT, name="name", version="version", flowClass="flow_class"),
-    **_fields(FieldType.FLAG, enabled="enabled"),
-    **_DATES,
+"""The fields that are not text."""
+_EXPRESSIONS = {
+    "ancestorId": "parentId",
+    "connectionStatus": "(case connected when 1 then 'connected' when 0 then 'disconnected' end)",
+    **dict.fromkeys(("gatewayId", "experienceUserId", "experienceGroupId", "attributeName"), "null"),
 }
+"""The fields that are not columns. With `null` no object has one."""
 _ORDER = {"$gt": ">", "$lt": "<", "$gte": ">=", "$lte": "<="}
+_SEARCHES = {
+    "$startsWith": ("substr({}, 1, ?) = ?", True),
+    "$endsWith": ("substr({}, -?) = ?", True),
+    "$contains": ("instr({}, ?) > 0", False),
+}
+"""Conditions on text, and whether they take its length too."""
 _BEYOND, _DIGITS = 2**62, 18
-_NEVER, _ALWAYS = Sql("0"), Sql("1")
+_NEVER = Sql("0")
 
 
-def compile_query(query: Query, fields: Mapping[str, Field]) -> Sql:
-    """The condition that a query stands for; `tags` refers to the table `devices`."""
+def compile_query(query: Query) -> Sql:
+    """The condition that a query stands for, on rows with the API's names and an `id`."""
     parts: list[Sql] = []
     for key, value in query.items():
         match key:
             case "$and":
-                parts.append(_join("and", [compile_query(one, fields) for one in value], _ALWAYS))
+                parts.append(every(map(compile_query, value)))
             case "$or":
-                parts.append(_join("or", [compile_query(one, fields) for one in value], _NEVER))
+                parts.append(some(map(compile_query, value)))
             case "$nor":
-                parts.append(_not(_join("or", [compile_query(one, fields) for one in value], _NEVER)))
+                parts.append(_not(some(map(compile_query, value))))
             case "tags":
                 parts.append(_tags(value))
             case _:
-                parts.append(_field(fields[key], value))
-    return _join("and", parts, _ALWAYS)
+                parts.append(_field(key, value))
+    return every(parts)
 
 
 def tag_queries(pairs: Sequence[Mapping[str, str]]) -> list[Query]:
@@ -90,84 +106,45 @@ def tag_queries(pairs: Sequence[Mapping[str, str]]) -> list[Query]:
     return [{"tags": {f"$tag{part.title()}": text for part, text in pair.items()}} for pair in pairs]
 
 
-def _join(word: str, parts: Sequence[Sql], empty: Sql) -> Sql:
-    if len(parts) < 2:
-        return parts[0] if parts else empty
-    text = f" {word} ".join(f"({part.text})" for part in parts)
-    return Sql(text, tuple(value for part in parts for value in part.values))
-
-
-def _not(part: Sql) -> Sql:
-    # A condition on null columns is null in SQL: neither true nor false.
-    return Sql(f"not coalesce(({part.text}), 0)", part.values)
-
-
-def _field(field: Field, value: Any) -> Sql:
+def _field(field: str, value: Any) -> Sql:
     operators = value if isinstance(value, dict) else {"$eq": value}
-    folds = operators.get("$ci") is True
-    conditions = [_compare(field, name, operand, folds=folds) for name, operand in operators.items() if name != "$ci"]
-    return _join("and", conditions, _ALWAYS)
+    folds = operators.get("$ci") is True and field not in _TYPES
+    return every(_compare(field, name, operand, folds=folds) for name, operand in operators.items() if name != "$ci")
 
 
-def _compare(field: Field, operator: str, operand: Any, *, folds: bool) -> Sql:
+def _compare(field: str, operator: str, operand: Any, *, folds: bool) -> Sql:
     match operator:
-        case "$eq":
-            return _equals(field, operand, folds=folds)
         case "$in":
-            return _join("or", [_equals(field, one, folds=folds) for one in operand], _NEVER)
+            return some(_compare(field, "$eq", one, folds=folds) for one in operand)
         case "$ne" | "$nin":
             return _not(_compare(field, {"$ne": "$eq", "$nin": "$in"}[operator], operand, folds=folds))
-        case "$startsWith" | "$endsWith" | "$contains":
-            return _holds(field, operator, operand, folds=folds)
-        case _:
-            return _precedes(field, operator, operand)
-
-
-def _equals(field: Field, operand: Any, *, folds: bool) -> Sql:
+    column = _EXPRESSIONS.get(field, field)
     if operand is None:
-        return Sql(f"{field.expression} is null")
-    value = _operand(field, operand)
-    if value is None:
+        return Sql(f"{column} is null") if operator in ("$eq", "$gte", "$lte") else _NEVER
+    value = _operand(_TYPES.get(field, _Type.TEXT), operand)
+    if value is None or (field in _TYPES and operator in _SEARCHES):
         return _NEVER
-    if folds and field.type is FieldType.TEXT:
-        return Sql(f"casefold({field.expression}) is ?", (value.casefold(),))
-    return Sql(f"{field.expression} is ?", (value,))
+    if folds and operator not in _ORDER:
+        column, value = f"casefold({column})", value.casefold()
+    if operator in _SEARCHES:
+        test, takes_length = _SEARCHES[operator]
+        return Sql(test.format(column), (len(value), value) if takes_length else (value,))
+    return Sql(f"{column} {_ORDER.get(operator, 'is')} ?", (value,))
 
 
-def _precedes(field: Field, operator: str, operand: Any) -> Sql:
-    if operand is None:
-        return Sql(f"{field.expression} is null") if operator in ("$gte", "$lte") else _NEVER
-    value = _operand(field, operand)
-    return _NEVER if value is None else Sql(f"{field.expression} {_ORDER[operator]} ?", (value,))
-
-
-def _holds(field: Field, operator: str, operand: str, *, folds: bool) -> Sql:
-    if field.type is not FieldType.TEXT:
-        return _NEVER
-    text = f"casefold({field.expression})" if folds else field.expression
-    value = operand.casefold() if folds else operand
-    match operator:
-        case "$startsWith":
-            return Sql(f"substr({text}, 1, ?) = ?", (len(value), value))
-        case "$endsWith":
-            return Sql(f"substr({text}, -?) = ?", (len(value), value))
-        case _:
-            return Sql(f"instr({text}, ?) > 0", (value,))
-
-
-def _operand(field: Field, operand: Any) -> Any:
+def _operand(type_: _Type, operand: Any) -> Any:
     """The operand as the column holds it, or None where its type cannot compare."""
-    match field.type, operand:
-        case FieldType.FLAG, bool():
+    match type_, operand:
+        case _Type.FLAG, bool():
             return int(operand)
-        case FieldType.TEXT, str():
+        case _Type.TEXT, str():
             return operand
-        case FieldType.ID, str():
+        case _Type.ID, str():
             return operand.lower()
-        case FieldType.DATE, str():
+        case _Type.DATE, str():
             is_number = operand.isascii() and operand.isdigit()
             return _column_number(int(operand[:_DIGITS])) if is_number else parse_ms(operand)
-        case FieldType.DATE, int() | float() if not isinstance(operand, bool):
+        case _Type.DATE, int() | float() if not isinstance(operand, bool):
             return _column_number(operand)
         case _:
             return None
@@ -190,28 +167,26 @@ def _tags(value: Any) -> Sql:
 
 def _tag_form(form: Any) -> Sql:
     if form is None:
-        return _not(_some_tag([]))
+        return _not(_tag({}))
     if "$tagKey" in form or "$tagValue" in form:
-        pairs = [(column, form[name]) for column, name in (("key", "$tagKey"), ("value", "$tagValue")) if name in form]
-        return _tag(pairs)
-    return _join("and", [_tag([("key", key), ("value", value)]) for key, value in form.items()], _ALWAYS)
+        return _tag(
+            {column: form[name] for column, name in (("key", "$tagKey"), ("value", "$tagValue")) if name in form}
+        )
+    return every(_tag({"key": key, "value": value}) for key, value in form.items())
 
 
-def _tag(pairs: list[tuple[str, Any]]) -> Sql:
-    some = _some_tag([_tag_part(column, value) for column, value in pairs if value is not None])
-    return _not(some) if any(value is None for _, value in pairs) else some
+def _tag(pairs: Mapping[str, Any]) -> Sql:
+    """Whether there is a tag with these texts by column, or if one of them is null, none with the others."""
+    condition = every(_tag_part(column, value) for column, value in pairs.items() if value is not None)
+    exists = Sql(f"exists (select 1 from tags where device_id = id and ({condition.text}))", condition.values)
+    return _not(exists) if None in pairs.values() else exists
 
 
 def _tag_part(column: str, value: Any) -> Sql:
     match value:
         case {"$in": values}:
-            return _join("or", [Sql(f"{column} = ?", (one,)) for one in values], _NEVER)
+            return some(Sql(f"{column} = ?", (one,)) for one in values)
         case {"$nin": values}:
-            return _not(_join("or", [Sql(f"{column} = ?", (one,)) for one in values], _NEVER))
+            return _not(some(Sql(f"{column} = ?", (one,)) for one in values))
         case _:
             return Sql(f"{column} = ?", (value,))
-
-
-def _some_tag(parts: list[Sql]) -> Sql:
-    condition = _join("and", parts, _ALWAYS)
-    return Sql(f"exists (select 1 from tags where device_id = devices.id and ({condition.text}))", condition.values)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from reconciler.simulator.api.problems import Problem, invalid, not_found
-from reconciler.simulator.api.query import DEVICE_FIELDS, compile_query, tag_queries
+from reconciler.simulator.api.query import compile_query, tag_queries
 from reconciler.simulator.world.ids import RESERVED_VERSIONS
 from reconciler.simulator.world.records import Author, Kind
 from reconciler.simulator.world.store import World
@@ -158,7 +158,7 @@ def _named_devices(world: World, write: Write) -> tuple[list[str], Problem | Non
 
 
 def _tagged_devices(world: World, write: Write) -> list[str]:
-    found = compile_query({"$or": tag_queries(write.body.get("deviceTags", []))}, DEVICE_FIELDS)
+    found = compile_query({"$or": tag_queries(write.body.get("deviceTags", []))})
     return _devices(world, write, found.text, *found.values)
 
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
+from urllib.parse import unquote
 
 from reconciler.simulator.api.actions import ACTIONS, Action, Deploy
 from reconciler.simulator.api.entities import definition, present
@@ -46,7 +47,7 @@ class Answer:
 
 def route(method: str, path: str) -> tuple[Action, dict[str, str]] | None:
     """The action that a path and method mean, with the path's parameters. One trailing slash is ignored."""
-    segments = path.removesuffix("/").split("/")[1:]
+    segments = [unquote(segment) for segment in path.removesuffix("/").split("/")[1:]]
     for action in ACTIONS:
         if action.method == method and (found := action.match(segments)) is not None:
             return action, found
@@ -129,8 +130,7 @@ def _well_formed(value: Any) -> Any:
 
 
 def _check(action: Action, params: Mapping[str, Any], body: Any) -> None:
-    path_names = [part[1:-1] for part in action.path.split("/") if part.startswith("{")]
-    rules = {name: PATH_PARAMETERS[name] for name in path_names} | {**action.query, **action.json_params}
+    rules = {name: PATH_PARAMETERS[name] for name in action.path_parameters} | {**action.query, **action.json_params}
     for name, schema in rules.items():
         if fault := first_fault(params.get(name, ABSENT), schema, name, QUERIES):
             raise invalid(fault)

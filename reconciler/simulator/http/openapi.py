@@ -81,10 +81,8 @@ def _operation(action: Action) -> Node:
 
 
 def _parameters(action: Action) -> Iterator[Node]:
-    for part in action.path.split("/"):
-        if part.startswith("{"):
-            name = part[1:-1]
-            yield {"name": name, "in": "path", "required": True, "schema": _plain(PATH_PARAMETERS[name])}
+    for name in action.path_parameters:
+        yield {"name": name, "in": "path", "required": True, "schema": _plain(PATH_PARAMETERS[name])}
     for name, schema in action.query.items():
         yield from _query_parameter(name, schema)
     for name, schema in action.json_params.items():

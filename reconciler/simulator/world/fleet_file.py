@@ -87,6 +87,8 @@ _WORDS = {
     "list_type": "this should be a list",
     "tuple_type": "this should be a list",
     "string_type": "this should be a text",
+    "int_parsing": "this should be a whole number",
+    "bool_parsing": "this should be true or false",
 }
 
 

@@ -12,14 +12,16 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, TypeAlias
 
 from reconciler.simulator.faults.active import Faults
 from reconciler.simulator.switches import Switches
 from reconciler.simulator.world.clock import Clock
 
+Row: TypeAlias = dict[str, Any]
 _TABLES = """
 create table if not exists meta (key text primary key, value text not null);
 create table if not exists applications (
@@ -108,6 +110,12 @@ class World:
             for statement in _INDEXES.strip().splitlines():
                 self.db.execute(statement)
             self.db.execute("analyze")
+
+    def rows(self, statement: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> list[Row]:
+        """What a query finds, by the names of its columns."""
+        found = self.db.execute(statement, values)
+        names = [column[0] for column in found.description]
+        return [dict(zip(names, row, strict=True)) for row in found]
 
     @contextmanager
     def changing(self) -> Iterator[sqlite3.Connection]:

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from reconciler.api.connection import Timeouts
-from reconciler.cli.app import run
+from reconciler.model.state import Kind
 from reconciler.runtime import SystemClock
 from reconciler.simulator import Clock, Server, serve
-from tests.executor.loopback import START, SimulatedTime
-from tests.support import processes
+from tests.support.cli import Bench
+from tests.support.fleet import APPLICATION, application, of_kind
+from tests.support.time import START, JumpyTime, SimulatedTime
 
-APPLICATION = "5f0c8a1b2d3e4f5061728394"
-CLASSES = {"embedded": "embedded", "edge": "edgeCompute"}
 LISTS = {"plan": "plans", "apply": "results", "status": "status"}
 
 Rows = dict[str, str | None]
@@ -41,21 +36,9 @@ def fleet(kind: str = "embedded", **more: Any) -> dict[str, Any]:
 
 
 def fleet_of(kind: str, devices: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
-    """These devices, as ones of that kind, in an application with two flows."""
-    return {
-        "applications": [
-            {
-                "id": APPLICATION,
-                "name": "plant",
-                "flows": {
-                    "telemetry": {"class": kind, "versions": ["v1", "v2", "v3", "v9"]},
-                    "alarms": {"class": kind, "versions": ["a1", "a9"]},
-                },
-                "devices": [{"class": CLASSES[kind], **device} for device in devices],
-                **more,
-            }
-        ]
-    }
+    """These devices in an application with two flows."""
+    flows = {"telemetry": ["v1", "v2", "v3", "v9"], "alarms": ["a1", "a9"]}
+    return {"applications": [application(kind, devices, flows, **more)]}
 
 
 MANIFEST = f"""\
@@ -88,54 +71,18 @@ CHANGES: Rows = {
 AFTER: Rows = {row: version for row, version in {**BEFORE, **CHANGES}.items() if version}
 
 
-@dataclass
-class Ended:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def data(self) -> dict[str, Any]:
-        """The JSON document that stdout must be."""
-        document = json.loads(self.out)
-        assert isinstance(document, dict)
-        return document
-
-    @property
-    def result(self) -> dict[str, Any]:
-        """The only result of an apply."""
-        (result,) = self.data["results"]
-        assert isinstance(result, dict)
-        return result
-
-
-class JumpyTime(SimulatedTime):
-    """The wall clock jumps a day forth and two back at every look; time itself goes on as it should."""
-
-    looks = 0
-
-    def utc_now(self) -> str:
-        self.looks += 1
-        return ("2026-03-03T09:00:00.000Z", "2026-03-01T09:00:00.000Z")[self.looks % 2]
-
-
-class Plant:
+class Plant(Bench):
     """The simulator, its time, and commands run on it in this process or as the installed command."""
 
     def __init__(self, server: Server, folder: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+        super().__init__(server, folder)
         self.kind = kind
-        self.server = server
-        self.control = server.control
-        self.folder = folder
         self.clock = SimulatedTime(server)
         self._monkeypatch = monkeypatch
         self._patched: list[tuple[object, str, object]] = []
         self.manifest(MANIFEST)
         monkeypatch.chdir(folder)
-        self.environ = {"LOSANT_API_URL": server.url, "LOSANT_API_TOKEN": server.token}
-        for name, value in self.environ.items():
+        for name, value in self.access().items():
             monkeypatch.setenv(name, value)
         for method in ("monotonic", "utc_now", "sleep"):
             monkeypatch.setattr(SystemClock, method, self._timely(method))
@@ -146,7 +93,7 @@ class Plant:
 
     def manifest(self, text: str) -> None:
         """Write the manifest, for the plant's kind."""
-        (self.folder / "plant.yaml").write_text(f"{text}kind: {self.kind}\n", encoding="utf-8")
+        self.write("plant.yaml", of_kind(Kind(self.kind), text))
 
     def point_at(self, url: str) -> None:
         """Let commands go to another address."""
@@ -176,32 +123,6 @@ class Plant:
     def jump_about(self) -> None:
         """Let the wall clock of commands jump."""
         self.clock = JumpyTime(self.server)
-
-    def rows(self) -> Rows:
-        """The released version of each row that has one, by names."""
-        return {f"{row['device']}/{row['flow']}": row["released"] for row in self.control.rows() if row["released"]}
-
-    def run(self, *argv: str, capsys: pytest.CaptureFixture[str]) -> Ended:
-        """Run a command in this process."""
-        capsys.readouterr()
-        code = run([*argv])
-        out, err = capsys.readouterr()
-        return Ended(code, out, err)
-
-    @contextmanager
-    def started(self, *argv: str) -> Iterator[subprocess.Popen[str]]:
-        """The installed command in a process of its own, in real time."""
-        command = [sys.executable, "-m", "reconciler", *argv]
-        pipe = subprocess.PIPE
-        with processes.start(command, stdout=pipe, stderr=pipe, cwd=self.folder) as process:
-            try:
-                yield process
-            finally:
-                process.kill()
-
-    def posts(self) -> list[Mapping[str, Any]]:
-        """Requests that write, so far."""
-        return [request for request in self.control.requests() if request["method"] != "GET"]
 
 
 @contextmanager

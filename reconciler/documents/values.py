@@ -1,0 +1,151 @@
+"""Values of the model as JSON: their fields are the keys, so that each part of a document is declared once.
+
+The types of the fields say what is written here, and in `shape` what is published, checked and read back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from functools import cache
+from operator import attrgetter
+from types import UnionType
+from typing import Any, NamedTuple, TypeAlias, Union, cast, get_args, get_origin, get_type_hints
+
+from reconciler.errors import Problem
+from reconciler.model.health import Laggard, Logged, StatusReport, VersionStatus, Wait
+from reconciler.model.plan import Guards, Protected, Refusal, Warning
+from reconciler.model.requests import Release, Replace
+from reconciler.model.result import Move, Moved, Removal, Result, Unconfirmed
+from reconciler.model.rules import Difference, Limits, Rules
+from reconciler.model.state import DeviceId, FlowId, Place, Row
+
+# The keys of values whose JSON is not all fields in their order. In `key=attribute` the two have different names; the
+# keys of `*attribute` stand among those of the object itself.
+_NAMED = "device_id device_name flow_id flow_name"
+_KEYS: Mapping[type, str] = {
+    Problem: "path line column message hint",
+    Warning: "*place message hint",
+    Refusal: "guard *place message hint rows",
+    Protected: "device_id flow_id forbid *place",
+    Limits: "removals changes *place",
+    Guards: "limits protect=protected released live only_flow empty allow_removals allow_empty strict",
+    Release: "flowId=flow_id version deviceIds=device_ids",
+    Replace: "flowId=flow_id oldVersion=old newVersion=new",
+    Laggard: f"{_NAMED} verdict expected released reported connected connection_time unknown_bundle attempted_bundle "
+    "error since changed_by",
+    Wait: "offline elapsed_s timed_out stopped_by read_error *verdicts",
+    Unconfirmed: f"{_NAMED} expected actual call moved_by_other",
+    Moved: f"{_NAMED} before after call",
+    Move: "flow_id flow_name op from=from_version to=to_version count",
+    Removal: f"{_NAMED} from=from_version source",
+    Result: "application kind digest dry_run interrupted stopped_by exit_code rows calls unconfirmed collateral "
+    "moved_meanwhile notes operations moves removals wait",
+    Logged: "device_id device_name flow_id=entry.flow_id flow_name date=entry.date change=entry.change "
+    "update=entry.update version=entry.version previous=entry.previous bundle=entry.bundle "
+    "attempted=entry.attempted error=entry.error changed_by=entry.changed_by",
+    VersionStatus: "version *rows",
+    StatusReport: "application kind rows devices flows laggards log",
+    Rules: "application=application.id name=application.name kind paths",
+    Difference: "application kind what subject flow from=before to=after source",
+}
+
+
+class Key(NamedTuple):
+    """A key of an object, the attribute of the value that it is, and its type. The name is empty for `*attribute`."""
+
+    name: str
+    attribute: str
+    hint: Any
+
+
+class RowKey(NamedTuple):
+    """One (device, flow)."""
+
+    device_id: DeviceId
+    flow_id: FlowId
+
+
+@cache
+def keys(kind: type) -> tuple[Key, ...]:
+    """The keys of the JSON of a NamedTuple, a dataclass or a TypedDict."""
+    found = []
+    for word in _KEYS[kind].split() if kind in _KEYS else get_type_hints(kind):
+        name, _, attribute = word.removeprefix("*").partition("=")
+        hint: Any = kind
+        for part in (attribute or name).split("."):
+            hints = get_type_hints(hint, include_extras=True)
+            hint = hints[part] if part in hints else get_type_hints(getattr(hint, part).fget)["return"]
+        found.append(Key("" if word.startswith("*") else name, attribute or name, hint))
+    return tuple(found)
+
+
+def optional(hint: Any) -> tuple[Any, bool]:
+    """A type without its None, and whether it had one."""
+    may_be_none = get_origin(hint) in (Union, UnionType)
+    return (get_args(hint)[0] if may_be_none else hint), may_be_none
+
+
+def is_object(kind: Any) -> bool:
+    """Whether values of a type are objects in JSON."""
+    return hasattr(kind, "_fields") or hasattr(kind, "__dataclass_fields__")
+
+
+def data(value: Any) -> Any:
+    """The JSON of a value of the model, or of a tuple of them."""
+    return [data(one) for one in value] if type(value) is tuple else _writer(cast("Any", type(value)))(value)
+
+
+_Writer: TypeAlias = Callable[[Any], Any]
+
+
+def _itself(value: Any) -> Any:
+    return value
+
+
+_WRITERS: Mapping[Any, _Writer] = {
+    Place: str,
+    Decimal: "{:f}".format,
+    float: lambda seconds: round(seconds, 3),
+    Row: lambda row: RowKey(*row)._asdict(),
+}
+
+
+@cache
+def _writer(hint: Any) -> _Writer:
+    """What makes the JSON of a value of a type. What is a list or a dict is JSON already."""
+    kind, may_be_none = optional(hint)
+    if may_be_none:
+        write = _writer(kind)
+        return write if write is _itself else lambda value: None if value is None else write(value)
+    if get_origin(kind) is tuple and kind != Row:
+        each = _writer(get_args(kind)[0])
+        return list if each is _itself else lambda values: [each(value) for value in values]
+    return _WRITERS.get(kind) or (_object_writer(kind) if is_object(kind) else _itself)
+
+
+def _object_writer(kind: type) -> _Writer:
+    steps = [
+        (name, attrgetter(attribute), _writer(hint) if name else _flat_writer(hint))
+        for name, attribute, hint in keys(kind)
+    ]
+
+    def write(value: object) -> dict[str, Any]:
+        made: dict[str, Any] = {}
+        for name, get, each in steps:
+            if name:
+                made[name] = each(get(value))
+            else:
+                made |= each(get(value))
+        return made
+
+    return write
+
+
+def _flat_writer(hint: Any) -> _Writer:
+    kind, _ = optional(hint)
+    if not is_object(kind):
+        return _itself
+    write = _object_writer(kind)
+    nothing: dict[str, Any] = {key.name: [] if get_origin(key.hint) is tuple else None for key in keys(kind)}
+    return lambda value: nothing if value is None else write(value)
