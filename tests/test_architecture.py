@@ -71,7 +71,8 @@ def test_a_command_loads_what_it_needs(words: str, tmp_path: Path) -> None:
     argv = [sys.executable, "-c", LOADED, *words.split()]
     done = processes.run(argv, cwd=tmp_path, env=env)
     assert done.returncode == 0, done.stderr
-    assert set(json.loads(done.stdout)) & HEAVY == NEEDS[words]
+    loaded = set(json.loads(done.stdout)) & HEAVY
+    assert loaded - ({"asyncio"} if "deepdiff" in loaded else set()) == NEEDS[words]  # some of its versions import it
 
 
 def test_importing_the_package_loads_nothing_of_its_own() -> None:

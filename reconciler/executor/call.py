@@ -74,22 +74,25 @@ TRANSITIONS: Mapping[CallPhase, frozenset[CallPhase]] = {
     _P.SKIPPED: frozenset(),
 }
 
-DUE = frozenset({_P.PLANNED, _P.RETRY})
-LOST = frozenset({_P.OVERDUE, _P.GIVEN_UP, _P.FAILED, _P.SKIPPED})
+# What can happen to a call, as the phases that it leads to. Which of them depends on where the call is.
+DUE = (_P.PLANNED, _P.RETRY)
+IN_FLIGHT = (_P.SENT, _P.RESENT)
+REFUSED = (_P.FAILED, _P.GIVEN_UP)
+ABANDONED = (_P.SKIPPED, _P.OVERDUE, _P.GIVEN_UP)  # what waits for it is skipped; a late read may still confirm it
+
 _UNSETTLED = frozenset({_P.ACCEPTED, _P.OVERDUE, _P.IN_DOUBT, _P.RETRY, _P.GIVEN_UP})
+_PUBLISHED = {
+    _P.RESENT: CallState.SENT,
+    _P.OVERDUE: CallState.ACCEPTED,
+    _P.IN_DOUBT: CallState.UNKNOWN,
+    _P.RETRY: CallState.UNKNOWN,
+    _P.GIVEN_UP: CallState.UNKNOWN,
+}
 
 
 def published(phase: CallPhase) -> CallState:
     """The state that a result shows for a phase."""
-    match phase:
-        case CallPhase.RESENT:
-            return CallState.SENT
-        case CallPhase.OVERDUE:
-            return CallState.ACCEPTED
-        case CallPhase.IN_DOUBT | CallPhase.RETRY | CallPhase.GIVEN_UP:
-            return CallState.UNKNOWN
-        case _:
-            return CallState[phase.name]
+    return _PUBLISHED.get(phase) or CallState[phase.name]
 
 
 @dataclass(slots=True, eq=False)
@@ -149,11 +152,6 @@ class Call:
     def is_in_doubt(self) -> bool:
         """Whether reads have yet to tell what became of it."""
         return self.phase is CallPhase.IN_DOUBT
-
-    @property
-    def is_lost(self) -> bool:
-        """Whether what waits for it must not be sent."""
-        return self.phase in LOST
 
     @property
     def is_unsettled(self) -> bool:

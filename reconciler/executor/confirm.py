@@ -4,18 +4,11 @@ from __future__ import annotations
 
 from enum import Enum, auto
 
-from reconciler.errors import (
-    AuthenticationFailed,
-    NotFound,
-    PermissionDenied,
-    RequestRefused,
-)
-from reconciler.executor.call import Call, CallPhase
+from reconciler.errors import AuthenticationFailed, NotFound, PermissionDenied, RequestRefused
+from reconciler.executor.call import ABANDONED, Call, CallPhase
 from reconciler.executor.control import RunControl
 from reconciler.executor.journal import Journal
-from reconciler.executor.live_view import LiveView
 from reconciler.model.result import CallState
-from reconciler.ports import Clock
 
 CONFIRM_S = 60.0  # how long reads wait for an accepted call to show
 DOUBT_S = 5.0  # how long they wait for one of unknown outcome before its rows are sent again
@@ -34,17 +27,17 @@ class Look(Enum):
 class Confirmation:
     """Reads lists, never one device at a time, and moves calls on by what they show."""
 
-    def __init__(self, *, clock: Clock, journal: Journal, view: LiveView, control: RunControl) -> None:
-        self._clock = clock
+    def __init__(self, *, journal: Journal, control: RunControl) -> None:
         self._journal = journal
-        self._view = view
+        self._view = journal.view
         self._control = control
+        self._clock = control.clock
 
     async def confirm_round(self) -> None:
         """Read until nothing is in doubt and every call that another waits for is confirmed, or time is up."""
         await self._poll(last=False)
         for call in self._waiting(last=False):
-            self._journal.abandon(call)
+            self._journal.move(call, *ABANDONED)
 
     async def confirm_run(self) -> None:
         """After the last call: read until every change shows, or time is up; then say of each call what it came to."""
@@ -55,9 +48,12 @@ class Confirmation:
             self._close(seen=look is Look.SEEN)
 
     def _waiting(self, *, last: bool) -> list[Call]:
+        """The calls that reads are to settle now: before the last call only those that others wait for, or in doubt."""
+        calls = self._journal.calls
         if last:
-            return [call for call in self._journal.calls if call.is_unsettled]
-        return [call for call in self._journal.calls if call.is_in_doubt or self._journal.is_awaited(call)]
+            return [call for call in calls if call.is_unsettled]
+        awaited = {before for call in calls if call.is_due for before in call.after}
+        return [call for call in calls if call.is_in_doubt or (call.phase is CallPhase.ACCEPTED and call.id in awaited)]
 
     def _is_settled(self, *, last: bool) -> bool:
         return not self._waiting(last=last) and not (last and self._control.unseen)
@@ -83,14 +79,14 @@ class Confirmation:
         """Read what the calls are about, and judge them by it. Nothing may be in flight."""
         flows = {change.flow_id for call in waiting for change in call.open}
         only = flows.pop() if len(flows) == 1 and not everything else None
-        told = self._control.read_error
+        before = self._control.read_error
         if error := await self._view.read(only):
-            if self._control.read_error != told:
+            if self._control.read_error != before:
                 self._journal.observe.note(f"the calls cannot be confirmed: {self._control.read_error}")
             hopeless = isinstance(error, AuthenticationFailed | PermissionDenied | NotFound | RequestRefused)
             return Look.HOPELESS if hopeless else Look.FAILED
         self._control.unseen = self._control.unseen and only not in (None, self._view.only_flow)
-        self._journal.judge(self._view)
+        self._journal.judge()
         return Look.SEEN
 
     def _decide(self, *, time_is_up: bool) -> None:
@@ -99,30 +95,30 @@ class Confirmation:
         for call in [call for call in self._journal.calls if call.is_in_doubt]:
             doubt_s = DOUBT_S if call.is_explicit else WILDCARD_DOUBT_S
             if time_is_up or now - (call.acted_at or 0.0) >= doubt_s:
-                self._take_up(call, now)
+                self._take_up(call)
 
-    def _take_up(self, call: Call, now: float) -> None:
+    def _take_up(self, call: Call) -> None:
         if self._control.stopped_by:
-            self._journal.abandon(call)
+            self._journal.move(call, *ABANDONED)
         elif not call.is_explicit:
             self._journal.finish_by_releases(call)
+        elif isinstance(delay_s := self._control.retries.delay_s(call.attempts, call.failure), str):
+            self._journal.move(call, *ABANDONED, error=f"{call.error}; {delay_s}")
         else:
-            delay_s = self._control.retries.delay_s(call.attempts, call.failure)
-            if isinstance(delay_s, str):
-                self._journal.abandon(call, f"{call.error}; {delay_s}")
-            else:
-                self._journal.move(call, CallPhase.RETRY)
-                self._control.hold(now + delay_s)
+            self._journal.move(call, CallPhase.RETRY)
+            self._control.hold(delay_s)
 
     def _close(self, *, seen: bool) -> None:
         """Fail what is still open, but for wildcards of unknown outcome. Without a read, say only that."""
         if not self._control.unseen:
-            self._journal.review(self._view)
-        for call in self._journal.calls:
-            if not call.is_unsettled:
-                continue
+            self._journal.review()
+        for call in [call for call in self._journal.calls if call.is_unsettled]:
+            text = f"{len(call.open)} of {call.count} rows had not moved {CONFIRM_S:.0f} s after the last call"
             if not seen:
-                self._journal.remark(call, f"not confirmed: {self._control.read_error}")
+                text = f"not confirmed: {self._control.read_error}"
+            error = f"{call.error}; {text}" if call.error else text
+            if not seen:
+                call.error = error
+                self._journal.observe.call(call.snapshot())
             elif call.is_explicit or call.state is CallState.ACCEPTED:
-                text = f"{len(call.open)} of {call.count} rows had not moved {CONFIRM_S:.0f} s after the last call"
-                self._journal.move(call, CallPhase.FAILED, f"{call.error}; {text}" if call.error else text)
+                self._journal.move(call, CallPhase.FAILED, error=error)

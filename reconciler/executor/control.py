@@ -9,6 +9,7 @@ import random
 from dataclasses import dataclass
 
 from reconciler.errors import ApiError, ReconcilerError
+from reconciler.ports import Clock
 from reconciler.runtime import Backoff
 
 TRIES = 5
@@ -25,12 +26,7 @@ class RetryBudget:
         self._backoff = Backoff(BASE_S, CAP_S, rng)
 
     def delay_s(self, attempts: int, error: ApiError | None) -> float | str:
-        """Seconds to wait before the next try, or why there is none.
-
-        Args:
-            attempts: tries made so far, 1 or more.
-            error: how the last one ended.
-        """
+        """Seconds to wait before the next try, or why there is none, after 1 or more that ended like this."""
         asked = error.retry_after_s if error else None
         if attempts >= TRIES:
             return f"gave up after {attempts} tries"
@@ -44,9 +40,10 @@ class RetryBudget:
 
 @dataclass(slots=True)
 class RunControl:
-    """The run's pace and end.
+    """The run's time, pace and end.
 
     Attributes:
+        clock: all time of the run.
         limit: requests in flight at most; only ever falls.
         retries: whether, and after how long, a call is sent again.
         pause_until: monotonic time before which nothing is sent.
@@ -55,6 +52,7 @@ class RunControl:
         unseen: a call may have had an effect since the last read of everything began.
     """
 
+    clock: Clock
     limit: int
     retries: RetryBudget
     pause_until: float = 0.0
@@ -62,9 +60,14 @@ class RunControl:
     read_error: str | None = None
     unseen: bool = False
 
-    def hold(self, until: float) -> None:
-        """Send nothing before that time; the longest pause wins."""
-        self.pause_until = max(self.pause_until, until)
+    @property
+    def pause_s(self) -> float:
+        """Seconds for which nothing is sent; 0 or less where there is no pause."""
+        return self.pause_until - self.clock.monotonic()
+
+    def hold(self, delay_s: float) -> None:
+        """Send nothing for that long; the longest pause wins."""
+        self.pause_until = max(self.pause_until, self.clock.monotonic() + delay_s)
 
     def stop(self, reason: str) -> None:
         """Send nothing more; the first reason stays."""

@@ -19,7 +19,6 @@ from __future__ import annotations
 import asyncio
 import random
 from dataclasses import replace
-from functools import cached_property
 from typing import Protocol
 
 from reconciler.executor.call import Call
@@ -72,13 +71,14 @@ class Execution:
         self._plan = plan
         self._dry_run = dry_run
         self._interrupted = False
+        self._not_started = not_started(plan, digest((plan,)))
         retries = RetryBudget(len(plan.calls), rng=rng or random.Random())  # noqa: S311 - jitter is no secret
-        self._control = RunControl(parallelism, retries)
+        self._control = RunControl(clock, parallelism, retries)
         self._view = LiveView(read, api, self._control)
-        self._journal = Journal(plan, clock=clock, observe=observe or Quiet())
-        self._preflight = Preflight(plan, clock=clock, view=self._view)
-        self._sender = Sender(api, clock=clock, journal=self._journal, control=self._control)
-        self._confirmation = Confirmation(clock=clock, journal=self._journal, view=self._view, control=self._control)
+        self._journal = Journal(plan, view=self._view, clock=clock, observe=observe or Quiet())
+        preflight = Preflight(plan, clock=clock, journal=self._journal)
+        self._sender = Sender(api, journal=self._journal, control=self._control, preflight=preflight)
+        self._confirmation = Confirmation(journal=self._journal, control=self._control)
 
     async def carry_out(self) -> None:
         """Send the calls and see them confirmed.
@@ -109,18 +109,14 @@ class Execution:
             calls=tuple(call.snapshot() for call in sorted(self._journal.calls, key=lambda call: call.id)),
             total=total,
             confirmed=confirmed,
-            unconfirmed=named(self._journal.unconfirmed(self._view), self._plan),
-            collateral=collateral,
-            moved_meanwhile=meanwhile,
+            unconfirmed=named(self._journal.unconfirmed(), self._plan),
+            collateral=named(collateral, self._plan),
+            moved_meanwhile=named(meanwhile, self._plan),
             dry_run=self._dry_run,
             interrupted=self._interrupted,
             stopped_by=self._control.stopped_by,
             notes=(f"the last read failed: {self._control.read_error}",) if self._control.read_error else (),
         )
-
-    @cached_property
-    def _not_started(self) -> Result:
-        return not_started(self._plan, digest((self._plan,)))
 
     async def _rounds(self) -> None:
         while True:
@@ -129,31 +125,21 @@ class Execution:
                 self._journal.abandon_due(f"not sent: {self._control.stopped_by}")
             if not (due := self._journal.due()):
                 return
-            await self._sender.send(due, prepare=self._prepare, reach=self._preflight.reach)
+            await self._sender.send(due)
             await self._confirmation.confirm_round()
 
-    async def _prepare(self, call: Call) -> list[Call]:
-        """What to send for a call that is about to go: itself, others in its stead, or nothing."""
-        more: list[Call] = []
-        if not call.is_explicit and (reason := await self._preflight.why_not(call)):
-            more = self._journal.break_up(call, f"sent as releases: {reason}")
-        self._journal.trim(call, self._view)
-        return [call, *more] if call.is_due else more
-
-    def _moved(self) -> tuple[tuple[Moved, ...], tuple[Moved, ...]]:
-        """Rows outside the plan that moved since its read: those that a call of this run could have moved, the rest."""
-        planned = {change.row for change in self._plan.changes}
+    def _moved(self) -> tuple[list[Moved], list[Moved]]:
+        """Rows outside the plan that moved since its read: those that a call of this run could have moved; others."""
         collateral: list[Moved] = []
         meanwhile: list[Moved] = []
-        if not self._view.is_newer:
-            return (), ()
-        acted = [call for call in self._journal.calls if call.acted_at is not None]
-        for row, before, now in self._view.moved():
-            if row in planned:
-                continue
-            culprit = next((call.id for call in acted if _could_move(call, row, now)), None)
-            (meanwhile if culprit is None else collateral).append(Moved(*row, before, now, culprit))
-        return named(collateral, self._plan), named(meanwhile, self._plan)
+        if self._view.is_newer:
+            planned = {change.row for change in self._plan.changes}
+            acted = [call for call in self._journal.calls if call.acted_at is not None]
+            for row, before, now in self._view.moved():
+                if row not in planned:
+                    culprit = next((call.id for call in acted if _could_move(call, row, now)), None)
+                    (meanwhile if culprit is None else collateral).append(Moved(*row, before, now, culprit))
+        return collateral, meanwhile
 
 
 def _could_move(call: Call, row: Row, now: Version | None) -> bool:
@@ -163,6 +149,6 @@ def _could_move(call: Call, row: Row, now: Version | None) -> bool:
     """
     if call.is_explicit or outcome(call.request) != now:
         return False
-    return (
-        call.request.device_id == row[0] if isinstance(call.request, RemoveDevice) else call.request.flow_id == row[1]
-    )
+    if isinstance(call.request, RemoveDevice):
+        return call.request.device_id == row[0]
+    return call.request.flow_id == row[1]

@@ -34,27 +34,26 @@ class LiveView:
         self._view: Live | None = None
 
     async def read(self, flow_id: FlowId | None) -> ReconcilerError | None:
-        """Read all that the run is about afresh, or one flow. Returns the error if it failed; a 401 stops the run."""
+        """Read all that the run is about afresh, or one flow. Returns the error if it failed; a 401 stops the run.
+
+        A newer read of all that the run is about replaces all that was known.
+        """
         try:
-            self._add(await self._api.live(flow_id=flow_id or self.only_flow))
+            read = await self._api.live(flow_id=flow_id or self.only_flow)
         except ReconcilerError as error:
             self._control.read_error = message(error)
             if isinstance(error, AuthenticationFailed):
                 self._control.stop(self._control.read_error)
             return error
         self._control.read_error = None
-        return None
-
-    def _add(self, read: Read) -> None:
-        """Take a newer read in; one of all that the run is about replaces all that was known."""
         self.is_newer = True
         self._view = None
-        flow_id = read.live.only_flow
-        if flow_id is None or flow_id == self.only_flow:
+        if read.live.only_flow in (None, self.only_flow):
             self.full = read
             self._flows.clear()
         else:
-            self._flows[flow_id] = read
+            self._flows[read.live.only_flow] = read
+        return None
 
     @property
     def is_patched(self) -> bool:

@@ -3,35 +3,45 @@
 from __future__ import annotations
 
 from reconciler.executor.call import Call
-from reconciler.executor.live_view import LiveView
+from reconciler.executor.journal import Journal
 from reconciler.model.plan import Plan
 from reconciler.model.requests import Release, RemoveFlow, RemoveRow
 from reconciler.model.state import DeviceId
-from reconciler.planner.calls.reach import reach, still_sound
+from reconciler.planner.calls.reach import moves_of, reach, still_sound
 from reconciler.ports import Clock
 
 FRESH_S = 30.0  # a wildcard is sent only on a read that ended less than this before
 
 
 class Preflight:
-    """Checks wildcards right before they go, and knows the devices that a call may touch."""
+    """Checks calls right before they go, and knows the devices that each may touch."""
 
-    def __init__(self, plan: Plan, *, clock: Clock, view: LiveView) -> None:
+    def __init__(self, plan: Plan, *, clock: Clock, journal: Journal) -> None:
         self._changes = {change.row: change for change in plan.changes}
+        self._moves = moves_of(plan.changes)
         self._clock = clock
-        self._view = view
+        self._journal = journal
+        self._view = journal.view
         self._devices: dict[int, tuple[object, frozenset[DeviceId]]] = {}
 
     def reach(self, call: Call) -> frozenset[DeviceId]:
         """The devices that the call may touch, under any reading of the API."""
         request, devices = self._devices.get(call.id, (None, frozenset()))
         if request is not call.request:
-            rows = reach(call.request, self._view.full.live)
+            rows = reach(call.request, self._view.full.live, self._moves)
             devices = frozenset(row[0] for row in rows).union(change.device_id for change in call.changes)
             self._devices[call.id] = call.request, devices
         return devices
 
-    async def why_not(self, call: Call) -> str | None:
+    async def prepare(self, call: Call) -> list[Call]:
+        """What to send for a call that is about to go: itself, others in its stead, or nothing."""
+        more: list[Call] = []
+        if reason := await self._why_not(call):
+            more = self._journal.break_up(call, f"sent as releases: {reason}")
+        self._journal.trim(call)
+        return [call, *more] if call.is_due else more
+
+    async def _why_not(self, call: Call) -> str | None:
         """Why a wildcard must not be sent now, or None. Reads its reach again where the last read is too old.
 
         A `replace` also reaches devices with an unknown bundle, which only a read of everything shows.
@@ -45,9 +55,9 @@ class Preflight:
         if not self._view.is_newer:
             return None  # the plan was proved on this very read
         view = self._view.view()
-        if not still_sound(call.request, self._changes.values(), view):
+        if not still_sound(call.request, view, self._moves):
             return "rows outside the plan have come into its reach"
-        for row in reach(call.request, view).union(change.row for change in call.open):
+        for row in reach(call.request, view, self._moves).union(change.row for change in call.open):
             change = self._changes.get(row)
             if change and self._view.released(row) not in (change.from_version, change.to_version):
                 return "one of its rows was moved by another"

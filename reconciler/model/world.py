@@ -37,6 +37,15 @@ class World:
         """What the read showed."""
         return self.read.live
 
+    def device_name(self, device_id: DeviceId) -> str | None:
+        """The name in the device list, else that in the device's deployment record."""
+        record = self.live.devices.get(device_id)
+        return self.device_names.get(device_id) or (record.name if record else None)
+
+    def flow_name(self, flow_id: FlowId) -> str | None:
+        """The name in the flow list, else that in the deployment records."""
+        return self.flow_names.get(flow_id) or self.live.flow_names.get(flow_id)
+
 
 class CallMode(StrEnum):
     """`fewest` may use wildcards where that is sound; `explicit` sends releases to named devices only."""

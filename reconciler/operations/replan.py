@@ -38,7 +38,7 @@ class FromSavedPlans:
                 rest, calls = again(saved, live, mode=options.calls, chunk=options.chunk)
                 drift += [_drift(saved, change, entry.released) for change, entry in rest.moved]
                 drift += [_gone(saved, one) for one in await _missing(api, saved.kind, live, rest.left)]
-                left = _left(saved, rest.left, calls, guards_again(saved, live, options))
+                left = _left(saved, tuple(rest.left), calls, guards_again(saved, live, options))
                 runs.append(PlanRun(left, read, _managed(saved)))
         if drift:
             raise Stale(drift)

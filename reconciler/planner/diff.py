@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -41,7 +42,7 @@ class Difference:
 
 
 class _Compared(NamedTuple):
-    """What comparing one device gave, the device itself left out."""
+    """What comparing one device gave, without the device itself."""
 
     changes: tuple[tuple[FlowId, Entry, Decision], ...]
     pending: tuple[tuple[FlowId, Entry], ...]
@@ -96,20 +97,14 @@ def _compared(desired: Desired, live: Live) -> Iterable[tuple[DeviceId, LiveDevi
     """Every device that is declared or live, with its record and its verdict."""
     memo: dict[tuple[object, ...], _Compared] = {}
     decided, records, only_flow = desired.devices, live.devices, live.only_flow
-    for device_id, device in records.items():
+    unrecorded = ((device_id, _NO_RECORD) for device_id in decided if device_id not in records)
+    for device_id, device in chain(records.items(), unrecorded):
         decisions, flows = decided.get(device_id, _NO_DECISIONS), device.flows
         key = (id(decisions), device.unmanageable, *flows, *flows.values())
         verdict = memo.get(key)
         if verdict is None:
             verdict = memo[key] = _judge(decisions, device, only_flow)
         yield device_id, device, verdict
-    unrecorded: dict[int, _Compared] = {}
-    for device_id, decisions in decided.items():
-        if device_id not in records:
-            verdict = unrecorded.get(id(decisions))
-            if verdict is None:
-                verdict = unrecorded[id(decisions)] = _judge(decisions, _NO_RECORD, only_flow)
-            yield device_id, _NO_RECORD, verdict
 
 
 def _judge(decisions: Mapping[FlowId, Decision], device: LiveDevice, only_flow: FlowId | None) -> _Compared:

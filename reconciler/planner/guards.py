@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
 from reconciler.model.changes import Change, Op
-from reconciler.model.plan import Guard, Guards, Plan, Protected, Refusal, Warning
+from reconciler.model.plan import Guard, Guards, Plan, Protected, Refusal
 from reconciler.model.rules import Forbid, Limits
 from reconciler.model.state import NOTHING, FlowId, Live, Row
 from reconciler.model.text import counted
@@ -67,14 +67,7 @@ def _released_rows(live: Live, only_flow: FlowId | None) -> int:
 
 def check(plan: Plan) -> tuple[Refusal, ...]:
     """Judge the changes and the warnings of a plan by its `guards`."""
-    guards = plan.guards
-    return (
-        *_empty(plan),
-        *_removals(plan.changes, guards),
-        *_changes(plan.changes, guards),
-        *_protected(guards.protected, plan.changes),
-        *_strict(plan.warnings, guards),
-    )
+    return (*_empty(plan), *_removals(plan), *_changes(plan), *_protected(plan), *_strict(plan))
 
 
 def _empty(plan: Plan) -> Iterator[Refusal]:
@@ -87,56 +80,46 @@ def _empty(plan: Plan) -> Iterator[Refusal]:
         )
 
 
-def _removals(changes: Sequence[Change], guards: Guards) -> Iterator[Refusal]:
-    limits, allow = guards.limits, guards.allow_removals
-    rows = tuple(change.row for change in changes if change.op is Op.REMOVE)
-    crossed = _crossed(len(rows), guards.released, limits.removals_count, limits.removals_percent)
-    if not crossed or len(rows) <= allow:
-        return
-    allowed = f"; --allow-removals {allow} is too few" if allow else ""
-    yield Refusal(
-        Guard.REMOVALS,
-        f"{_numbers(rows, 'removal', guards.released)}: more than {crossed}{allowed}",
-        f"if they are meant, pass --allow-removals {len(rows)}, or raise limits.removals in the same pull request",
-        rows,
-        limits.place,
-    )
+def _removals(plan: Plan) -> Iterator[Refusal]:
+    limits, allow = plan.guards.limits, plan.guards.allow_removals
+    rows = tuple(change.row for change in plan.changes if change.op is Op.REMOVE)
+    crossed = _crossed(rows, "removal", plan.guards.released, limits.removals_count, limits.removals_percent)
+    if crossed and len(rows) > allow:
+        allowed = f"; --allow-removals {allow} is too few" if allow else ""
+        hint = (
+            f"if they are meant, pass --allow-removals {len(rows)}, or raise limits.removals in the same pull request"
+        )
+        yield Refusal(Guard.REMOVALS, crossed + allowed, hint, rows, limits.place)
 
 
-def _changes(changes: Sequence[Change], guards: Guards) -> Iterator[Refusal]:
-    limits = guards.limits
-    crossed = _crossed(len(changes), guards.released, limits.changes_count, limits.changes_percent)
-    if not crossed:
-        return
-    yield Refusal(
-        Guard.CHANGES,
-        f"{_numbers(changes, 'change', guards.released)}: more than {crossed}",
-        "plan fewer rows at a time with --target, or raise limits.changes in the same pull request",
-        tuple(change.row for change in changes),
-        limits.place,
-    )
+def _changes(plan: Plan) -> Iterator[Refusal]:
+    limits = plan.guards.limits
+    rows = tuple(change.row for change in plan.changes)
+    if crossed := _crossed(rows, "change", plan.guards.released, limits.changes_count, limits.changes_percent):
+        hint = "plan fewer rows at a time with --target, or raise limits.changes in the same pull request"
+        yield Refusal(Guard.CHANGES, crossed, hint, rows, limits.place)
 
 
-def _crossed(number: int, base: int, count: int | None, percent: Decimal | None) -> str:
-    """The limits that a number crosses, as text; empty when it keeps them."""
-    parts = []
-    if count is not None and number > count:
-        parts.append(str(count))
-    if percent is not None and number * 100 > percent * base:
-        parts.append(f"{percent}%")
-    return " and ".join(parts)
-
-
-def _numbers(rows: Sequence[object], noun: str, base: int) -> str:
+def _crossed(rows: Sequence[Row], noun: str, base: int, count: int | None, percent: Decimal | None) -> str:
+    """How many rows of `base` there are and which limits that crosses; empty where it crosses none."""
+    limits = []
+    if count is not None and len(rows) > count:
+        limits.append(str(count))
+    if percent is not None and len(rows) * 100 > percent * base:
+        limits.append(f"{percent}%")
+    if not limits:
+        return ""
     share = f"{Decimal(100 * len(rows)) / base:.1f}% of the {base:,}" if base else "of 0"
-    return f"{counted(len(rows), noun)}, {share} managed rows with something released"
+    return f"{counted(len(rows), noun)}, {share} managed rows with something released: more than {' and '.join(limits)}"
 
 
-def _protected(protections: Sequence[Protected], changes: Sequence[Change]) -> Iterator[Refusal]:
-    for protection in protections:
-        rows = tuple(change.row for change in changes if _forbids(protection, change))
-        if rows:
-            yield _protection_refusal(protection, rows)
+def _protected(plan: Plan) -> Iterator[Refusal]:
+    for protection in plan.guards.protected:
+        if rows := tuple(change.row for change in plan.changes if _forbids(protection, change)):
+            what = "removal" if protection.forbid is Forbid.REMOVAL else "change"
+            message = f"{counted(len(rows), what)} of protected rows (protected at {protection.place})"
+            hint = "lift that protection in the same pull request, or leave the rows out with --exclude"
+            yield Refusal(Guard.PROTECT, message, hint, rows, protection.place)
 
 
 def _forbids(protection: Protected, change: Change) -> bool:
@@ -147,23 +130,8 @@ def _forbids(protection: Protected, change: Change) -> bool:
     )
 
 
-def _protection_refusal(protection: Protected, rows: tuple[Row, ...]) -> Refusal:
-    what = "removal" if protection.forbid is Forbid.REMOVAL else "change"
-    return Refusal(
-        Guard.PROTECT,
-        f"{counted(len(rows), what)} of protected rows (protected at {protection.place})",
-        "lift that protection in the same pull request, or leave the rows out with --exclude",
-        rows,
-        protection.place,
-    )
-
-
-def _strict(warnings: Sequence[Warning], guards: Guards) -> Iterator[Refusal]:
-    if not guards.strict or not warnings:
-        return
-    yield Refusal(
-        Guard.STRICT,
-        f"{counted(len(warnings), 'warning')} under --strict, the first: {warnings[0].message}",
-        "see to the warnings, or run without --strict",
-        place=warnings[0].place,
-    )
+def _strict(plan: Plan) -> Iterator[Refusal]:
+    if plan.guards.strict and plan.warnings:
+        first = plan.warnings[0]
+        message = f"{counted(len(plan.warnings), 'warning')} under --strict, the first: {first.message}"
+        yield Refusal(Guard.STRICT, message, "see to the warnings, or run without --strict", place=first.place)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from reconciler.model.changes import Change
 from reconciler.model.plan import Plan, PlannedCall
@@ -12,31 +12,16 @@ from reconciler.planner.calls.cover import cover
 from reconciler.planner.calls.prove import prove
 
 
-@dataclass(frozen=True, slots=True)
-class Remaining:
+class Remaining(NamedTuple):
     """The changes of a plan, by what a newer read shows.
 
     `done`: released as planned already. `left`: still at their `from`, with what is reported now. `moved`: neither,
     so somebody else moved them; with the row as it is now.
     """
 
-    done: tuple[Change, ...]
-    left: tuple[Change, ...]
-    moved: tuple[tuple[Change, Entry], ...]
-
-
-def remaining(plan: Plan, live: Live) -> Remaining:
-    """Sort the changes of a plan. Each change's `from` is a precondition."""
-    done, left, moved = [], [], []
-    for change in plan.changes:
-        entry = live.entry(change.device_id, change.flow_id)
-        if entry.released == change.to_version:
-            done.append(change)
-        elif entry.released == change.from_version:
-            left.append(change._replace(reported=entry.reported))
-        else:
-            moved.append((change, entry))
-    return Remaining(tuple(done), tuple(left), tuple(moved))
+    done: list[Change]
+    left: list[Change]
+    moved: list[tuple[Change, Entry]]
 
 
 def again(
@@ -44,10 +29,20 @@ def again(
 ) -> tuple[Remaining, tuple[PlannedCall, ...]]:
     """What is left of a plan, and proved calls for it, computed on the newer read alone.
 
+    Each change's `from` is a precondition.
+
     Raises:
         PlanUnsound: the calls failed their proof.
     """
-    rest = remaining(plan, live)
+    rest = Remaining([], [], [])
+    for change in plan.changes:
+        entry = live.entry(change.device_id, change.flow_id)
+        if entry.released == change.to_version:
+            rest.done.append(change)
+        elif entry.released == change.from_version:
+            rest.left.append(change._replace(reported=entry.reported))
+        else:
+            rest.moved.append((change, entry))
     calls = cover(rest.left, live, mode=mode, chunk=chunk)
     prove(rest.left, calls, live)
     return rest, calls

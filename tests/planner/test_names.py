@@ -68,3 +68,11 @@ def test_names_that_share_a_beginning_or_an_end_are_near_whatever_their_number()
 def test_of_names_that_differ_in_case_alone_the_first_is_told_and_ties_go_by_name() -> None:
     assert Spelling(["PUMP", "pump"]).nearest("pumq") == ["PUMP"]
     assert Spelling(["pumc", "pumb", "puma", "pumd"]).nearest("pumx") == ["pumd", "pumc", "pumb"]
+
+
+def test_an_alias_of_no_flow_is_one_problem_however_often_it_is_used() -> None:
+    names = Names({"pumping": Ref("pumpnig", Place("m.yaml", 2))}, Inventory({}, {"telemetry": (hex_id(1, "f"),)}))
+    for line in (5, 6, 7):
+        assert names.flow(Ref("pumping", Place("m.yaml", line))) is None
+    (problem,) = names.problems()
+    assert (problem.message, problem.line) == ('no flow is named "pumpnig"', 2)

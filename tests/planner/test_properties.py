@@ -367,5 +367,5 @@ def test_custom_nodes_are_in_no_change_and_in_no_call(world: tuple[Desired, Live
     assert custom.isdisjoint(change.row for change in changes)
     for call in calls:
         assert custom.isdisjoint(call.rows)
-        for row in custom & reach(call.request, live):
+        for row in custom & reach(call.request, live, {}):
             assert live.entry(*row).released == outcome(call.request)

@@ -15,8 +15,8 @@ from reconciler.model.requests import Release, RemoveDevice, RemoveFlow, RemoveR
 from reconciler.model.state import Kind, Live, Row, Version
 from reconciler.planner.calls import cover as calls_module
 from reconciler.planner.calls import removals
-from reconciler.planner.calls.cohorts import Cohort, FlowRows, flow_rows
 from reconciler.planner.calls.prove import prove
+from reconciler.planner.calls.reach import Cohort, FlowRows, Moves, flow_rows
 from reconciler.planner.diff import compare
 from tests.builders import desired, live
 from tests.planner.model import astray
@@ -233,21 +233,21 @@ def _blind_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _blind_to_flow_users(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(FlowRows, "may_remove", lambda self: True)
+    monkeypatch.setattr(calls_module, "still_sound", lambda request, live, moves: True)
 
 
 def _blind_to_other_flows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(removals, "_may_clear", lambda device_id, moves, live: True)
+    monkeypatch.setattr(removals, "still_sound", lambda request, live, moves: True)
 
 
 def _no_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calls_module, "_break_cycles", lambda groups, chunk: groups)
+    monkeypatch.setattr(calls_module, "_break_cycles", lambda groups: groups)
 
 
 def _altered(change: Callable[[FlowRows, Mapping[str, Version | None], Live], None]) -> Callable[..., FlowRows]:
-    def altered(flow_id: str, moves: Mapping[str, Version | None], live: Live) -> FlowRows:
+    def altered(flow_id: str, moves: Moves, live: Live) -> FlowRows:
         rows = flow_rows(flow_id, moves, live)
-        change(rows, moves, live)
+        change(rows, moves[flow_id], live)
         return rows
 
     return altered

@@ -11,10 +11,10 @@ from reconciler.model.rules import Limits
 from reconciler.model.state import Entry, Kind, Live
 from reconciler.model.world import CallMode, Options
 from reconciler.planner.calls.cover import cover
-from reconciler.planner.calls.reach import overlay, reach, still_sound, was_read
+from reconciler.planner.calls.reach import moves_of, overlay, reach, still_sound, was_read
 from reconciler.planner.diff import compare
 from reconciler.planner.planner import make_plan
-from reconciler.planner.replan import again, remaining
+from reconciler.planner.replan import again
 from tests.builders import desired, live, world
 from tests.planner.worlds import Size, allowed, build, wildcards
 
@@ -35,13 +35,13 @@ SEEN = live("a/f=1 a/g=1 b/f=2>1 b/h=1 c/f=1>2 d/f=3 e/g=9 u/g=1 v/", unknown=["
     ],
 )
 def test_reach(request_: Request, rows: str) -> None:
-    assert " ".join(sorted("/".join(row) for row in reach(request_, SEEN))) == rows
+    assert " ".join(sorted("/".join(row) for row in reach(request_, SEEN, {}))) == rows
 
 
 def sound(request: Wildcard, wanted: str, seen: Live, before: str | None = None) -> bool:
     """Whether the wildcard may go on `seen`, with the changes that a plan on `before` had."""
     changes = compare(desired(wanted), live(before) if before else seen).changes
-    return still_sound(request, changes, seen)
+    return still_sound(request, seen, moves_of(changes))
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_the_rule_for_one_call_is_the_rule_of_the_worlds(kind: Kind) -> None:
         changes = compare(wanted, seen).changes
         moves = {change.row: change.to_version for change in changes}
         for request in wildcards(seen, moves, ["1", "2"]):
-            assert still_sound(request, changes, seen) == allowed(request, seen, moves)
+            assert still_sound(request, seen, moves_of(changes)) == allowed(request, seen, moves)
 
 
 def test_overlay_replaces_the_rows_of_one_flow() -> None:
@@ -128,7 +128,7 @@ def plan(wanted: str, seen: str, *, chunk: int = 1) -> Plan:
 
 def test_what_is_left_of_a_plan() -> None:
     made = plan("a/f=2 b/f=2 c/f=2 d/f=absent e/f=1 g/f=9", "a/f=1 b/f=1 c/f=1 d/f=1")
-    rest = remaining(made, live("a/f=2>1 b/f=1>0 c/f=7 e/f=- g/f=->3"))
+    rest, _ = again(made, live("a/f=2>1 b/f=1>0 c/f=7 e/f=- g/f=->3"))
     assert [change.device_id for change in rest.done] == ["a", "d"]
     assert [(change.device_id, change.from_version, change.reported) for change in rest.left] == [
         ("b", "1", "0"),

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.model.rules import ApplicationRef, Group, Ref, Rules, Selector
+from reconciler.model.rules import ApplicationRef, DeviceRules, FlowRule, Group, Pin, Protection, Ref, Rules, Selector
 from reconciler.model.state import Device, Place
 from reconciler.planner.resolution.names import Inventory, Names
 from reconciler.planner.resolution.selector import Needs, Selection, needs_of
@@ -48,6 +48,21 @@ def test_a_selector_needs(selector: Selector, needs: dict[str, Any]) -> None:
     group = Group("g", AT, selector, ())
     rules = Rules(ApplicationRef("5" * 24, AT), groups=(group,))
     assert needs_of(rules) == Needs(**needs)
+
+
+def test_names_are_needed_wherever_rules_write_them() -> None:
+    """But for ids, and for aliases, which need what they stand for."""
+    alias, flow, fid = Ref("alias", AT), Ref("flow", AT), Ref(FLOW, AT)
+    rules = Rules(
+        ApplicationRef("5" * 24, AT),
+        aliases={"alias": Ref("meant", AT), "unused": Ref("never", AT)},
+        groups=(Group("g", AT, Selector(AT, devices=devices("p")), (FlowRule(alias, "1"),)),),
+        devices=(DeviceRules(Ref("written", AT), (FlowRule(flow, "1"),)), DeviceRules(Ref(ONE, AT), ())),
+        pins=(Pin(AT, Ref("pinned", AT), (FlowRule(Ref("pump", AT), "1"), FlowRule(fid, "1")), "why"),),
+        protect=(Protection(AT, device=Ref("kept", AT)), Protection(AT, flow=Ref("safety", AT))),
+    )
+    names = {"p", "written", "pinned", "kept"}
+    assert needs_of(rules) == Needs(device_names=names, flow_names={"meant", "flow", "pump", "safety"})
 
 
 FLEET = {

@@ -2,12 +2,12 @@
 
 **What is not known.** The API says what a call is for, not exactly what it matches. Does `replace` look at the released
 version, at the reported one, at either, at both? When does a device report, between which two of our calls? What does a
-device with an unknown bundle run? None of this may matter: a plan has to be right under every reading of the API, and a
-call that would be right under only most of them is not used.
+device with an unknown bundle run? A plan has to be right under every reading of the API; a call that would be right
+under only most of them is not used.
 
 **What is allowed.** A release names its devices and moves their rows to one version, whatever they were; so does the
 removal of one row. Both are always allowed. The rest are wildcards: `replace`, `remove` of a whole device, `remove` of
-a whole flow. One of them is allowed only if every row that it could reach under any reading was read and ends this plan
+a whole flow. A wildcard is allowed only if every row that it could reach under any reading was read and ends this plan
 at the wildcard's own outcome (`reach`). A row that must stay where it is has no change, so it ends at what is released,
 and blocks each wildcard that would take it elsewhere: unmanaged rows, rows outside the targets, protected ones, records
 of deleted devices and custom nodes are all the same here. A row that the wildcard may or may not move does no harm,
@@ -16,18 +16,18 @@ others get a release as well.
 
 **Why the order is safe.** Rows do not affect each other, so follow one row. Every call that could move it has its `to`
 as outcome, so the row goes there or stays, whatever comes first, and the one call that carries it is certain to take it
-there. The danger lies in what it becomes on the way: once released at its `to`, or reporting it, the row is in reach of
-a `replace` whose old version that is, and it was not when we looked. So whatever moves rows onto a version waits until
-every replace of that version is confirmed (`order`). Nothing else has to wait: a removal makes no version, and a
-wildcard that could reach a row twice has the same outcome both times.
+there. The danger comes after: once released at its `to`, or reporting it, the row is in reach of a `replace` whose old
+version that is, and it was not when we looked. So whatever moves rows onto a version waits until every replace of that
+version is confirmed (`order`). Nothing else has to wait: a removal makes no version, and a wildcard that could reach a
+row twice has the same outcome both times.
 
 **Cycles.** v1 to v2 here and v2 to v1 there would wait for each other. A cohort has one target, so each old version has
 one replace at most: replaces form chains and cycles, cycles share no version, and each target is in one cycle at most.
 To break a cycle, one of its replaces becomes releases. Choosing the one that adds the fewest calls is best overall,
 because it touches no other cycle and can close none.
 
-**Why the count is minimal.** For n rows of one flow to one version, a replace does one cohort and a release does up to
-a chunk of any rows. With r replaces the largest r cohorts are best, so the minimum over r of r + ceil(rest / chunk) is
+**Why the count is minimal.** For n rows of one flow to one version, a replace moves one cohort and a release up to a
+chunk of any rows. With r replaces the largest r cohorts are best, so the minimum over r of r + ceil(rest / chunk) is
 exact, and it stays exact for the whole flow when cycles are broken. At equal count fewer replaces win: what names its
 devices can move nothing else, whatever the fleet looks like by the time it arrives. Only removals share calls across
 flows, by clearing whole devices; there the count is not always the minimum, and never more than without (`removals`).
@@ -40,12 +40,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from reconciler.model.changes import Change
 from reconciler.model.plan import PlannedCall
-from reconciler.model.requests import RemoveDevice
+from reconciler.model.requests import RemoveDevice, RemoveFlow
 from reconciler.model.state import DeviceId, FlowId, Live, Version
 from reconciler.model.world import CallMode
-from reconciler.planner.calls.cohorts import FlowRows, Moves, flow_rows
 from reconciler.planner.calls.flow_calls import FlowCalls, Saving, largest_first
 from reconciler.planner.calls.order import Draft, in_order
+from reconciler.planner.calls.reach import FlowRows, Moves, flow_rows, moves_of, still_sound
 from reconciler.planner.calls.removals import devices_to_clear
 
 
@@ -60,35 +60,31 @@ def cover(
         mode: `explicit` uses releases only.
         chunk: the most devices that one release may name.
     """
-    moves: dict[FlowId, dict[DeviceId, Version | None]] = defaultdict(dict)
-    for change in changes:
-        moves[change.flow_id][change.device_id] = change.to_version
-    fewest = mode is CallMode.FEWEST
-    parts = [part for flow_id in moves for part in _parts(flow_id, moves[flow_id], live, chunk, fewest=fewest)]
+    moves = moves_of(changes)
+    parts = [part for flow_id in moves for part in _parts(flow_id, moves, live, mode, chunk)]
     removals = [part for part in parts if part.version is None]
-    cleared = devices_to_clear(removals, moves, live, chunk) if fewest else []
-    drafts = list(_clear(cleared, removals, moves, chunk)) if cleared else []
+    cleared = devices_to_clear(removals, moves, live) if mode is CallMode.FEWEST else []
+    drafts = list(_clear(cleared, removals, moves)) if cleared else []
     for part in parts:
         if part.version is not None or not cleared:
-            drafts += part.drafts(chunk, part.saving(chunk).text, rows_by_remove=fewest)
+            drafts += part.drafts(part.saving.text)
     return in_order(drafts)
 
 
-def _parts(flow_id: FlowId, moves: Moves, live: Live, chunk: int, *, fewest: bool) -> Iterable[FlowCalls]:
+def _parts(flow_id: FlowId, moves: Moves, live: Live, mode: CallMode, chunk: int) -> Iterable[FlowCalls]:
     """The changes of a flow by target, with the wildcards that are allowed and, together, can be ordered."""
     ids: dict[Version | None, list[DeviceId]] = defaultdict(list)
-    for device_id in sorted(moves):
-        ids[moves[device_id]].append(device_id)
-    if not fewest or all(len(devices) <= chunk for devices in ids.values()):
-        why = "one call does" if fewest else "as --calls explicit asks"
-        return [FlowCalls(flow_id, version, devices, {}, {}, why_named=why) for version, devices in ids.items()]
+    for device_id, version in sorted(moves[flow_id].items()):
+        ids[version].append(device_id)
+    explicit = mode is CallMode.EXPLICIT
+    if explicit or all(len(devices) <= chunk for devices in ids.values()):
+        why = "as --calls explicit asks" if explicit else "one call does"
+        return [FlowCalls(flow_id, to, named, chunk, {}, {}, why, explicit=explicit) for to, named in ids.items()]
     rows = flow_rows(flow_id, moves, live)
-    return _break_cycles(
-        {version: _part(rows, version, devices, chunk) for version, devices in ids.items()}, chunk
-    ).values()
+    return _break_cycles({to: _part(rows, to, named, chunk, moves) for to, named in ids.items()}).values()
 
 
-def _part(rows: FlowRows, version: Version | None, device_ids: list[DeviceId], chunk: int) -> FlowCalls:
+def _part(rows: FlowRows, version: Version | None, device_ids: list[DeviceId], chunk: int, moves: Moves) -> FlowCalls:
     members = set(device_ids)
     whole = {old: [one for one in cohort.sure if one in members] for old, cohort in rows.cohorts.items()}
     allowed = {old: ids for old, ids in whole.items() if rows.may_replace(old, version)}
@@ -96,43 +92,39 @@ def _part(rows: FlowRows, version: Version | None, device_ids: list[DeviceId], c
         rows.flow_id,
         version,
         device_ids,
+        chunk,
         largest_first(allowed),
-        {old: rows.reached(old) - len(ids) for old, ids in allowed.items()},
-        flow_wide=version is None and rows.may_remove(),
-        why_named="one call does" if len(device_ids) <= chunk else _why_named(rows, version, whole),
+        {old: len(rows.ends(old)) - len(ids) for old, ids in allowed.items()},
+        "one call does" if len(device_ids) <= chunk else _why_named(rows, version, whole),
+        flow_wide=version is None and still_sound(RemoveFlow(rows.flow_id), rows.live, moves),
     )
 
 
 def _why_named(rows: FlowRows, version: Version | None, cohorts: Mapping[Version, list[DeviceId]]) -> str:
-    """Why the largest cohort that no replace may do gets releases."""
+    """Why the largest cohort that no replace may move gets releases; devices by id, since no names are known here."""
     if rows.live.only_flow is not None:
         return "only the records of this flow were read, and a replace could reach others"
     for old in largest_first(cohorts):
         if blockers := rows.blockers(old, version):
+            device_id, end = blockers[0]
+            unknown = ", whose bundle is unknown," if rows.live.devices[device_id].unknown_bundle else ""
             count = f"{len(blockers):,} row{' that ends' if len(blockers) == 1 else 's that end'} elsewhere"
-            return f"a replace of {old} could move {count} (first: {_blocker(*blockers[0], rows.live)})"
+            return f"a replace of {old} could move {count} (first: device {device_id}{unknown} at {end or 'nothing'})"
     return "no wildcard saves a call"
 
 
-def _blocker(device_id: DeviceId, end: Version | None, live: Live) -> str:
-    """A device whose row rules a replace out, by id, since the plan's names are not known here."""
-    unknown = ", whose bundle is unknown," if live.devices[device_id].unknown_bundle else ""
-    return f"device {device_id}{unknown} at {end or 'nothing'}"
-
-
-def _break_cycles(parts: dict[Version | None, FlowCalls], chunk: int) -> dict[Version | None, FlowCalls]:
+def _break_cycles(parts: dict[Version | None, FlowCalls]) -> dict[Version | None, FlowCalls]:
     """Turn replaces that wait for each other into releases: of each cycle the one that costs least."""
-    while cycle := _cycle({old: version for version, part in parts.items() for old in part.replaced(chunk)}):
-        old, version = min(cycle, key=lambda edge: _price(parts[edge[1]], edge[0], chunk))
+    while cycle := _cycle({old: version for version, part in parts.items() for old in part.replaced}):
+        old, version = min(cycle, key=lambda edge: _price(parts[edge[1]], edge[0]))
         why_named = f"a replace of {old} and those that it waits for would wait for each other"
         parts[version] = parts[version].without_replace(old, why_named)
     return parts
 
 
-def _price(part: FlowCalls, old: Version, chunk: int) -> tuple[int, int, Version]:
+def _price(part: FlowCalls, old: Version) -> tuple[int, int, Version]:
     """What doing without a replace costs: in calls, then in rows to name; then by version, to be definite."""
-    calls = part.without_replace(old, "").mix(chunk).calls - part.mix(chunk).calls
-    return calls, len(part.cohorts[old]), old
+    return part.without_replace(old, "").mix.calls - part.mix.calls, len(part.cohorts[old]), old
 
 
 def _cycle(target: Mapping[Version, Version | None]) -> list[tuple[Version, Version | None]]:
@@ -148,20 +140,17 @@ def _cycle(target: Mapping[Version, Version | None]) -> list[tuple[Version, Vers
     return []
 
 
-def _clear(
-    device_ids: Sequence[DeviceId], removals: Sequence[FlowCalls], moves: Mapping[FlowId, Moves], chunk: int
-) -> Iterator[Draft]:
+def _clear(device_ids: Sequence[DeviceId], removals: Sequence[FlowCalls], moves: Moves) -> Iterator[Draft]:
     """The removals, with some devices cleared."""
     left = [part.without_devices(frozenset(device_ids)) for part in removals]
-    savings = [part.saving(chunk) for part in left]
     saving = Saving(
-        named=sum(part.saving(chunk).named for part in removals),
-        calls=len(device_ids) + sum(one.calls for one in savings),
-        wildcards=len(device_ids) + sum(one.wildcards for one in savings),
+        named=sum(part.saving.named for part in removals),
+        calls=len(device_ids) + sum(part.saving.calls for part in left),
+        wildcards=len(device_ids) + sum(part.saving.wildcards for part in left),
     ).text
     for device_id in device_ids:
         rows = tuple((device_id, flow_id) for flow_id in sorted(moves) if device_id in moves[flow_id])
         reason = f"the device is to run nothing ({len(rows):,} flows go); {saving}"
         yield Draft(RemoveDevice(device_id), rows, reason)
     for part in left:
-        yield from part.drafts(chunk, saving, rows_by_remove=True)
+        yield from part.drafts(saving)

@@ -7,10 +7,12 @@ report or that has been released since, and on a device with an unknown bundle a
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from reconciler.model.requests import Release, Replace, Request
+from reconciler.model.requests import Replace, Request, outcome
 from reconciler.model.state import Entry, Version
 
 
@@ -21,6 +23,15 @@ class Reading(StrEnum):
     REPORTED = "reported"
     EITHER = "either"
     BOTH = "both"
+
+
+# Whether a `replace` matches a row whose released and whose reported version is the old one, or is not.
+_MATCHES: Mapping[Reading, Callable[[bool, bool], bool]] = {
+    Reading.RELEASED: lambda released, _reported: released,
+    Reading.REPORTED: lambda _released, reported: reported,
+    Reading.EITHER: operator.or_,
+    Reading.BOTH: operator.and_,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,32 +47,17 @@ class RowState:
 
     def after(self, request: Request, reading: Reading) -> RowState:
         """The row after a request that could touch it, and after any reports of its device."""
-        match request:
-            case Release():
-                released = frozenset({request.version})
-            case Replace():
-                released = self._replaced(request, reading)
-            case _:
-                released = frozenset({None})
+        if isinstance(request, Replace):
+            matches, old = _MATCHES[reading], request.old
+            reports_old = {True, False} if self.reports_anything else {version == old for version in self.reported}
+            released = frozenset(
+                request.new if matches(version == old, reports) else version
+                for version in self.released
+                for reports in reports_old
+            )
+        else:
+            released = frozenset({outcome(request)})
         return RowState(released, self.reported | released, self.reports_anything)
-
-    def _replaced(self, request: Replace, reading: Reading) -> frozenset[Version | None]:
-        may_report = self.reports_anything or request.old in self.reported
-        must_report = not self.reports_anything and self.reported == {request.old}
-        moved: set[Version | None] = set()
-        for version in self.released:
-            is_released = version == request.old
-            may, must = {
-                Reading.RELEASED: (is_released, is_released),
-                Reading.REPORTED: (may_report, must_report),
-                Reading.EITHER: (is_released or may_report, is_released or must_report),
-                Reading.BOTH: (is_released and may_report, is_released and must_report),
-            }[reading]
-            if may:
-                moved.add(request.new)
-            if not must:
-                moved.add(version)
-        return frozenset(moved)
 
 
 def as_read(entry: Entry, *, unknown_bundle: bool) -> RowState:

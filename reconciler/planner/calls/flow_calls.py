@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -34,11 +34,6 @@ class Saving(NamedTuple):
         return f"{saves}, together with {counted(others, 'other wildcard')}" if others > 0 else saves
 
 
-def releases_for(rows: int, chunk: int) -> int:
-    """How many releases name that many rows."""
-    return -(-rows // chunk)
-
-
 def best_mix(total: int, sizes: Sequence[int], chunk: int) -> Mix:
     """The fewest calls for `total` rows, at equal count the fewest replaces.
 
@@ -47,10 +42,10 @@ def best_mix(total: int, sizes: Sequence[int], chunk: int) -> Mix:
         sizes: how many of them each replace is sure to move, largest first.
         chunk: how many rows one release names at most.
     """
-    best, rest = Mix(releases_for(total, chunk), 0), total
+    best, rest = Mix(-(-total // chunk), 0), total
     for replaces, size in enumerate(sizes, 1):
         rest -= size
-        best = min(best, Mix(replaces + releases_for(rest, chunk), replaces))
+        best = min(best, Mix(replaces + -(-rest // chunk), replaces))
     return best
 
 
@@ -58,82 +53,77 @@ def best_mix(total: int, sizes: Sequence[int], chunk: int) -> Mix:
 class FlowCalls:
     """The changes of one flow to one version (None: removals), and the calls for them. Device ids are sorted.
 
-    `cohorts`: by old version, the rows that an allowed replace is sure to move; largest first. `maybe`: how many
-    others it may move or miss. `flow_wide`: the flow may be removed from every device. `why_named`: why
-    the devices that no wildcard reaches are named.
+    `chunk`: how many rows one release names at most. `cohorts`: by old version, the rows that an allowed replace is
+    sure to move; largest first. `maybe`: how many others it may move or miss. `flow_wide`: the flow may be removed
+    from every device. `why_named`: why the devices that no wildcard reaches are named. `explicit`: by releases only.
     """
 
     flow_id: FlowId
     version: Version | None
     device_ids: Sequence[DeviceId]
+    chunk: int
     cohorts: Mapping[Version, Sequence[DeviceId]]
     maybe: Mapping[Version, int]
+    why_named: str
     flow_wide: bool = False
-    why_named: str = ""
+    explicit: bool = False
 
-    def mix(self, chunk: int) -> Mix:
+    @property
+    def mix(self) -> Mix:
         """The best mix of replaces and releases."""
-        return best_mix(len(self.device_ids), [len(ids) for ids in self.cohorts.values()], chunk)
+        return best_mix(len(self.device_ids), [len(ids) for ids in self.cohorts.values()], self.chunk)
 
-    def replaced(self, chunk: int) -> tuple[Version, ...]:
+    @property
+    def replaced(self) -> tuple[Version, ...]:
         """The old versions that the best mix replaces."""
-        return tuple(self.cohorts)[: self.mix(chunk).replaces]
+        return tuple(self.cohorts)[: self.mix.replaces]
 
-    def saving(self, chunk: int) -> Saving:
-        """What wildcards save."""
-        mix = Mix(1, 1) if self._goes_whole(chunk) else self.mix(chunk)
-        return Saving(releases_for(len(self.device_ids), chunk), mix.calls, mix.replaces)
-
-    def _goes_whole(self, chunk: int) -> bool:
+    @property
+    def removes_flow(self) -> bool:
         """Whether the flow is removed from every device by one call."""
-        return self.flow_wide and self.mix(chunk).calls > 1
+        return self.flow_wide and self.mix.calls > 1
+
+    @property
+    def saving(self) -> Saving:
+        """What wildcards save."""
+        calls, wildcards = (1, 1) if self.removes_flow else self.mix
+        return Saving(best_mix(len(self.device_ids), (), self.chunk).calls, calls, wildcards)
 
     def without_replace(self, old: Version, why_named: str) -> FlowCalls:
         """The same changes with one replace fewer to choose from."""
         cohorts = {version: ids for version, ids in self.cohorts.items() if version != old}
         return replace(self, cohorts=cohorts, why_named=why_named)
 
-    def without_devices(self, gone: frozenset[DeviceId]) -> FlowCalls:
+    def without_devices(self, gone: Collection[DeviceId]) -> FlowCalls:
         """The changes less the rows of some devices, which a replace may still move or miss."""
         device_ids = [device_id for device_id in self.device_ids if device_id not in gone]
         cohorts = {old: [one for one in ids if one not in gone] for old, ids in self.cohorts.items()}
         maybe = {old: self.maybe[old] + len(ids) - len(cohorts[old]) for old, ids in self.cohorts.items()}
         return replace(self, device_ids=device_ids, cohorts=largest_first(cohorts), maybe=maybe)
 
-    def drafts(self, chunk: int, saving: str, *, rows_by_remove: bool) -> Iterator[Draft]:
-        """The calls of the best mix.
-
-        Args:
-            chunk: how many rows one release names at most.
-            saving: what the wildcards save, in words.
-            rows_by_remove: a single removal is a `remove`, not a release.
-        """
-        if self._goes_whole(chunk):
+    def drafts(self, saving: str) -> Iterator[Draft]:
+        """The calls of the best mix. `saving` is what the wildcards save, in words."""
+        if self.removes_flow:
             reason = f"no device is to run the flow ({len(self.device_ids):,} lose it); {saving}"
             yield self._draft(RemoveFlow(self.flow_id), self.device_ids, reason)
             return
         rest = set(self.device_ids)
-        for old in self.replaced(chunk):
-            yield self._replace(old, saving)
-            rest.difference_update(self.cohorts[old])
-        ids = sorted(rest)
-        for start in range(0, len(ids), chunk):
-            yield self._release(tuple(ids[start : start + chunk]), rows_by_remove=rows_by_remove)
-
-    def _replace(self, old: Version, saving: str) -> Draft:
-        ids, maybe = self.cohorts[old], self.maybe[old]
-        if maybe:
-            what = f"every device on {old} is to run {self.version or 'nothing'} ({len(ids):,} surely, {maybe:,} maybe)"
-        else:
-            what = f"every device on {old} is managed and wants {self.version or 'absent'} ({len(ids):,})"
-        return self._draft(Replace(self.flow_id, old, self.version), sorted(ids), f"{what}; {saving}")
-
-    def _release(self, ids: tuple[DeviceId, ...], *, rows_by_remove: bool) -> Draft:
-        reason = f"{counted(len(ids), 'device')} by id; {self.why_named}"
-        request: Request = Release(self.flow_id, self.version, ids)
-        if rows_by_remove and self.version is None and len(ids) == 1:
-            request = RemoveRow(self.flow_id, ids[0])
-        return self._draft(request, ids, reason)
+        for old in self.replaced:
+            ids, maybe = self.cohorts[old], self.maybe[old]
+            if maybe:
+                sure = f"{len(ids):,} surely, {maybe:,} maybe"
+                what = f"every device on {old} is to run {self.version or 'nothing'} ({sure})"
+            else:
+                what = f"every device on {old} is managed and wants {self.version or 'absent'} ({len(ids):,})"
+            yield self._draft(Replace(self.flow_id, old, self.version), sorted(ids), f"{what}; {saving}")
+            rest.difference_update(ids)
+        left = sorted(rest)
+        for start in range(0, len(left), self.chunk):
+            named = tuple(left[start : start + self.chunk])
+            request: Request = Release(self.flow_id, self.version, named)
+            if self.version is None and len(named) == 1 and not self.explicit:
+                request = RemoveRow(self.flow_id, named[0])
+            yield self._draft(request, named, f"{counted(len(named), 'device')} by id; {self.why_named}")
 
     def _draft(self, request: Request, ids: Sequence[DeviceId], reason: str) -> Draft:
         return Draft(request, tuple((device_id, self.flow_id) for device_id in ids), reason)

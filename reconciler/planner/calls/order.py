@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import heapq
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 
 from reconciler.errors import PlanUnsound
 from reconciler.model.plan import PlannedCall
@@ -33,54 +34,38 @@ class Draft:
 
 
 def in_order(drafts: Iterable[Draft]) -> tuple[PlannedCall, ...]:
-    """Calls numbered in the order to send them.
+    """Calls numbered in the order to send them: always the first by `sort_key` that is free to go.
 
     Raises:
         PlanUnsound: they wait for each other in a cycle, which `cover` should have cut.
     """
     drafts = sorted(drafts, key=lambda draft: draft.sort_key)
     replaces = _replaces(drafts)
-    # Only removals can carry rows of several flows, and nothing is ever replaced that has no version.
-    waits = [replaces.get((draft.rows[0][1], outcome(draft.request)), []) for draft in drafts]
-    order = _free_first(waits)
-    if len(order) < len(drafts):
-        raise PlanUnsound("calls of a plan wait for each other in a cycle")
-    number = {index: place for place, index in enumerate(order)}
-    return tuple(
-        PlannedCall(
-            number[index],
-            drafts[index].request,
-            drafts[index].rows,
-            tuple(sorted(number[other] for other in waits[index])),
-            drafts[index].reason,
-        )
-        for index in order
-    )
+    # Only removals can carry rows of several flows, and they end at no version, which nothing replaces.
+    waits = [replaces.get((draft.rows[0][1], outcome(draft.request)), ()) for draft in drafts]
+    sorter = TopologicalSorter(dict(enumerate(waits)))
+    try:
+        sorter.prepare()
+    except CycleError:
+        raise PlanUnsound("calls of a plan wait for each other in a cycle") from None
+    number: dict[int, int] = {}
+    free: list[int] = []
+    calls: list[PlannedCall] = []
+    while sorter.is_active():
+        for index in sorter.get_ready():
+            heapq.heappush(free, index)
+        index = heapq.heappop(free)
+        sorter.done(index)
+        number[index] = len(calls)
+        draft, after = drafts[index], tuple(sorted(number[other] for other in waits[index]))
+        calls.append(PlannedCall(len(calls), draft.request, draft.rows, after, draft.reason))
+    return tuple(calls)
 
 
-def _replaces(drafts: Sequence[Draft]) -> dict[tuple[FlowId, Version | None], list[int]]:
+def _replaces(drafts: Sequence[Draft]) -> Mapping[tuple[FlowId, Version | None], Sequence[int]]:
     """Indexes of the replaces by flow and old version."""
     found: dict[tuple[FlowId, Version | None], list[int]] = defaultdict(list)
     for index, draft in enumerate(drafts):
         if isinstance(draft.request, Replace):
             found[draft.request.flow_id, draft.request.old].append(index)
     return found
-
-
-def _free_first(waits: Sequence[Sequence[int]]) -> list[int]:
-    """A topological order that always goes on with the lowest index that is free to go."""
-    followers: dict[int, list[int]] = defaultdict(list)
-    for index, others in enumerate(waits):
-        for other in others:
-            followers[other].append(index)
-    missing = [len(others) for others in waits]
-    free = [index for index, count in enumerate(missing) if count == 0]
-    order = []
-    while free:
-        index = heapq.heappop(free)
-        order.append(index)
-        for follower in followers[index]:
-            missing[follower] -= 1
-            if missing[follower] == 0:
-                heapq.heappush(free, follower)
-    return order

@@ -14,7 +14,7 @@ early as it may and everything that need not precede it comes after.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple, NoReturn
 
 from reconciler.errors import PlanUnsound, Problem
@@ -37,7 +37,7 @@ def prove(changes: Sequence[Change], calls: Sequence[PlannedCall], live: Live) -
     _check_form(changes, calls, live)
     index = _CallIndex(calls)
     for profile, row in _profiles(changes, index, live).items():
-        for order in _orders(profile, index):
+        for order in index.orders(profile):
             in_turn = [calls[number] for number in order]
             # Only what a replace does depends on the reading.
             replaces = any(isinstance(call.request, Replace) for call in in_turn)
@@ -69,19 +69,12 @@ class _CallIndex:
             match call.request:
                 case Replace() | RemoveFlow():
                     self.flow_wide[call.request.flow_id].append(call.id)
-                case RemoveDevice():
-                    device_id = call.request.device_id
+                case RemoveDevice(device_id):
                     self.clearing[device_id] = (*self.clearing.get(device_id, ()), call.id)
                 case Release() | RemoveRow():
                     naming = self.naming[call.request.flow_id]
                     for device_id, _ in named_rows(call.request):
                         naming[device_id] = (*naming.get(device_id, ()), call.id)
-
-    def cleared_flows(self, live: Live) -> set[FlowId]:
-        """Every flow of a device that is cleared."""
-        return {
-            flow for device_id in self.clearing if device_id in live.devices for flow in live.devices[device_id].flows
-        }
 
     def touching(self, profile: _Profile) -> list[int]:
         """Every call that could touch such a row, at first or after other calls; in sending order."""
@@ -98,9 +91,18 @@ class _CallIndex:
         request = self.calls[number].request
         return profile.unknown_bundle or not isinstance(request, Replace) or request.old in versions
 
+    def orders(self, profile: _Profile) -> set[tuple[int, ...]]:
+        """For each call that could touch the row, the order in which it goes as early as it may."""
+        touching = self.touching(profile)
+        orders = set()
+        for number in touching:
+            before = self.before[number]
+            orders.add(tuple(sorted(touching, key=lambda one: (one not in before, one != number))))
+        return orders or {()}
+
 
 def _check_form(changes: Sequence[Change], calls: Sequence[PlannedCall], live: Live) -> None:
-    """What must hold of any list of calls, before its effects are worth looking at."""
+    """What must be true of any list of calls, before its effects are worth looking at."""
     carried = [row for call in calls for row in call.rows]
     if len(carried) != len(changes) or set(carried) != {change.row for change in changes}:
         _fail("its calls do not carry each change once")
@@ -112,13 +114,11 @@ def _check_form(changes: Sequence[Change], calls: Sequence[PlannedCall], live: L
                 named = named_rows(call.request)
                 if sorted(named) != sorted(call.rows) or not 1 <= len(named) <= MOST_NAMED:
                     _fail(f"call {number} names other rows than it carries, none, or more than {MOST_NAMED}")
-            case RemoveDevice() | Replace():
+            case RemoveFlow(flow_id) if flow_id == live.only_flow:
+                pass
+            case _ if live.only_flow is not None:
                 # Restricted to a flow, a read shows neither a whole device nor the devices with an unknown bundle.
-                if live.only_flow is not None:
-                    _fail(f"call {number} reaches further than what was read")
-            case RemoveFlow():
-                if live.only_flow not in (None, call.request.flow_id):
-                    _fail(f"call {number} reaches further than what was read")
+                _fail(f"call {number} reaches further than what was read")
 
 
 def _profiles(changes: Sequence[Change], index: _CallIndex, live: Live) -> dict[_Profile, Row]:
@@ -126,38 +126,22 @@ def _profiles(changes: Sequence[Change], index: _CallIndex, live: Live) -> dict[
     moves: dict[FlowId, dict[DeviceId, Version | None]] = defaultdict(dict)
     for change in changes:
         moves[change.flow_id][change.device_id] = change.to_version
+    records, clearing = live.devices, index.clearing
+    cleared = {flow_id for device_id in clearing.keys() & records.keys() for flow_id in records[device_id].flows}
     profiles: dict[_Profile, Row] = {}
-    for flow_id in {*moves, *index.naming, *index.flow_wide, *index.cleared_flows(live)}:
-        for profile, device_id in _flow_profiles(flow_id, moves[flow_id], index, live).items():
-            profiles[_Profile(flow_id, *profile)] = (device_id, flow_id)
+    for flow_id in {*moves, *index.naming, *index.flow_wide, *cleared}:
+        targets, naming = moves[flow_id], index.naming[flow_id]
+        devices = targets.keys() | naming.keys() | clearing.keys()
+        if flow_id in index.flow_wide:
+            devices |= records.keys()
+        found = {}  # the flow left out, since this is done for each row
+        for device_id in devices:
+            device = records.get(device_id, _NO_RECORD)
+            entry = device.flows.get(flow_id, NOTHING)
+            calls = naming.get(device_id, ()) + clearing.get(device_id, ())
+            found[entry, device.unknown_bundle, targets.get(device_id, entry.released), calls] = device_id
+        profiles.update((_Profile(flow_id, *profile), (device_id, flow_id)) for profile, device_id in found.items())
     return profiles
-
-
-def _flow_profiles(
-    flow_id: FlowId, moves: Mapping[DeviceId, Version | None], index: _CallIndex, live: Live
-) -> dict[tuple[Entry, bool, Version | None, tuple[int, ...]], DeviceId]:
-    """The profiles of one flow's rows, the flow left out."""
-    naming, clearing, records = index.naming[flow_id], index.clearing, live.devices
-    devices = moves.keys() | naming.keys() | clearing.keys()
-    if flow_id in index.flow_wide:
-        devices |= records.keys()
-    profiles = {}
-    for device_id in devices:
-        device = records.get(device_id, _NO_RECORD)
-        entry = device.flows.get(flow_id, NOTHING)
-        calls = naming.get(device_id, ()) + clearing.get(device_id, ())
-        profiles[entry, device.unknown_bundle, moves.get(device_id, entry.released), calls] = device_id
-    return profiles
-
-
-def _orders(profile: _Profile, index: _CallIndex) -> set[tuple[int, ...]]:
-    """For each call that could touch the row, the order in which it goes as early as it may."""
-    touching = index.touching(profile)
-    orders = set()
-    for number in touching:
-        first = [other for other in touching if other in index.before[number]]
-        orders.add((*first, number, *(other for other in touching if other != number and other not in first)))
-    return orders or {()}
 
 
 def _follow(profile: _Profile, row: Row, calls: Sequence[PlannedCall], reading: Reading) -> None:

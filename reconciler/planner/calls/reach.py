@@ -4,52 +4,55 @@ A wildcard is allowed only if every row that it could reach under any reading of
 wildcard's own outcome: its change's `to`; without a change, its present released version. Targets, protection,
 pruning and pending rows need no rule of their own: a row that must stay has no change, so it ends where it is.
 
-Here the rule is applied to one request, as the executor needs it; `cohorts` applies it to a whole flow at once.
+`still_sound` applies the rule to one request; `FlowRows` applies it to every `replace` of a flow, in one pass over the
+devices.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from reconciler.model.changes import Change
-from reconciler.model.requests import (
-    Release,
-    RemoveDevice,
-    RemoveFlow,
-    RemoveRow,
-    Replace,
-    Request,
-    Wildcard,
-    named_rows,
-    outcome,
-)
-from reconciler.model.state import FlowId, Live, LiveDevice, Row
+from reconciler.model.requests import RemoveDevice, RemoveFlow, Replace, Request, Wildcard, named_rows, outcome
+from reconciler.model.state import NOTHING, DeviceId, FlowId, Live, Row, Version
+
+Moves: TypeAlias = Mapping[FlowId, Mapping[DeviceId, Version | None]]  # changes: flow -> device -> new version
+Ends: TypeAlias = dict[Version | None, list[DeviceId]]  # where rows end -> the devices
 
 
-def reach(request: Request, live: Live) -> frozenset[Row]:
-    """Every row that a request could move under any reading, by what was read.
+def moves_of(changes: Iterable[Change]) -> Moves:
+    """Changes by flow and device."""
+    moves: dict[FlowId, dict[DeviceId, Version | None]] = defaultdict(dict)
+    for change in changes:
+        moves[change.flow_id][change.device_id] = change.to_version
+    return dict(moves)
+
+
+def reach(request: Request, live: Live, moves: Moves) -> frozenset[Row]:
+    """Every row that a request could move under any reading: by what was read, and by what the plan adds.
 
     A device with an unknown bundle may run anything, so each `replace` of a flow reaches its row of that flow, also
     where nothing is released: a missing entry and an empty one are the same.
     """
     match request:
-        case Release() | RemoveRow():
-            return frozenset(named_rows(request))
-        case Replace():
-            return frozenset(_reach_of_replace(request, live))
-        case RemoveDevice():
-            record = live.devices.get(request.device_id)
-            return frozenset((request.device_id, flow_id) for flow_id in (record.flows if record else ()))
-        case RemoveFlow():
+        case Replace(flow_id, old):
             return frozenset(
-                (device, request.flow_id) for device, one in live.devices.items() if request.flow_id in one.flows
+                (device_id, flow_id)
+                for device_id, device in live.devices.items()
+                if device.unknown_bundle or old in device.flows.get(flow_id, ())
             )
-
-
-def _reach_of_replace(request: Replace, live: Live) -> Iterator[Row]:
-    for device_id, device in live.devices.items():
-        if device.unknown_bundle or request.old in device.flows.get(request.flow_id, ()):
-            yield device_id, request.flow_id
+        case RemoveDevice(device_id):
+            record = live.devices.get(device_id)
+            planned = {flow_id for flow_id, targets in moves.items() if device_id in targets}
+            return frozenset((device_id, flow_id) for flow_id in planned.union(record.flows if record else ()))
+        case RemoveFlow(flow_id):
+            having = {device_id for device_id, device in live.devices.items() if flow_id in device.flows}
+            return frozenset((device_id, flow_id) for device_id in having.union(moves.get(flow_id, ())))
+        case _:
+            return frozenset(named_rows(request))
 
 
 def was_read(request: Wildcard, live: Live) -> bool:
@@ -61,24 +64,71 @@ def was_read(request: Wildcard, live: Live) -> bool:
     return live.only_flow is None or (isinstance(request, RemoveFlow) and request.flow_id == live.only_flow)
 
 
-def still_sound(request: Wildcard, changes: Iterable[Change], live: Live) -> bool:
+def still_sound(request: Wildcard, live: Live, moves: Moves) -> bool:
     """Whether a wildcard is allowed by what `live` shows now.
 
     Args:
         request: the wildcard.
-        changes: every change of the plan, those that are done already included.
         live: a read of its reach, which must be whole for a `replace`: see `overlay`.
+        moves: every change of the plan, those that are done already included.
     """
-    if not was_read(request, live):
-        return False
-    ends = {change.row: change.to_version for change in changes}
-    rows = set(reach(request, live))
-    if isinstance(request, RemoveDevice):
-        rows.update(row for row in ends if row[0] == request.device_id)
-    elif isinstance(request, RemoveFlow):
-        rows.update(row for row in ends if row[1] == request.flow_id)
-    target = outcome(request)
-    return all(ends.get(row, live.entry(*row).released) == target for row in rows)
+    end = outcome(request)
+    return was_read(request, live) and all(
+        moves.get(flow_id, {}).get(device_id, live.entry(device_id, flow_id).released) == end
+        for device_id, flow_id in reach(request, live, moves)
+    )
+
+
+@dataclass(slots=True)
+class Cohort:
+    """The rows that a `replace` of one old version could reach, devices with an unknown bundle aside.
+
+    `sure`: rows with a change that every reading moves, because released and reported are the old version.
+    """
+
+    ends: Ends = field(default_factory=dict)
+    sure: list[DeviceId] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class FlowRows:
+    """A flow's rows by version, and apart from them where those of devices with an unknown bundle end."""
+
+    flow_id: FlowId
+    cohorts: Mapping[Version, Cohort]
+    unknown_ends: Ends
+    live: Live
+
+    def may_replace(self, old: Version, new: Version | None) -> bool:
+        """Whether the rule allows that `replace`."""
+        ends = self.cohorts[old].ends.keys() | self.unknown_ends.keys()
+        return ends <= {new} and was_read(Replace(self.flow_id, old, new), self.live)
+
+    def ends(self, old: Version) -> dict[DeviceId, Version | None]:
+        """Where each row ends that a `replace` could move."""
+        parts = (self.cohorts[old].ends, self.unknown_ends)
+        return {device_id: end for ends in parts for end, devices in ends.items() for device_id in devices}
+
+    def blockers(self, old: Version, new: Version | None) -> Sequence[tuple[DeviceId, Version | None]]:
+        """Devices whose row a `replace` could move and must not, with where it ends; sorted."""
+        return sorted((device_id, end) for device_id, end in self.ends(old).items() if end != new)
+
+
+def flow_rows(flow_id: FlowId, moves: Moves, live: Live) -> FlowRows:
+    """Sort the rows of a flow, with its changes, by version."""
+    cohorts: dict[Version, Cohort] = defaultdict(Cohort)
+    unknown_ends: Ends = {}
+    targets = moves[flow_id]
+    for device_id, device in live.devices.items():
+        released, reported = device.flows.get(flow_id, NOTHING)
+        end = targets.get(device_id, released)
+        if device.unknown_bundle:
+            unknown_ends.setdefault(end, []).append(device_id)
+        elif released is not None and released == reported and device_id in targets:
+            cohorts[released].sure.append(device_id)
+        for version in filter(None, {released, reported}):
+            cohorts[version].ends.setdefault(end, []).append(device_id)
+    return FlowRows(flow_id, dict(cohorts), unknown_ends, live)
 
 
 def overlay(whole: Live, fresh: Live) -> Live:
@@ -87,17 +137,15 @@ def overlay(whole: Live, fresh: Live) -> Live:
     The rows of that flow are those of `fresh`, absent where it has none; everything else stays as it was, but for
     the devices that `fresh` shows: what it says about them is newer.
     """
-    if fresh.only_flow is None:
-        return fresh
     flow_id = fresh.only_flow
-    devices = {device_id: _without(device, flow_id) for device_id, device in whole.devices.items()}
+    if flow_id is None:
+        return fresh
+    devices = dict(whole.devices)
+    for device_id, device in whole.devices.items():
+        if flow_id in device.flows:
+            others = {one: entry for one, entry in device.flows.items() if one != flow_id}
+            devices[device_id] = device._replace(flows=others)
     for device_id, device in fresh.devices.items():
         flows = devices[device_id].flows if device_id in devices else {}
         devices[device_id] = device._replace(flows={**flows, **device.flows})
     return Live(devices, {**whole.flow_names, **fresh.flow_names})
-
-
-def _without(device: LiveDevice, flow_id: FlowId) -> LiveDevice:
-    if flow_id not in device.flows:
-        return device
-    return device._replace(flows={one: entry for one, entry in device.flows.items() if one != flow_id})

@@ -9,32 +9,23 @@ never higher than without clearing any device, though it is not always the lowes
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from reconciler.model.requests import RemoveDevice
 from reconciler.model.state import DeviceId, FlowId, Live, Version
-from reconciler.planner.calls.cohorts import Moves
 from reconciler.planner.calls.flow_calls import FlowCalls, best_mix
-from reconciler.planner.calls.reach import was_read
+from reconciler.planner.calls.reach import Moves, still_sound
 
 
-def devices_to_clear(
-    removals: Sequence[FlowCalls], moves: Mapping[FlowId, Moves], live: Live, chunk: int
-) -> list[DeviceId]:
-    """Devices whose removal as a whole saves calls.
-
-    Args:
-        removals: the removals, by flow.
-        moves: every change, by flow and device.
-        live: what was read.
-        chunk: how many rows one release names at most.
-    """
-    costs = {part.flow_id: _Cost(part, chunk) for part in removals}
+def devices_to_clear(removals: Sequence[FlowCalls], moves: Moves, live: Live) -> list[DeviceId]:
+    """Devices whose removal as a whole saves calls, given the removals by flow and every change of the plan."""
+    costs = {part.flow_id: _Cost(part) for part in removals}
     lost: dict[DeviceId, list[FlowId]] = defaultdict(list)
     for part in sorted(removals, key=lambda part: part.flow_id):
         for device_id in part.device_ids:
             lost[device_id].append(part.flow_id)
-    candidates = [one for one, flow_ids in lost.items() if len(flow_ids) > 1 and _may_clear(one, moves, live)]
+    several = [device_id for device_id, flow_ids in lost.items() if len(flow_ids) > 1]
+    candidates = [device_id for device_id in several if still_sound(RemoveDevice(device_id), live, moves)]
     candidates.sort(key=lambda one: (-len(lost[one]), lost[one], one))
     best, calls = 0, sum(cost.calls for cost in costs.values())
     fewest = calls
@@ -53,26 +44,17 @@ def devices_to_clear(
     return cleared
 
 
-def _may_clear(device_id: DeviceId, moves: Mapping[FlowId, Moves], live: Live) -> bool:
-    """The rule of `reach` for clearing a device: every row of it, this plan's adds included, ends at nothing."""
-    record = live.devices.get(device_id)
-    released = {flow_id: entry.released for flow_id, entry in record.flows.items()} if record else {}
-    planned = {flow_id: targets[device_id] for flow_id, targets in moves.items() if device_id in targets}
-    return not any((released | planned).values()) and was_read(RemoveDevice(device_id), live)
-
-
 class _Cost:
     """How many calls the removals of one flow take, while devices are added and taken away."""
 
-    def __init__(self, removals: FlowCalls, chunk: int) -> None:
-        self._chunk = chunk
-        self._flow_wide = removals.flow_wide
+    def __init__(self, removals: FlowCalls) -> None:
+        self._removals = removals
         self._cohort_of = {device_id: old for old, ids in removals.cohorts.items() for device_id in ids}
         self._rows = Counter[Version | None](map(self._cohort_of.get, removals.device_ids))
         self.calls = self._count()
 
     def add(self, device_id: DeviceId, rows: int) -> int:
-        """Add the row of a device, or take it away (-1), and tell how many calls more that makes."""
+        """Add the row of a device, or take it away (-1); how many calls more that makes."""
         before = self.calls
         self._rows[self._cohort_of.get(device_id)] += rows
         self.calls = self._count()
@@ -80,5 +62,5 @@ class _Cost:
 
     def _count(self) -> int:
         sizes = sorted((number for old, number in self._rows.items() if old is not None), reverse=True)
-        calls = best_mix(self._rows.total(), sizes, self._chunk).calls
-        return min(calls, 1) if self._flow_wide else calls
+        calls = best_mix(self._rows.total(), sizes, self._removals.chunk).calls
+        return min(calls, 1) if self._removals.flow_wide else calls

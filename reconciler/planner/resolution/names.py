@@ -5,9 +5,10 @@ from __future__ import annotations
 import bisect
 import difflib
 import re
-from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import NamedTuple
 
 from reconciler.errors import Problem
 from reconciler.model.rules import Ref
@@ -34,11 +35,9 @@ class Inventory:
     other_classes: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
-class _Unresolved:
-    noun: str
+class _Unresolved(NamedTuple):
     found: Collection[str]
-    places: list[Place]
+    places: set[Place]
 
 
 class Names:
@@ -53,32 +52,27 @@ class Names:
         self._inventory = inventory
         self._excluded = excluded
         self.excluded_devices: set[str] = set()
-        self._flows: dict[str, FlowId | None] = {}
+        self._flows: dict[str, FlowId] = {}
         self._spellings: dict[str, Spelling] = {}
-        self._devices_by_name: Mapping[str, list[DeviceId]] | None = None
         self._unresolved: dict[tuple[str, str], _Unresolved] = {}
 
-    @property
+    @cached_property
     def devices_by_name(self) -> Mapping[str, list[DeviceId]]:
         """Ids of the devices that were read, by name."""
-        if self._devices_by_name is None:
-            by_name = defaultdict(list)
-            for device in self._inventory.devices.values():
-                if device.name is not None:
-                    by_name[device.name].append(device.id)
-            self._devices_by_name = dict(by_name)
-        return self._devices_by_name
+        by_name: dict[str, list[DeviceId]] = {}
+        for device in self._inventory.devices.values():
+            if device.name is not None:
+                by_name.setdefault(device.name, []).append(device.id)
+        return by_name
 
     def flow(self, ref: Ref) -> FlowId | None:
         """The id of a flow, or None (remembered as a problem)."""
-        if ref.text in self._flows:
-            flow_id = self._flows[ref.text]
-            if flow_id is None:
-                self._remember("flow", ref, ())
-            return flow_id
-        target = self._aliases.get(ref.text, ref)
-        flow_id = target.text if is_id(target.text) else self._one("flow", target, self._inventory.flows)
-        self._flows[ref.text] = flow_id
+        flow_id = self._flows.get(ref.text)
+        if flow_id is None:
+            target = self._aliases.get(ref.text, ref)
+            flow_id = target.text if is_id(target.text) else self._one("flow", target, self._inventory.flows)
+            if flow_id is not None:
+                self._flows[ref.text] = flow_id
         return flow_id
 
     def known_flow(self, alias: str) -> FlowId | None:
@@ -99,16 +93,15 @@ class Names:
         """One problem for each name that did not resolve, at its first place."""
         problems = []
         for count, ((noun, text), unresolved) in enumerate(self._unresolved.items()):
-            places = sorted(set(unresolved.places))
-            first = places[0]
-            more = f", here{and_more(len(places) - 1, 'place')}" if len(places) > 1 else ""
+            others = len(unresolved.places) - 1
+            more = f", here{and_more(others, 'place')}" if others else ""
             if unresolved.found:
                 message = f'{len(unresolved.found)} {noun}s are named "{text}"{more}'
                 hint = f"write the id instead: {', '.join(sorted(unresolved.found)[:10])}"
             else:
                 message = f'no {noun} is named "{text}"{more}'
                 hint = self._hint(noun, text) if count < _SUGGESTIONS else "check the spelling"
-            problems.append(first.problem(message, hint))
+            problems.append(min(unresolved.places).problem(message, hint))
         return problems
 
     def _one(self, noun: str, ref: Ref, by_name: Mapping[str, Collection[str]]) -> str | None:
@@ -118,12 +111,8 @@ class Names:
         if noun == "device" and ref.text in self._excluded:
             self.excluded_devices.add(ref.text)
         else:
-            self._remember(noun, ref, found)
+            self._unresolved.setdefault((noun, ref.text), _Unresolved(found, set())).places.add(ref.place)
         return None
-
-    def _remember(self, noun: str, ref: Ref, found: Collection[str]) -> None:
-        known = self._unresolved.setdefault((noun, ref.text), _Unresolved(noun, found, []))
-        known.places.append(ref.place)
 
     def _hint(self, noun: str, text: str) -> str:
         known = {*self._aliases, *self._inventory.flows} if noun == "flow" else self.devices_by_name.keys()
@@ -133,9 +122,8 @@ class Names:
         if near:
             return f"nearest: {', '.join(near)}"
         if noun == "device" and text in self._inventory.other_classes:
-            return (
-                f"one of class {self._inventory.other_classes[text]} is, but these deployments do not go to that class"
-            )
+            other_class = self._inventory.other_classes[text]
+            return f"one of class {other_class} is, but these deployments do not go to that class"
         if 20 <= len(text) <= 28 and re.fullmatch("[0-9a-fA-F]+", text):
             return f"an id has 24 hex digits, this has {len(text)}"
         if noun == "device" and "*" in text:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from typing import Final
 
 from reconciler.model.rules import Prune
-from reconciler.model.state import NOTHING, Decision, Desired, DeviceId, FlowId, Live, LiveDevice, Place
+from reconciler.model.state import NOTHING, Decision, Desired, DeviceId, FlowId, Live, Place
 
 PRUNE: Final = "prune"  # the rule of a decision that nothing but omission made
 _NONE: Mapping[FlowId, Decision] = {}
@@ -26,7 +26,12 @@ def omitted(
         if setting is Prune.DEVICES and not declared:
             continue
         among = flows if setting is Prune.FLOWS else device.flows
-        if found := tuple(_undeclared(device, declared, among)):
+        found = tuple(
+            flow_id
+            for flow_id, entry in device.flows.items()
+            if entry != NOTHING and flow_id not in declared and flow_id in among and flow_id not in device.unmanageable
+        )
+        if found:
             yield device_id, found
 
 
@@ -45,25 +50,13 @@ def prune(
     leftovers and never changes. `place` is where `prune` is set: it decides the added rows.
     """
     decision = Decision(None, place, PRUNE)
-    added = {
-        device_id: found
-        for device_id, found in omitted(desired, live, setting, flows)
-        if existing is None or device_id in existing
-    }
-    if not added:
-        return desired
     shared: dict[tuple[int, tuple[FlowId, ...]], Mapping[FlowId, Decision]] = {}
     devices = dict(desired.devices)
-    for device_id, found in added.items():
-        declared = desired.devices.get(device_id, _NONE)
-        key = (id(declared), found)
-        if key not in shared:
-            shared[key] = {**declared, **dict.fromkeys(found, decision)}
-        devices[device_id] = shared[key]
-    return Desired({device_id: devices[device_id] for device_id in sorted(devices)})
-
-
-def _undeclared(device: LiveDevice, declared: Container[FlowId], among: Container[FlowId]) -> Iterable[FlowId]:
-    for flow_id, entry in device.flows.items():
-        if entry != NOTHING and flow_id not in declared and flow_id in among and flow_id not in device.unmanageable:
-            yield flow_id
+    for device_id, found in omitted(desired, live, setting, flows):
+        if existing is None or device_id in existing:
+            declared = desired.devices.get(device_id, _NONE)
+            key = (id(declared), found)
+            if key not in shared:
+                shared[key] = {**declared, **dict.fromkeys(found, decision)}
+            devices[device_id] = shared[key]
+    return Desired({device_id: devices[device_id] for device_id in sorted(devices)}) if shared else desired

@@ -18,7 +18,7 @@ from typing import NamedTuple, TypeAlias
 
 from reconciler.errors import Problem
 from reconciler.model.plan import Protected, Warning
-from reconciler.model.rules import FlowRule, Group, Pin, Rules
+from reconciler.model.rules import FlowRule, Pin, Rules
 from reconciler.model.state import Decision, Desired, DeviceId, FlowId, Place
 from reconciler.model.text import and_more
 from reconciler.planner.resolution.names import Inventory, Names
@@ -107,29 +107,28 @@ class _Resolver:
         self.inventory = inventory
         self.names = Names(rules.aliases, inventory, excluded_devices)
         self.selection = Selection(inventory, self.names)
-        self.groups = sorted(rules.groups, key=lambda group: (-group.priority, group.name))
-        self.group_votes = [
-            self.votes((0, group.priority), group.flows, f"group {group.name}") for group in self.groups
-        ]
         self.written: dict[DeviceId, Place] = {}
         self.flows: set[FlowId] = set()
         self.warnings = list(expired_pins(rules, today))
         self.problems: list[Problem] = []
         self.conflicts: dict[tuple[Vote, Vote], list[DeviceId]] = defaultdict(list)
+        self.groups = sorted(rules.groups, key=lambda group: (-group.priority, group.name))
+        self.group_votes = [self.votes((0, one.priority), one.flows, f"group {one.name}") for one in self.groups]
 
     def run(self) -> Resolution:
         masks = self.masks()
         own, pins = self.device_votes(), self.pins()
         decided = self.decide_special(masks, own, pins)
         decided.update(self.decide_shared({one: mask for one, mask in masks.items() if one not in decided}))
-        protected = self.protections()
+        protected = tuple(self.protections())
         problems = [*self.names.problems(), *self.problems, *itertools.starmap(self.conflict, self.conflicts.items())]
         return Resolution(
             desired=Desired({device_id: decided[device_id] for device_id in sorted(decided)}),
             protected=protected,
             warnings=tuple(sorted(self.warnings, key=lambda warning: warning.sort_key)),
             problems=tuple(sorted(problems, key=lambda problem: problem.sort_key)),
-            aliases=self.aliases(),
+            # An alias that nothing uses declares nothing, so its flow may stay unknown.
+            aliases={alias: known for alias in self.rules.aliases if (known := self.names.known_flow(alias))},
             flows=frozenset(self.flows),
             written={**self.selection.written, **self.written},
             unknown=self.names.unknown_devices(),
@@ -143,6 +142,7 @@ class _Resolver:
             flow_id = self.names.flow(ref)
             if flow_id is not None:
                 votes.append(Vote(level, flow_id, Decision(version, ref.place, rule), ref.text))
+                self.flows.add(flow_id)
         return votes
 
     def masks(self) -> dict[DeviceId, int]:
@@ -150,17 +150,18 @@ class _Resolver:
         masks: dict[DeviceId, int] = {}
         for index, group in enumerate(self.groups):
             bit = 1 << index
-            self.flows.update(vote.flow_id for vote in self.group_votes[index])
             members = self.selection.members(group.select, group.effective_salt)
             for device_id in members:
                 masks[device_id] = masks.get(device_id, 0) | bit
             if not members:
-                self.warnings.append(_selects_nothing(group))
+                by_chance = group.select.percent is not None
+                hint = "a small percentage of few devices may be none" if by_chance else "check its tags and names"
+                self.warnings.append(Warning(f'group "{group.name}" selects no device', group.select.place, hint))
         return masks
 
     def device_votes(self) -> dict[DeviceId, list[Vote]]:
         own: dict[DeviceId, list[Vote]] = {}
-        for device, flows in ((rules.device, rules.flows) for rules in self.rules.devices):
+        for device, flows in self.rules.devices:
             device_id = self.names.device(device)
             if device_id is None:
                 continue
@@ -172,7 +173,6 @@ class _Resolver:
                 continue
             self.written[device_id] = device.place
             own[device_id] = self.votes(_DEVICE, flows, "device")
-            self.flows.update(vote.flow_id for vote in own[device_id])
         return own
 
     def pins(self) -> dict[DeviceId, list[tuple[Pin, list[Vote]]]]:
@@ -180,7 +180,6 @@ class _Resolver:
         for pin in sorted(self.rules.pins, key=lambda pin: pin.place):  # of two that agree the first decides
             device_id = self.names.device(pin.device)
             votes = self.votes(_PIN, pin.flows, "pin")
-            self.flows.update(vote.flow_id for vote in votes)
             if device_id is not None:
                 self.written.setdefault(device_id, pin.device.place)
                 pins.setdefault(device_id, []).append((pin, votes))
@@ -198,8 +197,7 @@ class _Resolver:
             mask = masks.get(device_id)
             below = [*own.get(device_id, ()), *(self.group_rows(mask) if mask else ())]
             pinned = pins.get(device_id, ())
-            votes = [*(vote for _, rows in pinned for vote in rows), *below]
-            decided[device_id], conflicts = decide(votes)
+            decided[device_id], conflicts = decide([*(vote for _, votes in pinned for vote in votes), *below])
             for conflict in conflicts:
                 self.conflicts[conflict].append(device_id)
             if pinned:
@@ -221,26 +219,17 @@ class _Resolver:
 
     def warn_of_idle(self, pinned: Iterable[tuple[Pin, list[Vote]]], without: Decisions) -> None:
         for pin, votes in pinned:
-            same = [without.get(vote.flow_id) for vote in votes]
-            if all(
-                other is not None and other.version == vote.decision.version
-                for other, vote in zip(same, votes, strict=True)
-            ):
+            others = [without.get(vote.flow_id) for vote in votes]
+            if all(other and other.version == vote.decision.version for other, vote in zip(others, votes, strict=True)):
                 message = f'pin for device "{pin.device.text}" changes nothing'
                 self.warnings.append(Warning(message, pin.place, "remove it: without it the device gets the same"))
 
-    def protections(self) -> tuple[Protected, ...]:
-        protected = []
+    def protections(self) -> Iterator[Protected]:
         for rule in self.rules.protect:
             device_id = self.names.device(rule.device) if rule.device else None
             flow_id = self.names.flow(rule.flow) if rule.flow else None
             if (device_id is None) == (rule.device is None) and (flow_id is None) == (rule.flow is None):
-                protected.append(Protected(device_id, flow_id, rule.forbid, rule.place))
-        return tuple(protected)
-
-    def aliases(self) -> dict[str, FlowId]:
-        """The aliases whose flow is known. One that nothing uses declares nothing, so it may stay unknown."""
-        return {alias: flow_id for alias in self.rules.aliases if (flow_id := self.names.known_flow(alias))}
+                yield Protected(device_id, flow_id, rule.forbid, rule.place)
 
     def conflict(self, votes: tuple[Vote, Vote], device_ids: list[DeviceId]) -> Problem:
         first, second = sorted(votes, key=lambda vote: vote.decision.place)
@@ -258,10 +247,3 @@ class _Resolver:
 def _says(vote: Vote) -> str:
     rule = {"device": "its entry", "pin": "a pin"}.get(vote.decision.rule, f'group "{vote.decision.group}"')
     return f"{rule} says {vote.decision.version or 'absent'}"
-
-
-def _selects_nothing(group: Group) -> Warning:
-    hint = "check its tags and names"
-    if group.select.percent is not None:
-        hint = "a small percentage of few devices may be none"
-    return Warning(f'group "{group.name}" selects no device', group.select.place, hint)

@@ -44,28 +44,18 @@ class Needs:
 
 def needs_of(rules: Rules) -> Needs:
     """What the rules need to know. Rules that hold only ids need nothing."""
-    needs = Needs()
-    needs.device_names = {ref.text for ref in written_devices(rules) if not is_id(ref.text)}
+    parts: tuple[Group | DeviceRules | Pin, ...] = (*rules.groups, *rules.devices, *rules.pins)
+    devices = [*(one.device for one in rules.devices), *(one.device for one in rules.pins)]
+    devices += [one.device for one in rules.protect if one.device]
+    flows = [*(rule.flow for part in parts for rule in part.flows), *(one.flow for one in rules.protect if one.flow)]
+    targets = {rules.aliases.get(flow.text, flow).text for flow in flows}
+    needs = Needs(
+        device_names={ref.text for ref in devices if not is_id(ref.text)},
+        flow_names={text for text in targets if not is_id(text)},
+    )
     for group in rules.groups:
         _selector_needs(group.select, needs)
-    texts = {ref.text for ref in written_flows(rules)}
-    targets = {rules.aliases[text].text if text in rules.aliases else text for text in texts}
-    needs.flow_names = {text for text in targets if not is_id(text)}
     return needs
-
-
-def written_devices(rules: Rules) -> Iterator[Ref]:
-    """Every device that is written out, but for those in selectors."""
-    yield from (one.device for one in rules.devices)
-    yield from (pin.device for pin in rules.pins)
-    yield from (protection.device for protection in rules.protect if protection.device)
-
-
-def written_flows(rules: Rules) -> Iterator[Ref]:
-    """Every flow that is written out, as an alias, an id or a name."""
-    parts: tuple[Group | DeviceRules | Pin, ...] = (*rules.groups, *rules.devices, *rules.pins)
-    yield from (rule.flow for part in parts for rule in part.flows)
-    yield from (protection.flow for protection in rules.protect if protection.flow)
 
 
 def _selector_needs(selector: Selector, needs: Needs) -> None:
