@@ -201,9 +201,7 @@ def _narrowed(
 
 
 def _only(device: LiveDevice, flow_id: FlowId) -> LiveDevice:
-    if len(device.flows) == 1:
-        return device
-    return device._replace(flows={flow_id: device.flows[flow_id]})
+    return device if len(device.flows) == 1 else device._replace(flows={flow_id: device.flows[flow_id]})
 
 
 def _distinct(values: Collection[str] | None) -> frozenset[str] | None:

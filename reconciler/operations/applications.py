@@ -10,7 +10,7 @@ from typing import BinaryIO, NamedTuple
 from reconciler.errors import ManifestError
 from reconciler.manifest import load as manifests
 from reconciler.manifest.files import DiskFiles, Files
-from reconciler.manifest.symbolic import resolve_offline
+from reconciler.manifest.offline import resolve_offline
 from reconciler.model.plan import Warning
 from reconciler.model.rules import Rules
 from reconciler.planner.resolution.resolve import expired_pins

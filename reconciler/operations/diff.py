@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reconciler.errors import ManifestError, Problem, UsageError
-from reconciler.manifest.compare import compare
 from reconciler.manifest.files import DiskFiles, Files, NothingThere
 from reconciler.manifest.git import GitFiles
+from reconciler.manifest.offline import compare
 from reconciler.model.rules import Difference, Rules
 from reconciler.operations.applications import load_sound
 
