@@ -83,16 +83,6 @@ class DeviceIndex:
         """Classes of the known devices of other classes, by name."""
         return {one.name: one.device_class for one in self.others.values() if one.name and one.device_class}
 
-    def ids_named(self, names: Collection[str]) -> frozenset[DeviceId]:
-        """Known devices with one of these names."""
-        if not names:
-            return frozenset()
-        return frozenset(device.id for device in self.devices.values() if device.name in names)
-
-    def names(self) -> dict[DeviceId, str]:
-        """Names of the known devices."""
-        return {device.id: device.name for device in self.devices.values() if device.name}
-
     async def _listing_is_shorter(self, look_ups: int) -> bool:
         # Asking for the number of devices is a request too, so it pays only where it can save one.
         if look_ups <= 2 or -(-self.at_least // PAGE_SIZE) + 1 >= look_ups:

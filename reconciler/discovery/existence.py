@@ -9,21 +9,19 @@ from reconciler.discovery.device_index import DeviceIndex
 from reconciler.errors import ApiError, ManifestError, NotFound, PermissionDenied, Problem
 from reconciler.model.plan import Warning
 from reconciler.model.rules import Rules
-from reconciler.model.state import NOTHING, Decision, Desired, DeviceId, Flow, FlowId, Live, LiveDevice, Place, Version
+from reconciler.model.state import NO_RECORD, NOTHING, Decision, Desired, DeviceId, Flow, FlowId, Live, Place, Version
 from reconciler.model.text import counted
 from reconciler.planner.resolution.names import Spelling
 from reconciler.planner.resolution.resolve import Resolution
 from reconciler.ports import Reader
 from reconciler.runtime import gather
 
-_NO_RECORD = LiveDevice(flows={})
-
 
 def moving(desired: Desired, live: Live) -> Iterator[tuple[DeviceId, FlowId, Decision]]:
     """The rows whose released version is not the desired one."""
     records = live.devices
     for device_id, decisions in desired.devices.items():
-        device = records.get(device_id, _NO_RECORD)
+        device = records.get(device_id, NO_RECORD)
         flows = device.flows
         for flow_id, decision in decisions.items():
             if flows.get(flow_id, NOTHING)[0] != decision.version and flow_id not in device.unmanageable:
@@ -95,37 +93,36 @@ class ExistenceChecks:
             message = f"not verified: existence and class of {counted(len(places), 'device')}"
             self._warnings.append(Warning(message, hint="the token needs the scope devices.get"))
             return
-        for device_id in missing:
-            self._problem(places[device_id], *self._lack(device_id))
-
-    def _lack(self, device_id: DeviceId) -> tuple[str, str]:
-        other = self._index.others.get(device_id)
-        if other is None:
-            message = f"device {device_id} does not exist in application {self._rules.application.id}"
-            return message, "check the id; a device that was deleted must be removed from the manifest too"
         kind = self._rules.kind
-        message = f'device {device_id} ("{other.name}") is of class {other.device_class}'
-        return message, f"{kind} deployments go to devices of class {kind.device_class} only"
+        for device_id in missing:
+            if other := self._index.others.get(device_id):
+                message = f'device {device_id} ("{other.name}") is of class {other.device_class}'
+                hint = f"{kind} deployments go to devices of class {kind.device_class} only"
+            else:
+                message = f"device {device_id} does not exist in application {self._rules.application.id}"
+                hint = "check the id; a device that was deleted must be removed from the manifest too"
+            self._problem(places[device_id], message, hint)
 
     async def _check_flow(self, flow_id: FlowId, versions: Mapping[Version, Place]) -> None:
-        place = min(versions.values())
+        owner = f"application {self._rules.application.id}"
         if self._flows is not None and all(flow.id != flow_id for flow in self._flows):
-            owner = f"application {self._rules.application.id}"
-            message = f"flow {self._name(flow_id)} is not an {self._rules.kind} flow of {owner}"
-            self._problem(place, message, self._flow_hint(flow_id))
+            self._no_flow(flow_id, versions, f"is not an {self._rules.kind} flow of {owner}")
             return
         try:
             found = set(await self._reader.versions(flow_id, names=versions.keys()))
         except PermissionDenied:
             message = "not verified: existence of the versions that would be released"
             self._warnings.append(Warning(message, hint="the token needs the scope flowVersions.get"))
-            return
         except NotFound:
-            message = f"flow {self._name(flow_id)} does not exist in application {self._rules.application.id}"
-            self._problem(place, message, self._flow_hint(flow_id))
-            return
-        if missing := sorted(versions.keys() - found):
-            await self._report_versions(flow_id, missing, versions)
+            self._no_flow(flow_id, versions, f"does not exist in {owner}")
+        else:
+            if missing := sorted(versions.keys() - found):
+                await self._report_versions(flow_id, missing, versions)
+
+    def _no_flow(self, flow_id: FlowId, versions: Mapping[Version, Place], what: str) -> None:
+        aliases = [f'"{alias}" at {ref.place}' for alias, ref in self._rules.aliases.items() if ref.text == flow_id]
+        hint = f"see the alias {aliases[0]}" if aliases else "check the id"
+        self._problem(min(versions.values()), f"flow {self._name(flow_id)} {what}", hint)
 
     async def _report_versions(
         self, flow_id: FlowId, missing: Iterable[Version], places: Mapping[Version, Place]
@@ -139,10 +136,6 @@ class ExistenceChecks:
             near = spelling.nearest(version)
             hint = f"nearest: {', '.join(near)}" if near else "create it in Losant, or check the spelling"
             self._problem(places[version], f"flow {self._name(flow_id)} has no version {version}", hint)
-
-    def _flow_hint(self, flow_id: FlowId) -> str:
-        aliases = [f'"{alias}" at {ref.place}' for alias, ref in self._rules.aliases.items() if ref.text == flow_id]
-        return f"see the alias {aliases[0]}" if aliases else "check the id"
 
     def _name(self, flow_id: FlowId) -> str:
         aliases = [alias for alias, ref in self._rules.aliases.items() if ref.text == flow_id]

@@ -97,6 +97,9 @@ class LiveDevice(NamedTuple):
     unmanageable: frozenset[FlowId] = frozenset()
 
 
+NO_RECORD = LiveDevice(flows={})
+
+
 @dataclass(frozen=True, slots=True)
 class Live:
     """The released and reported versions of an application, as read from the API.
