@@ -1,10 +1,11 @@
-"""What the interpreter is told: hold garbage collection back, run coroutines at the same time."""
+"""What is the process's own: its garbage collector, its coroutines, its date."""
 
 from __future__ import annotations
 
 import contextlib
 import gc
 from collections.abc import Coroutine, Iterator
+from datetime import UTC, date, datetime
 from typing import Any
 
 
@@ -22,6 +23,11 @@ def gc_paused() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
+
+
+def utc_today() -> date:
+    """The date that pins are judged by."""
+    return datetime.now(UTC).date()
 
 
 async def gather(*coroutines: Coroutine[Any, Any, Any]) -> list[Any]:

@@ -12,16 +12,14 @@ from reconciler.cli.console import Console
 @opt.paths
 @opt.formats("text", "json")
 @click.pass_obj
-def command(console: Console, paths: tuple[str, ...], *, fmt: str) -> int:
+def command(console: Console, paths: tuple[str, ...]) -> None:
     """List the applications and kinds that the paths hold, with their files. Touches no network."""
     from reconciler.cli.output import application_line
     from reconciler.documents.applications import held_part
-    from reconciler.errors import ExitCode
     from reconciler.operations.applications import load
 
     found = load(*paths, stdin=opt.standard_input(paths))
-    if fmt == "json":
-        console.write_json("applications", applications=[held_part(rules) for rules in found])
+    if console.wants_json:
+        console.write_json(applications=[held_part(rules) for rules in found])
     else:
         console.write("\n".join(map(application_line, found)))
-    return console.exit(ExitCode.DONE)
