@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from reconciler.ci.forge import Forge
-from reconciler.ci.provider import Row, Run, Trigger
+from reconciler.ci.provider import Forge, Row, Run, Trigger
 from reconciler.errors import Problem, UsageError
 from reconciler.render.inert import inert
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from reconciler.ci.forge import Gone, Merged, Post, Unsettled, settled
+from reconciler.ci.provider import Gone, Merged, Post, Unsettled, settled
 from reconciler.errors import ReconcilerError
 from reconciler.render.inert import inert
 

@@ -4,25 +4,18 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import IO
 
 from reconciler.documents.json import dump
-from reconciler.documents.plan import plan_document
 from reconciler.errors import UsageError, cannot_write
-from reconciler.model.plan import Plan
 
 
-def save_plan(path: str, plans: Sequence[Plan]) -> None:
-    """Write a plan file whole or not at all."""
-    save_text(path, dump(plan_document(plans, "plan")) + "\n", what="--out")
+def save_text(path: str, text: str) -> None:
+    """Write the file of `--out` whole or not at all: first beside it, then in its place. UsageError where that fails.
 
-
-def save_text(path: str, text: str, *, what: str) -> None:
-    """Write a file whole or not at all: first beside it, then in its place. UsageError where that cannot be.
-
-    What is no plain file, such as a pipe, is written to as it is.
+    What is not a plain file, such as a pipe, is written to as it is.
     """
     target = Path(os.path.realpath(path))
     try:
@@ -37,7 +30,7 @@ def save_text(path: str, text: str, *, what: str) -> None:
             draft.unlink(missing_ok=True)
             raise
     except (OSError, ValueError) as error:
-        raise cannot_write(what, path, error) from None
+        raise cannot_write("--out", path, error) from None
 
 
 def keep_inputs(what: str, path: str | None, inputs: Iterable[str]) -> None:
@@ -50,7 +43,7 @@ class ResultFile:
     """`--result`: opened before anything is sent, written once at the end, whatever that was."""
 
     def __init__(self, path: str) -> None:
-        """Open it; UsageError where that cannot be."""
+        """Open it; UsageError where that fails."""
         self._path = path
         try:
             self._file: IO[str] = open(path, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - `write` closes it

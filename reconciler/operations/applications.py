@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, date, datetime
 from os import PathLike
 from typing import BinaryIO, NamedTuple
 
@@ -14,6 +13,7 @@ from reconciler.manifest.offline import resolve_offline
 from reconciler.model.plan import Warning
 from reconciler.model.rules import Rules
 from reconciler.planner.resolution.resolve import expired_pins
+from reconciler.runtime import utc_today
 
 DEFAULT_PATHS = ("manifests",)
 
@@ -79,8 +79,3 @@ def load_sound(paths: Iterable[str | PathLike[str]], files: Files) -> manifests.
     if problems := dict.fromkeys([*loaded.problems, *conflicts]):
         raise ManifestError(problems)
     return loaded
-
-
-def utc_today() -> date:
-    """The date that pins are judged by."""
-    return datetime.now(UTC).date()

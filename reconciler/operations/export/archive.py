@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 from reconciler.errors import ExitCode, ReconcilerError
 from reconciler.model.export import FileType, Module
@@ -24,8 +24,8 @@ _PIECE = 1 << 16
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError, RuntimeError)
 
 
-class Unsound(ReconcilerError):
-    """The file is damaged, or made to do harm to whoever unpacks it."""
+class NotDelivered(ReconcilerError):
+    """The job is queued, and no file of it was saved: none came, or it is damaged or dangerous to unpack."""
 
     exit_code = ExitCode.NOT_CONVERGED
 
@@ -38,9 +38,8 @@ class Bounds:
     members: int = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class Contents:
-    """What a file is (`zip`, `gzip`, `wasm` or `other`) and, but for `other`, what it holds."""
+class Contents(NamedTuple):
+    """What a file is (`zip`, `gzip`, `wasm` or `other`) and, except for `other`, what it holds."""
 
     type: FileType
     modules: tuple[Module, ...]
@@ -50,7 +49,7 @@ def contents(path: Path, bounds: Bounds | None = None) -> Contents:
     """Look into a file; every byte of an archive is unpacked and checked, none is kept.
 
     Raises:
-        Unsound: an archive that is damaged, too large when unpacked, or that holds what no export does.
+        NotDelivered: an archive that is damaged, too large when unpacked, or that holds what no export does.
     """
     allowance = _Allowance(bounds or Bounds())
     with path.open("rb") as file:
@@ -75,8 +74,8 @@ class _Allowance:
     def spend(self, size: int) -> None:
         self._left -= size
         if self._left < 0:
-            raise Unsound(
-                f"what came would unpack to more than {self.bounds.unpacked:,} bytes, so it was not looked into",
+            raise NotDelivered(
+                f"the file would unpack to more than {self.bounds.unpacked:,} bytes, so it was not looked into",
                 hint="no export is that large; it may be made to fill a disk",
             )
 
@@ -95,29 +94,23 @@ def _zip_modules(file: IO[bytes], allowance: _Allowance) -> Iterator[Module]:
 
 
 def _check(members: list[zipfile.ZipInfo], bounds: Bounds) -> None:
-    """What can be told without unpacking anything."""
+    """Everything that shows without unpacking."""
     if len(members) > bounds.members:
-        raise Unsound(f"what came holds more than {bounds.members:,} files", hint="no export holds that many")
+        raise NotDelivered(f"the file holds more than {bounds.members:,} files", hint="no export holds that many")
     _Allowance(bounds).spend(sum(member.file_size for member in members))
     names: set[str] = set()
     for member in members:
-        if reason := _objection(member, names):
-            raise Unsound(f"what came is refused: its file {member.orig_filename!r} {reason}")
+        objections = {
+            "leads out of the archive": _leads_out(member.orig_filename),
+            "is there twice": member.filename in names,
+            "is a link": stat.S_ISLNK(member.external_attr >> 16),
+            "is encrypted": member.flag_bits & _ENCRYPTED,
+            "is compressed in a way that no export is": member.compress_type not in _METHODS,
+        }
+        for reason, applies in objections.items():
+            if applies:
+                raise NotDelivered(f"the file is refused: in it, {member.orig_filename!r} {reason}")
         names.add(member.filename)
-
-
-def _objection(member: zipfile.ZipInfo, names: set[str]) -> str | None:
-    if _leads_out(member.orig_filename):
-        return "leads out of the archive"
-    if member.filename in names:
-        return "is there twice"
-    if stat.S_ISLNK(member.external_attr >> 16):
-        return "is a link"
-    if member.flag_bits & _ENCRYPTED:
-        return "is encrypted"
-    if member.compress_type not in _METHODS:
-        return "is compressed in a way that no export is"
-    return None
 
 
 def _leads_out(name: str) -> bool:
@@ -144,6 +137,6 @@ def _measured(name: str, packed: IO[bytes], allowance: _Allowance) -> Module:
     return Module(name, size, wasm=head == WASM_MAGIC)
 
 
-def _damaged(what: str, error: Exception) -> Unsound:
+def _damaged(what: str, error: Exception) -> NotDelivered:
     reason = str(error) or "it breaks off"
-    return Unsound(f"what came is no sound {what}: {reason}", hint="ask again in five minutes")
+    return NotDelivered(f"the file is not a sound {what}: {reason}", hint="try again in five minutes")
