@@ -161,7 +161,7 @@ MISTAKES = {
     "no such command": mistake("nonsense", r"Error: there is no command 'nonsense' \(see `reconciler --help`\)$"),
     "--parallelism 0": mistake("plan shop.yaml --parallelism 0", r"Error: .*--parallelism\b.*\b0\b"),
     "--timeout": mistake(
-        "apply shop.yaml --yes --timeout soon", r"Error: .*--timeout.*'soon' is not a duration: write"
+        "apply shop.yaml --yes --timeout soon", "Error: .*--timeout.*'soon' is not a duration"
     ),
     "both a plan and paths": mistake(
         "apply shop.yaml --plan p.json --target flow=x --yes",
