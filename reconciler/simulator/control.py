@@ -10,7 +10,7 @@ import inspect
 from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, TypeAlias
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError, validate_call
 
@@ -22,9 +22,8 @@ from reconciler.simulator.world.fleet import Device, Text, Version
 from reconciler.simulator.world.records import Author, Kind, bundle_id, log_entry, object_id, write_logs
 from reconciler.simulator.world.releases import Change, rebundle, release, schedule_touched, touch
 from reconciler.simulator.world.seed import seed_device
-from reconciler.simulator.world.store import World
+from reconciler.simulator.world.store import Row, World
 
-Data: TypeAlias = dict[str, Any]
 _LONGEST_S = 10**9
 _KEPT_REQUESTS = 100_000
 _PERSON = Author("user", object_id("user", "somebody at the web interface"))
@@ -39,7 +38,7 @@ class Control:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.log: deque[Data] = deque(maxlen=_KEPT_REQUESTS)
+        self.log: deque[Row] = deque(maxlen=_KEPT_REQUESTS)
 
     def now_ms(self) -> int:
         """The present of the simulated world."""
@@ -150,7 +149,7 @@ class Control:
         with self._present() as db:
             db.execute("delete from versions where flow_id = ? and name = ?", (self._flow(flow), version))
 
-    def rows(self) -> list[Data]:
+    def rows(self) -> list[Row]:
         """Every entry of every deployment, by the names of device and flow: what is released, what is reported."""
         with self._present():
             return self.world.rows(
@@ -159,7 +158,7 @@ class Control:
                 "order by 1, 2"
             )
 
-    def switch(self, **values: Any) -> Data:
+    def switch(self, **values: Any) -> Row:
         """Set switches by name; returns all of them."""
         with self.world.lock:
             try:
@@ -177,12 +176,12 @@ class Control:
         """Switch one fault off, or all of them."""
         with self.world.lock:
             armed = self.world.faults.armed
-            if number is not None and number not in armed:
+            if number is None:
+                armed.clear()
+            elif armed.pop(number, None) is None:
                 raise ControlError(f"no fault has the number {number}")
-            for one in list(armed) if number is None else [number]:
-                del armed[one]
 
-    def faults(self) -> list[Data]:
+    def faults(self) -> list[Row]:
         """The faults that are on: number, matching requests seen, times struck, and the fault itself."""
         with self.world.lock:
             return [
@@ -190,7 +189,7 @@ class Control:
                 for number, one in self.world.faults.armed.items()
             ]
 
-    def requests(self) -> list[Data]:
+    def requests(self) -> list[Row]:
         """The requests so far, oldest first, without their tokens.
 
         Each has `method`, `path`, `action` (empty where none has this path and method), `query`, `body` (JSON data, or
@@ -209,7 +208,7 @@ class Control:
         with self.world.lock:
             self.log.clear()
 
-    def jobs(self) -> list[Data]:
+    def jobs(self) -> list[Row]:
         """Export jobs: id, status (queued, done, failed) and outcome."""
         with self._present():
             return self.world.rows("select id, application_id, status, detail from jobs order by created_ms")
@@ -245,7 +244,7 @@ COMMANDS = tuple(
 )
 
 
-def carry_out(control: Control, command: str, *, method: str, body: bytes) -> tuple[int, Data]:
+def carry_out(control: Control, command: str, *, method: str, body: bytes) -> tuple[int, Row]:
     """Carry out a command of the endpoint: a status, and `{"result": ...}` or `{"error": ...}`."""
     if not command:
         return 200, {"result": {"commands": COMMANDS}}
@@ -254,7 +253,7 @@ def carry_out(control: Control, command: str, *, method: str, body: bytes) -> tu
     if method not in ("GET", "POST"):
         return 405, {"error": "send GET, or POST with the arguments as a JSON object"}
     try:
-        arguments = TypeAdapter(Data).validate_json(body or b"{}")
+        arguments = TypeAdapter(Row).validate_json(body or b"{}")
         return 200, {"result": validate_call(getattr(control, command))(**arguments)}
     except (ValueError, TypeError) as error:
         return 400, {"error": str(error)}

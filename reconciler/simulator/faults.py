@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal, TypeAlias
@@ -44,15 +45,6 @@ class When(_Part):
         except re.error as error:
             raise ValueError(f"not a regular expression: {error}") from error
         return value
-
-    def concerns(self, *, action: str, method: str, path: str, query: dict[str, str]) -> bool:
-        """Whether a request meets the conditions about itself."""
-        return (
-            (self.action is None or fnmatchcase(action, self.action))
-            and (self.method is None or self.method.upper() == method)
-            and (self.path is None or re.search(self.path, path) is not None)
-            and all(query.get(key, "0" if key == "page" else None) == text for key, text in self.query.items())
-        )
 
 
 class _Fault(_Part):
@@ -194,12 +186,19 @@ class Armed:
     seen: int = 0
     fired: int = 0
 
-    def strikes(self, dice: random.Random) -> bool:
-        """Whether it strikes the request that it has just seen."""
+    def strikes(self, dice: random.Random, *, action: str, method: str, path: str, query: Mapping[str, str]) -> bool:
+        """Whether it strikes a request, which is counted if it meets the conditions about itself."""
         when = self.fault.when
-        self.seen += 1
+        is_concerned = (
+            (when.action is None or fnmatchcase(action, when.action))
+            and (when.method is None or when.method.upper() == method)
+            and (when.path is None or re.search(when.path, path) is not None)
+            and all(query.get(key, "0" if key == "page" else None) == text for key, text in when.query.items())
+        )
+        self.seen += is_concerned
         is_due = (
-            (when.nth is None or self.seen == when.nth)
+            is_concerned
+            and (when.nth is None or self.seen == when.nth)
             and (when.since is None or self.seen >= when.since)
             and (when.every is None or self.seen % when.every == 0)
             and (when.times is None or self.fired < when.times)
@@ -223,10 +222,7 @@ class Faults:
         self.armed[self._last] = Armed(fault)
         return self._last
 
-    def striking(self, *, action: str, method: str, path: str, query: dict[str, str]) -> tuple[Fault, ...]:
+    def striking(self, *, action: str, method: str, path: str, query: Mapping[str, str]) -> tuple[Fault, ...]:
         """The faults that strike one request; asking counts it."""
-        return tuple(
-            one.fault
-            for one in self.armed.values()
-            if one.fault.when.concerns(action=action, method=method, path=path, query=query) and one.strikes(self._dice)
-        )
+        request = {"action": action, "method": method, "path": path}
+        return tuple(one.fault for one in self.armed.values() if one.strikes(self._dice, **request, query=query))

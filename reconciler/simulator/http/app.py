@@ -21,10 +21,9 @@ from reconciler.simulator.api.export import Job, deliver
 from reconciler.simulator.api.writes import Fate, bring_up_to_date
 from reconciler.simulator.control import Control, carry_out
 from reconciler.simulator.faults import Fault
-from reconciler.simulator.http.damage import damage_page, garbled, refusal
-from reconciler.simulator.http.delivery import JSON, Reply, abort, send_reply
 from reconciler.simulator.http.handler import Answer, Request, answer, route
 from reconciler.simulator.http.querystring import read_query
+from reconciler.simulator.http.replies import JSON, Reply, abort, damage_page, garbled, refusal, send_reply
 from reconciler.simulator.world.devices import report_again
 
 CONTROL: Final = "/_simulator/"
@@ -57,14 +56,9 @@ class Simulator:
         if path.startswith(CONTROL):
             await send_reply(await self._control(http, path, body), send, None)
             return
-        request = Request(
-            method=http.method,
-            path=path,
-            query=read_query(scope["query_string"].decode("latin-1")),
-            authorization=http.headers.get("authorization"),
-            content_type=http.headers.get("content-type", ""),
-            body=body,
-        )
+        query, headers = read_query(scope["query_string"].decode("latin-1")), http.headers
+        content_type = headers.get("content-type", "")
+        request = Request(http.method, path, query, headers.get("authorization"), content_type, body)
         await self._serve(request, scope, send)
 
     async def _control(self, http: HttpRequest, path: str, body: bytes) -> Reply:

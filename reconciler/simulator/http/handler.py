@@ -89,12 +89,11 @@ def _answer(world: World, request: Request, fate: Fate) -> Answer:
 
 def _query_params(request: Request, action: Action) -> dict[str, Any]:
     params = {name: request.query[name] for name in action.query if name in request.query}
-    for name in action.json_params:
-        if name in request.query:
-            try:
-                params[name] = _parsed(request.query[name])
-            except (TypeError, ValueError, RecursionError):
-                params[name] = _NOT_JSON
+    for name in action.json_params.keys() & request.query.keys():
+        try:
+            params[name] = _parsed(request.query[name])
+        except (TypeError, ValueError, RecursionError):
+            params[name] = _NOT_JSON
     return params
 
 

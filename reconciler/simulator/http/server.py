@@ -83,7 +83,12 @@ class Server:
             self.outbox = Path(spare)
             self._app = Simulator(self.control, self.outbox)
             stack.callback(self._app.close)
-            self._socket = stack.enter_context(_listen(port))
+            # The protocol is named because asyncio sends small answers at once (TCP_NODELAY) only on sockets that name
+            # it; otherwise each request takes 40 ms.
+            tcp = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+            self._socket = stack.enter_context(tcp)
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self._socket.bind((HOST, port))
             self._stack = stack.pop_all()
         self.url = f"http://{HOST}:{self._socket.getsockname()[1]}"
         self.application_id = world.recall("first_application") or ""
@@ -138,19 +143,6 @@ class Server:
         for task in state.tasks:
             task.cancel()
         await asyncio.gather(*state.tasks, return_exceptions=True)
-
-
-def _listen(port: int) -> socket.socket:
-    # The protocol is named because asyncio sends small answers at once (TCP_NODELAY) only on sockets that name it;
-    # otherwise each request takes 40 ms.
-    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listening.bind((HOST, port))
-    except OSError:
-        listening.close()
-        raise
-    return listening
 
 
 def _read_fleet(source: FleetSource) -> Fleet:

@@ -156,7 +156,7 @@ class Application(_Part):
 
 
 class Fleet(_Part):
-    """Everything that a simulator starts with. `fleet_check.problems_of` says whether it holds together."""
+    """Everything that a simulator starts with. `fleet_check.check_fleet` says whether it holds together."""
 
     applications: tuple[Application, ...]
     tokens: tuple[Token, ...] = ()

@@ -105,10 +105,8 @@ class World:
 
     def build_indexes(self) -> None:
         """Index what is there. Done after a fleet is loaded: much faster than keeping indexes while it grows."""
-        with self.lock:
-            for statement in _INDEXES.strip().splitlines():
-                self.db.execute(statement)
-            self.db.execute("analyze")
+        for statement in (*_INDEXES.strip().splitlines(), "analyze"):
+            self.db.execute(statement)
 
     def rows(self, statement: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> list[Row]:
         """What a query finds, by the names of its columns."""

@@ -1,18 +1,42 @@
-"""What faults do to an answer."""
+"""Replies, good and damaged ones, and how they are sent.
+
+What an HTTP server will not do (a body that is too short, a reset, headers that trickle) is done on the connection
+itself.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import json
+import socket
+import struct
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from http.client import responses
 from typing import Any
+
+from starlette.types import Send
 
 from reconciler.simulator import faults
 from reconciler.simulator.faults import Fault
-from reconciler.simulator.http.delivery import JSON, Reply
 
+JSON = {"Content-Type": "application/json"}
+_STEPS = 10
 _HUGE_BYTES = 10_000_000
 _HTML = b"<!DOCTYPE html><html><head><title>Unavailable</title></head><body><h1>Service unavailable</h1></body></html>"
 _NAMES = {400: "Validation", 401: "Unauthorized", 403: "Forbidden", 404: "NotFound", 429: "RateLimit"}
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Bytes to send, and how: with a Content-Length that differs from the body's, or trickling over so many seconds."""
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+    claimed: int | None = None  # the connection is closed after the body
+    slow_headers_s: float = 0.0
+    slow_body_s: float = 0.0
 
 
 def damage_page(body: Any, struck: Iterable[Fault]) -> Any:
@@ -80,3 +104,45 @@ def garbled(status: int, body: bytes, how: faults.Harm) -> Reply:
     """A damaged reply in place of a good one with this status and JSON body."""
     headers, harm = _HARMS[how]
     return Reply(status, harm(body), headers, claimed=len(body) if how == "truncated" else None)
+
+
+def abort(transport: asyncio.Transport | None) -> None:
+    """Reset a connection: the peer gets an RST, not an end of file."""
+    if transport is None:
+        return
+    connection = transport.get_extra_info("socket")
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
+
+
+async def send_reply(reply: Reply, send: Send, transport: asyncio.Transport | None) -> None:
+    """Send a reply; a raw one ends its connection, which is None if the client has left."""
+    headers = {"Content-Length": str(len(reply.body) if reply.claimed is None else reply.claimed), **reply.headers}
+    if reply.claimed is not None or reply.slow_headers_s:  # which an HTTP server would not send
+        if transport is not None:
+            await _send_raw(reply, {**headers, "Connection": "close"}, transport)
+        return
+    encoded = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": reply.status, "headers": encoded})
+    for chunk in _pieces(reply.body, reply.slow_body_s):
+        if reply.slow_body_s:
+            await asyncio.sleep(reply.slow_body_s / _STEPS)
+        await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _send_raw(reply: Reply, headers: Mapping[str, str], transport: asyncio.Transport) -> None:
+    lines = [f"HTTP/1.1 {reply.status} {responses.get(reply.status, '')}", *(f"{k}: {v}" for k, v in headers.items())]
+    head = ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+    for text, seconds in ((head, reply.slow_headers_s), (reply.body, reply.slow_body_s)):
+        for chunk in _pieces(text, seconds):
+            await asyncio.sleep(seconds / _STEPS)
+            transport.write(chunk)
+    transport.close()
+
+
+def _pieces(text: bytes, seconds: float) -> list[bytes]:
+    if not seconds:
+        return [text]
+    size = max(1, -(-len(text) // _STEPS))
+    return [text[at : at + size] for at in range(0, len(text), size)] or [b""]
