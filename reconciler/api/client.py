@@ -19,9 +19,8 @@ from reconciler.api.request import ApiRequest, path
 from reconciler.api.retry import BUDGET
 from reconciler.api.wire import ApplicationShape, Missing, S, SuccessShape, Unreadable, parse_strictly, shaped
 from reconciler.errors import IncompleteRead
-from reconciler.model.read import Read
 from reconciler.model.requests import Request
-from reconciler.model.state import Application, Device, DeviceId, Flow, FlowId, Kind, Live, LiveDevice, Version
+from reconciler.model.state import Application, Device, DeviceId, Flow, FlowId, Kind, Live, LiveDevice, Read, Version
 from reconciler.ports import Clock
 from reconciler.runtime import gather
 

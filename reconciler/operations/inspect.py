@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from reconciler.api.client import LosantApi
 from reconciler.discovery import Extent, discover
 from reconciler.errors import ApiError, NotFound, PermissionDenied, ReconcilerError, UsageError
-from reconciler.model.read import Read
 from reconciler.model.rules import Rules
-from reconciler.model.state import Device, DeviceId, Live, LiveDevice
+from reconciler.model.state import Device, DeviceId, Live, LiveDevice, Read
 from reconciler.model.text import is_id
 from reconciler.model.world import World
 from reconciler.operations.applications import utc_today
