@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Protocol
 
-from reconciler.model.read import Read
 from reconciler.model.requests import Request
-from reconciler.model.state import Application, Device, DeviceId, Flow, FlowId, Version
+from reconciler.model.state import Application, Device, DeviceId, Flow, FlowId, Read, Version
 
 
 class Reader(Protocol):

@@ -17,9 +17,8 @@ from reconciler.api.paging import Page, Pages, read_all
 from reconciler.api.request import ApiRequest, path
 from reconciler.api.wire import Missing, NamedShape, S, SuccessShape, Unreadable, parse_strictly, shaped
 from reconciler.errors import IncompleteRead
-from reconciler.model.read import Read
 from reconciler.model.requests import Request
-from reconciler.model.state import Application, Device, DeviceId, Flow, FlowId, Kind, Live, LiveDevice, Version
+from reconciler.model.state import Application, Device, DeviceId, Flow, FlowId, Kind, Live, LiveDevice, Read, Version
 from reconciler.runtime import gather
 
 PER_PAGE = 1000

@@ -18,9 +18,8 @@ from reconciler.discovery.device_index import DeviceIndex
 from reconciler.discovery.existence import ExistenceChecks
 from reconciler.errors import ManifestError, PermissionDenied, RequestRefused
 from reconciler.model.plan import Warning
-from reconciler.model.read import Read
 from reconciler.model.rules import Prune, Rules
-from reconciler.model.state import Application, Desired, DeviceId, Flow, FlowId, Live, Place
+from reconciler.model.state import Application, Desired, DeviceId, Flow, FlowId, Live, Place, Read
 from reconciler.model.text import counted, is_id
 from reconciler.model.world import World
 from reconciler.planner.resolution.names import Inventory
@@ -37,10 +36,9 @@ __all__ = ["EVERYTHING", "Extent", "discover"]
 class Extent:
     """Which rows of an application are in question; a world of this extent says nothing about others.
 
-    Attributes:
-        flow: an alias, id or name. The listing is restricted to that flow, and says so (`Live.only_flow`), where its
-            id is known without reading more than the rules need; otherwise everything is read.
-        devices: ids of the only devices in question; `read` is then what was read of them.
+    `flow`: an alias, id or name. The listing is restricted to that flow, and says so (`Live.only_flow`), where its id
+    is known without reading more than the rules need; otherwise everything is read. `devices`: ids of the only devices
+    in question; `read` is then what was read of them.
     """
 
     flow: str | None = None
@@ -61,12 +59,8 @@ async def discover(
 ) -> World:
     """Read, resolve, prune and check one application and kind.
 
-    Args:
-        rules: what the manifests say.
-        reader: the API, for `rules.application` and `rules.kind`.
-        today: the UTC date, for pins that have an end.
-        excluded_devices: ids or names that may be unknown, and that are not checked (`--exclude device=`).
-        extent: which of its rows are in question.
+    `today` is the UTC date, for pins that have an end. `excluded_devices` (`--exclude device=`) are ids or names that
+    may be unknown and are not checked.
 
     Raises:
         ManifestError: names, devices, flows or versions that the application does not have.

@@ -16,13 +16,9 @@ T = TypeVar("T")
 
 
 class DeviceIndex:
-    """Devices by id, as they become known.
+    """Devices by id, as they become known: `devices` of the manifest's class, `others` that were looked up.
 
-    Attributes:
-        devices: devices of the manifest's class.
-        others: devices of other classes that were looked up.
-        complete: every device of the class is known.
-        at_least: a lower bound of the number of devices, known without a request.
+    `complete`: every device of the class is known. `at_least`: a lower bound of their number, known without a request.
     """
 
     def __init__(self, reader: Reader, kind: Kind) -> None:

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 
 from reconciler.errors import AuthenticationFailed, ReconcilerError
 from reconciler.executor.control import RunControl, message
-from reconciler.model.read import Read
-from reconciler.model.state import NO_RECORD, NOTHING, FlowId, Live, Row, Version
+from reconciler.model.state import NO_RECORD, NOTHING, FlowId, Live, Read, Row, Version
 from reconciler.planner.calls.reach import overlay
 from reconciler.ports import Reader
 

@@ -16,13 +16,10 @@ def summarise(world: World, *, only: Collection[DeviceId] | None = None) -> Stat
     """Judge every row of a world; or those of some devices, whose log is then in the report too."""
     table: Counter[tuple[FlowId, Version | None, Standing]] = Counter()
     laggards: list[Laggard] = []
-    live, only_flow = world.live, world.live.only_flow
+    live = world.live
     flow_names = {**live.flow_names, **world.flow_names}
-    managed = {
-        row: version
-        for row, version in expected_rows(world.desired, live).items()
-        if (only is None or row[0] in only) and only_flow in (None, row[1])
-    }
+    expected = expected_rows(world.desired, live)
+    managed = {row: version for row, version in expected.items() if only is None or row[0] in only}
     for row, version in managed.items():
         record = live.devices.get(row[0], NO_RECORD)
         laggard = judge(

@@ -33,13 +33,7 @@ def judge(
 ) -> Laggard | None:
     """A row's verdict by one read, with what explains it; None when it is converged.
 
-    Args:
-        row: its key.
-        expected: what it should be.
-        record: what was read of its device, or `NO_RECORD`.
-        reachable: whether the device has been seen connected, at first or since.
-        flow_name: for the reader.
-        device_name: for the reader.
+    `record` is what was read of its device, or `NO_RECORD`; `reachable`: it has been seen connected, at first or since.
     """
     device_id, flow_id = row
     released, reported = record.flows.get(flow_id, NOTHING)

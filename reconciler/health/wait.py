@@ -8,8 +8,7 @@ from dataclasses import replace
 from reconciler.errors import AuthenticationFailed, NotFound, PermissionDenied, ReconcilerError, RequestRefused
 from reconciler.health.verdict import expected_rows, judge, tally
 from reconciler.model.health import Laggard, Offline, Verdict, Verdicts, Wait
-from reconciler.model.read import Read
-from reconciler.model.state import NO_RECORD, Desired, DeviceId, FlowId, Live, Row
+from reconciler.model.state import NO_RECORD, Desired, DeviceId, FlowId, Live, Read, Row
 from reconciler.ports import Clock, Reader
 
 FIRST_POLL_S, POLL_GROWTH, LONGEST_POLL_S = 1.0, 1.6, 30.0
@@ -32,10 +31,10 @@ async def wait(
         desired: the managed rows.
         reader: where the list is read, all of it or what is still open; never one request per device.
         clock: measures the wait.
-        timeout_s: after this long the wait ends as it stands.
+        timeout_s: after this long the wait ends as it is.
         first: the first read of the apply; a device not connected there, and not seen connected since, is offline.
         offline: how devices that are offline count.
-        observe: told where the wait stands after each read, also before an interrupt.
+        observe: called with the state of the wait after each read, also before an interrupt.
     """
     watch = _Watch(desired, first.live, clock=clock, offline=offline)
     pause_s = FIRST_POLL_S

@@ -124,6 +124,18 @@ class Live:
                 yield device_id, flow_id, entry
 
 
+class Read(NamedTuple):
+    """A complete read of an application's deployments, made behind the port and carried unchanged from there.
+
+    `began` and `ended` are monotonic seconds of the run's clock. A read confirms only calls that were accepted before
+    it began; its age counts from its end.
+    """
+
+    live: Live
+    began: float
+    ended: float
+
+
 class Place(NamedTuple):
     """A spot in a manifest; line and column count from 1. Sorts by path, line and column."""
 

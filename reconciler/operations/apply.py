@@ -13,10 +13,9 @@ from reconciler.executor import Execution, Observer, Quiet
 from reconciler.health import wait
 from reconciler.model.health import Offline, Wait
 from reconciler.model.plan import Plan
-from reconciler.model.read import Read
 from reconciler.model.result import Result, not_started
 from reconciler.model.rules import Rules
-from reconciler.model.state import Desired
+from reconciler.model.state import Desired, Read
 from reconciler.model.world import Options
 from reconciler.operations.gateway import Gateway
 from reconciler.operations.plan import NO_OPTIONS, Plans, plan, refused

@@ -7,9 +7,8 @@ from collections.abc import Collection, Sequence
 from reconciler.api.client import LosantApi
 from reconciler.discovery import Extent, discover
 from reconciler.errors import ApiError, NotFound, PermissionDenied, Problem, UsageError
-from reconciler.model.read import Read
 from reconciler.model.rules import Rules
-from reconciler.model.state import Device, DeviceId, Live, LiveDevice
+from reconciler.model.state import Device, DeviceId, Live, LiveDevice, Read
 from reconciler.model.text import and_more, is_id
 from reconciler.model.world import World
 from reconciler.operations.gateway import Gateway

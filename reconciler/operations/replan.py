@@ -11,8 +11,7 @@ from reconciler.documents.saved_plan import load_plans as read_plans
 from reconciler.errors import PermissionDenied, Problem, Stale, UsageError
 from reconciler.model.changes import Change, Op
 from reconciler.model.plan import Plan
-from reconciler.model.read import Read
-from reconciler.model.state import Decision, Desired, DeviceId, Place, Version
+from reconciler.model.state import Decision, Desired, DeviceId, Place, Read, Version
 from reconciler.model.world import Options
 from reconciler.operations.gateway import Gateway
 from reconciler.operations.plan import Plans

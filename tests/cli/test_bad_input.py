@@ -160,9 +160,7 @@ MISTAKES = {
     "misspelt command": mistake("aply shop.yaml", r"Error: there is no command 'aply'; did you mean 'apply'\? \(see"),
     "no such command": mistake("nonsense", r"Error: there is no command 'nonsense' \(see `reconciler --help`\)$"),
     "--parallelism 0": mistake("plan shop.yaml --parallelism 0", r"Error: .*--parallelism\b.*\b0\b"),
-    "--timeout": mistake(
-        "apply shop.yaml --yes --timeout soon", "Error: .*--timeout.*'soon' is not a duration"
-    ),
+    "--timeout": mistake("apply shop.yaml --yes --timeout soon", "Error: .*--timeout.*'soon' is not a duration"),
     "both a plan and paths": mistake(
         "apply shop.yaml --plan p.json --target flow=x --yes",
         "Error: --plan carries out .* not go with PATH, --target",
