@@ -66,17 +66,15 @@ class Latency(Timed):
 class Status(_Fault):
     """An error instead of the API's answer; the request has no effect.
 
-    Attributes:
-        retry_after: the text of a Retry-After header: seconds, or an HTTP date.
-        body: `json` the API's error envelope; `html` a proxy's page; `text`; `empty`; `huge` ten megabytes;
-            `echo` an envelope that repeats the request's Authorization header.
+    The body is `json` the API's error envelope; `html` a proxy's page; `text`; `empty`; `huge` ten megabytes; `echo` an
+    envelope that repeats the request's Authorization header.
     """
 
     kind: Literal["status"] = "status"
     status: Annotated[int, Field(ge=400, le=599)]
     type: str | None = None
     message: str | None = None
-    retry_after: str | None = None
+    retry_after: str | None = None  # the header's text: seconds, or an HTTP date
     body: Literal["json", "html", "text", "empty", "huge", "echo"] = "json"
 
 

@@ -71,13 +71,9 @@ def _queried_devices(params: Params) -> Sql:
 
 def device_names(world: World, params: Params) -> Entity:
     """devices.deviceNames: at most 1000, unpaged."""
-    where = every([_queried_devices(params), _beginning(params, "name")])
+    where = every([_queried_devices(params), matches("name", params.get("startsWith", "") + "*")])
     statement = f"select id, name, deviceClass from ({DEVICES.rows}) where {where.text} order by name, id limit ?"
     return {"deviceSummary": world.rows(statement, (*where.values, _SUMMARY_LIMIT))}
-
-
-def _beginning(params: Params, column: str) -> Sql:
-    return matches(column, params.get("startsWith", "") + "*")
 
 
 def tag_keys(world: World, params: Params) -> Entity:
@@ -93,7 +89,7 @@ def tag_values(world: World, params: Params) -> Entity:
 def _tag_texts(world: World, params: Params, column: str, where: Sql) -> list[str]:
     devices = _queried_devices(params)
     within = Sql(f"device_id in (select id from ({DEVICES.rows}) where {devices.text})", devices.values)
-    text, values = every([where, _beginning(params, column), within])
+    text, values = every([where, matches(column, params.get("startsWith", "") + "*"), within])
     found = world.db.execute(
         f"select distinct {column} from tags where {text} order by 1 limit {_SUMMARY_LIMIT}", values
     )

@@ -67,6 +67,6 @@ def definition() -> Entity:
     resources: dict[str, Any] = {}
     for action in ACTIONS:
         resource, name = action.name.split(".")
-        own = resources.setdefault(resource, {"actions": {}})
-        own["actions"][name] = {"method": action.method, "path": action.path}
+        actions = resources.setdefault(resource, {"actions": {}})["actions"]
+        actions[name] = {"method": action.method, "path": action.path}
     return {"name": "Losant API simulator", "version": "1.30.0", "resources": resources}

@@ -58,16 +58,13 @@ def authorize(world: World, action: Action, query: Mapping[str, Any], authorizat
     text = query.get("access_token") or query.get("jwt") or _header_token(authorization)
     if not text:
         raise unauthorized() if world.switches.missing_token == "401" else forbidden()  # noqa: S105 - a status
-    if not isinstance(text, str):
+    found = world.rows("select * from tokens where text = ?", (text,)) if isinstance(text, str) else []
+    if not found:
         raise unauthorized()
-    row = world.db.execute(
-        "select id, application_id, scopes, expires_ms from tokens where text = ?", (text,)
-    ).fetchone()
-    if row is None:
-        raise unauthorized()
-    if row[3] is not None and row[3] <= world.clock.now_ms():
+    (row,) = found
+    if row["expires_ms"] is not None and row["expires_ms"] <= world.clock.now_ms():
         raise unauthorized("Access token has expired")
-    token = Token(row[0], row[1], frozenset(json.loads(row[2])))
+    token = Token(row["id"], row["application_id"], frozenset(json.loads(row["scopes"])))
     if not token.may(action):
         raise forbidden()
     return token

@@ -21,8 +21,7 @@ from reconciler.simulator.api.export import Job, deliver
 from reconciler.simulator.api.writes import Fate, bring_up_to_date
 from reconciler.simulator.control import Control, carry_out
 from reconciler.simulator.faults import Fault
-from reconciler.simulator.http.handler import Answer, Request, answer, route
-from reconciler.simulator.http.querystring import read_query
+from reconciler.simulator.http.handler import Answer, Request, answer, read_query, route
 from reconciler.simulator.http.replies import JSON, Reply, abort, damage_page, garbled, refusal, send_reply
 from reconciler.simulator.world.devices import report_again
 
@@ -140,9 +139,7 @@ def _seconds(struck: tuple[Fault, ...], kind: type[faults.Timed]) -> float:
 
 
 def _loggable(body: bytes) -> Any:
-    if not body:
-        return None
     try:
-        return json.loads(body)
+        return json.loads(body or b"null")
     except (ValueError, RecursionError):
         return body.decode("utf-8", errors="replace")

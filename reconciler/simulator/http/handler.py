@@ -1,12 +1,16 @@
-"""From a request to an answer, in the framework's order: route, body, schema, token, scope, application, action."""
+"""From a request to an answer, in the framework's order: route, body, schema, token, scope, application, action.
+
+Query strings are read as the framework does: repeated names make lists, brackets make lists and objects.
+"""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote
 
 from reconciler.simulator.api.actions import ACTIONS, Action, Deploy
 from reconciler.simulator.api.entities import definition, present
@@ -20,6 +24,7 @@ from reconciler.simulator.http import openapi
 from reconciler.simulator.world.store import World
 
 _NOT_JSON = "error"
+_DEEPEST, _MOST = 5, 1000
 _OPEN: Mapping[str, Callable[[], Any]] = {"": definition, "/": definition, openapi.PATH: openapi.document}
 
 
@@ -42,6 +47,40 @@ class Answer:
     status: int
     body: Any
     job: Job | None = None
+
+
+def read_query(text: str) -> dict[str, Any]:
+    """`a=1&a=2&b[0][key]=x` becomes `{"a": ["1", "2"], "b": [{"key": "x"}]}`. Values are text."""
+    root: dict[str, Any] = {}
+    for name, value in parse_qsl(text, keep_blank_values=True)[:_MOST]:
+        head, *keys = re.split(r"[\[\]]+", name.rstrip("]"))[:_DEEPEST]
+        _put(root, [head, *keys], value)
+    return {key: _lists(value) for key, value in root.items()}
+
+
+def _put(node: dict[str, Any], keys: list[str], value: str) -> None:
+    *above, last = keys
+    for key in above:
+        inner = node.setdefault(key, {})
+        if not isinstance(inner, dict):
+            return
+        node = inner
+    if last == "":
+        node[str(len(node))] = value
+    elif last not in node:
+        node[last] = value
+    elif isinstance(node[last], list):
+        node[last].append(value)
+    else:
+        node[last] = [node[last], value]
+
+
+def _lists(node: Any) -> Any:
+    if not isinstance(node, dict):
+        return node
+    if node and all(key.isascii() and key.isdigit() for key in node):
+        return [_lists(node[key]) for key in sorted(node, key=int)]
+    return {key: _lists(value) for key, value in node.items()}
 
 
 def route(method: str, path: str) -> tuple[Action, dict[str, str]] | None:

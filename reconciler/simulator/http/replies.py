@@ -69,14 +69,13 @@ def refusal(fault: faults.Status | faults.Redirect, authorization: str | None) -
     if fault.body == "echo":
         message = f"{message} (Authorization: {authorization})"
     envelope = json.dumps({"type": fault.type or _NAMES.get(fault.status, "Error"), "message": message}).encode()
-    kind, body = {
-        "json": ("application/json", envelope),
-        "echo": ("application/json", envelope),
+    bodies = {
         "html": ("text/html", _HTML),
         "text": ("text/plain", message.encode()),
         "empty": ("text/plain", b""),
         "huge": ("text/plain", b"x" * (_HUGE_BYTES if fault.body == "huge" else 0)),
-    }[fault.body]
+    }
+    kind, body = bodies.get(fault.body, ("application/json", envelope))
     headers = {} if fault.retry_after is None else {"Retry-After": fault.retry_after}
     return Reply(fault.status, body, {"Content-Type": kind, **headers})
 

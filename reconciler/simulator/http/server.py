@@ -79,8 +79,7 @@ class Server:
                     raise ValueError("a new simulator needs a fleet")
                 seed(world, _read_fleet(fleet))
             self.control = Control(world)
-            spare = outbox or stack.enter_context(TemporaryDirectory(prefix="simulator-outbox-"))
-            self.outbox = Path(spare)
+            self.outbox = Path(outbox or stack.enter_context(TemporaryDirectory(prefix="simulator-outbox-")))
             self._app = Simulator(self.control, self.outbox)
             stack.callback(self._app.close)
             # The protocol is named because asyncio sends small answers at once (TCP_NODELAY) only on sockets that name

@@ -56,9 +56,8 @@ def object_id(*parts: str) -> str:
 
 def record_id(application_id: str, device_id: str, flow_id: str | None = None) -> str:
     """The id of an embedded record, or with a flow of an edge record."""
-    if flow_id is None:
-        return object_id(application_id, "embeddedDeployment", device_id)
-    return object_id(application_id, "edgeDeployment", device_id, flow_id)
+    flow = () if flow_id is None else (flow_id,)
+    return object_id(application_id, "edgeDeployment" if flow else "embeddedDeployment", device_id, *flow)
 
 
 def bundle_id(device_id: str, contents: Sequence[tuple[str, str]], revision: int) -> str:
