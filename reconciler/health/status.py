@@ -37,14 +37,11 @@ def summarise(world: World, *, only: Collection[DeviceId] | None = None) -> Stat
         if (device_id, flow_id) not in managed and entry != NOTHING and (only is None or device_id in only):
             table[flow_id, entry.released, Standing.UNMANAGED] += 1
     verdicts = tally(laggards, rows=len(managed), devices=len({device_id for device_id, _ in managed}))
-    totals = Counter[Standing]()
-    for (_, _, standing), number in table.items():
-        totals[standing] += number
     return StatusReport(
         application=world.application,
         kind=world.kind,
         flows=_flows(table, flow_names),
-        rows={standing: totals[standing] for standing in Standing},
+        rows={one: sum(number for key, number in table.items() if key[2] is one) for one in Standing},
         devices=verdicts.devices,
         laggards=verdicts.laggards,
         devices_named={one: world.device_name(one) for one in sorted(only or ())},
