@@ -9,9 +9,8 @@ from typing import Any
 from reconciler.api.clock import SystemClock
 from reconciler.cli.connect import connect
 from reconciler.cli.console import Console
-from reconciler.cli.files import ResultFile, keep_inputs
 from reconciler.cli.options import planning_options, standard_input
-from reconciler.cli.output import write_results
+from reconciler.cli.output import ResultFile, keep_inputs, write_results
 from reconciler.cli.progress import Display
 from reconciler.cli.signals import current, run_async, undisturbed
 from reconciler.documents.json import dump

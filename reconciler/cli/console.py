@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 
@@ -129,13 +130,8 @@ class Console:
 
 def _format_in(argv: Sequence[str]) -> str:
     """`--format FMT` as typed; the last one counts."""
-    fmt = "text"
-    for word, following in zip(argv, [*argv[1:], ""], strict=False):
-        if word == "--format":
-            fmt = following
-        elif word.startswith("--format="):
-            fmt = word.removeprefix("--format=")
-    return fmt
+    typed = re.findall(r"(?:^|\0)--format[=\0]([^\0]*)", "\0".join(argv))
+    return typed[-1] if typed else "text"
 
 
 def _wait_for_input() -> None:

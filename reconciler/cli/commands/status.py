@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
 import click
 
 from reconciler.cli import options as opt
 from reconciler.cli.console import Console
 from reconciler.errors import ExitCode, ReconcilerError, UsageError
-
-if TYPE_CHECKING:
-    from reconciler.model.health import StatusReport
 
 
 @click.command
@@ -56,8 +50,10 @@ def command(
     from reconciler.cli.connect import connect
     from reconciler.cli.output import write_warnings
     from reconciler.cli.signals import run_async
+    from reconciler.documents.status import status_part
     from reconciler.operations.applications import load
     from reconciler.operations.status import status
+    from reconciler.render.status import status_markdown, status_text
 
     if deployment and devices:
         raise UsageError("--deployment goes without --device", hint="a deployment record is of one device")
@@ -66,22 +62,15 @@ def command(
     found = run_async(status(rules, gateway, devices=devices, deployment_id=deployment))
     write_warnings(console, found.warnings)
     code = max(report.exit_code(detailed=detailed_exitcode) for report in found.reports)  # 5 before 2 before 0
-    _write(console, found.reports, code)
+    if console.wants_json:
+        error = _DevicesFailed("some devices failed; see status") if code is ExitCode.NOT_CONVERGED else None
+        console.write_json(error=error, status=[status_part(report) for report in found.reports])
+    elif console.fmt == "markdown":
+        console.write(status_markdown(found.reports, commit=console.commit, max_bytes=console.max_bytes))
+    else:
+        console.write(status_text(found.reports, color=console.color))
     return code
 
 
 class _DevicesFailed(ReconcilerError):
     exit_code = ExitCode.NOT_CONVERGED
-
-
-def _write(console: Console, reports: Sequence[StatusReport], code: ExitCode) -> None:
-    from reconciler.documents.status import status_part
-    from reconciler.render.status import status_markdown, status_text
-
-    if console.wants_json:
-        error = _DevicesFailed("some devices failed; see status") if code is ExitCode.NOT_CONVERGED else None
-        console.write_json(error=error, status=[status_part(report) for report in reports])
-    elif console.fmt == "markdown":
-        console.write(status_markdown(reports, commit=console.commit, max_bytes=console.max_bytes))
-    else:
-        console.write(status_text(reports, color=console.color))

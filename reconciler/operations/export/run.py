@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import errno
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Protocol
 
 from reconciler.api.address import is_loopback
 from reconciler.api.client import LosantApi
@@ -61,27 +60,33 @@ class Export:
     file: ExportedFile | None = None
 
 
-class ExportObserver(Protocol):
-    """Notified of progress as it happens."""
-
-    def note(self, text: str) -> None:
-        """Something worth a line."""
-
-    def queued(self, job_id: str | None) -> None:
-        """The job was accepted."""
-
-    def received(self, size: int, total: int | None) -> None:
-        """So many bytes of the file have arrived, of so many if that is known."""
-
-
 class ExportRun:
     """One export. `export` is what has come of it at any moment, None until the job is queued."""
 
-    def __init__(self, request: ExportRequest, gateway: Gateway, observer: ExportObserver) -> None:
+    def __init__(
+        self,
+        request: ExportRequest,
+        gateway: Gateway,
+        *,
+        note: Callable[[str], None],
+        queued: Callable[[str | None], None],
+        received: Callable[[int, int | None], None] | None = None,
+    ) -> None:
+        """Prepare; nothing is opened or sent.
+
+        Args:
+            request: what to export.
+            gateway: the way to the API.
+            note: called with what is worth a line.
+            queued: called with the id of the job, if the API gave it, once the job is queued.
+            received: called with the bytes of the file that have arrived, and with how many there will be if known.
+        """
         self.export: Export | None = None
         self._request = request
         self._gateway = gateway
-        self._observer = observer
+        self._note = note
+        self._queued = queued
+        self._received = received
 
     async def carry_out(self) -> None:
         """All of it.
@@ -105,7 +110,7 @@ class ExportRun:
                 await self._queue_and_listen(api, options, listening)
                 return
             if not options.keys() & {"email", "callbackUrl"}:
-                self._observer.note("Warning: the file goes nowhere without --email, --callback-url or --listen.")
+                self._note("Warning: the file goes nowhere without --email, --callback-url or --listen.")
             await self._queue(api, options)
 
     async def _queue(self, api: LosantApi, options: dict[str, object]) -> str | None:
@@ -124,16 +129,16 @@ class ExportRun:
             message = f"{error.problems[0].message}; whether the job was queued is not known"
             raise _NotConfirmed(message, hint="look for its file; try again in five minutes") from None
         self.export = Export(self._request.application_id, job_id, options)
-        self._observer.queued(job_id)
+        self._queued(job_id)
         return job_id
 
     async def _queue_and_listen(self, api: LosantApi, options: dict[str, object], listening: Listening) -> None:
         folder = listening.out.parent if listening.out else Path()
-        async with Listener(folder, port=listening.port, observe=self._observer.received) as listener:
+        async with Listener(folder, port=listening.port, observe=self._received) as listener:
             url = listening.public_url
             options["callbackUrl"] = f"{url.rstrip('/')}/{listener.path}" if url else listener.url
             job_id = await self._queue(api, options)
-            self._observer.note(f"Waiting {listening.timeout_s:g} s for the file, on port {listener.port}.")
+            self._note(f"Waiting {listening.timeout_s:g} s for the file, on port {listener.port}.")
             try:
                 async with asyncio.timeout(listening.timeout_s):
                     received = await listener.file()
