@@ -59,7 +59,7 @@ class Review:
 
 
 def read_review(post: Post) -> Review | None:
-    """The review that a comment's first line holds, or None if it holds none."""
+    """The review that in a comment's first line, or None."""
     match = _LINE.fullmatch(post.first_line)
     try:
         data = json.loads(match[1]) if match else {}

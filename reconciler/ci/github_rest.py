@@ -121,7 +121,7 @@ def _is_ours(post: Data) -> bool:
 
 
 def _error(answer: httpx.Response, method: str, path: str) -> Exception:
-    """What an answer that is no success means."""
+    """What an unsuccessful answer means."""
     code = answer.status_code
     if code == 410 or (code == 404 and method == "PATCH"):
         return Gone(path)

@@ -141,7 +141,7 @@ class _Apply(ApplyObserver):
         wrote = any(one.wrote for one in results)
         code = exit_code(results, failure)
         problems = failure.problems if failure else ()
-        self._console.tell(problems)
+        self._console.report(problems)
         document = result_document(results, "apply", code=code, problems=problems)
         self._save(document, failure)
         try:
@@ -152,7 +152,7 @@ class _Apply(ApplyObserver):
         except BrokenPipeError:
             pass  # what was done is done, and is in the result file
         except ReconcilerError as error:
-            self._console.tell(error.problems)
+            self._console.report(error.problems)
             code = code or (ExitCode.DONE if wrote else error.exit_code)
         return code
 
@@ -165,7 +165,7 @@ class _Apply(ApplyObserver):
         except UsageError as error:
             if failure and failure.problems == error.problems:
                 return  # that very file is why nothing was done
-            self._console.tell(error.problems)
+            self._console.report(error.problems)
             self._console.note(dump(document, ascii_only=True))
 
 

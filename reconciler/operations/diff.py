@@ -13,7 +13,7 @@ from reconciler.operations.applications import load_sound
 
 
 class Diff(NamedTuple):
-    """The differences, by application and kind. `missing`: a side that holds no manifest, if one does not."""
+    """The differences, by application and kind. `missing`: a side without manifests, if there is one."""
 
     differences: tuple[Difference, ...]
     missing: Problem | None = None

@@ -46,14 +46,7 @@ _EMAIL = opt.matching(
     help="Address of the tunnel that leads to the port of --listen.",
 )
 @click.option("--out", metavar="FILE", type=opt.new_file, help="New file of --listen; export-JOB.zip by default.")
-@click.option(
-    "--timeout",
-    type=opt.duration_s,
-    default="10m",
-    show_default=True,
-    metavar="TIME",
-    help="How long --listen waits: 90s, 10m.",
-)
+@opt.timeout("10m", "How long --listen waits: 90s, 10m.")
 @click.option("--trace-level", type=click.Choice([0, 1, 2]), help="How much the modules trace.")
 @click.option("--stack-size", type=click.IntRange(*STACK_SIZES), metavar="BYTES", help="1600 to 2147483648.")
 @click.option("--disable-debug-message/--enable-debug-message", default=None, help="Debug nodes: silent, or not.")
@@ -103,7 +96,7 @@ def command(
     with display.shown():
         phase = display.phase("receiving", 0) if listening else None
         received = (lambda size, total: phase.rows(size, total or size)) if phase else None
-        run = ExportRun(request, gateway, note=display.note, queued=queued, received=received)
+        run = ExportRun(request, gateway, display.note, queued, received)
         try:
             run_async(run.carry_out())
         except KeyboardInterrupt:
