@@ -50,7 +50,7 @@ NO_REQUEST = ApplyRequest()
 
 
 class ApplyFailed(ReconcilerError):
-    """Something unforeseen ended an apply after its first write. `results` tells what was done; see `__cause__`."""
+    """An unexpected error, the `__cause__`, ended an apply after its first write. `results` is what was done."""
 
     def __init__(self, results: tuple[Result, ...]) -> None:
         self.results = results
@@ -58,7 +58,7 @@ class ApplyFailed(ReconcilerError):
 
 
 class ApplyInterrupted(KeyboardInterrupt):
-    """Ctrl-C during an apply. `results` tells what was done."""
+    """Ctrl-C during an apply. `results` is what was done."""
 
     def __init__(self, results: tuple[Result, ...]) -> None:
         self.results = results
@@ -115,7 +115,7 @@ class AsyncClient:
 
         Raises:
             Stale, Refused, ManifestError, ApiError: nothing was written.
-            ApplyFailed: something unforeseen after the first write.
+            ApplyFailed: an unexpected error after the first write.
         """
         return await _results(self.applying(changes, request))
 
@@ -135,7 +135,7 @@ class AsyncClient:
 
 
 async def _results(run: ApplyRun) -> tuple[Result, ...]:
-    """Carry out; an unforeseen error that comes after a write brings the results along."""
+    """Carry out; an unexpected error after a write carries the results."""
     try:
         await run.carry_out()
     except ReconcilerError:
@@ -165,7 +165,7 @@ class Client:
         return asyncio.run(self._client.plan(rules, options))
 
     def apply(self, changes: Changes, request: ApplyRequest = NO_REQUEST) -> tuple[Result, ...]:
-        """See `AsyncClient.apply`. Ctrl-C raises `ApplyInterrupted`, whose `results` tell what was done."""
+        """See `AsyncClient.apply`. Ctrl-C raises `ApplyInterrupted`, whose `results` are what was done."""
         run = self._client.applying(changes, request)
         try:
             return asyncio.run(_results(run))

@@ -83,5 +83,5 @@ def _compare(provider: Provider, results: Sequence[Mapping[str, Any]], pull_requ
 def _not_shown(provider: Provider, pull_request: str) -> str:
     """Why there is no digest that was reviewed."""
     if not pull_request:
-        return f"this commit came by no {provider.noun}, so nobody was shown a plan of it"
+        return f"this commit came by no {provider.noun}, so no plan of it was shown"
     return f"{provider.named(pull_request)} shows no plan of its last commit"

@@ -29,7 +29,7 @@ def step(provider: Provider, *, path: str, diff: Path) -> int:
 
 
 def difference(path: str, base: str, *, max_bytes: int) -> str:
-    """The difference as Markdown. A base that cannot be read is no mistake of the pull request."""
+    """The difference as Markdown. A base that cannot be read is not a mistake of the pull request."""
     if Path(base).exists():  # to `reconciler diff` it would be a folder, and a pull request could bring one along
         raise UsageError(f"the repository holds a file named {base}, which hides the revision of that name")
     if not git("ls-tree", "--name-only", base, "--", path):

@@ -59,13 +59,13 @@ class Review:
 
 
 def read_review(post: Post) -> Review | None:
-    """The review that a comment's first line holds, or None if it holds none."""
+    """The review that in a comment's first line, or None."""
     match = _LINE.fullmatch(post.first_line)
     try:
         data = json.loads(match[1]) if match else {}
-        digests = {name: digest for name, digest in data["digests"].items() if _DIGEST.fullmatch(digest or "")}
-        failed = {name: None for name, digest in data["digests"].items() if digest is None}
-        return Review(str(data["path"]), str(data["commit"]), {**digests, **failed}, complete=data["complete"] is True)
+        listed = data["digests"].items()
+        digests = {name: digest for name, digest in listed if digest is None or _DIGEST.fullmatch(digest)}
+        return Review(str(data["path"]), str(data["commit"]), digests, complete=data["complete"] is True)
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
 

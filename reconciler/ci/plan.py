@@ -48,7 +48,7 @@ def _plan(provider: Provider, application: Application, folder: Path) -> Report:
 
 
 def _status(provider: Provider, application: Application, folder: Path) -> None:
-    """Run `reconciler status`; failed devices are a warning, because they are no drift."""
+    """Run `reconciler status`; failed devices are a warning, because they are not drift."""
     answer = application.run("status", "--format", "markdown", "--max-bytes", _STATUS_BYTES)
     if answer.code == ExitCode.NOT_CONVERGED:
         name = application.name or application.id

@@ -24,7 +24,7 @@ class Unsettled(Exception):
 
 
 class Gone(Exception):
-    """What was to be read or changed is no longer there; all issues are gone where they are switched off."""
+    """What was to be read or changed does not exist any more; all issues are gone where they are switched off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ def put(write: Callable[[Post | None], T], over: Post | None) -> T:
     except Gone:
         if over is None:
             raise
-        return write(None)  # somebody deleted it just now
+        return write(None)  # it was deleted just now
 
 
 class Trigger(Enum):

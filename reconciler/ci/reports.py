@@ -68,7 +68,7 @@ _DOCUMENT = TypeAdapter(Report)
 
 
 def load_reports(folder: Path) -> list[Report]:
-    """The reports of all jobs, sorted; a folder that is not there holds none."""
+    """The reports of all jobs, sorted; none if there is no such folder."""
     files = folder.glob("*/report.json")
     found = [replace(_DOCUMENT.validate_json(file.read_bytes()), folder=file.parent) for file in files]
     return sorted(found, key=lambda one: (one.name, one.application, one.kind))

@@ -8,9 +8,8 @@ from typing import Any
 
 from reconciler.cli.connect import connect
 from reconciler.cli.console import Console
-from reconciler.cli.files import ResultFile, keep_inputs
 from reconciler.cli.options import planning_options, standard_input
-from reconciler.cli.output import write_results
+from reconciler.cli.output import ResultFile, keep_inputs, write_results
 from reconciler.cli.progress import Display
 from reconciler.cli.signals import current, run_async, undisturbed
 from reconciler.documents.json import dump
@@ -142,7 +141,7 @@ class _Apply(ApplyObserver):
         wrote = any(one.wrote for one in results)
         code = exit_code(results, failure)
         problems = failure.problems if failure else ()
-        self._console.tell(problems)
+        self._console.report(problems)
         document = result_document(results, "apply", code=code, problems=problems)
         self._save(document, failure)
         try:
@@ -153,7 +152,7 @@ class _Apply(ApplyObserver):
         except BrokenPipeError:
             pass  # what was done is done, and is in the result file
         except ReconcilerError as error:
-            self._console.tell(error.problems)
+            self._console.report(error.problems)
             code = code or (ExitCode.DONE if wrote else error.exit_code)
         return code
 
@@ -166,7 +165,7 @@ class _Apply(ApplyObserver):
         except UsageError as error:
             if failure and failure.problems == error.problems:
                 return  # that very file is why nothing was done
-            self._console.tell(error.problems)
+            self._console.report(error.problems)
             self._console.note(dump(document, ascii_only=True))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 
@@ -20,7 +21,7 @@ class Console:
         verbose: 0, 1 (`-v`: explanations) or 2 (`-vv`: requests too).
         color: whether text on stdout may carry colours.
         command: name of the command, as far as it is known.
-        fmt: what stdout is to hold: `text`, `json`, `markdown` or a command's own format. Guessed from the command
+        fmt: the format of stdout: `text`, `json`, `markdown` or a command's own. Guessed from the command
             line until that is parsed, so that usage errors are reported in the requested format too.
         max_bytes: largest Markdown.
         commit: commit of the manifests, to be named in Markdown.
@@ -92,13 +93,13 @@ class Console:
             _wait_for_input()
             answer = sys.stdin.readline()
         finally:
-            if not answer.endswith("\n"):  # Ctrl-C, Ctrl-D: what is told next shall not stand behind the question
+            if not answer.endswith("\n"):  # Ctrl-C, Ctrl-D: the next message gets a line of its own
                 self.note("")
         return answer.strip()
 
     def fail(self, error: ReconcilerError) -> ExitCode:
         """Report every problem on stderr, write the JSON document if it is still to be written; the exit code."""
-        self.tell(error.problems)
+        self.report(error.problems)
         if self.wants_json and not self._written:
             command = COMMANDS.get(self.command)
             parts: dict[str, object] = {command.listed: []} if command and command.listed else {}
@@ -106,7 +107,7 @@ class Console:
                 self.write_json(error=error, **parts)
         return error.exit_code
 
-    def tell(self, problems: Sequence[Problem]) -> None:
+    def report(self, problems: Sequence[Problem]) -> None:
         """One line on stderr for each."""
         from reconciler.render.inert import inert
 
@@ -129,13 +130,8 @@ class Console:
 
 def _format_in(argv: Sequence[str]) -> str:
     """`--format FMT` as typed; the last one counts."""
-    fmt = "text"
-    for word, following in zip(argv, [*argv[1:], ""], strict=False):
-        if word == "--format":
-            fmt = following
-        elif word.startswith("--format="):
-            fmt = word.removeprefix("--format=")
-    return fmt
+    typed = re.findall(r"(?:^|\0)--format[=\0]([^\0]*)", "\0".join(argv))
+    return typed[-1] if typed else "text"
 
 
 def _wait_for_input() -> None:
@@ -148,7 +144,7 @@ def _wait_for_input() -> None:
 
 
 def _lead_nowhere() -> None:
-    """Let whatever stdout still holds vanish, so that the interpreter does not stumble over it at its end."""
+    """Discard what stdout still buffers, so that the interpreter does not fail on it when it exits."""
     with contextlib.suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())

@@ -213,6 +213,13 @@ parallelism = click.option(
 )
 
 
+def timeout(default: str, help_text: str) -> Callable[[F], F]:
+    """`--timeout`, in seconds."""
+    return click.option(
+        "--timeout", type=duration_s, default=default, show_default=True, metavar="TIME", help=help_text
+    )
+
+
 def formats(*names: str) -> Callable[[F], F]:
     """`--format`, with the formats that the command has."""
     return click.option(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 
 from rich.console import Console as Terminal
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
@@ -63,29 +64,29 @@ class Display:
             self._console.note(inert(text))
 
 
+@dataclass(slots=True)
 class Phase:
     """A bar: the observer of an execution, of an export, and of each read of a wait."""
 
-    def __init__(self, display: Display, title: str, total: int, task: TaskID | None) -> None:
-        self.title = title
-        self.total = total
-        self.task = task
-        self._display = display
+    display: Display
+    title: str
+    total: int
+    task: TaskID | None
 
     def call(self, call: CallResult) -> None:
         """A call changed its state; what went wrong is reported at once."""
         if call.state in _REPORTED:
             error = f": {call.error}" if call.error else ""
-            self._display.note(f"call #{call.id} ({call.action}) {call.state}{error}")
+            self.display.note(f"call #{call.id} ({call.action}) {call.state}{error}")
 
     def rows(self, confirmed: int, total: int) -> None:
         """So many changes are confirmed."""
         self.total = total
-        self._display.draw(self, confirmed, "")
+        self.display.draw(self, confirmed, "")
 
     def note(self, text: str) -> None:
         """Something worth a line."""
-        self._display.note(text)
+        self.display.note(text)
 
     def waiting(self, wait: Wait) -> None:
         """How far a wait is."""
@@ -95,4 +96,4 @@ class Phase:
         others = (Verdict.PENDING, Verdict.OFFLINE, Verdict.FAILED, Verdict.DRIFT)
         counts = ", ".join(f"{rows[verdict]:,} {verdict}" for verdict in others if rows[verdict])
         self.total = sum(rows.values())
-        self._display.draw(self, rows[Verdict.CONVERGED], f" ({counts})" if counts else "")
+        self.display.draw(self, rows[Verdict.CONVERGED], f" ({counts})" if counts else "")

@@ -1,4 +1,4 @@
-"""What files and folders hold, checked as far as that goes without the API."""
+"""The rules of files and folders, checked as far as is possible without the API."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def load(
     kind: str | None = None,
     stdin: BinaryIO | None = None,
 ) -> tuple[Rules, ...]:
-    """The rules that files and folders hold, one per application and kind. Touches no network.
+    """The rules in files and folders, one per application and kind. Touches no network.
 
     Args:
         paths: files, folders, or `-` for `stdin`; the folder `manifests` if there is none.
@@ -55,7 +55,7 @@ def validate(
     kind: str | None = None,
     stdin: BinaryIO | None = None,
 ) -> Validated:
-    """Check files and folders; `application` and `kind` pick from what is told of them.
+    """Check files and folders; `application` and `kind` pick what is reported of them.
 
     Raises:
         ManifestError: every problem of every file, conflicts between groups included.
@@ -69,7 +69,7 @@ def validate(
 
 
 def load_sound(paths: Iterable[str | PathLike[str]], files: Files) -> manifests.Loaded:
-    """What paths hold, where it has no problem.
+    """The rules of paths, if they have no problem.
 
     Raises:
         ManifestError: every problem, conflicts that show without the API included.

@@ -123,25 +123,24 @@ class PlanRun:
             raise
 
 
+@dataclass(slots=True)
 class ApplyRun:
     """One apply of any number of applications. `results` is what was done at any moment, however the run ended."""
 
-    def __init__(self, changes: Changes, gateway: Gateway, request: ApplyRequest) -> None:
-        """Prepare; nothing is read or sent."""
-        self._changes = changes
-        self._gateway = gateway
-        self._request = request
-        self._runs: list[PlanRun] = []
+    changes: Changes
+    gateway: Gateway
+    request: ApplyRequest
+    runs: list[PlanRun] = field(default_factory=list, init=False)
 
     @property
     def plans(self) -> list[Plan]:
         """What is to be carried out, none before it was planned."""
-        return [run.plan for run in self._runs]
+        return [run.plan for run in self.runs]
 
     @property
     def results(self) -> tuple[Result, ...]:
         """What was done so far, one for each plan."""
-        return tuple(run.result for run in self._runs)
+        return tuple(run.result for run in self.runs)
 
     async def carry_out(self) -> None:
         """All of it. What goes wrong with a call or a read after the first write is in the results, not raised.
@@ -152,7 +151,7 @@ class ApplyRun:
             ReconcilerError: planning failed, or the plan was not approved. Nothing was written.
             asyncio.CancelledError: the run was interrupted.
         """
-        request = self._request
+        request = self.request
         await self._plan()
         request.observer.planned(self.plans)
         self._check()
@@ -164,24 +163,24 @@ class ApplyRun:
             if digest(self.plans) != shown:
                 raise Stale("the fleet changed before the plan was approved, and the plan with it", hint="apply again")
             self._check()
-        async with self._gateway.open() as api_of, asyncio.TaskGroup() as group:
-            for run in self._runs:
+        async with self.gateway.open() as api_of, asyncio.TaskGroup() as group:
+            for run in self.runs:
                 api = api_of(run.plan.application.id, run.plan.kind)
-                group.create_task(run.carry_out(api, self._gateway, request))
+                group.create_task(run.carry_out(api, self.gateway, request))
 
     async def _plan(self) -> None:
         """Read live state, and plan."""
-        if isinstance(self._changes, Plans):
-            left = await replan(self._changes, self._gateway, self._request.options)
-            self._runs = [PlanRun(*one) for one in left]
+        if isinstance(self.changes, Plans):
+            left = await replan(self.changes, self.gateway, self.request.options)
+            self.runs = [PlanRun(*one) for one in left]
         else:
-            planned = await plan(self._changes, self._gateway, self._request.options)
-            self._runs = [PlanRun(one.plan, one.world.read, one.desired) for one in planned]
+            planned = await plan(self.changes, self.gateway, self.request.options)
+            self.runs = [PlanRun(one.plan, one.world.read, one.desired) for one in planned]
 
     def _check(self) -> None:
         """Refuse another plan than the expected one, then what a guard refuses."""
-        expected = self._request.expect_digest
-        planned = self._changes.plans if isinstance(self._changes, Plans) else self.plans
+        expected = self.request.expect_digest
+        planned = self.changes.plans if isinstance(self.changes, Plans) else self.plans
         if expected is not None and expected != (actual := digest(planned)):
             raise Stale(
                 f"the digest of this plan is {actual}, not {expected}",

@@ -75,14 +75,14 @@ def _drift(plan: Plan, change: Change, released: Version | None) -> Problem:
     flow = plan.flow_names.get(change.flow_id) or change.flow_id
     now, before, after = (version or "nothing" for version in (released, change.from_version, change.to_version))
     message = f"{device} / {flow} is at {now}; the plan moves it from {before} to {after}"
-    return Problem(message, hint="somebody moved it since; make a new plan")
+    return Problem(message, hint="it was changed since; make a new plan")
 
 
 def _gone(plan: Plan, device_id: DeviceId) -> Problem:
     name = plan.device_names.get(device_id)
     device = f"{name} ({device_id})" if name else device_id
     message = f"device {device} does not exist any more in application {plan.application.id}; the plan changes it"
-    return Problem(message, hint="somebody deleted it since; make a new plan")
+    return Problem(message, hint="it was deleted since; make a new plan")
 
 
 async def _missing(reader: Reader, plan: Plan, read: Read, changes: Sequence[Change]) -> list[DeviceId]:

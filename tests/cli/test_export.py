@@ -136,7 +136,7 @@ def test_an_id_needs_no_scope_but_that_of_the_export(server: Server, export: Any
 def test_without_an_address_there_is_a_warning(export: Any) -> None:
     ended = export("--device", "leeds-1")
     assert ended.code == 0
-    assert "Warning: the file goes nowhere" in ended.err
+    assert "the file is not delivered anywhere" in ended.err
 
 
 # --- mistakes ---------------------------------------------------------------------------------------------------
@@ -222,7 +222,7 @@ def test_losant_beyond_this_machine_reaches_no_loopback_port(
     ended = export("--listen")
     assert ended.code == 1
     assert "cannot be reached by api.losant.com" in ended.err
-    assert "--public-url" in ended.err
+    assert "the public URL of the tunnel" in ended.err
 
 
 def test_a_port_that_is_taken_is_told(server: Server, export: Any) -> None:

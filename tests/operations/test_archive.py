@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.model.export import Module
-from reconciler.operations.export.archive import Bounds, Contents, NotDelivered, contents
+from reconciler.operations.export.archive import Contents, NotDelivered, contents
 from reconciler.simulator.api.export import wasm_module
 
 WASM = wasm_module("bundle")
@@ -33,7 +33,7 @@ def zipped(*members: tuple[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> b
 def look(tmp_path: Path, data: bytes, **bounds: int) -> Contents:
     path = tmp_path / "file"
     path.write_bytes(data)
-    found = contents(path, Bounds(**bounds))
+    found = contents(path, **bounds)
     assert [one.name for one in tmp_path.iterdir()] == ["file"]
     return found
 

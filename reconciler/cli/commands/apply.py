@@ -24,14 +24,7 @@ from reconciler.cli.console import Console
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--dry-run", is_flag=True, help="Stop before the first write; report the same calls.")
 @click.option("--wait", is_flag=True, help="Wait until every managed device runs what it should.")
-@click.option(
-    "--timeout",
-    type=opt.duration_s,
-    default="15m",
-    show_default=True,
-    metavar="TIME",
-    help="How long --wait waits: 90s, 15m, 2h.",
-)
+@opt.timeout("15m", "How long --wait waits: 90s, 15m, 2h.")
 @click.option(
     "--offline",
     type=click.Choice(["wait", "skip", "fail"]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -14,8 +15,7 @@ from reconciler.cli.console import Console
 from reconciler.errors import Interrupted, ReconcilerError, UsageError
 
 if TYPE_CHECKING:
-    from reconciler.cli.progress import Display, Phase
-    from reconciler.operations.export.run import ExportRun, Listening
+    from reconciler.operations.export.run import Listening
 
 # Limits of the API's Export schema.
 STACK_SIZES = (1_600, 2_147_483_648)  # bytes
@@ -46,14 +46,7 @@ _EMAIL = opt.matching(
     help="Address of the tunnel that leads to the port of --listen.",
 )
 @click.option("--out", metavar="FILE", type=opt.new_file, help="New file of --listen; export-JOB.zip by default.")
-@click.option(
-    "--timeout",
-    type=opt.duration_s,
-    default="10m",
-    show_default=True,
-    metavar="TIME",
-    help="How long --listen waits: 90s, 10m.",
-)
+@opt.timeout("10m", "How long --listen waits: 90s, 10m.")
 @click.option("--trace-level", type=click.Choice([0, 1, 2]), help="How much the modules trace.")
 @click.option("--stack-size", type=click.IntRange(*STACK_SIZES), metavar="BYTES", help="1600 to 2147483648.")
 @click.option("--disable-debug-message/--enable-debug-message", default=None, help="Debug nodes: silent, or not.")
@@ -84,36 +77,40 @@ def command(
     from reconciler.cli.signals import run_async, undisturbed
     from reconciler.operations.export.run import ExportRequest, ExportRun
     from reconciler.render.export import file_text
+    from reconciler.render.inert import inert
     from reconciler.runtime import SystemClock
 
-    public_url, port, out = (flags.pop(name) for name in ("public_url", "port", "out"))
-    listening = _listening(public_url, port, out, timeout, callback_url=flags["callback_url"], listen=listen)
+    def queued(job_id: str | None) -> None:
+        if job_id and not console.wants_json:  # at once, unless stdout is one document
+            console.write(inert(job_id))
+
+    listening = _listening(flags.pop("public_url"), flags.pop("port"), flags.pop("out"), timeout, flags, listen=listen)
     # What is left are fields of the Export schema, but for their spelling.
-    options = {
-        re.sub("_(.)", lambda match: match[1].upper(), name): value
-        for name, value in flags.items()
-        if value is not None
-    }
-    run: ExportRun | None = None
-    try:
-        display = Display(console, SystemClock())
-        gateway = connect(console, [application], parallelism=1, clock=display.clock)
-        with display.shown():
-            observer = _Observer(console, display, display.phase("receiving", 0) if listening else None)
-            run = ExportRun(ExportRequest(application, options, device, listening), gateway, observer)
+    given = {name: value for name, value in flags.items() if value is not None}
+    options = {re.sub("_(.)", lambda match: match[1].upper(), name): value for name, value in given.items()}
+    request = ExportRequest(application, options, device, listening)
+    display = Display(console, SystemClock())
+    gateway = connect(console, [application], parallelism=1, clock=display.clock)
+    failure: ReconcilerError | None = None
+    with display.shown():
+        phase = display.phase("receiving", 0) if listening else None
+        received = (lambda size, total: phase.rows(size, total or size)) if phase else None
+        run = ExportRun(request, gateway, display.note, queued, received)
+        try:
             run_async(run.carry_out())
-    except KeyboardInterrupt:
-        with undisturbed():
-            return _fail(console, run, Interrupted("interrupted"))
-    except ReconcilerError as error:
-        return _fail(console, run, error)
-    if console.wants_json:
-        _write_document(console, run)
-    elif run.export and run.export.file:
-        console.write(file_text(run.export.file))
-        if run.export.file.type == "other":
-            console.note("Warning: the file is not a zip archive, a gzip file or a WASM module; look into it.")
-    return None
+        except KeyboardInterrupt:
+            failure = Interrupted("interrupted")
+        except ReconcilerError as error:
+            failure = error
+    with undisturbed():
+        done = run.export
+        if console.wants_json:
+            console.write_json(error=failure, exports=(done,) if done else ())
+        elif done and done.file:
+            console.write(file_text(done.file))
+            if done.file.type == "other":
+                console.note("Warning: the file is not a zip archive, a gzip file or a WASM module; look into it.")
+        return console.fail(failure) if failure else None
 
 
 def _listening(
@@ -121,8 +118,8 @@ def _listening(
     port: int | None,
     out: str | None,
     timeout_s: float,
+    flags: Mapping[str, Any],
     *,
-    callback_url: str | None,
     listen: bool,
 ) -> Listening | None:
     from reconciler.operations.export.run import Listening
@@ -132,7 +129,7 @@ def _listening(
             if value is not None:
                 raise UsageError(f"{name} goes with --listen only", hint="add --listen, or leave it out")
         return None
-    if callback_url is not None:
+    if flags["callback_url"] is not None:
         hint = "pass the address of a tunnel to this machine as --public-url"
         raise UsageError("--listen is the callback itself, so it does not go with --callback-url", hint=hint)
     if public_url is not None and (urlsplit(public_url).query or urlsplit(public_url).fragment):
@@ -140,33 +137,3 @@ def _listening(
     if timeout_s <= 0:
         raise UsageError("--timeout leaves no time", hint="write 90s, 10m or 2h")
     return Listening(port or 0, public_url, Path(out) if out is not None else None, timeout_s)
-
-
-class _Observer:
-    def __init__(self, console: Console, display: Display, phase: Phase | None) -> None:
-        self._console = console
-        self._phase = phase
-        self.note = display.note
-
-    def queued(self, job_id: str | None) -> None:
-        """The id at once, unless stdout is one document."""
-        from reconciler.render.inert import inert
-
-        if job_id and not self._console.wants_json:
-            self._console.write(inert(job_id))
-
-    def received(self, size: int, total: int | None) -> None:
-        """A bar of bytes."""
-        if self._phase:
-            self._phase.rows(size, total or size)
-
-
-def _fail(console: Console, run: ExportRun | None, error: ReconcilerError) -> int:
-    """Report the error, with the job if there is one."""
-    if console.wants_json:
-        _write_document(console, run, error)
-    return console.fail(error)
-
-
-def _write_document(console: Console, run: ExportRun | None, error: ReconcilerError | None = None) -> None:
-    console.write_json(error=error, exports=(run.export,) if run and run.export else ())

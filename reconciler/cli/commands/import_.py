@@ -28,7 +28,7 @@ def command(console: Console, *, application: str, kind: str, out: str | None, g
     Devices that run the same become groups where every device with a tag, and no other, runs that; the rest are
     listed one by one, with their names as comments.
     """
-    from reconciler.cli.files import save_text
+    from reconciler.cli.output import save_text
 
     text = live_manifest(console, application, kind, group_by=group_by, parallelism=parallelism)
     if out is None:

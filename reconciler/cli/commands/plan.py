@@ -31,8 +31,7 @@ def command(console: Console, /, paths: tuple[str, ...], **flags: Any) -> ExitCo
     calls than without.
     """
     from reconciler.cli.connect import connect
-    from reconciler.cli.files import keep_inputs, save_text
-    from reconciler.cli.output import write_plans
+    from reconciler.cli.output import keep_inputs, save_text, write_plans
     from reconciler.cli.signals import run_async
     from reconciler.documents.json import dump
     from reconciler.documents.plan import plan_document

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Any
 
 import click
 
 from reconciler.cli import options as opt
 from reconciler.cli.console import Console
 from reconciler.errors import ExitCode, ReconcilerError, UsageError
-
-if TYPE_CHECKING:
-    from reconciler.model.health import StatusReport
 
 
 @click.command
@@ -36,17 +32,7 @@ if TYPE_CHECKING:
     "--detailed-exitcode", is_flag=True, help="Exit 2 instead of 0 when something released is not as desired."
 )
 @click.pass_obj
-def command(
-    console: Console,
-    paths: tuple[str, ...],
-    *,
-    application: str | None,
-    kind: str | None,
-    devices: tuple[str, ...],
-    deployment: str | None,
-    parallelism: int,
-    detailed_exitcode: bool,
-) -> ExitCode:
+def command(console: Console, /, paths: tuple[str, ...], devices: tuple[str, ...], **flags: Any) -> ExitCode:
     """Show, per flow and version, what is in sync, pending, offline, failed, drifted or unmanaged, and what lags.
 
     PATH is a file, a directory or `-`; the default is `manifests`. Ends with 5 when devices failed. --device reads the
@@ -58,29 +44,24 @@ def command(
     from reconciler.cli.signals import run_async
     from reconciler.operations.applications import load
     from reconciler.operations.status import status
+    from reconciler.render.status import status_markdown, status_text
 
-    if deployment and devices:
-        raise UsageError("--deployment goes without --device", hint="a deployment record is of one device")
-    rules = load(*paths, application=application, kind=kind, stdin=opt.standard_input(paths))
-    gateway = connect(console, [one.application.id for one in rules], parallelism=parallelism)
-    found = run_async(status(rules, gateway, devices=devices, deployment_id=deployment))
+    if flags["deployment"] and devices:
+        raise UsageError("--deployment does not go with --device", hint="a deployment record is of one device")
+    rules = load(*paths, application=flags["application"], kind=flags["kind"], stdin=opt.standard_input(paths))
+    gateway = connect(console, [one.application.id for one in rules], parallelism=flags["parallelism"])
+    found = run_async(status(rules, gateway, devices=devices, deployment_id=flags["deployment"]))
     write_warnings(console, found.warnings)
-    code = max(report.exit_code(detailed=detailed_exitcode) for report in found.reports)  # 5 before 2 before 0
-    _write(console, found.reports, code)
+    code = max(report.exit_code(detailed=flags["detailed_exitcode"]) for report in found.reports)  # 5 before 2 before 0
+    if console.wants_json:
+        error = _DevicesFailed("some devices failed; see status") if code is ExitCode.NOT_CONVERGED else None
+        console.write_json(error=error, status=tuple(found.reports))
+    elif console.fmt == "markdown":
+        console.write(status_markdown(found.reports, commit=console.commit, max_bytes=console.max_bytes))
+    else:
+        console.write(status_text(found.reports, color=console.color))
     return code
 
 
 class _DevicesFailed(ReconcilerError):
     exit_code = ExitCode.NOT_CONVERGED
-
-
-def _write(console: Console, reports: Sequence[StatusReport], code: ExitCode) -> None:
-    from reconciler.render.status import status_markdown, status_text
-
-    if console.wants_json:
-        error = _DevicesFailed("some devices failed; see status") if code is ExitCode.NOT_CONVERGED else None
-        console.write_json(error=error, status=tuple(reports))
-    elif console.fmt == "markdown":
-        console.write(status_markdown(reports, commit=console.commit, max_bytes=console.max_bytes))
-    else:
-        console.write(status_text(reports, color=console.color))

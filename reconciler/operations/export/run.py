@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import errno
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Protocol
 
 from reconciler.api.address import is_loopback
 from reconciler.api.client import LosantApi
@@ -51,27 +50,23 @@ class ExportRequest:
     listening: Listening | None = None
 
 
-class ExportObserver(Protocol):
-    """Notified of progress as it happens."""
-
-    def note(self, text: str) -> None:
-        """Something worth a line."""
-
-    def queued(self, job_id: str | None) -> None:
-        """The job was accepted."""
-
-    def received(self, size: int, total: int | None) -> None:
-        """So many bytes of the file have arrived, of so many if that is known."""
-
-
+@dataclass(slots=True)
 class ExportRun:
-    """One export. `export` is what has come of it at any moment, None until the job is queued."""
+    """One export.
 
-    def __init__(self, request: ExportRequest, gateway: Gateway, observer: ExportObserver) -> None:
-        self.export: Export | None = None
-        self._request = request
-        self._gateway = gateway
-        self._observer = observer
+    Attributes:
+        note: called with what is worth a line.
+        queued: called with the id of the job, if the API gave it, once the job is queued.
+        received: called with the bytes of the file that have arrived, and with how many there will be if known.
+        export: what has come of it at any moment, None until the job is queued.
+    """
+
+    request: ExportRequest
+    gateway: Gateway
+    note: Callable[[str], None]
+    queued: Callable[[str | None], None]
+    received: Callable[[int, int | None], None] | None = None
+    export: Export | None = field(default=None, init=False)
 
     async def carry_out(self) -> None:
         """All of it.
@@ -80,14 +75,14 @@ class ExportRun:
             UsageError: no such device, a port that cannot be opened, an API that could not reach it.
             ReconcilerError: the job was refused, may be queued, or is queued and no sound file came.
         """
-        request, options = self._request, dict(self._request.options)
-        host, listening = self._gateway.host, request.listening
+        request, options = self.request, dict(self.request.options)
+        host, listening = self.gateway.host, request.listening
         if listening and listening.public_url is None and not is_loopback(host):
             raise UsageError(  # the one export of five minutes would be wasted
                 f"the file would go to a port of this machine, which cannot be reached by {host}",
-                hint="start a tunnel to a port, and pass that port and the tunnel's address (--port, --public-url)",
+                hint="start a tunnel to a port, and name that port and the public URL of the tunnel",
             )
-        async with self._gateway.open() as api_of:
+        async with self.gateway.open() as api_of:
             api = api_of(request.application_id, Kind.EMBEDDED)
             if request.device is not None:
                 options["deviceId"] = await find_device(request.device, api)
@@ -95,45 +90,43 @@ class ExportRun:
                 await self._queue_and_listen(api, options, listening)
                 return
             if not options.keys() & {"email", "callbackUrl"}:
-                self._observer.note("Warning: the file goes nowhere without --email, --callback-url or --listen.")
+                self.note("Warning: without an e-mail address, a callback URL or a port here, the file goes nowhere.")
             await self._queue(api, options)
 
     async def _queue(self, api: LosantApi, options: dict[str, object]) -> str | None:
         try:
             job_id = await api.export(options)
         except RateLimited as error:
-            raise _too_soon(error, self._gateway.clock.utc_now()) from None
+            raise _too_soon(error, self.gateway.clock.utc_now()) from None
         except NotFound as error:
-            hint = (
-                "check the application's id; or nothing is deployed to what was named, so there is nothing to compile"
-            )
+            hint = "check the application's id; or nothing is deployed to what was named, so nothing can be compiled"
             raise NotFound(error.problems[0].message, hint=hint, status=404) from None
         except ApiError as error:
             if not error.outcome_unknown:
                 raise
             message = f"{error.problems[0].message}; whether the job was queued is not known"
             raise _NotConfirmed(message, hint="look for its file; try again in five minutes") from None
-        self.export = Export(self._request.application_id, job_id, options)
-        self._observer.queued(job_id)
+        self.export = Export(self.request.application_id, job_id, options)
+        self.queued(job_id)
         return job_id
 
     async def _queue_and_listen(self, api: LosantApi, options: dict[str, object], listening: Listening) -> None:
         folder = listening.out.parent if listening.out else Path()
-        async with Listener(folder, port=listening.port, observe=self._observer.received) as listener:
+        async with Listener(folder, port=listening.port, observe=self.received) as listener:
             url = listening.public_url
             options["callbackUrl"] = f"{url.rstrip('/')}/{listener.path}" if url else listener.url
             job_id = await self._queue(api, options)
-            self._observer.note(f"Waiting {listening.timeout_s:g} s for the file, on port {listener.port}.")
+            self.note(f"Waiting {listening.timeout_s:g} s for the file, on port {listener.port}.")
             try:
                 async with asyncio.timeout(listening.timeout_s):
                     received = await listener.file()
             except TimeoutError:
                 message = f"no file came{f' for job {job_id}' if job_id else ''} within {listening.timeout_s:g} s"
-                hint = "the job goes on; does the tunnel lead to the port? Losant may also have failed to compile"
+                hint = "the job continues; does the tunnel lead to the port? Losant may also have failed to compile"
                 raise NotDelivered(message, hint=hint) from None
             except OSError as error:
                 raise _unsaved(listening.out or Path.cwd(), error) from None
-            self.export = Export(self._request.application_id, job_id, options, _keep(received, listening.out, job_id))
+            self.export = Export(self.request.application_id, job_id, options, _keep(received, listening.out, job_id))
 
 
 def _keep(received: Received, out: Path | None, job_id: str | None) -> ExportedFile:
