@@ -136,7 +136,7 @@ def test_an_id_needs_no_scope_but_that_of_the_export(server: Server, export: Any
 def test_without_an_address_there_is_a_warning(export: Any) -> None:
     ended = export("--device", "leeds-1")
     assert ended.code == 0
-    assert "the file is not delivered anywhere" in ended.err
+    assert "the file goes nowhere" in ended.err
 
 
 # --- mistakes ---------------------------------------------------------------------------------------------------
