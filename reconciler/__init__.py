@@ -11,61 +11,18 @@ Importing the package loads nothing but this file, neither httpx nor yaml: the r
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from reconciler.client import (
-        ApplyFailed,
-        ApplyInterrupted,
-        ApplyObserver,
-        ApplyRequest,
-        AsyncClient,
-        CallMode,
-        Client,
-        Filter,
-        Offline,
-        Options,
-        Plans,
-        ReconcilerError,
-        Refused,
-        Result,
-        Stale,
-        Status,
-        apply,
-        load,
-        plan,
-        status,
-    )
+    from reconciler.client import *  # noqa: F403 - what its `__all__` lists
 else:
 
     def __getattr__(name):
-        """One of `__all__`, from the module that brings the rest along."""
-        if name not in __all__:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from reconciler import client  # noqa: PLC0415 - so late on purpose
+        """A public name of `reconciler.client`, which is imported only now."""
+        from importlib import import_module  # noqa: PLC0415 - so late on purpose
 
-        return getattr(client, name)
+        if name == "__all__" or not name.startswith("_"):
+            client = import_module("reconciler.client")
+            if name == "__all__" or name in client.__all__:
+                return getattr(client, name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 __version__ = "0.1.0"
-
-__all__ = [
-    "ApplyFailed",
-    "ApplyInterrupted",
-    "ApplyObserver",
-    "ApplyRequest",
-    "AsyncClient",
-    "CallMode",
-    "Client",
-    "Filter",
-    "Offline",
-    "Options",
-    "Plans",
-    "ReconcilerError",
-    "Refused",
-    "Result",
-    "Stale",
-    "Status",
-    "__version__",
-    "apply",
-    "load",
-    "plan",
-    "status",
-]

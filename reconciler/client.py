@@ -4,28 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TypeAlias
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from reconciler.api.address import api_url as checked_url
-from reconciler.api.credentials import read_token
+from reconciler.api.credentials import find_token, read_token
 from reconciler.errors import ReconcilerError, Refused, Stale
 from reconciler.model.health import Offline
-from reconciler.model.plan import Plan, Refusal
+from reconciler.model.plan import Plan
 from reconciler.model.result import Result
 from reconciler.model.rules import Rules
 from reconciler.model.world import CallMode, Filter, Options
 from reconciler.operations.applications import load
-from reconciler.operations.apply import ApplyObserver, ApplyRequest, ApplyRun, FromRules
-from reconciler.operations.gateway import PARALLELISM, Gateway, find_tokens
-from reconciler.operations.inspect import DeviceQuery
-from reconciler.operations.plan import NO_OPTIONS
+from reconciler.operations.apply import ApplyObserver, ApplyRequest, ApplyRun, Changes
+from reconciler.operations.gateway import PARALLELISM, Gateway
+from reconciler.operations.plan import NO_OPTIONS, Plans
 from reconciler.operations.plan import plan as plan_rules
-from reconciler.operations.replan import FromSavedPlans
 from reconciler.operations.status import Status
 from reconciler.operations.status import status as status_of
-from reconciler.planner.digest import digest
 
 __all__ = [
     "ApplyFailed",
@@ -38,6 +33,7 @@ __all__ = [
     "Filter",
     "Offline",
     "Options",
+    "Plan",
     "Plans",
     "ReconcilerError",
     "Refused",
@@ -53,32 +49,8 @@ __all__ = [
 NO_REQUEST = ApplyRequest()
 
 
-@dataclass(frozen=True, slots=True)
-class Plans:
-    """The plans of one run, one for each application and kind."""
-
-    plans: tuple[Plan, ...]
-
-    @property
-    def digest(self) -> str:
-        """The fingerprint of all changes; the same as in the JSON document."""
-        return digest(self.plans)
-
-    @property
-    def refused(self) -> tuple[Refusal, ...]:
-        """What the guards refuse. `apply` raises `Refused` for them."""
-        return tuple(refusal for plan in self.plans for refusal in plan.refusals)
-
-    def __iter__(self) -> Iterator[Plan]:
-        return iter(self.plans)
-
-
-Changes: TypeAlias = Sequence[Rules] | Plans
-"""What to apply: rules, which are planned afresh, or plans, of which every change's `from` is a precondition."""
-
-
 class ApplyFailed(ReconcilerError):
-    """Something unforeseen ended an apply after its first write. `results` tells what was done; see `__cause__`."""
+    """An unexpected error, the `__cause__`, ended an apply after its first write. `results` is what was done."""
 
     def __init__(self, results: tuple[Result, ...]) -> None:
         self.results = results
@@ -86,7 +58,7 @@ class ApplyFailed(ReconcilerError):
 
 
 class ApplyInterrupted(KeyboardInterrupt):
-    """Ctrl-C during an apply. `results` tells what was done."""
+    """Ctrl-C during an apply. `results` is what was done."""
 
     def __init__(self, results: tuple[Result, ...]) -> None:
         self.results = results
@@ -114,7 +86,7 @@ class AsyncClient:
             environ: the environment; the process's if None.
 
         Raises:
-            UsageError: text that can not be a token, or a URL that a token must not be sent to.
+            UsageError: text that cannot be a token, or a URL that a token must not be sent to.
         """
         self._environ = os.environ if environ is None else environ
         self._url = checked_url(api_url or self._environ.get("LOSANT_API_URL"))
@@ -133,8 +105,7 @@ class AsyncClient:
 
     def applying(self, changes: Changes, request: ApplyRequest = NO_REQUEST) -> ApplyRun:
         """An apply that has not begun: await its `carry_out`; its `results` can be read at any moment."""
-        source = FromSavedPlans(changes.plans) if isinstance(changes, Plans) else FromRules(changes)
-        return ApplyRun(source, self._gateway(changes), request)
+        return ApplyRun(changes, self._gateway(changes), request)
 
     async def apply(self, changes: Changes, request: ApplyRequest = NO_REQUEST) -> tuple[Result, ...]:
         """Carry out. Where the task may be cancelled, use `applying`, whose results survive that.
@@ -144,9 +115,9 @@ class AsyncClient:
 
         Raises:
             Stale, Refused, ManifestError, ApiError: nothing was written.
-            ApplyFailed: something unforeseen after the first write.
+            ApplyFailed: an unexpected error after the first write.
         """
-        return await _told(self.applying(changes, request))
+        return await _results(self.applying(changes, request))
 
     async def status(self, rules: Sequence[Rules], *, devices: Collection[str] = ()) -> Status:
         """Sync and health of everything, or of some devices by id or name, with their logs. Sends GET only.
@@ -155,17 +126,16 @@ class AsyncClient:
             UsageError: none of the applications has such a device.
             ManifestError, ApiError, IncompleteRead: as of `plan`.
         """
-        query = DeviceQuery(tuple(devices)) if devices else None
-        return await status_of(rules, self._gateway(rules), query)
+        return await status_of(rules, self._gateway(rules), devices=devices)
 
     def _gateway(self, parts: Iterable[Rules | Plan]) -> Gateway:
         ids = [part.application.id for part in parts]
-        tokens = find_tokens(self._environ, ids) if self._token is None else dict.fromkeys(ids, self._token)
+        tokens = {one: self._token or find_token(self._environ, one) for one in ids}
         return Gateway(tokens, url=self._url, parallelism=self._parallelism)
 
 
-async def _told(run: ApplyRun) -> tuple[Result, ...]:
-    """Carry out; an unforeseen error that comes after a write brings the results along."""
+async def _results(run: ApplyRun) -> tuple[Result, ...]:
+    """Carry out; an unexpected error after a write carries the results."""
     try:
         await run.carry_out()
     except ReconcilerError:
@@ -195,10 +165,10 @@ class Client:
         return asyncio.run(self._client.plan(rules, options))
 
     def apply(self, changes: Changes, request: ApplyRequest = NO_REQUEST) -> tuple[Result, ...]:
-        """See `AsyncClient.apply`. Ctrl-C raises `ApplyInterrupted`, which tells what was done."""
+        """See `AsyncClient.apply`. Ctrl-C raises `ApplyInterrupted`, whose `results` are what was done."""
         run = self._client.applying(changes, request)
         try:
-            return asyncio.run(_told(run))
+            return asyncio.run(_results(run))
         except KeyboardInterrupt:
             raise ApplyInterrupted(run.results) from None
 

@@ -1,7 +1,7 @@
-"""What the rest of the program asks of the API, and nothing more.
+"""What the other rooms need of the API, and of time.
 
-There are two implementations: `api.client` over HTTP, and the fake of the tests. One contract suite runs against both.
-Every method may raise the `ApiError` family; readers also `IncompleteRead`. Nothing is cached behind a port.
+There are two implementations: `api.client` over HTTP, and the tests' fake. One contract suite runs against both. Every
+method may raise an `ApiError`; readers also `IncompleteRead`. Nothing is cached behind a port.
 """
 
 from __future__ import annotations
@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Protocol
 
-from reconciler.model.read import Read
 from reconciler.model.requests import Request
-from reconciler.model.state import Application, Device, DeviceId, Flow, FlowId, Version
+from reconciler.model.state import Application, Device, DeviceId, Flow, FlowId, Read, Version
 
 
 class Reader(Protocol):
@@ -19,14 +18,12 @@ class Reader(Protocol):
 
     async def application(self) -> Application:
         """The application's own record."""
-        ...
 
     async def live(self, *, flow_id: FlowId | None = None, device_id: DeviceId | None = None) -> Read:
         """Read every deployment record, or those with that flow, or that device's.
 
         Complete or an error: pages are read by id, de-duplicated, and counted against `totalCount`.
         """
-        ...
 
     async def devices(
         self,
@@ -39,21 +36,17 @@ class Reader(Protocol):
         """Devices sorted by id: those with one of `ids` or `names`, those that `query` selects, or all.
 
         `query` is the JSON text of a Losant advanced device query. Only devices of the kind's class, unless
-        `any_class`. Ids and names are asked for 100 at a time, the API's limit for a `$in`.
+        `any_class`. Ids and names are requested 100 at a time, the API's limit for a `$in`.
         """
-        ...
 
     async def device_count(self) -> int:
         """How many devices of the kind's class there are (one small request)."""
-        ...
 
     async def flows(self) -> tuple[Flow, ...]:
         """Every flow of the kind's class, sorted by id."""
-        ...
 
     async def versions(self, flow_id: FlowId, *, names: Collection[Version] | None = None) -> tuple[Version, ...]:
         """Version names of a flow, sorted: those of `names` that exist, or all. NotFound if there is no such flow."""
-        ...
 
 
 class Writer(Protocol):
@@ -65,7 +58,6 @@ class Writer(Protocol):
         Returns when the API accepted it (which is not yet its effect). Raises an `ApiError`; where its
         `outcome_unknown` is set the call may have taken effect all the same.
         """
-        ...
 
 
 class Clock(Protocol):
@@ -73,12 +65,9 @@ class Clock(Protocol):
 
     def monotonic(self) -> float:
         """Seconds that only go forward."""
-        ...
 
     def utc_now(self) -> str:
         """The wall clock as RFC 3339 text in UTC, with milliseconds and `Z`."""
-        ...
 
     async def sleep(self, seconds: float) -> None:
         """Wait; cancellation ends it at once."""
-        ...

@@ -8,7 +8,7 @@ import random
 import time
 from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 
@@ -59,6 +59,11 @@ def gc_paused() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
+
+
+def utc_today() -> date:
+    """The date that pins are judged by."""
+    return datetime.now(UTC).date()
 
 
 async def gather(*coroutines: Coroutine[Any, Any, Any]) -> list[Any]:

@@ -14,8 +14,19 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 
-from reconciler.model.read import Read
-from reconciler.model.state import Application, Decision, Desired, Device, Entry, Flow, Kind, Live, LiveDevice, Place
+from reconciler.model.state import (
+    Application,
+    Decision,
+    Desired,
+    Device,
+    Entry,
+    Flow,
+    Kind,
+    Live,
+    LiveDevice,
+    Place,
+    Read,
+)
 from reconciler.model.world import World
 
 APPLICATION = Application("5" * 24, "plant")

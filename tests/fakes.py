@@ -15,9 +15,8 @@ from typing import Any
 
 from reconciler.api.inventory import parse_query
 from reconciler.errors import ConnectionFailed, NotFound, RequestRefused
-from reconciler.model.read import Read
 from reconciler.model.requests import Release, RemoveDevice, RemoveFlow, RemoveRow, Replace, Request
-from reconciler.model.state import Application, Device, Entry, Flow, Kind, Live, LiveDevice, LogEntry, Row
+from reconciler.model.state import Application, Device, Entry, Flow, Kind, Live, LiveDevice, LogEntry, Read, Row
 from tests.builders import APPLICATION
 
 TURNS = 10  # of the event loop before virtual time moves

@@ -63,7 +63,7 @@ print(json.dumps(sorted({name.partition('.')[0] for name, module in sys.modules.
 @pytest.mark.parametrize("words", NEEDS)
 def test_a_command_loads_what_it_needs(words: str, tmp_path: Path) -> None:
     for name in ("a.yaml", "b.yaml"):
-        (tmp_path / name).write_text(SMALL.replace("v1", f"v{name[0]}") if name == "b.yaml" else SMALL)
+        (tmp_path / name).write_text(SMALL.replace(": v1", ": v2") if name == "b.yaml" else SMALL)
     with socket.socket() as unused:  # nobody listens there: the commands go as far as asking
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}"

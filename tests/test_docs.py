@@ -11,7 +11,7 @@ import pytest
 
 from reconciler.cli.app import cli
 from reconciler.cli.commands.ci import command as ci
-from reconciler.cli.commands.demo_fleet import demo_fleet, demo_manifest
+from reconciler.cli.commands.demo import demo_fleet, demo_manifest
 from reconciler.cli.registry import COMMANDS
 from reconciler.errors import ExitCode
 from reconciler.simulator import serve

@@ -17,9 +17,8 @@ from reconciler.api.paging import Page, Pages, read_all
 from reconciler.api.request import ApiRequest, path
 from reconciler.api.wire import Missing, NamedShape, S, SuccessShape, Unreadable, parse_strictly, shaped
 from reconciler.errors import IncompleteRead
-from reconciler.model.read import Read
 from reconciler.model.requests import Request
-from reconciler.model.state import Application, Device, DeviceId, Flow, FlowId, Kind, Live, LiveDevice, Version
+from reconciler.model.state import Application, Device, DeviceId, Flow, FlowId, Kind, Live, LiveDevice, Read, Version
 from reconciler.runtime import gather
 
 PER_PAGE = 1000
@@ -201,9 +200,7 @@ def _narrowed(
 
 
 def _only(device: LiveDevice, flow_id: FlowId) -> LiveDevice:
-    if len(device.flows) == 1:
-        return device
-    return device._replace(flows={flow_id: device.flows[flow_id]})
+    return device if len(device.flows) == 1 else device._replace(flows={flow_id: device.flows[flow_id]})
 
 
 def _distinct(values: Collection[str] | None) -> frozenset[str] | None:

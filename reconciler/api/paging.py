@@ -140,10 +140,10 @@ async def _read_once(fetch: Fetch[T], *, name: str, per_page: int, parallelism: 
     return found
 
 
-def _unechoed_size(first: Page[T], asked: int) -> int:
+def _unechoed_size(first: Page[T], requested: int) -> int:
     """The page size of a server that does not echo it: that of a first page which is not the last."""
     got = len(first.records)
-    return got if got < first.total else asked
+    return got if got < first.total else requested
 
 
 async def _pages(

@@ -6,12 +6,11 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from reconciler.errors import Problem, ReconcilerError
+from reconciler.errors import ReconcilerError
 
 # -P: what lies in the working folder, which a pull request may bring along, is not imported.
 _PROGRAM = (sys.executable, "-P", "-m", "reconciler")
@@ -19,18 +18,24 @@ _PROGRAM = (sys.executable, "-P", "-m", "reconciler")
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What became of a command; `text` is its stdout where that was captured."""
+    """What became of a command; `stdout` is empty where that went to the log."""
 
     command: str
     code: int
-    text: str
+    stdout: str
+
+    def text(self) -> str:
+        """Its stdout; ReconcilerError where it failed."""
+        if self.code:
+            raise ReconcilerError(f"{self.command} ended with {self.code}")
+        return self.stdout
 
     def document(self) -> dict[str, Any]:
-        """Its JSON document."""
+        """Its JSON document, also where it failed."""
         try:
-            document: dict[str, Any] = json.loads(self.text)
+            document: dict[str, Any] = json.loads(self.stdout)
         except ValueError:
-            raise ReconcilerError(f"reconciler {self.command} wrote no JSON document") from None
+            raise ReconcilerError(f"{self.command} wrote no JSON document") from None
         return document
 
 
@@ -40,6 +45,7 @@ class Application:
 
     Attributes:
         path: of the manifests.
+        name: for people; may be empty.
         options: global options for every command.
     """
 
@@ -51,41 +57,27 @@ class Application:
 
     def run(self, command: str, *options: str, capture: bool = True) -> Answer:
         """Run a command for this application; what it does not capture goes to the log."""
-        picked = ["--application", self.id, "--kind", self.kind]
-        argv = [*_PROGRAM, *self.options, command, *picked, *options, "--", self.path]
-        return _run(command, argv, capture=capture)
+        words = [*self.options, command, "--application", self.id, "--kind", self.kind, *options, "--", self.path]
+        return _run(f"reconciler {command}", *_PROGRAM, *words, capture=capture)
 
 
 def reconciler(command: str, *options: str) -> Answer:
     """Run a command that needs no token."""
-    return _run(command, [*_PROGRAM, command, *options])
+    return _run(f"reconciler {command}", *_PROGRAM, command, *options)
 
 
 def git(*arguments: str) -> str:
     """What git says."""
-    answer = _run("git", ["git", *arguments])
-    if answer.code:
-        raise ReconcilerError(f"git {arguments[0]} ended with {answer.code}")
-    return answer.text.strip()
+    return _run(f"git {arguments[0]}", "git", *arguments).text().strip()
 
 
 def show(file: Path, *, commit: str = "", max_bytes: int = 65_000) -> str:
     """A saved plan or result as Markdown."""
     shape = ["--format", "markdown", "--max-bytes", str(max_bytes), *(["--commit", commit] if commit else [])]
-    answer = reconciler("show", *shape, "--", str(file))
-    if answer.code:
-        raise ReconcilerError(f"reconciler show ended with {answer.code}")
-    return answer.text.strip()
+    return reconciler("show", *shape, "--", str(file)).text().strip()
 
 
-def problems(listed: Iterable[Mapping[str, Any]]) -> list[Problem]:
-    """Problems or warnings of a JSON document."""
-    return [
-        Problem(one["message"], one.get("path"), one.get("line"), one.get("column"), one.get("hint")) for one in listed
-    ]
-
-
-def _run(command: str, argv: list[str], *, capture: bool = True) -> Answer:
+def _run(command: str, *argv: str, capture: bool = True) -> Answer:
     # In a group of its own it is interrupted once, by us, and ends in good order: with the result of what was done.
     with subprocess.Popen(  # noqa: S603 - a fixed command, arguments as a list
         argv, stdout=subprocess.PIPE if capture else None, text=True, encoding="utf-8", process_group=0

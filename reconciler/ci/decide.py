@@ -30,26 +30,23 @@ def decide(run: Run, *, command: str = "", branch: str = "", scheduled_apply: bo
     """Decide by what started the run, and by the pipeline's inputs.
 
     Raises:
-        UsageError: an apply from another branch than the trusted one, or a command that there is not.
+        UsageError: an apply from another branch than the trusted one, or an unknown command.
     """
     if command not in COMMANDS:
-        raise UsageError(f"command {command!r} is none of validate, plan and apply")
+        raise UsageError(f"command {command!r} is not validate, plan or apply")
     if command == "validate":
-        return Decision(apply=False, plan="", because="only validate and diff were asked for")
+        return Decision(apply=False, plan="", because="only validate and diff were requested")
     if run.trigger is Trigger.REVIEW:
-        told = "the plan is shown before it is merged"
-        return Decision(apply=False, plan="" if run.withheld else "review", because=run.withheld or told)
+        why = run.withheld or "the plan is shown before it is merged"
+        return Decision(apply=False, plan="" if run.withheld else "review", because=why)
     if run.trigger is Trigger.SCHEDULE:
         return Decision(apply=scheduled_apply, plan="drift", because="a scheduled run looks for drift")
-    if command == "apply" or (run.trigger is Trigger.PUSH and command != "plan"):
-        return _apply(run, branch or run.default_branch, asked=command == "apply")
-    return Decision(apply=False, plan="plan", because="a plan was asked for")
-
-
-def _apply(run: Run, trusted: str, *, asked: bool) -> Decision:
+    if command != "apply" and (run.trigger is not Trigger.PUSH or command == "plan"):
+        return Decision(apply=False, plan="plan", because="a plan was requested")
+    trusted = branch or run.default_branch
     if trusted and run.branch == trusted:
         return Decision(apply=True, plan="", because=f"{trusted} is applied")
-    if asked:
+    if command == "apply":
         raise UsageError(f"only {trusted} is applied, and this run is for {run.branch or 'no branch'}")
     return Decision(apply=False, plan="", because=f"a push to another branch than {trusted} applies nothing")
 
@@ -59,6 +56,6 @@ def step(provider: Provider, *, command: str, branch: str, scheduled_apply: bool
     decision = decide(provider.run(), command=command, branch=branch, scheduled_apply=scheduled_apply)
     provider.output("apply", str(decision.apply).lower())
     provider.output("plan", decision.plan)
-    asked = f"plan: {decision.plan or 'no'}; apply: {'yes' if decision.apply else 'no'}"
-    provider.log(f"Validate; {asked}. {decision.because}")
+    what = f"plan: {decision.plan or 'no'}; apply: {'yes' if decision.apply else 'no'}"
+    provider.log(f"Validate; {what}. {decision.because}")
     return 0

@@ -10,11 +10,9 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from reconciler.ci.forge import Forge, Gone, Post, put, settled
-from reconciler.ci.page import body
-from reconciler.ci.provider import Provider, say
-from reconciler.ci.reports import Report, load_reports
-from reconciler.ci.review import hidden
+from reconciler.ci.comment import hidden
+from reconciler.ci.provider import Forge, Gone, Post, Provider, put, say, settled
+from reconciler.ci.reports import Report, body, load_reports
 from reconciler.errors import ReconcilerError
 from reconciler.render.inert import inert
 from reconciler.render.page import code
@@ -22,19 +20,21 @@ from reconciler.render.page import code
 
 def step(provider: Provider, *, path: str, reports: Path, applications: int) -> int:
     """Bring the issue up to date by the reports in the folder; fails on drift and on what could not be planned."""
-    found, url = load_reports(reports), provider.run().url
+    found, url, forge = load_reports(reports), provider.run().url, provider.forge()
     drifted = [one for one in found if one.planned and not one.partial and (one.changes or one.code)]
     unread = applications - sum(one.planned and not one.partial for one in found)
-    forge = provider.forge()
     try:
         if drifted:
-            written = text(found, path=path, run_url=url, max_bytes=provider.max_bytes)
-            number = settled(lambda: _tell(forge, written, path), provider.log)
-            provider.log(f"Issue #{number} tells of the drift.")
+            title = f"Drift: Losant is not as {inert(path)} says"
+            page = text(found, path=path, run_url=url, max_bytes=provider.max_bytes)
+            number = settled(
+                lambda: put(lambda over: forge.write_issue(title, page, over), _find(forge, path)), provider.log
+            )
+            provider.log(f"Issue #{number} reports the drift.")
         elif not unread and (closed := settled(lambda: _close(forge, path, url), provider.log)):
             provider.log(f"Issue #{closed.id} is closed.")
     except Gone:
-        say(provider, "warning", "issues are switched off in this repository, so that only this run tells of drift")
+        say(provider, "warning", "issues are switched off in this repository, so only this run reports drift")
     if drifted or unread:
         raise ReconcilerError(f"{len(drifted)} applications have drifted, {unread} could not be planned")
     provider.log("No drift.")
@@ -42,7 +42,7 @@ def step(provider: Provider, *, path: str, reports: Path, applications: int) -> 
 
 
 def first_line(path: str) -> str:
-    """What tells the issue from others."""
+    """What distinguishes the issue from others."""
     return hidden(f"drift {json.dumps(path)}")
 
 
@@ -56,19 +56,14 @@ def text(reports: Sequence[Report], *, path: str, run_url: str, max_bytes: int) 
     for one in reports:
         status = one.folder / "status.md"
         if one.changes and status.exists():
-            told = "\n" + status.read_text(encoding="utf-8")
-            if len((page + told).encode()) <= max_bytes:
-                page += told
+            more = "\n" + status.read_text(encoding="utf-8")
+            if len((page + more).encode()) <= max_bytes:
+                page += more
     return page
 
 
 def _find(forge: Forge, path: str) -> Post | None:
     return next((post for post in forge.issues() if post.first_line == first_line(path)), None)
-
-
-def _tell(forge: Forge, written: str, path: str) -> int:
-    title = f"Drift: Losant is not as {inert(path)} says"
-    return put(lambda over: forge.write_issue(title, written, over), _find(forge, path))
 
 
 def _close(forge: Forge, path: str, url: str) -> Post | None:

@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 from reconciler.ci.command import git, reconciler
-from reconciler.ci.forge import Forge
-from reconciler.ci.provider import Provider, Trigger
-from reconciler.ci.review import Review, find_comment
-from reconciler.errors import ReconcilerError, UsageError
+from reconciler.ci.comment import Review, find_comment
+from reconciler.ci.provider import Forge, Provider, Trigger
+from reconciler.errors import UsageError
 from reconciler.render.inert import inert
 
 _NAME = 80  # characters of a name: it is for people, and what a job hands on has its limits
 
-Held = dict[str, Any]  # one of the list that `reconciler applications --format json` writes
-
 
 def step(provider: Provider, *, path: str, application: str, expect_digest: str) -> int:
     """Start the jobs; output how many there are, and the pull request that the commit came by."""
-    held = picked(_applications(path), application)
-    if expect_digest and len(held) > 1:
-        raise UsageError(f"a digest is of one plan, and there are {len(held)} to make: name the application, too")
+    answer = reconciler("applications", "--format", "json", "--", path)
+    answer.text()
+    listed = answer.document()["applications"]
+    picked = [one for one in listed if application in ("", one["application"], one["name"])]
+    if not picked:
+        raise UsageError("the manifests hold no application" + (f" {application!r}" if application else ""))
+    if expect_digest and len(picked) > 1:
+        raise UsageError(f"a digest is of one plan, and there are {len(picked)} to make: name the application, too")
     number, review = None, None
     run = provider.run()
     if run.trigger is Trigger.PUSH:
-        number, review = reviewed(provider.forge(), git("rev-parse", "HEAD"), run.branch, path)
+        number, review = _reviewed(provider.forge(), git("rev-parse", "HEAD"), run.branch, path)
     rows = [
         {
             "application": one["application"],
@@ -33,7 +32,7 @@ def step(provider: Provider, *, path: str, application: str, expect_digest: str)
             "kind": one["kind"],
             "reviewed": review.digest(one["application"], one["kind"]) if review else "",
         }
-        for one in held
+        for one in picked
     ]
     provider.start_jobs(rows)
     provider.output("applications", str(len(rows)))
@@ -42,26 +41,10 @@ def step(provider: Provider, *, path: str, application: str, expect_digest: str)
     return 0
 
 
-def picked(held: Sequence[Held], application: str) -> list[Held]:
-    """The rows of one application, by id or name; all of them if none is asked for."""
-    found = [one for one in held if application in ("", one["application"], one["name"])]
-    if not found:
-        raise UsageError("the manifests hold no application" + (f" {application!r}" if application else ""))
-    return found
-
-
-def reviewed(forge: Forge, commit: str, branch: str, path: str) -> tuple[int | None, Review | None]:
+def _reviewed(forge: Forge, commit: str, branch: str, path: str) -> tuple[int | None, Review | None]:
     """Number of the pull request that brought the commit, and the review that it showed for its last state."""
     merged = forge.merged(commit, branch)
     if merged is None:
         return None, None
     found = find_comment(forge, merged.number, path)
     return merged.number, found[1] if found and found[1].commit == merged.head else None
-
-
-def _applications(path: str) -> list[Held]:
-    answer = reconciler("applications", "--format", "json", "--", path)
-    if answer.code:
-        raise ReconcilerError(f"reconciler applications ended with {answer.code}")
-    held: list[Held] = answer.document()["applications"]
-    return held

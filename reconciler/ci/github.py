@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from reconciler.ci.forge import Forge
-from reconciler.ci.provider import Row, Run, Trigger
+from reconciler.ci.provider import Forge, Row, Run, Trigger
 from reconciler.errors import Problem, UsageError
 from reconciler.render.inert import inert
 
@@ -67,8 +66,8 @@ class GitHub:
         for problem in problems:
             hint = f" ({problem.hint})" if problem.hint else ""
             place = {"file": problem.path, "line": problem.line, "col": problem.column}
-            told = ",".join(f"{key}={_property(str(value))}" for key, value in place.items() if value is not None)
-            self.log(f"::{level}{' ' if told else ''}{told}::{_data(inert(problem.message + hint))}")
+            where = ",".join(f"{key}={_property(str(value))}" for key, value in place.items() if value is not None)
+            self.log(f"::{level}{' ' if where else ''}{where}::{_data(inert(problem.message + hint))}")
 
     def summary(self, markdown: str) -> None:
         self._append("GITHUB_STEP_SUMMARY", markdown.rstrip("\n") + "\n\n")

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from functools import partial
 from itertools import count
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 
-from reconciler.ci.forge import Gone, Merged, Post, Unsettled, settled
+from reconciler.ci.provider import Gone, Merged, Post, Unsettled, settled
 from reconciler.errors import ReconcilerError
 from reconciler.render.inert import inert
 
@@ -20,6 +19,7 @@ _TIMEOUT_S = 30
 _PASSING = frozenset({429, 500, 502, 503, 504})
 
 Data = Mapping[str, Any]
+T = TypeVar("T")
 
 
 class Repository:
@@ -40,7 +40,7 @@ class Repository:
         )
 
     def head(self, number: int) -> str:
-        return str(self.read(f"pulls/{number}")["head"]["sha"])
+        return str(self.read(f"pulls/{number}", dict)["head"]["sha"])
 
     def merged(self, commit: str, branch: str) -> Merged | None:
         pulls = [
@@ -96,24 +96,24 @@ class Repository:
             raise Unsettled(f"no usable answer from GitHub to {method} {path}: {said}") from None
         raise _error(answer, method, path)
 
-    def read(self, path: str) -> Any:
-        """One GET, again as long as the trouble may pass."""
-        return settled(partial(self.send, "GET", path), self._log)
+    def read(self, path: str, shape: type[T], query: Data | None = None) -> T:
+        """One GET, repeated as long as the trouble may pass."""
+
+        def get() -> T:
+            answer = self.send("GET", path, query=query)
+            if not isinstance(answer, shape):
+                raise Unsettled(f"no usable answer from GitHub to GET {path}: it is not a {shape.__name__}")
+            return answer
+
+        return settled(get, self._log)
 
     def pages(self, path: str, **query: str) -> Iterator[Data]:
         """Every element of a listing."""
         for number in count(1):
-            asked = {**query, "per_page": _PER_PAGE, "page": number}
-            page = settled(partial(self._page, path, asked), self._log)
+            page = self.read(path, list, {**query, "per_page": _PER_PAGE, "page": number})
             yield from page
             if len(page) < _PER_PAGE:
                 return
-
-    def _page(self, path: str, query: Data) -> list[Data]:
-        page = self.send("GET", path, query=query)
-        if not isinstance(page, list):
-            raise Unsettled(f"no usable answer from GitHub to GET {path}: it is no list")
-        return page
 
 
 def _is_ours(post: Data) -> bool:
@@ -121,7 +121,7 @@ def _is_ours(post: Data) -> bool:
 
 
 def _error(answer: httpx.Response, method: str, path: str) -> Exception:
-    """What an answer that is no success means."""
+    """What an unsuccessful answer means."""
     code = answer.status_code
     if code == 410 or (code == 404 and method == "PATCH"):
         return Gone(path)

@@ -1,18 +1,18 @@
-"""Plan one application: a report for the job that tells all, annotations on the manifest, and the job's summary."""
+"""Plan one application: a report for the job that publishes all, annotations on the manifest, the job's summary."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from reconciler.ci.command import Application, git, problems, show
+from reconciler.ci.command import Application, git, show
 from reconciler.ci.provider import Provider, say
 from reconciler.ci.reports import SUMMED, Report
-from reconciler.errors import ExitCode, ReconcilerError
+from reconciler.errors import ExitCode, Problem
 
 _STATUS_BYTES = "20000"  # it has to share an issue with the plans
 
 
-def step(provider: Provider, application: Application, *, out: Path, status: bool) -> int:
+def step(provider: Provider, *, application: Application, out: Path, status: bool) -> int:
     """Ends like `plan`: a refused plan fails the job, changes do not. `status`: the health of the devices, too."""
     out.mkdir(parents=True)
     report = _plan(provider, application, out)
@@ -31,32 +31,32 @@ def _plan(provider: Provider, application: Application, folder: Path) -> Report:
     plan = next(iter(document.get("plans") or ()), None)
     report = Report(
         application=application.id,
-        name=application.name,
+        name=application.name or application.id,
         kind=application.kind,
         code=answer.code,
         commit=commit(provider),
         digest=plan["digest"] if plan else "",
         summary={name: plan["summary"][name] for name in SUMMED} if plan else {},
         partial=bool(plan and plan["partial"]),
-        problems=tuple(problems((document["error"] or {}).get("problems", ()))),
+        problems=tuple(Problem(**one) for one in (document["error"] or {}).get("problems", ())),
         folder=folder,
     )
     report.save()
-    provider.annotate("warning", problems(plan["warnings"] if plan else ()))
+    provider.annotate("warning", [Problem(**one) for one in (plan["warnings"] if plan else ())])
     provider.annotate("error", report.problems)
     return report
 
 
 def _status(provider: Provider, application: Application, folder: Path) -> None:
-    """Run `reconciler status`; failed devices are a warning, because they are no drift."""
+    """Run `reconciler status`; failed devices are a warning, because they are not drift."""
     answer = application.run("status", "--format", "markdown", "--max-bytes", _STATUS_BYTES)
     if answer.code == ExitCode.NOT_CONVERGED:
-        told = f"devices of {application.name} failed to take what is released to them; see the summary"
-        say(provider, "warning", told)
-    elif answer.code:
-        raise ReconcilerError(f"reconciler status ended with {answer.code}")
-    (folder / "status.md").write_text(answer.text, encoding="utf-8")
-    provider.summary(answer.text)
+        name = application.name or application.id
+        say(provider, "warning", f"devices of {name} failed to take what is released to them; see the summary")
+    else:
+        answer.text()
+    (folder / "status.md").write_text(answer.stdout, encoding="utf-8")
+    provider.summary(answer.stdout)
 
 
 def commit(provider: Provider) -> str:

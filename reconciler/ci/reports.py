@@ -1,19 +1,28 @@
-"""What the job of one application found, handed to the job that tells it: a folder with two or three files.
+"""What the job of one application found, handed to the job that publishes it, and one page for all of them.
 
-`report.json` is the report; `plan.json` the saved plan, where one could be made; `status.md` the status of a nightly
-run.
+A report is a folder with two or three files: `report.json`; `plan.json`, the saved plan, where one could be made;
+`status.md`, the status of a nightly run.
+
+The page never grows past what a forge takes for a comment or an issue. What matters goes first: what failed, then what
+would change. Applications without changes are counted.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pydantic import TypeAdapter
 
+from reconciler.ci.command import show
 from reconciler.errors import Problem
+from reconciler.render.page import code
 
 SUMMED = ("add", "update", "remove")
+_LEAST = 1_000  # the smallest page that `reconciler show` makes
+_CLOSING = 300  # bytes kept for the line about what was left out
+_ROWS_SHARE = 4  # at most a quarter of the page is the table of applications
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +68,71 @@ _DOCUMENT = TypeAdapter(Report)
 
 
 def load_reports(folder: Path) -> list[Report]:
-    """The reports of all jobs, sorted; a folder that is not there holds none."""
-    found = [
-        replace(_DOCUMENT.validate_json(file.read_bytes()), folder=file.parent) for file in folder.glob("*/report.json")
-    ]
+    """The reports of all jobs, sorted; none if there is no such folder."""
+    files = folder.glob("*/report.json")
+    found = [replace(_DOCUMENT.validate_json(file.read_bytes()), folder=file.parent) for file in files]
     return sorted(found, key=lambda one: (one.name, one.application, one.kind))
+
+
+def body(reports: Sequence[Report], *, max_bytes: int) -> str:
+    """The verdict, a table if there are several applications, and as many plans in full as fit."""
+    shown = sorted((one for one in reports if one.changes or one.code), key=lambda one: (one.planned, one.code != 3))
+    parts = [f"**{_verdict(reports)}**"]
+    if len(reports) > 1:
+        parts.append(_table(shown, len(reports) - len(shown), max_bytes // _ROWS_SHARE))
+    left = max_bytes - sum(_size(part) + 2 for part in parts) - _CLOSING
+    share = max(_LEAST, left // max(1, len(shown)))
+    omitted = 0
+    for one in shown:
+        text = show(one.folder / "plan.json", commit=one.commit, max_bytes=share) if one.planned else _failure(one)
+        if _size(text) + 2 > left:
+            omitted += 1
+            continue
+        parts.append(text)
+        left -= _size(text) + 2
+    if omitted:
+        parts.append(
+            f"Left out to stay under the size limit: {omitted:,} applications. Each job shows its own in full."
+        )
+    return "\n\n".join(parts) + "\n"
+
+
+def _verdict(reports: Sequence[Report]) -> str:
+    """The first line that people read."""
+    failed = sum(not one.planned for one in reports)
+    refused = sum(one.code == 3 for one in reports)
+    ending = (f" {failed} without a plan." if failed else "") + (f" {refused} refused." if refused else "")
+    add, update, remove = (sum(one.summary.get(name, 0) for one in reports) for name in SUMMED)
+    if add or update or remove:
+        return f"Plan: {add} to add, {update} to change, {remove} to destroy.{ending}"
+    return ("No changes." if failed < len(reports) else "No plan.") + ending
+
+
+def _failure(one: Report) -> str:
+    lines = [f"### {code(one.name)} {one.kind}: no plan", ""]
+    for problem in one.problems[:20]:
+        hint = f" ({problem.hint})" if problem.hint else ""
+        place = f"{code(problem.place)}: " if problem.place else ""
+        lines.append(f"- {place}{code(problem.message + hint)}")
+    return "\n".join(lines)
+
+
+def _table(shown: Sequence[Report], quiet: int, max_bytes: int) -> str:
+    if not shown:
+        return f"{quiet:,} applications, all in sync."
+    lines = ["| application | kind | add | change | destroy | |", "| --- | --- | ---: | ---: | ---: | --- |"]
+    left = max_bytes - sum(_size(line) + 1 for line in lines) - 200
+    for number, one in enumerate(shown):
+        remark = "no plan" if not one.planned else "refused" if one.code == 3 else ""
+        counts = " | ".join(f"{one.summary[name]:,}" if one.planned else "" for name in SUMMED)
+        row = f"| {code(one.name)} | {one.kind} | {counts} | {remark} |"
+        if _size(row) + 1 > left:
+            lines += ["", f"And {len(shown) - number:,} more applications."]
+            break
+        left -= _size(row) + 1
+        lines.append(row)
+    return "\n".join([*lines, *(["", f"{quiet:,} more without changes."] if quiet else [])])
+
+
+def _size(text: str) -> int:
+    return len(text.encode("utf-8", "surrogatepass"))

@@ -42,7 +42,7 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Name the near miss when there is no such command."""
+        """Suggest the nearest name when there is no such command."""
         name = args[0]
         if self.get_command(ctx, name) is None and not name.startswith("-"):
             from difflib import get_close_matches
@@ -80,10 +80,10 @@ def run(argv: Sequence[str]) -> int:
             return console.fail(error)
         except (KeyboardInterrupt, click.Abort):
             return console.fail(Interrupted("interrupted"))
-        except BrokenPipeError:  # the reader of our output went away (`| head`): nothing more to say to anybody
+        except BrokenPipeError:  # the reader of our output went away (`| head`)
             return int(ExitCode.ERROR)
         except Exception as error:  # noqa: BLE001 - the last resort, so that no traceback reaches a user
-            return console.crash(error)
+            return console.fail(console.bug(error))
 
 
 def _invoke(argv: list[str], console: Console) -> int:
@@ -109,7 +109,7 @@ def _usage_error(error: click.UsageError, console: Console) -> UsageError:
 
 
 def _sound_streams() -> None:
-    """Make the standard streams ones that can be used: closed ones lead nowhere, odd characters are escaped."""
+    """Make the standard streams usable: closed ones become the null device, unencodable characters are escaped."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 - for good

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 
@@ -20,8 +21,10 @@ class Console:
         verbose: 0, 1 (`-v`: explanations) or 2 (`-vv`: requests too).
         color: whether text on stdout may carry colours.
         command: name of the command, as far as it is known.
-        fmt: what stdout is to hold: `text`, `json`, `markdown` or a command's own format. Guessed from the command
-            line until that is parsed, so that its mistakes are told in the wished format too.
+        fmt: the format of stdout: `text`, `json`, `markdown` or a command's own. Guessed from the command
+            line until that is parsed, so that usage errors are reported in the requested format too.
+        max_bytes: largest Markdown.
+        commit: commit of the manifests, to be named in Markdown.
     """
 
     def __init__(self, argv: Sequence[str]) -> None:
@@ -31,6 +34,8 @@ class Console:
         self.no_color = bool(os.environ.get("NO_COLOR"))
         self.command = next((word for word in argv if word in COMMANDS), "reconciler")
         self.fmt = _format_in(argv)
+        self.max_bytes = 65_000
+        self.commit: str | None = None
         self._written = False
 
     @property
@@ -68,11 +73,12 @@ class Console:
         encoding = (getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("-", "")
         self.write(dump(document, ascii_only=not encoding.startswith("utf")))
 
-    def write_json(self, command: str, *, error: Mapping[str, object] | None = None, **parts: object) -> None:
-        """Write the one JSON document of this run from its parts."""
-        from reconciler.documents.json import document
+    def write_json(self, *, error: ReconcilerError | None = None, **parts: object) -> None:
+        """Write the one JSON document of this run: what it failed with, and its parts."""
+        from reconciler.documents.json import document, error_data
 
-        self.write_document(document(command, error=error, **parts))
+        failed = error_data(error.exit_code, error.problems) if error else None
+        self.write_document(document(self.command, error=failed, **parts))
 
     def note(self, text: str) -> None:
         """Write one line to stderr: progress, a warning, an explanation. What cannot be written is lost."""
@@ -87,65 +93,45 @@ class Console:
             _wait_for_input()
             answer = sys.stdin.readline()
         finally:
-            if not answer.endswith("\n"):  # Ctrl-C, Ctrl-D: what is told next shall not stand behind the question
+            if not answer.endswith("\n"):  # Ctrl-C, Ctrl-D: the next message gets a line of its own
                 self.note("")
         return answer.strip()
 
-    def fail(self, error: ReconcilerError) -> int:
-        """Tell every problem on stderr, write the document if one is still owed, return the exit code."""
-        self.tell(error.problems)
+    def fail(self, error: ReconcilerError) -> ExitCode:
+        """Report every problem on stderr, write the JSON document if it is still to be written; the exit code."""
+        self.report(error.problems)
         if self.wants_json and not self._written:
+            command = COMMANDS.get(self.command)
+            parts: dict[str, object] = {command.listed: []} if command and command.listed else {}
             with contextlib.suppress(ReconcilerError, BrokenPipeError):
-                self._write_failure(error)
-        return int(error.exit_code)
+                self.write_json(error=error, **parts)
+        return error.exit_code
 
-    def tell(self, problems: Sequence[Problem]) -> None:
+    def report(self, problems: Sequence[Problem]) -> None:
         """One line on stderr for each."""
         from reconciler.render.inert import inert
 
         for problem in problems:
             self.note(inert(str(problem)))
 
-    def _write_failure(self, error: ReconcilerError) -> None:
-        from reconciler.documents.json import error_data
-
-        command = COMMANDS.get(self.command)
-        parts: dict[str, object] = {command.listed: []} if command and command.listed else {}
-        told = error_data(error.exit_code, error.problems)
-        self.write_json(self.command, error=told, **parts)
-
-    def crash(self, error: Exception) -> int:
-        """An exception that nobody foresaw: say so without a traceback, unless -vv asks for one."""
-        return self.fail(self.bug(error))
-
     def bug(self, error: Exception) -> ReconcilerError:
-        """What to tell of an exception that nobody foresaw."""
+        """The error to report for an unexpected exception; its traceback only at -vv."""
         while isinstance(error, ExceptionGroup):
             error = error.exceptions[0]
         if self.verbose > 1:
             import traceback
 
             traceback.print_exception(error)
-        problem = Problem(
+        return ReconcilerError(
             f"unexpected {type(error).__name__} in {_last_own_frame(error)}; this is a bug in reconciler",
             hint="please report it with the command that you ran; -vv shows where it happened",
         )
-        return ReconcilerError([problem])
-
-    def exit(self, code: ExitCode) -> int:
-        """End with a code; a command returns what this returns."""
-        return int(code)
 
 
 def _format_in(argv: Sequence[str]) -> str:
     """`--format FMT` as typed; the last one counts."""
-    fmt = "text"
-    for word, following in zip(argv, [*argv[1:], ""], strict=False):
-        if word == "--format":
-            fmt = following
-        elif word.startswith("--format="):
-            fmt = word.removeprefix("--format=")
-    return fmt
+    typed = re.findall(r"(?:^|\0)--format[=\0]([^\0]*)", "\0".join(argv))
+    return typed[-1] if typed else "text"
 
 
 def _wait_for_input() -> None:
@@ -158,7 +144,7 @@ def _wait_for_input() -> None:
 
 
 def _lead_nowhere() -> None:
-    """Let whatever stdout still holds vanish, so that the interpreter does not stumble over it at its end."""
+    """Discard what stdout still buffers, so that the interpreter does not fail on it when it exits."""
     with contextlib.suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
@@ -166,14 +152,11 @@ def _lead_nowhere() -> None:
 
 
 def _last_own_frame(error: Exception) -> str:
-    from pathlib import PurePath
+    """`planner/planner.py:120`."""
+    import traceback
+    from pathlib import Path
 
-    place = "reconciler"
-    trace = error.__traceback__
-    while trace is not None:
-        path = PurePath(trace.tb_frame.f_code.co_filename)
-        if "reconciler" in path.parts:
-            inside = path.parts[len(path.parts) - path.parts[::-1].index("reconciler") :]
-            place = f"{'/'.join(inside)}:{trace.tb_lineno}"
-        trace = trace.tb_next
-    return place
+    package = Path(__file__).parents[1]
+    frames = [(Path(frame.filename), frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
+    own = [f"{path.relative_to(package)}:{line}" for path, line in frames if path.is_relative_to(package)]
+    return own[-1] if own else "reconciler"

@@ -1,16 +1,18 @@
-"""Options that several commands share, each written once."""
+"""Options that several commands share, and the types of their values. Each is written once."""
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
+from urllib.parse import urlsplit
 
 import click
 
 from reconciler.cli.console import Console
-from reconciler.errors import UsageError
+from reconciler.model.text import is_id
 
 if TYPE_CHECKING:
     from reconciler.model.world import Filter, Options
@@ -28,7 +30,7 @@ def _together(*decorators: Callable[[Any], Any]) -> Callable[[F], F]:
 
 
 def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> None:
-    """Keep a global option in the console. Given twice, the later one counts; `-v` adds up."""
+    """Keep the value in the console. Given twice, the later one counts; `-v` adds up."""
     console = ctx.ensure_object(Console)
     if param.name == "verbose":
         console.verbose += value
@@ -36,9 +38,12 @@ def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> None:
         setattr(console, param.name, value)
 
 
+_KEPT: dict[str, Any] = {"expose_value": False, "callback": _remember}
+
+
 def global_options(*, hidden: bool = False) -> list[click.Parameter]:
     """The options that may stand before the command and after it; `hidden` from the help of each command."""
-    common: dict[str, Any] = {"expose_value": False, "callback": _remember, "hidden": hidden}
+    common = {**_KEPT, "hidden": hidden}
     return [
         click.Option(["--api-url"], metavar="URL", help="Base URL of the API. [env: LOSANT_API_URL]", **common),
         click.Option(["--token-file"], metavar="FILE", help="File that holds the API token.", **common),
@@ -47,11 +52,27 @@ def global_options(*, hidden: bool = False) -> list[click.Parameter]:
     ]
 
 
+# Types of values. Click names the option in front of what they say.
+
+
 def filled(text: str) -> str:
-    """An argument that is not empty: an empty one is most often a shell variable that nobody has set."""
+    """An argument that is not empty: an empty one is most often a shell variable that is not set."""
     if not text.strip():
         raise click.BadParameter("it is empty; is a variable not set?")
     return text
+
+
+def matching(pattern: str, problem: str, *, longest: int | None = None) -> Callable[[str], str]:
+    """Text of a shape, and of so many characters at most."""
+
+    def check(text: str) -> str:
+        if longest is not None and len(text) > longest:
+            raise click.BadParameter(f"it is {len(text):,} characters long; the API accepts {longest:,}")
+        if not re.fullmatch(pattern, text):
+            raise click.BadParameter(f"{text!r} {problem}")
+        return text
+
+    return check
 
 
 def digest(text: str) -> str:
@@ -61,6 +82,59 @@ def digest(text: str) -> str:
         raise click.BadParameter("a digest is sha256: and 64 hex digits")
     return f"sha256:{match[1]}"
 
+
+def object_id(text: str) -> str:
+    """An id, in lower case."""
+    if not is_id(text):
+        raise click.BadParameter(f"{text!r} is not a valid id: write its 24 hex digits")
+    return text.lower()
+
+
+def duration_s(text: str) -> float:
+    """Seconds of `90s`, `15m`, `2h` or a bare number."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text.strip(), re.ASCII)
+    if not match:
+        raise click.BadParameter(f"{text!r} is not a duration: write 90s, 15m or 2h")
+    return float(match[1]) * {"h": 3600, "m": 60}.get(match[2], 1)
+
+
+def http_url(longest: int) -> Callable[[str], str]:
+    """An http or https URL."""
+    problem = "is not an http or https URL, such as https://example.com/hook"
+    shape = matching(r"(?i:https?)://[^\s\x00-\x1f\x7f]+", problem, longest=longest)
+
+    def check(text: str) -> str:
+        try:
+            parts = urlsplit(shape(text))
+            if parts.hostname and parts.port != 0:
+                return text
+        except ValueError:
+            pass
+        raise click.BadParameter(f"{text!r} {problem}")
+
+    return check
+
+
+def new_file(path: str) -> str:
+    """The path of a file that does not exist yet."""
+    if os.path.lexists(path):
+        raise click.BadParameter(f"{path} exists already: remove it first, or name another file")
+    return path
+
+
+def row_filter(text: str) -> Filter:
+    """A filter of `--target` or `--exclude`."""
+    from reconciler.model.world import Filter
+
+    by, _, name = text.partition("=")
+    if by not in ("device", "flow", "group") or not name:
+        raise click.BadParameter(f"{text!r} is not of the form device=NAME, flow=NAME or group=NAME")
+    return Filter(by, name)
+
+
+# Options and arguments.
+
+KINDS = click.Choice(["embedded", "edge"])
 
 paths = click.argument("paths", nargs=-1, metavar="[PATH]...", type=filled)
 
@@ -72,18 +146,33 @@ def standard_input(paths: Sequence[str]) -> BinaryIO | None:
 
 pick = _together(
     click.option("--application", type=filled, metavar="ID|NAME", help="Only this application of what the paths hold."),
-    click.option("--kind", type=click.Choice(["embedded", "edge"]), help="Only this kind of deployment."),
+    click.option("--kind", type=KINDS, help="Only this kind of deployment."),
 )
+
+kind = click.option("--kind", type=KINDS, default="embedded", show_default=True, help="Kind of deployments.")
+
+
+def application_id(*, required: bool) -> Callable[[F], F]:
+    """`--application` of a command that reads no manifest."""
+    return click.option("--application", type=object_id, required=required, metavar="ID", help="Id of the application.")
+
 
 filters = _together(
     click.option(
         "--target",
         "targets",
+        type=row_filter,
         multiple=True,
         metavar="KEY=NAME",
         help="Plan only these rows: device=, flow= or group=. Repeatable.",
     ),
-    click.option("--exclude", "excludes", multiple=True, metavar="KEY=NAME", help="Leave these rows out. Repeatable."),
+    click.option(
+        *("--exclude", "excludes"),
+        type=row_filter,
+        multiple=True,
+        metavar="KEY=NAME",
+        help="Leave these rows out. Repeatable.",
+    ),
 )
 
 planning = _together(
@@ -105,52 +194,13 @@ planning = _together(
     click.option("--strict", is_flag=True, help="Refuse on warnings."),
 )
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|h)?", re.ASCII)
-_SECONDS = {"s": 1, "m": 60, "h": 3600, None: 1}
-
 
 def planning_options(flags: Mapping[str, Any]) -> Options:
-    """What the flags of `filters` and `planning` say; a filter that is none is a usage error."""
+    """What the flags of `filters` and `planning` say."""
     from reconciler.model.world import CallMode, Options
 
-    return Options(
-        targets=_filters("--target", flags["targets"]),
-        excludes=_filters("--exclude", flags["excludes"]),
-        calls=CallMode(flags["calls"]),
-        allow_removals=flags["allow_removals"],
-        allow_empty=flags["allow_empty"],
-        strict=flags["strict"],
-    )
-
-
-def _filters(option: str, texts: Sequence[str]) -> tuple[Filter, ...]:
-    from reconciler.model.world import Filter
-
-    filters = []
-    for text in texts:
-        by, equals, name = text.partition("=")
-        if not equals or by not in ("device", "flow", "group") or not name:
-            message = f"{option} {text!r} is not of the form device=NAME, flow=NAME or group=NAME"
-            raise UsageError(message, hint="ids may stand for names")
-        filters.append(Filter(by, name))
-    return tuple(filters)
-
-
-def duration_s(option: str, text: str) -> float:
-    """Seconds of `90s`, `15m`, `2h` or a bare number; UsageError for anything else."""
-    match = _DURATION.fullmatch(text.strip())
-    if not match:
-        raise UsageError(f"{option} {text!r} is not a duration", hint="write 90s, 15m or 2h")
-    return float(match[1]) * _SECONDS[match[2]]
-
-
-def object_id(option: str, text: str) -> str:
-    """An id of 24 hex digits, in lower case; UsageError for anything else."""
-    from reconciler.model.text import is_id
-
-    if not is_id(text):
-        raise UsageError(f"{option} {text!r} is no id", hint="an id has 24 hex digits")
-    return text.lower()
+    names = ("targets", "excludes", "allow_removals", "allow_empty", "strict")
+    return Options(calls=CallMode(flags["calls"]), **{name: flags[name] for name in names})
 
 
 parallelism = click.option(
@@ -163,9 +213,11 @@ parallelism = click.option(
 )
 
 
-def _remember_format(ctx: click.Context, param: click.Parameter, value: str) -> str:  # noqa: ARG001
-    ctx.ensure_object(Console).fmt = value
-    return value
+def timeout(default: str, help_text: str) -> Callable[[F], F]:
+    """`--timeout`, in seconds."""
+    return click.option(
+        "--timeout", type=duration_s, default=default, show_default=True, metavar="TIME", help=help_text
+    )
 
 
 def formats(*names: str) -> Callable[[F], F]:
@@ -173,15 +225,15 @@ def formats(*names: str) -> Callable[[F], F]:
     return click.option(
         "--format",
         "fmt",
-        callback=_remember_format,
         type=click.Choice(names),
         default="text",
         show_default=True,
         help="Format of the result on stdout.",
+        **_KEPT,
     )
 
 
-commit = click.option("--commit", metavar="SHA", help="Commit of the manifests, to be named in Markdown.")
+commit = click.option("--commit", metavar="SHA", help="Commit of the manifests, to be named in Markdown.", **_KEPT)
 
 max_bytes = click.option(
     "--max-bytes",
@@ -190,4 +242,5 @@ max_bytes = click.option(
     show_default=True,
     metavar="N",
     help="Largest Markdown, in bytes.",
+    **_KEPT,
 )

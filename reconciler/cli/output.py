@@ -1,12 +1,16 @@
-"""Plans and results on their way to stdout, in the wished format."""
+"""Plans and results on their way to stdout, in the requested format, and into files, written whole."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Literal
+import os
+import stat
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Literal
 
 from reconciler.cli.console import Console
-from reconciler.errors import ExitCode, Problem, ReconcilerError
+from reconciler.documents.json import dump, error_data
+from reconciler.errors import ExitCode, Problem, ReconcilerError, UsageError, cannot_write
 from reconciler.model.plan import Plan, Warning
 from reconciler.model.result import Result
 from reconciler.model.rules import Rules
@@ -16,7 +20,7 @@ from reconciler.render.result import result_text
 from reconciler.render.text import plan_text
 
 
-def tell_warnings(console: Console, warnings: Iterable[Warning]) -> None:
+def write_warnings(console: Console, warnings: Iterable[Warning]) -> None:
     """One line on stderr for each."""
     for warning in warnings:
         place = f"{warning.place}: " if warning.place else ""
@@ -25,51 +29,85 @@ def tell_warnings(console: Console, warnings: Iterable[Warning]) -> None:
 
 
 def application_line(rules: Rules) -> str:
-    """What paths hold for one application and kind, for people."""
+    """An application and kind, with the paths of its manifests."""
     name = f" ({rules.application.name})" if rules.application.name else ""
     return inert(f"{rules.application.id}{name} {rules.kind}: {', '.join(rules.paths)}")
 
 
 def write_plans(
-    console: Console,
-    command: Literal["plan", "show"],
-    plans: Sequence[Plan],
-    *,
-    fmt: str,
-    max_bytes: int,
-    commit: str | None = None,
-    error: ReconcilerError | None = None,
+    console: Console, command: Literal["plan", "show"], plans: Sequence[Plan], error: ReconcilerError | None = None
 ) -> None:
     """The plans to stdout, as text, Markdown or the one JSON document."""
-    if fmt == "json":
-        from reconciler.documents.json import error_data
+    if console.wants_json:
         from reconciler.documents.plan import plan_document
 
-        told = error_data(error.exit_code, error.problems) if error else None
-        console.write_document(plan_document(plans, command, error=told))
-    elif fmt == "markdown":
+        failed = error_data(error.exit_code, error.problems) if error else None
+        console.write_document(plan_document(plans, command, error=failed))
+    elif console.fmt == "markdown":
         from reconciler.render.markdown import plan_markdown
 
-        console.write(plan_markdown(plans, digest(plans), commit=commit, max_bytes=max_bytes))
+        console.write(plan_markdown(plans, digest(plans), commit=console.commit, max_bytes=console.max_bytes))
     else:
         console.write(plan_text(plans, digest(plans), verbose=console.verbose, color=console.color))
 
 
 def write_results(
-    console: Console,
-    results: Sequence[Result],
-    *,
-    code: ExitCode,
-    fmt: str,
-    max_bytes: int,
-    commit: str | None = None,
-    problems: Sequence[Problem] = (),
+    console: Console, results: Sequence[Result], code: ExitCode, problems: Sequence[Problem] = ()
 ) -> None:
-    """What an apply did to stdout, as text or Markdown; `problems`: those that are not told elsewhere."""
-    if fmt == "markdown":
+    """What an apply did to stdout, as text or Markdown; `problems`: those that are not reported elsewhere."""
+    if console.fmt == "markdown":
         from reconciler.render.result import result_markdown
 
-        page = result_markdown(results, exit_code=code, problems=problems, commit=commit, max_bytes=max_bytes)
+        page = result_markdown(
+            results, exit_code=code, problems=problems, commit=console.commit, max_bytes=console.max_bytes
+        )
         console.write(page)
     else:
         console.write(result_text(results, code=code, problems=problems, color=console.color))
+
+
+def save_text(path: str, text: str) -> None:
+    """Write the file of `--out` whole or not at all: first beside it, then in its place. UsageError where that fails.
+
+    What is not a plain file, such as a pipe, is written to as it is.
+    """
+    target = Path(os.path.realpath(path))
+    try:
+        if target.exists() and not stat.S_ISREG(target.stat().st_mode):
+            target.write_text(text, encoding="utf-8")
+            return
+        draft = target.with_name(f".{target.name}.{os.getpid()}.part")
+        try:
+            draft.write_text(text, encoding="utf-8")
+            draft.replace(target)
+        except BaseException:
+            draft.unlink(missing_ok=True)
+            raise
+    except (OSError, ValueError) as error:
+        raise cannot_write("--out", path, error) from None
+
+
+def keep_inputs(what: str, path: str | None, inputs: Iterable[str]) -> None:
+    """UsageError where an option names a file that this very run reads."""
+    if path is not None and os.path.realpath(path) in map(os.path.realpath, inputs):
+        raise UsageError(f"{what} {path} would overwrite a file that is read", hint="name another file")
+
+
+class ResultFile:
+    """`--result`: opened before anything is sent, written once at the end, whatever that was."""
+
+    def __init__(self, path: str) -> None:
+        """Open it; UsageError where that fails."""
+        self._path = path
+        try:
+            self._file: IO[str] = open(path, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - `write` closes it
+        except (OSError, ValueError) as error:
+            raise cannot_write("--result", path, error) from None
+
+    def write(self, data: Mapping[str, object]) -> None:
+        """Write the document. UsageError where that fails, as on a full disk."""
+        try:
+            with self._file:
+                self._file.write(dump(data) + "\n")
+        except OSError as error:
+            raise UsageError(f"--result {self._path} could not be written: {error.strerror or error}") from None

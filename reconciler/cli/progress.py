@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 
 from rich.console import Console as Terminal
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
@@ -16,15 +17,15 @@ from reconciler.ports import Clock
 from reconciler.render.inert import inert
 
 QUIET_S = 30.0  # between two lines where there is no terminal
-_TOLD = {CallState.FAILED, CallState.SKIPPED, CallState.UNKNOWN}
+_REPORTED = {CallState.FAILED, CallState.SKIPPED, CallState.UNKNOWN}
 
 
 class Display:
-    """One bar per phase, or its words. `Progress` of rich draws; nothing is shown for what ends at once elsewhere."""
+    """One bar per phase, drawn by rich; without a terminal a line now and then, and none for what ends at once."""
 
     def __init__(self, console: Console, clock: Clock) -> None:
+        self.clock = clock
         self._console = console
-        self._clock = clock
         self._bars: Progress | None = None
         self._last_line = clock.monotonic()
         self._shown = ExitStack()
@@ -39,22 +40,20 @@ class Display:
     def phase(self, title: str, total: int) -> Phase:
         """A new bar with that many steps."""
         if self._bars is None and sys.stderr.isatty():
-            self._bars = self._shown.enter_context(self._progress())
+            text = TextColumn("{task.description}", markup=False)
+            terminal = Terminal(stderr=True, no_color=self._console.no_color or None, highlight=False, markup=False)
+            columns = (text, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+            self._bars = self._shown.enter_context(Progress(*columns, console=terminal, transient=True))
         title = inert(title, limit=60)
         task = self._bars.add_task(title, total=total) if self._bars else None
         return Phase(self, title, total, task)
-
-    def _progress(self) -> Progress:
-        columns = TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-        terminal = Terminal(stderr=True, no_color=self._console.no_color or None, highlight=False, markup=False)
-        return Progress(*columns, console=terminal, transient=True)
 
     def draw(self, phase: Phase, done: int, suffix: str) -> None:
         """Show a phase at `done` steps."""
         if self._bars is not None and phase.task is not None:
             self._bars.update(phase.task, completed=done, total=phase.total, description=f"{phase.title}{suffix}")
-        elif self._clock.monotonic() - self._last_line >= QUIET_S:
-            self._last_line = self._clock.monotonic()
+        elif self.clock.monotonic() - self._last_line >= QUIET_S:
+            self._last_line = self.clock.monotonic()
             self._console.note(f"{phase.title}: {done:,} of {phase.total:,}{suffix}")
 
     def note(self, text: str) -> None:
@@ -65,29 +64,29 @@ class Display:
             self._console.note(inert(text))
 
 
+@dataclass(slots=True)
 class Phase:
-    """Told of progress: as the executor's observer, and of each reading of a wait."""
+    """A bar: the observer of an execution, of an export, and of each read of a wait."""
 
-    def __init__(self, display: Display, title: str, total: int, task: TaskID | None) -> None:
-        self.title = title
-        self.total = total
-        self.task = task
-        self._display = display
+    display: Display
+    title: str
+    total: int
+    task: TaskID | None
 
     def call(self, call: CallResult) -> None:
-        """A call changed its state; what went wrong is told at once."""
-        if call.state in _TOLD:
+        """A call changed its state; what went wrong is reported at once."""
+        if call.state in _REPORTED:
             error = f": {call.error}" if call.error else ""
-            self._display.note(f"call #{call.id} ({call.action}) {call.state}{error}")
+            self.display.note(f"call #{call.id} ({call.action}) {call.state}{error}")
 
     def rows(self, confirmed: int, total: int) -> None:
         """So many changes are confirmed."""
         self.total = total
-        self._display.draw(self, confirmed, "")
+        self.display.draw(self, confirmed, "")
 
     def note(self, text: str) -> None:
         """Something worth a line."""
-        self._display.note(text)
+        self.display.note(text)
 
     def waiting(self, wait: Wait) -> None:
         """How far a wait is."""
@@ -95,6 +94,6 @@ class Phase:
             return
         rows = wait.verdicts.rows
         others = (Verdict.PENDING, Verdict.OFFLINE, Verdict.FAILED, Verdict.DRIFT)
-        told = ", ".join(f"{rows[verdict]:,} {verdict}" for verdict in others if rows[verdict])
+        counts = ", ".join(f"{rows[verdict]:,} {verdict}" for verdict in others if rows[verdict])
         self.total = sum(rows.values())
-        self._display.draw(self, rows[Verdict.CONVERGED], f" ({told})" if told else "")
+        self.display.draw(self, rows[Verdict.CONVERGED], f" ({counts})" if counts else "")

@@ -14,7 +14,7 @@ class CommandInfo(NamedTuple):
 
     @property
     def module(self) -> str:
-        """The module with its click command, imported when the command is asked for and for no other's sake."""
+        """The module with its click command, imported only when that command is run."""
         suffix = "_" if self.name == "import" else ""  # a keyword
         return f"reconciler.cli.commands.{self.name.replace('-', '_')}{suffix}"
 

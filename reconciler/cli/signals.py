@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from types import FrameType
 from typing import Any, Final, TypeVar
 
@@ -38,7 +38,7 @@ class Interrupts:
 
     @contextlib.contextmanager
     def cancelling(self, cancel: Callable[[], object]) -> Iterator[None]:
-        """The first signal inside calls `cancel`, which must not raise; one more does not wait for what comes of it."""
+        """The first signal inside calls `cancel`, which must not raise; a second one does not wait for its effect."""
         self._cancel = cancel
         try:
             yield
@@ -47,7 +47,7 @@ class Interrupts:
 
     @contextlib.contextmanager
     def raising(self) -> Iterator[None]:
-        """A signal inside raises at once, though work runs: for a question, or for output that nobody may read."""
+        """A signal inside raises at once, though work runs: for a question, or for output that may block."""
         cancel, self._cancel = self._cancel, None
         try:
             self.check()
@@ -57,46 +57,37 @@ class Interrupts:
             self._cancel = cancel
 
 
-@contextlib.contextmanager
-def interruptible() -> Iterator[None]:
+def interruptible() -> contextlib.AbstractContextManager[None]:
     """SIGTERM, and a terminal that is closed, end a run the way Ctrl-C does: with the result of what was done.
 
     What is ignored stays so, as Ctrl-C is in a background job, or a hang-up under `nohup`.
     """
-    handler = Interrupts()
-    with contextlib.ExitStack() as stack:
-        try:
-            for number in _SIGNALS:
-                if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
-                    stack.enter_context(_handled(number, handler))
-        except ValueError:  # not in the main thread: the caller's business
-            pass
+    usual = (signal.SIG_DFL, signal.default_int_handler)
+    return _handled([number for number in _SIGNALS if signal.getsignal(number) in usual], Interrupts())
+
+
+def undisturbed() -> contextlib.AbstractContextManager[None]:
+    """No signal that means an interrupt gets through: for the report of one."""
+    return _handled(_SIGNALS, signal.SIG_IGN)
+
+
+@contextlib.contextmanager
+def _handled(numbers: Iterable[int], handler: signal._HANDLER) -> Iterator[None]:
+    before: dict[int, signal._HANDLER] = {}
+    try:
+        with contextlib.suppress(ValueError):  # not in the main thread: left to the caller
+            for number in numbers:
+                before[number] = signal.signal(number, handler)
         yield
+    finally:
+        for number, previous in before.items():
+            signal.signal(number, previous)
 
 
 def current() -> Interrupts:
-    """What handles the signals now; where the caller does, one that never hears of any."""
+    """What handles the signals now; where it is not ours, one that never gets a signal."""
     handlers = map(signal.getsignal, _SIGNALS)
     return next((handler for handler in handlers if isinstance(handler, Interrupts)), Interrupts())
-
-
-@contextlib.contextmanager
-def undisturbed() -> Iterator[None]:
-    """No signal that means an interrupt gets through: for the report of one."""
-    with contextlib.ExitStack() as stack:
-        with contextlib.suppress(ValueError):  # not in the main thread
-            for number in _SIGNALS:
-                stack.enter_context(_handled(number, signal.SIG_IGN))
-        yield
-
-
-@contextlib.contextmanager
-def _handled(number: int, handler: signal._HANDLER) -> Iterator[None]:
-    before = signal.signal(number, handler)
-    try:
-        yield
-    finally:
-        signal.signal(number, before)
 
 
 def run_async(work: Coroutine[Any, Any, T]) -> T:

@@ -18,9 +18,8 @@ from reconciler.discovery.device_index import DeviceIndex
 from reconciler.discovery.existence import ExistenceChecks
 from reconciler.errors import ManifestError, PermissionDenied, RequestRefused
 from reconciler.model.plan import Warning
-from reconciler.model.read import Read
 from reconciler.model.rules import Prune, Rules
-from reconciler.model.state import Application, Desired, DeviceId, Flow, FlowId, Live, Place
+from reconciler.model.state import Application, Desired, DeviceId, Flow, FlowId, Live, Place, Read
 from reconciler.model.text import counted, is_id
 from reconciler.model.world import World
 from reconciler.planner.resolution.names import Inventory
@@ -37,10 +36,9 @@ __all__ = ["EVERYTHING", "Extent", "discover"]
 class Extent:
     """Which rows of an application are in question; a world of this extent says nothing about others.
 
-    Attributes:
-        flow: an alias, id or name. The listing is restricted to that flow, and says so (`Live.only_flow`), where its
-            id is known without reading more than the rules need; otherwise everything is read.
-        devices: ids of the only devices in question; `read` is then what was read of them.
+    `flow`: an alias, id or name. The listing is restricted to that flow, and says so (`Live.only_flow`), where its id
+    is known without reading more than the rules need; otherwise everything is read. `devices`: ids of the only devices
+    in question; `read` is then what was read of them.
     """
 
     flow: str | None = None
@@ -61,12 +59,8 @@ async def discover(
 ) -> World:
     """Read, resolve, prune and check one application and kind.
 
-    Args:
-        rules: what the manifests say.
-        reader: the API, for `rules.application` and `rules.kind`.
-        today: the UTC date, for pins that have an end.
-        excluded_devices: ids or names that may be unknown, and that are not checked (`--exclude device=`).
-        extent: which of its rows are in question.
+    `today` is the UTC date, for pins that have an end. `excluded_devices` (`--exclude device=`) are ids or names that
+    may be unknown and are not checked.
 
     Raises:
         ManifestError: names, devices, flows or versions that the application does not have.
@@ -92,12 +86,15 @@ class _Discovery:
         read, queries = await self.read(needs)
         live = read.live
         self.index.at_least = len(live.devices)
-        await self.look_up(needs)
-        resolution = await self.resolution(queries)
+        await self.index.look_up(ids=needs.device_ids, names=needs.device_names)
+        resolution = self.resolved(queries)
+        if resolution.unknown and await self.index.try_to_name(resolution.unknown):
+            resolution = self.resolved(queries)  # with every name known, for the problems to tell which are near
+        if resolution.problems:
+            raise ManifestError(resolution.problems)
         desired = await self.pruned(resolution, live)
         checks = ExistenceChecks(self.rules, self.reader, self.index, live, self.flows)
-        excluded = self.excluded | self.index.ids_named(self.excluded) | _ids_named(live, self.excluded)
-        self.warnings += await checks.run(*self.in_question(desired, resolution, live), excluded)
+        self.warnings += await checks.run(*self.in_question(desired, resolution, live), self.excluded_ids(live))
         return World(
             application=application,
             kind=self.rules.kind,
@@ -105,12 +102,23 @@ class _Discovery:
             read=read,
             protected=resolution.protected,
             warnings=tuple(sorted({*resolution.warnings, *self.warnings}, key=lambda warning: warning.sort_key)),
-            device_names={**_device_names(live), **self.index.names()},
+            device_names=self.device_names(live),
             flow_names={**live.flow_names, **{flow.id: flow.name for flow in self.flows or () if flow.name}},
             aliases=resolution.aliases,
             groups=frozenset(group.name for group in self.rules.groups),
             excluded_devices=resolution.excluded_devices,
         )
+
+    def device_names(self, live: Live) -> dict[DeviceId, str]:
+        """Every name that is known; that in the device list counts before that in a deployment record."""
+        names = {device_id: device.name for device_id, device in live.devices.items() if device.name}
+        return names | {device.id: device.name for device in self.index.devices.values() if device.name}
+
+    def excluded_ids(self, live: Live) -> frozenset[DeviceId]:
+        """The excluded devices, those that are excluded by name included."""
+        if not self.excluded:
+            return self.excluded
+        return self.excluded.union(one for one, name in self.device_names(live).items() if name in self.excluded)
 
     async def application(self) -> Application:
         """The application. Its name is read only where the manifest has one to compare, and then first."""
@@ -190,25 +198,14 @@ class _Discovery:
                 hint = "give the token the scope flows.get, or write flows by their ids"
                 raise PermissionDenied(message, hint=hint, status=403) from None
 
-    async def look_up(self, needs: Needs) -> None:
-        if needs.device_names or needs.device_ids:
-            await self.index.look_up(ids=needs.device_ids, names=needs.device_names)
-
-    async def resolution(self, queries: dict[str, frozenset[str]]) -> Resolution:
-        resolution = resolve(self.rules, self.inventory(queries), today=self.today, excluded_devices=self.excluded)
-        if resolution.unknown and await self.index.try_to_name(resolution.unknown):
-            # Once more with every name in hand, for the problems to tell which are near.
-            resolution = resolve(self.rules, self.inventory(queries), today=self.today, excluded_devices=self.excluded)
-        if resolution.problems:
-            raise ManifestError(resolution.problems)
-        return resolution
-
-    def inventory(self, queries: dict[str, frozenset[str]]) -> Inventory:
+    def resolved(self, queries: dict[str, frozenset[str]]) -> Resolution:
+        """Resolve the rules with what has been read so far."""
         flows: dict[str, tuple[str, ...]] = {}
         for flow in self.flows or ():
             if flow.name is not None:
                 flows[flow.name] = (*flows.get(flow.name, ()), flow.id)
-        return Inventory(self.index.devices, flows, queries, self.index.other_classes())
+        inventory = Inventory(self.index.devices, flows, queries, self.index.other_classes())
+        return resolve(self.rules, inventory, today=self.today, excluded_devices=self.excluded)
 
     async def pruned(self, resolution: Resolution, live: Live) -> Desired:
         setting, place = self.rules.prune, self.rules.prune_place
@@ -224,13 +221,3 @@ class _Discovery:
                 self.warnings.append(Warning(message, place, "the token needs the scope devices.get"))
         flows = resolution.flows
         return prune(resolution.desired, live, setting, flows=flows, place=place, existing=existing)
-
-
-def _device_names(live: Live) -> dict[str, str]:
-    return {device_id: device.name for device_id, device in live.devices.items() if device.name}
-
-
-def _ids_named(live: Live, names: Collection[str]) -> frozenset[str]:
-    if not names:
-        return frozenset()
-    return frozenset(device_id for device_id, device in live.devices.items() if device.name in names)

@@ -16,13 +16,9 @@ T = TypeVar("T")
 
 
 class DeviceIndex:
-    """Devices by id, as they become known.
+    """Devices by id, as they become known: `devices` of the manifest's class, `others` that were looked up.
 
-    Attributes:
-        devices: devices of the manifest's class.
-        others: devices of other classes that were looked up.
-        complete: every device of the class is known.
-        at_least: a lower bound of the number of devices, known without a request.
+    `complete`: every device of the class is known. `at_least`: a lower bound of their number, known without a request.
     """
 
     def __init__(self, reader: Reader, kind: Kind) -> None:
@@ -82,16 +78,6 @@ class DeviceIndex:
     def other_classes(self) -> dict[str, str]:
         """Classes of the known devices of other classes, by name."""
         return {one.name: one.device_class for one in self.others.values() if one.name and one.device_class}
-
-    def ids_named(self, names: Collection[str]) -> frozenset[DeviceId]:
-        """Known devices with one of these names."""
-        if not names:
-            return frozenset()
-        return frozenset(device.id for device in self.devices.values() if device.name in names)
-
-    def names(self) -> dict[DeviceId, str]:
-        """Names of the known devices."""
-        return {device.id: device.name for device in self.devices.values() if device.name}
 
     async def _listing_is_shorter(self, look_ups: int) -> bool:
         # Asking for the number of devices is a request too, so it pays only where it can save one.

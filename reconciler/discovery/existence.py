@@ -4,45 +4,42 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 from reconciler.discovery.device_index import DeviceIndex
 from reconciler.errors import ApiError, ManifestError, NotFound, PermissionDenied, Problem
 from reconciler.model.plan import Warning
 from reconciler.model.rules import Rules
-from reconciler.model.state import NOTHING, Decision, Desired, DeviceId, Flow, FlowId, Live, LiveDevice, Place, Version
+from reconciler.model.state import NO_RECORD, NOTHING, Decision, Desired, DeviceId, Flow, FlowId, Live, Place, Version
 from reconciler.model.text import counted
 from reconciler.planner.resolution.names import Spelling
 from reconciler.planner.resolution.resolve import Resolution
 from reconciler.ports import Reader
 from reconciler.runtime import gather
 
-_NO_RECORD = LiveDevice(flows={})
-
 
 def moving(desired: Desired, live: Live) -> Iterator[tuple[DeviceId, FlowId, Decision]]:
     """The rows whose released version is not the desired one."""
     records = live.devices
     for device_id, decisions in desired.devices.items():
-        device = records.get(device_id, _NO_RECORD)
+        device = records.get(device_id, NO_RECORD)
         flows = device.flows
         for flow_id, decision in decisions.items():
             if flows.get(flow_id, NOTHING)[0] != decision.version and flow_id not in device.unmanageable:
                 yield device_id, flow_id, decision
 
 
+@dataclass(slots=True)
 class ExistenceChecks:
     """The checks of one discovery. What does not exist is a problem; what the token may not read is a warning."""
 
-    def __init__(
-        self, rules: Rules, reader: Reader, index: DeviceIndex, live: Live, flows: Collection[Flow] | None
-    ) -> None:
-        self._rules = rules
-        self._reader = reader
-        self._index = index
-        self._live = live
-        self._flows = flows
-        self._problems: list[Problem] = []
-        self._warnings: list[Warning] = []
+    rules: Rules
+    reader: Reader
+    index: DeviceIndex
+    live: Live
+    flows: Collection[Flow] | None
+    problems: list[Problem] = field(default_factory=list, init=False)
+    warnings: list[Warning] = field(default_factory=list, init=False)
 
     async def run(self, desired: Desired, resolution: Resolution, excluded: Collection[DeviceId]) -> list[Warning]:
         """Check the rows of `desired`, and return what could not be verified.
@@ -50,9 +47,9 @@ class ExistenceChecks:
         Raises:
             ManifestError: with all that does not exist.
         """
-        devices = {one: place for one, place in resolution.written.items() if one not in self._live.devices}
+        devices = {one: place for one, place in resolution.written.items() if one not in self.live.devices}
         versions: dict[FlowId, dict[Version, Place]] = defaultdict(dict)
-        for device_id, flow_id, decision in moving(desired, self._live):
+        for device_id, flow_id, decision in moving(desired, self.live):
             if device_id in excluded:
                 continue
             devices.setdefault(device_id, resolution.written.get(device_id, decision.place))
@@ -63,15 +60,15 @@ class ExistenceChecks:
         await self._check_devices({one: place for one, place in devices.items() if one not in excluded})
         self._check_custom_nodes(desired, versions)
         await gather(*(self._check_flow(flow_id, versions[flow_id]) for flow_id in sorted(versions)))
-        if self._problems:
-            raise ManifestError(dict.fromkeys(self._problems))
-        return list(dict.fromkeys(self._warnings))
+        if self.problems:
+            raise ManifestError(dict.fromkeys(self.problems))
+        return list(dict.fromkeys(self.warnings))
 
     def _check_custom_nodes(self, desired: Desired, versions: dict[FlowId, dict[Version, Place]]) -> None:
         """Custom nodes come with the flows that use them: where one is deployed, declaring it has no effect."""
         custom: set[FlowId] = set()
         left_alone: dict[FlowId, Place] = {}
-        for device_id, device in self._live.devices.items():
+        for device_id, device in self.live.devices.items():
             if not device.unmanageable:
                 continue
             custom |= device.unmanageable
@@ -84,54 +81,53 @@ class ExistenceChecks:
             self._problem(place, message, "it comes with the flows that use it; remove it from the manifest")
         for flow_id, place in sorted(left_alone.items()):
             message = f"flow {self._name(flow_id)} is a custom node: what is declared for it is ignored"
-            self._warnings.append(Warning(message, place, "it comes with the flows that use it"))
+            self.warnings.append(Warning(message, place, "it comes with the flows that use it"))
 
     async def _check_devices(self, places: Mapping[DeviceId, Place]) -> None:
         try:
-            await self._index.look_up(ids=places)
-            missing = sorted(places.keys() - self._index.devices.keys())
-            await self._index.other_class(missing)
+            await self.index.look_up(ids=places)
+            missing = sorted(places.keys() - self.index.devices.keys())
+            await self.index.other_class(missing)
         except PermissionDenied:
             message = f"not verified: existence and class of {counted(len(places), 'device')}"
-            self._warnings.append(Warning(message, hint="the token needs the scope devices.get"))
+            self.warnings.append(Warning(message, hint="the token needs the scope devices.get"))
             return
+        kind = self.rules.kind
         for device_id in missing:
-            self._problem(places[device_id], *self._lack(device_id))
-
-    def _lack(self, device_id: DeviceId) -> tuple[str, str]:
-        other = self._index.others.get(device_id)
-        if other is None:
-            message = f"device {device_id} does not exist in application {self._rules.application.id}"
-            return message, "check the id; a device that was deleted must be removed from the manifest too"
-        kind = self._rules.kind
-        message = f'device {device_id} ("{other.name}") is of class {other.device_class}'
-        return message, f"{kind} deployments go to devices of class {kind.device_class} only"
+            if other := self.index.others.get(device_id):
+                message = f'device {device_id} ("{other.name}") is of class {other.device_class}'
+                hint = f"{kind} deployments go to devices of class {kind.device_class} only"
+            else:
+                message = f"device {device_id} does not exist in application {self.rules.application.id}"
+                hint = "check the id; a device that was deleted must be removed from the manifest too"
+            self._problem(places[device_id], message, hint)
 
     async def _check_flow(self, flow_id: FlowId, versions: Mapping[Version, Place]) -> None:
-        place = min(versions.values())
-        if self._flows is not None and all(flow.id != flow_id for flow in self._flows):
-            owner = f"application {self._rules.application.id}"
-            message = f"flow {self._name(flow_id)} is not an {self._rules.kind} flow of {owner}"
-            self._problem(place, message, self._flow_hint(flow_id))
+        owner = f"application {self.rules.application.id}"
+        if self.flows is not None and all(flow.id != flow_id for flow in self.flows):
+            self._no_flow(flow_id, versions, f"is not an {self.rules.kind} flow of {owner}")
             return
         try:
-            found = set(await self._reader.versions(flow_id, names=versions.keys()))
+            found = set(await self.reader.versions(flow_id, names=versions.keys()))
         except PermissionDenied:
             message = "not verified: existence of the versions that would be released"
-            self._warnings.append(Warning(message, hint="the token needs the scope flowVersions.get"))
-            return
+            self.warnings.append(Warning(message, hint="the token needs the scope flowVersions.get"))
         except NotFound:
-            message = f"flow {self._name(flow_id)} does not exist in application {self._rules.application.id}"
-            self._problem(place, message, self._flow_hint(flow_id))
-            return
-        if missing := sorted(versions.keys() - found):
-            await self._report_versions(flow_id, missing, versions)
+            self._no_flow(flow_id, versions, f"does not exist in {owner}")
+        else:
+            if missing := sorted(versions.keys() - found):
+                await self._report_versions(flow_id, missing, versions)
+
+    def _no_flow(self, flow_id: FlowId, versions: Mapping[Version, Place], what: str) -> None:
+        aliases = [f'"{alias}" at {ref.place}' for alias, ref in self.rules.aliases.items() if ref.text == flow_id]
+        hint = f"see the alias {aliases[0]}" if aliases else "check the id"
+        self._problem(min(versions.values()), f"flow {self._name(flow_id)} {what}", hint)
 
     async def _report_versions(
         self, flow_id: FlowId, missing: Iterable[Version], places: Mapping[Version, Place]
     ) -> None:
         try:
-            known = await self._reader.versions(flow_id)
+            known = await self.reader.versions(flow_id)
         except ApiError:
             known = ()  # the list was only for the hint
         spelling = Spelling(known)
@@ -140,15 +136,11 @@ class ExistenceChecks:
             hint = f"nearest: {', '.join(near)}" if near else "create it in Losant, or check the spelling"
             self._problem(places[version], f"flow {self._name(flow_id)} has no version {version}", hint)
 
-    def _flow_hint(self, flow_id: FlowId) -> str:
-        aliases = [f'"{alias}" at {ref.place}' for alias, ref in self._rules.aliases.items() if ref.text == flow_id]
-        return f"see the alias {aliases[0]}" if aliases else "check the id"
-
     def _name(self, flow_id: FlowId) -> str:
-        aliases = [alias for alias, ref in self._rules.aliases.items() if ref.text == flow_id]
-        listed = [flow.name for flow in self._flows or () if flow.id == flow_id and flow.name]
-        known = [*aliases, *listed, self._live.flow_names.get(flow_id)]
+        aliases = [alias for alias, ref in self.rules.aliases.items() if ref.text == flow_id]
+        listed = [flow.name for flow in self.flows or () if flow.id == flow_id and flow.name]
+        known = [*aliases, *listed, self.live.flow_names.get(flow_id)]
         return f'"{known[0]}"' if known[0] else flow_id
 
     def _problem(self, place: Place, message: str, hint: str) -> None:
-        self._problems.append(place.problem(message, hint))
+        self.problems.append(place.problem(message, hint))

@@ -94,19 +94,17 @@ class Confirmation:
         now = self._clock.monotonic()
         for call in [call for call in self._journal.calls if call.is_in_doubt]:
             doubt_s = DOUBT_S if call.is_explicit else WILDCARD_DOUBT_S
-            if time_is_up or now - (call.acted_at or 0.0) >= doubt_s:
-                self._take_up(call)
-
-    def _take_up(self, call: Call) -> None:
-        if self._control.stopped_by:
-            self._journal.move(call, *ABANDONED)
-        elif not call.is_explicit:
-            self._journal.finish_by_releases(call)
-        elif isinstance(delay_s := self._control.retries.delay_s(call.attempts, call.failure), str):
-            self._journal.move(call, *ABANDONED, error=f"{call.error}; {delay_s}")
-        else:
-            self._journal.move(call, CallPhase.RETRY)
-            self._control.hold(delay_s)
+            if not time_is_up and now - (call.acted_at or 0.0) < doubt_s:
+                continue
+            if self._control.stopped_by:
+                self._journal.move(call, *ABANDONED)
+            elif not call.is_explicit:
+                self._journal.finish_by_releases(call)
+            elif isinstance(delay_s := self._control.retries.delay_s(call.attempts, call.failure), str):
+                self._journal.move(call, *ABANDONED, error=f"{call.error}; {delay_s}")
+            else:
+                self._journal.move(call, CallPhase.RETRY)
+                self._control.hold(delay_s)
 
     def _close(self, *, seen: bool) -> None:
         """Fail what is still open, but for wildcards of unknown outcome. Without a read, say only that."""

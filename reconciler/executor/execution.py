@@ -29,10 +29,9 @@ from reconciler.executor.journal import Journal, Observer, Quiet
 from reconciler.executor.live_view import LiveView
 from reconciler.executor.preflight import Preflight
 from reconciler.model.plan import Plan
-from reconciler.model.read import Read
 from reconciler.model.requests import RemoveDevice, outcome
 from reconciler.model.result import Moved, Result, named, not_started
-from reconciler.model.state import Row, Version
+from reconciler.model.state import Read, Row, Version
 from reconciler.planner.digest import digest
 from reconciler.ports import Clock, Reader, Writer
 
@@ -61,11 +60,11 @@ class Execution:
         Args:
             plan: what to carry out, computed on `read`.
             read: of everything, or of the one flow that all changes are of.
-            api: where to.
+            api: the application to change.
             clock: all time of the run.
             parallelism: requests in flight at most; a 429 halves it for the rest of the run.
             dry_run: stop before the first write.
-            observe: told of progress.
+            observe: called as the run proceeds.
             rng: the source of jitter.
         """
         self._plan = plan

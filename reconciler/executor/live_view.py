@@ -6,12 +6,9 @@ from collections.abc import Iterator
 
 from reconciler.errors import AuthenticationFailed, ReconcilerError
 from reconciler.executor.control import RunControl, message
-from reconciler.model.read import Read
-from reconciler.model.state import NOTHING, FlowId, Live, LiveDevice, Row, Version
+from reconciler.model.state import NO_RECORD, NOTHING, FlowId, Live, Read, Row, Version
 from reconciler.planner.calls.reach import overlay
 from reconciler.ports import Reader
-
-_NO_RECORD = LiveDevice({})
 
 
 class LiveView:
@@ -80,7 +77,7 @@ class LiveView:
         """Rows whose released version is not what the first read showed: row, before, now. In no order."""
         then, now = self._first.devices, self.view().devices
         for device_id in then.keys() | now.keys():
-            before, after = (devices.get(device_id, _NO_RECORD).flows for devices in (then, now))
+            before, after = (devices.get(device_id, NO_RECORD).flows for devices in (then, now))
             if before == after:
                 continue
             for flow_id in before.keys() | after.keys():

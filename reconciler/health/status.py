@@ -6,70 +6,53 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 
 from reconciler.health.verdict import expected_rows, judge, tally
-from reconciler.model.health import FlowStatus, Laggard, Logged, Standing, StatusReport, Verdict, VersionStatus
+from reconciler.model.health import FlowStatus, Laggard, Logged, Standing, StatusReport, VersionStatus
 from reconciler.model.log import moment
-from reconciler.model.state import NOTHING, DeviceId, FlowId, Row, Version
+from reconciler.model.state import NO_RECORD, NOTHING, DeviceId, FlowId, Version
 from reconciler.model.world import World
-
-_COLUMN = {
-    Verdict.PENDING: Standing.PENDING,
-    Verdict.OFFLINE: Standing.OFFLINE,
-    Verdict.FAILED: Standing.FAILED,
-    Verdict.DRIFT: Standing.DRIFT,
-}
 
 
 def summarise(world: World, *, only: Collection[DeviceId] | None = None) -> StatusReport:
-    """Judge every row of a world, or those of some devices, whose log is then told too."""
+    """Judge every row of a world; or those of some devices, whose log is then in the report too."""
     table: Counter[tuple[FlowId, Version | None, Standing]] = Counter()
     laggards: list[Laggard] = []
-    managed: set[Row] = set()
-    flow_names = {**world.live.flow_names, **world.flow_names}
-    for row in expected_rows(world.desired, world.live):
-        if (only is not None and row.device_id not in only) or world.live.only_flow not in (None, row.flow_id):
-            continue
-        managed.add((row.device_id, row.flow_id))
-        record = world.live.devices.get(row.device_id)
+    live = world.live
+    flow_names = {**live.flow_names, **world.flow_names}
+    expected = expected_rows(world.desired, live)
+    managed = {row: version for row, version in expected.items() if only is None or row[0] in only}
+    for row, version in managed.items():
+        record = live.devices.get(row[0], NO_RECORD)
         laggard = judge(
             row,
+            version,
             record,
-            reachable=record is not None and record.connected is True,
-            flow_name=flow_names.get(row.flow_id),
-            device_name=world.device_names.get(row.device_id),
+            reachable=record.connected is True,
+            flow_name=flow_names.get(row[1]),
+            device_name=world.device_name(row[0]),
         )
-        table[row.flow_id, row.version, _COLUMN[laggard.verdict] if laggard else Standing.IN_SYNC] += 1
+        table[row[1], version, Standing(laggard.verdict) if laggard else Standing.IN_SYNC] += 1
         if laggard:
             laggards.append(laggard)
-    for device_id, flow_id, entry in world.live.rows():
-        if (device_id, flow_id) in managed or entry == NOTHING or (only is not None and device_id not in only):
-            continue
-        table[flow_id, entry.released, Standing.UNMANAGED] += 1
+    for device_id, flow_id, entry in live.rows():
+        if (device_id, flow_id) not in managed and entry != NOTHING and (only is None or device_id in only):
+            table[flow_id, entry.released, Standing.UNMANAGED] += 1
     verdicts = tally(laggards, rows=len(managed), devices=len({device_id for device_id, _ in managed}))
-    totals = Counter[Standing]()
-    for (_, _, standing), number in table.items():
-        totals[standing] += number
     return StatusReport(
         application=world.application,
         kind=world.kind,
         flows=_flows(table, flow_names),
-        rows={standing: totals[standing] for standing in Standing},
+        rows={one: sum(number for key, number in table.items() if key[2] is one) for one in Standing},
         devices=verdicts.devices,
         laggards=verdicts.laggards,
-        devices_named={one: _device_name(world, one) for one in sorted(only or ())},
+        devices_named={one: world.device_name(one) for one in sorted(only or ())},
         log=tuple(line for one in sorted(only or ()) for line in _log(world, one, flow_names)),
     )
 
 
-def _device_name(world: World, device_id: DeviceId) -> str | None:
-    record = world.live.devices.get(device_id)
-    return world.device_names.get(device_id) or (record.name if record else None)
-
-
 def _log(world: World, device_id: DeviceId, flow_names: Mapping[FlowId, str]) -> Iterator[Logged]:
     """The log of a device, newest first; lines of one time stay as the API sent them."""
-    record = world.live.devices.get(device_id)
-    name = _device_name(world, device_id)
-    for entry in sorted(record.logs if record else (), key=moment, reverse=True):
+    name, logs = world.device_name(device_id), world.live.devices.get(device_id, NO_RECORD).logs
+    for entry in sorted(logs, key=moment, reverse=True):
         yield Logged(device_id, name, flow_names.get(entry.flow_id or ""), entry)
 
 

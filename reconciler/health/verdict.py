@@ -3,125 +3,71 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator
-from typing import NamedTuple
+from collections.abc import Iterable
 
 from reconciler.model.health import Laggard, Verdict, Verdicts
-from reconciler.model.log import History, history_of
-from reconciler.model.state import NOBODY, NOTHING, Desired, DeviceId, FlowId, Live, LiveDevice, Version
+from reconciler.model.log import history_of
+from reconciler.model.state import NO_RECORD, NOBODY, NOTHING, Desired, DeviceId, Live, LiveDevice, Row, Version
 
-SEVERITY = {verdict: rank for rank, verdict in enumerate(Verdict)}
-
-
-class Expected(NamedTuple):
-    """One managed row and the version it should run; None is absent."""
-
-    device_id: DeviceId
-    flow_id: FlowId
-    version: Version | None
+_SEVERITY = {verdict: rank for rank, verdict in enumerate(Verdict)}
 
 
-def expected_rows(desired: Desired, live: Live) -> Iterator[Expected]:
-    """The managed rows, without custom-node records, which deployments cannot change."""
-    for device_id, decisions in desired.devices.items():
-        record = live.devices.get(device_id)
-        unmanageable = record.unmanageable if record else frozenset()
-        for flow_id, decision in decisions.items():
-            if flow_id not in unmanageable:
-                yield Expected(device_id, flow_id, decision.version)
+def expected_rows(desired: Desired, live: Live) -> dict[Row, Version | None]:
+    """The managed rows with the version that each should run, without custom-node records, which never change."""
+    records = live.devices
+    return {
+        (device_id, flow_id): decision.version
+        for device_id, flow_id, decision in desired.rows()
+        if flow_id not in records.get(device_id, NO_RECORD).unmanageable
+    }
 
 
 def judge(
-    row: Expected,
-    record: LiveDevice | None,
+    row: Row,
+    expected: Version | None,
+    record: LiveDevice,
     *,
     reachable: bool,
-    flow_name: str | None = None,
-    device_name: str | None = None,
+    flow_name: str | None,
+    device_name: str | None,
 ) -> Laggard | None:
     """A row's verdict by one read, with what explains it; None when it is converged.
 
-    Args:
-        row: what it should be.
-        record: what was read of its device; None where there is no record.
-        reachable: whether the device has been seen connected, at first or since.
-        flow_name: for the reader.
-        device_name: for the reader, where it is better known than from the record.
+    `record` is what was read of its device, or `NO_RECORD`; `reachable`: it has been seen connected, at first or since.
     """
-    if record is None:
-        verdict = Verdict.CONVERGED if row.version is None else Verdict.DRIFT
-        history, released, reported = History(), None, None
-    else:
-        history = history_of(record.logs, row.flow_id)
-        released, reported = record.flows.get(row.flow_id, NOTHING)
-        verdict = _verdict(row.version, released, reported, record, history, reachable=reachable)
-    if verdict is Verdict.CONVERGED:
+    device_id, flow_id = row
+    released, reported = record.flows.get(flow_id, NOTHING)
+    if expected == released == reported and not record.unknown_bundle:
         return None
-    release, error = history
+    release, error = history_of(record.logs, flow_id)
+    if released != expected:
+        verdict = Verdict.DRIFT
+    elif error or record.unknown_bundle:
+        verdict = Verdict.FAILED
+    else:
+        verdict = Verdict.PENDING if reachable else Verdict.OFFLINE
     return Laggard(
-        device_id=row.device_id,
-        flow_id=row.flow_id,
+        device_id=device_id,
+        flow_id=flow_id,
         verdict=verdict,
-        expected=row.version,
+        expected=expected,
         released=released,
         reported=reported,
-        connected=record.connected if record else None,
-        connection_time=record.connection_time if record else None,
-        unknown_bundle=record.unknown_bundle if record else False,
+        connected=record.connected,
+        connection_time=record.connection_time,
+        unknown_bundle=record.unknown_bundle,
         attempted_bundle=error.attempted if error else None,
         error=error.error if error else None,
         since=release.date if release else None,
         changed_by=release.changed_by if release else NOBODY,
-        device_name=device_name or (record.name if record else None),
+        device_name=device_name,
         flow_name=flow_name,
     )
 
 
-def _verdict(
-    wanted: Version | None,
-    released: Version | None,
-    reported: Version | None,
-    record: LiveDevice,
-    history: History,
-    *,
-    reachable: bool,
-) -> Verdict:
-    if released != wanted:
-        return Verdict.DRIFT
-    if record.unknown_bundle:
-        return Verdict.FAILED
-    if reported == released:
-        return Verdict.CONVERGED
-    if history.error:
-        return Verdict.FAILED
-    return Verdict.PENDING if reachable else Verdict.OFFLINE
-
-
-def verdicts(desired: Desired, live: Live, *, reachable: Container[DeviceId] | None = None) -> Verdicts:
-    """Judge every managed row by one read of everything.
-
-    Args:
-        desired: what the manifests say.
-        live: a read that is not restricted.
-        reachable: devices that count as connected; None means those that this read shows connected.
-    """
-    laggards: list[Laggard] = []
-    managed = 0
-    devices: set[DeviceId] = set()
-    for row in expected_rows(desired, live):
-        managed += 1
-        devices.add(row.device_id)
-        record = live.devices.get(row.device_id)
-        connected = record is not None and record.connected is True
-        seen = connected if reachable is None else row.device_id in reachable
-        if laggard := judge(row, record, reachable=seen, flow_name=live.flow_names.get(row.flow_id)):
-            laggards.append(laggard)
-    return tally(laggards, rows=managed, devices=len(devices))
-
-
 def tally(laggards: Iterable[Laggard], *, rows: int, devices: int) -> Verdicts:
     """Count `rows` managed rows on `devices` devices, of which these are not converged."""
-    listed = sorted(laggards, key=lambda laggard: (-SEVERITY[laggard.verdict], laggard.row))
+    listed = sorted(laggards, key=lambda laggard: (-_SEVERITY[laggard.verdict], laggard.row))
     by_row = Counter(laggard.verdict for laggard in listed)
     worst: dict[DeviceId, Verdict] = {}
     for laggard in listed:

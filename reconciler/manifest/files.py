@@ -35,15 +35,12 @@ class Files(Protocol):
 
     def expand(self, path: str) -> tuple[list[File], list[Problem]]:
         """The files of a path, in any order."""
-        ...
 
     def read(self, file: File) -> bytes | Problem:
         """The bytes of a file of at most `MAX_BYTES`."""
-        ...
 
     def beside(self, file: File, relative: str) -> File | Problem:
         """The file that a path written in another file means."""
-        ...
 
 
 class DiskFiles:

@@ -55,7 +55,7 @@ def _application_id(text: str) -> str:
     if not is_id(text):
         raise wrong(
             f"expected an id, 24 hex digits, found {json.dumps(text)}",
-            "its name may stand beside it: {id: …, name: …}",
+            "its name may be given as well: {id: …, name: …}",
         )
     return text.lower()
 
@@ -159,7 +159,7 @@ class SelectPart(Part):
     """Which devices. Keys AND together."""
 
     devices: Annotated[list[Text], Field(min_length=1)] | None = Field(
-        None, description="Ids or names; names may hold `*`."
+        None, description="Ids or names; names may contain `*`."
     )
     tags: Annotated[dict[Text, TagValues], Field(min_length=1)] | None = Field(
         None, description="Tags: AND across keys, OR inside a list."

@@ -97,6 +97,9 @@ class LiveDevice(NamedTuple):
     unmanageable: frozenset[FlowId] = frozenset()
 
 
+NO_RECORD = LiveDevice(flows={})
+
+
 @dataclass(frozen=True, slots=True)
 class Live:
     """The released and reported versions of an application, as read from the API.
@@ -119,6 +122,18 @@ class Live:
         for device_id, device in self.devices.items():
             for flow_id, entry in device.flows.items():
                 yield device_id, flow_id, entry
+
+
+class Read(NamedTuple):
+    """A complete read of an application's deployments, made behind the port and carried unchanged from there.
+
+    `began` and `ended` are monotonic seconds of the run's clock. A read confirms only calls that were accepted before
+    it began; its age counts from its end.
+    """
+
+    live: Live
+    began: float
+    ended: float
 
 
 class Place(NamedTuple):

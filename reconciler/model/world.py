@@ -8,8 +8,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from reconciler.model.plan import Protected, Warning
-from reconciler.model.read import Read
-from reconciler.model.state import Application, Desired, DeviceId, FlowId, Kind, Live
+from reconciler.model.state import Application, Desired, DeviceId, FlowId, Kind, Live, Read
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,5 @@
 """The application layer: what the commands do, as functions from files or rules, a gateway and options to values.
 
-Nothing here prints, asks or looks at the process. Approval is a callback, progress is an observer, and what standard
-input and the environment hold is handed in.
+Nothing here prints, asks or looks at the process. Approval is a callback, progress is an observer, and standard
+input and the environment are passed in.
 """

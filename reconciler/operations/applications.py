@@ -1,19 +1,19 @@
-"""What files and folders hold, checked as far as that goes without the API."""
+"""The rules of files and folders, checked as far as is possible without the API."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, date, datetime
 from os import PathLike
 from typing import BinaryIO, NamedTuple
 
 from reconciler.errors import ManifestError
 from reconciler.manifest import load as manifests
 from reconciler.manifest.files import DiskFiles, Files
-from reconciler.manifest.symbolic import resolve_offline
+from reconciler.manifest.offline import resolve_offline
 from reconciler.model.plan import Warning
 from reconciler.model.rules import Rules
 from reconciler.planner.resolution.resolve import expired_pins
+from reconciler.runtime import utc_today
 
 DEFAULT_PATHS = ("manifests",)
 
@@ -24,7 +24,7 @@ def load(
     kind: str | None = None,
     stdin: BinaryIO | None = None,
 ) -> tuple[Rules, ...]:
-    """The rules that files and folders hold, one per application and kind. Touches no network.
+    """The rules in files and folders, one per application and kind. Touches no network.
 
     Args:
         paths: files, folders, or `-` for `stdin`; the folder `manifests` if there is none.
@@ -55,7 +55,7 @@ def validate(
     kind: str | None = None,
     stdin: BinaryIO | None = None,
 ) -> Validated:
-    """Check files and folders; `application` and `kind` pick from what is told of them.
+    """Check files and folders; `application` and `kind` pick what is reported of them.
 
     Raises:
         ManifestError: every problem of every file, conflicts between groups included.
@@ -69,7 +69,7 @@ def validate(
 
 
 def load_sound(paths: Iterable[str | PathLike[str]], files: Files) -> manifests.Loaded:
-    """What paths hold, where it has no problem.
+    """The rules of paths, if they have no problem.
 
     Raises:
         ManifestError: every problem, conflicts that show without the API included.
@@ -79,8 +79,3 @@ def load_sound(paths: Iterable[str | PathLike[str]], files: Files) -> manifests.
     if problems := dict.fromkeys([*loaded.problems, *conflicts]):
         raise ManifestError(problems)
     return loaded
-
-
-def utc_today() -> date:
-    """The date that pins are judged by."""
-    return datetime.now(UTC).date()

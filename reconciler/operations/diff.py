@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from reconciler.errors import ManifestError, Problem, UsageError
-from reconciler.manifest.compare import compare
 from reconciler.manifest.files import DiskFiles, Files, NothingThere
 from reconciler.manifest.git import GitFiles
-from reconciler.model.rules import Difference, Rules
+from reconciler.manifest.offline import compare
+from reconciler.model.rules import Difference
 from reconciler.operations.applications import load_sound
 
 
-@dataclass(frozen=True, slots=True)
-class Diff:
-    """The differences, by application and kind. `missing`: a side that holds no manifest, if one does not."""
+class Diff(NamedTuple):
+    """The differences, by application and kind. `missing`: a side without manifests, if there is one."""
 
     differences: tuple[Difference, ...]
     missing: Problem | None = None
@@ -33,36 +32,24 @@ def diff(base: str, head: str | None, *, path: str) -> Diff:
         ManifestError: the problems of the manifests of either side, or neither has any.
         UsageError: git knows no such revision.
     """
-    sides = (_Side(base, path), _Side(head, path))
-    missing = [side.missing for side in sides if side.missing]
+    sides, missing = [], []
+    for name in (base, head):
+        on_disk = name is None or Path(name).exists()
+        files, where = (DiskFiles(), name or path) if on_disk else (_revision(name or ""), path)
+        _, problems = files.expand(where)
+        nothing = [problem for problem in problems if isinstance(problem, NothingThere)]
+        missing += nothing[:1]
+        sides.append(None if nothing else (where, files))
     if len(missing) == len(sides):
         raise ManifestError(missing)
-    before, after = (side.rules() for side in sides)
+    before, after = (load_sound([side[0]], side[1]).rules if side else () for side in sides)
     return Diff(compare(before, after), missing[0] if missing else None)
 
 
-class _Side:
-    """One side. `missing` says so where it holds no manifest."""
-
-    def __init__(self, name: str | None, path: str) -> None:
-        self.files: Files = DiskFiles()
-        self.path = path
-        if name is not None and Path(name).exists():
-            self.path = name
-        elif name is not None:
-            self.files = _revision(name)
-        _, problems = self.files.expand(self.path)
-        self.missing = next((problem for problem in problems if isinstance(problem, NothingThere)), None)
-
-    def rules(self) -> tuple[Rules, ...]:
-        """What it declares."""
-        return () if self.missing else load_sound([self.path], self.files).rules
-
-
-def _revision(name: str) -> GitFiles:
+def _revision(name: str) -> Files:
     try:
         return GitFiles(name)
     except UsageError:
         if "/" in name and not name.startswith("-"):
-            raise UsageError(f"{name} is no folder, and git knows no such revision") from None
+            raise UsageError(f"{name} is not a folder, and git knows no such revision") from None
         raise

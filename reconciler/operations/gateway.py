@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from reconciler.api.address import api_url
+from reconciler.api.address import DEFAULT_URL
 from reconciler.api.client import LosantApi
 from reconciler.api.connection import Exchange, connect
-from reconciler.api.credentials import Token, find_token
+from reconciler.api.credentials import Token
 from reconciler.model.state import Kind
 from reconciler.ports import Clock
 from reconciler.runtime import SystemClock
@@ -19,76 +20,46 @@ PARALLELISM = 4
 ApiOf = Callable[[str, Kind], LosantApi]
 
 
+@dataclass(frozen=True, slots=True)
 class Gateway:
     """How to reach the API. Nothing is opened until `open`.
 
     Attributes:
+        tokens: by id of the application.
+        url: base URL of the API.
         parallelism: requests in flight at most.
         clock: all time of the run.
+        note: called for pauses and retries. The text may come from the API and is untrusted.
+        observe: called for each request.
+        count: called with how many requests of each action were sent, when a connection is closed.
     """
 
-    def __init__(
-        self,
-        tokens: Mapping[str, Token],
-        *,
-        url: str | None = None,
-        parallelism: int = PARALLELISM,
-        clock: Clock | None = None,
-        note: Callable[[str], None] | None = None,
-        observe: Callable[[Exchange], None] | None = None,
-        count: Callable[[Counter[str]], None] | None = None,
-    ) -> None:
-        """Check the URL.
-
-        Args:
-            tokens: by id of the application.
-            url: base URL of the API; Losant's own if None or empty.
-            parallelism: requests in flight at most.
-            clock: the system's if None.
-            note: told of pauses and retries. The text may come from the API and is untrusted.
-            observe: told of each request.
-            count: told how many requests of each action were sent, when a connection is closed.
-
-        Raises:
-            UsageError: a URL that a token must not be sent to.
-        """
-        self._url = api_url(url)
-        self._tokens = tokens
-        self._note = note
-        self._observe = observe
-        self._count = count
-        self.parallelism = parallelism
-        self.clock: Clock = clock or SystemClock()
+    tokens: Mapping[str, Token]
+    url: str = DEFAULT_URL
+    parallelism: int = PARALLELISM
+    clock: Clock = field(default_factory=SystemClock)
+    note: Callable[[str], None] | None = None
+    observe: Callable[[Exchange], None] | None = None
+    count: Callable[[Counter[str]], None] | None = None
 
     @property
     def host(self) -> str:
         """The host of the API's URL."""
-        return urlsplit(self._url).hostname or ""
+        return urlsplit(self.url).hostname or ""
 
     @contextlib.asynccontextmanager
     async def open(self) -> AsyncIterator[ApiOf]:
         """A function that gives the API of an application and kind, all over one connection."""
         async with connect(
-            url=self._url, parallelism=self.parallelism, clock=self.clock, observe=self._observe, note=self._note
+            url=self.url, parallelism=self.parallelism, clock=self.clock, observe=self.observe, note=self.note
         ) as connection:
 
             def api_of(application_id: str, kind: Kind) -> LosantApi:
-                token = self._tokens[application_id]
+                token = self.tokens[application_id]
                 return LosantApi(connection, token=token, application_id=application_id, kind=kind)
 
             try:
                 yield api_of
             finally:
-                if self._count:
-                    self._count(connection.counts)
-
-
-def find_tokens(
-    environ: Mapping[str, str], application_ids: Iterable[str], *, token_file: str | None = None
-) -> dict[str, Token]:
-    """The token of each application, found before anything is read.
-
-    Raises:
-        UsageError: an application has none.
-    """
-    return {one: find_token(environ, one, token_file=token_file) for one in application_ids}
+                if self.count:
+                    self.count(connection.counts)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from reconciler.discovery import EVERYTHING, Extent, discover
@@ -11,11 +11,11 @@ from reconciler.model.plan import Guard, Plan, Refusal
 from reconciler.model.rules import Rules
 from reconciler.model.state import Desired
 from reconciler.model.world import Options, World
-from reconciler.operations.applications import utc_today
 from reconciler.operations.gateway import Gateway
+from reconciler.planner.digest import digest
 from reconciler.planner.planner import make_plan
-from reconciler.planner.resolution.filters import Scope, scopes_of
-from reconciler.runtime import gc_paused
+from reconciler.planner.resolution.filters import scopes_of
+from reconciler.runtime import gc_paused, utc_today
 
 NO_OPTIONS = Options()
 
@@ -30,6 +30,26 @@ class Planned:
     world: World
     plan: Plan
     desired: Desired
+
+
+@dataclass(frozen=True, slots=True)
+class Plans:
+    """The plans of one run, one for each application and kind."""
+
+    plans: tuple[Plan, ...]
+
+    @property
+    def digest(self) -> str:
+        """The fingerprint of all changes; the same as in the JSON document."""
+        return digest(self.plans)
+
+    @property
+    def refused(self) -> tuple[Refusal, ...]:
+        """What the guards refuse. `apply` raises `Refused` for them."""
+        return tuple(refusal for plan in self.plans for refusal in plan.refusals)
+
+    def __iter__(self) -> Iterator[Plan]:
+        return iter(self.plans)
 
 
 async def plan(rules: Sequence[Rules], gateway: Gateway, options: Options = NO_OPTIONS) -> tuple[Planned, ...]:
@@ -59,15 +79,11 @@ async def _plan(rules: Sequence[Rules], gateway: Gateway, options: Options, exte
     excluded = tuple(one.text for one in options.excludes if one.by == "device")
     with gc_paused():
         worlds = await read(rules, gateway, excluded_devices=excluded, extent=extent)
-        scopes = scopes_of(worlds, options)
-        return tuple(
-            _planned(one, world, options, scope) for one, world, scope in zip(rules, worlds, scopes, strict=True)
-        )
-
-
-def _planned(rules: Rules, world: World, options: Options, scope: Scope) -> Planned:
-    made = make_plan(world, limits=rules.limits, sources=rules.sources, options=options, scope=scope)
-    return Planned(world, made, scope.desired)
+        planned = []
+        for one, world, scope in zip(rules, worlds, scopes_of(worlds, options), strict=True):
+            made = make_plan(world, limits=one.limits, sources=one.sources, options=options, scope=scope)
+            planned.append(Planned(world, made, scope.desired))
+        return tuple(planned)
 
 
 async def read(
@@ -95,12 +111,9 @@ async def read(
 
 
 def refused(plans: Iterable[Plan]) -> Refused | None:
-    """The error that the plans' refusals amount to."""
-    problems = [_problem(refusal) for plan in plans for refusal in plan.refusals]
+    """The error that the plans' refusals amount to: place, numbers and remedy of each."""
+    problems = []
+    for refusal in (refusal for plan in plans for refusal in plan.refusals):
+        message, hint = f"refused ({refusal.guard}): {refusal.message}", refusal.hint
+        problems.append(refusal.place.problem(message, hint) if refusal.place else Problem(message, hint=hint))
     return Refused(problems) if problems else None
-
-
-def _problem(refusal: Refusal) -> Problem:
-    """A refusal as a problem: place, numbers, way out."""
-    message = f"refused ({refusal.guard}): {refusal.message}"
-    return refusal.place.problem(message, refusal.hint) if refusal.place else Problem(message, hint=refusal.hint)

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from reconciler.model.changes import Change, PendingRow, UnmanagedRow
 from reconciler.model.log import history_of
-from reconciler.model.state import NOTHING, Decision, Desired, DeviceId, Entry, FlowId, Live, LiveDevice
+from reconciler.model.state import NO_RECORD, NOTHING, Decision, Desired, DeviceId, Entry, FlowId, Live, LiveDevice
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,6 @@ class _Compared(NamedTuple):
 
 _ROW = itemgetter(0, 1)
 _NO_DECISIONS: Mapping[FlowId, Decision] = {}
-_NO_RECORD = LiveDevice(flows={})
 
 
 def compare(desired: Desired, live: Live) -> Difference:
@@ -97,7 +96,7 @@ def _compared(desired: Desired, live: Live) -> Iterable[tuple[DeviceId, LiveDevi
     """Every device that is declared or live, with its record and its verdict."""
     memo: dict[tuple[object, ...], _Compared] = {}
     decided, records, only_flow = desired.devices, live.devices, live.only_flow
-    unrecorded = ((device_id, _NO_RECORD) for device_id in decided if device_id not in records)
+    unrecorded = ((device_id, NO_RECORD) for device_id in decided if device_id not in records)
     for device_id, device in chain(records.items(), unrecorded):
         decisions, flows = decided.get(device_id, _NO_DECISIONS), device.flows
         key = (id(decisions), device.unmanageable, *flows, *flows.values())

@@ -19,14 +19,7 @@ from reconciler.planner.resolution.prune import PRUNE
 
 
 def guards_of(world: World, *, released: int, limits: Limits, options: Options) -> Guards:
-    """What a fresh plan is judged by.
-
-    Args:
-        world: what was planned on.
-        released: how many managed rows have something released, before targets: what percentages are of.
-        limits: the manifest's.
-        options: the command line's.
-    """
+    """What a fresh plan is judged by. `released`: how many managed rows have something released, before targets."""
     decided = (decision for flows in world.desired.devices.values() for decision in flows.values())
     return Guards(
         limits,

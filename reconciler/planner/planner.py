@@ -26,12 +26,7 @@ def make_plan(
 ) -> Plan:
     """Plan one application and kind. A plan that a guard refuses is a plan too: see its `refusals`.
 
-    Args:
-        world: what was read and resolved.
-        limits: the manifest's.
-        sources: the files that were read.
-        options: the command line's.
-        scope: what the filters leave; where a run has several applications, `filters.scopes_of` finds it for all.
+    `scope` is what the filters leave; where a run has several applications, `filters.scopes_of` finds it for all.
 
     Raises:
         UsageError: without a scope, a target or exclude that matches nothing.

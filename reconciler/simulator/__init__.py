@@ -1,27 +1,15 @@
 """A local stand-in of the Losant API: deployments, devices, workflows, faults. See `README.md` here."""
 
-from __future__ import annotations
-
-from reconciler.simulator import faults
-from reconciler.simulator.control import Control, ControlError
-from reconciler.simulator.http.server import Server, run, serve
-from reconciler.simulator.switches import Switches
-from reconciler.simulator.world.clock import Clock
-from reconciler.simulator.world.fleet import Fleet
-from reconciler.simulator.world.fleet_file import FleetError, build_fleet, load_fleet, parse_fleet
-
-__all__ = [
-    "Clock",
-    "Control",
-    "ControlError",
-    "Fleet",
-    "FleetError",
-    "Server",
-    "Switches",
-    "build_fleet",
-    "faults",
-    "load_fleet",
-    "parse_fleet",
-    "run",
-    "serve",
-]
+from reconciler.simulator import faults as faults
+from reconciler.simulator.control import Control as Control
+from reconciler.simulator.control import ControlError as ControlError
+from reconciler.simulator.http.server import Server as Server
+from reconciler.simulator.http.server import run as run
+from reconciler.simulator.http.server import serve as serve
+from reconciler.simulator.switches import Switches as Switches
+from reconciler.simulator.world.clock import Clock as Clock
+from reconciler.simulator.world.fleet import Fleet as Fleet
+from reconciler.simulator.world.fleet_file import FleetError as FleetError
+from reconciler.simulator.world.fleet_file import build_fleet as build_fleet
+from reconciler.simulator.world.fleet_file import load_fleet as load_fleet
+from reconciler.simulator.world.fleet_file import parse_fleet as parse_fleet

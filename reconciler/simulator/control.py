@@ -1,31 +1,29 @@
 """The control surface: what a test, or a person at a second terminal, changes without going through the API.
 
-Every public method is also a command of the control endpoint (`http.control_endpoint`), with the same name and the same
-arguments as a JSON object. Devices and flows are named by id, or by a name that only one of them has.
+Every public method is also a command of the control endpoint, `POST /_simulator/<command>`, with the same name and the
+same arguments as a JSON object. Devices and flows are named by id, or by a name that only one of them has.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError, validate_call
 
 from reconciler.simulator.api.writes import bring_up_to_date, next_event_ms
 from reconciler.simulator.faults import Fault
 from reconciler.simulator.switches import Switches
 from reconciler.simulator.world import devices
 from reconciler.simulator.world.fleet import Device, Text, Version
-from reconciler.simulator.world.ids import bundle_id, object_id
-from reconciler.simulator.world.records import Author, Kind, log_entry, write_logs
+from reconciler.simulator.world.records import Author, Kind, bundle_id, log_entry, object_id, write_logs
 from reconciler.simulator.world.releases import Change, rebundle, release, schedule_touched, touch
 from reconciler.simulator.world.seed import seed_device
-from reconciler.simulator.world.store import World
+from reconciler.simulator.world.store import Row, World
 
-Data: TypeAlias = dict[str, Any]
 _LONGEST_S = 10**9
 _KEPT_REQUESTS = 100_000
 _PERSON = Author("user", object_id("user", "somebody at the web interface"))
@@ -35,33 +33,12 @@ class ControlError(ValueError):
     """A command that cannot be carried out: an unknown device, an ambiguous name, an invalid value."""
 
 
-@dataclass(frozen=True, slots=True)
-class LoggedRequest:
-    """One request, without its token.
-
-    Attributes:
-        action: e.g. `devices.get`; empty where no action has this path and method.
-        query: parameters as they were read, `access_token` and `jwt` left out.
-        body: parsed JSON, or the text of a body that is not JSON.
-        status: of the answer; None if the connection was reset instead.
-        faults: the kinds of the faults that struck.
-    """
-
-    method: str
-    path: str
-    action: str
-    query: dict[str, Any]
-    body: Any
-    status: int | None
-    faults: tuple[str, ...] = ()
-
-
 class Control:
     """Changes and inspects a running simulator."""
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.log: deque[LoggedRequest] = deque(maxlen=_KEPT_REQUESTS)
+        self.log: deque[Row] = deque(maxlen=_KEPT_REQUESTS)
 
     def now_ms(self) -> int:
         """The present of the simulated world."""
@@ -102,11 +79,9 @@ class Control:
 
     def fail(self, device: str, flow: str, version: Version, error: Text) -> None:
         """From now on the device fails when it tries this version."""
-        with self._present() as db:
-            db.execute(
-                "insert or replace into failures values (?, ?, ?, ?)",
-                (self._device(device), self._flow(flow), version, error),
-            )
+        with self._present():
+            row = (self._device(device), self._flow(flow), version, error)
+            self.world.insert("failures", [row], "or replace")
 
     def heal(self, device: str) -> None:
         """The device no longer fails anything; it tries again when it next connects or is released to."""
@@ -117,18 +92,21 @@ class Control:
         """A person releases (None: removes) a version in the web interface."""
         with self._present():
             own, flow_id = self._device(device), self._flow(flow)
-            kind, application_id = self._home(own)
-            release(self.world, Change(kind, application_id, version, _PERSON, self.now_ms()), [(own, flow_id)])
+            (row,) = self.world.rows("select device_class, application_id from devices where id = ?", (own,))
+            if (kind := Kind.of_class(row["device_class"])) is None:
+                raise ControlError(f"a device of class {row['device_class']} takes no deployments")
+            change = Change(kind, row["application_id"], version, _PERSON, self.now_ms())
+            release(self.world, change, [(own, flow_id)])
 
     def set_reported(self, device: str, flow: str, version: Version | None) -> None:
         """The device reports another version of a flow, without a release."""
         with self._present() as db:
             own, flow_id, now = self._device(device), self._flow(flow), self.now_ms()
-            row = db.execute(
-                "update entries set reported = ?, updated_ms = ? where device_id = ? and flow_id = ? returning 1",
+            found = db.execute(
+                "update entries set reported = ?, updated_ms = ? where device_id = ? and flow_id = ?",
                 (version, now, own, flow_id),
-            ).fetchone()
-            if row is None:
+            )
+            if not found.rowcount:
                 raise ControlError(f"{flow} was never deployed to {device}")
             db.execute("update records set updated_ms = ? where device_id = ?", (now, own))
 
@@ -161,28 +139,26 @@ class Control:
 
     def add_version(self, flow: str, version: Version) -> None:
         """A person saves a new version of a flow."""
-        with self._present() as db:
+        with self._present():
             own, now = self._flow(flow), self.now_ms()
-            values = (object_id(own, "version", version), own, version, now, now)
-            db.execute("insert or ignore into versions values (?, ?, ?, ?, ?)", values)
+            row = (object_id(own, "version", version), own, version, now, now)
+            self.world.insert("versions", [row], "or ignore")
 
     def delete_version(self, flow: str, version: Version) -> None:
         """A person deletes a version; devices that run it are not touched."""
         with self._present() as db:
             db.execute("delete from versions where flow_id = ? and name = ?", (self._flow(flow), version))
 
-    def rows(self) -> list[Data]:
+    def rows(self) -> list[Row]:
         """Every entry of every deployment, by the names of device and flow: what is released, what is reported."""
-        with self._present() as db:
-            found = db.execute(
-                "select d.name, coalesce(f.name, e.flow_id), e.released, e.reported, e.device_id, e.flow_id "
-                "from entries e join devices d on d.id = e.device_id left join flows f on f.id = e.flow_id "
+        with self._present():
+            return self.world.rows(
+                "select d.name as device, coalesce(f.name, e.flow_id) as flow, e.released, e.reported, e.device_id, "
+                "e.flow_id from entries e join devices d on d.id = e.device_id left join flows f on f.id = e.flow_id "
                 "order by 1, 2"
-            ).fetchall()
-        keys = ("device", "flow", "released", "reported", "device_id", "flow_id")
-        return [dict(zip(keys, row, strict=True)) for row in found]
+            )
 
-    def switch(self, **values: Any) -> Data:
+    def switch(self, **values: Any) -> Row:
         """Set switches by name; returns all of them."""
         with self.world.lock:
             try:
@@ -199,12 +175,13 @@ class Control:
     def clear_faults(self, number: int | None = None) -> None:
         """Switch one fault off, or all of them."""
         with self.world.lock:
-            try:
-                self.world.faults.clear(number)
-            except KeyError as error:
-                raise ControlError(f"no fault has the number {number}") from error
+            armed = self.world.faults.armed
+            if number is None:
+                armed.clear()
+            elif armed.pop(number, None) is None:
+                raise ControlError(f"no fault has the number {number}")
 
-    def faults(self) -> list[Data]:
+    def faults(self) -> list[Row]:
         """The faults that are on: number, matching requests seen, times struck, and the fault itself."""
         with self.world.lock:
             return [
@@ -212,26 +189,29 @@ class Control:
                 for number, one in self.world.faults.armed.items()
             ]
 
-    def requests(self) -> list[Data]:
-        """The requests so far, oldest first, without their tokens."""
+    def requests(self) -> list[Row]:
+        """The requests so far, oldest first, without their tokens.
+
+        Each has `method`, `path`, `action` (empty where none has this path and method), `query`, `body` (JSON data, or
+        the text of what is not JSON), `status` (None if the connection was reset) and `faults`, their kinds.
+        """
         with self.world.lock:
-            return [asdict(one) for one in self.log]
+            return list(self.log)
 
     def counts(self) -> dict[str, int]:
         """How many requests each action had so far."""
         with self.world.lock:
-            return dict(Counter(one.action for one in self.log))
+            return dict(Counter(one["action"] for one in self.log))
 
     def forget_requests(self) -> None:
         """Empty the log of requests."""
         with self.world.lock:
             self.log.clear()
 
-    def jobs(self) -> list[Data]:
+    def jobs(self) -> list[Row]:
         """Export jobs: id, status (queued, done, failed) and outcome."""
-        with self._present() as db:
-            found = db.execute("select id, application_id, status, detail from jobs order by created_ms").fetchall()
-        return [dict(zip(("id", "application_id", "status", "detail"), row, strict=True)) for row in found]
+        with self._present():
+            return self.world.rows("select id, application_id, status, detail from jobs order by created_ms")
 
     @contextmanager
     def _present(self) -> Iterator[Any]:
@@ -258,10 +238,22 @@ class Control:
             raise ControlError(f'{"several" if found else "no"} {thing}s have the id or name "{reference}"')
         return str(found[0][0])
 
-    def _home(self, device_id: str) -> tuple[Kind, str]:
-        device_class, application_id = self.world.db.execute(
-            "select device_class, application_id from devices where id = ?", (device_id,)
-        ).fetchone()
-        if (kind := Kind.of_class(device_class)) is None:
-            raise ControlError(f"a device of class {device_class} takes no deployments")
-        return kind, str(application_id)
+
+COMMANDS = tuple(
+    sorted(name for name, _ in inspect.getmembers(Control, inspect.isfunction) if not name.startswith("_"))
+)
+
+
+def carry_out(control: Control, command: str, *, method: str, body: bytes) -> tuple[int, Row]:
+    """Carry out a command of the endpoint: a status, and `{"result": ...}` or `{"error": ...}`."""
+    if not command:
+        return 200, {"result": {"commands": COMMANDS}}
+    if command not in COMMANDS:
+        return 404, {"error": f"there is no command {command}", "commands": COMMANDS}
+    if method not in ("GET", "POST"):
+        return 405, {"error": "send GET, or POST with the arguments as a JSON object"}
+    try:
+        arguments = TypeAdapter(Row).validate_json(body or b"{}")
+        return 200, {"result": validate_call(getattr(control, command))(**arguments)}
+    except (ValueError, TypeError) as error:
+        return 400, {"error": str(error)}

@@ -23,14 +23,7 @@ applications:
 
 
 class Simulator(Server):
-    """A stand-in of the API on a port of this machine, for a `with` block.
-
-    Attributes:
-        url: its base URL.
-        token: an application token with every scope.
-        application_id: the first application of its fleet.
-        control: inspects and changes the fleet while it runs, and makes requests fail.
-    """
+    """A stand-in of the API on a port of this machine, for a `with` block, with the attributes of `Server`."""
 
     def __init__(self, fleet: FleetSource = SMALL_FLEET) -> None:
         """Load a fleet: YAML text, a path, or plain data; five pumps if there is none."""

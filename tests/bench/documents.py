@@ -10,9 +10,8 @@ from collections.abc import Callable, Sequence
 from reconciler.documents.json import dump
 from reconciler.documents.plan import plan_document
 from reconciler.model.plan import Plan
-from reconciler.model.read import Read
 from reconciler.model.rules import Limits
-from reconciler.model.state import Application, Decision, Desired, Entry, Kind, Live, LiveDevice, Place
+from reconciler.model.state import Application, Decision, Desired, Entry, Kind, Live, LiveDevice, Place, Read
 from reconciler.model.world import Options, World
 from reconciler.planner.digest import digest
 from reconciler.planner.planner import make_plan

@@ -172,7 +172,7 @@ class TestRevisions:
         ("arguments", "words"),
         [
             (["nowhere"], "git has no revision 'nowhere'"),
-            (["no/where"], "no/where is no folder, and git knows no such revision"),
+            (["no/where"], "no/where is not a folder, and git knows no such revision"),
             (["--", "--output=x"], "'--output=x' is not a revision"),
             (["first", "--path", "nowhere"], "nowhere: no such file or directory"),
             (["first", "HEAD", "--path", "manifests/nowhere"], "first:manifests/nowhere: no such file or directory"),

@@ -136,7 +136,7 @@ def test_an_id_needs_no_scope_but_that_of_the_export(server: Server, export: Any
 def test_without_an_address_there_is_a_warning(export: Any) -> None:
     ended = export("--device", "leeds-1")
     assert ended.code == 0
-    assert "Warning: the file goes nowhere" in ended.err
+    assert "the file is not delivered anywhere" in ended.err
 
 
 # --- mistakes ---------------------------------------------------------------------------------------------------
@@ -145,37 +145,52 @@ def test_without_an_address_there_is_a_warning(export: Any) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--stack-size", "1599"], "--stack-size"),
-        (["--stack-size", "2147483649"], "--stack-size"),
-        (["--stack-size", "2000.5"], "--stack-size"),
-        (["--trace-level", "3"], "--trace-level"),
-        (["--email", "nobody"], "--email 'nobody' is no address (such as ops@example.com)"),
-        (["--email", "a b@c"], "--email 'a b@c' is no address"),
-        (["--email", "a@" + "b" * 1023], "--email is 1,025 characters long; the API takes 1,024"),
-        (["--callback-url", "example.com/hook"], "--callback-url 'example.com/hook' is no http or https URL"),
-        (["--callback-url", "ftp://example.com"], "is no http or https URL"),
-        (["--callback-url", "https://"], "is no http or https URL"),
-        (["--callback-url", "https://example.com/a b"], "is no http or https URL"),
-        (["--callback-url", "https://example.com:port/"], "is no http or https URL"),
-        (["--callback-url", "https://e.com/" + "x" * 1011], "--callback-url is 1,025 characters long"),
-        (["--embedded-deployment-id", "12"], "--embedded-deployment-id '12' is no id (an id has 24 hex digits)"),
-        (["--device", ""], "--device names nothing"),
-        (["--device", "leeds-11"], "--device leeds-11: there is no such device of class embedded (nearest: leeds-1"),
-        (["--device", "gateway"], "--device gateway: that device is of class edgeCompute"),
-        (["--device", "twin"], "--device twin: 2 devices have that name (pass an id: "),
+        (["--stack-size", "1599"], "1599 is not in the range 1600<=x<=2147483648"),
+        (["--stack-size", "2147483649"], "2147483649 is not in the range"),
+        (["--stack-size", "2000.5"], "is not a valid integer range"),
+        (["--trace-level", "3"], "'3' is not one of '0', '1', '2'"),
+        (
+            ["--email", "nobody"],
+            "'nobody' is not an e-mail address, such as ops@example.com",
+        ),
+        (["--email", "a b@c"], "'a b@c' is not an e-mail address"),
+        (
+            ["--email", "a@" + "b" * 1023],
+            "it is 1,025 characters long; the API accepts 1,024",
+        ),
+        (
+            ["--callback-url", "example.com/hook"],
+            "'example.com/hook' is not an http or https URL",
+        ),
+        (["--callback-url", "ftp://example.com"], "is not an http or https URL"),
+        (["--callback-url", "https://"], "is not an http or https URL"),
+        (["--callback-url", "https://example.com/a b"], "is not an http or https URL"),
+        (["--callback-url", "https://example.com:port/"], "is not an http or https URL"),
+        (
+            ["--callback-url", "https://e.com/" + "x" * 1011],
+            "it is 1,025 characters long",
+        ),
+        (
+            ["--embedded-deployment-id", "12"],
+            "'12' is not a valid id: write its 24 hex digits",
+        ),
+        (["--device", ""], "it is empty"),
+        (["--device", "leeds-11"], "device leeds-11: there is no such device of class embedded (nearest: leeds-1"),
+        (["--device", "gateway"], "device gateway: that device is of class edgeCompute"),
+        (["--device", "twin"], "device twin: 2 devices have that name (pass an id: "),
         (["--out", "x.zip"], "--out goes with --listen only"),
         (["--port", "8080"], "--port goes with --listen only"),
         (["--public-url", "https://t.example.com"], "--public-url goes with --listen only"),
         (["--listen", "--callback-url", "https://example.com"], "--listen is the callback"),
-        (["--listen", "--timeout", "soon"], "--timeout 'soon' is not a duration"),
-        (["--listen", "--timeout", "0"], "--timeout 0 leaves no time"),
-        (["--listen", "--port", "65536"], "--port"),
-        (["--listen", "--public-url", "tunnel"], "--public-url 'tunnel' is no http or https URL"),
-        (["--listen", "--public-url", "https://e.com/" + "x" * 971], "is 985 characters long; the API takes 984"),
+        (["--listen", "--timeout", "soon"], "'soon' is not a duration"),
+        (["--listen", "--timeout", "0"], "--timeout leaves no time"),
+        (["--listen", "--port", "65536"], "65536 is not in the range"),
+        (["--listen", "--public-url", "tunnel"], "'tunnel' is not an http or https URL"),
+        (["--listen", "--public-url", "https://e.com/" + "x" * 971], "is 985 characters long; the API accepts 984"),
         (["--listen", "--public-url", "https://example.com/?a=b"], "--public-url may have no query"),
-        (["--listen", "--out", "no/such/x.zip"], "--out no/such/x.zip cannot be written"),
-        (["--listen", "--out", "taken.zip"], "--out taken.zip exists already"),
-        (["--application", "plant"], "--application 'plant' is no id"),
+        (["--listen", "--out", "no/such/x.zip"], "a file in no/such cannot be written"),
+        (["--listen", "--out", "taken.zip"], "taken.zip exists already"),
+        (["--application", "plant"], "'plant' is not a valid id"),
     ],
 )
 def test_mistakes_are_told_before_anything_is_sent(
@@ -207,14 +222,14 @@ def test_losant_beyond_this_machine_reaches_no_loopback_port(
     ended = export("--listen")
     assert ended.code == 1
     assert "cannot be reached by api.losant.com" in ended.err
-    assert "--public-url" in ended.err
+    assert "the public URL of the tunnel" in ended.err
 
 
 def test_a_port_that_is_taken_is_told(server: Server, export: Any) -> None:
     port = server.url.rpartition(":")[2]
     ended = export("--listen", "--port", port)
     assert ended.code == 1
-    assert f"--port {port} cannot be opened" in ended.err
+    assert f"port {port} cannot be opened" in ended.err
     assert sent(server) == []
 
 
@@ -334,7 +349,7 @@ def test_a_callback_that_does_not_come_in_time(
     ended = export("--listen", "--timeout", "0.1s", "--format", fmt)
     assert ended.code == 5
     job = server.control.jobs()[-1]["id"]
-    assert f"no file came for job {job} within 0.1s" in ended.err
+    assert f"no file came for job {job} within 0.1 s" in ended.err
     if fmt == "text":
         assert ended.out == job + "\n"
     else:
@@ -351,7 +366,7 @@ def test_a_damaged_archive_is_told_and_not_kept(server: Server, export: Any, mon
     monkeypatch.setattr(job, "archive", lambda one: sound(one)[:-30])
     ended = export("--listen", "--out", "x.zip", "--format", "json")
     assert ended.code == 5
-    assert "what came is no sound zip archive" in ended.err
+    assert "the file is not a sound zip archive" in ended.err
     assert ended.document["exports"][0]["file"] is None
     assert list(Path().iterdir()) == []
 
@@ -410,7 +425,7 @@ def test_what_is_no_archive_is_saved_with_a_warning(
     monkeypatch.setattr(job, "archive", lambda _: b'{"url": "https://example.com/file"}')
     ended = export("--listen", "--out", "x.json")
     assert ended.code == 0
-    assert "Warning: the file is no zip, gzip or WASM module" in ended.err
+    assert "Warning: the file is not a zip archive, a gzip file or a WASM module" in ended.err
     assert Path("x.json").read_bytes() == b'{"url": "https://example.com/file"}'
 
 

@@ -55,7 +55,7 @@ def test_it_writes_a_new_file_and_overwrites_none(capsys: pytest.CaptureFixture[
     text = Path("m.yaml").read_text()
     assert text.startswith("apiVersion: reconciler/v1\n")
     assert run(arguments) == 1
-    assert "--out m.yaml exists already" in capsys.readouterr().err
+    assert "m.yaml exists already" in capsys.readouterr().err
     assert Path("m.yaml").read_text() == text
 
 
@@ -63,11 +63,14 @@ def test_it_writes_a_new_file_and_overwrites_none(capsys: pytest.CaptureFixture[
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "--application"),
-        (["--application", "plant"], "--application 'plant' is no id (an id has 24 hex digits)"),
+        ([], "Missing option '--application'"),
+        (
+            ["--application", "plant"],
+            "'plant' is not a valid id: write its 24 hex digits",
+        ),
         (["--application", "0" * 24], "404"),
-        (["--application", APPLICATION, "--group-by", "site"], "none of auto, none and tag:KEY"),
-        (["--application", APPLICATION, "--group-by", "tag:"], "none of auto, none and tag:KEY"),
+        (["--application", APPLICATION, "--group-by", "site"], "is not auto, none or tag:KEY"),
+        (["--application", APPLICATION, "--group-by", "tag:"], "is not auto, none or tag:KEY"),
         (["--application", APPLICATION, "--out", "no/such/folder/m.yaml"], "cannot be written"),
     ],
 )

@@ -33,7 +33,7 @@ def test_it_writes_a_manifest_a_workflow_and_a_hint_and_says_so(capsys: pytest.C
     assert files() == [CODEOWNERS, WORKFLOW, MANIFEST]
     out, err = capsys.readouterr()
     assert out.splitlines()[:4] == [f"wrote  {MANIFEST}", f"wrote  {WORKFLOW}", f"wrote  {CODEOWNERS}", ""]
-    assert f"LOSANT_API_TOKEN_{APPLICATION.upper()}" in out
+    assert f"LOSANT_API_TOKEN_{APPLICATION}" in out
     assert err == ""
     assert f"uses: example/reconciler/.github/workflows/reconcile.yml@{'0' * 40}\n" in Path(WORKFLOW).read_text()
     (rules,) = load_manifests(["manifests"])
@@ -96,15 +96,18 @@ def test_without_an_owner_the_hint_is_a_comment() -> None:
     ("arguments", "told"),
     [
         ([], "the workflow needs to know where the reusable one is (name it with --uses OWNER/REPO@REF"),
-        (["--uses", "OWNER/REPO@REF"], "--uses 'OWNER/REPO@REF' names no repository and commit"),
-        (["--uses", "example/reconciler"], "names no repository and commit"),
-        (["--uses", "example/reconciler@main # x"], "names no repository and commit"),
-        (["--uses", "a/b@c\n"], "names no repository and commit"),
-        (["--no-workflow", "--application", "plant"], "--application 'plant' is no id"),
+        (
+            ["--uses", "OWNER/REPO@REF"],
+            "Invalid value for '--uses': 'OWNER/REPO@REF' does not name a repository and a commit",
+        ),
+        (["--uses", "example/reconciler"], "does not name a repository and a commit"),
+        (["--uses", "example/reconciler@main # x"], "does not name a repository and a commit"),
+        (["--uses", "a/b@c\n"], "does not name a repository and a commit"),
+        (["--no-workflow", "--application", "plant"], "Invalid value for '--application': 'plant' is not a valid id"),
         (["--no-workflow", "--import"], "--import needs to know what to read"),
-        (["--no-workflow", "--branch", "a b"], "is no name of one branch"),
-        (["--no-workflow", "--branch", '"]'], "is no name of one branch"),
-        (["--no-workflow", "--owner", "acme"], "--owner 'acme' is nobody"),
+        (["--no-workflow", "--branch", "a b"], "is not the name of one branch"),
+        (["--no-workflow", "--branch", '"]'], "is not the name of one branch"),
+        (["--no-workflow", "--owner", "acme"], "Invalid value for '--owner': 'acme' is not an owner"),
         (["--no-workflow", "nowhere"], "nowhere is not the top folder of a git repository"),
     ],
 )

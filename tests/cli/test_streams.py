@@ -154,7 +154,7 @@ def test_a_reader_that_goes_away(shop: Shop) -> None:
     assert unread(shop, "plan", "shop.yaml") == (1, "")
 
     # An apply whose plan nobody sees is not begun ...
-    told = "Error: nobody reads stdout any more, so nothing was sent\n"
+    told = "Error: stdout was closed by its reader, so nothing was sent\n"
     assert unread(shop, "apply", "shop.yaml", "--yes", "--result", "result.json") == (1, told)
     assert shop.read_json("result.json")["error"]["code"] == 1
     assert shop.writes() == []

@@ -149,7 +149,9 @@ def test_the_world_moves_while_the_question_stands(shop: Shop, *, saved: bool) -
         shop.control.set_released("leeds-1", "telemetry", "v3")
         screen.type("yes\n")
         assert screen.end() == 4
-    assert ("leeds-1 / telemetry is at v3" if saved else "the world moved while the question stood") in screen.shown
+    assert (
+        "leeds-1 / telemetry is at v3" if saved else "the fleet changed before the plan was approved"
+    ) in screen.shown
     assert shop.writes() == []
 
 

@@ -151,8 +151,7 @@ def test_a_plan_that_the_world_left_behind(shop: Shop, here: Here) -> None:
     done = here("apply", "--plan", "plan.json", "--yes", "--result", "result.json")
     assert done.code == 4
     assert done.err == (
-        "Error: leeds-2 / telemetry is at v3; the plan moves it from v1 to v2 "
-        "(somebody moved it since; make a new plan)\n"
+        "Error: leeds-2 / telemetry is at v3; the plan moves it from v1 to v2 (it was changed since; make a new plan)\n"
     )
     assert shop.read_json("result.json")["error"]["code"] == 4
     assert shop.writes() == []

@@ -69,7 +69,7 @@ def test_a_device_that_was_deleted_since_makes_a_plan_stale(kind: Kind, shop: Sh
     assert (applied.code, shop.writes()) == (4, [])
     assert re.fullmatch(
         r"Error: device leeds-2 \([0-9a-f]{24}\) does not exist any more in application \w+; the plan changes it "
-        r"\(somebody deleted it since; make a new plan\)\n",
+        r"\(it was deleted since; make a new plan\)\n",
         applied.err,
     )
 

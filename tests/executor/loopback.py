@@ -15,10 +15,9 @@ from reconciler.executor import Execution
 from reconciler.health import wait
 from reconciler.model.health import Wait
 from reconciler.model.plan import Plan
-from reconciler.model.read import Read
 from reconciler.model.result import Result
 from reconciler.model.rules import Limits
-from reconciler.model.state import Decision, Desired, Kind, Place
+from reconciler.model.state import Decision, Desired, Kind, Place, Read
 from reconciler.model.world import CallMode, Options
 from reconciler.planner.planner import make_plan
 from reconciler.simulator import Clock, serve

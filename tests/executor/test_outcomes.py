@@ -127,6 +127,7 @@ def test_a_token_that_stops_working_for_reads_leaves_calls_accepted() -> None:
 @pytest.mark.parametrize(("asked", "waited"), [(None, (0.0, 2.0)), (11.0, (11.0, 11.0))])
 def test_a_429_waits_and_goes_again_with_fewer_at_a_time(asked: float | None, waited: tuple[float, float]) -> None:
     stage = three()
+    stage.clock.advance(100)
     stage.api.fail("release", RateLimited("POST release: 429", retry_after_s=asked))
     result = asyncio.run(stage.apply())
     assert states(result) == ["confirmed"] * 3

@@ -13,10 +13,9 @@ from hypothesis import strategies as st
 from reconciler.errors import ExitCode
 from reconciler.executor import Execution
 from reconciler.model.plan import Plan
-from reconciler.model.read import Read
 from reconciler.model.requests import Request
 from reconciler.model.result import Result
-from reconciler.model.state import Kind
+from reconciler.model.state import Kind, Read
 from reconciler.model.world import CallMode
 from tests.builders import desired
 from tests.executor.worlds import Stage, plan_for

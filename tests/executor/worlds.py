@@ -8,11 +8,10 @@ from typing import Any
 
 from reconciler.executor import Execution
 from reconciler.model.plan import Plan, PlannedCall
-from reconciler.model.read import Read
 from reconciler.model.requests import Request
 from reconciler.model.result import CallResult, Result
 from reconciler.model.rules import Limits
-from reconciler.model.state import Desired, Entry, Kind, Live, Row
+from reconciler.model.state import Desired, Entry, Kind, Live, Read, Row
 from reconciler.model.world import CallMode, Options
 from reconciler.planner.planner import make_plan
 from tests.builders import desired, live, world

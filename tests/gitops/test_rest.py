@@ -12,13 +12,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from reconciler.ci import github_rest, page
+from reconciler.ci import github_rest
+from reconciler.ci.comment import Review, find_comment, read_review
 from reconciler.ci.drift import first_line
-from reconciler.ci.forge import PAUSES_S, Post
 from reconciler.ci.github import GitHub
 from reconciler.ci.github_rest import Repository
+from reconciler.ci.provider import PAUSES_S, Post
 from reconciler.ci.reports import Report
-from reconciler.ci.review import Review, find_comment, read_review
 from reconciler.cli.app import run
 from reconciler.errors import ReconcilerError
 from tests.gitops.hub import BOT, REPOSITORY, Hub, Trouble, serve_hub
@@ -218,7 +218,7 @@ class TestDrift:
             home = folder / "reports" / f"{made.application}-{made.kind}"
             home.mkdir(parents=True, exist_ok=True)
             replace(made, folder=home).save()
-        monkeypatch.setattr(page, "show", lambda file, commit, max_bytes: "the plan")
+        monkeypatch.setattr("reconciler.ci.reports.show", lambda file, commit, max_bytes: "the plan")
         return run(["ci", "drift", "--path", "manifests", "--applications", str(expected), "--reports", "reports"])
 
     def test_a_refused_plan_is_drift(self, hub: Hub, job_files: Path, monkeypatch: pytest.MonkeyPatch) -> None:

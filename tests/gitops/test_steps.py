@@ -17,11 +17,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.ci import command, comment, page
+from reconciler.ci import command, comment, reports
+from reconciler.ci.comment import NO_CHANGES, Review, read_review
 from reconciler.ci.decide import Decision, decide
-from reconciler.ci.forge import Post
 from reconciler.ci.github import GitHub
-from reconciler.ci.review import NO_CHANGES, Review, read_review
+from reconciler.ci.provider import Post
 from reconciler.cli.app import run
 from reconciler.errors import Problem, UsageError
 from reconciler.render.inert import inert
@@ -89,7 +89,7 @@ class TestDecide:
         [
             ("pull_request_target", {}, "would give secrets"),
             ("workflow_dispatch", {"command": "apply", "ref": OTHER}, "only main is applied"),
-            ("workflow_dispatch", {"command": "aply"}, "none of validate, plan and apply"),
+            ("workflow_dispatch", {"command": "aply"}, "is not validate, plan or apply"),
         ],
     )
     def test_what_it_must_not(self, name: str, options: dict[str, Any], why: str, decided: Any) -> None:
@@ -159,18 +159,18 @@ class TestPage:
     @pytest.fixture(autouse=True)
     def plans_in_full(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """As large as they may be, in characters of three bytes."""
-        monkeypatch.setattr(page, "show", lambda file, commit, max_bytes: "€" * (max_bytes // 3))
+        monkeypatch.setattr("reconciler.ci.reports.show", lambda file, commit, max_bytes: "€" * (max_bytes // 3))
 
     @pytest.mark.parametrize("number", [1, 2, 10, 60, 500, 2000])
     def test_it_never_grows_past_its_limit(self, number: int) -> None:
-        reports = [one(n, changes=n) for n in range(number)]
-        text = page.body(reports, max_bytes=MAX_BYTES)
+        made = [one(n, changes=n) for n in range(number)]
+        text = reports.body(made, max_bytes=MAX_BYTES)
         assert len(text.encode()) <= MAX_BYTES
         total = sum(range(number))
         assert text.startswith(f"**Plan: {total} to add" if total else "**No changes.**")
 
     def test_what_is_left_out_is_counted(self) -> None:
-        text = page.body([one(n) for n in range(500)], max_bytes=MAX_BYTES)
+        text = reports.body([one(n) for n in range(500)], max_bytes=MAX_BYTES)
         shown = sum(set(line) == {"€"} for line in text.splitlines())
         left_out = int(text.rpartition("size limit: ")[2].split()[0])
         assert shown > 0
@@ -179,8 +179,8 @@ class TestPage:
 
     def test_trouble_comes_first_and_quiet_ones_are_counted(self) -> None:
         problem = Problem("no such flow", "manifests/a.yaml", 3, 5, hint="look")
-        reports = [one(1), one(2, code=0, changes=0), one(3, code=1, problems=(problem,)), one(4, code=3)]
-        text = page.body(reports, max_bytes=MAX_BYTES)
+        made = [one(1), one(2, code=0, changes=0), one(3, code=1, problems=(problem,)), one(4, code=3)]
+        text = reports.body(made, max_bytes=MAX_BYTES)
         assert text.startswith("**Plan: 2 to add, 0 to change, 0 to destroy. 1 without a plan. 1 refused.**")
         rows = [line for line in text.splitlines() if line.startswith("| `plant")]
         assert rows == [
@@ -192,13 +192,13 @@ class TestPage:
         assert "- `manifests/a.yaml:3:5`: `no such flow (look)`" in text
 
     def test_all_in_sync(self) -> None:
-        text = page.body([one(n, code=0, changes=0) for n in range(3)], max_bytes=MAX_BYTES)
+        text = reports.body([one(n, code=0, changes=0) for n in range(3)], max_bytes=MAX_BYTES)
         assert text == "**No changes.**\n\n3 applications, all in sync.\n"
 
 
 class TestComment:
     def test_a_job_without_a_report_is_told_and_promises_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(page, "show", lambda file, commit, max_bytes: "the plan")
+        monkeypatch.setattr("reconciler.ci.reports.show", lambda file, commit, max_bytes: "the plan")
         text = comment.text([one()], path="manifests", commit="c0ffee", expected=2, max_bytes=MAX_BYTES)
         assert "**1 applications have no report**" in text
         read = read_review(Post(1, text))
@@ -210,7 +210,7 @@ class TestComment:
         assert made.digest("0" * 24, "embedded") == ""
 
     def test_a_diff_goes_along_where_it_fits(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(page, "show", lambda file, commit, max_bytes: "the plan")
+        monkeypatch.setattr("reconciler.ci.reports.show", lambda file, commit, max_bytes: "the plan")
         few: Any = {"path": "m", "commit": "c", "expected": 1, "max_bytes": MAX_BYTES}
         assert "a little" in comment.text([one()], diff="a little", **few)
         large = comment.text([one()], diff="x" * MAX_BYTES, **few)

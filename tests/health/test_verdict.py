@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.documents.values import data
-from reconciler.health import verdicts
-from reconciler.model.health import Verdict
-from reconciler.model.state import Entry, Live, LiveDevice, LogEntry
+from reconciler.health.verdict import expected_rows, judge, tally
+from reconciler.model.health import Verdict, Verdicts
+from reconciler.model.state import NO_RECORD, Desired, DeviceId, Entry, Live, LiveDevice, LogEntry
 from reconciler.planner.diff import compare
 from tests.builders import desired, entry, live
+
+
+def verdicts(wanted: Desired, seen: Live, *, reachable: Collection[DeviceId] = ()) -> Verdicts:
+    """Every managed row by one read of everything; `reachable` are devices that were seen connected before."""
+    rows = expected_rows(wanted, seen)
+    laggards = []
+    for row, version in rows.items():
+        record = seen.devices.get(row[0], NO_RECORD)
+        connected = record.connected is True or row[0] in reachable
+        name = seen.flow_names.get(row[1])
+        laggards.append(judge(row, version, record, reachable=connected, flow_name=name, device_name=record.name))
+    return tally(filter(None, laggards), rows=len(rows), devices=len({row[0] for row in rows}))
 
 
 def released_at(date: str | None, flow: str | None = "f") -> LogEntry:

@@ -24,7 +24,7 @@ from reconciler.discovery import discover
 from reconciler.errors import Problem, ReconcilerError
 from reconciler.manifest.files import DiskFiles
 from reconciler.manifest.load import Loaded, load, load_manifests
-from reconciler.manifest.symbolic import resolve_offline
+from reconciler.manifest.offline import resolve_offline
 from reconciler.manifest.syntax import fastest_parser
 from reconciler.model.rules import Limits, Rules
 from reconciler.model.state import Decision

@@ -19,7 +19,7 @@ from reconciler.errors import Problem
 from reconciler.manifest.files import DiskFiles, File
 from reconciler.manifest.json_schema import manifest_schema
 from reconciler.manifest.load import Loaded, load
-from reconciler.manifest.symbolic import resolve_offline
+from reconciler.manifest.offline import resolve_offline
 from reconciler.render.inert import inert
 from tests.manifest.test_cases import CASES
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from reconciler.discovery import discover
 from reconciler.manifest.importer import quoted, write_manifest
 from reconciler.manifest.load import load_manifests
-from reconciler.manifest.symbolic import resolve_offline
+from reconciler.manifest.offline import resolve_offline
 from reconciler.manifest.syntax import parse
 from reconciler.model.state import Device, Entry, Kind, Live, LiveDevice
 from reconciler.model.world import World

@@ -12,7 +12,7 @@ import pytest
 from reconciler.errors import ManifestError
 from reconciler.manifest.json_schema import manifest_schema
 from reconciler.manifest.load import load_manifests
-from reconciler.manifest.symbolic import resolve_offline
+from reconciler.manifest.offline import resolve_offline
 from reconciler.manifest.syntax import parse
 from reconciler.manifest.tree import Map, Seq
 

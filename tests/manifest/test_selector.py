@@ -15,11 +15,10 @@ from typing import Any, NamedTuple
 import pytest
 from jsonschema import Draft202012Validator
 
-from reconciler.manifest.compare import compare
 from reconciler.manifest.json_schema import manifest_schema
 from reconciler.manifest.load import load_manifests
+from reconciler.manifest.offline import compare, resolve_offline
 from reconciler.manifest.schema import SELECTING, SelectPart
-from reconciler.manifest.symbolic import resolve_offline
 from reconciler.model.rules import Rules, Selector
 from reconciler.model.state import Device
 from reconciler.planner.resolution.names import Inventory, Names

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.model.export import Module
-from reconciler.operations.export.archive import Bounds, Contents, Unsound, contents
+from reconciler.operations.export.archive import Contents, NotDelivered, contents
 from reconciler.simulator.api.export import wasm_module
 
 WASM = wasm_module("bundle")
@@ -33,7 +33,7 @@ def zipped(*members: tuple[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> b
 def look(tmp_path: Path, data: bytes, **bounds: int) -> Contents:
     path = tmp_path / "file"
     path.write_bytes(data)
-    found = contents(path, Bounds(**bounds))
+    found = contents(path, **bounds)
     assert [one.name for one in tmp_path.iterdir()] == ["file"]
     return found
 
@@ -63,20 +63,20 @@ def test_a_gzip_and_a_bare_module_and_something_else(tmp_path: Path) -> None:
     "name", ["../evil", "a/../../evil", "/etc/passwd", "C:\\evil", "a\\..\\evil", "c:evil", "a/./b", "a//b", "..", "/"]
 )
 def test_names_that_lead_elsewhere(name: str, tmp_path: Path) -> None:
-    with pytest.raises(Unsound, match="leads out of the archive"):
+    with pytest.raises(NotDelivered, match="leads out of the archive"):
         look(tmp_path, zipped((name, WASM)))
 
 
 def test_a_bomb_is_not_unpacked(tmp_path: Path) -> None:
-    with pytest.raises(Unsound, match="more than 1,000,000 bytes"):
+    with pytest.raises(NotDelivered, match="more than 1,000,000 bytes"):
         look(tmp_path, zipped(("bomb", b"\0" * 2_000_000)), unpacked=1_000_000)
-    with pytest.raises(Unsound, match="more than 1,000,000 bytes"):
+    with pytest.raises(NotDelivered, match="more than 1,000,000 bytes"):
         look(tmp_path, zipped(*((f"part-{number}", b"\0" * 300_000) for number in range(4))), unpacked=1_000_000)
-    with pytest.raises(Unsound, match="more than 1,000,000 bytes"):
+    with pytest.raises(NotDelivered, match="more than 1,000,000 bytes"):
         look(tmp_path, gzip.compress(b"\0" * 2_000_000), unpacked=1_000_000)
-    with pytest.raises(Unsound, match="more than 1,000,000 bytes"):
+    with pytest.raises(NotDelivered, match="more than 1,000,000 bytes"):
         look(tmp_path, zipped(("inner.gz", gzip.compress(b"\0" * 2_000_000))), unpacked=1_000_000)
-    with pytest.raises(Unsound, match="more than 10 files"):
+    with pytest.raises(NotDelivered, match="more than 10 files"):
         look(tmp_path, zipped(*((str(number), b"") for number in range(11))), members=10)
 
 
@@ -101,26 +101,26 @@ SOUND = zipped(("one.wasm", WASM * 50))
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: SOUND[:-10], "no sound zip"),
-        (lambda: SOUND[:60] + b"\xff\xff\xff" + SOUND[63:], "no sound zip"),
-        (lambda: SOUND[:100], "no sound zip"),
-        (lambda: b"PK\x03\x04", "no sound zip"),
-        (lambda: gzip.compress(WASM)[:-9], "no sound gzip"),
-        (lambda: gzip.compress(WASM)[:-8] + b"\0" * 8, "no sound gzip"),
-        (lambda: zipped(("x.gz", gzip.compress(WASM)[:-9])), "no sound gzip"),
+        (lambda: SOUND[:-10], "not a sound zip"),
+        (lambda: SOUND[:60] + b"\xff\xff\xff" + SOUND[63:], "not a sound zip"),
+        (lambda: SOUND[:100], "not a sound zip"),
+        (lambda: b"PK\x03\x04", "not a sound zip"),
+        (lambda: gzip.compress(WASM)[:-9], "not a sound gzip"),
+        (lambda: gzip.compress(WASM)[:-8] + b"\0" * 8, "not a sound gzip"),
+        (lambda: zipped(("x.gz", gzip.compress(WASM)[:-9])), "not a sound gzip"),
         (lambda: _encrypted(SOUND), "encrypted"),
         (_linked, "is a link"),
         (lambda: zipped(("one", WASM), method=zipfile.ZIP_LZMA), "compressed in a way"),
     ],
 )
 def test_damage(make: Callable[[], bytes], words: str, tmp_path: Path) -> None:
-    with pytest.raises(Unsound, match=words):
+    with pytest.raises(NotDelivered, match=words):
         look(tmp_path, make())
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_two_files_of_one_name(tmp_path: Path) -> None:
-    with pytest.raises(Unsound, match="twice"):
+    with pytest.raises(NotDelivered, match="twice"):
         look(tmp_path, zipped(("one", WASM), ("one", b"other")))
 
 
@@ -129,5 +129,5 @@ def test_no_bytes_at_all_make_it_fail_otherwise(
     tmp_path_factory: pytest.TempPathFactory, noise: bytes, at: int, base: bytes
 ) -> None:
     folder = tmp_path_factory.mktemp("fuzz")
-    with contextlib.suppress(Unsound):
+    with contextlib.suppress(NotDelivered):
         look(folder, base[:at] + noise + base[at + len(noise) :])

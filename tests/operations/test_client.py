@@ -142,6 +142,6 @@ def test_the_token_is_checked_at_once_and_never_shown() -> None:
 
 
 def test_only_what_is_offered_is_there() -> None:
-    assert {name for name in reconciler.__all__ if getattr(reconciler, name) is None} == set()
+    assert {name for name in reconciler.client.__all__ if getattr(reconciler, name) is None} == set()
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
         _ = reconciler.nothing  # type: ignore[attr-defined]

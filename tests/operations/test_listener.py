@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from reconciler.errors import UsageError
 from reconciler.operations.export.listener import Limits, Listener, Received
 from tests.support.waiting import LIMIT_S
 
@@ -273,5 +274,5 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
         async with Listener(tmp_path / "no"):
             pass
 
-    with pytest.raises(OSError, match="No such file"):
+    with pytest.raises(UsageError, match="No such file"):
         asyncio.run(run())

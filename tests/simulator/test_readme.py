@@ -11,8 +11,8 @@ import yaml
 
 import reconciler.simulator
 from reconciler.simulator import Switches, parse_fleet
+from reconciler.simulator.control import COMMANDS
 from reconciler.simulator.faults import When
-from reconciler.simulator.http.control_endpoint import COMMANDS
 from reconciler.simulator.world.fleet import Application, Device, Fleet, Flow, Token
 from tests.simulator.wire import FAULT, Api
 
@@ -81,6 +81,7 @@ def test_the_table_of_switches() -> None:
     for name, field in Switches.model_fields.items():
         default = "null" if field.default is None else str(field.default)
         assert rows[name][0].startswith(f"`{default}`"), name
+        assert rows[name][1], f"{name} has no meaning in words"
         for value in getattr(field.annotation, "__args__", ()):
             if isinstance(value, str):
                 assert f"`{value}`" in rows[name][0]

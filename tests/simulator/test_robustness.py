@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from reconciler.simulator import parse_fleet
 from reconciler.simulator.api.actions import ACTIONS
 from reconciler.simulator.api.writes import Fate
-from reconciler.simulator.http.handler import Request, answer
-from reconciler.simulator.http.querystring import read_query
+from reconciler.simulator.http.handler import Request, answer, read_query
 from reconciler.simulator.world.seed import seed
 from reconciler.simulator.world.store import World
 from tests.field_tables import check_answer

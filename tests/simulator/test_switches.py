@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.simulator import ControlError, Switches
+from reconciler.simulator import ControlError
 from tests.simulator.wire import Api
 
 NOBODY = "0" * 24
@@ -255,8 +255,3 @@ def test_late_writes_and_take_ups_happen_in_the_order_of_their_times(pumps: Api)
 def test_a_switch_that_cannot_be(pumps: Api, values: dict[str, Any]) -> None:
     with pytest.raises(ControlError, match=next(iter(values))):
         pumps.control.switch(**values)
-
-
-def test_every_switch_has_a_meaning_in_words() -> None:
-    for name, field in Switches.model_fields.items():
-        assert field.description, name

@@ -12,15 +12,13 @@ from reconciler.cli.console import Console
 @opt.paths
 @opt.formats("text", "json")
 @click.pass_obj
-def command(console: Console, paths: tuple[str, ...], *, fmt: str) -> int:
+def command(console: Console, paths: tuple[str, ...]) -> None:
     """List the applications and kinds that the paths hold, with their files. Touches no network."""
     from reconciler.cli.output import application_line
-    from reconciler.errors import ExitCode
     from reconciler.operations.applications import load
 
     found = load(*paths, stdin=opt.standard_input(paths))
-    if fmt == "json":
-        console.write_json("applications", applications=found)
+    if console.wants_json:
+        console.write_json(applications=found)
     else:
         console.write("\n".join(map(application_line, found)))
-    return console.exit(ExitCode.DONE)

@@ -1,4 +1,4 @@
-"""`reconciler apply`: carry a plan out, and tell what happened on every path."""
+"""`reconciler apply`: carry a plan out, and report what happened on every path."""
 
 from __future__ import annotations
 
@@ -24,9 +24,7 @@ from reconciler.cli.console import Console
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--dry-run", is_flag=True, help="Stop before the first write; report the same calls.")
 @click.option("--wait", is_flag=True, help="Wait until every managed device runs what it should.")
-@click.option(
-    "--timeout", default="15m", show_default=True, metavar="TIME", help="How long --wait waits: 90s, 15m, 2h."
-)
+@opt.timeout("15m", "How long --wait waits: 90s, 15m, 2h.")
 @click.option(
     "--offline",
     type=click.Choice(["wait", "skip", "fail"]),

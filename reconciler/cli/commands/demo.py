@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Mapping
+from importlib.resources import files
 from pathlib import Path
 
 import click
@@ -23,14 +24,13 @@ That was a simulator. For a real application:
 
 @click.command
 @click.pass_obj
-def command(console: Console) -> int:
+def command(console: Console) -> int | None:
     """Start a simulator with 2,500 devices, plan a manifest, apply it, wait, and plan again.
 
     Needs no account, and leaves nothing behind.
     """
-    from reconciler.cli.commands.demo_fleet import demo_fleet, demo_manifest
+    from reconciler.cli.app import run
     from reconciler.cli.commands.simulator import needs_simulator
-    from reconciler.errors import ExitCode
 
     with needs_simulator():
         from reconciler.simulator import serve
@@ -38,57 +38,43 @@ def command(console: Console) -> int:
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(serve(demo_fleet()))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="reconciler-demo-")))
-        stack.enter_context(_environment(LOSANT_API_URL=server.url, LOSANT_API_TOKEN=server.token))
-        stack.enter_context(_working_in(folder))
+        before = _exchange({"LOSANT_API_URL": server.url, "LOSANT_API_TOKEN": server.token})
+        stack.callback(_exchange, before)
+        stack.enter_context(contextlib.chdir(folder))
         Path("demo.yaml").write_text(demo_manifest(), encoding="utf-8")
 
         console.write("A simulator now serves an application with 2,500 pumps at three sites. The manifest for them:\n")
-        console.write(_indented(demo_manifest()))
+        console.write("".join(f"    {line}".rstrip() + "\n" for line in demo_manifest().splitlines()))
+        options = [] if console.color else ["--no-color"]
         steps = [
             ("What would change?", ["plan", "demo.yaml"]),
             ("Carry it out, and wait for the devices.", ["apply", "--yes", "--wait", "demo.yaml"]),
             ("And once more: there is nothing left to do.", ["plan", "--detailed-exitcode", "demo.yaml"]),
         ]
         for title, argv in steps:
-            code = _step(console, title, argv)
-            if code:
+            console.write(f"\n{title}\n\n$ reconciler {' '.join(argv)}\n")
+            if code := run([*options, *argv]):
                 return code
     console.write(_CLOSING)
-    return console.exit(ExitCode.DONE)
+    return None
 
 
-def _step(console: Console, title: str, argv: list[str]) -> int:
-    from reconciler.cli.app import run
-
-    console.write(f"\n{title}\n\n$ reconciler {' '.join(argv)}\n")
-    options = [] if console.color else ["--no-color"]
-    return run([*options, *argv])
+def demo_fleet() -> str:
+    """The fleet that the simulator of the demo starts from, as YAML text."""
+    return _file("fleet.yaml")
 
 
-def _indented(text: str) -> str:
-    return "".join(f"    {line}".rstrip() + "\n" for line in text.splitlines())
+def demo_manifest() -> str:
+    """The manifest for it, as YAML text; `manifests/demo.yaml` is the same."""
+    return _file("manifest.yaml")
 
 
-@contextlib.contextmanager
-def _environment(**values: str) -> Iterator[None]:
-    """These variables instead of any of the product's own that are set; afterwards as before."""
-    before = {name: value for name, value in os.environ.items() if name.startswith("LOSANT_")}
-    for name in before:
-        del os.environ[name]
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name in values:
-            os.environ.pop(name, None)
-        os.environ.update(before)
+def _file(name: str) -> str:
+    return files("reconciler.cli").joinpath("demo_files", name).read_text(encoding="utf-8")
 
 
-@contextlib.contextmanager
-def _working_in(folder: Path) -> Iterator[None]:
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
-        yield
-    finally:
-        os.chdir(before)
+def _exchange(variables: Mapping[str, str]) -> Mapping[str, str]:
+    """Put these environment variables in place of all of the product's own; those, to be put back."""
+    before = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("LOSANT_")}
+    os.environ.update(variables)
+    return before

@@ -17,13 +17,12 @@ from reconciler.cli.console import Console
 @opt.formats("text", "json", "markdown")
 @opt.max_bytes
 @click.pass_obj
-def command(console: Console, base: str, head: str | None, *, path: str, fmt: str, max_bytes: int) -> int:
+def command(console: Console, base: str, head: str | None, *, path: str) -> None:
     """Show what changed in the desired state from BASE to HEAD, in meaning and without a token.
 
     BASE and HEAD are git revisions or folders; what has a `/`, or is a folder, is a folder. Without HEAD, BASE is
     compared with --path as it is on the disk. Selectors that only the API could expand stay as they are written.
     """
-    from reconciler.errors import ExitCode
     from reconciler.operations.diff import diff
     from reconciler.render.differences import differences_markdown, differences_text
     from reconciler.render.inert import inert
@@ -31,10 +30,9 @@ def command(console: Console, base: str, head: str | None, *, path: str, fmt: st
     found = diff(base, head, path=path)
     if found.missing:
         console.note(inert(f"{found.missing.path}: {found.missing.message}: nothing is declared there"))
-    if fmt == "json":
-        console.write_json("diff", differences=found.differences)
-    elif fmt == "markdown":
-        console.write(differences_markdown(found.differences, base, head, max_bytes=max_bytes))
+    if console.wants_json:
+        console.write_json(differences=found.differences)
+    elif console.fmt == "markdown":
+        console.write(differences_markdown(found.differences, base, head, max_bytes=console.max_bytes))
     else:
         console.write(differences_text(found.differences, verbose=console.verbose > 0))
-    return console.exit(ExitCode.DONE)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from reconciler.cli import options as opt
 from reconciler.cli.console import Console
-
-if TYPE_CHECKING:
-    from reconciler.errors import ReconcilerError
+from reconciler.errors import ExitCode, ReconcilerError, UsageError
 
 
 @click.command
@@ -25,7 +23,7 @@ if TYPE_CHECKING:
 @click.option("--out", metavar="FILE", type=click.Path(), help="Save the plan for `apply --plan`, refused or not.")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit 2 instead of 0 when changes are present.")
 @click.pass_obj
-def command(console: Console, /, paths: tuple[str, ...], **flags: Any) -> int:
+def command(console: Console, /, paths: tuple[str, ...], **flags: Any) -> ExitCode:
     """Read live state and print what would change. Nothing is written to the API.
 
     PATH is a file, a directory or `-`; the default is `manifests`. With one flow as the only --target (by its alias or
@@ -33,19 +31,18 @@ def command(console: Console, /, paths: tuple[str, ...], **flags: Any) -> int:
     calls than without.
     """
     from reconciler.cli.connect import connect
-    from reconciler.cli.files import keep_inputs, save_plan
-    from reconciler.cli.output import write_plans
+    from reconciler.cli.output import keep_inputs, save_text, write_plans
     from reconciler.cli.signals import run_async
-    from reconciler.errors import ExitCode, UsageError
+    from reconciler.documents.json import dump
+    from reconciler.documents.plan import plan_document
     from reconciler.operations.applications import load
     from reconciler.operations.plan import plan, refused
 
-    options = opt.planning_options(flags)
     stdin = opt.standard_input(paths)
     rules = load(*paths, application=flags["application"], kind=flags["kind"], stdin=stdin)
     keep_inputs("--out", flags["out"], [source.path for one in rules for source in one.sources])
     gateway = connect(console, [one.application.id for one in rules], parallelism=flags["parallelism"])
-    planned = run_async(plan(rules, gateway, options))
+    planned = run_async(plan(rules, gateway, opt.planning_options(flags)))
     plans = [one.plan for one in planned]
     if console.verbose:
         from reconciler.render.decisions import decisions_text
@@ -56,12 +53,11 @@ def command(console: Console, /, paths: tuple[str, ...], **flags: Any) -> int:
     failure: ReconcilerError | None = refused(plans)
     if flags["out"] is not None:
         try:
-            save_plan(flags["out"], plans)
+            save_text(flags["out"], dump(plan_document(plans, "plan")) + "\n")
         except UsageError as error:
             failure = UsageError([*error.problems, *(failure.problems if failure else ())])
-    shape = {name: flags[name] for name in ("fmt", "max_bytes", "commit")}
-    write_plans(console, "plan", plans, **shape, error=failure)
+    write_plans(console, "plan", plans, failure)
     if failure:
         return console.fail(failure)
-    changed = any(one.changes for one in plans)
-    return console.exit(ExitCode.CHANGES if flags["detailed_exitcode"] and changed else ExitCode.DONE)
+    changed = flags["detailed_exitcode"] and any(one.changes for one in plans)
+    return ExitCode.CHANGES if changed else ExitCode.DONE

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import click
 
 from reconciler.cli.console import Console
@@ -10,23 +12,14 @@ from reconciler.cli.console import Console
 @click.command
 @click.option("--output", is_flag=True, help="Of the JSON documents that commands write, instead.")
 @click.pass_obj
-def command(console: Console, *, output: bool) -> int:
+def command(console: Console, *, output: bool) -> None:
     """Print a JSON Schema, for editors and for tools that read or write the files.
 
     An editor with the YAML language server follows a first line such as
     `# yaml-language-server: $schema=manifest.schema.json`.
     """
-    import json
-
-    from reconciler.errors import ExitCode
-
     if output:
-        from reconciler.documents.json_schema import output_schema
-
-        schema = output_schema()
+        from reconciler.documents.json_schema import output_schema as schema
     else:
-        from reconciler.manifest.json_schema import manifest_schema
-
-        schema = manifest_schema()
-    console.write(json.dumps(schema, indent=2, ensure_ascii=False))
-    return console.exit(ExitCode.DONE)
+        from reconciler.manifest.json_schema import manifest_schema as schema
+    console.write(json.dumps(schema(), indent=2, ensure_ascii=False))

@@ -1,4 +1,4 @@
-"""`reconciler show`: print a saved plan again."""
+"""`reconciler show`: print a saved plan or result again."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from reconciler.cli.console import Console
 @opt.max_bytes
 @opt.commit
 @click.pass_obj
-def command(console: Console, file: str, *, fmt: str, max_bytes: int, commit: str | None) -> int:
+def command(console: Console, file: str) -> None:
     """Print what `plan --out` or `apply --result` saved. Touches no network."""
     from reconciler.cli.output import write_plans, write_results
     from reconciler.documents.result import Ended, result_document
@@ -23,12 +23,10 @@ def command(console: Console, file: str, *, fmt: str, max_bytes: int, commit: st
 
     saved = load_saved(file)
     if not isinstance(saved, Ended):
-        write_plans(console, "show", saved, fmt=fmt, max_bytes=max_bytes, commit=commit)
-    elif fmt == "json":
+        write_plans(console, "show", saved)
+    elif console.wants_json:
         console.write_document(result_document(saved.results, "show", code=saved.code, problems=saved.problems))
     else:
         # The other codes are explained by the results themselves.
-        problems = saved.problems if saved.code in (ExitCode.ERROR, ExitCode.REFUSED, ExitCode.STALE) else ()
-        results, code = saved.results, saved.code
-        write_results(console, results, code=code, problems=problems, fmt=fmt, max_bytes=max_bytes, commit=commit)
-    return console.exit(ExitCode.DONE)
+        unexplained = saved.code in (ExitCode.ERROR, ExitCode.REFUSED, ExitCode.STALE)
+        write_results(console, saved.results, saved.code, saved.problems if unexplained else ())

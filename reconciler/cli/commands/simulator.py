@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
 import click
 
 from reconciler.cli.console import Console
+from reconciler.errors import Problem, ReconcilerError, UsageError
 
 
 @click.command
@@ -13,15 +18,12 @@ from reconciler.cli.console import Console
 @click.option("--db", metavar="FILE", type=click.Path(), help="Keep the state in this SQLite file. Default: memory.")
 @click.option("--outbox", metavar="DIR", type=click.Path(), help="Where exports for an e-mail address are written.")
 @click.pass_obj
-def command(console: Console, *, port: int, fleet: str | None, db: str | None, outbox: str | None) -> int:
+def command(console: Console, *, port: int, fleet: str | None, db: str | None, outbox: str | None) -> None:
     """Serve a local stand-in of the API on 127.0.0.1 until Ctrl-C, and print its URL and token.
 
     Without --fleet it serves the fleet of `reconciler demo`. A --db that already holds a fleet goes on with it.
     """
-    from pathlib import Path
-
-    from reconciler.cli.commands.demo_fleet import demo_fleet
-    from reconciler.errors import ExitCode, Problem, ReconcilerError, UsageError
+    from reconciler.cli.commands.demo import demo_fleet
     from reconciler.render.inert import inert
 
     with needs_simulator():
@@ -31,29 +33,21 @@ def command(console: Console, *, port: int, fleet: str | None, db: str | None, o
         console.write(f"LOSANT_API_URL={server.url}\nLOSANT_API_TOKEN={server.token}\n")
         console.note("Serving until Ctrl-C.")
 
-    held = Path(db).exists() if db else False
-    source: Path | str | None = Path(fleet) if fleet else None if held else demo_fleet()
+    stored = db is not None and Path(db).exists()
+    source: Path | str | None = Path(fleet) if fleet else None if stored else demo_fleet()
     try:
         run(source, db=db, port=port, outbox=Path(outbox) if outbox else None, on_start=announce)
     except FleetError as error:
         raise ReconcilerError([Problem(inert(line)) for line in error.problems]) from None
     except OSError as error:
         raise UsageError(f"the simulator cannot start: {error.strerror or error}") from None
-    return console.exit(ExitCode.DONE)
 
 
-class needs_simulator:  # noqa: N801 - reads as a phrase where it is used
-    """Tell how to install the extra when its packages are missing."""
-
-    def __enter__(self) -> None:
-        """Nothing to prepare."""
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        """A missing package becomes a usage error."""
-        if isinstance(error, ModuleNotFoundError):
-            from reconciler.errors import UsageError
-
-            hint = "install reconciler with its extra, simulator"
-            raise UsageError(
-                f"the simulator needs the package {error.name}, which is not installed", hint=hint
-            ) from None
+@contextlib.contextmanager
+def needs_simulator() -> Iterator[None]:
+    """A package that is missing inside is a usage error: the extra is not installed."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        hint = "install reconciler with its extra, simulator"
+        raise UsageError(f"the simulator needs the package {error.name}, which is not installed", hint=hint) from None

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Any
 
 import click
 
 from reconciler.cli import options as opt
 from reconciler.cli.console import Console
-
-if TYPE_CHECKING:
-    from reconciler.errors import ExitCode
-    from reconciler.model.health import StatusReport
-    from reconciler.operations.inspect import DeviceQuery
+from reconciler.errors import ExitCode, ReconcilerError, UsageError
 
 
 @click.command
 @opt.paths
 @opt.pick
 @click.option(
-    "--device", "devices", multiple=True, metavar="ID|NAME", help="Only this device, with its log. Repeatable."
+    *("--device", "devices"),
+    type=opt.filled,
+    multiple=True,
+    metavar="ID|NAME",
+    help="Only this device, with its log. Repeatable.",
 )
-@click.option("--deployment", metavar="ID", help="Only the deployment record with this id, with its log.")
+@click.option(
+    "--deployment", type=opt.object_id, metavar="ID", help="Only the deployment record with this id, with its log."
+)
 @opt.parallelism
 @opt.formats("text", "json", "markdown")
 @opt.max_bytes
@@ -31,20 +32,7 @@ if TYPE_CHECKING:
     "--detailed-exitcode", is_flag=True, help="Exit 2 instead of 0 when something released is not as desired."
 )
 @click.pass_obj
-def command(
-    console: Console,
-    paths: tuple[str, ...],
-    *,
-    application: str | None,
-    kind: str | None,
-    devices: tuple[str, ...],
-    deployment: str | None,
-    parallelism: int,
-    fmt: str,
-    max_bytes: int,
-    commit: str | None,
-    detailed_exitcode: bool,
-) -> int:
+def command(console: Console, /, paths: tuple[str, ...], devices: tuple[str, ...], **flags: Any) -> ExitCode:
     """Show, per flow and version, what is in sync, pending, offline, failed, drifted or unmanaged, and what lags.
 
     PATH is a file, a directory or `-`; the default is `manifests`. Ends with 5 when devices failed. --device reads the
@@ -52,45 +40,28 @@ def command(
     the same for a deployment record (for edge: one flow of a device), whose id Losant's own pages and exports show.
     """
     from reconciler.cli.connect import connect
-    from reconciler.cli.output import tell_warnings
+    from reconciler.cli.output import write_warnings
     from reconciler.cli.signals import run_async
     from reconciler.operations.applications import load
     from reconciler.operations.status import status
-
-    query = _query(devices, deployment)
-    rules = load(*paths, application=application, kind=kind, stdin=opt.standard_input(paths))
-    gateway = connect(console, [one.application.id for one in rules], parallelism=parallelism)
-    found = run_async(status(rules, gateway, query))
-    tell_warnings(console, found.warnings)
-    code = max(report.exit_code(detailed=detailed_exitcode) for report in found.reports)  # 5 before 2 before 0
-    _write(console, found.reports, code, fmt=fmt, max_bytes=max_bytes, commit=commit)
-    return console.exit(code)
-
-
-def _query(devices: tuple[str, ...], deployment: str | None) -> DeviceQuery | None:
-    """The devices, or the record, that the report is to be about; None for everything."""
-    from reconciler.errors import UsageError
-    from reconciler.operations.inspect import DeviceQuery
-
-    if deployment is None:
-        return DeviceQuery(devices) if devices else None
-    if devices:
-        raise UsageError("--deployment goes without --device", hint="a deployment record is of one device")
-    return DeviceQuery(deployment_id=opt.object_id("--deployment", deployment))
-
-
-def _write(
-    console: Console, reports: Sequence[StatusReport], code: ExitCode, *, fmt: str, max_bytes: int, commit: str | None
-) -> None:
-    from reconciler.documents.json import error_data
-    from reconciler.errors import ExitCode, Problem
     from reconciler.render.status import status_markdown, status_text
 
-    if fmt == "json":
-        failed = Problem("some devices failed; see status")
-        error = error_data(code, [failed]) if code is ExitCode.NOT_CONVERGED else None
-        console.write_json("status", error=error, status=tuple(reports))
-    elif fmt == "markdown":
-        console.write(status_markdown(reports, commit=commit, max_bytes=max_bytes))
+    if flags["deployment"] and devices:
+        raise UsageError("--deployment does not go with --device", hint="a deployment record is of one device")
+    rules = load(*paths, application=flags["application"], kind=flags["kind"], stdin=opt.standard_input(paths))
+    gateway = connect(console, [one.application.id for one in rules], parallelism=flags["parallelism"])
+    found = run_async(status(rules, gateway, devices=devices, deployment_id=flags["deployment"]))
+    write_warnings(console, found.warnings)
+    code = max(report.exit_code(detailed=flags["detailed_exitcode"]) for report in found.reports)  # 5 before 2 before 0
+    if console.wants_json:
+        error = _DevicesFailed("some devices failed; see status") if code is ExitCode.NOT_CONVERGED else None
+        console.write_json(error=error, status=tuple(found.reports))
+    elif console.fmt == "markdown":
+        console.write(status_markdown(found.reports, commit=console.commit, max_bytes=console.max_bytes))
     else:
-        console.write(status_text(reports, color=console.color))
+        console.write(status_text(found.reports, color=console.color))
+    return code
+
+
+class _DevicesFailed(ReconcilerError):
+    exit_code = ExitCode.NOT_CONVERGED

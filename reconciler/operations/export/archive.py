@@ -1,4 +1,4 @@
-"""What an exported file holds: read from where it lies, in memory piece by piece, and never unpacked to disk."""
+"""The contents of an exported file: read in place, in memory piece by piece, and never unpacked to disk."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ import stat
 import zipfile
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 from reconciler.errors import ExitCode, ReconcilerError
 from reconciler.model.export import FileType, Module
@@ -24,40 +23,36 @@ _PIECE = 1 << 16
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError, RuntimeError)
 
 
-class Unsound(ReconcilerError):
-    """The file is damaged, or made to do harm to whoever unpacks it."""
+class NotDelivered(ReconcilerError):
+    """The job is queued, and no file of it was saved: none came, or it is damaged or dangerous to unpack."""
 
     exit_code = ExitCode.NOT_CONVERGED
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """What an archive may hold at most: bytes when unpacked, all together, and files."""
-
-    unpacked: int = 1 << 30
-    members: int = 10_000
-
-
-@dataclass(frozen=True, slots=True)
-class Contents:
-    """What a file is (`zip`, `gzip`, `wasm` or `other`) and, but for `other`, what it holds."""
+class Contents(NamedTuple):
+    """What a file is (`zip`, `gzip`, `wasm` or `other`) and, except for `other`, its modules."""
 
     type: FileType
     modules: tuple[Module, ...]
 
 
-def contents(path: Path, bounds: Bounds | None = None) -> Contents:
+def contents(path: Path, *, unpacked: int = 1 << 30, members: int = 10_000) -> Contents:
     """Look into a file; every byte of an archive is unpacked and checked, none is kept.
 
+    Args:
+        path: of the file.
+        unpacked: bytes that it may hold at most when unpacked, all together.
+        members: files that it may hold at most.
+
     Raises:
-        Unsound: an archive that is damaged, too large when unpacked, or that holds what no export does.
+        NotDelivered: an archive that is damaged, too large when unpacked, or with contents that no export has.
     """
-    allowance = _Allowance(bounds or Bounds())
+    allowance = _Allowance(unpacked)
     with path.open("rb") as file:
         head = file.read(4)
         file.seek(0)
         if head in _ZIP_MAGICS:
-            return Contents("zip", tuple(_zip_modules(file, allowance)))
+            return Contents("zip", tuple(_zip_modules(file, allowance, members)))
         if head.startswith(_GZIP_MAGIC):
             return Contents("gzip", (_measured("", file, allowance),))
         if head == WASM_MAGIC:
@@ -68,24 +63,26 @@ def contents(path: Path, bounds: Bounds | None = None) -> Contents:
 class _Allowance:
     """How many bytes may still be unpacked."""
 
-    def __init__(self, bounds: Bounds) -> None:
-        self.bounds = bounds
-        self._left = bounds.unpacked
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self._left = most
 
     def spend(self, size: int) -> None:
         self._left -= size
         if self._left < 0:
-            raise Unsound(
-                f"what came would unpack to more than {self.bounds.unpacked:,} bytes, so it was not looked into",
+            raise NotDelivered(
+                f"the file would unpack to more than {self.most:,} bytes, so it was not looked into",
                 hint="no export is that large; it may be made to fill a disk",
             )
 
 
-def _zip_modules(file: IO[bytes], allowance: _Allowance) -> Iterator[Module]:
+def _zip_modules(file: IO[bytes], allowance: _Allowance, most: int) -> Iterator[Module]:
     try:
         with zipfile.ZipFile(file) as archive:
             members = archive.infolist()
-            _check(members, allowance.bounds)
+            if len(members) > most:
+                raise NotDelivered(f"the file holds more than {most:,} files", hint="no export holds that many")
+            _check(members, _Allowance(allowance.most))
             for member in members:
                 if not member.is_dir():
                     with archive.open(member) as packed:
@@ -94,30 +91,22 @@ def _zip_modules(file: IO[bytes], allowance: _Allowance) -> Iterator[Module]:
         raise _damaged("zip archive", error) from None
 
 
-def _check(members: list[zipfile.ZipInfo], bounds: Bounds) -> None:
-    """What can be told without unpacking anything."""
-    if len(members) > bounds.members:
-        raise Unsound(f"what came holds more than {bounds.members:,} files", hint="no export holds that many")
-    _Allowance(bounds).spend(sum(member.file_size for member in members))
+def _check(members: list[zipfile.ZipInfo], allowance: _Allowance) -> None:
+    """Everything that shows without unpacking."""
+    allowance.spend(sum(member.file_size for member in members))
     names: set[str] = set()
     for member in members:
-        if reason := _objection(member, names):
-            raise Unsound(f"what came is refused: its file {member.orig_filename!r} {reason}")
+        objections = {
+            "leads out of the archive": _leads_out(member.orig_filename),
+            "is there twice": member.filename in names,
+            "is a link": stat.S_ISLNK(member.external_attr >> 16),
+            "is encrypted": member.flag_bits & _ENCRYPTED,
+            "is compressed in a way that no export is": member.compress_type not in _METHODS,
+        }
+        for reason, applies in objections.items():
+            if applies:
+                raise NotDelivered(f"the file is refused: in it, {member.orig_filename!r} {reason}")
         names.add(member.filename)
-
-
-def _objection(member: zipfile.ZipInfo, names: set[str]) -> str | None:
-    if _leads_out(member.orig_filename):
-        return "leads out of the archive"
-    if member.filename in names:
-        return "is there twice"
-    if stat.S_ISLNK(member.external_attr >> 16):
-        return "is a link"
-    if member.flag_bits & _ENCRYPTED:
-        return "is encrypted"
-    if member.compress_type not in _METHODS:
-        return "is compressed in a way that no export is"
-    return None
 
 
 def _leads_out(name: str) -> bool:
@@ -144,6 +133,6 @@ def _measured(name: str, packed: IO[bytes], allowance: _Allowance) -> Module:
     return Module(name, size, wasm=head == WASM_MAGIC)
 
 
-def _damaged(what: str, error: Exception) -> Unsound:
+def _damaged(what: str, error: Exception) -> NotDelivered:
     reason = str(error) or "it breaks off"
-    return Unsound(f"what came is no sound {what}: {reason}", hint="ask again in five minutes")
+    return NotDelivered(f"the file is not a sound {what}: {reason}", hint="try again in five minutes")

@@ -54,11 +54,8 @@ def cover(
 ) -> tuple[PlannedCall, ...]:
     """Requests that make the changes, in the order to send them.
 
-    Args:
-        changes: rows that must move, each once.
-        live: the read that they were compared with. Where it was restricted to one flow, only what it covers is used.
-        mode: `explicit` uses releases only.
-        chunk: the most devices that one release may name.
+    `live` is the read that they were compared with, of everything or of one flow. A release names at most `chunk`
+    devices.
     """
     moves = moves_of(changes)
     parts = [part for flow_id in moves for part in _parts(flow_id, moves, live, mode, chunk)]

@@ -37,10 +37,7 @@ class Saving(NamedTuple):
 def best_mix(total: int, sizes: Sequence[int], chunk: int) -> Mix:
     """The fewest calls for `total` rows, at equal count the fewest replaces.
 
-    Args:
-        total: how many rows there are.
-        sizes: how many of them each replace is sure to move, largest first.
-        chunk: how many rows one release names at most.
+    `sizes`: how many of them each replace is sure to move, largest first. `chunk`: how many one release names at most.
     """
     best, rest = Mix(-(-total // chunk), 0), total
     for replaces, size in enumerate(sizes, 1):

@@ -21,10 +21,9 @@ from reconciler.errors import PlanUnsound, Problem
 from reconciler.model.changes import Change
 from reconciler.model.plan import PlannedCall
 from reconciler.model.requests import Release, RemoveDevice, RemoveFlow, RemoveRow, Replace, named_rows, outcome
-from reconciler.model.state import NOTHING, DeviceId, Entry, FlowId, Live, LiveDevice, Row, Version
+from reconciler.model.state import NO_RECORD, NOTHING, DeviceId, Entry, FlowId, Live, Row, Version
 from reconciler.planner.calls.effects import Reading, as_read
 
-_NO_RECORD = LiveDevice(flows={})
 MOST_NAMED = 1000  # device ids in one release, by the API's schema
 
 
@@ -136,7 +135,7 @@ def _profiles(changes: Sequence[Change], index: _CallIndex, live: Live) -> dict[
             devices |= records.keys()
         found = {}  # the flow left out, since this is done for each row
         for device_id in devices:
-            device = records.get(device_id, _NO_RECORD)
+            device = records.get(device_id, NO_RECORD)
             entry = device.flows.get(flow_id, NOTHING)
             calls = naming.get(device_id, ()) + clearing.get(device_id, ())
             found[entry, device.unknown_bundle, targets.get(device_id, entry.released), calls] = device_id

@@ -67,10 +67,7 @@ def was_read(request: Wildcard, live: Live) -> bool:
 def still_sound(request: Wildcard, live: Live, moves: Moves) -> bool:
     """Whether a wildcard is allowed by what `live` shows now.
 
-    Args:
-        request: the wildcard.
-        live: a read of its reach, which must be whole for a `replace`: see `overlay`.
-        moves: every change of the plan, those that are done already included.
+    `live` must be whole for a `replace`: see `overlay`. `moves` are all changes of the plan, also those that are done.
     """
     end = outcome(request)
     return was_read(request, live) and all(

@@ -20,13 +20,11 @@ _SUGGESTIONS = 20  # names for which near misses are looked for; the search is s
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """What the API said of what the rules name.
+    """What the API says of what the rules name.
 
-    Attributes:
-        devices: those that were read, of the manifest's class, sorted by id.
-        flows: ids of the flows by name. A name may have several.
-        other_classes: names of devices that are not of the manifest's class, with theirs; only where asked for.
-        queries: ids of the devices that each query selects, by its JSON text.
+    `devices`: those of the manifest's class that were read, by id. `flows`: ids by name; a name may have several.
+    `queries`: ids of the devices that each query selects, by its JSON text. `other_classes`: names of devices that are
+    not of the manifest's class, with theirs; only where they were looked for.
     """
 
     devices: Mapping[DeviceId, Device] = field(default_factory=dict)

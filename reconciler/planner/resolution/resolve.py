@@ -41,14 +41,11 @@ class Vote(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """What rules resolve to.
+    """What rules resolve to. If there are `problems`, nothing else is to be used.
 
-    Attributes:
-        flows: the flows that some rule gives a version or `absent`, whether or not it selects a device.
-        written: the devices that are written out somewhere, with the place; whether they exist is yet to be asked.
-        unknown: names of devices that did not resolve.
-        excluded_devices: names that were excluded and that no device has.
-        problems: if there are any, the rest is not to be used.
+    `flows`: those that some rule gives a version or `absent`, whether or not it selects a device. `written`: the
+    devices that are written out somewhere, with the place; whether they exist is to be checked. `unknown`: names of
+    devices that did not resolve. `excluded_devices`: names that were excluded and that no device has.
     """
 
     desired: Desired

@@ -25,14 +25,11 @@ def is_glob(ref: Ref) -> bool:
 
 @dataclass(slots=True)
 class Needs:
-    """What must be asked of the API before the rules can be resolved.
+    """What must be read before the rules can be resolved.
 
-    Attributes:
-        listing: every device of the class.
-        device_names: devices with these names.
-        device_ids: the records (name and tags) of these devices.
-        queries: the devices that these select; each with the place of a selector that has it.
-        flow_names: the list of flows, for these names.
+    `listing`: every device of the class. `device_names`: devices with these names. `device_ids`: the records (name and
+    tags) of these devices. `queries`: the devices that these select, each with the place of a selector that has it.
+    `flow_names`: the list of flows, for these names.
     """
 
     listing: bool = False

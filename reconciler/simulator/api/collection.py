@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from reconciler.simulator.api.problems import not_found
 from reconciler.simulator.api.query import Sql, compile_query, every, matches
+from reconciler.simulator.api.validation import not_found
 from reconciler.simulator.world.clock import rfc3339
 from reconciler.simulator.world.store import Row, World
 
@@ -87,15 +87,12 @@ APPLICATIONS = Collection(
 )
 
 
-def name_filter(params: Params, field: str) -> list[Sql]:
-    """What `filterField` and `filter` say about a field, if anything."""
-    is_meant = params.get("filterField") == field and params.get("filter")
-    return [matches(field, params["filter"])] if is_meant else []
-
-
-def queried(params: Params) -> list[Sql]:
-    """What the advanced query says, if there is one."""
-    return [compile_query(params["query"])] if "query" in params else []
+def selected(params: Params, field: str, *others: Sql) -> list[Sql]:
+    """What the advanced query says; without one, what `filterField` and `filter` say about a field, and the others."""
+    if "query" in params:
+        return [compile_query(params["query"])]
+    is_filtered = params.get("filterField") == field and params.get("filter")
+    return [*others, matches(field, params["filter"])] if is_filtered else list(others)
 
 
 def echoed(params: Params, *names: str) -> Entity:

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from reconciler.simulator.api.collection import Collection, Entity, Params, connection_info, is_true
-from reconciler.simulator.api.problems import not_found
 from reconciler.simulator.api.query import Sql
+from reconciler.simulator.api.validation import not_found
 from reconciler.simulator.world.records import Kind
 from reconciler.simulator.world.store import World
 

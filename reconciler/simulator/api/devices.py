@@ -4,16 +4,7 @@ from __future__ import annotations
 
 import json
 
-from reconciler.simulator.api.collection import (
-    Collection,
-    Entity,
-    Params,
-    connection_info,
-    echoed,
-    is_true,
-    name_filter,
-    queried,
-)
+from reconciler.simulator.api.collection import Collection, Entity, Params, connection_info, echoed, is_true, selected
 from reconciler.simulator.api.query import Sql, compile_query, every, matches, tag_queries
 from reconciler.simulator.world.store import World
 
@@ -50,8 +41,8 @@ DEVICES = Collection(
 
 def devices_list(world: World, params: Params) -> Entity:
     """devices.get. `query` overrides the plain filters."""
-    conditions = queried(params) or _filters(world, params)
-    conditions.append(Sql(f"deletedAt is {'not null' if is_true(params.get('queryDeleted')) else 'null'}"))
+    deleted = Sql(f"deletedAt is {'not null' if is_true(params.get('queryDeleted')) else 'null'}")
+    conditions = [deleted, *selected(params, "name", *_filters(world, params))]
     echo = echoed(params, "applicationId", "filter", "filterField", "parentId", "tagFilter", "query")
     if isinstance(params.get("deviceClass"), str):
         echo["deviceClass"] = params["deviceClass"]
@@ -59,7 +50,7 @@ def devices_list(world: World, params: Params) -> Entity:
 
 
 def _filters(world: World, params: Params) -> list[Sql]:
-    conditions = name_filter(params, "name")
+    conditions = []
     if "deviceClass" in params:
         classes = [params["deviceClass"]] if isinstance(params["deviceClass"], str) else params["deviceClass"]
         conditions.append(Sql(f"deviceClass in ({', '.join('?' * len(classes))})", tuple(classes)))
@@ -73,18 +64,16 @@ def _filters(world: World, params: Params) -> list[Sql]:
 
 def _queried_devices(params: Params) -> Sql:
     """Those of the application, and of the query if there is one."""
-    return every([Sql("deletedAt is null and applicationId = ?", (params["applicationId"],)), *queried(params)])
+    return every(
+        [Sql("deletedAt is null and applicationId = ?", (params["applicationId"],)), *selected(params, "name")]
+    )
 
 
 def device_names(world: World, params: Params) -> Entity:
     """devices.deviceNames: at most 1000, unpaged."""
-    where = every([_queried_devices(params), _beginning(params, "name")])
+    where = every([_queried_devices(params), matches("name", params.get("startsWith", "") + "*")])
     statement = f"select id, name, deviceClass from ({DEVICES.rows}) where {where.text} order by name, id limit ?"
     return {"deviceSummary": world.rows(statement, (*where.values, _SUMMARY_LIMIT))}
-
-
-def _beginning(params: Params, column: str) -> Sql:
-    return matches(column, params.get("startsWith", "") + "*")
 
 
 def tag_keys(world: World, params: Params) -> Entity:
@@ -100,7 +89,7 @@ def tag_values(world: World, params: Params) -> Entity:
 def _tag_texts(world: World, params: Params, column: str, where: Sql) -> list[str]:
     devices = _queried_devices(params)
     within = Sql(f"device_id in (select id from ({DEVICES.rows}) where {devices.text})", devices.values)
-    text, values = every([where, _beginning(params, column), within])
+    text, values = every([where, matches(column, params.get("startsWith", "") + "*"), within])
     found = world.db.execute(
         f"select distinct {column} from tags where {text} order by 1 limit {_SUMMARY_LIMIT}", values
     )

@@ -9,7 +9,7 @@ from typing import Any
 from reconciler.simulator.api.actions import ACTIONS, Action
 from reconciler.simulator.api.collection import Entity, is_true
 from reconciler.simulator.api.tokens import Token
-from reconciler.simulator.world.ids import etag
+from reconciler.simulator.world.records import etag
 
 
 def present(body: Entity, action: Action, query: Mapping[str, Any], token: Token) -> Entity:
@@ -67,6 +67,6 @@ def definition() -> Entity:
     resources: dict[str, Any] = {}
     for action in ACTIONS:
         resource, name = action.name.split(".")
-        own = resources.setdefault(resource, {"actions": {}})
-        own["actions"][name] = {"method": action.method, "path": action.path}
+        actions = resources.setdefault(resource, {"actions": {}})["actions"]
+        actions[name] = {"method": action.method, "path": action.path}
     return {"name": "Losant API simulator", "version": "1.30.0", "resources": resources}

@@ -18,12 +18,14 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from reconciler.simulator.api.problems import Problem, not_found
-from reconciler.simulator.world.ids import NO_BUNDLE, etag
+from reconciler.simulator.api.query import Sql, every
+from reconciler.simulator.api.validation import Problem, not_found
+from reconciler.simulator.world.records import NO_BUNDLE, etag
 from reconciler.simulator.world.store import World
 
 PAUSE_S = 300
 _DELIVERY_TIMEOUT_S = 10
+_COLUMNS = {"embeddedDeploymentId": "id", "deviceId": "device_id"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,20 +50,20 @@ def enqueue(world: World, application_id: str, options: Mapping[str, Any]) -> Jo
             raise Problem(429, "RateLimit", "Only one export every 5 minutes")
         bundles = _bundles(world, application_id, options)
         job = Job(etag(application_id, "export", str(now))[:21], bundles, options)
-        db.execute("insert into jobs values (?, ?, ?, 'queued', '')", (job.id, application_id, now))
+        world.insert("jobs", [(job.id, application_id, now, "queued", "")])
         return job
 
 
 def _bundles(world: World, application_id: str, options: Mapping[str, Any]) -> list[tuple[str, str]]:
-    condition, values = "application_id = ?", [application_id]
-    for key, column in (("embeddedDeploymentId", "id"), ("deviceId", "device_id")):
-        if key in options:
-            condition, values = f"{condition} and {column} = ?", [*values, options[key].lower()]
-    found = world.db.execute(f"select device_id, released_bundle from records where {condition} order by 1", values)
-    bundles = [(device_id, bundle or NO_BUNDLE) for device_id, bundle in found]
-    if not bundles:
+    named = {column: options[key].lower() for key, column in _COLUMNS.items() if key in options}
+    where = every(Sql(f"{column} = ?", (own,)) for column, own in {"application_id": application_id, **named}.items())
+    found = world.db.execute(
+        f"select device_id, coalesce(released_bundle, ?) from records where {where.text} order by 1",
+        (NO_BUNDLE, *where.values),
+    ).fetchall()
+    if not found:
         raise not_found("Embedded deployment")
-    return bundles
+    return found
 
 
 def wasm_module(bundle: str) -> bytes:
@@ -85,46 +87,43 @@ def archive(job: Job) -> bytes:
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as file:
         for device_id, bundle in job.bundles:
             module = wasm_module(bundle)
-            if job.options.get("gzip"):
-                file.writestr(f"{device_id}.wasm.gz", gzip.compress(module, mtime=0))
-            else:
-                file.writestr(f"{device_id}.wasm", module)
+            name, data = (".gz", gzip.compress(module, mtime=0)) if job.options.get("gzip") else ("", module)
+            file.writestr(f"{device_id}.wasm{name}", data)
     return buffer.getvalue()
 
 
 def deliver(world: World, job: Job, outbox: Path) -> None:
     """Build and deliver the archive; the outcome is kept with the job, never raised."""
-    content, outcomes = archive(job), []
+    content, status, outcomes = archive(job), "done", []
     if email := job.options.get("email"):
-        outcomes.append(_put_into_outbox(outbox, job, email, content))
+        _put_into_outbox(outbox, job, email, content)
+        outcomes.append(f"put into the outbox for {email}")
     if url := job.options.get("callbackUrl"):
-        outcomes.append(_post(url, job, content))
-    failures = [said for ok, said in outcomes if not ok]
-    said = "; ".join(text for _, text in outcomes) or "no address to deliver to"
+        was_taken, outcome = _post(url, job, content)
+        status = "done" if was_taken else "failed"
+        outcomes.append(outcome)
+    detail = "; ".join(outcomes) or "no address to deliver to"
     with world.changing() as db:
-        db.execute(
-            "update jobs set status = ?, detail = ? where id = ?", ("failed" if failures else "done", said, job.id)
-        )
+        db.execute("update jobs set status = ?, detail = ? where id = ?", (status, detail, job.id))
 
 
-def _put_into_outbox(outbox: Path, job: Job, email: str, content: bytes) -> tuple[bool, str]:
+def _put_into_outbox(outbox: Path, job: Job, email: str, content: bytes) -> None:
     outbox.mkdir(parents=True, exist_ok=True)
     (outbox / f"{job.id}.zip").write_bytes(content)
     note = {"to": email, "jobId": job.id, "attachment": f"{job.id}.zip", "options": dict(job.options)}
     (outbox / f"{job.id}.json").write_text(json.dumps(note, indent=2) + "\n", encoding="utf-8")
-    return True, f"put into the outbox for {email}"
 
 
 def _post(url: str, job: Job, content: bytes) -> tuple[bool, str]:
+    """Whether it was taken, and what became of it."""
     if not is_loopback(url):
         return False, f"{url} is not on this machine, so it was not called"
     headers = {"Content-Type": "application/zip", "Content-Disposition": f'attachment; filename="{job.id}.zip"'}
     try:
-        with httpx.Client(trust_env=False, timeout=_DELIVERY_TIMEOUT_S) as client:
-            status = client.post(url, content=content, headers=headers).status_code
+        answer = httpx.post(url, content=content, headers=headers, trust_env=False, timeout=_DELIVERY_TIMEOUT_S)
     except httpx.HTTPError as error:
         return False, f"{url} could not be called: {error}"
-    return status < 300, f"{url} answered {status}"
+    return answer.status_code < 300, f"{url} answered {answer.status_code}"
 
 
 def is_loopback(url: str) -> bool:

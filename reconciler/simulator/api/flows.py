@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from reconciler.simulator.api.collection import Collection, Entity, Params, echoed, name_filter, queried
-from reconciler.simulator.api.problems import not_found
+from reconciler.simulator.api.collection import Collection, Entity, Params, echoed, selected
 from reconciler.simulator.api.query import Sql
 from reconciler.simulator.api.schemas import DEFAULT_FLOW_CLASS
+from reconciler.simulator.api.validation import not_found
 from reconciler.simulator.world.store import World
 
 
@@ -61,15 +61,13 @@ def flows_by_version(world: World, params: Params) -> Entity:
 
 
 def _flow_conditions(params: Params) -> list[Sql]:
-    plain = [Sql("flowClass = ?", (params.get("flowClass", DEFAULT_FLOW_CLASS),)), *name_filter(params, "name")]
-    return queried(params) or plain
+    return selected(params, "name", Sql("flowClass = ?", (params.get("flowClass", DEFAULT_FLOW_CLASS),)))
 
 
 def versions_list(world: World, params: Params) -> Entity:
     """flowVersions.get."""
     FLOWS.get(world, params)
-    conditions = queried(params) or name_filter(params, "version")
-    conditions.append(Sql("flowId = ?", (params["flowId"].lower(),)))
+    conditions = [Sql("flowId = ?", (params["flowId"].lower(),)), *selected(params, "version")]
     return VERSIONS.page(world, params, conditions, echoed(params, "filter", "filterField", "applicationId", "flowId"))
 
 

@@ -7,8 +7,7 @@ contain anything. Null means "has none"; a tag form with null means that no such
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from enum import Enum
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from reconciler.simulator.world.clock import parse_ms
 
@@ -50,22 +49,13 @@ def matches(column: str, pattern: str) -> Sql:
     return Sql(f"casefold({column}) glob ?", (glob,))
 
 
-class _Type(Enum):
-    """How a field compares: as text, as an id (text, any case), as a moment in milliseconds, or as true and false."""
-
-    TEXT = "text"
-    ID = "id"
-    DATE = "date"
-    FLAG = "flag"
-
-
-_TYPES: Mapping[str, _Type] = {
-    **dict.fromkeys(("id", "parentId", "ancestorId", "flowId"), _Type.ID),
-    **dict.fromkeys(("gatewayId", "experienceUserId", "experienceGroupId"), _Type.ID),
-    **dict.fromkeys(("creationDate", "lastUpdated", "deletedAt", "connectedAt", "disconnectedAt"), _Type.DATE),
-    "enabled": _Type.FLAG,
+_TYPES: Mapping[str, Literal["id", "date", "flag"]] = {
+    **dict.fromkeys(("id", "parentId", "ancestorId", "flowId"), "id"),
+    **dict.fromkeys(("gatewayId", "experienceUserId", "experienceGroupId"), "id"),
+    **dict.fromkeys(("creationDate", "lastUpdated", "deletedAt", "connectedAt", "disconnectedAt"), "date"),
+    "enabled": "flag",
 }
-"""The fields that are not text."""
+"""How a field compares if not as text: as an id (text, any case), a moment in milliseconds, or true and false."""
 _EXPRESSIONS = {
     "ancestorId": "parentId",
     "connectionStatus": "(case connected when 1 then 'connected' when 0 then 'disconnected' end)",
@@ -121,7 +111,7 @@ def _compare(field: str, operator: str, operand: Any, *, folds: bool) -> Sql:
     column = _EXPRESSIONS.get(field, field)
     if operand is None:
         return Sql(f"{column} is null") if operator in ("$eq", "$gte", "$lte") else _NEVER
-    value = _operand(_TYPES.get(field, _Type.TEXT), operand)
+    value = _operand(_TYPES.get(field), operand)
     if value is None or (field in _TYPES and operator in _SEARCHES):
         return _NEVER
     if folds and operator not in _ORDER:
@@ -132,19 +122,19 @@ def _compare(field: str, operator: str, operand: Any, *, folds: bool) -> Sql:
     return Sql(f"{column} {_ORDER.get(operator, 'is')} ?", (value,))
 
 
-def _operand(type_: _Type, operand: Any) -> Any:
+def _operand(type_: str | None, operand: Any) -> Any:
     """The operand as the column holds it, or None where its type cannot compare."""
     match type_, operand:
-        case _Type.FLAG, bool():
+        case "flag", bool():
             return int(operand)
-        case _Type.TEXT, str():
+        case None, str():
             return operand
-        case _Type.ID, str():
+        case "id", str():
             return operand.lower()
-        case _Type.DATE, str():
+        case "date", str():
             is_number = operand.isascii() and operand.isdigit()
             return _column_number(int(operand[:_DIGITS])) if is_number else parse_ms(operand)
-        case _Type.DATE, int() | float() if not isinstance(operand, bool):
+        case "date", int() | float() if not isinstance(operand, bool):
             return _column_number(operand)
         case _:
             return None

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from reconciler.simulator.api.validation import Schema
-from reconciler.simulator.world.ids import ID_PATTERN, TAG_KEY_PATTERN
-from reconciler.simulator.world.records import Kind
+from reconciler.simulator.world.records import ID_PATTERN, TAG_KEY_PATTERN, Kind
 
 ID: Schema = {"type": "string", "pattern": ID_PATTERN}
 NAME: Schema = {"type": "string", "minLength": 1, "maxLength": 255}
@@ -150,19 +149,17 @@ def _query(own_name: str, ids: tuple[str, ...], fields: tuple[str, ...], extra: 
 
 
 _FLOW_FIELDS = ("name", "creationDate", "lastUpdated", "flowClass", "enabled")
+_DEVICE_IDS = ("id", "gatewayId", "parentId", "ancestorId", "experienceUserId", "experienceGroupId")
+_DEVICE_FIELDS = (
+    *("name", "deviceClass", "creationDate", "lastUpdated", "deletedAt", "attributeName"),
+    *("connectionStatus", "connectedAt", "disconnectedAt"),
+)
 QUERIES: dict[str, Schema] = {
-    "advancedDeviceQuery": _query(
-        "advancedDeviceQuery",
-        ("id", "gatewayId", "parentId", "ancestorId", "experienceUserId", "experienceGroupId"),
-        (
-            *("name", "deviceClass", "creationDate", "lastUpdated", "deletedAt", "attributeName"),
-            *("connectionStatus", "connectedAt", "disconnectedAt"),
-        ),
-        {"tags": _TAG_QUERY},
-    ),
-    "advancedFlowQuery": _query("advancedFlowQuery", ("id",), _FLOW_FIELDS, {}),
-    "advancedFlowVersionQuery": _query("advancedFlowVersionQuery", ("id",), (*_FLOW_FIELDS, "version"), {}),
-    "advancedFlowByVersionQuery": _query(
-        "advancedFlowByVersionQuery", ("id", "flowId"), (*_FLOW_FIELDS, "version"), {}
-    ),
+    name: _query(name, ids, fields, extra)
+    for name, ids, fields, extra in (
+        ("advancedDeviceQuery", _DEVICE_IDS, _DEVICE_FIELDS, {"tags": _TAG_QUERY}),
+        ("advancedFlowQuery", ("id",), _FLOW_FIELDS, {}),
+        ("advancedFlowVersionQuery", ("id",), (*_FLOW_FIELDS, "version"), {}),
+        ("advancedFlowByVersionQuery", ("id", "flowId"), (*_FLOW_FIELDS, "version"), {}),
+    )
 }

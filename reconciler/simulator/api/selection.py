@@ -8,17 +8,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from reconciler.simulator.api.problems import Problem, invalid, not_found
-from reconciler.simulator.api.query import compile_query, tag_queries
-from reconciler.simulator.world.ids import RESERVED_VERSIONS
-from reconciler.simulator.world.records import Author, Kind
+from reconciler.simulator.api.query import Sql, compile_query, tag_queries
+from reconciler.simulator.api.validation import Problem, invalid, not_found
+from reconciler.simulator.world.records import RESERVED_VERSIONS, Author, Kind
 from reconciler.simulator.world.store import World
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
+class Write(NamedTuple):
     """One call as it arrived. `verb` is release, replace or remove; `body` has passed its schema."""
 
     kind: Kind
@@ -42,21 +40,6 @@ class Selection:
     is_clear: bool = False
 
 
-def select(world: World, write: Write) -> Selection:
-    """What a write means in the world as it is now.
-
-    Raises:
-        Problem: it is refused.
-    """
-    match write.verb:
-        case "release":
-            return _release(world, write)
-        case "replace":
-            return _replace(world, write)
-        case _:
-            return _remove(world, write)
-
-
 def _release(world: World, write: Write) -> Selection:
     body = write.body
     version = body["version"]
@@ -65,25 +48,23 @@ def _release(world: World, write: Write) -> Selection:
     is_empty = not (names_ids or names_tags) or {} in body.get("deviceTags", [])
     if is_empty and world.switches.empty_selector == "400":
         raise invalid("deployment must select devices by deviceIds or deviceTags")
-    flow_id = _known_flow(world, write, body["flowId"])
-    _check_version(world, flow_id, version)
+    flow_id = _known_flow(world, write, body["flowId"], version)
     if is_empty:
-        devices = _devices(world, write, "1") if world.switches.empty_selector == "everything" else []
+        devices = _devices(world, write, Sql("1")) if world.switches.empty_selector == "everything" else []
         return Selection(version, [(device, flow_id) for device in devices])
     devices, problem = _named_devices(world, write)
-    tagged = _tagged_devices(world, write)
+    tagged = _devices(world, write, compile_query({"$or": tag_queries(body.get("deviceTags", []))}))
     if names_ids and names_tags and world.switches.selectors == "intersection":
         devices = [device for device in devices if device in set(tagged)]
     else:
-        devices = [*devices, *tagged]
+        devices += tagged
     return Selection(version, [(device, flow_id) for device in devices], problem)
 
 
 def _replace(world: World, write: Write) -> Selection:
     old, new = write.body["oldVersion"], write.body["newVersion"]
     _refuse_reserved(world, new, "newVersion")
-    flow_id = _known_flow(world, write, write.body["flowId"])
-    _check_version(world, flow_id, new)
+    flow_id = _known_flow(world, write, write.body["flowId"], new)
     condition = {
         "released": "released = :old",
         "reported": "reported = :old",
@@ -100,10 +81,10 @@ def _remove(world: World, write: Write) -> Selection:
     if flow_id is None and device_id is None and world.switches.remove_all == "400":
         raise invalid("deployment must have a flowId or a deviceId")
     if flow_id is not None:
-        flow_id = _known_flow(world, write, flow_id)
+        flow_id = _known_flow(world, write, flow_id, None)
     if device_id is not None:
         device_id = device_id.lower()
-        if not _devices(world, write, "id = ?", device_id) and world.switches.unknown_device == "404":
+        if not _devices(world, write, Sql("id = ?", (device_id,))) and world.switches.unknown_device == "404":
             raise not_found("Device")
     condition = (
         "flow_id = coalesce(:flow, flow_id) and device_id = coalesce(:device, device_id) "
@@ -114,11 +95,8 @@ def _remove(world: World, write: Write) -> Selection:
 
 
 def _rows(world: World, write: Write, condition: str, **values: str | None) -> list[tuple[str, str]]:
-    found = world.db.execute(
-        f"select device_id, flow_id from entries where application_id = :own and ({condition}) order by 1, 2",
-        {"own": write.application_id, **values},
-    )
-    return found.fetchall()
+    statement = f"select device_id, flow_id from entries where application_id = :own and ({condition}) order by 1, 2"
+    return world.db.execute(statement, {"own": write.application_id, **values}).fetchall()
 
 
 def _refuse_reserved(world: World, version: str | None, name: str) -> None:
@@ -126,27 +104,25 @@ def _refuse_reserved(world: World, version: str | None, name: str) -> None:
         raise invalid(f"deployment.{name} cannot be {version}")
 
 
-def _known_flow(world: World, write: Write, flow_id: str) -> str:
+def _known_flow(world: World, write: Write, flow_id: str, version: str | None) -> str:
+    """The flow's id as the database has it, once it is known that there is such a flow, and such a version of it."""
+    flow_id = flow_id.lower()
     row = world.db.execute(
-        "select flow_class from flows where id = ? and application_id = ?", (flow_id.lower(), write.application_id)
+        "select flow_class from flows where id = ? and application_id = ?", (flow_id, write.application_id)
     ).fetchone()
     if (row is None or row[0] not in write.kind.flow_classes) and world.switches.unknown_flow == "404":
         raise not_found("Flow")
-    return flow_id.lower()
-
-
-def _check_version(world: World, flow_id: str, version: str | None) -> None:
     if version is None or version in RESERVED_VERSIONS or world.switches.unknown_version == "accept":
-        return
-    found = world.db.execute("select 1 from versions where flow_id = ? and name = ?", (flow_id, version)).fetchone()
-    if found is None:
+        return flow_id
+    if not world.rows("select 1 from versions where flow_id = ? and name = ?", (flow_id, version)):
         raise not_found("Flow version")
+    return flow_id
 
 
 def _named_devices(world: World, write: Write) -> tuple[list[str], Problem | None]:
     """The ids of a release in their order; with the problem, if some are unknown and that matters."""
     wanted = [device_id.lower() for device_id in write.body.get("deviceIds", [])]
-    known = set(_devices(world, write, "id in (select value from json_each(?))", json.dumps(wanted)))
+    known = set(_devices(world, write, Sql("id in (select value from json_each(?))", (json.dumps(wanted),))))
     if world.switches.unknown_device == "skip":
         return [device_id for device_id in wanted if device_id in known], None
     unknown = next((at for at, device_id in enumerate(wanted) if device_id not in known), None)
@@ -157,16 +133,23 @@ def _named_devices(world: World, write: Write) -> tuple[list[str], Problem | Non
     return wanted[:unknown], not_found("Device")
 
 
-def _tagged_devices(world: World, write: Write) -> list[str]:
-    found = compile_query({"$or": tag_queries(write.body.get("deviceTags", []))})
-    return _devices(world, write, found.text, *found.values)
-
-
-def _devices(world: World, write: Write, condition: str, *values: Any) -> list[str]:
+def _devices(world: World, write: Write, condition: Sql) -> list[str]:
     """The ids of the application's devices of the right class for which a condition holds."""
     found = world.db.execute(
         "select id from devices where application_id = ? and device_class = ? and deleted_ms is null "
-        f"and ({condition}) order by id",
-        (write.application_id, write.kind.device_class, *values),
+        f"and ({condition.text}) order by id",
+        (write.application_id, write.kind.device_class, *condition.values),
     )
     return [device_id for (device_id,) in found]
+
+
+_VERBS = {"release": _release, "replace": _replace, "remove": _remove}
+
+
+def select(world: World, write: Write) -> Selection:
+    """What a write means in the world as it is now.
+
+    Raises:
+        Problem: it is refused.
+    """
+    return _VERBS[write.verb](world, write)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from reconciler.simulator.api.actions import Action
-from reconciler.simulator.api.problems import forbidden, unauthorized
+from reconciler.simulator.api.validation import Problem
 from reconciler.simulator.world.records import Author
 from reconciler.simulator.world.store import World
 
@@ -38,6 +38,16 @@ class Token:
         return not accepted.isdisjoint(self.scopes)
 
 
+def unauthorized(message: str = "Invalid access token") -> Problem:
+    """401, a token that is unknown or too old."""
+    return Problem(401, "Unauthorized", message)
+
+
+def forbidden() -> Problem:
+    """403, the framework's default message."""
+    return Problem(403, "Forbidden", "Access is forbidden")
+
+
 def authorize(world: World, action: Action, query: Mapping[str, Any], authorization: str | None) -> Token:
     """The token of a request, which may do the action. A token in the query wins over the header.
 
@@ -48,16 +58,13 @@ def authorize(world: World, action: Action, query: Mapping[str, Any], authorizat
     text = query.get("access_token") or query.get("jwt") or _header_token(authorization)
     if not text:
         raise unauthorized() if world.switches.missing_token == "401" else forbidden()  # noqa: S105 - a status
-    if not isinstance(text, str):
+    found = world.rows("select * from tokens where text = ?", (text,)) if isinstance(text, str) else []
+    if not found:
         raise unauthorized()
-    row = world.db.execute(
-        "select id, application_id, scopes, expires_ms from tokens where text = ?", (text,)
-    ).fetchone()
-    if row is None:
-        raise unauthorized()
-    if row[3] is not None and row[3] <= world.clock.now_ms():
+    (row,) = found
+    if row["expires_ms"] is not None and row["expires_ms"] <= world.clock.now_ms():
         raise unauthorized("Access token has expired")
-    token = Token(row[0], row[1], frozenset(json.loads(row[2])))
+    token = Token(row["id"], row["application_id"], frozenset(json.loads(row["scopes"])))
     if not token.may(action):
         raise forbidden()
     return token

@@ -1,4 +1,4 @@
-"""JSON Schema, the part that the API's requests use, with the wording of Losant's server framework.
+"""Refusals, and the part of JSON Schema that the API's requests use, with the wording of Losant's server framework.
 
 Only the first broken rule is reported, as `<path> <rule>`, in the framework's order. No Python library has that order
 and these words, so the rules are written out here; `tests/conformance/test_vendor_facts.py` checks with jsonschema that
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from enum import Enum
 from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
@@ -17,13 +16,10 @@ Schema: TypeAlias = Mapping[str, Any]
 Definitions: TypeAlias = Mapping[str, Schema]
 
 
-class Absent(Enum):
-    """The value of a parameter that was not sent; JSON null is a value."""
-
-    ABSENT = "absent"
-
-
-ABSENT: Final = Absent.ABSENT
+Rule: TypeAlias = Callable[[Any, Any, str, Schema, Definitions], Iterator[str]]
+"""The faults of a value: it, the rule's argument, its path, the whole schema, the definitions."""
+ABSENT: Final[Any] = object()
+"""The value of a parameter that was not sent; JSON null is a value."""
 _FORMATS = {"email": r"[^@\s]+@[^@\s]+", "uri": r"[a-zA-Z][a-zA-Z0-9+.-]*:\S*"}
 _TYPES: Mapping[str, Callable[[Any], bool]] = {
     "string": lambda value: isinstance(value, str),
@@ -34,6 +30,29 @@ _TYPES: Mapping[str, Callable[[Any], bool]] = {
     "array": lambda value: isinstance(value, list),
     "object": lambda value: isinstance(value, dict),
 }
+
+
+class Problem(Exception):
+    """A request that the API refuses."""
+
+    def __init__(self, status: int, type_: str, message: str) -> None:
+        self.status, self.type, self.message = status, type_, message
+        super().__init__(f"{status} {type_}: {message}")
+
+    @property
+    def envelope(self) -> dict[str, str]:
+        """The body of the answer; a request that is not JSON is refused with a `code` where others have a `type`."""
+        return {"code" if self.type == "InvalidContent" else "type": self.type, "message": self.message}
+
+
+def invalid(message: str) -> Problem:
+    """400, from the schemas and from the controllers alike."""
+    return Problem(400, "Validation", message)
+
+
+def not_found(thing: str) -> Problem:
+    """404: `<thing> was not found`."""
+    return Problem(404, "NotFound", f"{thing} was not found")
 
 
 def first_fault(value: Any, schema: Schema, path: str, definitions: Definitions | None = None) -> str | None:
@@ -53,21 +72,9 @@ def _faults(value: Any, schema: Schema, path: str, definitions: Definitions) -> 
     if types and not any(_TYPES[name](value) for name in ([types] if isinstance(types, str) else types)):
         yield f"{path} is the wrong type"
         return
-    for rule in _ORDER:
-        if rule not in schema:
-            continue
-        if rule in _SIMPLE:
-            concerned, is_broken, words = _SIMPLE[rule]
-            if isinstance(value, concerned) and is_broken(value, schema[rule]):
-                yield f"{path} {words.format(schema[rule])}"
-        else:
-            yield from _NESTED[rule](value, schema, path, definitions)
-
-
-_ORDER = (
-    *("format", "required", "enum", "additionalProperties", "$ref", "items", "patternProperties", "pattern", "oneOf"),
-    *("maxProperties", "minProperties", "maxItems", "maxLength", "minLength", "minimum", "maximum", "properties"),
-)
+    for rule, (concerned, faults) in _RULES.items():
+        if rule in schema and isinstance(value, concerned):
+            yield from faults(value, schema[rule], path, schema, definitions)
 
 
 @lru_cache(maxsize=256)
@@ -80,67 +87,71 @@ def _is_among(value: Any, allowed: list[Any]) -> bool:
     return any(value == one and isinstance(value, bool) == isinstance(one, bool) for one in allowed)
 
 
-_SIMPLE: Mapping[str, tuple[Any, Callable[[Any, Any], bool], str]] = {
-    "format": (str, lambda text, name: not re.fullmatch(_FORMATS[name], text), "must be {} format"),
-    "enum": (object, lambda value, allowed: not _is_among(value, allowed), "must be an enum value"),
-    "pattern": (str, lambda text, pattern: not _pattern_of(pattern).search(text), "pattern mismatch"),
-    "maxProperties": (dict, lambda value, most: len(value) > most, "has more properties than allowed"),
-    "minProperties": (dict, lambda value, least: len(value) < least, "has less properties than allowed"),
-    "maxItems": (list, lambda value, most: len(value) > most, "has more items than allowed"),
-    "maxLength": (str, lambda value, most: len(value) > most, "has longer length than allowed"),
-    "minLength": (str, lambda value, least: len(value) < least, "has less length than allowed"),
-    "minimum": (int | float, lambda value, least: value < least, "is less than minimum"),
-    "maximum": (int | float, lambda value, most: value > most, "is more than maximum"),
-}
-"""Rules about the value itself: the type that they concern, when it breaks them, the framework's words."""
+def _plain(concerned: Any, is_broken: Callable[[Any, Any], bool], words: str) -> tuple[Any, Rule]:
+    """A rule about the value alone, with the framework's words."""
+
+    def faults(value: Any, argument: Any, path: str, *_: Any) -> Iterator[str]:
+        if is_broken(value, argument):
+            yield f"{path} {words.format(argument)}"
+
+    return concerned, faults
 
 
-def _required(value: Any, schema: Schema, path: str, _: Definitions) -> Iterator[str]:
-    if isinstance(value, dict):
-        yield from (f"{path}.{key} is required" for key in schema["required"] if key not in value)
+def _required(value: Any, keys: Any, path: str, *_: Any) -> Iterator[str]:
+    yield from (f"{path}.{key} is required" for key in keys if key not in value)
 
 
-def _additional(value: Any, schema: Schema, path: str, _: Definitions) -> Iterator[str]:
+def _additional(value: Any, _: Any, path: str, schema: Schema, __: Definitions) -> Iterator[str]:
     patterns = [_pattern_of(pattern) for pattern in schema.get("patternProperties", {})]
-    for key in value if isinstance(value, dict) else ():
+    for key in value:
         if key not in schema.get("properties", {}) and not any(pattern.search(key) for pattern in patterns):
             yield f"{path} has additional properties"
 
 
-def _reference(value: Any, schema: Schema, path: str, definitions: Definitions) -> Iterator[str]:
-    if first_fault(value, definitions[schema["$ref"]], path, definitions):
+def _reference(value: Any, name: Any, path: str, _: Schema, definitions: Definitions) -> Iterator[str]:
+    if first_fault(value, definitions[name], path, definitions):
         yield f"{path} referenced schema does not match"
 
 
-def _items(value: Any, schema: Schema, path: str, definitions: Definitions) -> Iterator[str]:
-    for index, item in enumerate(value if isinstance(value, list) else ()):
-        yield from _faults(item, schema["items"], f"{path}.{index}", definitions)
+def _items(value: Any, rule: Any, path: str, _: Schema, definitions: Definitions) -> Iterator[str]:
+    for index, item in enumerate(value):
+        yield from _faults(item, rule, f"{path}.{index}", definitions)
 
 
-def _pattern_properties(value: Any, schema: Schema, path: str, definitions: Definitions) -> Iterator[str]:
-    for pattern, rule in schema["patternProperties"].items():
-        for key in value if isinstance(value, dict) else ():
+def _pattern_properties(value: Any, rules: Any, path: str, _: Schema, definitions: Definitions) -> Iterator[str]:
+    for pattern, rule in rules.items():
+        for key in value:
             if _pattern_of(pattern).search(key):
                 yield from _faults(value[key], rule, f"{path}.{key}", definitions)
 
 
-def _one_of(value: Any, schema: Schema, path: str, definitions: Definitions) -> Iterator[str]:
-    if sum(first_fault(value, choice, path, definitions) is None for choice in schema["oneOf"]) != 1:
+def _one_of(value: Any, choices: Any, path: str, _: Schema, definitions: Definitions) -> Iterator[str]:
+    if sum(first_fault(value, choice, path, definitions) is None for choice in choices) != 1:
         yield f"{path} no (or more than one) schemas match"
 
 
-def _properties(value: Any, schema: Schema, path: str, definitions: Definitions) -> Iterator[str]:
-    for key, rule in schema["properties"].items() if isinstance(value, dict) else ():
+def _properties(value: Any, rules: Any, path: str, _: Schema, definitions: Definitions) -> Iterator[str]:
+    for key, rule in rules.items():
         yield from _faults(value.get(key, ABSENT), rule, f"{path}.{key}", definitions)
 
 
-_NESTED: Mapping[str, Callable[[Any, Schema, str, Definitions], Iterator[str]]] = {
-    "required": _required,
-    "additionalProperties": _additional,
-    "$ref": _reference,
-    "items": _items,
-    "patternProperties": _pattern_properties,
-    "oneOf": _one_of,
-    "properties": _properties,
+_RULES: Mapping[str, tuple[Any, Rule]] = {
+    "format": _plain(str, lambda text, name: not re.fullmatch(_FORMATS[name], text), "must be {} format"),
+    "required": (dict, _required),
+    "enum": _plain(object, lambda value, allowed: not _is_among(value, allowed), "must be an enum value"),
+    "additionalProperties": (dict, _additional),
+    "$ref": (object, _reference),
+    "items": (list, _items),
+    "patternProperties": (dict, _pattern_properties),
+    "pattern": _plain(str, lambda text, pattern: not _pattern_of(pattern).search(text), "pattern mismatch"),
+    "oneOf": (object, _one_of),
+    "maxProperties": _plain(dict, lambda value, most: len(value) > most, "has more properties than allowed"),
+    "minProperties": _plain(dict, lambda value, least: len(value) < least, "has less properties than allowed"),
+    "maxItems": _plain(list, lambda value, most: len(value) > most, "has more items than allowed"),
+    "maxLength": _plain(str, lambda value, most: len(value) > most, "has longer length than allowed"),
+    "minLength": _plain(str, lambda value, least: len(value) < least, "has less length than allowed"),
+    "minimum": _plain(int | float, lambda value, least: value < least, "is less than minimum"),
+    "maximum": _plain(int | float, lambda value, most: value > most, "is more than maximum"),
+    "properties": (dict, _properties),
 }
-"""Rules about what is inside a value, or about other schemas."""
+"""In the framework's order: the type that a rule concerns, and the faults that it finds."""

@@ -9,7 +9,7 @@ import logging
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
@@ -19,28 +19,25 @@ from starlette.types import Receive, Scope, Send
 from reconciler.simulator import faults
 from reconciler.simulator.api.export import Job, deliver
 from reconciler.simulator.api.writes import Fate, bring_up_to_date
-from reconciler.simulator.control import Control, LoggedRequest
+from reconciler.simulator.control import Control, carry_out
 from reconciler.simulator.faults import Fault
-from reconciler.simulator.http.control_endpoint import PREFIX, answer_control
-from reconciler.simulator.http.damage import damage_page, garbled, refusal
-from reconciler.simulator.http.delivery import Connections, Reply, abort, send_reply
-from reconciler.simulator.http.handler import Answer, Request, answer, route
-from reconciler.simulator.http.querystring import read_query
+from reconciler.simulator.http.handler import Answer, Request, answer, read_query, route
+from reconciler.simulator.http.replies import JSON, Reply, abort, damage_page, garbled, refusal, send_reply
 from reconciler.simulator.world.devices import report_again
 
+CONTROL: Final = "/_simulator/"
 _LOG = logging.getLogger(__name__)
-_HEADERS = {"Content-Type": "application/json"}
 _SECRET_PARAMS = frozenset({"access_token", "jwt"})
 
 
 class Simulator:
-    """The ASGI application."""
+    """The ASGI application. Its server keeps the protocols of its open connections in `connections`."""
 
     def __init__(self, control: Control, outbox: Path) -> None:
         self.control = control
         self.world = control.world
         self.outbox = outbox
-        self.connections = Connections()
+        self.connections: set[Any] = set()
         self._jobs = ThreadPoolExecutor(thread_name_prefix="export")
 
     def close(self) -> None:
@@ -49,33 +46,26 @@ class Simulator:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] != "http":
-            raise RuntimeError(f"the simulator does not speak {scope['type']}")
         http = HttpRequest(scope, receive)
         try:
             body = await http.body()
         except ClientDisconnect:
             return
         path = scope.get("raw_path", b"").decode("latin-1").partition("?")[0]
-        if path.startswith(PREFIX):
-            await self._serve_control(http, path, body, send)
+        if path.startswith(CONTROL):
+            await send_reply(await self._control(http, path, body), send, None)
             return
-        request = Request(
-            method=http.method,
-            path=path,
-            query=read_query(scope["query_string"].decode("latin-1")),
-            authorization=http.headers.get("authorization"),
-            content_type=http.headers.get("content-type", ""),
-            body=body,
-        )
+        query, headers = read_query(scope["query_string"].decode("latin-1")), http.headers
+        content_type = headers.get("content-type", "")
+        request = Request(http.method, path, query, headers.get("authorization"), content_type, body)
         await self._serve(request, scope, send)
 
-    async def _serve_control(self, http: HttpRequest, path: str, body: bytes, send: Send) -> None:
+    async def _control(self, http: HttpRequest, path: str, body: bytes) -> Reply:
         if http.client is None or not ipaddress.ip_address(http.client.host).is_loopback:
-            await send_reply(Reply(403, b""), http.scope, send, self.connections)
-            return
-        reply = await run_in_threadpool(answer_control, self.control, method=http.method, path=path, body=body)
-        await send_reply(reply, http.scope, send, self.connections)
+            return Reply(403, b"")
+        command = path.removeprefix(CONTROL).removesuffix("/")
+        status, said = await run_in_threadpool(carry_out, self.control, command, method=http.method, body=body)
+        return Reply(status, json.dumps(said).encode(), JSON)
 
     async def _serve(self, request: Request, scope: Scope, send: Send) -> None:
         found = route(request.method, request.path)
@@ -84,10 +74,11 @@ class Simulator:
         await asyncio.sleep(_seconds(struck, faults.Latency))
         reply, job = self._outcome(request, struck)
         self._log(request, action, struck, None if reply is None else reply.status)
+        transport = next((one.transport for one in self.connections if one.client == scope["client"]), None)
         if reply is None:
-            abort(self.connections.of(scope))
+            abort(transport)
         else:
-            await send_reply(reply, scope, send, self.connections)
+            await send_reply(reply, send, transport)
         if job is not None:
             await asyncio.get_running_loop().run_in_executor(self._jobs, deliver, self.world, job, self.outbox)
 
@@ -102,7 +93,10 @@ class Simulator:
             reply, job = _reply(given, struck), given.job
         else:
             reply, job = refusal(instead, request.authorization), None
-        return (None if resets else _slowed(reply, struck)), job
+        if resets:
+            return None, job
+        headers_s, body_s = _seconds(struck, faults.SlowHeaders), _seconds(struck, faults.SlowBody)
+        return replace(reply, slow_headers_s=headers_s, slow_body_s=body_s), job
 
     def _strike(self, request: Request, action: str) -> tuple[Fault, ...]:
         texts = {name: text for name, text in request.query.items() if isinstance(text, str)}
@@ -128,21 +122,16 @@ class Simulator:
 
     def _log(self, request: Request, action: str, struck: tuple[Fault, ...], status: int | None) -> None:
         query = {name: value for name, value in request.query.items() if name not in _SECRET_PARAMS}
+        entry = {"method": request.method, "path": request.path, "action": action, "query": query}
         names = tuple(fault.kind for fault in struck)
-        entry = LoggedRequest(request.method, request.path, action, query, _loggable(request.body), status, names)
         with self.world.lock:
-            self.control.log.append(entry)
+            self.control.log.append({**entry, "body": _loggable(request.body), "status": status, "faults": names})
 
 
 def _reply(given: Answer, struck: tuple[Fault, ...]) -> Reply:
     body = json.dumps(damage_page(given.body, struck), ensure_ascii=False, separators=(",", ":")).encode()
     garble = next((fault for fault in struck if isinstance(fault, faults.Garble)), None)
-    return garbled(given.status, body, garble.how) if garble else Reply(given.status, body, _HEADERS)
-
-
-def _slowed(reply: Reply, struck: tuple[Fault, ...]) -> Reply:
-    headers_s, body_s = _seconds(struck, faults.SlowHeaders), _seconds(struck, faults.SlowBody)
-    return replace(reply, slow_headers_s=headers_s, slow_body_s=body_s)
+    return garbled(given.status, body, garble.how) if garble else Reply(given.status, body, JSON)
 
 
 def _seconds(struck: tuple[Fault, ...], kind: type[faults.Timed]) -> float:
@@ -150,9 +139,7 @@ def _seconds(struck: tuple[Fault, ...], kind: type[faults.Timed]) -> float:
 
 
 def _loggable(body: bytes) -> Any:
-    if not body:
-        return None
     try:
-        return json.loads(body)
+        return json.loads(body or b"null")
     except (ValueError, RecursionError):
         return body.decode("utf-8", errors="replace")

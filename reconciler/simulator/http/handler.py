@@ -1,26 +1,30 @@
-"""From a request to an answer, in the framework's order: route, body, schema, token, scope, application, action."""
+"""From a request to an answer, in the framework's order: route, body, schema, token, scope, application, action.
+
+Query strings are read as the framework does: repeated names make lists, brackets make lists and objects.
+"""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote
 
 from reconciler.simulator.api.actions import ACTIONS, Action, Deploy
 from reconciler.simulator.api.entities import definition, present
 from reconciler.simulator.api.export import Job, enqueue
-from reconciler.simulator.api.problems import Problem, forbidden, invalid, not_found
 from reconciler.simulator.api.schemas import PATH_PARAMETERS, QUERIES
 from reconciler.simulator.api.selection import Write
-from reconciler.simulator.api.tokens import Token, authorize
-from reconciler.simulator.api.validation import ABSENT, first_fault
+from reconciler.simulator.api.tokens import authorize, forbidden
+from reconciler.simulator.api.validation import ABSENT, Problem, first_fault, invalid, not_found
 from reconciler.simulator.api.writes import Fate, accept
 from reconciler.simulator.http import openapi
 from reconciler.simulator.world.store import World
 
 _NOT_JSON = "error"
+_DEEPEST, _MOST = 5, 1000
 _OPEN: Mapping[str, Callable[[], Any]] = {"": definition, "/": definition, openapi.PATH: openapi.document}
 
 
@@ -43,6 +47,40 @@ class Answer:
     status: int
     body: Any
     job: Job | None = None
+
+
+def read_query(text: str) -> dict[str, Any]:
+    """`a=1&a=2&b[0][key]=x` becomes `{"a": ["1", "2"], "b": [{"key": "x"}]}`. Values are text."""
+    root: dict[str, Any] = {}
+    for name, value in parse_qsl(text, keep_blank_values=True)[:_MOST]:
+        head, *keys = re.split(r"[\[\]]+", name.rstrip("]"))[:_DEEPEST]
+        _put(root, [head, *keys], value)
+    return {key: _lists(value) for key, value in root.items()}
+
+
+def _put(node: dict[str, Any], keys: list[str], value: str) -> None:
+    *above, last = keys
+    for key in above:
+        inner = node.setdefault(key, {})
+        if not isinstance(inner, dict):
+            return
+        node = inner
+    if last == "":
+        node[str(len(node))] = value
+    elif last not in node:
+        node[last] = value
+    elif isinstance(node[last], list):
+        node[last].append(value)
+    else:
+        node[last] = [node[last], value]
+
+
+def _lists(node: Any) -> Any:
+    if not isinstance(node, dict):
+        return node
+    if node and all(key.isascii() and key.isdigit() for key in node):
+        return [_lists(node[key]) for key in sorted(node, key=int)]
+    return {key: _lists(value) for key, value in node.items()}
 
 
 def route(method: str, path: str) -> tuple[Action, dict[str, str]] | None:
@@ -74,7 +112,10 @@ def _answer(world: World, request: Request, fate: Fate) -> Answer:
     _check(action, params, body)
     token = authorize(world, action, request.query, request.authorization)
     own = params["applicationId"] = params["applicationId"].lower()
-    _check_application(world, token, own)
+    if not world.rows("select 1 from applications where id = ?", (own,)):
+        raise not_found("Application")
+    if token.application_id not in (None, own):
+        raise forbidden()
     if not isinstance(action.does, Deploy):
         return Answer(action.status, present(action.does(world, params), action, request.query, token))
     if action.does.verb == "export":
@@ -87,12 +128,11 @@ def _answer(world: World, request: Request, fate: Fate) -> Answer:
 
 def _query_params(request: Request, action: Action) -> dict[str, Any]:
     params = {name: request.query[name] for name in action.query if name in request.query}
-    for name in action.json_params:
-        if name in request.query:
-            try:
-                params[name] = _parsed(request.query[name])
-            except (TypeError, ValueError, RecursionError):
-                params[name] = _NOT_JSON
+    for name in action.json_params.keys() & request.query.keys():
+        try:
+            params[name] = _parsed(request.query[name])
+        except (TypeError, ValueError, RecursionError):
+            params[name] = _NOT_JSON
     return params
 
 
@@ -141,11 +181,3 @@ def _check(action: Action, params: Mapping[str, Any], body: Any) -> None:
         raise invalid(f"{name} is required")
     if fault := first_fault(body, schema, name):
         raise invalid(fault)
-
-
-def _check_application(world: World, token: Token, application_id: str) -> None:
-    known = world.db.execute("select 1 from applications where id = ?", (application_id,)).fetchone()
-    if known is None:
-        raise not_found("Application")
-    if token.application_id not in (None, application_id):
-        raise forbidden()

@@ -37,6 +37,8 @@ _FLAG_WORDS = "Only `true`, `1` and `yes` mean yes; absent and empty do too."
 @cache
 def document() -> Mapping[str, Any]:
     """The document, as JSON data."""
+    entities = yaml.safe_load(Path(__file__).with_name("entities.yaml").read_text(encoding="utf-8"))
+    schemas = {name: schema for name, schema in entities.items() if not name.startswith("_")} | QUERIES
     paths: Node = {}
     for action in ACTIONS:
         paths.setdefault(action.path, {})[action.method.lower()] = _operation(action)
@@ -45,18 +47,11 @@ def document() -> Mapping[str, Any]:
         "info": {"title": "Losant API, as the simulator serves it", "version": "1.30.0"},
         "paths": paths,
         "components": {
-            "schemas": {**entity_schemas(), **{name: _plain(schema) for name, schema in QUERIES.items()}},
+            "schemas": _plain(schemas),
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
         "security": [{"token": []}],
     }
-
-
-@cache
-def entity_schemas() -> Mapping[str, Any]:
-    """The schemas of answers; they refer to each other as components."""
-    text = Path(__file__).with_name("entities.yaml").read_text(encoding="utf-8")
-    return {name: _plain(schema) for name, schema in yaml.safe_load(text).items() if not name.startswith("_")}
 
 
 def _operation(action: Action) -> Node:

@@ -1,4 +1,4 @@
-"""Time in the simulator: the wall clock plus an offset, or a clock that moves only by `advance`."""
+"""Time in the simulator: the wall clock plus an offset, or a clock whose base stands still."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import lru_cache
 
 
 class Clock:
-    """Milliseconds since the epoch. A frozen clock stands still between calls of `advance`."""
+    """Milliseconds since the epoch. A frozen clock moves with its offset only."""
 
     def __init__(self, *, frozen_at: datetime | None = None) -> None:
         self._frozen_ms = None if frozen_at is None else round(frozen_at.timestamp() * 1000)
@@ -18,16 +18,6 @@ class Clock:
         """The present, as the simulated world sees it."""
         base = time.time_ns() // 1_000_000 if self._frozen_ms is None else self._frozen_ms
         return base + self.offset_ms
-
-    def advance(self, seconds: float) -> None:
-        """Move the world forward; it never goes back.
-
-        Raises:
-            ValueError: seconds is negative.
-        """
-        if seconds < 0:
-            raise ValueError(f"time cannot go back ({seconds} seconds)")
-        self.offset_ms += round(seconds * 1000)
 
 
 @lru_cache(maxsize=65536)

@@ -1,37 +1,27 @@
 """How devices behave: each takes up what is released, after a while, if it is connected, and may fail.
 
-Nothing runs in the background: `api.writes.bring_up_to_date` makes the attempts that are due.
+Nothing runs in the background: `api.writes.bring_up_to_date` makes the attempts that are due. All of it happens within
+`world.changing()`.
 """
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
-
-from reconciler.simulator.world.ids import record_id
-from reconciler.simulator.world.records import Author, Kind, log_entry, present, write_logs
+from reconciler.simulator.world.records import Author, Kind, log_entry, record_id, write_logs
 from reconciler.simulator.world.releases import drop_empty, schedule_touched, touch
-from reconciler.simulator.world.store import World
-
-_Due: TypeAlias = list[tuple[str, str, int]]
-"""Device id, application id and the moment of the attempt."""
-
-
-def next_attempt_ms(world: World) -> int | None:
-    """When the next device tries to take up what is released to it, or None if none will."""
-    (attempt_ms,) = world.db.execute("select min(attempt_ms) from devices where attempt_ms is not null").fetchone()
-    return None if attempt_ms is None else int(attempt_ms)
+from reconciler.simulator.world.store import Row, World
 
 
 def attempt(world: World, until_ms: int) -> None:
     """Let every device try whose attempt is due by then."""
     for kind in Kind:
-        due = world.db.execute(
-            "select id, application_id, attempt_ms from devices "
-            "where attempt_ms <= ? and device_class = ? order by attempt_ms, id",
+        due = world.rows(
+            "select d.id, attempt_ms as at_ms, r.id as record, released_bundle as bundle, "
+            "unknown_bundle as was_unknown from devices d left join records r on r.device_id = d.id "
+            "where attempt_ms <= ? and device_class = ? order by attempt_ms, d.id",
             (until_ms, kind.device_class),
-        ).fetchall()
+        )
         if due:
-            touch(world, ((device_id, "") for device_id, _, _ in due))
+            touch(world, ((device["id"], "") for device in due))
             world.db.execute("update devices set attempt_ms = null where id in (select device_id from touched)")
             (_take_bundles if kind is Kind.EMBEDDED else _take_flows)(world, due)
             drop_empty(world, kind)
@@ -50,85 +40,69 @@ def _failures(world: World) -> dict[str, dict[str, str]]:
     return failures
 
 
-def _take_bundles(world: World, due: _Due) -> None:
+def _take_bundles(world: World, due: list[Row]) -> None:
     """All flows of a device come in one bundle: if one fails, none of them changes."""
-    bundles = {
-        device_id: (bundle, bool(unknown))
-        for device_id, bundle, unknown in world.db.execute(
-            "select device_id, released_bundle, unknown_bundle from records join touched using (device_id)"
-        )
-    }
-    due = [one for one in due if one[0] in bundles]  # A record may have been dropped meanwhile.
+    due = [device for device in due if device["record"] is not None]  # it may have been dropped meanwhile
     failures = _failures(world)
-    done = [(device_id,) for device_id, _, _ in due if device_id not in failures]
+    done = [(device["id"],) for device in due if device["id"] not in failures]
     for statement in (
         "update entries set reported = released where device_id = ?",
         "update records set reported_bundle = released_bundle, unknown_bundle = 0 where device_id = ?",
     ):
         world.db.executemany(statement, done)
-    world.db.executemany(
-        "update records set updated_ms = ? where device_id = ?", [(at_ms, device_id) for device_id, _, at_ms in due]
-    )
-    logs: list[tuple[str, dict[str, Any]]] = []
-    for device_id, application_id, at_ms in due:
-        bundle, was_unknown = bundles[device_id]
-        update, outcome = "knownBundle" if was_unknown else "device", {"newBundle": bundle}
-        if device_id in failures:
-            update = "device"
-            outcome = {"attemptedBundle": bundle, "error": next(iter(failures[device_id].values()))}
-        entry = log_entry(Author("device", device_id), at_ms, "current", updateType=update, **outcome)
-        logs.append((record_id(application_id, device_id), entry))
+    moments = [(device["at_ms"], device["id"]) for device in due]
+    world.db.executemany("update records set updated_ms = ? where device_id = ?", moments)
+    logs: list[tuple[str, Row]] = []
+    for device in due:
+        outcome = {"updateType": "knownBundle" if device["was_unknown"] else "device", "newBundle": device["bundle"]}
+        if errors := failures.get(device["id"]):
+            error = next(iter(errors.values()))
+            outcome = {"updateType": "device", "attemptedBundle": device["bundle"], "error": error}
+        entry = log_entry(Author("device", device["id"]), device["at_ms"], "current", **outcome)
+        logs.append((device["record"], entry))
     write_logs(world, logs)
 
 
-def _take_flows(world: World, due: _Due) -> None:
+def _take_flows(world: World, due: list[Row]) -> None:
     """On an edge device each flow is delivered by itself."""
     failures = _failures(world)
-    moments = {device_id: at_ms for device_id, _, at_ms in due}
+    moments = {device["id"]: device["at_ms"] for device in due}
     behind = world.db.execute(
         "select device_id, flow_id, record_id, released, reported, released_etag, reported_etag from entries "
         "join (select distinct device_id from touched) using (device_id) "
         "where released is not reported or released_etag is not reported_etag"
     ).fetchall()
-    logs: list[tuple[str, dict[str, Any]]] = []
+    logs: list[tuple[str, Row]] = []
     for device_id, flow_id, own, released, reported, new_etag, old_etag in behind:
         at_ms = moments[device_id]
         error = failures.get(device_id, {}).get(flow_id)
         if error is None:
-            world.db.execute(
-                "update entries set reported = released, reported_etag = released_etag, updated_ms = ? "
-                "where record_id = ?",
-                (at_ms, own),
-            )
-            outcome = {"newValue": released, "previousValue": reported}
-            outcome |= present(newEtag=new_etag, previousEtag=old_etag)
+            taken = ", reported = released, reported_etag = released_etag"
+            outcome = {"newValue": released, "previousValue": reported, "newEtag": new_etag, "previousEtag": old_etag}
         else:
-            world.db.execute("update entries set updated_ms = ? where record_id = ?", (at_ms, own))
-            outcome = {"attemptedValue": released, "error": error, **present(attemptedEtag=new_etag)}
+            taken, outcome = "", {"attemptedValue": released, "error": error, "attemptedEtag": new_etag}
+        world.db.execute(f"update entries set updated_ms = ?{taken} where record_id = ?", (at_ms, own))
         logs.append((own, log_entry(Author("device", device_id), at_ms, "current", **outcome)))
     write_logs(world, logs)
 
 
 def connect(world: World, device_id: str, at_ms: int) -> None:
     """The device comes online: what it lacks, and what it failed before, it tries after its take-up time."""
-    with world.changing() as db:
-        db.execute(
-            "update devices set connected = 1, connection_ms = ?, connected_ms = ? where id = ?",
-            (at_ms, at_ms, device_id),
-        )
-        (device_class,) = db.execute("select device_class from devices where id = ?", (device_id,)).fetchone()
-        if kind := Kind.of_class(device_class):
-            touch(world, [(device_id, "")])
-            schedule_touched(world, kind, at_ms)
+    (device_class,) = world.db.execute(
+        "update devices set connected = 1, connection_ms = ?, connected_ms = ? where id = ? returning device_class",
+        (at_ms, at_ms, device_id),
+    ).fetchone()
+    if kind := Kind.of_class(device_class):
+        touch(world, [(device_id, "")])
+        schedule_touched(world, kind, at_ms)
 
 
 def disconnect(world: World, device_id: str, at_ms: int) -> None:
     """The device goes offline; a take-up that had begun is aborted."""
-    with world.changing() as db:
-        db.execute(
-            "update devices set connected = 0, connection_ms = ?, disconnected_ms = ?, attempt_ms = null where id = ?",
-            (at_ms, at_ms, device_id),
-        )
+    world.db.execute(
+        "update devices set connected = 0, connection_ms = ?, disconnected_ms = ?, attempt_ms = null where id = ?",
+        (at_ms, at_ms, device_id),
+    )
 
 
 def report_again(world: World, count: int) -> None:
@@ -148,14 +122,14 @@ def report_unknown_bundle(world: World, device_id: str, bundle: str, at_ms: int)
 
     Nothing happens to it until it is released to or connects again.
     """
-    with world.changing() as db:
-        (application_id,) = db.execute("select application_id from devices where id = ?", (device_id,)).fetchone()
-        own = record_id(application_id, device_id)
-        db.execute(
-            "insert into records values (?, ?, ?, ?, ?, ?, null, 1) on conflict (id) do update set "
-            "updated_ms = excluded.updated_ms, reported_bundle = excluded.reported_bundle, unknown_bundle = 1",
-            (own, application_id, device_id, at_ms, at_ms, bundle),
-        )
-        db.execute("update devices set attempt_ms = null where id = ?", (device_id,))
-        author = Author("device", device_id)
-        write_logs(world, [(own, log_entry(author, at_ms, "current", updateType="unknownBundle", newBundle=bundle))])
+    (application_id,) = world.db.execute(
+        "update devices set attempt_ms = null where id = ? returning application_id", (device_id,)
+    ).fetchone()
+    own = record_id(application_id, device_id)
+    world.db.execute(
+        "insert into records values (?, ?, ?, ?, ?, ?, null, 1) on conflict (id) do update set "
+        "updated_ms = excluded.updated_ms, reported_bundle = excluded.reported_bundle, unknown_bundle = 1",
+        (own, application_id, device_id, at_ms, at_ms, bundle),
+    )
+    entry = log_entry(Author("device", device_id), at_ms, "current", updateType="unknownBundle", newBundle=bundle)
+    write_logs(world, [(own, entry)])

@@ -16,7 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from reconciler.simulator.faults import Fault
 from reconciler.simulator.switches import Switches
-from reconciler.simulator.world.ids import ID_PATTERN, RESERVED_VERSIONS, TAG_KEY_PATTERN, object_id
+from reconciler.simulator.world.records import ID_PATTERN, RESERVED_VERSIONS, TAG_KEY_PATTERN, object_id
 
 _COUNTER = re.compile(r"\{n(:0?\d*)?\}")
 
@@ -156,7 +156,7 @@ class Application(_Part):
 
 
 class Fleet(_Part):
-    """Everything that a simulator starts with. `fleet_check.problems_of` says whether it holds together."""
+    """Everything that a simulator starts with. `fleet_check.check_fleet` says whether it holds together."""
 
     applications: tuple[Application, ...]
     tokens: tuple[Token, ...] = ()

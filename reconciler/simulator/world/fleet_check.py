@@ -16,19 +16,19 @@ Finding: TypeAlias = tuple[Place, str]
 _BRACES = re.compile(r"\{(?!n(:0?\d*)?\})")
 
 
-def check_fleet(fleet: Fleet) -> list[Finding]:
+def check_fleet(fleet: Fleet) -> Iterator[Finding]:
     """Every problem that reading the fleet as models does not find, in the order of the fleet."""
-    places: list[Place] = [("applications", index) for index in range(len(fleet.applications))]
-    applications = list(zip(places, fleet.applications, strict=True))
+    applications: list[tuple[Place, Application]] = [
+        (("applications", index), one) for index, one in enumerate(fleet.applications)
+    ]
     owners: list[tuple[Place, Fleet | Application]] = [((), fleet), *applications]
-    tokens = [((*at, "tokens", i, "text"), one.text) for at, own in owners for i, one in enumerate(own.tokens)]
-    findings = list(_repeated([(at, one.object_id) for at, one in applications], "id"))
+    yield from _repeated([(at, one.object_id) for at, one in applications], "id")
     if not applications:
-        findings.append((("applications",), "a fleet needs at least one application"))
-    findings += _repeated(tokens, "token")
+        yield ("applications",), "a fleet needs at least one application"
+    tokens = [((*at, "tokens", i, "text"), one.text) for at, own in owners for i, one in enumerate(own.tokens)]
+    yield from _repeated(tokens, "token")
     for at, application in applications:
-        findings += [((*at, *place), text) for place, text in _check_application(application)]
-    return findings
+        yield from (((*at, *place), text) for place, text in _check_application(application))
 
 
 def _repeated(found: Iterable[tuple[Place, str]], what: str) -> Iterator[Finding]:
@@ -43,15 +43,10 @@ def _repeated(found: Iterable[tuple[Place, str]], what: str) -> Iterator[Finding
 
 def _check_application(application: Application) -> Iterator[Finding]:
     flows = application.flows
-    ids: list[tuple[Place, str]] = [(("flows", i), application.flow_id(flow)) for i, flow in enumerate(flows)]
-    yield from _repeated(ids, "id")
+    yield from _repeated([(("flows", i), application.flow_id(flow)) for i, flow in enumerate(flows)], "id")
     for index, flow in enumerate(flows):
         place: Place = ("flows", index, "versions")
         yield from _repeated([(place, name) for name in (*flow.versions, *flow.deleted)], "version")
-    yield from _check_devices(application)
-
-
-def _check_devices(application: Application) -> Iterator[Finding]:
     first: dict[str, int] = {}
     for index, device in enumerate(application.devices):
         at: Place = ("devices", index)

@@ -29,11 +29,7 @@ class FleetError(ValueError):
 
 
 def load_fleet(path: Path | str) -> Fleet:
-    """Read a fleet file.
-
-    Raises:
-        FleetError: it cannot be read, or is invalid.
-    """
+    """Read a fleet file, or raise FleetError."""
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -42,11 +38,7 @@ def load_fleet(path: Path | str) -> Fleet:
 
 
 def parse_fleet(text: str, *, source: str = "fleet") -> Fleet:
-    """A fleet from YAML text; `source` begins the lines of an error, as `source:line:column: ...`.
-
-    Raises:
-        FleetError: with every mistake.
-    """
+    """A fleet from YAML text, or FleetError, whose lines begin with `source:line:column: `."""
     try:
         root = yaml.compose(text, Loader=_Loader)
     except yaml.YAMLError as error:
@@ -60,18 +52,14 @@ def parse_fleet(text: str, *, source: str = "fleet") -> Fleet:
 
 
 def build_fleet(data: Mapping[str, Any]) -> Fleet:
-    """A fleet from plain data of the same shape.
-
-    Raises:
-        FleetError: with every mistake.
-    """
+    """A fleet from plain data of the same shape, or FleetError."""
     return _checked(data, spell)
 
 
 def _checked(data: Any, where: Callable[[Place], str]) -> Fleet:
     try:
         fleet = Fleet.model_validate(data)
-        findings = check_fleet(fleet)
+        findings = list(check_fleet(fleet))
     except ValidationError as error:
         findings = [(detail["loc"], _in_words(detail)) for detail in error.errors()]
     if findings:

@@ -1,15 +1,23 @@
-"""Deployment records: the two kinds, and the log that each record keeps of who changed what and what was reported."""
+"""Deployment records: the two kinds, ids and what stands for contents, and the log of who changed what.
+
+Ids, bundles and etags are hashes of what they name, so every run gives the same ones.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
-from typing import Any
+from hashlib import sha256
+from typing import Any, NamedTuple
 
 from reconciler.simulator.world.clock import rfc3339
-from reconciler.simulator.world.store import World
+from reconciler.simulator.world.store import Row, World
+
+ID_PATTERN = r"^[A-Fa-f0-9]{24}$"
+TAG_KEY_PATTERN = r"^[0-9a-zA-Z_-]{1,255}$"
+RESERVED_VERSIONS = ("develop", "default")
+NO_BUNDLE = "nullVersion"
 
 
 class Kind(StrEnum):
@@ -34,27 +42,53 @@ class Kind(StrEnum):
         return next((kind for kind in cls if kind.device_class == device_class), None)
 
 
-@dataclass(frozen=True, slots=True)
-class Author:
+class Author(NamedTuple):
     """Who changed something: `sourceType` (apiToken, user, device) and `sourceId` of a log entry."""
 
     type: str
     id: str
 
 
-def log_entry(author: Author, at_ms: int, change_type: str, **fields: Any) -> dict[str, Any]:
-    """An entry of a log; `change_type` is desired or current, `fields` are those that not all entries have."""
+def object_id(*parts: str) -> str:
+    """24 hex digits for a thing, e.g. `object_id(application_id, "device", "pump-001")`."""
+    return sha256("\0".join(parts).encode()).hexdigest()[:24]
+
+
+def record_id(application_id: str, device_id: str, flow_id: str | None = None) -> str:
+    """The id of an embedded record, or with a flow of an edge record."""
+    flow = () if flow_id is None else (flow_id,)
+    return object_id(application_id, "edgeDeployment" if flow else "embeddedDeployment", device_id, *flow)
+
+
+def bundle_id(device_id: str, contents: Sequence[tuple[str, str]], revision: int) -> str:
+    """The opaque name of a compiled bundle: ten digits, as in the official example.
+
+    Equal contents (sorted pairs of flow id and version) on the same device give the same bundle; `revision`
+    stands for everything else that is compiled in, such as the application's globals.
+    """
+    text = "\0".join((device_id, str(revision), *(part for pair in contents for part in pair)))
+    return str(int.from_bytes(sha256(text.encode()).digest()[:8]) % 9_000_000_000 + 1_000_000_000)
+
+
+def etag_of(flow_id: str, version: str | None) -> str | None:
+    """What stands for the content of a version of an edge workflow; None where there is no version."""
+    return None if version is None else etag(flow_id, version)
+
+
+def etag(*parts: str) -> str:
+    """32 hex digits that stand for a content."""
+    return sha256("\0".join(parts).encode()).hexdigest()[:32]
+
+
+def log_entry(author: Author, at_ms: int, change_type: str, **fields: Any) -> Row:
+    """An entry of a log; `change_type` is desired or current, `fields` are those that not all entries have.
+
+    An etag is left out where there is no version.
+    """
     head = {"sourceType": author.type, "sourceId": author.id, "date": rfc3339(at_ms), "changeType": change_type}
-    return head | fields
+    return head | {name: value for name, value in fields.items() if value is not None or not name.endswith("Etag")}
 
 
-def present(**fields: str | None) -> dict[str, str]:
-    """The fields that have a value: an etag is left out where there is no version."""
-    return {name: text for name, text in fields.items() if text is not None}
-
-
-def write_logs(world: World, entries: Iterable[tuple[str, dict[str, Any]]]) -> None:
+def write_logs(world: World, entries: Iterable[tuple[str, Row]]) -> None:
     """Append (record id, entry) to the logs of records."""
-    world.db.executemany(
-        "insert into logs (record_id, entry) values (?, ?)", [(own, json.dumps(entry)) for own, entry in entries]
-    )
+    world.insert("logs", ((None, own, json.dumps(entry)) for own, entry in entries))

@@ -10,11 +10,19 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from reconciler.simulator.world.ids import NO_BUNDLE, bundle_id, etag, record_id
-from reconciler.simulator.world.records import Author, Kind, log_entry, present, write_logs
-from reconciler.simulator.world.store import World
+from reconciler.simulator.world.records import (
+    NO_BUNDLE,
+    Author,
+    Kind,
+    bundle_id,
+    etag_of,
+    log_entry,
+    record_id,
+    write_logs,
+)
+from reconciler.simulator.world.store import Row, World
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +74,12 @@ def release(world: World, change: Change, rows: Iterable[tuple[str, str]]) -> No
 def _moves(world: World, change: Change, rows: Iterable[tuple[str, str]]) -> list[_Move]:
     touch(world, rows)
     found = world.db.execute(
-        "select device_id, flow_id, released, e.device_id is not null as there "
-        "from touched left join entries e using (device_id, flow_id) order by device_id, flow_id"
+        "select device_id, flow_id, released from touched left join entries e using (device_id, flow_id) "
+        "where (e.device_id is not null or :version is not null) and not (:is_silent and released is :version) "
+        "order by device_id, flow_id",
+        {"version": change.version, "is_silent": world.switches.rerelease == "silent"},
     )
-    keeps_quiet = world.switches.rerelease == "silent"
-    return [
-        _Move(device_id, flow_id, before)
-        for device_id, flow_id, before, there in found
-        if (there or change.version is not None) and not (keeps_quiet and before == change.version)
-    ]
+    return [_Move(*row) for row in found]
 
 
 def touch(world: World, rows: Iterable[tuple[str, str]]) -> None:
@@ -84,29 +89,16 @@ def touch(world: World, rows: Iterable[tuple[str, str]]) -> None:
 
 
 def _release_bundles(world: World, change: Change, moves: Sequence[_Move]) -> None:
-    records = _records_of_touched(world, change)
-    bundles = rebundle(world, records, change.at_ms)
+    at_ms = change.at_ms
+    records = {move.device_id: record_id(change.application_id, move.device_id) for move in moves}
+    new = ((own, change.application_id, device, at_ms, at_ms, NO_BUNDLE, None, 0) for device, own in records.items())
+    world.insert("records", new, "or ignore")
+    bundles = rebundle(world, records, at_ms)
     logged = {move.device_id: move for move in moves}.values() if change.is_clear else moves
     write_logs(world, ((records[one.device_id], _bundle_log(change, one, bundles[one.device_id])) for one in logged))
 
 
-def _records_of_touched(world: World, change: Change) -> dict[str, str]:
-    """Record ids by device id; devices that had no record get one."""
-    own = change.application_id
-    bare = world.db.execute(
-        "select distinct device_id from touched where device_id not in (select device_id from records)"
-    ).fetchall()
-    world.db.executemany(
-        "insert into records values (?, ?, ?, ?, ?, ?, null, 0)",
-        [(record_id(own, device), own, device, change.at_ms, change.at_ms, NO_BUNDLE) for (device,) in bare],
-    )
-    found = world.db.execute(
-        "select device_id, id from records where device_id in (select device_id from touched) order by device_id"
-    )
-    return dict(found.fetchall())
-
-
-def _bundle_log(change: Change, move: _Move, bundle: str | None) -> dict[str, Any]:
+def _bundle_log(change: Change, move: _Move, bundle: str | None) -> Row:
     if change.version is None:
         update = "clear" if change.is_clear else "removeFlow"
     else:
@@ -139,19 +131,15 @@ def _release_etags(world: World, change: Change, moves: Sequence[_Move]) -> None
     world.db.executemany(
         "update entries set record_id = ?, created_ms = coalesce(created_ms, ?), updated_ms = ?, released_etag = ? "
         "where device_id = ? and flow_id = ?",
-        [(record_id(own, *one[:2]), at, at, _etag(one.flow_id, change.version), *one[:2]) for one in moves],
+        [(record_id(own, *one[:2]), at, at, etag_of(one.flow_id, change.version), *one[:2]) for one in moves],
     )
     write_logs(world, ((record_id(own, *one[:2]), _etag_log(change, one)) for one in moves))
 
 
-def _etag(flow_id: str, version: str | None) -> str | None:
-    return None if version is None else etag(flow_id, version)
-
-
-def _etag_log(change: Change, move: _Move) -> dict[str, Any]:
-    etags = present(newEtag=_etag(move.flow_id, change.version), previousEtag=_etag(move.flow_id, move.before))
-    values = {"newValue": change.version, "previousValue": move.before}
-    return log_entry(change.author, change.at_ms, "desired", **values, **etags)
+def _etag_log(change: Change, move: _Move) -> Row:
+    etags = [etag_of(move.flow_id, version) for version in (change.version, move.before)]
+    values = {"newValue": change.version, "previousValue": move.before, "newEtag": etags[0], "previousEtag": etags[1]}
+    return log_entry(change.author, change.at_ms, "desired", **values)
 
 
 _BEHIND = {

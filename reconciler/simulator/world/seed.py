@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
 from reconciler.simulator.world.fleet import Application, Device, Fleet, Flow, TakeUp, Token
-from reconciler.simulator.world.ids import NO_BUNDLE, bundle_id, etag, object_id, record_id
+from reconciler.simulator.world.records import NO_BUNDLE, bundle_id, etag_of, object_id, record_id
 from reconciler.simulator.world.releases import empty_bundle
 from reconciler.simulator.world.store import World
 
@@ -23,7 +22,7 @@ def default_token(application_id: str) -> str:
 
 def seed(world: World, fleet: Fleet) -> None:
     """Fill an empty world. Devices that are connected and behind begin to take up what is released."""
-    with world.changing() as db:
+    with world.changing():
         now = world.clock.now_ms()
         world.switch(fleet.switches)
         for fault in fleet.faults:
@@ -32,7 +31,7 @@ def seed(world: World, fleet: Fleet) -> None:
             _seed_token(world, token, None)
         for application in fleet.applications:
             own = application.object_id
-            db.execute("insert into applications (id, name, created_ms) values (?, ?, ?)", (own, application.name, now))
+            world.insert("applications", [(own, application.name, now, 0)])
             for token in (*application.tokens, Token(text=default_token(own))):
                 _seed_token(world, token, own)
             for flow in application.flows:
@@ -45,22 +44,15 @@ def seed(world: World, fleet: Fleet) -> None:
 
 def _seed_token(world: World, token: Token, application_id: str | None) -> None:
     expires_ms = None if token.expires is None else round(token.expires.timestamp() * 1000)
-    world.db.execute(
-        "insert or ignore into tokens values (?, ?, ?, ?, ?)",
-        (object_id("token", token.text), token.text, application_id, json.dumps(token.scopes), expires_ms),
-    )
+    row = (object_id("token", token.text), token.text, application_id, json.dumps(token.scopes), expires_ms)
+    world.insert("tokens", [row], "or ignore")
 
 
 def _seed_flow(world: World, application: Application, flow: Flow, now: int) -> None:
     own = application.flow_id(flow)
-    world.db.execute(
-        "insert into flows values (?, ?, ?, ?, ?, ?, ?)",
-        (own, application.object_id, flow.name, flow.flow_class, flow.enabled, now, now),
-    )
-    world.db.executemany(
-        "insert into versions values (?, ?, ?, ?, ?)",
-        [(object_id(own, "version", version), own, version, now, now) for version in flow.versions],
-    )
+    world.insert("flows", [(own, application.object_id, flow.name, flow.flow_class, flow.enabled, now, now)])
+    versions = ((object_id(own, "version", version), own, version, now, now) for version in flow.versions)
+    world.insert("versions", versions)
 
 
 def seed_device(world: World, application_id: str, device: Device) -> list[str]:
@@ -82,8 +74,7 @@ def _seed_devices(world: World, application: Application, device: Device, take_u
     rows = _Rows(world, application, device, take_up_s, now)
     names = iter(device.named())
     while batch := [(application.device_id(name, device), name) for name in islice(names, _BATCH)]:
-        batch.sort()
-        rows.insert(batch)
+        rows.insert(sorted(batch))
 
 
 class _Rows:
@@ -94,7 +85,6 @@ class _Rows:
         self.application_id = application.object_id
         seconds = take_up_s if device.take_up_s is None else device.take_up_s
         self.take_up_ms = None if seconds == "never" else round(seconds * 1000)
-        self.tags = [(key, text) for key, texts in device.tags.items() for text in texts]
         flow_id = {key: application.flow_id(flows[0]) for key, flows in application.flows_by_reference.items()}
         self.deployed = sorted((flow_id[key], one.released, one.reported) for key, one in device.deployed.items())
         self.fails = [
@@ -102,52 +92,40 @@ class _Rows:
         ]
 
     def insert(self, batch: list[tuple[str, str]]) -> None:
-        db, now, device = self.world.db, self.now, self.device
-        is_edge = device.device_class == "edgeCompute"
-        behind = bool(device.connected) and not device.unknown_bundle and any(a != b for _, a, b in self.deployed)
+        device, ids = self.device, [own for own, _ in batch]
+        tags = [(key, text) for key, texts in device.tags.items() for text in texts]
+        self.world.insert("devices", (self._device(*one, json.dumps(tags)) for one in batch))
+        self.world.insert("tags", ((own, at, *tag) for own in ids for at, tag in enumerate(tags)))
+        self.world.insert("failures", ((own, *one) for own in ids for one in self.fails))
+        if device.device_class != "edgeCompute" and (self.deployed or device.unknown_bundle):
+            self.world.insert("records", map(self._record, ids))
+        self.world.insert("entries", (self._entry(own, *one) for own in ids for one in self.deployed))
+
+    def _device(self, own: str, name: str, tags: str) -> tuple[Any, ...]:
+        device, now = self.device, self.now
+        behind = device.connected and not device.unknown_bundle and any(a != b for _, a, b in self.deployed)
         attempt_ms = now + self.take_up_ms if behind and self.take_up_ms is not None else None
-        fixed = (
-            *(self.application_id, device.device_class, device.description, device.parent, json.dumps(self.tags)),
-            *(device.connected, None if device.connected is None else now, now if device.connected else None),
-            *(now if device.connected is False else None, now, now, self.take_up_ms, attempt_ms),
-        )
-        db.executemany(
-            "insert into devices (id, name, application_id, device_class, description, parent_id, tags, connected, "
-            "connection_ms, connected_ms, disconnected_ms, created_ms, updated_ms, take_up_ms, attempt_ms) "
-            "values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [(*pair, *fixed) for pair in batch],
-        )
-        db.executemany(
-            "insert into tags values (?, ?, ?, ?)",
-            ((own, at, key, text) for own, _ in batch for at, (key, text) in enumerate(self.tags)),
-        )
-        db.executemany(
-            "insert into failures values (?, ?, ?, ?)", ((own, *one) for own, _ in batch for one in self.fails)
-        )
-        if not is_edge and (self.deployed or device.unknown_bundle):
-            db.executemany("insert into records values (?, ?, ?, ?, ?, ?, ?, ?)", self._records(batch))
-        db.executemany(
-            "insert into entries values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", self._entries(batch, is_edge=is_edge)
+        connection = (None if device.connected is None else now, now if device.connected else None)
+        return (
+            *(own, self.application_id, name, device.device_class, device.description, device.parent, tags),
+            *(device.connected, *connection, now if device.connected is False else None),
+            *(now, now, None, self.take_up_ms, attempt_ms),
         )
 
-    def _records(self, batch: list[tuple[str, str]]) -> Iterator[tuple[Any, ...]]:
+    def _record(self, own: str) -> tuple[Any, ...]:
+        unknown = self.device.unknown_bundle
         released = [(flow, version) for flow, version, _ in self.deployed if version is not None]
         reported = [(flow, version) for flow, _, version in self.deployed if version is not None]
-        unknown = self.device.unknown_bundle
-        for own, _ in batch:
-            there = bundle_id(own, reported, 0) if reported else NO_BUNDLE
-            if unknown:
-                there = unknown if isinstance(unknown, str) else bundle_id(own, [("unknown", "bundle")], 0)
-            wanted = bundle_id(own, released, 0) if released else empty_bundle(self.world)
-            record = record_id(self.application_id, own)
-            yield record, self.application_id, own, self.now, self.now, there, wanted, bool(unknown)
+        there = bundle_id(own, reported, 0) if reported else NO_BUNDLE
+        if unknown:
+            there = unknown if isinstance(unknown, str) else bundle_id(own, [("unknown", "bundle")], 0)
+        wanted = bundle_id(own, released, 0) if released else empty_bundle(self.world)
+        record = record_id(self.application_id, own)
+        return record, self.application_id, own, self.now, self.now, there, wanted, bool(unknown)
 
-    def _entries(self, batch: list[tuple[str, str]], *, is_edge: bool) -> Iterator[tuple[Any, ...]]:
-        for own, _ in batch:
-            for flow, released, reported in self.deployed:
-                row = (own, flow, self.application_id, released, reported)
-                if is_edge:
-                    etags = (released and etag(flow, released), reported and etag(flow, reported))
-                    yield *row, record_id(self.application_id, own, flow), *etags, self.now, self.now
-                else:
-                    yield *row, None, None, None, None, None
+    def _entry(self, own: str, flow: str, released: str | None, reported: str | None) -> tuple[Any, ...]:
+        row = (own, flow, self.application_id, released, reported)
+        if self.device.device_class != "edgeCompute":
+            return *row, None, None, None, None, None
+        etags = (etag_of(flow, released), etag_of(flow, reported))
+        return *row, record_id(self.application_id, own, flow), *etags, self.now, self.now

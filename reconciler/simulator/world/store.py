@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from reconciler.simulator.faults.active import Faults
+from reconciler.simulator.faults import Faults
 from reconciler.simulator.switches import Switches
 from reconciler.simulator.world.clock import Clock
 
@@ -56,8 +56,7 @@ create table if not exists entries (
     primary key (device_id, flow_id)) without rowid;
 create table if not exists logs (sequence integer primary key, record_id text not null, entry text not null);
 create table if not exists late_writes (
-    sequence integer primary key, due_ms integer not null, action text not null, application_id text not null,
-    body text not null, author text not null, keep integer not null);
+    sequence integer primary key, due_ms integer not null, write text not null, is_halved integer not null);
 create table if not exists jobs (
     id text primary key, application_id text not null, created_ms integer not null, status text not null,
     detail text not null);
@@ -91,7 +90,7 @@ class World:
     def __init__(self, *, path: Path | str | None = None, clock: Clock | None = None) -> None:
         self.lock = threading.RLock()
         self.db = sqlite3.connect(str(path) if path else ":memory:", check_same_thread=False, isolation_level=None)
-        self.db.create_function("casefold", 1, _casefold, deterministic=True)
+        self.db.create_function("casefold", 1, lambda text: text and text.casefold(), deterministic=True)
         # A killed process loses nothing that it answered for; only a power cut could.
         self.db.executescript("pragma journal_mode = wal; pragma synchronous = off;" + _TABLES)
         self.clock = clock or Clock()
@@ -106,16 +105,20 @@ class World:
 
     def build_indexes(self) -> None:
         """Index what is there. Done after a fleet is loaded: much faster than keeping indexes while it grows."""
-        with self.lock:
-            for statement in _INDEXES.strip().splitlines():
-                self.db.execute(statement)
-            self.db.execute("analyze")
+        for statement in (*_INDEXES.strip().splitlines(), "analyze"):
+            self.db.execute(statement)
 
     def rows(self, statement: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> list[Row]:
         """What a query finds, by the names of its columns."""
         found = self.db.execute(statement, values)
         names = [column[0] for column in found.description]
         return [dict(zip(names, row, strict=True)) for row in found]
+
+    def insert(self, table: str, rows: Iterable[Sequence[Any]], clause: str = "") -> None:
+        """Add rows to a table; each has a value for every column. The clause is "or ignore" or "or replace"."""
+        if values := list(rows):
+            marks = ", ".join("?" * len(values[0]))
+            self.db.executemany(f"insert {clause} into {table} values ({marks})", values)
 
     @contextmanager
     def changing(self) -> Iterator[sqlite3.Connection]:
@@ -146,7 +149,7 @@ class World:
     def advance(self, seconds: float) -> None:
         """Move the clock, and keep the offset over a restart."""
         with self.changing():
-            self.clock.advance(seconds)
+            self.clock.offset_ms += round(seconds * 1000)
             self.remember("clock_offset_ms", str(self.clock.offset_ms))
 
     def switch(self, switches: Switches) -> None:
@@ -159,7 +162,3 @@ class World:
         """Close the database. Closing twice is harmless."""
         with self.lock:
             self.db.close()
-
-
-def _casefold(text: str | None) -> str | None:
-    return None if text is None else text.casefold()

@@ -1,22 +1,47 @@
-"""What changed in meaning between two sets of rules, without the API.
+"""What can be known of rules without the API: conflicts, and what changed in meaning between two sets of rules.
 
-Both sides are resolved offline into maps of nothing but meaning: no places, names of groups, reasons or order. What is
-equal by key is left out; DeepDiff explains the others, at a threshold that keeps it from giving up where two maps share
-few keys.
+A selector that only the API can expand is treated as one device, a subject, named by its text in angle brackets. Names
+are taken for ids. So the same resolution works with and without the API, and finds the same conflicts.
+
+Two sides are compared as maps of nothing but meaning: no places, names of groups, reasons or order. What is equal by
+key is left out; DeepDiff explains the others, at a threshold that keeps it going where two maps share few keys.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import date
 from typing import TypeAlias
 
-from deepdiff import DeepDiff
-from deepdiff.helper import NotPresent
-
-from reconciler.manifest.symbolic import Offline, resolve_offline
 from reconciler.model.rules import DEFAULT_LIMITS, Difference, Limits, Protection, Prune, Rules
-from reconciler.model.state import FlowId, Kind, Place
+from reconciler.model.state import Device, FlowId, Kind, Place
+from reconciler.planner.resolution.names import Inventory
+from reconciler.planner.resolution.resolve import Resolution, resolve
+from reconciler.planner.resolution.selector import is_explicit, needs_of, symbolic
+
+
+@dataclass(frozen=True, slots=True)
+class Offline:
+    """A resolution whose device and flow ids may be names, and whose devices may be `subjects`: selectors."""
+
+    resolution: Resolution
+    subjects: frozenset[str]
+
+
+def resolve_offline(rules: Rules) -> Offline:
+    """Resolve without an inventory. `resolution.problems` are conflicts whatever the API would answer."""
+    groups = tuple(group if is_explicit(group.select) else symbolic(group) for group in rules.groups)
+    rules = replace(rules, groups=groups)
+    needs = needs_of(rules)
+    inventory = Inventory(
+        devices={name: Device(name, name) for name in needs.device_names},
+        flows={name: (name,) for name in needs.flow_names},
+        queries={subject: frozenset({subject}) for subject in needs.queries},
+    )
+    return Offline(resolve(rules, inventory, today=date.min), frozenset(needs.queries))
+
 
 # About what -> text. Such as ("version", subject, flow), ("priority", subject, flow), ("limits", "removals count").
 Meaning: TypeAlias = dict[tuple[str, ...], str]
@@ -96,7 +121,10 @@ def _differences(key: tuple[str, Kind], base: _Side, head: _Side) -> Iterator[Di
 
 def _explained(before: Meaning, after: Meaning) -> Iterator[tuple[tuple[str, ...], str | None, str | None]]:
     """What differs: about what, old text, new text."""
-    # DeepDiff is slow and most things are equal, so those are left out first.
+    from deepdiff import DeepDiff  # noqa: PLC0415 - slow to import, and only this needs it
+    from deepdiff.helper import NotPresent  # noqa: PLC0415
+
+    # It is also slow to run, and most things are equal, so those are left out first.
     old_side = {about: text for about, text in before.items() if after.get(about) != text}
     new_side = {about: text for about, text in after.items() if before.get(about) != text}
     explained = DeepDiff(old_side, new_side, view="tree", threshold_to_diff_deeper=0)
