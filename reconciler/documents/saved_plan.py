@@ -113,15 +113,11 @@ def _plan(part: PlanPart, judged_by: Mapping[str, Guards], number: int, *, later
         flow_names={item["flow_id"]: name for item in named if (name := item["flow_name"])},
     )
     _check_digest(part.digest, digest([plan]), *at)
-    _check_refusals(plan, *at)
-    return plan
-
-
-def _check_refusals(plan: Plan, *at: str | int) -> None:
-    """What refused the plan follows from what it is judged by, so neither can be edited without the other."""
+    # What refused the plan follows from what it is judged by, so neither can be edited without the other.
     stated, actual = ([(one.guard, one.rows) for one in refusals] for refusals in (plan.refusals, check(plan)))
     if stated != actual:
         raise wrong(f"is not what its guards give: {_EDITED}", *at, "refused")
+    return plan
 
 
 def _change(item: ChangePart, *at: str | int) -> Change:

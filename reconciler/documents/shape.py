@@ -26,11 +26,6 @@ def _text(checked: str | None = None, /, **published: str) -> CoreSchema:
     return core.str_schema(strict=True, min_length=1, pattern=checked, metadata=dict(published))
 
 
-def _place(source: str) -> Place:
-    path, _, line = source.rpartition(":")
-    return Place(path, int(line))
-
-
 _DIGEST = "^sha256:[0-9a-f]{64}$"
 _ID = "^[0-9A-Za-z_-]{1,64}$"  # goes into URLs
 _PERCENT = r"^[0-9]{1,9}(\.[0-9]{1,99})?$"
@@ -146,7 +141,7 @@ _KINDS: Mapping[Any, CoreSchema] = {
     object: core.any_schema(),
     ExitCode: _INT,
     Decimal: _made_by(Decimal, _text(_PERCENT, pattern=_PERCENT)),
-    Place: _made_by(_place, _text(_SOURCE)),
+    Place: _text(_SOURCE),
 }
 _GENERIC: Mapping[Any, Callable[..., CoreSchema]] = {
     Annotated: lambda _, form: _FORMS[form],

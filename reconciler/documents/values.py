@@ -23,7 +23,7 @@ from reconciler.model.state import DeviceId, FlowId, Place, Row
 # The keys of values whose JSON is not simply their fields in order. In `key=attribute` the two have different names;
 # the keys of `*attribute` come among those of its owner.
 _NAMED = "device_id device_name flow_id flow_name"
-_KEYS: Mapping[type, str] = {
+KEYS: Mapping[type, str] = {
     Problem: "path line column message hint",
     Warning: "*place message hint",
     Refusal: "guard *place message hint rows",
@@ -70,7 +70,7 @@ class RowKey(NamedTuple):
 def keys(kind: type) -> tuple[Key, ...]:
     """The keys of the JSON of a NamedTuple, a dataclass or a TypedDict."""
     found = []
-    for word in _KEYS[kind].split() if kind in _KEYS else get_type_hints(kind):
+    for word in KEYS[kind].split() if kind in KEYS else get_type_hints(kind):
         name, _, attribute = word.removeprefix("*").partition("=")
         hint: Any = kind
         for part in (attribute or name).split("."):

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from reconciler.model.health import FlowStatus, Laggard, Logged, Standing, StatusReport, VersionStatus
 from reconciler.model.text import counted
@@ -19,22 +18,13 @@ _COLORS = {Standing.IN_SYNC: "green", Standing.FAILED: "red", Standing.DRIFT: "r
 def status_text(reports: Sequence[StatusReport], *, color: bool = False) -> str:
     """The reports of one run, each under its application, then a line with the totals."""
     paint = painter(color=color)
-    lines: list[str] = []
-    for report in reports:
-        lines += [*_report(report, paint), ""]
-    lines.append(_totals(reports))
-    return "\n".join(lines) + "\n"
+    lines = [line for report in reports for line in (*_report(report, paint), "")]
+    return "\n".join([*lines, _totals(reports), ""])
 
 
 def _totals(reports: Sequence[StatusReport]) -> str:
-    rows = Counter[Standing]()
-    for report in reports:
-        rows.update(report.rows)
-    return f"Rows: {_counts(rows) or 'none'}."
-
-
-def _counts(rows: Mapping[Standing, int]) -> str:
-    return ", ".join(f"{rows[column]:,} {_WORDS[column]}" for column in Standing if rows[column])
+    rows = {column: sum(report.rows[column] for report in reports) for column in Standing}
+    return f"Rows: {', '.join(f'{rows[column]:,} {_WORDS[column]}' for column in Standing if rows[column]) or 'none'}."
 
 
 def _report(report: StatusReport, paint: Paint) -> Iterator[str]:

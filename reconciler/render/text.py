@@ -34,23 +34,14 @@ Paint: TypeAlias = Callable[[str, str], str]
 def plan_text(plans: Sequence[Plan], digest: str, *, verbose: int = 0, color: bool = False) -> str:
     """The plans of one run, each under its application, then the digest and the line with the totals."""
     paint = painter(color=color)
-    lines: list[str] = []
-    for plan in plans:
-        lines += PlanText(plan, verbose=verbose, paint=paint).lines()
-        lines.append("")
-    lines.append(f"Digest: {digest}")
-    lines.append(verdict(plans, paint))
-    return "\n".join(lines) + "\n"
-
-
-def verdict(plans: Sequence[Plan], paint: Paint) -> str:
-    """The last line, in Terraform's words."""
+    lines = [line for plan in plans for line in (*_PlanText(plan, verbose=verbose, paint=paint).lines(), "")]
     totals = totals_of(plans)
-    return f"{paint('Plan:', 'bold')} {totals}" if totals else paint("No changes.", "green")
+    verdict = f"{paint('Plan:', 'bold')} {totals}" if totals else paint("No changes.", "green")
+    return "\n".join([*lines, f"Digest: {digest}", verdict, ""])
 
 
 def totals_of(plans: Sequence[Plan]) -> str:
-    """The changes by what they do; empty where there are none."""
+    """The changes by what they do, in Terraform's words; empty where there are none."""
     if not any(plan.changes for plan in plans):
         return ""
     add, update, remove = (sum(getattr(plan.summary, op) for plan in plans) for op in Op)
@@ -64,7 +55,7 @@ def painter(*, color: bool) -> Paint:
     return lambda text, style: click.style(text, bold=True) if style == "bold" else click.style(text, fg=style)
 
 
-class PlanText:
+class _PlanText:
     """The section of one plan."""
 
     def __init__(self, plan: Plan, *, verbose: int, paint: Paint) -> None:

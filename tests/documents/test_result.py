@@ -6,6 +6,7 @@ import copy
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from inspect import signature
 from typing import Any
 
 import pytest
@@ -14,10 +15,12 @@ from jsonschema import Draft202012Validator
 from reconciler.documents.json import dump
 from reconciler.documents.json_schema import output_schema
 from reconciler.documents.result import Ended, read_results, result_document
+from reconciler.documents.values import KEYS, keys
 from reconciler.errors import ExitCode, ManifestError, Problem
 from reconciler.model.changes import Op
-from reconciler.model.health import Laggard, Offline, Verdict, Verdicts, Wait
+from reconciler.model.health import Laggard, Offline, StatusReport, Verdict, Verdicts, Wait
 from reconciler.model.result import CallResult, CallState, Move, Moved, Operations, Removal, Result, Unconfirmed
+from reconciler.model.rules import Limits, Rules
 from reconciler.model.state import Application, ChangedBy, Kind
 
 PROBLEM = Problem("it broke", "m.yaml", 3, 5, "mend it")
@@ -80,6 +83,14 @@ def test_what_is_not_known_is_left_out_where_a_result_is_shown() -> None:
         read_results(data)
     with pytest.raises(ManifestError, match=r"results\[0\].calls\[0\].more is not a known key"):
         read_results(data | {"format_version": "1"})
+
+
+def test_no_field_is_forgotten() -> None:
+    """Where the keys of a value are listed one by one, a new field has to be listed too, or be named here."""
+    whole = KEYS.keys() - {Limits, Rules}  # these are written by their properties
+    fields = {(kind, name) for kind in whole for name in signature(kind).parameters}
+    written = {(kind, key.attribute.partition(".")[0]) for kind in whole for key in keys(kind)}
+    assert fields - written == {(StatusReport, "devices_named"), (Result, "total"), (Result, "confirmed")}
 
 
 EDITS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
