@@ -18,8 +18,11 @@ def summarise(world: World, *, only: Collection[DeviceId] | None = None) -> Stat
     laggards: list[Laggard] = []
     live = world.live
     flow_names = {**live.flow_names, **world.flow_names}
-    expected = expected_rows(world.desired, live)
-    managed = {row: version for row, version in expected.items() if only is None or row[0] in only}
+    managed = {
+        row: version
+        for row, version in expected_rows(world.desired, live).items()
+        if (only is None or row[0] in only) and live.only_flow in (None, row[1])  # others were not read
+    }
     for row, version in managed.items():
         record = live.devices.get(row[0], NO_RECORD)
         laggard = judge(
