@@ -20,7 +20,7 @@ MAX_DEVICES = 1000  # of one release: the API's limit
 
 
 class Observer(Protocol):
-    """Told of progress as it happens, on the run's own task: must return soon and must not raise."""
+    """Called as the run proceeds, on its own task: must return soon and must not raise."""
 
     def call(self, call: CallResult) -> None:
         """A call changed its state, or there is more to say of it."""

@@ -1,4 +1,4 @@
-"""Desired against live: what must move, what is on its way, what nobody declares.
+"""Desired against live: what must move, what is pending, what no manifest declares.
 
 Released is what counts; reported only distinguishes pending rows from converged ones, so that a device which is
 offline is never a change.

@@ -168,7 +168,7 @@ def test_a_failed_proof_is_a_report_that_can_be_filed() -> None:
         "which must end at 7, elsewhere (if replace matches reported; calls: "
         "1 replace {'flowId': 'f', 'oldVersion': '1', 'newVersion': '2'})"
     )
-    assert problem.hint == "nothing was sent; this is a bug of reconciler, please report it with this text"
+    assert problem.hint == "nothing was sent; this is a bug in reconciler, please report it with this text"
     with pytest.raises(PlanUnsound) as raised:
         prove(changes("a/f=2", live("a/f=1")), [call(0, RemoveFlow("g"), "a/f")], live("a/f=1"))
     assert raised.value.problems[0].message == (

@@ -20,6 +20,7 @@ from reconciler.planner import diff
 from reconciler.planner.calls.cover import cover
 from reconciler.planner.calls.prove import prove
 from reconciler.planner.diff import compare
+from reconciler.runtime import gc_paused
 from tests.builders import PLACE, hex_id
 
 DEVICES = 400
@@ -49,11 +50,12 @@ def cost(work: Callable[[], object]) -> int:
         return trace
 
     before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        work()
-    finally:
-        sys.settrace(before)
+    with gc_paused():  # else what hypothesis does at each collection is counted too
+        sys.settrace(trace)
+        try:
+            work()
+        finally:
+            sys.settrace(before)
     return count
 
 

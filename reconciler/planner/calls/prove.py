@@ -167,5 +167,5 @@ def _circumstances(calls: Sequence[PlannedCall], reading: Reading) -> str:
 
 
 def _fail(message: str) -> NoReturn:
-    hint = "nothing was sent; this is a bug of reconciler, please report it with this text"
+    hint = "nothing was sent; this is a bug in reconciler, please report it with this text"
     raise PlanUnsound([Problem(f"the plan failed its own proof: {message}", hint=hint)])

@@ -89,7 +89,7 @@ def decide(votes: Sequence[Vote]) -> tuple[Decisions, list[tuple[Vote, Vote]]]:
 
 
 def expired_pins(rules: Rules, today: date) -> Iterator[Warning]:
-    """Pins past their end. They stay in force, so that midnight stops nobody's hotfix."""
+    """Pins past their end. They stay in force, so that no hotfix ends at midnight."""
     for pin in rules.pins:
         if pin.until is not None and pin.until < today:
             message = f'pin for device "{pin.device.text}" was meant to end on {pin.until} and is still in force'
