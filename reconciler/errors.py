@@ -73,9 +73,10 @@ class Problem:
 
 
 class ReconcilerError(Exception):
-    """Anything that is reported to the user. `problems` is never empty."""
+    """Anything that is reported to the user. `problems` is never empty. `final`: to wait and try again cannot help."""
 
     exit_code: ExitCode = ExitCode.ERROR
+    final = False
 
     def __init__(self, problems: Iterable[Problem] | str, *, hint: str | None = None) -> None:
         if isinstance(problems, str):
@@ -125,17 +126,25 @@ class ConnectionFailed(ApiError):
 class AuthenticationFailed(ApiError):
     """401: the token is wrong or has expired."""
 
+    final = True
+
 
 class PermissionDenied(ApiError):
     """403: the token lacks a scope, or is for another application."""
+
+    final = True
 
 
 class NotFound(ApiError):
     """404."""
 
+    final = True
+
 
 class RequestRefused(ApiError):
     """400, 405, 413 and other 4xx: the request itself is wrong; never retried."""
+
+    final = True
 
 
 class RateLimited(ApiError):

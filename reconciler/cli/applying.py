@@ -100,7 +100,7 @@ class _Apply(ApplyObserver):
         if plan_file is not None:
             return load_plans(plan_file, **choice)
         rules = load(*paths, **choice, stdin=standard_input(paths))
-        self._keep(source.path for one in rules for source in one.sources)
+        self._keep(source.path for one in rules for source in one.manifests)
         return rules
 
     def _keep(self, inputs: Iterable[str]) -> None:

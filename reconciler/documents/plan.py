@@ -154,7 +154,7 @@ def _part(plan: Plan) -> PlanPart:
         tool=Tool("reconciler", __version__),
         application=plan.application,
         kind=plan.kind,
-        manifests=plan.sources,
+        manifests=plan.manifests,
         partial=plan.partial,
         digest=digest([plan]),
         summary=plan.summary,
@@ -165,5 +165,5 @@ def _part(plan: Plan) -> PlanPart:
         pending=pending,
         unmanaged=plan.unmanaged,
         warnings=plan.warnings,
-        refused=plan.refusals,
+        refused=plan.refused,
     )

@@ -96,7 +96,7 @@ def _plan(part: PlanPart, judged_by: Mapping[str, Guards], number: int, *, later
     plan = Plan(
         application=part.application,
         kind=part.kind,
-        sources=part.manifests,
+        manifests=part.manifests,
         partial=part.partial,
         summary=part.summary,
         changes=changes,
@@ -108,13 +108,13 @@ def _plan(part: PlanPart, judged_by: Mapping[str, Guards], number: int, *, later
         unmanaged=part.unmanaged,
         warnings=part.warnings,
         guards=judged_by[key],
-        refusals=part.refused,
+        refused=part.refused,
         device_names={item["device_id"]: name for item in named if (name := item["device_name"])},
         flow_names={item["flow_id"]: name for item in named if (name := item["flow_name"])},
     )
     _check_digest(part.digest, digest([plan]), *at)
     # What refused the plan follows from what it is judged by, so neither can be edited without the other.
-    stated, actual = ([(one.guard, one.rows) for one in refusals] for refusals in (plan.refusals, check(plan)))
+    stated, actual = ([(one.guard, one.rows) for one in refusals] for refusals in (plan.refused, check(plan)))
     if stated != actual:
         raise wrong(f"is not what its guards give: {_EDITED}", *at, "refused")
     return plan

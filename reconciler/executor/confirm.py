@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from enum import Enum, auto
 
-from reconciler.errors import AuthenticationFailed, NotFound, PermissionDenied, RequestRefused
 from reconciler.executor.call import ABANDONED, Call, CallPhase
 from reconciler.executor.control import RunControl
 from reconciler.executor.journal import Journal
@@ -83,8 +82,7 @@ class Confirmation:
         if error := await self._view.read(only):
             if self._control.read_error != before:
                 self._journal.observe.note(f"the calls cannot be confirmed: {self._control.read_error}")
-            hopeless = isinstance(error, AuthenticationFailed | PermissionDenied | NotFound | RequestRefused)
-            return Look.HOPELESS if hopeless else Look.FAILED
+            return Look.HOPELESS if error.final else Look.FAILED
         self._control.unseen = self._control.unseen and only not in (None, self._view.only_flow)
         self._journal.judge()
         return Look.SEEN

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from reconciler.errors import AuthenticationFailed, NotFound, PermissionDenied, ReconcilerError, RequestRefused
+from reconciler.errors import NotFound, ReconcilerError
 from reconciler.health.verdict import expected_rows, judge, tally
 from reconciler.model.health import Laggard, Offline, Verdict, Verdicts, Wait
 from reconciler.model.state import NO_RECORD, Desired, DeviceId, FlowId, Live, Read, Row
@@ -102,14 +102,13 @@ class _Watch:
         self.read_took_s = now - began
         # A device that was deleted is "not found" by itself, and simply missing from the list of all.
         self._whole = isinstance(error, NotFound) and (flow_id, device_id) != (None, None)
-        final = isinstance(error, AuthenticationFailed | PermissionDenied | NotFound | RequestRefused)
         text = error.problems[0].message if error else None
         self._standing = replace(
             self._standing,
             elapsed_s=now - self._began,
             verdicts=verdicts,
             read_error=text,
-            stopped_by=text if final and not self._whole else None,
+            stopped_by=text if error and error.final and not self._whole else None,
         )
         return self._standing
 

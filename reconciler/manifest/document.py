@@ -62,7 +62,7 @@ class Layer:
     pins: tuple[Pin, ...] = ()
     protect: tuple[Protection, ...] = ()
     limits: Placed[Mapping[str, int | Decimal]] | None = None
-    sources: tuple[Source, ...] = ()
+    manifests: tuple[Source, ...] = ()
 
 
 def canonical(text: str) -> str:
@@ -107,7 +107,7 @@ class _Reader:
             pins=self.pins(document.pins or [], tree.get("pins", no_list)),
             protect=self.protect(document.protect or [], tree.get("protect", no_list)),
             limits=Placed(self.place(keys["limits"]), _flat(document.limits)) if document.limits else None,
-            sources=(source,),
+            manifests=(source,),
         )
 
     def aliases(self, tree: Map) -> dict[str, Placed[Ref]]:

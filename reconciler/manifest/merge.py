@@ -49,7 +49,7 @@ def extend(base: Layer, child: Layer) -> Layer:
         pins=base.pins + child.pins,
         protect=base.protect + child.protect,
         limits=limits,
-        sources=tuple(sorted({*base.sources, *child.sources})),
+        manifests=tuple(sorted({*base.manifests, *child.manifests})),
     )
 
 
@@ -96,7 +96,7 @@ def merge(layers: Sequence[Layer], problems: list[Problem]) -> Rules:
         pins=_distinct(pin for layer in layers for pin in layer.pins),
         protect=_distinct(protection for layer in layers for protection in layer.protect),
         limits=Limits(**limits.value, place=limits.place) if limits else DEFAULT_LIMITS,  # type: ignore[arg-type]
-        sources=tuple(sorted({source for layer in layers for source in layer.sources})),
+        manifests=tuple(sorted({source for layer in layers for source in layer.manifests})),
     )
 
 

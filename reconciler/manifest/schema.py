@@ -172,7 +172,7 @@ class SelectPart(Part):
     @model_validator(mode="after")
     def _selects_something(self) -> SelectPart:
         if not SELECTING & self.model_fields_set:
-            raise wrong("selects nothing", "add `devices`, `tags`, `query`, `all: true` or `percent`")
+            raise wrong("has no key that picks devices", "add `devices`, `tags`, `query`, `all: true` or `percent`")
         return self
 
 

@@ -108,7 +108,7 @@ class Plan:
 
     application: Application
     kind: Kind
-    sources: tuple[Source, ...]
+    manifests: tuple[Source, ...]
     partial: bool
     summary: Summary
     changes: tuple[Change, ...]
@@ -117,6 +117,6 @@ class Plan:
     unmanaged: tuple[UnmanagedRow, ...]
     warnings: tuple[Warning, ...]
     guards: Guards
-    refusals: tuple[Refusal, ...]
+    refused: tuple[Refusal, ...]
     device_names: Mapping[DeviceId, str]
     flow_names: Mapping[FlowId, str]

@@ -161,12 +161,12 @@ class Rules:
     pins: tuple[Pin, ...] = ()
     protect: tuple[Protection, ...] = ()
     limits: Limits = DEFAULT_LIMITS
-    sources: tuple[Source, ...] = ()
+    manifests: tuple[Source, ...] = ()
 
     @property
     def paths(self) -> tuple[str, ...]:
         """The files, as shown to users."""
-        return tuple(source.path for source in self.sources)
+        return tuple(source.path for source in self.manifests)
 
 
 @dataclass(frozen=True, slots=True)

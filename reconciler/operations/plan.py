@@ -46,7 +46,7 @@ class Plans:
     @property
     def refused(self) -> tuple[Refusal, ...]:
         """What the guards refuse. `apply` raises `Refused` for them."""
-        return tuple(refusal for plan in self.plans for refusal in plan.refusals)
+        return tuple(refusal for plan in self.plans for refusal in plan.refused)
 
     def __iter__(self) -> Iterator[Plan]:
         return iter(self.plans)
@@ -64,7 +64,7 @@ async def plan(rules: Sequence[Rules], gateway: Gateway, options: Options = NO_O
     """
     flow = _only_flow(options)
     planned = await _plan(rules, gateway, options, Extent(flow=flow))
-    limited = {refusal.guard for one in planned for refusal in one.plan.refusals} & {Guard.REMOVALS, Guard.CHANGES}
+    limited = {refusal.guard for one in planned for refusal in one.plan.refused} & {Guard.REMOVALS, Guard.CHANGES}
     return await _plan(rules, gateway, options, EVERYTHING) if flow and limited else planned
 
 
@@ -81,7 +81,7 @@ async def _plan(rules: Sequence[Rules], gateway: Gateway, options: Options, exte
         worlds = await read(rules, gateway, excluded_devices=excluded, extent=extent)
         planned = []
         for one, world, scope in zip(rules, worlds, scopes_of(worlds, options), strict=True):
-            made = make_plan(world, limits=one.limits, sources=one.sources, options=options, scope=scope)
+            made = make_plan(world, limits=one.limits, manifests=one.manifests, options=options, scope=scope)
             planned.append(Planned(world, made, scope.desired))
         return tuple(planned)
 
@@ -113,7 +113,7 @@ async def read(
 def refused(plans: Iterable[Plan]) -> Refused | None:
     """The error that the plans' refusals amount to: place, numbers and remedy of each."""
     problems = []
-    for refusal in (refusal for plan in plans for refusal in plan.refusals):
+    for refusal in (refusal for plan in plans for refusal in plan.refused):
         message, hint = f"refused ({refusal.guard}): {refusal.message}", refusal.hint
         problems.append(refusal.place.problem(message, hint) if refusal.place else Problem(message, hint=hint))
     return Refused(problems) if problems else None

@@ -64,7 +64,7 @@ async def replan(plans: Plans, gateway: Gateway, options: Options) -> list[tuple
             )
             guards = guards_again(saved, read.live, options)
             plan = replace(saved, changes=tuple(rest.left), calls=calls, summary=summary, guards=guards)
-            left.append((replace(plan, refusals=check(plan)), read, _managed(saved)))
+            left.append((replace(plan, refused=check(plan)), read, _managed(saved)))
     if drift:
         raise Stale(drift)
     return left

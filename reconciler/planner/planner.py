@@ -20,11 +20,11 @@ def make_plan(
     world: World,
     *,
     limits: Limits,
-    sources: tuple[Source, ...],
+    manifests: tuple[Source, ...],
     options: Options,
     scope: Scope | None = None,
 ) -> Plan:
-    """Plan one application and kind. A plan that a guard refuses is a plan too: see its `refusals`.
+    """Plan one application and kind. A plan that a guard refuses is a plan too: see `refused`.
 
     `scope` is what the filters leave; where a run has several applications, `filters.scopes_of` finds it for all.
 
@@ -45,7 +45,7 @@ def make_plan(
     plan = Plan(
         application=world.application,
         kind=world.kind,
-        sources=tuple(sorted(set(sources))),
+        manifests=tuple(sorted(set(manifests))),
         partial=scope.is_partial,
         summary=Summary(
             add=ops[Op.ADD],
@@ -63,10 +63,10 @@ def make_plan(
         unmanaged=difference.unmanaged,
         warnings=tuple(sorted(set(world.warnings), key=lambda warning: warning.sort_key)),
         guards=guards.guards_of(world, released=whole.released, limits=limits, options=options),
-        refusals=(),
+        refused=(),
         device_names={
             one: name for one in sorted({row.device_id for row in listed}) if (name := world.device_name(one))
         },
         flow_names={one: name for one in sorted({row.flow_id for row in listed}) if (name := world.flow_name(one))},
     )
-    return replace(plan, refusals=guards.check(plan))
+    return replace(plan, refused=guards.check(plan))

@@ -32,7 +32,7 @@ def plan_markdown(
 def _verdict(plans: Sequence[Plan]) -> str:
     totals = totals_of(plans)
     partial = " Partial plan." if any(plan.partial for plan in plans) else ""
-    refused = " Refused." if any(plan.refusals for plan in plans) else ""
+    refused = " Refused." if any(plan.refused for plan in plans) else ""
     return f"{f'Plan: {totals}' if totals else 'No changes.'}{partial}{refused}"
 
 
@@ -46,7 +46,7 @@ class _PlanPage:
 
     def refusals(self) -> None:
         opening = f"{self._heading}\nRefused:\n\n"
-        self._section("refusals", self._plan.refusals, _refusal, opening=opening, rank=Rank.LEADS)
+        self._section("refusals", self._plan.refused, _refusal, opening=opening, rank=Rank.LEADS)
 
     def changes(self) -> None:
         opening = self._heading + MOVES

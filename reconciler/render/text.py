@@ -206,7 +206,7 @@ class _PlanText:
             yield from self._painted(text, "Warning:", "yellow", indent=2)
 
     def _refusals(self) -> Iterator[str]:
-        for refusal in self._plan.refusals:
+        for refusal in self._plan.refused:
             text = f"Refused: {_place(refusal.place)}{inert(refusal.message)}"
             yield from self._painted(text, "Refused:", "red", indent=2)
             for row in refusal.rows[:LISTED]:

@@ -57,7 +57,7 @@ def _plan(devices: int) -> Plan:
         Read(live, 0.0, 0.0),
         device_names={one: f"pump-{number:06}" for number, one in enumerate(ids)},
     )
-    return make_plan(world, limits=Limits(), sources=(), options=Options())
+    return make_plan(world, limits=Limits(), manifests=(), options=Options())
 
 
 def _written(plan: Plan, write: Callable[[Plan], str], runs: int) -> tuple[int, float]:

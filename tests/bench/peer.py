@@ -17,7 +17,7 @@ providers:
   wanted: {class: octodns.provider.yaml.YamlProvider, directory: ./wanted, default_ttl: 300, enforce_order: false}
   live: {class: octodns.provider.yaml.YamlProvider, directory: ./live, default_ttl: 300, enforce_order: false}
 zones:
-  fleet.example.: {sources: [wanted], targets: [live]}
+  fleet.example.: {manifests: [wanted], targets: [live]}
 """
 
 

@@ -45,7 +45,7 @@ SOURCES = (Source("prod.yaml", "b" * 64), Source("base.yaml", "a" * 64))
 
 
 def plan(**options: Any) -> Plan:
-    return make_plan(AT, limits=Limits(place=PLACE), sources=SOURCES, options=Options(**options))
+    return make_plan(AT, limits=Limits(place=PLACE), manifests=SOURCES, options=Options(**options))
 
 
 def saved(*plans: Plan) -> dict[str, Any]:
@@ -138,7 +138,7 @@ def test_what_a_plan_is_judged_by_is_exactly_this() -> None:
     options = Options(allow_removals=3, allow_empty=True, strict=True)
     protected = (Protected(None, "g", Forbid.REMOVAL, OTHER), Protected("a", None, Forbid.CHANGE, PLACE))
     at = replace(AT, protected=protected)
-    told = saved(make_plan(at, limits=limits, sources=(), options=options))["guards"]
+    told = saved(make_plan(at, limits=limits, manifests=(), options=options))["guards"]
     assert told == {
         JUDGED: {
             "limits": {
@@ -165,8 +165,8 @@ def test_what_a_plan_is_judged_by_is_exactly_this() -> None:
             "strict": True,
         }
     }  # fmt: skip
-    nowhere = saved(make_plan(AT, limits=Limits(None, None), sources=(), options=Options()))["guards"][JUDGED]["limits"]
-    assert nowhere == {
+    without = make_plan(AT, limits=Limits(None, None), manifests=(), options=Options())
+    assert saved(without)["guards"][JUDGED]["limits"] == {
         "removals": {"count": None, "percent": None}, "changes": {"count": None, "percent": None},
         "path": None, "line": None, "column": None,
     }  # fmt: skip
@@ -203,14 +203,14 @@ def test_the_digest_is_of_changes_and_nothing_else() -> None:
             AT, read=read(replace(SEEN, devices=offline)), warnings=(), application=Application("5" * 24, "renamed")
         ),
         limits=Limits(None, None),
-        sources=(),
+        manifests=(),
         options=Options(),
     )
     assert digest([quiet]) == base
     more = make_plan(
         replace(AT, read=read(replace(SEEN, devices={**SEEN.devices, "b": LiveDevice({})}))),
         limits=Limits(),
-        sources=(),
+        manifests=(),
         options=Options(),
     )
     assert digest([more]) != base
@@ -219,7 +219,7 @@ def test_the_digest_is_of_changes_and_nothing_else() -> None:
 
 
 def test_names_that_are_not_ascii_are_hashed_as_they_are() -> None:
-    odd = make_plan(world(desired("a/f=ü\ud800"), live("a/f=1")), limits=Limits(), sources=(), options=Options())
+    odd = make_plan(world(desired("a/f=ü\ud800"), live("a/f=1")), limits=Limits(), manifests=(), options=Options())
     text = f'[["{"5" * 24}","embedded","a","f","1","ü\ud800"]]'
     assert digest([odd]) == "sha256:" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
@@ -230,7 +230,7 @@ def test_reading_gives_back_what_was_saved() -> None:
     assert plan_document([read], "plan") == plan_document([made], "plan")
     assert read.changes == tuple(change._replace(source=Place("prod.yaml", 14)) for change in made.changes)
     assert [call.rows for call in read.calls] == [call.rows for call in made.calls]
-    assert read.refusals == made.refusals
+    assert read.refused == made.refused
     assert read.guards == made.guards
     assert read.warnings == made.warnings
     assert read.pending == made.pending
@@ -247,7 +247,7 @@ def test_reading_gives_back_what_was_saved() -> None:
     ],
 )
 def test_every_request_comes_back(rows: str, seen: str, request_: object) -> None:
-    made = make_plan(world(desired(rows), live(seen)), limits=Limits(), sources=(), options=Options(chunk=1))
+    made = make_plan(world(desired(rows), live(seen)), limits=Limits(), manifests=(), options=Options(chunk=1))
     (read,) = read_plans(saved(made))
     assert [call.request for call in read.calls] == [request_]
 

@@ -74,7 +74,7 @@ class Site:
         read = await api.live()
         limits = Limits(removals_count=None, removals_percent=None)
         seen = world(wanted, read.live, kind=self.kind)
-        plan = make_plan(seen, limits=limits, sources=(), options=Options(allow_empty=True, **options))
+        plan = make_plan(seen, limits=limits, manifests=(), options=Options(allow_empty=True, **options))
         return plan, read
 
     def apply(

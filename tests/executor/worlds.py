@@ -30,7 +30,7 @@ def plan_for(
 ) -> Plan:
     """The plan that makes `seen` what is wanted."""
     options = Options(calls=calls, chunk=chunk, allow_empty=True)
-    return make_plan(world(wanted, seen, kind=kind), limits=NO_LIMITS, sources=(), options=options)
+    return make_plan(world(wanted, seen, kind=kind), limits=NO_LIMITS, manifests=(), options=options)
 
 
 @dataclass

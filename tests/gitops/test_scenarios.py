@@ -195,6 +195,15 @@ def test_a_refused_plan_is_red_and_shown(world: World) -> None:
     assert body.count("leeds-") >= 20  # removals one by one
 
 
+def test_what_a_guard_refuses_at_the_merge_is_not_reported_as_applied(world: World) -> None:
+    world.pull(1, {MANIFEST: manifest("v1").replace("telemetry: v1", "telemetry: absent")})
+    apply = world.merge(1).job("apply plant embedded")
+    assert apply.exit_codes["Apply"] == 3
+    assert "eviewed" not in apply.summary
+    assert not any("was applied" in line for line in apply.annotations)
+    assert world.released() == {"v1"}
+
+
 def test_several_applications_fan_out_with_a_token_each(build: Build) -> None:
     other = "5f0c8a1b2d3e4f5061728395"
     fleet = f"""

@@ -35,7 +35,7 @@ def write(path: Path, text: str) -> Path:
 
 
 def sources(rules: tuple[Rules, ...]) -> list[str]:
-    return [source.path for one in rules for source in one.sources]
+    return [source.path for one in rules for source in one.manifests]
 
 
 def problems(*paths: str | Path) -> list[str]:
@@ -63,7 +63,7 @@ def test_one_file_reached_by_many_paths_is_one_file(here: Path) -> None:
     (here / "m/z.yaml").symlink_to("a.yaml")
     (here / "n").symlink_to("m")
     [rules] = load_manifests(["n", "m/z.yaml", "m", "m/a.yaml"])
-    assert [source.path for source in rules.sources] == ["m/a.yaml"]
+    assert [source.path for source in rules.manifests] == ["m/a.yaml"]
     assert len(rules.devices) == 1
 
 
@@ -121,7 +121,7 @@ def test_standard_input_is_a_file_without_a_name(here: Path) -> None:
     write(here / "base.yaml", BASE)
     [rules] = load_manifests(["-"], stdin=io.BytesIO((HEAD + "extends: base.yaml\n").encode()))
     assert [group.name for group in rules.groups] == ["all"]
-    assert [source.path for source in rules.sources] == ["<stdin>", "base.yaml"]
+    assert [source.path for source in rules.manifests] == ["<stdin>", "base.yaml"]
     with pytest.raises(ManifestError, match="<stdin>:1:1: the file is empty"):
         load_manifests(["-"], stdin=io.BytesIO(b""))
 

@@ -92,7 +92,7 @@ def test_sources_are_every_file_with_its_sha256(tmp_path: Path, monkeypatch: pyt
     wanted = {
         name: hashlib.sha256((tmp_path / name).read_bytes()).hexdigest() for name in ("a.yaml", "b.yaml", "base.yaml")
     }
-    assert {Path(source.path).name: source.sha256 for source in rules.sources} == wanted
+    assert {Path(source.path).name: source.sha256 for source in rules.manifests} == wanted
 
 
 versions = st.text(alphabet=st.characters(codec="utf-8", exclude_categories=["Cs"]), min_size=1, max_size=20).filter(

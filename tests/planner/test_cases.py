@@ -54,8 +54,8 @@ class TestCase:
         for kind in Kind:
             plan = case.plan(kind)
             assert plan.kind is kind
-            assert [one.guard for one in plan.refusals] == [one.guard for one in own.refusals]
-            assert replace(plan, kind=own.kind, refusals=own.refusals) == own  # what a refusal says names the kind
+            assert [one.guard for one in plan.refused] == [one.guard for one in own.refused]
+            assert replace(plan, kind=own.kind, refused=own.refused) == own  # what a refusal says names the kind
 
     def test_survives_being_saved(self, case: Case) -> None:
         saved = json.loads(json.dumps(plan_document([case.plan()], "plan")))

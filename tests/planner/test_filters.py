@@ -160,7 +160,7 @@ def test_a_filter_has_to_name_something_in_one_application_of_a_run() -> None:
     assert here.is_partial
     assert not here.desired.devices
     assert set(there.desired.devices) == {"elsewhere"}
-    plan = make_plan(WORLD, limits=Limits(), sources=(), options=Options(), scope=here)
+    plan = make_plan(WORLD, limits=Limits(), manifests=(), options=Options(), scope=here)
     assert plan.partial
     assert not plan.changes
     with pytest.raises(UsageError, match="2 devices have that name"):
@@ -203,4 +203,4 @@ def test_rows_that_another_target_manages_are_not_unmanaged() -> None:
 
 
 def _plan(at: World, target: str) -> Plan:
-    return make_plan(at, limits=Limits(), sources=(), options=options(target=target))
+    return make_plan(at, limits=Limits(), manifests=(), options=options(target=target))

@@ -34,7 +34,7 @@ def fleet(removals: int, kept: int, updates: int = 0, adds: int = 0) -> World:
 
 
 def refusals(at: World, limits: Limits, **options: object) -> tuple[Refusal, ...]:
-    return make_plan(at, limits=limits, sources=(), options=Options(**options)).refusals  # type: ignore[arg-type]
+    return make_plan(at, limits=limits, manifests=(), options=Options(**options)).refused  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -202,20 +202,20 @@ def test_refusals_come_in_a_fixed_order() -> None:
 
 
 def plan(at: World, **options: object) -> Plan:
-    return make_plan(at, limits=Limits(), sources=(), options=Options(**options))  # type: ignore[arg-type]
+    return make_plan(at, limits=Limits(), manifests=(), options=Options(**options))  # type: ignore[arg-type]
 
 
 def test_a_refused_plan_is_whole() -> None:
     made = plan(fleet(3, 0))
     assert len(made.changes) == 3
     assert made.calls
-    assert made.refusals
+    assert made.refused
 
 
 def again(made: Plan, at: Live, **options: object) -> tuple[Refusal, ...]:
     """What judging a saved plan again gives, whatever refusals it was saved with."""
     guards = guard.guards_again(made, at, Options(**options))  # type: ignore[arg-type]
-    return guard.check(replace(made, guards=guards, refusals=()))
+    return guard.check(replace(made, guards=guards, refused=()))
 
 
 def kinds(found: Sequence[Refusal]) -> list[Guard]:
@@ -225,7 +225,7 @@ def kinds(found: Sequence[Refusal]) -> list[Guard]:
 def test_a_saved_plan_is_judged_again_by_what_it_was_judged_by() -> None:
     at = replace(fleet(3, 0), protected=(protected(None, "f", Forbid.REMOVAL),))
     made = plan(at)
-    assert again(made, at.live) == made.refusals
+    assert again(made, at.live) == made.refused
     assert kinds(again(made, at.live)) == [Guard.REMOVALS, Guard.PROTECT]
     assert kinds(again(made, at.live, allow_empty=True)) == [Guard.REMOVALS, Guard.PROTECT]
 
@@ -255,7 +255,7 @@ def test_percentages_are_of_what_is_released_now_where_that_is_less() -> None:
     """Ten removals of a hundred rows were allowed; of the seventy-five that are left they are too many."""
     at = fleet(10, 90)
     made = plan(at)
-    assert made.refusals == again(made, at.live) == ()
+    assert made.refused == again(made, at.live) == ()
     fewer = live(*(f"absent-{index:04}/f=1 1-{index:04}/f=1" for index in range(10)), "1-0010/f=- 1-0011/f=->1")
     (found,) = again(made, fewer)
     assert found.message == "10 removals, 50.0% of the 20 managed rows with something released: more than 10%"
@@ -269,7 +269,7 @@ def test_rows_that_nobody_manages_count_for_no_percentage(target: str | None) ->
     targets = {"flow": (Filter("flow", "f"),), "device": tuple(Filter("device", f"absent-{n:04}") for n in range(10))}
     made = plan(at, targets=targets.get(target or "", ()))
     assert made.partial == bool(target)
-    assert made.refusals == again(made, at.live) == ()
+    assert made.refused == again(made, at.live) == ()
     fewer = live(*unmanaged, *(f"absent-{index:04}/f=1" for index in range(10)), "1-0000/f=1")
     (found,) = again(made, fewer)
     assert found.message == "10 removals, 90.9% of the 11 managed rows with something released: more than 10%"
@@ -281,7 +281,7 @@ def test_a_plan_on_one_flow_alone_is_judged_again_on_that_flow() -> None:
     made = plan(at)
     assert made.guards.only_flow == "f"
     others = [f"other-{index:04}/g=1" for index in range(90)]  # all is read when it is carried out
-    assert made.refusals == again(made, live(*others, *(f"{one}/f=1" for one in at.live.devices))) == ()
+    assert made.refused == again(made, live(*others, *(f"{one}/f=1" for one in at.live.devices))) == ()
     (found,) = again(made, live(*others, *(f"absent-{index:04}/f=1" for index in range(10)), "1-0000/f=1 1-0001/g=1"))
     assert "of the 11 managed rows" in found.message
 
@@ -297,7 +297,7 @@ def test_rows_that_came_since_add_nothing_to_what_percentages_are_of() -> None:
     at = fleet(10, 89)
     made = plan(at)
     more = live(*(f"{device_id}/f=1" for device_id in at.live.devices), *(f"new-{index}/f=1" for index in range(500)))
-    assert again(made, more) == made.refusals != ()
+    assert again(made, more) == made.refused != ()
 
 
 def test_warnings_are_sorted_by_place_and_told_once() -> None:

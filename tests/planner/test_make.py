@@ -19,9 +19,9 @@ from tests.builders import APPLICATION, desired, hex_id, live, read
 UNSOUND = (PlannedCall(0, Replace("f", "1", "2"), (("a", "f"),)),)
 
 
-def plan(world: World, *, options: Options = Options(), sources: tuple[Source, ...] = ()) -> Plan:  # noqa: B008 - frozen
+def plan(world: World, *, options: Options = Options(), manifests: tuple[Source, ...] = ()) -> Plan:  # noqa: B008 - frozen
     limits = Limits(removals_count=None, removals_percent=None)
-    return make_plan(world, limits=limits, sources=sources, options=options)
+    return make_plan(world, limits=limits, manifests=manifests, options=options)
 
 
 def test_a_plan_whose_calls_are_unsound_is_not_made(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,8 +71,8 @@ def test_sources_and_warnings_come_once_and_in_order() -> None:
     b, a = Source("b.yaml", "1" * 64), Source("a.yaml", "2" * 64)
     odd, late, early = Warning("odd"), Warning("late", Place("b.yaml", 2)), Warning("early", Place("b.yaml", 1))
     world = World(APPLICATION, Kind.EMBEDDED, desired("a/f=1"), read(live("a/f=1")), warnings=(late, odd, early, late))
-    made = plan(world, sources=(b, a, b))
-    assert made.sources == (a, b)
+    made = plan(world, manifests=(b, a, b))
+    assert made.manifests == (a, b)
     assert made.warnings == (odd, early, late)
 
 
@@ -94,5 +94,5 @@ def test_a_release_names_a_thousand_devices_at_most() -> None:
     ids = [hex_id(number) for number in range(1_001)]
     wanted = desired(" ".join(f"{one}/f=2" for one in ids))
     world = World(APPLICATION, Kind.EMBEDDED, wanted, read(live(" ".join(f"{one}/f=1" for one in [*ids, "x"]))))
-    plan = make_plan(world, limits=Limits(), sources=(), options=Options())
+    plan = make_plan(world, limits=Limits(), manifests=(), options=Options())
     assert [len(call.rows) for call in plan.calls] == [1_000, 1]

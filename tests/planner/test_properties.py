@@ -211,7 +211,7 @@ def test_the_order_of_inputs_does_not_matter(world: World, chunk: int, seed: int
     texts = set()
     shuffled = replace(world, desired=_shuffled(world.desired, dice), read=read(_shuffled_live(world.live, dice)))
     for each in (world, shuffled):
-        plan = make_plan(each, limits=Limits(), sources=(), options=options)
+        plan = make_plan(each, limits=Limits(), manifests=(), options=options)
         texts.add(json.dumps(plan_document([plan], "plan")))
         assert [call.reason for call in plan.calls if not call.reason] == []
     assert len(texts) == 1
@@ -250,7 +250,7 @@ def test_a_partial_plan_moves_nothing_outside_its_scope(
     desired, live = world.desired, world.live
     assume({"a", "b"} <= live.devices.keys() and any("f" in device.flows for device in live.devices.values()))
     options = Options(targets=tuple(targets), excludes=tuple(excludes), chunk=chunk)
-    plan = make_plan(world, limits=Limits(), sources=(), options=options)
+    plan = make_plan(world, limits=Limits(), manifests=(), options=options)
     named = [(one.by, one.text) for one in targets], [(one.by, one.text) for one in excludes]
 
     def in_scope(row: Row) -> bool:
@@ -267,7 +267,7 @@ def test_a_partial_plan_moves_nothing_outside_its_scope(
 @slow
 @given(planned_worlds(), st.integers(1, 3))
 def test_saving_and_reading_gives_the_same_document(world: World, chunk: int) -> None:
-    plan = make_plan(world, limits=Limits(), sources=(), options=Options(chunk=chunk))
+    plan = make_plan(world, limits=Limits(), manifests=(), options=Options(chunk=chunk))
     saved = json.loads(json.dumps(plan_document([plan], "plan")))
     assert plan_document(read_plans(saved), "plan") == saved
 

@@ -123,7 +123,7 @@ def test_overlay_of_a_whole_read_is_that_read() -> None:
 
 
 def plan(wanted: str, seen: str, *, chunk: int = 1) -> Plan:
-    return make_plan(world(desired(wanted), live(seen)), limits=Limits(), sources=(), options=Options(chunk=chunk))
+    return make_plan(world(desired(wanted), live(seen)), limits=Limits(), manifests=(), options=Options(chunk=chunk))
 
 
 def test_what_is_left_of_a_plan() -> None:

@@ -66,7 +66,7 @@ def make(
     return Plan(
         application=Application(hex_id(number), name),
         kind=Kind.EMBEDDED,
-        sources=(),
+        manifests=(),
         partial=False,
         summary=Summary(
             ops.count(Op.ADD), ops.count(Op.UPDATE), ops.count(Op.REMOVE), 0, pending, pending, len(changes), 1
@@ -77,7 +77,7 @@ def make(
         unmanaged=tuple(UnmanagedRow(hex_id(at), hex_id(0, "f"), device_name, None) for at in range(pending)),
         warnings=tuple(Warning(text, place) for text in warned),
         guards=Guards(Limits(), (), 0, 0, None, empty=False, allow_removals=0, allow_empty=False, strict=False),
-        refusals=tuple(Refusal(Guard.REMOVALS, text, text) for text in refused),
+        refused=tuple(Refusal(Guard.REMOVALS, text, text) for text in refused),
         device_names={change.device_id: device_name for change in changes},
         flow_names={flow_id: flow for flow, flow_id in flow_ids.items()},
     )

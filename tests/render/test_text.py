@@ -27,7 +27,7 @@ def plan(wanted: str, seen: Live, *, chunk: int = 1000, warnings: tuple[Warning,
     world = World(
         APPLICATION, Kind.EMBEDDED, desired(wanted), read(seen), warnings=warnings, device_names={**NAMES, **names}
     )
-    return make_plan(world, limits=NO_LIMITS, sources=(), options=Options(chunk=chunk))
+    return make_plan(world, limits=NO_LIMITS, manifests=(), options=Options(chunk=chunk))
 
 
 def text(*plans: Plan, verbose: int = 0) -> str:
@@ -92,7 +92,7 @@ def test_groups_go_by_the_name_of_the_flow_then_what_happens_then_version() -> N
         read(live("a/f1=1 b/f1=1 c/f1=1 a/f2=2")),
         flow_names={"f1": "z", "f2": "a"},
     )
-    shown = text(make_plan(world, limits=NO_LIMITS, sources=(), options=Options()))
+    shown = text(make_plan(world, limits=NO_LIMITS, manifests=(), options=Options()))
     heads = [line.strip() for line in shown.splitlines() if re.match(r"  flow|    [-+~]", line)]
     assert heads == [
         "flow a (f2)",

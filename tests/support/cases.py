@@ -110,8 +110,8 @@ class Case:
     def plan(self, kind: Kind | None = None) -> Plan:
         """The plan of the case, of its own kind if none is given."""
         world = replace(self.world, kind=kind or self.world.kind)
-        sources = (Source("manifests/test.yaml", "0" * 64),)
-        return make_plan(world, limits=self.limits, sources=sources, options=self.options)
+        manifests = (Source("manifests/test.yaml", "0" * 64),)
+        return make_plan(world, limits=self.limits, manifests=manifests, options=self.options)
 
     @property
     def expected(self) -> Mapping[str, Any]:
@@ -138,7 +138,7 @@ def told(plan: Plan, expected: Mapping[str, Any]) -> Mapping[str, Any]:
         "calls": [told_call(call) for call in plan.calls],
         "pending": _told_rows(plan.pending),
         "unmanaged": _told_rows(plan.unmanaged),
-        "refused": " ".join(refusal.guard for refusal in plan.refusals),
+        "refused": " ".join(refusal.guard for refusal in plan.refused),
         **(
             {
                 "summary": f"add {summary.add}, update {summary.update}, remove {summary.remove}, keep {summary.keep}, "

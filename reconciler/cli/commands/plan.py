@@ -40,7 +40,7 @@ def command(console: Console, /, paths: tuple[str, ...], **flags: Any) -> ExitCo
 
     stdin = opt.standard_input(paths)
     rules = load(*paths, application=flags["application"], kind=flags["kind"], stdin=stdin)
-    keep_inputs("--out", flags["out"], [source.path for one in rules for source in one.sources])
+    keep_inputs("--out", flags["out"], [source.path for one in rules for source in one.manifests])
     gateway = connect(console, [one.application.id for one in rules], parallelism=flags["parallelism"])
     planned = run_async(plan(rules, gateway, opt.planning_options(flags)))
     plans = [one.plan for one in planned]
