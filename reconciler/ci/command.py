@@ -84,7 +84,7 @@ def _run(command: str, *argv: str, capture: bool = True) -> Answer:
     ) as process:
         try:
             text, _ = process.communicate()
-        except KeyboardInterrupt:
+        except BaseException:  # KeyboardInterrupt, most likely; whatever it is, the command is not left to itself
             process.send_signal(signal.SIGINT)
             process.communicate()
             raise

@@ -8,7 +8,6 @@ import re
 import signal
 import sys
 import threading
-import time
 import unicodedata
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,8 @@ from tests.gitops.actions import MOST_JOBS
 from tests.gitops.reports import DIGEST, one
 from tests.gitops.steps import read_outputs
 from tests.hostile import NAMES
+from tests.support.processes import usual_signals
+from tests.support.waiting import until
 
 A, B = "5f0c8a1b2d3e4f5061728394", "5f0c8a1b2d3e4f5061728395"
 HERE = "acme/fleet"
@@ -256,15 +257,15 @@ signal.pause()
         monkeypatch.setattr(command, "_PROGRAM", (sys.executable, "-c", program))
 
         def interrupt() -> None:
-            while not Path("ready").exists():
-                time.sleep(0.01)
+            until(Path("ready").exists)
             os.kill(os.getpid(), signal.SIGINT)
 
         other = threading.Thread(target=interrupt)
-        other.start()
-        with pytest.raises(KeyboardInterrupt):
-            command.reconciler("apply")
-        other.join()
+        with usual_signals():
+            other.start()
+            with pytest.raises(KeyboardInterrupt):
+                command.reconciler("apply")
+            other.join()
         assert Path("result").read_text() == "whole"
 
 
