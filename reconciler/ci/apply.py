@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from reconciler.ci.command import Application, show
+from reconciler.ci.command import Application
 from reconciler.ci.plan import commit
 from reconciler.ci.provider import Provider, say
+from reconciler.ci.reports import show
 from reconciler.errors import ExitCode, Problem, Stale
 
 _REMEDY = "look at a plan by hand (Run workflow, command plan), then apply by hand (command apply)"

@@ -4,36 +4,39 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from reconciler.ci.command import git, reconciler
+from reconciler.ci.command import git
 from reconciler.ci.provider import Provider, Trigger
-from reconciler.errors import Problem, UsageError
+from reconciler.errors import Problem, ReconcilerError, UsageError
+from reconciler.operations.applications import validate
+from reconciler.operations.diff import diff as compare
+from reconciler.render.differences import differences_markdown
 
 _SUMMARY_BYTES, _COMMENT_BYTES = 60_000, 15_000  # the comment has to have room for the plans
 
 
 def step(provider: Provider, *, path: str, diff: Path) -> int:
-    """Validate, and show each problem on its line; then the diff, on the summary and in a file for the comment."""
-    answer = reconciler("validate", "--format", "json", "--", path)
-    document = answer.document()
-    found = [Problem(**one) for one in (document["error"] or {}).get("problems", ())]
-    provider.annotate("error", found)
-    provider.annotate("warning", [Problem(**one) for one in document.get("warnings", ())])
-    provider.log(f"{len(found)} problems" if found else f"{len(document['applications'])} applications, no problems")
+    """Validate; then the diff, on the summary and in a file for the comment. ManifestError tells every problem."""
+    checked = validate([path])
+    found = [(one.place.problem if one.place else Problem, one) for one in checked.warnings]
+    provider.annotate("warning", [problem(one.message, hint=one.hint) for problem, one in found])
+    provider.log(f"{len(checked.rules)} applications, no problems")
     run = provider.run()
-    if answer.code == 0 and run.trigger is Trigger.REVIEW:
+    if run.trigger is Trigger.REVIEW:
         shown = difference(path, run.base, max_bytes=_SUMMARY_BYTES)
         provider.summary(f"### What changes in the desired state\n\n{shown}")
         diff.parent.mkdir(parents=True, exist_ok=True)
         diff.write_text(difference(path, run.base, max_bytes=_COMMENT_BYTES).rstrip("\n") + "\n", encoding="utf-8")
-    return answer.code
+    return 0
 
 
 def difference(path: str, base: str, *, max_bytes: int) -> str:
     """The difference as Markdown. A base that cannot be read is not a mistake of the pull request."""
-    if Path(base).exists():  # to `reconciler diff` it would be a folder, and a pull request could bring one along
+    if Path(base).exists():  # to `diff` it would be a folder, and a pull request could bring one along
         raise UsageError(f"the repository holds a file named {base}, which hides the revision of that name")
     if not git("ls-tree", "--name-only", base, "--", path):
         return "The base holds no manifests there: everything is new."
-    shape = ["--format", "markdown", "--max-bytes", str(max_bytes)]
-    answer = reconciler("diff", *shape, "--path", path, "--", base)
-    return "The manifests of the base could not be read, so there is no diff." if answer.code else answer.stdout
+    try:
+        found = compare(base, None, path=path)
+    except ReconcilerError:
+        return "The manifests of the base could not be read, so there is no diff."
+    return differences_markdown(found.differences, base, None, max_bytes=max_bytes)

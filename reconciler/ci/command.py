@@ -1,4 +1,4 @@
-"""The commands that a step runs: this very program, in a process of its own, and git."""
+"""The commands that a step runs in a process of their own: those of this program that need a token, and git."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from reconciler.errors import ReconcilerError
@@ -61,20 +60,9 @@ class Application:
         return _run(f"reconciler {command}", *_PROGRAM, *words, capture=capture)
 
 
-def reconciler(command: str, *options: str) -> Answer:
-    """Run a command that needs no token."""
-    return _run(f"reconciler {command}", *_PROGRAM, command, *options)
-
-
 def git(*arguments: str) -> str:
     """What git says."""
     return _run(f"git {arguments[0]}", "git", *arguments).text().strip()
-
-
-def show(file: Path, *, commit: str = "", max_bytes: int = 65_000) -> str:
-    """A saved plan or result as Markdown."""
-    shape = ["--format", "markdown", "--max-bytes", str(max_bytes), *(["--commit", commit] if commit else [])]
-    return reconciler("show", *shape, "--", str(file)).text().strip()
 
 
 def _run(command: str, *argv: str, capture: bool = True) -> Answer:

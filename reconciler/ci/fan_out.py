@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from reconciler.ci.command import git, reconciler
+from reconciler.ci.command import git
 from reconciler.ci.comment import Review, find_comment
 from reconciler.ci.provider import Forge, Provider, Trigger
 from reconciler.errors import UsageError
+from reconciler.operations.applications import load
 from reconciler.render.inert import inert
 
 _NAME = 80  # characters of a name: it is for people, and what a job hands on has its limits
@@ -13,10 +14,7 @@ _NAME = 80  # characters of a name: it is for people, and what a job hands on ha
 
 def step(provider: Provider, *, path: str, application: str, expect_digest: str) -> int:
     """Start the jobs; output how many there are, and the pull request that the commit came by."""
-    answer = reconciler("applications", "--format", "json", "--", path)
-    answer.text()
-    listed = answer.document()["applications"]
-    picked = [one for one in listed if application in ("", one["application"], one["name"])]
+    picked = [one for one in load(path) if application in ("", one.application.id, one.application.name)]
     if not picked:
         raise UsageError("the manifests hold no application" + (f" {application!r}" if application else ""))
     if expect_digest and len(picked) > 1:
@@ -27,10 +25,10 @@ def step(provider: Provider, *, path: str, application: str, expect_digest: str)
         number, review = _reviewed(provider.forge(), git("rev-parse", "HEAD"), run.branch, path)
     rows = [
         {
-            "application": one["application"],
-            "name": inert(one["name"] or one["application"], limit=_NAME),
-            "kind": one["kind"],
-            "reviewed": review.digest(one["application"], one["kind"]) if review else "",
+            "application": one.application.id,
+            "name": inert(one.application.name or one.application.id, limit=_NAME),
+            "kind": one.kind.value,
+            "reviewed": review.digest(one.application.id, one.kind) if review else "",
         }
         for one in picked
     ]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from reconciler.ci.command import Application, git, show
+from reconciler.ci.command import Application, git
 from reconciler.ci.provider import Provider, say
-from reconciler.ci.reports import SUMMED, Report
+from reconciler.ci.reports import SUMMED, Report, show
 from reconciler.errors import ExitCode, Problem
 
 _STATUS_BYTES = "20000"  # it has to share an issue with the plans

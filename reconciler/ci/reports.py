@@ -15,12 +15,15 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from reconciler.ci.command import show
+from reconciler.documents.result import Ended
+from reconciler.documents.saved_plan import load_saved
 from reconciler.errors import Problem
-from reconciler.render.page import code
+from reconciler.planner.digest import digest
+from reconciler.render.markdown import plan_markdown
+from reconciler.render.page import DEFAULT_MAX_BYTES, SMALLEST, code
+from reconciler.render.result import result_markdown
 
 SUMMED = ("add", "update", "remove")
-_LEAST = 1_000  # the smallest page that `reconciler show` makes
 _CLOSING = 300  # bytes kept for the line about what was left out
 _ROWS_SHARE = 4  # at most a quarter of the page is the table of applications
 
@@ -67,6 +70,17 @@ class Report:
 _DOCUMENT = TypeAdapter(Report)
 
 
+def show(file: Path, *, commit: str = "", max_bytes: int = DEFAULT_MAX_BYTES) -> str:
+    """A saved plan or result as Markdown; `commit` is the one that the manifests are of."""
+    saved = load_saved(str(file))
+    if not isinstance(saved, Ended):
+        return plan_markdown(saved, digest(saved), commit=commit, max_bytes=max_bytes).strip()
+    results, code, _ = saved
+    return result_markdown(
+        results, exit_code=code, problems=saved.unexplained, commit=commit, max_bytes=max_bytes
+    ).strip()
+
+
 def load_reports(folder: Path) -> list[Report]:
     """The reports of all jobs, sorted; none if there is no such folder."""
     files = folder.glob("*/report.json")
@@ -81,7 +95,7 @@ def body(reports: Sequence[Report], *, max_bytes: int) -> str:
     if len(reports) > 1:
         parts.append(_table(shown, len(reports) - len(shown), max_bytes // _ROWS_SHARE))
     left = max_bytes - sum(_size(part) + 2 for part in parts) - _CLOSING
-    share = max(_LEAST, left // max(1, len(shown)))
+    share = max(SMALLEST, left // max(1, len(shown)))
     omitted = 0
     for one in shown:
         text = show(one.folder / "plan.json", commit=one.commit, max_bytes=share) if one.planned else _failure(one)

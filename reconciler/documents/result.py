@@ -32,6 +32,11 @@ class Ended(NamedTuple):
     code: ExitCode
     problems: tuple[Problem, ...]
 
+    @property
+    def unexplained(self) -> tuple[Problem, ...]:
+        """The problems that do not show in the results themselves."""
+        return self.problems if self.code in (ExitCode.ERROR, ExitCode.REFUSED, ExitCode.STALE) else ()
+
 
 def result_document(
     results: Iterable[Result], command: Literal["apply", "show"], *, code: ExitCode, problems: Iterable[Problem] = ()

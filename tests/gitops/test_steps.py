@@ -239,7 +239,8 @@ class TestCommand:
         """A pull request may bring along modules that are named like ours, or like those that we use."""
         for name in ("reconciler", "click", "json"):
             Path(f"{name}.py").write_text("raise SystemExit(9)\n")
-        assert command.reconciler("schema").code == 0
+        Path("m.yaml").write_text(f"apiVersion: reconciler/v1\napplication: {A}\n")
+        assert command.Application("m.yaml", A, "embedded").run("validate").code == 0
 
     def test_an_interrupt_waits_for_what_the_command_leaves(
         self, job_files: Path, monkeypatch: pytest.MonkeyPatch
@@ -264,7 +265,7 @@ signal.pause()
         with usual_signals():
             other.start()
             with pytest.raises(KeyboardInterrupt):
-                command.reconciler("apply")
+                command.Application("m.yaml", A, "embedded").run("apply")
             other.join()
         assert Path("result").read_text() == "whole"
 

@@ -19,7 +19,6 @@ def command(console: Console, file: str) -> None:
     from reconciler.cli.output import write_plans, write_results
     from reconciler.documents.result import Ended, result_document
     from reconciler.documents.saved_plan import load_saved
-    from reconciler.errors import ExitCode
 
     saved = load_saved(file)
     if not isinstance(saved, Ended):
@@ -27,6 +26,4 @@ def command(console: Console, file: str) -> None:
     elif console.wants_json:
         console.write_document(result_document(saved.results, "show", code=saved.code, problems=saved.problems))
     else:
-        # The other codes are explained by the results themselves.
-        unexplained = saved.code in (ExitCode.ERROR, ExitCode.REFUSED, ExitCode.STALE)
-        write_results(console, saved.results, saved.code, saved.problems if unexplained else ())
+        write_results(console, saved.results, saved.code, saved.unexplained)
