@@ -3,14 +3,15 @@
 import json
 import os
 import re
-import socket
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from reconciler.cli.commands.ci import command as ci
 from reconciler.cli.registry import COMMANDS
+from reconciler.simulator import serve
 from tests.support import processes
 
 ROOT = Path(__file__).parent.parent
@@ -60,14 +61,18 @@ print(json.dumps(sorted({name.partition('.')[0] for name, module in sys.modules.
 """
 
 
+@pytest.fixture(scope="module")
+def nobodys_api() -> Iterator[str]:
+    """An API that answers every token with 401."""
+    with serve({"applications": [{"id": "5f0c8a1b2d3e4f5061728394", "name": "plant"}]}) as server:
+        yield server.url
+
+
 @pytest.mark.parametrize("words", NEEDS)
-def test_a_command_loads_what_it_needs(words: str, tmp_path: Path) -> None:
+def test_a_command_loads_what_it_needs(words: str, tmp_path: Path, nobodys_api: str) -> None:
     for name in ("a.yaml", "b.yaml"):
         (tmp_path / name).write_text(SMALL.replace(": v1", ": v2") if name == "b.yaml" else SMALL)
-    with socket.socket() as unused:  # nobody listens there: the commands go as far as asking
-        unused.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{unused.getsockname()[1]}"
-    env = {**os.environ, "LOSANT_API_URL": url, "LOSANT_API_TOKEN": "t", "LOSANT_TOKEN": "t"}
+    env = {**os.environ, "LOSANT_API_URL": nobodys_api, "LOSANT_API_TOKEN": "t", "LOSANT_TOKEN": "t"}
     argv = [sys.executable, "-c", LOADED, *words.split()]
     done = processes.run(argv, cwd=tmp_path, env=env)
     assert done.returncode == 0, done.stderr
