@@ -6,18 +6,18 @@ import os
 import stat
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO, TYPE_CHECKING, Literal
 
 from reconciler.cli.console import Console
-from reconciler.documents.json import dump, error_data
 from reconciler.errors import ExitCode, Problem, ReconcilerError, UsageError, cannot_write
 from reconciler.model.plan import Plan, Warning
-from reconciler.model.result import Result
 from reconciler.model.rules import Rules
 from reconciler.planner.digest import digest
 from reconciler.render.inert import inert
-from reconciler.render.result import result_text
 from reconciler.render.text import plan_text
+
+if TYPE_CHECKING:
+    from reconciler.model.result import Result
 
 
 def write_warnings(console: Console, warnings: Iterable[Warning]) -> None:
@@ -39,6 +39,7 @@ def write_plans(
 ) -> None:
     """The plans to stdout, as text, Markdown or the one JSON document."""
     if console.wants_json:
+        from reconciler.documents.json import error_data
         from reconciler.documents.plan import plan_document
 
         failed = error_data(error.exit_code, error.problems) if error else None
@@ -55,9 +56,9 @@ def write_results(
     console: Console, results: Sequence[Result], code: ExitCode, problems: Sequence[Problem] = ()
 ) -> None:
     """What an apply did to stdout, as text or Markdown; `problems`: those that are not reported elsewhere."""
-    if console.fmt == "markdown":
-        from reconciler.render.result import result_markdown
+    from reconciler.render.result import result_markdown, result_text
 
+    if console.fmt == "markdown":
         page = result_markdown(
             results, exit_code=code, problems=problems, commit=console.commit, max_bytes=console.max_bytes
         )
@@ -106,6 +107,8 @@ class ResultFile:
 
     def write(self, data: Mapping[str, object]) -> None:
         """Write the document. UsageError where that fails, as on a full disk."""
+        from reconciler.documents.json import dump
+
         try:
             with self._file:
                 self._file.write(dump(data) + "\n")

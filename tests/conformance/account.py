@@ -161,4 +161,4 @@ def open_account(live: Live | None) -> Iterator[Account]:
 
 def _client(url: str, token: str, **options: Any) -> httpx.Client:
     headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
-    return httpx.Client(base_url=url, headers=headers, timeout=30, **options)
+    return httpx.Client(base_url=url, headers=headers, timeout=30, verify=url.startswith("https:"), **options)

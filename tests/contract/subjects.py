@@ -160,7 +160,7 @@ async def open_side(
             token=Token(server.token, source="test"),
             application_id=APPLICATION,
             kind=kind,
-            transport=CheckedTransport(),
+            transport=CheckedTransport(verify=False),
         ) as api:
             yield SimulatedSide(server, api)
 

@@ -12,7 +12,7 @@ from tests.simulator.wire import Api
 
 
 def command(api: Api, name: str, arguments: Any = None) -> httpx.Response:
-    return httpx.post(f"{api.server.url}/_simulator/{name}", json=arguments)
+    return api.raw.post(f"/_simulator/{name}", json=arguments)
 
 
 def result(api: Api, name: str, **arguments: Any) -> Any:

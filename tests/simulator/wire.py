@@ -22,7 +22,7 @@ class Api:
         self.control = server.control
         self.root = f"/applications/{application_id or server.application_id}"
         headers = {} if token == "" else {"Authorization": f"Bearer {token or server.token}"}
-        self.raw = httpx.Client(base_url=server.url, headers=headers, timeout=5)
+        self.raw = httpx.Client(base_url=server.url, headers=headers, timeout=5, verify=False)
 
     def close(self) -> None:
         self.raw.close()

@@ -33,8 +33,6 @@ def command(console: Console, /, paths: tuple[str, ...], **flags: Any) -> ExitCo
     from reconciler.cli.connect import connect
     from reconciler.cli.output import keep_inputs, save_text, write_plans
     from reconciler.cli.signals import run_async
-    from reconciler.documents.json import dump
-    from reconciler.documents.plan import plan_document
     from reconciler.operations.applications import load
     from reconciler.operations.plan import plan, refused
 
@@ -52,6 +50,9 @@ def command(console: Console, /, paths: tuple[str, ...], **flags: Any) -> ExitCo
 
     failure: ReconcilerError | None = refused(plans)
     if flags["out"] is not None:
+        from reconciler.documents.json import dump
+        from reconciler.documents.plan import plan_document
+
         try:
             save_text(flags["out"], dump(plan_document(plans, "plan")) + "\n")
         except UsageError as error:
