@@ -1,7 +1,15 @@
-"""Listings: every record or an error.
+"""Listings: every record that was there all the time, or an error.
 
-Pages are requested by id, ascending, and fetched concurrently once the first has said how many there are. Records are
-counted once per id. Whatever is missing, moves, or does not add up ends in an error, never in a shorter list.
+A list may change while it is read: when a device of a page that was read is deleted, the first record of the next page
+moves onto it, and nobody would miss it. So pages overlap, and each has to share a record with the page before. Both
+were cut out of the list in one piece, in the order of ids; so no record that was there all the time lies between them,
+whatever came, went or was restored meanwhile. The first page begins at the beginning, and the last reaches the end.
+
+Page `p` of size `s` begins at record `p * s`, and the size is free for each request: that makes the overlap. All sizes
+follow from the server's limit, so pages are fetched concurrently once the first has said how many records there are. At
+1,000 records a page this takes 4 % more requests, at 100 a page 15 %.
+
+A server that ignores sizes is read until two whole reads in a row list the same ids.
 """
 
 from __future__ import annotations
@@ -9,19 +17,38 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, TypeVar
+from itertools import pairwise
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from reconciler.api.wire import Missing, Shape, Unreadable, envelope, parse_quickly, parse_strictly, shaped
 from reconciler.errors import IncompleteRead
 from reconciler.model.text import is_id
 from reconciler.runtime import gc_paused
 
-MAX_RECORDS = 10_000_000  # a larger total is not believed: it would be an endless read
+MAX_PAGES = 20_000  # of one listing: more would be an endless read
 REREADS = 3
+EQUAL_READS = 3  # of a server that ignores sizes, to find two in a row that are equal
 
 T = TypeVar("T")
+
+
+class Span(NamedTuple):
+    """A page by its number and size."""
+
+    number: int
+    size: int
+
+    @property
+    def begin(self) -> int:
+        """How many records come before it."""
+        return self.number * self.size
+
+    @property
+    def end(self) -> int:
+        """How many there are up to its end."""
+        return self.begin + self.size
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +58,10 @@ class Page(Generic[T]):
     total: int
     per_page: int | None
     records: list[tuple[str, T]]
+
+    def reaches_end(self, span: Span) -> bool:
+        """Whether no record follows, by its own total."""
+        return span.begin + len(self.records) >= self.total
 
 
 class Pages(ABC, Generic[T]):
@@ -94,13 +125,21 @@ def _explained(item: object, number: int, shape: type[Shape]) -> Unreadable:
 Fetch = Callable[[int, int], Awaitable[Page[T]]]
 
 
-class _Moved(Exception):
-    """The listing is not what the first page said: the total changed, or the page size."""
+class _Changed(Exception):
+    """The list, or the server's limit, changed while it was read. It has to be read again, with this limit."""
 
-    def __init__(self, why: str, per_page: int) -> None:
+    def __init__(self, why: str, limit: int) -> None:
         self.why = why
-        self.per_page = per_page
+        self.limit = limit
         super().__init__(why)
+
+
+class _SizesIgnored(Exception):
+    """The server sends pages of a size of its own, or pages so small that they cannot overlap."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        super().__init__(size)
 
 
 async def read_all(fetch: Fetch[T], *, name: str, per_page: int, parallelism: int) -> dict[str, T]:
@@ -110,73 +149,149 @@ async def read_all(fetch: Fetch[T], *, name: str, per_page: int, parallelism: in
         IncompleteRead: the pages do not add up; `name` is the listing's.
         ApiError: as `fetch` raises it; of several, that of the lowest page.
     """
-    why = ""
+    why, limit = "", per_page
     for _ in range(REREADS + 1):
         try:
-            found = await _read_once(fetch, name=name, per_page=per_page, parallelism=parallelism)
-        except _Moved as moved:
-            why, per_page = moved.why, moved.per_page
-        else:
-            return {key: found[key] for key in sorted(found)}
-    raise IncompleteRead(
-        f"{name}: {why} in every one of {REREADS + 1} readings",
-        hint="somebody is adding or deleting devices: try again when that is over",
-    )
+            return await _read_overlapping(fetch, name=name, limit=limit, parallelism=parallelism)
+        except _Changed as changed:
+            why, limit = changed.why, changed.limit
+        except _SizesIgnored as ignored:
+            return await _read_until_equal(fetch, name=name, size=ignored.size, parallelism=parallelism)
+    raise _incomplete(f"{name}: {why}, in every one of {REREADS + 1} reads")
 
 
-async def _read_once(fetch: Fetch[T], *, name: str, per_page: int, parallelism: int) -> dict[str, T]:
-    first = await fetch(0, per_page)
-    if first.total > MAX_RECORDS:
-        raise IncompleteRead(f"{name}: a total of {first.total} records is not plausible")
-    size = first.per_page or _unechoed_size(first, per_page)
-    count = -(-first.total // size) if size else 0
-    pages = await _pages(fetch, first, name=name, size=size, count=count, parallelism=parallelism)
-    found = {key: value for page in pages for key, value in page.records}
-    if len(found) != first.total:
-        raise IncompleteRead(
-            f"{name}: {len(found)} different records came on {max(count, 1)} pages, but totalCount says {first.total}",
-            hint="nothing is planned from an incomplete listing: try again",
-        )
-    return found
+def spans(limit: int) -> Iterator[Span]:
+    """Pages of at most `limit` records, each of which begins at or before the last record of the one before.
+
+    Of the sizes that do, the one whose page reaches furthest. Ends where none reaches further, as with tiny limits.
+    """
+    span: Span | None = Span(0, limit)
+    while span:
+        yield span
+        last, best, span = span.end - 1, span.end, None
+        for size in range(limit, 0, -1):
+            if last + size <= best:
+                break  # no smaller page can reach further
+            page = Span(last // size, size)
+            if page.end > best:
+                best, span = page.end, page
 
 
-def _unechoed_size(first: Page[T], requested: int) -> int:
-    """The page size of a server that does not echo it: that of a first page which is not the last."""
+async def _read_overlapping(fetch: Fetch[T], *, name: str, limit: int, parallelism: int) -> dict[str, T]:
+    first = await fetch(0, limit)
+    if (size := _size_of(first, limit)) > limit:
+        raise _SizesIgnored(size)
+    ahead = spans(size)
+    pages = [(next(ahead), first)]
+    while not pages[-1][1].reaches_end(pages[-1][0]):
+        wanted = _up_to(_believable(pages[-1][1].total, size, name), ahead, size)
+        found = await _fetch_all(fetch, wanted, check_sizes=True, parallelism=parallelism)
+        pages += zip(wanted, found, strict=True)
+    for number, ((span, page), (_, after)) in enumerate(pairwise(pages)):
+        if page.reaches_end(span):
+            break  # what follows has come since
+        if {key for key, _ in page.records}.isdisjoint(key for key, _ in after.records):
+            raise _Changed(f"pages {number} and {number + 1} of {len(pages)} share no record", size)
+    return _complete(pages, size)
+
+
+def _size_of(first: Page[Any], limit: int) -> int:
+    """The size of pages by the first one; that of a server which does not echo it shows where more follow."""
     got = len(first.records)
-    return got if got < first.total else requested
+    return first.per_page or (got if 0 < got < first.total else limit)
 
 
-async def _pages(
-    fetch: Fetch[T], first: Page[T], *, name: str, size: int, count: int, parallelism: int
+def _believable(total: int, size: int, name: str) -> int:
+    if total > MAX_PAGES * size:
+        raise IncompleteRead(f"{name}: a total of {total} records at {size} a page is not plausible")
+    return total
+
+
+def _up_to(total: int, ahead: Iterator[Span], size: int) -> list[Span]:
+    """The next pages as far as a total, at least one."""
+    taken = []
+    for span in ahead:
+        taken.append(span)
+        if span.end >= total:
+            return taken
+    raise _SizesIgnored(size)
+
+
+async def _read_until_equal(fetch: Fetch[T], *, name: str, size: int, parallelism: int) -> dict[str, T]:
+    """Whole reads, until two in a row list the same ids."""
+    before: set[str] | None = None
+    why = ""
+    for _ in range(EQUAL_READS):
+        first = await fetch(0, size)
+        size = _size_of(first, size)
+        count = -(-_believable(first.total, size, name) // size)
+        wanted = [Span(number, size) for number in range(count)] or [Span(0, size)]
+        pages = [first, *await _fetch_all(fetch, wanted[1:], parallelism=parallelism)]
+        try:
+            found = _complete([*zip(wanted, pages, strict=True)], size)
+        except _Changed as changed:
+            why, before = changed.why, None
+            continue
+        if before == found.keys():
+            return found
+        why, before = "two reads in a row never listed the same records", set(found)
+    raise _incomplete(f"{name}: {why}, in {EQUAL_READS} reads of a server that ignores page sizes")
+
+
+def _incomplete(why: str) -> IncompleteRead:
+    hint = "nothing is planned from an incomplete listing: try again when nobody is adding or deleting records"
+    return IncompleteRead(why, hint=hint)
+
+
+def _complete(pages: list[tuple[Span, Page[T]]], size: int) -> dict[str, T]:
+    """The records of all pages in the order of their ids; none may be missing by what the pages say themselves."""
+    span, last = pages[-1]
+    if not last.reaches_end(span):
+        raise _Changed("the list grew", size)
+    found = {key: value for _, page in pages for key, value in page.records}
+    if len(found) < (total := min(page.total for _, page in pages)):
+        why = f"{len(found)} different records came on {len(pages)} pages, but totalCount says {total}"
+        raise _Changed(why, size)
+    return {key: found[key] for key in sorted(found)}
+
+
+async def _fetch_all(
+    fetch: Fetch[T], wanted: list[Span], *, check_sizes: bool = False, parallelism: int
 ) -> list[Page[T]]:
-    """All pages in order. Workers take page numbers from one iterator, so that few pages are in memory as text."""
-    pages: list[Page[T]] = [first] * max(count, 1)
+    """These pages, in order. Workers take them from one iterator, so that few pages are in memory as text.
+
+    There is one worker more than requests may be in flight: its request goes out while a page is parsed.
+    """
+    pages: dict[int, Page[T]] = {}
     failures: dict[int, Exception] = {}
-    numbers = iter(range(1, count))
+    numbered = iter(enumerate(wanted))
 
     async def work() -> None:
-        for number in numbers:
+        for place, span in numbered:
             try:
-                page = await fetch(number, size)
-                _check(page, first, name=name, number=number, size=size)
+                page = await fetch(*span)
+                if check_sizes:
+                    _check_size(page, span)
             except Exception as error:  # noqa: BLE001 - kept, and raised below
-                failures[number] = error
-                deque(numbers, maxlen=0)  # no worker starts another page of a listing that failed
+                failures[place] = error
+                deque(numbered, maxlen=0)  # no worker starts another page of a listing that failed
                 return
-            pages[number] = page
+            pages[place] = page
 
     async with asyncio.TaskGroup() as group:
-        for _ in range(min(parallelism, count - 1)):
+        for _ in range(min(parallelism + 1, len(wanted))):
             group.create_task(work())
     if failures:
         raise failures[min(failures)]
-    return pages
+    return [pages[place] for place in range(len(wanted))]
 
 
-def _check(page: Page[T], first: Page[T], *, name: str, number: int, size: int) -> None:
-    if page.total != first.total:
-        raise _Moved(f"the total changed (from {first.total} to {page.total})", size)
-    if page.per_page is not None and page.per_page != size:
-        raise _Moved(f"the page size changed (from {size} to {page.per_page})", min(size, page.per_page))
-    if not page.records:
-        raise IncompleteRead(f"{name}: page {number} is empty, but there are {first.total} records")
+def _check_size(page: Page[Any], span: Span) -> None:
+    """Whether the server sent as many records as were requested."""
+    size, got = page.per_page, len(page.records)
+    if size is None:
+        size = span.size if got == min(span.size, max(0, page.total - span.begin)) else max(got, span.size + 1)
+    if size > span.size:
+        raise _SizesIgnored(size)
+    if size < span.size:
+        raise _Changed(f"the page size changed (from {span.size} to {size})", size)

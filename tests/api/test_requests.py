@@ -210,7 +210,7 @@ def closed_port() -> Iterator[int]:
 
 def test_requests_are_counted_by_action() -> None:
     async def read() -> dict[str, int]:
-        async with api_over(Pages([record(n) for n in range(5)], cap=2)) as api:
+        async with api_over(Pages([record(n) for n in range(19)], cap=10)) as api:
             await api.live()
             return dict(api.connection.counts)
 
