@@ -1,11 +1,19 @@
-"""What differs: rows whose released version must move, and the other rows that a reviewer must know about."""
+"""What differs: rows whose released version must move, and the other rows that a reviewer must know about.
+
+A fleet has hundreds of thousands of rows and few kinds of them. So changes are held once for all devices whose rows
+move alike (`Changes`); whoever needs them one by one iterates.
+"""
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
-from typing import NamedTuple
+from functools import cached_property
+from itertools import repeat
+from typing import Any, NamedTuple, overload
 
-from reconciler.model.state import DeviceId, FlowId, Place, Row, Version
+from reconciler.model.state import Decision, DeviceId, FlowId, Place, Row, Version
 
 
 class Op(StrEnum):
@@ -14,6 +22,27 @@ class Op(StrEnum):
     ADD = "add"
     UPDATE = "update"
     REMOVE = "remove"
+
+
+def op_of(from_version: Version | None, to_version: Version | None) -> Op:
+    """`add` when nothing is released, `remove` when nothing shall be, else `update`."""
+    if from_version is None:
+        return Op.ADD
+    return Op.REMOVE if to_version is None else Op.UPDATE
+
+
+class Move(NamedTuple):
+    """What happens to a row, whatever its device."""
+
+    flow_id: FlowId
+    from_version: Version | None
+    to_version: Version | None
+    reported: Version | None
+
+    @property
+    def op(self) -> Op:
+        """What happens."""
+        return op_of(self.from_version, self.to_version)
 
 
 class Change(NamedTuple):
@@ -28,15 +57,128 @@ class Change(NamedTuple):
 
     @property
     def op(self) -> Op:
-        """`add` when nothing is released, `remove` when nothing shall be, else `update`."""
-        if self.from_version is None:
-            return Op.ADD
-        return Op.REMOVE if self.to_version is None else Op.UPDATE
+        """What happens to the row."""
+        return op_of(self.from_version, self.to_version)
 
     @property
     def row(self) -> Row:
         """The row's key."""
         return (self.device_id, self.flow_id)
+
+
+class Changes(Sequence[Change]):
+    """Changes, sorted by device, then flow.
+
+    `cohorts`: what happens to a device, its moves sorted by flow, and the devices to which exactly that happens.
+    `decided`: for each of the devices and flows, the decision that says so.
+    """
+
+    def __init__(
+        self,
+        cohorts: Mapping[tuple[Move, ...], Sequence[DeviceId]],
+        decided: Mapping[DeviceId, Mapping[FlowId, Decision]],
+    ) -> None:
+        self.cohorts = cohorts
+        self.decided = decided
+        self._count = sum(len(moves) * len(devices) for moves, devices in cohorts.items())
+
+    @classmethod
+    def of(cls, changes: Iterable[Change]) -> Changes:
+        """Any changes in this form."""
+        if isinstance(changes, Changes):
+            return changes
+        of_device: dict[DeviceId, dict[FlowId, Change]] = defaultdict(dict)
+        for change in sorted(changes):
+            of_device[change.device_id][change.flow_id] = change
+        cohorts: dict[tuple[Move, ...], list[DeviceId]] = defaultdict(list)
+        for device_id, rows in of_device.items():
+            cohorts[tuple(Move(*change[1:5]) for change in rows.values())].append(device_id)
+        decided = {
+            device_id: {flow_id: Decision(change.to_version, change.source, "") for flow_id, change in rows.items()}
+            for device_id, rows in of_device.items()
+        }
+        return cls(cohorts, decided)
+
+    @cached_property
+    def devices(self) -> dict[DeviceId, tuple[Move, ...]]:
+        """What happens to each device, in the order of ids."""
+        unsorted: dict[DeviceId, tuple[Move, ...]] = {}
+        for moves, device_ids in self.cohorts.items():
+            unsorted.update(dict.fromkeys(device_ids, moves))
+        return {device_id: unsorted[device_id] for device_id in sorted(unsorted)}
+
+    @cached_property
+    def by_move(self) -> dict[Move, list[DeviceId]]:
+        """The devices of each move, sorted; moves in the order of their flows."""
+        found: dict[Move, list[DeviceId]] = defaultdict(list)
+        for moves, device_ids in self.cohorts.items():
+            for move in moves:
+                found[move] += device_ids
+        for ids in found.values():
+            ids.sort()
+        return {move: found[move] for move in sorted(found, key=str)}
+
+    @cached_property
+    def _rows(self) -> tuple[Change, ...]:
+        decided = self.decided
+        return tuple(
+            [
+                Change(device_id, *move, decided[device_id][move.flow_id].place)
+                for device_id, moves in self.devices.items()
+                for move in moves
+            ]
+        )
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[Change]:
+        return iter(self._rows)
+
+    @overload
+    def __getitem__(self, place: int) -> Change: ...
+    @overload
+    def __getitem__(self, place: slice) -> tuple[Change, ...]: ...
+    def __getitem__(self, place: int | slice) -> Change | tuple[Change, ...]:
+        return self._rows[place]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and self._rows == tuple(other)
+
+    def __hash__(self) -> int:
+        return hash(self._rows)
+
+    def __repr__(self) -> str:
+        return f"Changes.of({self._rows!r})"
+
+
+class FlowDevices(Sequence[Row]):
+    """The rows of one flow on some devices."""
+
+    __slots__ = ("device_ids", "flow_id")
+
+    def __init__(self, flow_id: FlowId, device_ids: Sequence[DeviceId]) -> None:
+        self.flow_id = flow_id
+        self.device_ids = device_ids
+
+    def __len__(self) -> int:
+        return len(self.device_ids)
+
+    def __iter__(self) -> Iterator[Row]:
+        return zip(self.device_ids, repeat(self.flow_id))
+
+    def __getitem__(self, place: Any) -> Any:
+        picked = self.device_ids[place]
+        return tuple(FlowDevices(self.flow_id, picked)) if isinstance(place, slice) else (picked, self.flow_id)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and tuple(self) == tuple(other)
+
+    def __hash__(self) -> int:
+        return hash(tuple(self))
+
+    def __repr__(self) -> str:
+        return repr(tuple(self))
 
 
 class PendingRow(NamedTuple):

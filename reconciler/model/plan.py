@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, NamedTuple
@@ -22,7 +22,7 @@ class PlannedCall(NamedTuple):
 
     id: int
     request: Request
-    rows: tuple[Row, ...]
+    rows: Sequence[Row]
     after: tuple[int, ...] = ()
     reason: str = ""
 
@@ -111,7 +111,7 @@ class Plan:
     manifests: tuple[Source, ...]
     partial: bool
     summary: Summary
-    changes: tuple[Change, ...]
+    changes: Sequence[Change]
     calls: tuple[PlannedCall, ...]
     pending: tuple[PendingRow, ...]
     unmanaged: tuple[UnmanagedRow, ...]

@@ -4,19 +4,20 @@ Released is what counts; reported only distinguishes pending rows from converged
 offline is never a change.
 
 A fleet holds few distinct devices: the same rules decide thousands of them, and they run the same versions. So the
-work is done once for each pair of (decisions, entries) and the verdict is shared.
+work is done once for all that are alike.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from itertools import chain
 from operator import itemgetter
 from typing import NamedTuple
 
-from reconciler.model.changes import Change, PendingRow, UnmanagedRow
+from reconciler.model.changes import Changes, Move, PendingRow, UnmanagedRow
 from reconciler.model.log import history_of
+from reconciler.model.numbers import Numbers
 from reconciler.model.state import NO_RECORD, NOTHING, Decision, Desired, DeviceId, Entry, FlowId, Live, LiveDevice
 
 
@@ -28,7 +29,7 @@ class Difference:
     that have a managed row.
     """
 
-    changes: tuple[Change, ...]
+    changes: Changes
     pending: tuple[PendingRow, ...]
     unmanaged: tuple[UnmanagedRow, ...]
     rows: int
@@ -42,15 +43,13 @@ class Difference:
 
 
 class _Compared(NamedTuple):
-    """What comparing one device gave, without the device itself."""
+    """What comparing devices that are alike gave for each of them."""
 
-    changes: tuple[tuple[FlowId, Entry, Decision], ...]
+    moves: tuple[Move, ...]
     pending: tuple[tuple[FlowId, Entry], ...]
     unmanaged: tuple[tuple[FlowId, Entry], ...]
     rows: int
     released: int
-    quiet: bool
-    decisions: Mapping[FlowId, Decision]  # kept, so that its id stays its own as long as the memo lives
 
 
 _ROW = itemgetter(0, 1)
@@ -61,30 +60,32 @@ def compare(desired: Desired, live: Live) -> Difference:
     """Compare row by row.
 
     A row that the live read did not cover (`Live.only_flow`) is unknown and left out. Flows that a device holds as
-    unmanageable are never changes: they count as unmanaged, declared or not.
+    unmanageable are never changed: they count as unmanaged, declared or not.
     """
-    changes: list[Change] = []
+    cohorts: dict[tuple[Move, ...], list[DeviceId]] = defaultdict(list)
     pending: list[PendingRow] = []
     unmanaged: list[UnmanagedRow] = []
     rows = released = devices = 0
-    for device_id, device, verdict in _compared(desired, live):
-        rows += verdict.rows
-        released += verdict.released
-        devices += verdict.rows > 0
-        if verdict.quiet:
-            continue
-        changes += [
-            Change(device_id, flow_id, entry.released, decision.version, entry.reported, decision.place)
-            for flow_id, entry, decision in verdict.changes
-        ]
-        pending += [
-            PendingRow(device_id, flow_id, *entry, device.connected, _last_error(device, flow_id))
-            for flow_id, entry in verdict.pending
-        ]
-        unmanaged += [UnmanagedRow(device_id, flow_id, *entry) for flow_id, entry in verdict.unmanaged]
-    for rows_found in (changes, pending, unmanaged):
-        rows_found.sort(key=_ROW)
-    return Difference(tuple(changes), tuple(pending), tuple(unmanaged), rows, released, devices)
+    for device_ids in _alike(desired, live):
+        example = device_ids[0]
+        decisions = desired.devices.get(example, _NO_DECISIONS)
+        verdict = _judge(decisions, live.devices.get(example, NO_RECORD), live.only_flow)
+        rows += verdict.rows * len(device_ids)
+        released += verdict.released * len(device_ids)
+        devices += len(device_ids) if verdict.rows else 0
+        if verdict.moves:
+            cohorts[verdict.moves] += device_ids
+        for device_id in device_ids if verdict.pending else ():
+            device = live.devices[device_id]
+            pending += [
+                PendingRow(device_id, flow_id, *entry, device.connected, _last_error(device, flow_id))
+                for flow_id, entry in verdict.pending
+            ]
+        unmanaged += [UnmanagedRow(one, flow_id, *entry) for flow_id, entry in verdict.unmanaged for one in device_ids]
+    pending.sort(key=_ROW)
+    unmanaged.sort(key=_ROW)
+    changes = Changes(cohorts, desired.devices)
+    return Difference(changes, tuple(pending), tuple(unmanaged), rows, released, devices)
 
 
 def _last_error(device: LiveDevice, flow_id: FlowId) -> str | None:
@@ -92,24 +93,24 @@ def _last_error(device: LiveDevice, flow_id: FlowId) -> str | None:
     return error.error if error else None
 
 
-def _compared(desired: Desired, live: Live) -> Iterable[tuple[DeviceId, LiveDevice, _Compared]]:
-    """Every device that is declared or live, with its record and its verdict."""
-    memo: dict[tuple[object, ...], _Compared] = {}
-    decided, records, only_flow = desired.devices, live.devices, live.only_flow
-    unrecorded = ((device_id, NO_RECORD) for device_id in decided if device_id not in records)
-    for device_id, device in chain(records.items(), unrecorded):
-        decisions, flows = decided.get(device_id, _NO_DECISIONS), device.flows
-        key = (id(decisions), device.unmanageable, *flows, *flows.values())
-        verdict = memo.get(key)
-        if verdict is None:
-            verdict = memo[key] = _judge(decisions, device, only_flow)
-        yield device_id, device, verdict
+def _alike(desired: Desired, live: Live) -> Iterable[list[DeviceId]]:
+    """The devices that are declared or live, those together that have the same entries and are to run the same."""
+    decided, records = desired.devices, live.devices
+    wanted = Numbers(lambda decisions: tuple([(flow_id, one.version) for flow_id, one in decisions.items()]))
+    seen = Numbers(lambda flows: tuple(flows.items()))
+    found: dict[tuple[int, int, frozenset[FlowId]], list[DeviceId]] = defaultdict(list)
+    for device_id, device in records.items():
+        key = (wanted[decided.get(device_id, _NO_DECISIONS)], seen[device.flows], device.unmanageable)
+        found[key].append(device_id)
+    for device_id in decided.keys() - records.keys():
+        found[wanted[decided[device_id]], -1, NO_RECORD.unmanageable].append(device_id)
+    return found.values()
 
 
 def _judge(decisions: Mapping[FlowId, Decision], device: LiveDevice, only_flow: FlowId | None) -> _Compared:
     """Compare one device."""
     flows, unmanageable = device.flows, device.unmanageable
-    changes: list[tuple[FlowId, Entry, Decision]] = []
+    moves: list[Move] = []
     pending: list[tuple[FlowId, Entry]] = []
     rows = released = 0
     for flow_id, decision in decisions.items():
@@ -119,10 +120,10 @@ def _judge(decisions: Mapping[FlowId, Decision], device: LiveDevice, only_flow: 
         rows += 1
         released += entry.released is not None
         if entry.released != decision.version:
-            changes.append((flow_id, entry, decision))
+            moves.append(Move(flow_id, entry.released, decision.version, entry.reported))
         elif entry.reported != entry.released:
             pending.append((flow_id, entry))
     others = flows.keys() - decisions.keys() | unmanageable
     unmanaged = [item for item in flows.items() if item[0] in others and item[1] != NOTHING] if others else []
-    quiet = not (changes or pending or unmanaged)
-    return _Compared(tuple(changes), tuple(pending), tuple(unmanaged), rows, released, quiet, decisions)
+    moves.sort(key=itemgetter(0))
+    return _Compared(tuple(moves), tuple(pending), tuple(unmanaged), rows, released)

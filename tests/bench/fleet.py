@@ -1,17 +1,22 @@
-"""A fleet of any size as the bytes of API pages, and manifests for it."""
+"""A fleet of any size as the records of the API, in several shapes, and manifests for it."""
 
 from __future__ import annotations
 
 import json
+from array import array
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 APPLICATION = "5f0c8a1b2d3e4f5061728394"
 FLOWS = {"telemetry": "a" * 24, "alarms": "b" * 24, "control": "c" * 24}
-PAGE = 1000
 SITES = ("leeds", "york", "hull")
+LISTINGS = ("before", "released", "reported", "devices")
+
+Record = dict[str, Any]
 
 
 def device_id(number: int) -> str:
@@ -19,13 +24,53 @@ def device_id(number: int) -> str:
     return sha256(str(number).encode()).hexdigest()[:24]
 
 
+def _logs(one: str, number: int) -> list[Record]:
+    """As many lines as a device has that was released to often."""
+    line = {"sourceType": "user", "sourceId": APPLICATION, "date": "2026-03-02T09:15:31.902Z", "changeType": "desired"}
+    line |= {
+        "updateType": "newFlow",
+        "updateFlowId": FLOWS["telemetry"],
+        "desiredVersion": "v1",
+        "flowName": "telemetry",
+    }
+    seen = {"sourceType": "device", "sourceId": one, "date": "2026-03-02T09:15:31.902Z", "changeType": "current"}
+    seen |= {"updateType": "device", "newBundle": "1772442847", "oldBundle": "1772442846"}
+    return [line | {"date": f"2026-03-02T09:{minute:02}:31.902Z"} if minute % 2 else seen for minute in range(number)]
+
+
+# What the records have beside what is needed: by the vendor's schema, by its clients, and fields that nobody knows yet.
+SHAPES: dict[str, Callable[[Record, int], Record]] = {
+    "plain": lambda record, _: record,
+    "links": lambda record, _: {
+        **record,
+        "_type": "item",
+        "_etag": f'"{record["id"]}"',
+        "_links": {
+            name: {"href": f"/applications/{APPLICATION}/{name}/{record['id']}", "templated": False}
+            for name in ("self", "application", "device", "flows")
+        },
+    },
+    "logs": lambda record, number: (
+        {**record, "logs": _logs(record["id"], number % 25)} if "flows" in record else record
+    ),
+    "unknown": lambda record, number: {
+        **record,
+        "_type": "item",
+        "health": {"battery": {"percent": number % 101, "cells": [3.7, 3.71, None]}, "signal": {"rssi": -71}},
+        "attributes": [{"name": name, "dataType": "number", "system": {}} for name in ("flow", "temp", "rpm")],
+        "note": "Prüfstand 7, “Süd”",
+    },
+}
+
+
 @dataclass(frozen=True)
 class Bench:
-    """`devices` devices with three flows at v1; the manifest moves `changed` per cent of the telemetry rows to v2."""
+    """`devices` devices with three flows at v1; the manifest moves all rows of `changed` per cent of them to v2."""
 
     devices: int
-    changed: int
-    style: str  # "group" | "device"
+    changed: int = 100
+    style: str = "group"  # | "device"
+    shape: str = "plain"
 
     @cached_property
     def ids(self) -> list[str]:
@@ -34,89 +79,40 @@ class Bench:
 
     @cached_property
     def moved(self) -> frozenset[str]:
-        """The devices whose telemetry the manifest moves, by the same stable hash that `percent` uses."""
+        """The devices that the manifest moves, by the same stable hash that `percent` uses."""
         return frozenset(one for one in self.ids if _kept("canary", one, self.changed))
 
     def manifest(self) -> str:
         """The manifest's text."""
         head = f"apiVersion: reconciler/v1\napplication: {APPLICATION}\n"
         if self.style == "device":
-            return head + "devices:\n" + "".join(self._device(one) for one in self.ids)
-        flows = ", ".join(f"{flow_id}: v1" for flow_id in FLOWS.values())
-        text = head + f"groups:\n  everywhere:\n    select: {{tags: {{site: [{', '.join(SITES)}]}}}}\n"
-        text += f"    flows: {{{flows}}}\n"
-        if self.changed:
-            text += f"  canary:\n    select: {{tags: {{site: [{', '.join(SITES)}]}}, percent: {self.changed}}}\n"
-            text += f"    priority: 1\n    flows: {{{FLOWS['telemetry']}: v2}}\n"
+            lines = {
+                version: "".join(f"    {flow}: {version}\n" for flow in FLOWS.values()) for version in ("v1", "v2")
+            }
+            return f"{head}devices:\n" + "".join(
+                f"  {one}:\n{lines['v2' if one in self.moved else 'v1']}" for one in self.ids
+            )
+        select, version = f"tags: {{site: [{', '.join(SITES)}]}}", "v2" if self.changed == 100 else "v1"
+        text = f"{head}groups:\n  everywhere: {{select: {{{select}}}, flows: {{{_all_at(version)}}}}}\n"
+        if 0 < self.changed < 100:
+            text += f"  canary: {{select: {{{select}, percent: {self.changed}}}, priority: 1, flows: {{{_all_at('v2')}}}}}\n"
         return text
 
-    def _device(self, one: str) -> str:
-        lines = [f"  {one}:\n"]
-        for name, flow_id in FLOWS.items():
-            version = "v2" if name == "telemetry" and one in self.moved else "v1"
-            lines.append(f"    {flow_id}: {version}\n")
-        return "".join(lines)
-
-    def deployment_pages(self, *, released: bool = False, reported: bool = False) -> list[bytes]:
-        """Pages of the deployment list: before the manifest was applied, or released, and perhaps reported too."""
-        return _pages(
-            [
-                self._deployment(number, one, released="v2" if released else "v1", reported="v2" if reported else "v1")
-                for number, one in enumerate(self.ids)
-            ]
+    def records(self, listing: str) -> Iterable[Record]:
+        """The records of a listing: the deployments before an apply, once released and once reported; the devices."""
+        shaped = SHAPES[self.shape]
+        if listing == "devices":
+            return (shaped(_device(one, number), number) for number, one in enumerate(self.ids))
+        released = "v1" if listing == "before" else "v2"
+        reported = "v2" if listing == "reported" else "v1"
+        return (
+            shaped(_deployment(one, number, *((released, reported) if one in self.moved else ("v1", "v1"))), number)
+            for number, one in enumerate(self.ids)
         )
 
-    def device_pages(self) -> list[bytes]:
-        """Pages of the device list."""
-        return _pages([self._record(number, one) for number, one in enumerate(self.ids)])
 
-    def _deployment(self, number: int, one: str, *, released: str, reported: str) -> dict[str, object]:
-        return {
-            "id": one,
-            "embeddedDeploymentId": one,
-            "applicationId": APPLICATION,
-            "creationDate": "2026-03-02T09:14:07.120Z",
-            "lastUpdated": "2026-03-09T16:40:55.003Z",
-            "deviceId": one,
-            "deviceName": f"pump-{number:06}",
-            "deviceConnectionInfo": {"time": "2026-03-09T16:02:11.480Z", "connected": 1},
-            "flows": {
-                flow_id: {
-                    "flowName": name,
-                    "currentVersion": reported if name == "telemetry" and one in self.moved else "v1",
-                    "desiredVersion": released if name == "telemetry" and one in self.moved else "v1",
-                }
-                for name, flow_id in FLOWS.items()
-            },
-            "currentBundleVersion": "1772442847",
-            "desiredBundleVersion": "1772442847",
-            "unknownBundle": False,
-            "logs": [
-                {
-                    "sourceType": "device",
-                    "sourceId": one,
-                    "date": "2026-03-02T09:15:31.902Z",
-                    "changeType": "current",
-                    "updateType": "device",
-                    "newBundle": "1772442847",
-                }
-            ],
-            "_type": "embeddedDeployment",
-        }
-
-    def _record(self, number: int, one: str) -> dict[str, object]:
-        return {
-            "id": one,
-            "deviceId": one,
-            "applicationId": APPLICATION,
-            "name": f"pump-{number:06}",
-            "deviceClass": "embedded",
-            "tags": [{"key": "site", "value": SITES[number % len(SITES)]}],
-            "creationDate": "2026-03-02T09:14:07.120Z",
-            "lastUpdated": "2026-03-09T16:40:55.003Z",
-            "connectionInfo": {"time": "2026-03-09T16:02:11.480Z", "connected": 1},
-            "_type": "device",
-        }
+def _all_at(version: str) -> str:
+    return ", ".join(f"{flow_id}: {version}" for flow_id in FLOWS.values())
 
 
 def _kept(salt: str, one: str, percent: int) -> bool:
@@ -124,36 +120,47 @@ def _kept(salt: str, one: str, percent: int) -> bool:
     return head / 2**64 < percent / 100
 
 
-def _pages(items: list[dict[str, object]]) -> list[bytes]:
-    starts = range(0, max(len(items), 1), PAGE)
-    return [_page(items[start : start + PAGE], number, len(items)) for number, start in enumerate(starts)]
-
-
-def _page(items: list[dict[str, object]], number: int, total: int) -> bytes:
-    envelope = {
-        "items": items,
-        "count": len(items),
-        "totalCount": total,
-        "perPage": PAGE,
-        "page": number,
-        "sortField": "id",
-        "sortDirection": "asc",
+def _deployment(one: str, number: int, released: str, reported: str) -> Record:
+    versions = {"currentVersion": reported, "desiredVersion": released}
+    return {
+        "id": one,
+        "embeddedDeploymentId": one,
         "applicationId": APPLICATION,
+        "creationDate": "2026-03-02T09:14:07.120Z",
+        "lastUpdated": "2026-03-09T16:40:55.003Z",
+        "deviceId": one,
+        "deviceName": f"pump-{number:06}",
+        "deviceConnectionInfo": {"time": "2026-03-09T16:02:11.480Z", "connected": 1},
+        "flows": {flow_id: {"flowName": name, **versions} for name, flow_id in FLOWS.items()},
+        "currentBundleVersion": "1772442847",
+        "desiredBundleVersion": "1772442847",
+        "unknownBundle": False,
+        "logs": _logs(one, 2),
     }
-    return json.dumps(envelope, separators=(",", ":")).encode()
 
 
-def lay_out(bench: Bench, folder: Path) -> None:
-    """Pages and manifest as files for the server, the floor and the command."""
+def _device(one: str, number: int) -> Record:
+    return {
+        "id": one,
+        "deviceId": one,
+        "applicationId": APPLICATION,
+        "name": f"pump-{number:06}",
+        "deviceClass": "embedded",
+        "tags": [{"key": "site", "value": SITES[number % len(SITES)]}],
+        "creationDate": "2026-03-02T09:14:07.120Z",
+        "lastUpdated": "2026-03-09T16:40:55.003Z",
+        "connectionInfo": {"time": "2026-03-09T16:02:11.480Z", "connected": 1},
+    }
+
+
+def lay_out(bench: Bench, folder: Path, listings: Iterable[str] = ("before", "devices")) -> None:
+    """The manifest, and of each listing a file of records with one of their offsets, for the server."""
     (folder / "fleet.yaml").write_text(bench.manifest())
-    (folder / "moves").write_text(str(len(bench.moved)))
-    listings = {
-        "before": bench.deployment_pages(),
-        "released": bench.deployment_pages(released=True),
-        "reported": bench.deployment_pages(released=True, reported=True),
-        "devices": bench.device_pages(),
-    }
-    for name, pages in listings.items():
-        (folder / name).mkdir()
-        for number, page in enumerate(pages):
-            (folder / name / f"{number:06}").write_bytes(page)
+    (folder / "moves").write_text(str(len(bench.moved) * len(FLOWS)))
+    for listing in listings:
+        offsets = array("Q", [0])
+        with (folder / listing).open("wb") as file:
+            for record in bench.records(listing):
+                file.write(json.dumps(record, separators=(",", ":")).encode() + b",")
+                offsets.append(file.tell())
+        (folder / f"{listing}.offsets").write_bytes(offsets.tobytes())

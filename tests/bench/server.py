@@ -1,7 +1,7 @@
-"""A loopback server that answers from memory, after a latency: `python server.py FOLDER LATENCY_S POLLS`.
+"""A loopback server that answers from files, after a latency: `python server.py FOLDER LATENCY_S POLLS`.
 
-FOLDER holds pages as files; the first line on stdout is the port. Once `release` has named every device that has to
-move, the deployment list shows them as released, and after POLLS more listings as reported. A query for devices by
+FOLDER is what `fleet.lay_out` wrote; the first line on stdout is the port. Once `release` has named every row that has
+to move, the deployment list shows them as released, and after POLLS more listings as reported. A query for devices by
 their ids is answered with those. SIGTERM ends it, and it prints its counts and what was fetched, as JSON.
 """
 
@@ -9,24 +9,49 @@ from __future__ import annotations
 
 import asyncio
 import json
+import mmap
 import re
 import signal
 import sys
+from array import array
 from collections import Counter
 from functools import cached_property
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 
+class Listing:
+    """The records of a list, cut into pages of any size."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.offsets = array("Q", (folder / f"{name}.offsets").read_bytes())
+        with (folder / name).open("rb") as file:
+            self.text = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def page(self, number: int, size: int) -> bytes:
+        size = min(size, 1000)
+        begin, end = (min(at * size, len(self)) for at in (number, number + 1))
+        items = self.text[self.offsets[begin] : max(self.offsets[begin], self.offsets[end] - 1)]
+        claims = b'"count":%d,"totalCount":%d,"perPage":%d,"page":%d' % (end - begin, len(self), size, number)
+        return b'{"items":[%s],%s,"sortField":"id","sortDirection":"asc","_type":"list"}' % (items, claims)
+
+    @cached_property
+    def by_id(self) -> dict[str, bytes]:
+        """Each record by its id."""
+        parts = (self.text[begin : end - 1] for begin, end in zip(self.offsets, self.offsets[1:], strict=False))
+        return {text[7:31].decode(): text for text in parts}
+
+
 class Static:
-    """Pages by listing, and what was asked."""
+    """The listings, and what was requested."""
 
     def __init__(self, folder: Path, latency_s: float, polls: int) -> None:
         self.latency_s = latency_s
-        self.pages = {
-            name: [path.read_bytes() for path in sorted((folder / name).iterdir())]
-            for name in ("before", "released", "reported", "devices")
-        }
+        names = (path.stem for path in folder.glob("*.offsets"))
+        self.listings = {name: Listing(folder, name) for name in names}
         self.left = int((folder / "moves").read_text())
         self.polls = polls
         self.counts: Counter[str] = Counter()
@@ -62,20 +87,21 @@ class Static:
             self.left -= len(json.loads(body).get("deviceIds", [None] * self.left))
             return b"201 Created", b'{"success":true}'
         self.fetched.append(target)
+        number, size = (int(query.get(name, ["0"])[0]) for name in ("page", "perPage"))
         if kind == "deployments":
-            return b"200 OK", self.page(self.listing(query), query)
+            return b"200 OK", self.listings[self.listing(number)].page(number, size)
         if kind == "devices":
-            return b"200 OK", self.named(query) or self.page("devices", query)
+            return b"200 OK", self.named(query) or self.listings["devices"].page(number, size)
         if kind == "versions":
             items = [{"id": mark * 24, "version": f"v{mark}"} for mark in "12"]
-            return b"200 OK", json.dumps({"items": items, "count": 2, "totalCount": 2, "perPage": 1000}).encode()
+            return b"200 OK", json.dumps({"items": items, "count": 2, "totalCount": 2, "perPage": size}).encode()
         return b"404 Not Found", b'{"type":"NotFound","message":"not here"}'
 
-    def listing(self, query: dict[str, list[str]]) -> str:
+    def listing(self, page: int) -> str:
         """Which of the deployment lists is the one by now."""
-        if self.left > 0:
+        if self.left > 0 or "released" not in self.listings:
             return "before"
-        if query.get("page", ["0"]) == ["0"]:
+        if page == 0:
             self.polls -= 1
         return "reported" if self.polls < 0 else "released"
 
@@ -84,17 +110,8 @@ class Static:
         wanted = re.findall(r"[0-9a-f]{24}", query.get("query", [""])[0])
         if not wanted:
             return None
-        items = b",".join(self.devices[one] for one in wanted)
+        items = b",".join(self.listings["devices"].by_id[one] for one in wanted)
         return b'{"items":[%s],"totalCount":%d,"perPage":1000}' % (items, len(wanted))
-
-    @cached_property
-    def devices(self) -> dict[str, bytes]:
-        """Each device's record by its id."""
-        items = [item for page in self.pages["devices"] for item in json.loads(page)["items"]]
-        return {item["id"]: json.dumps(item, separators=(",", ":")).encode() for item in items}
-
-    def page(self, listing: str, query: dict[str, list[str]]) -> bytes:
-        return self.pages[listing][int(query.get("page", ["0"])[0])]
 
 
 async def main(folder: Path, latency_s: float, polls: int) -> None:

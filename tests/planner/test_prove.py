@@ -16,7 +16,7 @@ from reconciler.model.state import Kind, Live, Row, Version
 from reconciler.planner.calls import cover as calls_module
 from reconciler.planner.calls import removals
 from reconciler.planner.calls.prove import prove
-from reconciler.planner.calls.reach import Cohort, FlowRows, Moves, flow_rows
+from reconciler.planner.calls.reach import Alike, Cohort, FlowRows, flow_rows
 from reconciler.planner.diff import compare
 from tests.builders import desired, live
 from tests.planner.model import astray
@@ -30,7 +30,7 @@ def call(number: int, request: Request, rows: str = "", after: tuple[int, ...] =
     return PlannedCall(number, request, tuple((device, flow) for device, _, flow in pairs), after)
 
 
-def changes(wanted: str, seen: Live) -> tuple[Change, ...]:
+def changes(wanted: str, seen: Live) -> Sequence[Change]:
     return compare(desired(wanted), seen).changes
 
 
@@ -245,9 +245,10 @@ def _no_cut(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _altered(change: Callable[[FlowRows, Mapping[str, Version | None], Live], None]) -> Callable[..., FlowRows]:
-    def altered(flow_id: str, moves: Moves, live: Live) -> FlowRows:
-        rows = flow_rows(flow_id, moves, live)
-        change(rows, moves[flow_id], live)
+    def altered(flow_id: str, fleet: Sequence[Alike], live: Live) -> FlowRows:
+        rows = flow_rows(flow_id, fleet, live)
+        moves = {one: group.targets[flow_id] for group in fleet for one in group.device_ids if flow_id in group.targets}
+        change(rows, moves, live)
         return rows
 
     return altered

@@ -38,14 +38,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from reconciler.model.changes import Change
+from reconciler.model.changes import Change, Changes
 from reconciler.model.plan import PlannedCall
 from reconciler.model.requests import RemoveDevice, RemoveFlow
 from reconciler.model.state import DeviceId, FlowId, Live, Version
 from reconciler.model.world import CallMode
 from reconciler.planner.calls.flow_calls import FlowCalls, Saving, largest_first
 from reconciler.planner.calls.order import Draft, in_order
-from reconciler.planner.calls.reach import FlowRows, Moves, flow_rows, moves_of, still_sound
+from reconciler.planner.calls.reach import FlowRows, Moves, alike, flow_rows, moves_of, still_sound
 from reconciler.planner.calls.removals import devices_to_clear
 
 
@@ -57,8 +57,9 @@ def cover(
     `live` is the read that they were compared with, of everything or of one flow. A release names at most `chunk`
     devices.
     """
+    changes = Changes.of(changes)
     moves = moves_of(changes)
-    parts = [part for flow_id in moves for part in _parts(flow_id, moves, live, mode, chunk)]
+    parts = list(_parts(changes, moves, live, mode, chunk))
     removals = [part for part in parts if part.version is None]
     cleared = devices_to_clear(removals, moves, live) if mode is CallMode.FEWEST else []
     drafts = list(_clear(cleared, removals, moves)) if cleared else []
@@ -68,17 +69,23 @@ def cover(
     return in_order(drafts)
 
 
-def _parts(flow_id: FlowId, moves: Moves, live: Live, mode: CallMode, chunk: int) -> Iterable[FlowCalls]:
-    """The changes of a flow by target, with the wildcards that are allowed and, together, can be ordered."""
-    ids: dict[Version | None, list[DeviceId]] = defaultdict(list)
-    for device_id, version in sorted(moves[flow_id].items()):
-        ids[version].append(device_id)
-    explicit = mode is CallMode.EXPLICIT
-    if explicit or all(len(devices) <= chunk for devices in ids.values()):
-        why = "as --calls explicit asks" if explicit else "one call does"
-        return [FlowCalls(flow_id, to, named, chunk, {}, {}, why, explicit=explicit) for to, named in ids.items()]
-    rows = flow_rows(flow_id, moves, live)
-    return _break_cycles({to: _part(rows, to, named, chunk, moves) for to, named in ids.items()}).values()
+def _parts(changes: Changes, moves: Moves, live: Live, mode: CallMode, chunk: int) -> Iterator[FlowCalls]:
+    """The changes by flow and target, with the wildcards that are allowed and, together, can be ordered."""
+    targets: dict[FlowId, dict[Version | None, list[DeviceId]]] = defaultdict(lambda: defaultdict(list))
+    for move, device_ids in changes.by_move.items():
+        targets[move.flow_id][move.to_version] += device_ids
+    explicit, fleet = mode is CallMode.EXPLICIT, None
+    for flow_id, ids in targets.items():
+        for devices in ids.values():
+            devices.sort()
+        if explicit or all(len(devices) <= chunk for devices in ids.values()):
+            why = "as --calls explicit asks" if explicit else "one call does"
+            for to, named in ids.items():
+                yield FlowCalls(flow_id, to, named, chunk, {}, {}, why, explicit=explicit)
+        else:
+            fleet = fleet or alike(changes, live)
+            rows = flow_rows(flow_id, fleet, live)
+            yield from _break_cycles({to: _part(rows, to, named, chunk, moves) for to, named in ids.items()}).values()
 
 
 def _part(rows: FlowRows, version: Version | None, device_ids: list[DeviceId], chunk: int, moves: Moves) -> FlowCalls:
@@ -91,7 +98,7 @@ def _part(rows: FlowRows, version: Version | None, device_ids: list[DeviceId], c
         device_ids,
         chunk,
         largest_first(allowed),
-        {old: len(rows.ends(old)) - len(ids) for old, ids in allowed.items()},
+        {old: rows.reached(old) - len(ids) for old, ids in allowed.items()},
         "one call does" if len(device_ids) <= chunk else _why_named(rows, version, whole),
         flow_wide=version is None and still_sound(RemoveFlow(rows.flow_id), rows.live, moves),
     )

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from reconciler.model.changes import FlowDevices
 from reconciler.model.requests import Release, RemoveFlow, RemoveRow, Replace, Request
 from reconciler.model.state import DeviceId, FlowId, Version
 from reconciler.model.text import counted
@@ -123,7 +124,7 @@ class FlowCalls:
             yield self._draft(request, named, f"{counted(len(named), 'device')} by id; {self.why_named}")
 
     def _draft(self, request: Request, ids: Sequence[DeviceId], reason: str) -> Draft:
-        return Draft(request, tuple((device_id, self.flow_id) for device_id in ids), reason)
+        return Draft(request, FlowDevices(self.flow_id, tuple(ids)), reason)
 
 
 def largest_first(cohorts: Mapping[Version, Sequence[DeviceId]]) -> dict[Version, Sequence[DeviceId]]:

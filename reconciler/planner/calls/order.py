@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 
 from reconciler.errors import PlanUnsound
+from reconciler.model.changes import FlowDevices
 from reconciler.model.plan import PlannedCall
 from reconciler.model.requests import Replace, Request, outcome
 from reconciler.model.state import FlowId, Row, Version
@@ -24,13 +25,15 @@ class Draft:
     """A call without its place in the order. `rows` are sorted."""
 
     request: Request
-    rows: tuple[Row, ...]
+    rows: Sequence[Row]
     reason: str
 
     @property
     def sort_key(self) -> tuple[tuple[str, ...], str]:
         """The device set, then the flow: no two calls of a plan have the same, since each row is carried once."""
-        return (tuple(device_id for device_id, _ in self.rows), self.rows[0][1])
+        rows = self.rows
+        ids = rows.device_ids if isinstance(rows, FlowDevices) else [device_id for device_id, _ in rows]
+        return (tuple(ids), rows[0][1])
 
 
 def in_order(drafts: Iterable[Draft]) -> tuple[PlannedCall, ...]:

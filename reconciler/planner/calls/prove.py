@@ -14,13 +14,14 @@ early as it may and everything that need not precede it comes after.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
-from typing import NamedTuple, NoReturn
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, NoReturn, TypeAlias
 
 from reconciler.errors import PlanUnsound, Problem
-from reconciler.model.changes import Change
+from reconciler.model.changes import Change, Changes, FlowDevices, Move
+from reconciler.model.numbers import Numbers
 from reconciler.model.plan import PlannedCall
-from reconciler.model.requests import Release, RemoveDevice, RemoveFlow, RemoveRow, Replace, named_rows, outcome
+from reconciler.model.requests import Release, RemoveDevice, RemoveFlow, RemoveRow, Replace, outcome
 from reconciler.model.state import NO_RECORD, NOTHING, DeviceId, Entry, FlowId, Live, Row, Version
 from reconciler.planner.calls.effects import Reading, as_read
 
@@ -33,6 +34,7 @@ def prove(changes: Sequence[Change], calls: Sequence[PlannedCall], live: Live) -
     Raises:
         PlanUnsound: they do not. That is a bug of ours, and nothing may be sent.
     """
+    changes = Changes.of(changes)
     _check_form(changes, calls, live)
     index = _CallIndex(calls)
     for profile, row in _profiles(changes, index, live).items():
@@ -72,8 +74,9 @@ class _CallIndex:
                     self.clearing[device_id] = (*self.clearing.get(device_id, ()), call.id)
                 case Release() | RemoveRow():
                     naming = self.naming[call.request.flow_id]
-                    for device_id, _ in named_rows(call.request):
-                        naming[device_id] = (*naming.get(device_id, ()), call.id)
+                    named = dict.fromkeys(_named(call.request), (call.id,))
+                    again = {device_id: naming[device_id] + named[device_id] for device_id in naming.keys() & named}
+                    naming.update(named | again)
 
     def touching(self, profile: _Profile) -> list[int]:
         """Every call that could touch such a row, at first or after other calls; in sending order."""
@@ -100,18 +103,19 @@ class _CallIndex:
         return orders or {()}
 
 
-def _check_form(changes: Sequence[Change], calls: Sequence[PlannedCall], live: Live) -> None:
+def _check_form(changes: Changes, calls: Sequence[PlannedCall], live: Live) -> None:
     """What must be true of any list of calls, before its effects are worth looking at."""
-    carried = [row for call in calls for row in call.rows]
-    if len(carried) != len(changes) or set(carried) != {change.row for change in changes}:
+    carried = _by_flow(call.rows for call in calls)
+    moving = _by_flow(FlowDevices(move.flow_id, ids) for move, ids in changes.by_move.items())
+    if carried != moving:
         _fail("its calls do not carry each change once")
     for number, call in enumerate(calls):
         if call.id != number or any(not 0 <= other < number for other in call.after):
             _fail(f"call {call.id} is out of order")
         match call.request:
             case Release() | RemoveRow():
-                named = named_rows(call.request)
-                if sorted(named) != sorted(call.rows) or not 1 <= len(named) <= MOST_NAMED:
+                rows = FlowDevices(call.request.flow_id, sorted(_named(call.request)))
+                if rows != sorted(call.rows) or not 1 <= len(rows) <= MOST_NAMED:
                     _fail(f"call {number} names other rows than it carries, none, or more than {MOST_NAMED}")
             case RemoveFlow(flow_id) if flow_id == live.only_flow:
                 pass
@@ -120,27 +124,59 @@ def _check_form(changes: Sequence[Change], calls: Sequence[PlannedCall], live: L
                 _fail(f"call {number} reaches further than what was read")
 
 
-def _profiles(changes: Sequence[Change], index: _CallIndex, live: Live) -> dict[_Profile, Row]:
+def _named(request: Release | RemoveRow) -> Sequence[DeviceId]:
+    return request.device_ids if isinstance(request, Release) else (request.device_id,)
+
+
+def _by_flow(parts: Iterable[Sequence[Row]]) -> dict[FlowId, list[DeviceId]]:
+    """The devices of all rows by flow, sorted."""
+    found: dict[FlowId, list[DeviceId]] = defaultdict(list)
+    for rows in parts:
+        if isinstance(rows, FlowDevices):
+            found[rows.flow_id] += rows.device_ids
+        else:
+            for device_id, flow_id in rows:
+                found[flow_id].append(device_id)
+    return {flow_id: sorted(device_ids) for flow_id, device_ids in found.items()}
+
+
+def _profiles(changes: Changes, index: _CallIndex, live: Live) -> dict[_Profile, Row]:
     """The profile of each row that a change is about or a call could touch, with one such row."""
-    moves: dict[FlowId, dict[DeviceId, Version | None]] = defaultdict(dict)
-    for change in changes:
-        moves[change.flow_id][change.device_id] = change.to_version
     records, clearing = live.devices, index.clearing
-    cleared = {flow_id for device_id in clearing.keys() & records.keys() for flow_id in records[device_id].flows}
+    changing = {move.flow_id for move in changes.by_move}
+    cleared_flows = {flow_id for device_id in clearing.keys() & records.keys() for flow_id in records[device_id].flows}
+    flow_ids = sorted({*changing, *index.naming, *index.flow_wide, *cleared_flows})
     profiles: dict[_Profile, Row] = {}
-    for flow_id in {*moves, *index.naming, *index.flow_wide, *cleared}:
-        targets, naming = moves[flow_id], index.naming[flow_id]
-        devices = targets.keys() | naming.keys() | clearing.keys()
-        if flow_id in index.flow_wide:
-            devices |= records.keys()
-        found = {}  # the flow left out, since this is done for each row
-        for device_id in devices:
-            device = records.get(device_id, NO_RECORD)
-            entry = device.flows.get(flow_id, NOTHING)
-            calls = naming.get(device_id, ()) + clearing.get(device_id, ())
-            found[entry, device.unknown_bundle, targets.get(device_id, entry.released), calls] = device_id
-        profiles.update((_Profile(flow_id, *profile), (device_id, flow_id)) for profile, device_id in found.items())
+    for (_, unknown_bundle, moves, cleared), device_ids in _alike(changes, index, live).items():
+        flows = records.get(device_ids[0], NO_RECORD).flows
+        targets = {move.flow_id: move.to_version for move in moves}
+        for flow_id in flow_ids:
+            entry = flows.get(flow_id, NOTHING)
+            examples = dict(zip(map(index.naming[flow_id].get, device_ids), device_ids, strict=True))
+            for named, device_id in examples.items():
+                calls = (named or ()) + cleared
+                if calls or flow_id in targets or flow_id in index.flow_wide:
+                    end = targets.get(flow_id, entry.released)
+                    profiles[_Profile(flow_id, entry, unknown_bundle, end, calls)] = (device_id, flow_id)
     return profiles
+
+
+_Likeness: TypeAlias = tuple[int, bool, tuple[Move, ...], tuple[int, ...]]
+
+
+def _alike(changes: Changes, index: _CallIndex, live: Live) -> dict[_Likeness, list[DeviceId]]:
+    """The devices that were read, are to change or are named; those with the same entries and changes together."""
+    entries = Numbers(lambda flows: tuple(flows.items()))
+    records, moves_of, cleared_by = live.devices, changes.devices.get, index.clearing.get
+    found: dict[_Likeness, list[DeviceId]] = defaultdict(list)
+    named = {*changes.devices, *index.clearing}.union(*index.naming.values())
+    read = records if index.flow_wide else {one: records[one] for one in records.keys() & named}
+    for device_id, device in read.items():
+        moves, cleared = moves_of(device_id, ()), cleared_by(device_id, ())
+        found[entries[device.flows], device.unknown_bundle, moves, cleared].append(device_id)
+    for device_id in named - records.keys():
+        found[-1, False, moves_of(device_id, ()), cleared_by(device_id, ())].append(device_id)
+    return found
 
 
 def _follow(profile: _Profile, row: Row, calls: Sequence[PlannedCall], reading: Reading) -> None:

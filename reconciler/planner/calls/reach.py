@@ -13,11 +13,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
-from reconciler.model.changes import Change
+from reconciler.model.changes import Change, Changes, Move
+from reconciler.model.numbers import Numbers
 from reconciler.model.requests import RemoveDevice, RemoveFlow, Replace, Request, Wildcard, named_rows, outcome
-from reconciler.model.state import NOTHING, DeviceId, FlowId, Live, Row, Version
+from reconciler.model.state import NOTHING, DeviceId, Entry, FlowId, Live, Row, Version
 
 Moves: TypeAlias = Mapping[FlowId, Mapping[DeviceId, Version | None]]  # changes: flow -> device -> new version
 Ends: TypeAlias = dict[Version | None, list[DeviceId]]  # where rows end -> the devices
@@ -26,9 +27,31 @@ Ends: TypeAlias = dict[Version | None, list[DeviceId]]  # where rows end -> the 
 def moves_of(changes: Iterable[Change]) -> Moves:
     """Changes by flow and device."""
     moves: dict[FlowId, dict[DeviceId, Version | None]] = defaultdict(dict)
-    for change in changes:
-        moves[change.flow_id][change.device_id] = change.to_version
+    for move, device_ids in Changes.of(changes).by_move.items():
+        moves[move.flow_id].update(dict.fromkeys(device_ids, move.to_version))
     return dict(moves)
+
+
+class Alike(NamedTuple):
+    """Devices with the same entries and the same changes. `targets`: flow -> new version."""
+
+    flows: Mapping[FlowId, Entry]
+    unknown_bundle: bool
+    targets: Mapping[FlowId, Version | None]
+    device_ids: Sequence[DeviceId]
+
+
+def alike(changes: Changes, live: Live) -> list[Alike]:
+    """The devices of a read, those together that are alike."""
+    entries = Numbers(lambda flows: tuple(flows.items()))
+    found: dict[tuple[int, bool, tuple[Move, ...]], list[DeviceId]] = defaultdict(list)
+    moves_of_device = changes.devices.get
+    for device_id, device in live.devices.items():
+        found[entries[device.flows], device.unknown_bundle, moves_of_device(device_id, ())].append(device_id)
+    return [
+        Alike(live.devices[ids[0]].flows, unknown_bundle, {move.flow_id: move.to_version for move in moves}, ids)
+        for (_, unknown_bundle, moves), ids in found.items()
+    ]
 
 
 def reach(request: Request, live: Live, moves: Moves) -> frozenset[Row]:
@@ -83,7 +106,7 @@ class Cohort:
     `sure`: rows with a change that every reading moves, because released and reported are the old version.
     """
 
-    ends: Ends = field(default_factory=dict)
+    ends: Ends = field(default_factory=lambda: defaultdict(list))
     sure: list[DeviceId] = field(default_factory=list)
 
 
@@ -101,30 +124,30 @@ class FlowRows:
         ends = self.cohorts[old].ends.keys() | self.unknown_ends.keys()
         return ends <= {new} and was_read(Replace(self.flow_id, old, new), self.live)
 
-    def ends(self, old: Version) -> dict[DeviceId, Version | None]:
-        """Where each row ends that a `replace` could move."""
+    def reached(self, old: Version) -> int:
+        """How many rows a `replace` could move."""
         parts = (self.cohorts[old].ends, self.unknown_ends)
-        return {device_id: end for ends in parts for end, devices in ends.items() for device_id in devices}
+        return len(set().union(*(devices for ends in parts for devices in ends.values())))
 
     def blockers(self, old: Version, new: Version | None) -> Sequence[tuple[DeviceId, Version | None]]:
         """Devices whose row a `replace` could move and must not, with where it ends; sorted."""
-        return sorted((device_id, end) for device_id, end in self.ends(old).items() if end != new)
+        parts = (self.cohorts[old].ends, self.unknown_ends)
+        return sorted({(one, end) for ends in parts for end, devices in ends.items() if end != new for one in devices})
 
 
-def flow_rows(flow_id: FlowId, moves: Moves, live: Live) -> FlowRows:
+def flow_rows(flow_id: FlowId, fleet: Iterable[Alike], live: Live) -> FlowRows:
     """Sort the rows of a flow, with its changes, by version."""
     cohorts: dict[Version, Cohort] = defaultdict(Cohort)
-    unknown_ends: Ends = {}
-    targets = moves[flow_id]
-    for device_id, device in live.devices.items():
-        released, reported = device.flows.get(flow_id, NOTHING)
-        end = targets.get(device_id, released)
-        if device.unknown_bundle:
-            unknown_ends.setdefault(end, []).append(device_id)
-        elif released is not None and released == reported and device_id in targets:
-            cohorts[released].sure.append(device_id)
+    unknown_ends: Ends = defaultdict(list)
+    for flows, unknown_bundle, targets, device_ids in fleet:
+        released, reported = flows.get(flow_id, NOTHING)
+        end = targets.get(flow_id, released)
+        if unknown_bundle:
+            unknown_ends[end] += device_ids
+        elif released is not None and released == reported and flow_id in targets:
+            cohorts[released].sure += device_ids
         for version in filter(None, {released, reported}):
-            cohorts[version].ends.setdefault(end, []).append(device_id)
+            cohorts[version].ends[end] += device_ids
     return FlowRows(flow_id, dict(cohorts), unknown_ends, live)
 
 
