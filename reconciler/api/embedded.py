@@ -43,6 +43,7 @@ class EmbeddedPages(DeploymentPages[Record]):
         super().__init__(keep_logs=keep_logs)
         # The flows of the previous device: the next one often has the same, and may share what was made of them.
         self._raw = _NO_FLOWS
+        self._shared: dict[tuple[object, ...], dict[FlowId, Entry]] = {}
         self._made = self._entries_of(_NO_FLOWS)
 
     def record(self, item: Any) -> tuple[str, Record]:
@@ -92,7 +93,7 @@ class EmbeddedPages(DeploymentPages[Record]):
                     settled = False
         if len(made) + empty != len(flows):  # one id in two spellings
             raise Unreadable
-        return made, settled
+        return self._shared.setdefault((*made, *made.values()), made), settled
 
     def _flow(self, text: str) -> tuple[FlowId, set[object]]:
         if not is_id(text):

@@ -81,14 +81,17 @@ class Pages(ABC, Generic[T]):
             Unreadable: anything else that is not as the API sends it.
         """
         with gc_paused():
-            items, total, per_page = envelope(parse_quickly(body))
-            records = []
-            for number, item in enumerate(items):
-                try:
-                    records.append(self.record(item))
-                except _ODD:
-                    raise _explained(item, number, self.shape) from None
-            return Page(total, per_page, records)
+            return self._page(body)
+
+    def _page(self, body: bytes) -> Page[T]:
+        items, total, per_page = envelope(parse_quickly(body))
+        records = []
+        for number, item in enumerate(items):
+            try:
+                records.append(self.record(item))
+            except _ODD:
+                raise _explained(item, number, self.shape) from None
+        return Page(total, per_page, records)
 
     def one(self, body: bytes) -> T:
         """The record that is the whole answer.

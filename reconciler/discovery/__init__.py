@@ -111,8 +111,9 @@ class _Discovery:
 
     def device_names(self, live: Live) -> dict[DeviceId, str]:
         """Every name that is known; that in the device list counts before that in a deployment record."""
-        names = {device_id: device.name for device_id, device in live.devices.items() if device.name}
-        return names | {device.id: device.name for device in self.index.devices.values() if device.name}
+        names = {device_id: device.name for device_id, device in self.index.devices.items() if device.name}
+        others = sorted(live.devices.keys() - names.keys())
+        return names | {one: name for one in others if (name := live.devices[one].name)}
 
     def excluded_ids(self, live: Live) -> frozenset[DeviceId]:
         """The excluded devices, those that are excluded by name included."""

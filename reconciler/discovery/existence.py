@@ -3,30 +3,20 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Set
 from dataclasses import dataclass, field
 
 from reconciler.discovery.device_index import DeviceIndex
 from reconciler.errors import ApiError, ManifestError, NotFound, PermissionDenied, Problem
 from reconciler.model.plan import Warning
 from reconciler.model.rules import Rules
-from reconciler.model.state import NO_RECORD, NOTHING, Decision, Desired, DeviceId, Flow, FlowId, Live, Place, Version
+from reconciler.model.state import Desired, DeviceId, Flow, FlowId, Live, Place, Version
 from reconciler.model.text import counted
+from reconciler.planner.diff import compare
 from reconciler.planner.resolution.names import Spelling
 from reconciler.planner.resolution.resolve import Resolution
 from reconciler.ports import Reader
 from reconciler.runtime import gather
-
-
-def moving(desired: Desired, live: Live) -> Iterator[tuple[DeviceId, FlowId, Decision]]:
-    """The rows whose released version is not the desired one."""
-    records = live.devices
-    for device_id, decisions in desired.devices.items():
-        device = records.get(device_id, NO_RECORD)
-        flows = device.flows
-        for flow_id, decision in decisions.items():
-            if flows.get(flow_id, NOTHING)[0] != decision.version and flow_id not in device.unmanageable:
-                yield device_id, flow_id, decision
 
 
 @dataclass(slots=True)
@@ -47,17 +37,20 @@ class ExistenceChecks:
         Raises:
             ManifestError: with all that does not exist.
         """
-        devices = {one: place for one, place in resolution.written.items() if one not in self.live.devices}
+        changes = compare(desired, self.live).changes
         versions: dict[FlowId, dict[Version, Place]] = defaultdict(dict)
-        for device_id, flow_id, decision in moving(desired, self.live):
-            if device_id in excluded:
-                continue
-            devices.setdefault(device_id, resolution.written.get(device_id, decision.place))
-            if decision.version is not None:
-                seen = versions[flow_id].setdefault(decision.version, decision.place)
-                if decision.place < seen:
-                    versions[flow_id][decision.version] = decision.place
-        await self._check_devices({one: place for one, place in devices.items() if one not in excluded})
+        decisions, written = desired.devices, resolution.written
+        for move, device_ids in changes.by_move.items():
+            decided = {id(flows): flows for one in device_ids if one not in excluded and (flows := decisions[one])}
+            if decided and move.to_version is not None:
+                place = min(flows[move.flow_id].place for flows in decided.values())
+                seen = versions[move.flow_id].setdefault(move.to_version, place)
+                versions[move.flow_id][move.to_version] = min(place, seen)
+        unseen = (written.keys() - self.live.devices.keys()) | changes.devices.keys()
+        await self._check_devices(
+            unseen.difference(excluded),
+            lambda one: written.get(one) or min(decisions[one][move.flow_id].place for move in changes.devices[one]),
+        )
         self._check_custom_nodes(desired, versions)
         await gather(*(self._check_flow(flow_id, versions[flow_id]) for flow_id in sorted(versions)))
         if self.problems:
@@ -83,13 +76,13 @@ class ExistenceChecks:
             message = f"flow {self._name(flow_id)} is a custom node: what is declared for it is ignored"
             self.warnings.append(Warning(message, place, "it comes with the flows that use it"))
 
-    async def _check_devices(self, places: Mapping[DeviceId, Place]) -> None:
+    async def _check_devices(self, ids: Set[DeviceId], place_of: Callable[[DeviceId], Place]) -> None:
         try:
-            await self.index.look_up(ids=places)
-            missing = sorted(places.keys() - self.index.devices.keys())
+            await self.index.look_up(ids=ids)
+            missing = sorted(ids - self.index.devices.keys())
             await self.index.other_class(missing)
         except PermissionDenied:
-            message = f"not verified: existence and class of {counted(len(places), 'device')}"
+            message = f"not verified: existence and class of {counted(len(ids), 'device')}"
             self.warnings.append(Warning(message, hint="the token needs the scope devices.get"))
             return
         kind = self.rules.kind
@@ -100,7 +93,7 @@ class ExistenceChecks:
             else:
                 message = f"device {device_id} does not exist in application {self.rules.application.id}"
                 hint = "check the id; a device that was deleted must be removed from the manifest too"
-            self._problem(places[device_id], message, hint)
+            self._problem(place_of(device_id), message, hint)
 
     async def _check_flow(self, flow_id: FlowId, versions: Mapping[Version, Place]) -> None:
         owner = f"application {self.rules.application.id}"

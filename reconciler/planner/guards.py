@@ -6,13 +6,13 @@ them: `--allow-removals N` is for at most N removals, limits are raised in the m
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from decimal import Decimal
 
-from reconciler.model.changes import Change, Op
+from reconciler.model.changes import Change, Changes, Op
 from reconciler.model.plan import Guard, Guards, Plan, Protected, Refusal
 from reconciler.model.rules import Forbid, Limits
-from reconciler.model.state import NOTHING, FlowId, Live, Row
+from reconciler.model.state import NOTHING, FlowId, Live
 from reconciler.model.text import counted
 from reconciler.model.world import Options, World
 from reconciler.planner.resolution.prune import PRUNE
@@ -75,35 +75,35 @@ def _empty(plan: Plan) -> Iterator[Refusal]:
 
 def _removals(plan: Plan) -> Iterator[Refusal]:
     limits, allow = plan.guards.limits, plan.guards.allow_removals
-    rows = tuple(change.row for change in plan.changes if change.op is Op.REMOVE)
-    crossed = _crossed(rows, "removal", plan.guards.released, limits.removals_count, limits.removals_percent)
-    if crossed and len(rows) > allow:
+    moves = Changes.of(plan.changes).by_move.items()
+    number = sum(len(device_ids) for move, device_ids in moves if move.to_version is None)
+    crossed = _crossed(number, "removal", plan.guards.released, limits.removals_count, limits.removals_percent)
+    if crossed and number > allow:
+        rows = tuple(change.row for change in plan.changes if change.op is Op.REMOVE)
         allowed = f"; --allow-removals {allow} is too few" if allow else ""
-        hint = (
-            f"if they are meant, pass --allow-removals {len(rows)}, or raise limits.removals in the same pull request"
-        )
+        hint = f"if they are meant, pass --allow-removals {number}, or raise limits.removals in the same pull request"
         yield Refusal(Guard.REMOVALS, crossed + allowed, hint, rows, limits.place)
 
 
 def _changes(plan: Plan) -> Iterator[Refusal]:
     limits = plan.guards.limits
-    rows = tuple(change.row for change in plan.changes)
-    if crossed := _crossed(rows, "change", plan.guards.released, limits.changes_count, limits.changes_percent):
+    number, base = len(plan.changes), plan.guards.released
+    if crossed := _crossed(number, "change", base, limits.changes_count, limits.changes_percent):
         hint = "plan fewer rows at a time with --target, or raise limits.changes in the same pull request"
-        yield Refusal(Guard.CHANGES, crossed, hint, rows, limits.place)
+        yield Refusal(Guard.CHANGES, crossed, hint, tuple(change.row for change in plan.changes), limits.place)
 
 
-def _crossed(rows: Sequence[Row], noun: str, base: int, count: int | None, percent: Decimal | None) -> str:
-    """How many rows of `base` there are and which limits that crosses; empty where it crosses none."""
+def _crossed(number: int, noun: str, base: int, count: int | None, percent: Decimal | None) -> str:
+    """How many rows of `base` that is and which limits that crosses; empty where it crosses none."""
     limits = []
-    if count is not None and len(rows) > count:
+    if count is not None and number > count:
         limits.append(str(count))
-    if percent is not None and len(rows) * 100 > percent * base:
+    if percent is not None and number * 100 > percent * base:
         limits.append(f"{percent}%")
     if not limits:
         return ""
-    share = f"{Decimal(100 * len(rows)) / base:.1f}% of the {base:,}" if base else "of 0"
-    return f"{counted(len(rows), noun)}, {share} managed rows with something released: more than {' and '.join(limits)}"
+    share = f"{Decimal(100 * number) / base:.1f}% of the {base:,}" if base else "of 0"
+    return f"{counted(number, noun)}, {share} managed rows with something released: more than {' and '.join(limits)}"
 
 
 def _protected(plan: Plan) -> Iterator[Refusal]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 
-from reconciler.model.changes import Change, Op, PendingRow, UnmanagedRow
+from reconciler.model.changes import Op, PendingRow, UnmanagedRow
 from reconciler.model.plan import Plan, Summary
 from reconciler.model.rules import Limits, Source
 from reconciler.model.world import Options, World
@@ -39,9 +39,12 @@ def make_plan(
         difference = replace(compare(scope.desired, world.live), unmanaged=unmanaged)
     calls = cover(difference.changes, world.live, mode=options.calls, chunk=options.chunk)
     prove(difference.changes, calls, world.live)
-    ops = Counter(change.op for change in difference.changes)
-    listed: list[Change | PendingRow | UnmanagedRow] = [*difference.changes, *difference.pending]
-    listed += difference.unmanaged
+    ops: Counter[Op] = Counter()
+    for move, moved in difference.changes.by_move.items():
+        ops[move.op] += len(moved)
+    others: list[PendingRow | UnmanagedRow] = [*difference.pending, *difference.unmanaged]
+    device_ids = difference.changes.devices.keys() | {row.device_id for row in others}
+    flow_ids = {move.flow_id for move in difference.changes.by_move} | {row.flow_id for row in others}
     plan = Plan(
         application=world.application,
         kind=world.kind,
@@ -64,9 +67,7 @@ def make_plan(
         warnings=tuple(sorted(set(world.warnings), key=lambda warning: warning.sort_key)),
         guards=guards.guards_of(world, released=whole.released, limits=limits, options=options),
         refused=(),
-        device_names={
-            one: name for one in sorted({row.device_id for row in listed}) if (name := world.device_name(one))
-        },
-        flow_names={one: name for one in sorted({row.flow_id for row in listed}) if (name := world.flow_name(one))},
+        device_names=world.names_of(device_ids),
+        flow_names={one: name for one in sorted(flow_ids) if (name := world.flow_name(one))},
     )
     return replace(plan, refused=guards.check(plan))

@@ -6,18 +6,19 @@ Lines keep to 60 columns, but for ids, digests and words that are longer.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from heapq import nsmallest
 from itertools import groupby
 from operator import itemgetter
 from typing import TypeAlias
 
 import click
 
-from reconciler.model.changes import Change, Op, PendingRow, UnmanagedRow
+from reconciler.model.changes import Changes, FlowDevices, Op, PendingRow, UnmanagedRow
 from reconciler.model.plan import Plan, PlannedCall
 from reconciler.model.requests import Release, RemoveDevice, RemoveFlow, RemoveRow, Replace, Request
-from reconciler.model.state import Place, Row
+from reconciler.model.state import DeviceId, FlowId, Place, Row, Version
 from reconciler.model.text import counted
 from reconciler.render.inert import inert, title, version_text, with_id
 from reconciler.render.wrap import fitting, wrapped
@@ -62,12 +63,12 @@ class _PlanText:
         self._plan = plan
         self._verbose = verbose
         self._paint = paint
-        self._call_of = {row: call for call in plan.calls for row in call.rows}
+        self._changes = Changes.of(plan.changes)
 
     def lines(self) -> Iterator[str]:
         """Header, changes by flow, then calls, pending, unmanaged, warnings, refusals."""
         yield from self._header()
-        yield from self._changes()
+        yield from self._moves()
         yield from self._calls()
         yield from self._quiet_rows()
         yield from self._warnings()
@@ -87,40 +88,40 @@ class _PlanText:
         if self._plan.partial:
             yield "Partial plan: --target and --exclude leave rows out."
 
-    def _changes(self) -> Iterator[str]:
-        by_flow = sorted(self._plan.changes, key=self._reading_order)
-        for flow_id, in_flow in groupby(by_flow, key=itemgetter(1)):
+    def _moves(self) -> Iterator[str]:
+        groups: dict[tuple[FlowId, Op, Version | None, Version | None], list[DeviceId]] = defaultdict(list)
+        for move, device_ids in self._changes.by_move.items():
+            groups[move.flow_id, move.op, move.from_version, move.to_version] += device_ids
+        ordered = sorted(groups, key=self._reading_order)
+        for flow_id, in_flow in groupby(ordered, key=itemgetter(0)):
             yield ""
             yield f"  flow {self._paint(with_id(self._plan.flow_names.get(flow_id), flow_id), 'bold')}"
-            for _, group in groupby(in_flow, key=lambda change: (change.op, change.from_version, change.to_version)):
-                yield from self._group(list(group))
+            for group in in_flow:
+                yield from self._group(*group, groups[group])
 
-    def _reading_order(self, change: Change) -> tuple[str, str, int, str, str, str, str]:
-        """By the names that a reader sees; ids decide between equal ones."""
-        return (
-            self._plan.flow_names.get(change.flow_id, ""),
-            change.flow_id,
-            _ORDER[change.op],
-            change.from_version or "",
-            change.to_version or "",
-            self._plan.device_names.get(change.device_id, ""),
-            change.device_id,
-        )
+    def _reading_order(
+        self, group: tuple[FlowId, Op, Version | None, Version | None]
+    ) -> tuple[str, str, int, str, str]:
+        """By the name that a reader sees; the id decides between equal ones."""
+        flow_id, op, from_version, to_version = group
+        return (self._plan.flow_names.get(flow_id, ""), flow_id, _ORDER[op], from_version or "", to_version or "")
 
-    def _group(self, changes: list[Change]) -> Iterator[str]:
-        first = changes[0]
-        sign, style = _SIGN[first.op]
-        versions = filter(None, (first.from_version, first.to_version))
-        movement = f"{sign} {' -> '.join(map(inert, versions))}"
-        extent = ", ".join([counted(len(changes), "device"), *self._how(changes)])
+    def _group(
+        self, flow_id: FlowId, op: Op, from_version: Version | None, to_version: Version | None, ids: list[DeviceId]
+    ) -> Iterator[str]:
+        sign, style = _SIGN[op]
+        movement = f"{sign} {' -> '.join(map(inert, filter(None, (from_version, to_version))))}"
+        extent = ", ".join([counted(len(ids), "device"), *self._how(flow_id, ids)])
         yield from self._painted(f"{movement}  {extent}", movement, style, indent=4)
-        if first.op is Op.REMOVE or self._verbose:
-            for change in changes:
-                device = with_id(self._plan.device_names.get(change.device_id), change.device_id)
-                yield f"        {sign} {device}  {inert(str(change.source))}"
+        names = self._plan.device_names
+        by_name = lambda device_id: (names.get(device_id, ""), device_id)  # noqa: E731 - both below
+        if op is Op.REMOVE or self._verbose:
+            for device_id in sorted(ids, key=by_name):
+                place = self._changes.decided[device_id][flow_id].place
+                yield f"        {sign} {with_id(names.get(device_id), device_id)}  {inert(str(place))}"
         else:
-            examples = [self._device(change.device_id) for change in changes[:EXAMPLES]]
-            yield fitting(examples, total=len(changes), indent=8)
+            examples = [self._device(device_id) for device_id in nsmallest(EXAMPLES, ids, key=by_name)]
+            yield fitting(examples, total=len(ids), indent=8)
 
     def _painted(self, text: str, part: str, style: str, *, indent: int) -> Iterator[str]:
         """Lines, the part that they begin with in colour."""
@@ -128,9 +129,10 @@ class _PlanText:
         yield first.replace(part, self._paint(part, style), 1)
         yield from others
 
-    def _how(self, changes: Iterable[Change]) -> Iterator[str]:
+    def _how(self, flow_id: FlowId, device_ids: Sequence[DeviceId]) -> Iterator[str]:
         """The calls, by action. A saved plan that was edited may lack some."""
-        calls = {call.id: call for change in changes if (call := self._call_of.get(change.row))}
+        moved = set(device_ids)
+        calls = {call.id: call for call in self._plan.calls if _carries(call, flow_id, moved)}
         by_action: dict[str, list[int]] = {}
         for number in sorted(calls):
             request = calls[number].request
@@ -144,11 +146,11 @@ class _PlanText:
             return
         actions = Counter(call.request.action for call in plan.calls)
         kinds = ", ".join(f"{number:,} {action}" for action, number in sorted(actions.items()))
-        per_device = Counter(change.device_id for change in plan.changes)
+        devices = sum(map(len, self._changes.cohorts.values()))
         yield ""
         yield f"  Calls: {len(plan.calls):,} ({kinds})"
-        most = counted(max(per_device.values()), "change")
-        yield f"  Devices touched: {len(per_device):,}, at most {most} each"
+        most = counted(max(map(len, self._changes.cohorts)), "change")
+        yield f"  Devices touched: {devices:,}, at most {most} each"
         if self._verbose:
             for call in plan.calls:
                 yield from self._call(call)
@@ -213,6 +215,13 @@ class _PlanText:
                 yield from wrapped(self._row(row), indent=6)
             yield from _more(len(refusal.rows), min(len(refusal.rows), LISTED), indent=6)
             yield from wrapped(f"Way out: {inert(refusal.hint)}", indent=4)
+
+
+def _carries(call: PlannedCall, flow_id: FlowId, device_ids: set[DeviceId]) -> bool:
+    """Whether a call carries the row of that flow on one of the devices."""
+    if isinstance(call.rows, FlowDevices):
+        return call.rows.flow_id == flow_id and not device_ids.isdisjoint(call.rows.device_ids)
+    return any(flow == flow_id and device_id in device_ids for device_id, flow in call.rows)
 
 
 def _more(total: int, shown: int, *, indent: int) -> Iterator[str]:
