@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import random
 import socket
+import sys
 import traceback
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime
@@ -179,6 +181,32 @@ def test_a_call_goes_out_once_and_says_whether_its_outcome_is_known(
     assert server.control.counts() == {"embeddedDeployments.release": 1}
     released = {row["released"] for row in server.control.rows() if row["device_id"] == owner}
     assert released == {"v2" if effect else "v1"}
+
+
+async def cut(call: Awaitable[object], turns: int) -> None:
+    """Cancel a call after so many turns of the loop."""
+    task = asyncio.ensure_future(call)
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    if task.cancel():
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
+def test_a_call_that_is_cancelled_while_it_connects_ends_and_leaves_nothing_open(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left: list[str] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda told: left.append(str(told.exc_value)))
+    owner = next(row["device_id"] for row in server.control.rows())
+    gc.freeze()  # what other tests left is not looked through
+    try:
+        for turns in range(30):  # connecting takes a dozen
+            ask(server, lambda api, turns=turns: cut(api.send(Release(PUMP, "v2", (owner,))), turns))  # type: ignore[misc]
+        gc.collect()
+    finally:
+        gc.unfreeze()
+    assert left == []
 
 
 def test_a_token_that_reads_deployments_only(server: Server) -> None:
