@@ -1,7 +1,7 @@
-"""Listings: every record or an error.
+"""Paginated listings: every record, or an error.
 
-Pages are requested by id, ascending, and fetched concurrently once the first has said how many there are. Records are
-counted once per id. Whatever is missing, moves, or does not add up ends in an error, never in a shorter list.
+Pages are sorted by id, and fetched concurrently once the first has given the total. Records are counted once per id.
+A missing record, a total that changes or a wrong count is an error, never a shorter list.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from reconciler.errors import IncompleteRead
 from reconciler.model.text import is_id
 from reconciler.runtime import gc_paused
 
-MAX_RECORDS = 10_000_000  # a larger total is not believed: it would be an endless read
+MAX_RECORDS = 10_000_000  # a larger total is rejected, lest the read never ends
 REREADS = 3
 
 T = TypeVar("T")
@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
-    """One page: the total and page size that it claims, and its records as `(record id, value)`."""
+    """One page: the total and page size that it states, and its records as `(record id, value)`."""
 
     total: int
     per_page: int | None
@@ -34,20 +34,20 @@ class Page(Generic[T]):
 
 
 class Pages(ABC, Generic[T]):
-    """Reads the records of one listing, page by page."""
+    """Parses the records of one listing, page by page."""
 
     shape: ClassVar[type[Shape]]
 
     @abstractmethod
     def record(self, item: Any) -> tuple[str, T]:
-        """A record's id and value. Whatever exception of `_ODD` it raises, `shape` then says what is wrong."""
+        """A record's id and value. If it raises an exception of `_ODD`, `shape` explains what is wrong."""
 
     def page(self, body: bytes) -> Page[T]:
         """The records of one page.
 
         Raises:
-            Missing: a record that does not say what it is about.
-            Unreadable: anything else that is not as the API sends it.
+            Missing: a record lacks an identifying field.
+            Unreadable: anything else that does not have the API's format.
         """
         with gc_paused():
             items, total, per_page = envelope(parse_quickly(body))
@@ -60,7 +60,7 @@ class Pages(ABC, Generic[T]):
             return Page(total, per_page, records)
 
     def one(self, body: bytes) -> T:
-        """The record that is the whole answer.
+        """The record of a response that is a single record.
 
         Raises:
             Missing, Unreadable: as for `page`.
@@ -76,7 +76,7 @@ _ODD = (AttributeError, KeyError, TypeError, Unreadable)
 
 
 def _explained(item: object, number: int, shape: type[Shape]) -> Unreadable:
-    """What is wrong with a record, by the shape that it should have; names the record as well as possible."""
+    """The error for a malformed record, found by validating it against its shape."""
     if not isinstance(item, dict):
         return Unreadable(f"record {number} is not an object")
     for key in shape.identity:
@@ -88,14 +88,14 @@ def _explained(item: object, number: int, shape: type[Shape]) -> Unreadable:
         shaped(item, shape)
     except Unreadable as error:
         return Unreadable(f"{place}: {error}")
-    return Unreadable(f"{place} is not as the API sends it")
+    return Unreadable(f"{place} does not have the API's format")
 
 
 Fetch = Callable[[int, int], Awaitable[Page[T]]]
 
 
 class _Moved(Exception):
-    """The listing is not what the first page said: the total changed, or the page size."""
+    """The listing changed while it was read: the total or the page size differs from the first page."""
 
     def __init__(self, why: str, per_page: int) -> None:
         self.why = why
@@ -104,11 +104,11 @@ class _Moved(Exception):
 
 
 async def read_all(fetch: Fetch[T], *, name: str, per_page: int, parallelism: int) -> dict[str, T]:
-    """Every record by its id, in the order of ids. `fetch(page, per_page)` reads one page.
+    """Every record by its id, sorted by id. `fetch(page, per_page)` reads one page.
 
     Raises:
-        IncompleteRead: the pages do not add up; `name` is the listing's.
-        ApiError: as `fetch` raises it; of several, that of the lowest page.
+        IncompleteRead: the pages are inconsistent; `name` is the listing's.
+        ApiError: as raised by `fetch`; if several pages fail, that of the lowest page.
     """
     why = ""
     for _ in range(REREADS + 1):
@@ -119,8 +119,8 @@ async def read_all(fetch: Fetch[T], *, name: str, per_page: int, parallelism: in
         else:
             return {key: found[key] for key in sorted(found)}
     raise IncompleteRead(
-        f"{name}: {why} in every one of {REREADS + 1} readings",
-        hint="somebody is adding or deleting devices: try again when that is over",
+        f"{name}: {why} in each of {REREADS + 1} attempts",
+        hint="devices are being added or deleted: try again when that has finished",
     )
 
 
@@ -134,14 +134,14 @@ async def _read_once(fetch: Fetch[T], *, name: str, per_page: int, parallelism: 
     found = {key: value for page in pages for key, value in page.records}
     if len(found) != first.total:
         raise IncompleteRead(
-            f"{name}: {len(found)} different records came on {max(count, 1)} pages, but totalCount says {first.total}",
-            hint="nothing is planned from an incomplete listing: try again",
+            f"{name}: {len(found)} different records on {max(count, 1)} pages, but totalCount is {first.total}",
+            hint="an incomplete listing is never used for planning: try again",
         )
     return found
 
 
 def _unechoed_size(first: Page[T], requested: int) -> int:
-    """The page size of a server that does not echo it: that of a first page which is not the last."""
+    """The page size of a server that does not echo it: the length of the first page, unless it is also the last."""
     got = len(first.records)
     return got if got < first.total else requested
 
@@ -149,7 +149,7 @@ def _unechoed_size(first: Page[T], requested: int) -> int:
 async def _pages(
     fetch: Fetch[T], first: Page[T], *, name: str, size: int, count: int, parallelism: int
 ) -> list[Page[T]]:
-    """All pages in order. Workers take page numbers from one iterator, so that few pages are in memory as text."""
+    """All pages in order. Workers share one iterator of page numbers, so few unparsed pages are in memory."""
     pages: list[Page[T]] = [first] * max(count, 1)
     failures: dict[int, Exception] = {}
     numbers = iter(range(1, count))
@@ -161,7 +161,7 @@ async def _pages(
                 _check(page, first, name=name, number=number, size=size)
             except Exception as error:  # noqa: BLE001 - kept, and raised below
                 failures[number] = error
-                deque(numbers, maxlen=0)  # no worker starts another page of a listing that failed
+                deque(numbers, maxlen=0)  # stop the other workers when a page has failed
                 return
             pages[number] = page
 

@@ -32,7 +32,7 @@ def connect(
     write = note or console.note
 
     def write_request(exchange: Exchange) -> None:
-        write(inert(f"{exchange.name}: {exchange.status or 'no answer'} in {exchange.duration_s:.3f} s"))
+        write(inert(f"{exchange.name}: {exchange.status or 'no response'} in {exchange.duration_s:.3f} s"))
 
     def write_counts(counts: Counter[str]) -> None:
         if counts:

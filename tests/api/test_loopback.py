@@ -216,7 +216,7 @@ def test_nobody_listens(server: Server) -> None:
         port = held.getsockname()[1]
         error = failure(server, LosantApi.live, url=f"http://127.0.0.1:{port}")
     assert type(error) is ConnectionFailed
-    assert "no answer from 127.0.0.1: connection refused" in str(error)
+    assert "no response from 127.0.0.1: connection refused" in str(error)
     assert not error.outcome_unknown
 
 
@@ -242,7 +242,7 @@ def test_a_server_that_speaks_something_else() -> None:
         ):
             await api.application()
 
-    with pytest.raises(ConnectionFailed, match=r"no answer from 127\.0\.0\.1"):
+    with pytest.raises(ConnectionFailed, match=r"no response from 127\.0\.0\.1"):
         asyncio.run(go())
 
 
@@ -296,7 +296,7 @@ def test_reads_send_get_only(server: Server) -> None:
 
 
 def test_a_read_of_many_pages_is_bounded_by_parallelism(server: Server) -> None:
-    """24 pages with a little latency each: eight workers are faster than one, and the answer is the same."""
+    """24 pages with a little latency each: eight workers are faster than one, and the response is the same."""
     server.control.switch(per_page_cap=1)
     one, eight = (ask(server, LosantApi.live, parallelism=number) for number in (1, 8))
     assert one == eight

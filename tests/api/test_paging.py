@@ -136,13 +136,13 @@ def test_a_record_that_does_not_say_its_device(absent: bool) -> None:
 
 
 def test_a_record_that_comes_twice_is_counted_once() -> None:
-    with pytest.raises(IncompleteRead, match="3 different records came on 2 pages, but totalCount says 4"):
+    with pytest.raises(IncompleteRead, match="3 different records on 2 pages, but totalCount is 4"):
         read(Pages([record(0), record(1), record(1), record(2)], cap=2))
 
 
 def test_two_records_for_one_device() -> None:
     other = {**record(1), "id": hex_id(99, "e"), "deviceId": hex_id(1, "d").upper()}
-    with pytest.raises(IncompleteRead, match=f"two records are about device {hex_id(1, 'd')}"):
+    with pytest.raises(IncompleteRead, match=f"two records describe device {hex_id(1, 'd')}"):
         read(Pages([record(0), record(1), other]))
 
 
@@ -155,7 +155,7 @@ def test_a_server_that_always_sends_its_first_page() -> None:
 
 
 def test_more_records_than_the_total_do_not_add_up_either() -> None:
-    with pytest.raises(IncompleteRead, match="2 different records came on 1 pages, but totalCount says 1"):
+    with pytest.raises(IncompleteRead, match="2 different records on 1 pages, but totalCount is 1"):
         read(lambda _: httpx.Response(200, json=listing([record(1), record(2)], total=1)))
 
 
@@ -192,7 +192,7 @@ def test_a_total_that_moves_is_read_again(times: int) -> None:
 
 def test_a_total_that_keeps_moving_is_an_error() -> None:
     server = Growing(35, times=99)
-    with pytest.raises(IncompleteRead, match=r"the total changed .* in every one of 4 readings"):
+    with pytest.raises(IncompleteRead, match=r"the total changed .* in each of 4 attempts"):
         read(server, parallelism=1)
     assert [asked["page"] for asked in server.asked].count("0") == 4
 
