@@ -1,10 +1,10 @@
-"""Desired against live: what must move, what is pending, what no manifest declares.
+"""Compares desired with live: which rows change, which are pending, and which no manifest declares.
 
-Released is what counts; reported only distinguishes pending rows from converged ones, so that a device which is
-offline is never a change.
+Only the released version is compared; the reported one just distinguishes pending rows from converged ones, so an
+offline device is never a change.
 
-A fleet holds few distinct devices: the same rules decide thousands of them, and they run the same versions. So the
-work is done once for each pair of (decisions, entries) and the verdict is shared.
+A fleet has few distinct devices: the same rules decide thousands of them, and they run the same versions. So each
+distinct pair of (decisions, entries) is compared once and the result is shared.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from reconciler.model.state import NO_RECORD, NOTHING, Decision, Desired, Device
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What differs. Lists are sorted by device, then flow.
+    """The result of a comparison. Lists are sorted by device, then flow.
 
-    `rows` counts the managed rows, `released` those of them with something released, `devices` the distinct devices
+    `rows` counts the managed rows, `released` those of them with a released version, `devices` the distinct devices
     that have a managed row.
     """
 
@@ -42,7 +42,7 @@ class Difference:
 
 
 class _Compared(NamedTuple):
-    """What comparing one device gave, without the device itself."""
+    """The result of comparing one device, without the device itself."""
 
     changes: tuple[tuple[FlowId, Entry, Decision], ...]
     pending: tuple[tuple[FlowId, Entry], ...]
@@ -50,7 +50,7 @@ class _Compared(NamedTuple):
     rows: int
     released: int
     quiet: bool
-    decisions: Mapping[FlowId, Decision]  # kept, so that its id stays its own as long as the memo lives
+    decisions: Mapping[FlowId, Decision]  # referenced so that its id() stays unique while the memo exists
 
 
 _ROW = itemgetter(0, 1)
@@ -60,8 +60,8 @@ _NO_DECISIONS: Mapping[FlowId, Decision] = {}
 def compare(desired: Desired, live: Live) -> Difference:
     """Compare row by row.
 
-    A row that the live read did not cover (`Live.only_flow`) is unknown and left out. Flows that a device holds as
-    unmanageable are never changes: they count as unmanaged, declared or not.
+    Rows that the live read did not cover (`Live.only_flow`) are unknown and skipped. Flows that a device lists as
+    unmanageable never change: they count as unmanaged, declared or not.
     """
     changes: list[Change] = []
     pending: list[PendingRow] = []
@@ -93,7 +93,7 @@ def _last_error(device: LiveDevice, flow_id: FlowId) -> str | None:
 
 
 def _compared(desired: Desired, live: Live) -> Iterable[tuple[DeviceId, LiveDevice, _Compared]]:
-    """Every device that is declared or live, with its record and its verdict."""
+    """Every device that is declared or live, with its record and the result of comparing it."""
     memo: dict[tuple[object, ...], _Compared] = {}
     decided, records, only_flow = desired.devices, live.devices, live.only_flow
     unrecorded = ((device_id, NO_RECORD) for device_id in decided if device_id not in records)

@@ -1,4 +1,4 @@
-"""The fingerprint of what would change."""
+"""The digest of a plan's changes."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from reconciler.model.plan import Plan
 
 
 def digest(plans: Iterable[Plan]) -> str:
-    """`sha256:` and the hash of application, kind, device, flow, from and to of every change.
+    """`sha256:` and a hash over application, kind, device, flow, from and to of every change.
 
-    Time, connection state, logs, names and calls never enter.
+    Time, connection state, logs, names and calls are never included.
     """
     rows = sorted(
         (plan.application.id, plan.kind.value, change.device_id, change.flow_id, change.from_version, change.to_version)
@@ -20,5 +20,5 @@ def digest(plans: Iterable[Plan]) -> str:
         for change in plan.changes
     )
     text = json.dumps(rows, ensure_ascii=False, separators=(",", ":"))
-    # A lone surrogate is not valid UTF-8, yet JSON from the API may hold one in a name: hash it rather than fail.
+    # A lone surrogate is not valid UTF-8, but a version name from the API's JSON may contain one: hash it, do not fail.
     return "sha256:" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
