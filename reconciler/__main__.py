@@ -1,4 +1,4 @@
-"""`python -m reconciler`, and what the installed command runs."""
+"""The entry point of `python -m reconciler` and of the installed command."""
 
 import gc
 import os
@@ -8,22 +8,22 @@ from typing import NoReturn
 
 def main() -> None:
     """Run the command line and end the process with its exit code."""
-    gc.set_threshold(100_000)  # importing makes much and no garbage: at the default, looking for it is a sixth of that
+    gc.set_threshold(100_000)  # imports make no garbage: at the default, looking for it takes a sixth of their time
     from reconciler.cli.app import run  # noqa: PLC0415 - keeps `import reconciler.__main__` free of effects
 
     _end(run(sys.argv[1:]))
 
 
 def _end(code: int) -> NoReturn:
-    """End at once.
+    """End the process at once.
 
-    Python would first take down every module, which is a tenth of a second; and where an interrupt arrived in an
-    `exec`, as of a dataclass being made, it would end by that signal whatever the code.
+    Python would first tear down every module, which takes a tenth of a second; and if an interrupt arrived during an
+    `exec`, as in the making of a dataclass, it would end with that signal whatever the code.
     """
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except (OSError, ValueError):  # nobody reads it any more, or it is closed
+        except (OSError, ValueError):  # its reader is gone, or it is closed
             code = code or 1
     os._exit(code)
 

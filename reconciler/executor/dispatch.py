@@ -1,4 +1,4 @@
-"""Sending one round of calls: side by side, but never two on one device."""
+"""Sends one round of calls: concurrently, but never two for the same device."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from reconciler.ports import Writer
 
 
 class Sender:
-    """Sends calls and notes how each request ended. What became of an unknown outcome is for reads to tell."""
+    """Sends calls and records how each request ended. Unknown outcomes are resolved later by reads."""
 
     def __init__(self, api: Writer, *, journal: Journal, control: RunControl, preflight: Preflight) -> None:
         self._api = api
@@ -24,9 +24,9 @@ class Sender:
         self._preflight = preflight
 
     async def send(self, due: Iterable[Call]) -> None:
-        """Send these calls, which wait for nothing, in order of their ids, each as soon as its devices are free.
+        """Send these calls, which wait for no others, in order of their ids, each as soon as its devices are free.
 
-        Some may stay due: what shares a device with a call of unknown outcome, and everything once the run stops.
+        Some may stay due: those that share a device with a call of unknown outcome, and all once the run stops.
         """
         queue = sorted(due, key=lambda call: call.id)
         flying: dict[asyncio.Task[None], Call] = {}
@@ -56,7 +56,7 @@ class Sender:
         return control.stopped_by is not None or control.pause_s > 0 or len(flying) >= control.limit
 
     def _next(self, queue: list[Call], flying: Collection[Call], doubtful: set[DeviceId]) -> Call | None:
-        """The first call whose devices are free, so that calls of one device follow each other closely."""
+        """The first call whose devices are free, so that calls for the same device follow each other closely."""
         if self._is_held(flying):
             return None
         reach = self._preflight.reach
@@ -76,7 +76,7 @@ class Sender:
         except ApiError as error:
             self._fail(call, error)
         except BaseException:
-            self._journal.move(call, CallPhase.IN_DOUBT, error="interrupted before the answer came")
+            self._journal.move(call, CallPhase.IN_DOUBT, error="interrupted before the response came")
             raise
         else:
             self._journal.move(call, CallPhase.ACCEPTED)
@@ -85,7 +85,7 @@ class Sender:
     def _fail(self, call: Call, error: ApiError) -> None:
         match error:
             case RateLimited():
-                # Those that come while the run pauses already are no news.
+                # A 429 during a pause does not lower the limit again.
                 if self._control.pause_s <= 0:
                     self._control.limit = max(1, self._control.limit // 2)
                 self._postpone(call, error)
@@ -100,7 +100,7 @@ class Sender:
             self._control.stop(message(error))
 
     def _postpone(self, call: Call, error: ApiError) -> None:
-        """The request was not carried out for sure (429, or never left): send it again later, whatever it is."""
+        """Retry later: the request certainly had no effect (429, or never sent), so even a wildcard is safe."""
         delay_s = self._control.retries.delay_s(call.attempts, error)
         if isinstance(delay_s, str):
             self._journal.move(call, *REFUSED, error=f"{message(error)}; {delay_s}")

@@ -1,4 +1,4 @@
-"""What differs: rows whose released version must move, and the other rows that a reviewer must know about."""
+"""Differences: rows whose released version must change, and other rows that a reviewer must know about."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from reconciler.model.state import DeviceId, FlowId, Place, Row, Version
 
 
 class Op(StrEnum):
-    """What happens to a row."""
+    """The operation on a row."""
 
     ADD = "add"
     UPDATE = "update"
@@ -17,7 +17,7 @@ class Op(StrEnum):
 
 
 class Change(NamedTuple):
-    """A row whose released version must move. Sorts by device, then flow."""
+    """A row whose released version must change. Sorts by device, then flow."""
 
     device_id: DeviceId
     flow_id: FlowId
@@ -28,7 +28,7 @@ class Change(NamedTuple):
 
     @property
     def op(self) -> Op:
-        """`add` when nothing is released, `remove` when nothing shall be, else `update`."""
+        """`add` if nothing is released, `remove` if nothing should be, else `update`."""
         if self.from_version is None:
             return Op.ADD
         return Op.REMOVE if self.to_version is None else Op.UPDATE
@@ -40,7 +40,7 @@ class Change(NamedTuple):
 
 
 class PendingRow(NamedTuple):
-    """A managed row that is released as desired and not yet reported so."""
+    """A managed row that is released as desired but not yet reported."""
 
     device_id: DeviceId
     flow_id: FlowId

@@ -170,7 +170,7 @@ MISTAKES = {
         "plan shop.yaml --target flow=telemtry", "Error: --target flow=telemtry: .*nearest: telemetry"
     ),
     "an application that is not there": mistake(
-        "plan shop.yaml --application x", "Error: no manifest here .*there are: shop"
+        "plan shop.yaml --application x", "Error: no manifest here .*available: shop"
     ),
     "no terminal to ask on": mistake("apply shop.yaml", r"Error: there is no terminal .*\(pass --yes"),
     "a device that nobody has": mistake(
