@@ -1,4 +1,4 @@
-"""First step of a run: what its event may do. Forks get no token; only the trusted branch is applied."""
+"""Decides what the event of a run may do. Forks get no token; only the trusted branch is applied."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ COMMANDS = ("", "validate", "plan", "apply")
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What follows the offline checks.
+    """What to do after the offline checks.
 
     Attributes:
-        apply: carry out the manifests of the trusted branch.
+        apply: apply the manifests of the trusted branch.
         plan: `review` for a comment on the pull request, `drift` for the nightly issue, `plan` for the summary alone,
             or empty for none.
-        because: one sentence for the log.
+        because: the reason, for the log.
     """
 
     apply: bool
@@ -27,10 +27,10 @@ class Decision:
 
 
 def decide(run: Run, *, command: str = "", branch: str = "", scheduled_apply: bool = False) -> Decision:
-    """Decide by what started the run, and by the pipeline's inputs.
+    """Decide by the trigger of the run and the pipeline's inputs.
 
     Raises:
-        UsageError: an apply from another branch than the trusted one, or an unknown command.
+        UsageError: an apply from a branch other than the trusted one, or an unknown command.
     """
     if command not in COMMANDS:
         raise UsageError(f"command {command!r} is not validate, plan or apply")
@@ -48,7 +48,7 @@ def decide(run: Run, *, command: str = "", branch: str = "", scheduled_apply: bo
         return Decision(apply=True, plan="", because=f"{trusted} is applied")
     if command == "apply":
         raise UsageError(f"only {trusted} is applied, and this run is for {run.branch or 'no branch'}")
-    return Decision(apply=False, plan="", because=f"a push to another branch than {trusted} applies nothing")
+    return Decision(apply=False, plan="", because=f"only pushes to {trusted} are applied")
 
 
 def step(provider: Provider, *, command: str, branch: str, scheduled_apply: bool) -> int:

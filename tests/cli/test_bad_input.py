@@ -163,7 +163,7 @@ MISTAKES = {
     "--timeout": mistake("apply shop.yaml --yes --timeout soon", "Error: .*--timeout.*'soon' is not a duration"),
     "both a plan and paths": mistake(
         "apply shop.yaml --plan p.json --target flow=x --yes",
-        "Error: --plan carries out .* not go with PATH, --target",
+        "Error: --plan carries out .* cannot be combined with PATH, --target",
     ),
     "a target that is none": mistake("plan shop.yaml --target x", "Error: .*--target.*'x' is not of the form"),
     "a target that nobody has": mistake(
@@ -172,7 +172,7 @@ MISTAKES = {
     "an application that is not there": mistake(
         "plan shop.yaml --application x", "Error: no manifest here .*available: shop"
     ),
-    "no terminal to ask on": mistake("apply shop.yaml", r"Error: there is no terminal .*\(pass --yes"),
+    "no terminal to ask on": mistake("apply shop.yaml", r"Error: approval needs a terminal .*\(pass --yes"),
     "a device that nobody has": mistake(
         "status shop.yaml --device leeds", "Error: device leeds: there is no such device"
     ),
@@ -323,7 +323,7 @@ def test_nothing_that_is_read_is_overwritten(argv: list[str], shop: Shop) -> Non
     before = [(shop.folder / name).read_text() for name in ("shop.yaml", "plan.json")]
     done = shop.run(*argv)
     assert done.code == 1
-    assert "would overwrite a file that is read" in done.err
+    assert "would overwrite an input file" in done.err
     assert [(shop.folder / name).read_text() for name in ("shop.yaml", "plan.json")] == before
     assert shop.writes() == []
 

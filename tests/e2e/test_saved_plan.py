@@ -68,7 +68,7 @@ def test_a_device_that_was_deleted_since_makes_a_plan_stale(kind: Kind, shop: Sh
     applied = here("apply", "--plan", "plan.json", "--yes")
     assert (applied.code, shop.writes()) == (4, [])
     assert re.fullmatch(
-        r"Error: device leeds-2 \([0-9a-f]{24}\) does not exist any more in application \w+; the plan changes it "
+        r"Error: device leeds-2 \([0-9a-f]{24}\) no longer exists in application \w+; the plan changes it "
         r"\(it was deleted since; make a new plan\)\n",
         applied.err,
     )
