@@ -41,9 +41,9 @@ def problems(tag: str, repository: str) -> list[str]:
         found.append(f"CHANGELOG.md: the section {title} is empty")
     urls = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]
     home = f"https://github.com/{repository}"
-    astray = [name for name, url in urls.items() if not re.match(rf"{re.escape(home)}(?![\w.-])", url)]
-    if astray:
-        found.append(f"pyproject.toml: the release is from {home}, but {', '.join(astray)} point elsewhere")
+    mismatched = [name for name, url in urls.items() if not re.match(rf"{re.escape(home)}(?![\w.-])", url)]
+    if mismatched:
+        found.append(f"pyproject.toml: the release is from {home}, but {', '.join(mismatched)} point elsewhere")
     return found
 
 

@@ -116,10 +116,10 @@ def text(reports: Sequence[Report], *, path: str, commit: str, expected: int, ma
     review = review_of(reports, path=path, commit=commit, expected=expected)
     missing = expected - len(reports)
     head = f"{review.line()}\n### What merging does to {code(path)}\n\nPlanned for commit `{commit}`.\n\n"
-    lost = f"\n**{missing} applications have no report**; see their jobs for the reason.\n" if missing else ""
+    missing_note = f"\n**{missing} applications have no report**; see their jobs for the reason.\n" if missing else ""
     if not reports:
         return f"{head}**No plan.** See the checks of this commit for the reason.\n"
-    page = head + body(reports, max_bytes=max_bytes - len((head + lost + _NO_DIFF).encode())) + lost
+    page = head + body(reports, max_bytes=max_bytes - len((head + missing_note + _NO_DIFF).encode())) + missing_note
     if not diff:
         return page
     opening, closing = folded("Diff of the desired state")

@@ -71,11 +71,11 @@ class Repository:
             return over.id
         return int(self.send("POST", "issues", {"title": title, "body": text})["number"])
 
-    def close_issue(self, post: Post, farewell: str) -> None:
+    def close_issue(self, post: Post, comment: str) -> None:
         with suppress(Gone):
             self.send("PATCH", f"issues/{post.id}", {"state": "closed", "state_reason": "completed"})
             # Last, so that a repetition cannot comment twice: a closed issue is not found again.
-            self.send("POST", f"issues/{post.id}/comments", {"body": farewell})
+            self.send("POST", f"issues/{post.id}/comments", {"body": comment})
 
     def send(self, method: str, path: str, body: Data | None = None, query: Data | None = None) -> Any:
         """Send one request; returns the JSON of the response.

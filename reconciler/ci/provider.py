@@ -68,7 +68,7 @@ class Forge(Protocol):
     def write_issue(self, title: str, text: str, over: Post | None) -> int:
         """Open an issue, or replace the text of one of ours. Returns its number."""
 
-    def close_issue(self, post: Post, farewell: str) -> None:
+    def close_issue(self, post: Post, comment: str) -> None:
         """Close an issue, then comment with the reason. Nothing is done if it is gone."""
 
 

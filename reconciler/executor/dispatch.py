@@ -29,43 +29,43 @@ class Sender:
         Some may stay due: those that share a device with a call of unknown outcome, and all once the run stops.
         """
         queue = sorted(due, key=lambda call: call.id)
-        flying: dict[asyncio.Task[None], Call] = {}
-        doubtful: set[DeviceId] = set()
+        in_flight: dict[asyncio.Task[None], Call] = {}
+        blocked: set[DeviceId] = set()
         async with asyncio.TaskGroup() as group:
             while True:
                 while not self._control.stopped_by and (pause_s := self._control.pause_s) > 0:
                     await self._control.clock.sleep(pause_s)
-                for task in [task for task in flying if task.done()]:
-                    self._land(flying.pop(task), queue, doubtful)
-                call = self._next(queue, flying.values(), doubtful)
-                if call is None and not flying:
+                for task in [task for task in in_flight if task.done()]:
+                    self._settle(in_flight.pop(task), queue, blocked)
+                call = self._next(queue, in_flight.values(), blocked)
+                if call is None and not in_flight:
                     return
                 if call is None:
-                    await asyncio.wait(flying, return_when=asyncio.FIRST_COMPLETED)
+                    await asyncio.wait(in_flight, return_when=asyncio.FIRST_COMPLETED)
                     continue
                 ready = await self._preflight.prepare(call)
                 if ready != [call]:
                     queue.remove(call)
                     queue[:0] = ready
-                elif not self._is_held(flying):
+                elif not self._must_wait(in_flight):
                     queue.remove(call)
-                    flying[group.create_task(self._deliver(call))] = call
+                    in_flight[group.create_task(self._deliver(call))] = call
 
-    def _is_held(self, flying: Collection[object]) -> bool:
+    def _must_wait(self, in_flight: Collection[object]) -> bool:
         control = self._control
-        return control.stopped_by is not None or control.pause_s > 0 or len(flying) >= control.limit
+        return control.stopped_by is not None or control.pause_s > 0 or len(in_flight) >= control.limit
 
-    def _next(self, queue: list[Call], flying: Collection[Call], doubtful: set[DeviceId]) -> Call | None:
+    def _next(self, queue: list[Call], in_flight: Collection[Call], blocked: set[DeviceId]) -> Call | None:
         """The first call whose devices are free, so that calls for the same device follow each other closely."""
-        if self._is_held(flying):
+        if self._must_wait(in_flight):
             return None
         reach = self._preflight.reach
-        busy = doubtful.union(*map(reach, flying))
+        busy = blocked.union(*map(reach, in_flight))
         return next((call for call in queue if busy.isdisjoint(reach(call))), None)
 
-    def _land(self, call: Call, queue: list[Call], doubtful: set[DeviceId]) -> None:
+    def _settle(self, call: Call, queue: list[Call], blocked: set[DeviceId]) -> None:
         if call.is_in_doubt:
-            doubtful.update(self._preflight.reach(call))
+            blocked.update(self._preflight.reach(call))
         elif call.is_due:
             queue.insert(0, call)
 

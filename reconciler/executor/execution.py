@@ -118,7 +118,7 @@ class Execution:
 
     async def _rounds(self) -> None:
         while True:
-            self._journal.skip_orphans()
+            self._journal.skip_dependents()
             if self._control.stopped_by:
                 self._journal.abandon_due(f"not sent: {self._control.stopped_by}")
             if not (due := self._journal.due()):
@@ -135,8 +135,8 @@ class Execution:
             acted = [call for call in self._journal.calls if call.acted_at is not None]
             for row, before, now in self._view.moved():
                 if row not in planned:
-                    culprit = next((call.id for call in acted if _could_move(call, row, now)), None)
-                    (meanwhile if culprit is None else collateral).append(Moved(*row, before, now, culprit))
+                    blocker = next((call.id for call in acted if _could_move(call, row, now)), None)
+                    (meanwhile if blocker is None else collateral).append(Moved(*row, before, now, blocker))
         return collateral, meanwhile
 
 

@@ -94,17 +94,17 @@ class Journal:
         confirmed = {call.id for call in self.calls if call.phase is CallPhase.CONFIRMED}
         return [call for call in self.calls if call.is_due and confirmed.issuperset(call.after)]
 
-    def skip_orphans(self) -> None:
+    def skip_dependents(self) -> None:
         """Skip calls that wait, directly or indirectly, for a call that failed or was abandoned."""
         while True:
-            lost = {call.id: call.state for call in self.calls if call.phase in (*REFUSED, *ABANDONED)}
-            orphans = [call for call in self.calls if call.is_due and not lost.keys().isdisjoint(call.after)]
-            if not orphans:
+            failed = {call.id: call.state for call in self.calls if call.phase in (*REFUSED, *ABANDONED)}
+            dependents = [call for call in self.calls if call.is_due and not failed.keys().isdisjoint(call.after)]
+            if not dependents:
                 return
-            for call in orphans:
-                culprit = next(before for before in call.after if before in lost)
-                what = "not confirmed" if lost[culprit] is CallState.ACCEPTED else str(lost[culprit])
-                self.move(call, *ABANDONED, error=f"waits for call {culprit}, which is {what}")
+            for call in dependents:
+                blocker = next(before for before in call.after if before in failed)
+                what = "not confirmed" if failed[blocker] is CallState.ACCEPTED else str(failed[blocker])
+                self.move(call, *ABANDONED, error=f"waits for call {blocker}, which is {what}")
 
     def abandon_due(self, reason: str) -> None:
         """Abandon the calls due. Those sent before keep their unknown outcome and its error."""

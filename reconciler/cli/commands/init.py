@@ -95,7 +95,7 @@ def _workflow(uses: str, branch: str) -> str:
     text = _template("workflow.yml").replace("OWNER/REPO", repository).replace("@REF", f"@{ref}")
     if branch == "main":
         return text
-    # The workflow applies the repository's default branch unless told otherwise.
+    # The workflow applies the repository's default branch unless another is given.
     return text.replace('branches: ["main"]', f'branches: ["{branch}"]') + f'      branch: "{branch}"\n'
 
 
