@@ -1,8 +1,8 @@
-"""Compares two lists of pins, `name==version` a line, as they are for the Python that runs this; `-` is standard input.
+"""Compares two lists of pins (`name==version` per line) for the Python that runs this; `-` is standard input.
 
     pip freeze --exclude-editable | python .ci/pins.py requirements/dev.txt -
 
-Prints each package that moved, and fails if one did.
+Prints each package whose version differs, and fails if there is one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _PIN = re.compile(r"^[A-Za-z0-9][^=\n]*==[^\\\n]+", re.MULTILINE)
 
 
 def pins(text: str) -> dict[str, str]:
-    """Version of each package of a lock or of `pip freeze`, as far as its marker holds here."""
+    """The version of each package of a lock or of `pip freeze` whose marker applies here."""
     found = [Requirement(line.strip()) for line in _PIN.findall(text)]
     here = [one for one in found if one.marker is None or one.marker.evaluate()]
     return {canonicalize_name(one.name): str(one.specifier).removeprefix("==") for one in here}

@@ -1,7 +1,7 @@
-"""What a release is: its version, whether all places agree on it, and what it brings.
+"""Release information: the version, its consistency, and the release notes.
 
 python .ci/release.py version       the version of this checkout
-python .ci/release.py check TAG     fail unless tag, version and newest section of the changelog are the same
+python .ci/release.py check TAG     fail unless tag, version and newest changelog section agree
 python .ci/release.py notes         that section, as release notes
 """
 
@@ -18,19 +18,19 @@ _SECTION = re.compile(r"^## (\S+)[^\n]*\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DO
 
 
 def version() -> str:
-    """The version as the package itself tells it."""
+    """The version of the package."""
     text = (ROOT / "reconciler/__init__.py").read_text(encoding="utf-8")
     return str(re.findall(r'^__version__ = "(.+)"$', text, re.MULTILINE)[0])
 
 
 def newest_section() -> tuple[str, str]:
-    """Title and text of the first section of the changelog."""
+    """The title and text of the first section of the changelog."""
     title, text = _SECTION.findall((ROOT / "CHANGELOG.md").read_text(encoding="utf-8"))[0]
     return title, text.strip()
 
 
 def problems(tag: str, repository: str) -> list[str]:
-    """All that keeps this checkout from being released as this tag, from this repository."""
+    """Everything that prevents a release of this checkout with this tag from this repository."""
     found = []
     if tag != f"v{version()}":
         found.append(f"reconciler/__init__.py: the tag is {tag}, the version {version()}")
@@ -38,17 +38,17 @@ def problems(tag: str, repository: str) -> list[str]:
     if title != version():
         found.append(f"CHANGELOG.md: the version is {version()}, the newest section is {title}")
     if not text:
-        found.append(f"CHANGELOG.md: the section {title} says nothing")
+        found.append(f"CHANGELOG.md: the section {title} is empty")
     urls = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]
     home = f"https://github.com/{repository}"
-    astray = [name for name, url in urls.items() if not re.match(rf"{re.escape(home)}(?![\w.-])", url)]
-    if astray:
-        found.append(f"pyproject.toml: this is released from {home}, which is not where {', '.join(astray)} leads")
+    mismatched = [name for name, url in urls.items() if not re.match(rf"{re.escape(home)}(?![\w.-])", url)]
+    if mismatched:
+        found.append(f"pyproject.toml: the release is from {home}, but {', '.join(mismatched)} point elsewhere")
     return found
 
 
 def main(command: str, *arguments: str) -> int:
-    """Carry one command out; its exit code."""
+    """Run one command. Returns the exit code."""
     match command, arguments:
         case "version", ():
             print(version())

@@ -5,7 +5,7 @@
     rules = reconciler.load("manifests")
     plans = reconciler.plan(rules)
 
-Importing the package loads nothing but this file, neither httpx nor yaml: the rest comes when a name is first used.
+Importing the package loads only this file, neither httpx nor yaml: the rest is imported when a name is first used.
 """
 
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 else:
 
     def __getattr__(name):
-        """A public name of `reconciler.client`, which is imported only now."""
+        """Import a public name from `reconciler.client` when it is first used."""
         from importlib import import_module  # noqa: PLC0415 - so late on purpose
 
         if name == "__all__" or not name.startswith("_"):

@@ -1,4 +1,4 @@
-"""`python -m reconciler`, and what the installed command runs."""
+"""The entry point of `python -m reconciler` and of the installed command."""
 
 import gc
 import os
@@ -16,15 +16,15 @@ def main() -> None:
 
 
 def _end(code: int) -> NoReturn:
-    """End at once.
+    """End the process at once.
 
-    Python would first take down every module, which is a tenth of a second; and where an interrupt arrived in an
-    `exec`, as of a dataclass being made, it would end by that signal whatever the code.
+    Python would first tear down every module, which takes a tenth of a second; and if an interrupt arrived during an
+    `exec`, as in the making of a dataclass, it would end with that signal whatever the code.
     """
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except (OSError, ValueError):  # nobody reads it any more, or it is closed
+        except (OSError, ValueError):  # its reader is gone, or it is closed
             code = code or 1
     os._exit(code)
 

@@ -1,4 +1,4 @@
-"""The operations for callers in Python: `Client`, `AsyncClient`, and functions of a client of the environment."""
+"""The Python API: `Client`, `AsyncClient`, and functions that use a client configured by the environment."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ NO_REQUEST = ApplyRequest()
 
 
 class ApplyFailed(ReconcilerError):
-    """An unexpected error, the `__cause__`, ended an apply after its first write. `results` is what was done."""
+    """An unexpected error (`__cause__`) ended an apply after its first write. `results` shows what was done."""
 
     def __init__(self, results: tuple[Result, ...]) -> None:
         self.results = results
@@ -58,7 +58,7 @@ class ApplyFailed(ReconcilerError):
 
 
 class ApplyInterrupted(KeyboardInterrupt):
-    """Ctrl-C during an apply. `results` is what was done."""
+    """Ctrl-C during an apply. `results` shows what was done."""
 
     def __init__(self, results: tuple[Result, ...]) -> None:
         self.results = results
@@ -66,7 +66,7 @@ class ApplyInterrupted(KeyboardInterrupt):
 
 
 class AsyncClient:
-    """Plans, applies and inspects, for any number of applications. Holds no connection between calls."""
+    """Plans, applies and inspects, for any number of applications. Keeps no connection between calls."""
 
     def __init__(
         self,
@@ -76,17 +76,17 @@ class AsyncClient:
         parallelism: int = PARALLELISM,
         environ: Mapping[str, str] | None = None,
     ) -> None:
-        """Check the URL and the token's form; nothing is sent.
+        """Check the format of the URL and the token; nothing is sent.
 
         Args:
-            token: of every application; without it each application's is taken from the environment, as the command
-                line does: `LOSANT_API_TOKEN_<APPLICATION ID>`, else `LOSANT_API_TOKEN`.
-            api_url: base URL of the API; without it `LOSANT_API_URL` of the environment, else Losant's own.
-            parallelism: requests in flight at most.
-            environ: the environment; the process's if None.
+            token: for every application; by default each application's token is taken from the environment, as by the
+                command line: `LOSANT_API_TOKEN_<APPLICATION ID>`, else `LOSANT_API_TOKEN`.
+            api_url: base URL of the API; by default `LOSANT_API_URL` of the environment, else Losant's own.
+            parallelism: maximum requests in flight.
+            environ: the environment; by default the process's.
 
         Raises:
-            UsageError: text that cannot be a token, or a URL that a token must not be sent to.
+            UsageError: a malformed token, or an API URL that is not acceptable.
         """
         self._environ = os.environ if environ is None else environ
         self._url = checked_url(api_url or self._environ.get("LOSANT_API_URL"))
@@ -94,7 +94,7 @@ class AsyncClient:
         self._parallelism = parallelism
 
     async def plan(self, rules: Sequence[Rules], options: Options = NO_OPTIONS) -> Plans:
-        """What would change. Sends GET only. What a guard refuses is in the plans, not raised.
+        """What would change. Sends GET only. Refusals of guards are in the plans, not raised.
 
         Raises:
             ManifestError: names, devices, flows or versions that an application does not have.
@@ -104,14 +104,14 @@ class AsyncClient:
         return Plans(tuple(one.plan for one in planned))
 
     def applying(self, changes: Changes, request: ApplyRequest = NO_REQUEST) -> ApplyRun:
-        """An apply that has not begun: await its `carry_out`; its `results` can be read at any moment."""
+        """An apply that has not started: await its `carry_out`; its `results` can be read at any time."""
         return ApplyRun(changes, self._gateway(changes), request)
 
     async def apply(self, changes: Changes, request: ApplyRequest = NO_REQUEST) -> tuple[Result, ...]:
-        """Carry out. Where the task may be cancelled, use `applying`, whose results survive that.
+        """Carry out the changes. If the task may be cancelled, use `applying`, whose results survive that.
 
         Returns:
-            What was done for each application. What went wrong with a call after the first write is in there.
+            The results, one per application and kind. They include errors of calls after the first write.
 
         Raises:
             Stale, Refused, ManifestError, ApiError: nothing was written.
@@ -124,7 +124,7 @@ class AsyncClient:
 
         Raises:
             UsageError: none of the applications has such a device.
-            ManifestError, ApiError, IncompleteRead: as of `plan`.
+            ManifestError, ApiError, IncompleteRead: as for `plan`.
         """
         return await status_of(rules, self._gateway(rules), devices=devices)
 
@@ -135,7 +135,7 @@ class AsyncClient:
 
 
 async def _results(run: ApplyRun) -> tuple[Result, ...]:
-    """Carry out; an unexpected error after a write carries the results."""
+    """Carry out; an unexpected error after a write is raised with the results."""
     try:
         await run.carry_out()
     except ReconcilerError:
@@ -148,7 +148,7 @@ async def _results(run: ApplyRun) -> tuple[Result, ...]:
 
 
 class Client:
-    """`AsyncClient` without asyncio: each method runs to its end. Takes the same arguments."""
+    """`AsyncClient` with blocking methods. Takes the same arguments."""
 
     def __init__(
         self,
@@ -165,7 +165,7 @@ class Client:
         return asyncio.run(self._client.plan(rules, options))
 
     def apply(self, changes: Changes, request: ApplyRequest = NO_REQUEST) -> tuple[Result, ...]:
-        """See `AsyncClient.apply`. Ctrl-C raises `ApplyInterrupted`, whose `results` are what was done."""
+        """See `AsyncClient.apply`. Ctrl-C raises `ApplyInterrupted`, whose `results` show what was done."""
         run = self._client.applying(changes, request)
         try:
             return asyncio.run(_results(run))
@@ -178,15 +178,15 @@ class Client:
 
 
 def plan(rules: Sequence[Rules], options: Options = NO_OPTIONS) -> Plans:
-    """What would change; with the token and URL of the environment, as `Client()`."""
+    """What would change; uses the token and URL of the environment, like `Client()`."""
     return Client().plan(rules, options)
 
 
 def apply(changes: Changes, request: ApplyRequest = NO_REQUEST) -> tuple[Result, ...]:
-    """Carry out; with the token and URL of the environment, as `Client()`."""
+    """Carry out the changes; uses the token and URL of the environment, like `Client()`."""
     return Client().apply(changes, request)
 
 
 def status(rules: Sequence[Rules], *, devices: Collection[str] = ()) -> Status:
-    """Sync and health; with the token and URL of the environment, as `Client()`."""
+    """Sync and health; uses the token and URL of the environment, like `Client()`."""
     return Client().status(rules, devices=devices)

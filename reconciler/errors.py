@@ -1,10 +1,10 @@
-"""What can go wrong, and the exit code that says so.
+"""The errors, and their exit codes.
 
-    ReconcilerError                 1   has problems: place, cause, remedy
+    ReconcilerError                 1   carries problems: place, cause, remedy
     ├── UsageError                  1   flags and arguments
-    ├── ManifestError               1   files, and names in files that the API does not know
+    ├── ManifestError               1   files, and names in files that do not exist in the API
     ├── ApiError                    1   one failed request
-    │   ├── ConnectionFailed            no answer: DNS, refused, TLS, reset, timeout (outcome unknown)
+    │   ├── ConnectionFailed            no response: DNS, refused, TLS, reset, timeout (outcome unknown)
     │   ├── AuthenticationFailed        401
     │   ├── PermissionDenied            403
     │   ├── NotFound                    404
@@ -12,13 +12,13 @@
     │   ├── RateLimited                 429
     │   ├── ServerFailed                5xx (outcome unknown)
     │   └── UnexpectedAnswer            a redirect, HTML, or JSON of the wrong shape
-    ├── IncompleteRead              1   the pages of a listing do not add up
+    ├── IncompleteRead              1   the pages of a listing are inconsistent
     ├── PlanUnsound                 1   a plan failed its own proof: a bug in reconciler
     ├── Refused                     3   a guard
     ├── Stale                       4   live state has changed since the plan
     └── Interrupted               130   SIGINT, SIGTERM
 
-Exceptions of other packages are mapped to these where they arise; `cli.run` catches them, once.
+Exceptions of other packages are mapped to these where they arise; only `cli.app.run` catches them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """What the process ends with, the same for every output format."""
+    """The exit codes, the same for every output format."""
 
     DONE = 0
     ERROR = 1
@@ -43,9 +43,9 @@ class ExitCode(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong: where (if in a file), what, and what to do about it.
+    """One problem: its place (if in a file), its cause, and its remedy.
 
-    `line` and `column` count from 1. `hint` is the remedy, without a full stop at its end.
+    `line` and `column` count from 1. `hint` is the remedy, without a final full stop.
     """
 
     message: str
@@ -68,12 +68,12 @@ class Problem:
 
     @property
     def sort_key(self) -> tuple[str, int, int, str]:
-        """Order of a report: by place, problems without one first."""
+        """The order in reports: by place, problems without one first."""
         return (self.path or "", self.line or 0, self.column or 0, self.message)
 
 
 class ReconcilerError(Exception):
-    """Anything that is reported to the user. `problems` is never empty. `final`: to wait and try again cannot help."""
+    """Any error reported to the user. `problems` is never empty. `final`: retrying later cannot help."""
 
     exit_code: ExitCode = ExitCode.ERROR
     final = False
@@ -86,7 +86,7 @@ class ReconcilerError(Exception):
 
 
 class UsageError(ReconcilerError):
-    """A flag or argument that is not valid."""
+    """An invalid flag or argument."""
 
 
 class ManifestError(ReconcilerError):
@@ -102,7 +102,7 @@ class ApiError(ReconcilerError):
     """One request failed.
 
     Attributes:
-        status: HTTP status, or None when there was no answer.
+        status: HTTP status, or None without a response.
         retry_after_s: the server's `Retry-After`, if it sent one.
         outcome_unknown: a write may or may not have taken effect.
     """
@@ -118,7 +118,7 @@ class ApiError(ReconcilerError):
 
 
 class ConnectionFailed(ApiError):
-    """No answer: name resolution, refused, TLS, reset, or a timeout."""
+    """No response: name resolution, refused, TLS, reset, or a timeout."""
 
     outcome_unknown = True
 
@@ -164,7 +164,7 @@ class UnexpectedAnswer(ApiError):
 
 
 class IncompleteRead(ReconcilerError):
-    """The pages of a listing do not add up to the server's total."""
+    """The pages of a listing do not match the server's total."""
 
 
 class PlanUnsound(ReconcilerError):
@@ -190,7 +190,7 @@ class Interrupted(ReconcilerError):
 
 
 def cannot_write(what: str, path: str, error: OSError | ValueError) -> UsageError:
-    """The error for an option that names a file which cannot be written."""
+    """The error for a file that cannot be written."""
     reason = getattr(error, "strerror", None) or str(error)
-    hint = "name a file in a folder that exists and can be written"
+    hint = "choose a file in an existing, writable folder"
     return UsageError(f"{what} {path} cannot be written: {reason}", hint=hint)

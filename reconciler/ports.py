@@ -1,6 +1,6 @@
-"""What the other rooms need of the API, and of time.
+"""The interfaces to the API and to time that other packages depend on.
 
-There are two implementations: `api.client` over HTTP, and the tests' fake. One contract suite runs against both. Every
+There are two implementations: `api.client` over HTTP, and the tests' fake. One contract suite tests both. Every
 method may raise an `ApiError`; readers also `IncompleteRead`. Nothing is cached behind a port.
 """
 
@@ -22,7 +22,7 @@ class Reader(Protocol):
     async def live(self, *, flow_id: FlowId | None = None, device_id: DeviceId | None = None) -> Read:
         """Read every deployment record, or those with that flow, or that device's.
 
-        Complete or an error: pages are read by id, de-duplicated, and counted against `totalCount`.
+        The result is complete: pages are sorted by id, de-duplicated, and checked against `totalCount`.
         """
 
     async def devices(
@@ -40,7 +40,7 @@ class Reader(Protocol):
         """
 
     async def device_count(self) -> int:
-        """How many devices of the kind's class there are (one small request)."""
+        """The number of devices of the kind's class (one small request)."""
 
     async def flows(self) -> tuple[Flow, ...]:
         """Every flow of the kind's class, sorted by id."""
@@ -53,18 +53,18 @@ class Writer(Protocol):
     """Changes one application's deployments of one kind."""
 
     async def send(self, request: Request) -> None:
-        """Send one call, once: no retry in here.
+        """Send one call, without retries.
 
-        Returns when the API accepted it (which is not yet its effect). Raises an `ApiError`; where its
-        `outcome_unknown` is set the call may have taken effect all the same.
+        Returns when the API has accepted it, which does not mean that it has taken effect. Raises an `ApiError`; if its
+        `outcome_unknown` is set, the call may have taken effect anyway.
         """
 
 
 class Clock(Protocol):
-    """Time, injected so that nothing in a test waits for real."""
+    """Time, injected so that tests need not really wait."""
 
     def monotonic(self) -> float:
-        """Seconds that only go forward."""
+        """Monotonic seconds."""
 
     def utc_now(self) -> str:
         """The wall clock as RFC 3339 text in UTC, with milliseconds and `Z`."""

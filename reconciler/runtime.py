@@ -1,4 +1,4 @@
-"""What a run needs of its process: time, pauses between tries, concurrency, and garbage collection out of the way."""
+"""Runtime support: the system clock, back-off, concurrency, and pausing the garbage collector."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from typing import Any
 
 
 class SystemClock:
-    """`ports.Clock` by the machine's own time."""
+    """`ports.Clock` with the system's time."""
 
     def monotonic(self) -> float:
-        """Seconds that only go forward."""
+        """Monotonic seconds."""
         return time.monotonic()
 
     def utc_now(self) -> str:
@@ -32,14 +32,14 @@ class SystemClock:
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """Exponential back-off with full jitter: from 0 to `base_s`, doubled with each further try, up to `cap_s`."""
+    """Exponential back-off with full jitter: 0 to `base_s`, doubled with each further try, capped at `cap_s`."""
 
     base_s: float
     cap_s: float
     rng: random.Random
 
     def wait_s(self, tries: int, *, retry_after_s: float | None = None) -> float:
-        """Seconds to wait after `tries` tries (1 or more). What the server asks for, `retry_after_s`, wins."""
+        """Seconds to wait after `tries` (1 or more) tries. The server's `retry_after_s` takes precedence."""
         if retry_after_s is not None:
             return retry_after_s
         return self.rng.uniform(0, min(self.cap_s, self.base_s * 2 ** (tries - 1)))
@@ -47,10 +47,10 @@ class Backoff:
 
 @contextlib.contextmanager
 def gc_paused() -> Iterator[None]:
-    """Collect no garbage inside.
+    """Pause garbage collection.
 
-    Reading pages, loading YAML and planning make hundreds of thousands of objects and hardly a cycle. Looking for
-    cycles among them again and again takes up to a third of a large plan's time.
+    Reading pages, loading YAML and planning create hundreds of thousands of objects with hardly a cycle. Searching
+    them for cycles again and again takes up to a third of a large plan's time.
     """
     enabled = gc.isenabled()
     gc.disable()
@@ -62,12 +62,12 @@ def gc_paused() -> Iterator[None]:
 
 
 def utc_today() -> date:
-    """The date that pins are judged by."""
+    """The current UTC date, which decides whether pins have expired."""
     return datetime.now(UTC).date()
 
 
 async def gather(*coroutines: Coroutine[Any, Any, Any]) -> list[Any]:
-    """Run concurrently; the first failure cancels the others and is raised as itself."""
+    """Run concurrently; the first failure cancels the others and is raised unchanged."""
     import asyncio  # noqa: PLC0415 - as above
 
     if len(coroutines) == 1:

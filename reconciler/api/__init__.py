@@ -1,8 +1,8 @@
-"""The border to the Losant REST API."""
+"""The client for the Losant REST API."""
 
 import sys
 
-# `import httpx` also imports httpx's own command line wherever click, pygments and rich are, and these with it: a
-# sixth of what a plan takes to start. None stands for a module that is not there, which httpx is prepared for; that it
-# still is, and that nothing else of httpx is missing then, is tested in `tests/test_architecture.py`.
+# Where click, pygments and rich are installed, `import httpx` also imports httpx's command line and all three of them:
+# a sixth of a plan's start-up time. None makes that module look uninstalled, which httpx handles;
+# `tests/test_architecture.py` checks that it still does, and that the rest of httpx works.
 sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]

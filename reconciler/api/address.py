@@ -1,4 +1,4 @@
-"""Where the API is: a base URL that a token may be sent to."""
+"""The API's base URL, checked before a token is sent to it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ DEFAULT_URL = "https://api.losant.com"
 
 
 def api_url(text: str | None) -> str:
-    """The base URL without a final slash; None or empty text gives Losant's own.
+    """The base URL without a trailing slash; None or blank text gives Losant's own.
 
     Raises:
         UsageError: not a URL, plain http to another machine, or parts that do not belong in a base URL.
@@ -24,9 +24,9 @@ def api_url(text: str | None) -> str:
         url = httpx.URL(text)
         problem = _problem(url, text)
     except (httpx.InvalidURL, ValueError):
-        problem = "cannot be read as a URL"
+        problem = "is not a valid URL"
     if problem:
-        raise UsageError(f"the API URL {problem}", hint=f"--api-url or LOSANT_API_URL, such as {DEFAULT_URL}")
+        raise UsageError(f"the API URL {problem}", hint=f"set --api-url or LOSANT_API_URL, such as {DEFAULT_URL}")
     return str(url).rstrip("/")
 
 
@@ -41,7 +41,7 @@ def is_loopback(host: str) -> bool:
 def _problem(url: httpx.URL, text: str) -> str | None:
     """What is wrong with the URL; a password in it is not repeated."""
     if url.userinfo:
-        return "contains a user name or password; the token goes into LOSANT_API_TOKEN"
+        return "must not contain a user name or password; set the token in LOSANT_API_TOKEN"
     if url.scheme not in ("http", "https") or not url.host:
         return "must start with https:// and have a host"
     if "?" in text or "#" in text:
@@ -49,5 +49,5 @@ def _problem(url: httpx.URL, text: str) -> str | None:
     if url.port is not None and not 0 < url.port < 65536:
         return f"has port {url.port}, which is not a valid port"
     if url.scheme == "http" and not is_loopback(url.host):
-        return f"is plain http to {url.host}: the token would travel unencrypted; only loopback may be plain"
+        return f"would send the token unencrypted to {url.host}: use https; plain http is for loopback only"
     return None

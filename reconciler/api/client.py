@@ -1,4 +1,4 @@
-"""The API behind its ports: `ports.Reader` and `ports.Writer` over HTTP."""
+"""The API client: implements `ports.Reader` and `ports.Writer` over HTTP."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from reconciler.model.state import Application, Device, DeviceId, Flow, FlowId, 
 from reconciler.runtime import gather
 
 PER_PAGE = 1000
-PER_PAGE_OF_FLOWS = 100  # each comes with all of its nodes, so a page of 1000 could be enormous
+PER_PAGE_OF_FLOWS = 100  # each includes all of its nodes, so a page of 1000 could be enormous
 
 A = TypeVar("A")
 T = TypeVar("T")
 
 
 class LosantApi:
-    """One application's deployments of one kind. Any number of them may share a connection."""
+    """One application's deployments of one kind. Several instances may share a connection."""
 
     def __init__(self, connection: Connection, *, token: Token, application_id: str, kind: Kind) -> None:
         self.connection = connection
@@ -56,7 +56,7 @@ class LosantApi:
             self._path(self.kind.value, "deployments"),
             {key: value for key, value in params.items() if value is not None},
         )
-        pages = self._pages(keep_logs=device_id is not None)  # of a single device, everything is of interest
+        pages = self._pages(keep_logs=device_id is not None)  # for a single device the log is always wanted
         found = await self._listing(request, pages)
         devices = _read(request, pages.merged, found)
         live = _narrowed(devices, pages.flow_names, flow_id=flow_id, device_id=device_id)
@@ -73,7 +73,7 @@ class LosantApi:
         query: str | None = None,
         any_class: bool = False,
     ) -> tuple[Device, ...]:
-        """Devices sorted by id. `ids`, `names` and `query` narrow the listing, and each other."""
+        """Devices sorted by id. `ids`, `names` and `query` all apply when given together."""
         device_class = None if any_class else self.kind.device_class
         ids, names = _distinct(ids), _distinct(names)
         pages = DevicePages()
@@ -86,7 +86,7 @@ class LosantApi:
         return ApiRequest("devices.get", "GET", self._path("devices"), {"query": query})
 
     async def device_count(self) -> int:
-        """How many devices of the kind's class there are."""
+        """The number of devices of the kind's class."""
         request = self._devices(of_class(None, self.kind.device_class))
         return (await self._page(request, DevicePages(), number=0, per_page=1)).total
 
@@ -96,7 +96,7 @@ class LosantApi:
         return tuple((await self._listing(request, FlowPages(), per_page=PER_PAGE_OF_FLOWS)).values())
 
     async def versions(self, flow_id: FlowId, *, names: Collection[Version] | None = None) -> tuple[Version, ...]:
-        """Version names of a flow, sorted. The query carries the names, so that a name may contain anything."""
+        """Version names of a flow, sorted. Names are sent in the query, so they may contain any character."""
         names = _distinct(names)
         found: dict[str, Version] = {}
         for query in queries("version", names) if names is not None else [None]:
@@ -114,13 +114,13 @@ class LosantApi:
     async def record(self, deployment_id: str) -> Read:
         """Read the one deployment record with that id, its log included.
 
-        Embedded, it is all of a device; edge, it is one flow of a device, and `only_flow` says so.
+        An embedded record covers the whole device; an edge record covers one flow, given in `only_flow`.
         """
         request = ApiRequest(
             f"{self.kind.value}Deployment.get",
             "GET",
             self._path(self.kind.value, "deployments", deployment_id),
-            remedy="check the deployment's id, and that it is of this application and kind",
+            remedy="check the deployment's id, and that it belongs to this application and kind",
         )
         began = self.connection.clock.monotonic()
         body = await self.connection.read(request, self._token)
@@ -133,11 +133,11 @@ class LosantApi:
     # ports.Writer
 
     async def send(self, request: Request) -> None:
-        """Send one call, once."""
+        """Send one call, without retries."""
         await self._post(request.action, request.body)
 
     async def export(self, options: Mapping[str, object]) -> str | None:
-        """Ask for compiled WASM; `options` is the Export body. Returns the job's id. Sent once."""
+        """Request compiled WASM; `options` is the Export body. Returns the job's id. Not retried."""
         return (await self._post("export", options)).jobId
 
     async def _post(self, action: str, body: Mapping[str, object]) -> SuccessShape:
@@ -146,7 +146,7 @@ class LosantApi:
         )
         shape = await self._answer(request, SuccessShape, retry=False)
         if not shape.success:
-            raise unreadable(request, "the answer does not say success: true")
+            raise unreadable(request, "the response does not have success: true")
         return shape
 
     # Shared by both ports.
@@ -166,18 +166,18 @@ class LosantApi:
         return await read_all(fetch, name=request.name, per_page=per_page, parallelism=self.connection.parallelism)
 
     async def _page(self, request: ApiRequest, pages: Pages[T], *, number: int, per_page: int) -> Page[T]:
-        """One page, parsed; its text is not kept."""
+        """Fetch and parse one page."""
         paging = {"sortField": "id", "sortDirection": "asc", "page": str(number), "perPage": str(per_page)}
         request = replace(request, params={**request.params, **paging})
         return _read(request, pages.page, await self.connection.read(request, self._token))
 
 
 def _read(request: ApiRequest, read: Callable[[A], T], answer: A) -> T:
-    """What `read` makes of an answer; what is wrong with the answer becomes an error that names the request."""
+    """Parse a response with `read`; errors in the response are raised with the name of the request."""
     try:
         return read(answer)
     except Missing as error:
-        hint = "nothing is planned from an answer that cannot be read in full"
+        hint = "an incomplete response is never used for planning"
         raise IncompleteRead(f"{request.name}: {error}", hint=hint) from None
     except Unreadable as error:
         raise unreadable(request, str(error)) from None
@@ -190,7 +190,7 @@ def _narrowed(
     flow_id: FlowId | None,
     device_id: DeviceId | None,
 ) -> Live:
-    """Only the flow or device of the request, even if the server ignores its filters."""
+    """Keep only the requested flow or device, in case the server ignores a filter."""
     if device_id is not None:
         devices = {key: device for key, device in devices.items() if key == device_id}
     if flow_id is not None:
@@ -210,7 +210,7 @@ def _distinct(values: Collection[str] | None) -> frozenset[str] | None:
 def _narrowings(
     *, ids: Collection[str] | None, names: Collection[str] | None, query: str | None
 ) -> list[dict[str, object] | None]:
-    """The queries of a listing, to be sent concurrently; None stands for no query."""
+    """The queries of a listing, to be sent concurrently; None means no query."""
     base = parse_query(query) if query is not None else None
     if ids is None and names is None:
         return [base]
@@ -221,7 +221,7 @@ def _narrowings(
 def _is_wanted(
     device: Device, ids: Collection[str] | None, names: Collection[str] | None, device_class: str | None
 ) -> bool:
-    """Apply the filters here again, in case a server ignores a query."""
+    """Apply the filters again, in case the server ignores a query."""
     return (
         (ids is None or device.id in ids)
         and (names is None or device.name in names)

@@ -1,6 +1,6 @@
-"""A run's connection to the API: a pool of sockets, a pace, a budget of retries, a count of requests.
+"""A run's connection to the API: connection pool, concurrency limit, retry budget and request counts.
 
-Several applications share a connection; each brings its own token.
+Several applications share a connection; each uses its own token.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from reconciler.runtime import SystemClock
 ACCEPT_VERSION = "^1.30.0"
 MAX_BODY = 256 * 1024 * 1024
 MAX_ERROR_BODY = 64 * 1024
-# Less than servers commonly keep an idle connection open: a write must not run into one that is being closed.
+# Shorter than common server idle timeouts: a write must not be sent on a connection that is being closed.
 KEEPALIVE_S = 4.0
 
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Seconds: to connect, between two pieces of an answer or request, and for a request as a whole."""
+    """Timeouts in seconds: to connect, between two chunks of a body, and for a request as a whole."""
 
     connect_s: float = 10.0
     read_s: float = 60.0
@@ -45,7 +45,7 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One request that was sent, for verbose logs, without headers and bodies. `status` None: no answer."""
+    """One request that was sent, for verbose logs, without headers or body. `status` is None without a response."""
 
     action: str
     name: str
@@ -55,7 +55,7 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """What `connect` opens. `counts` is the number of requests sent, by the API's name of the action."""
+    """An open connection, made by `connect`. `counts`: requests sent, by the API's name of the action."""
 
     http: httpx.AsyncClient
     clock: Clock
@@ -67,11 +67,11 @@ class Connection:
     counts: Counter[str] = field(default_factory=Counter)
 
     async def read(self, request: ApiRequest, token: Token) -> bytes:
-        """The body of a 2xx answer; the request is sent again where the failure may pass."""
+        """The body of a 2xx response; transient failures are retried."""
         return await self.retries.run(partial(self.once, request, token))
 
     async def once(self, request: ApiRequest, token: Token) -> bytes:
-        """The body of a 2xx answer; the request is sent exactly once."""
+        """The body of a 2xx response; the request is never retried."""
         async with self.pace.turn():
             self.counts[request.action] += 1
             started = self.clock.monotonic()
@@ -84,7 +84,7 @@ class Connection:
             return outcome.body
 
     async def _exchange(self, request: ApiRequest, token: Token) -> _Answer | ApiError:
-        """The answer, or the error to raise: raised by the caller, it carries no foreign exception with it."""
+        """The response, or an error for the caller to raise, so that it has no foreign exception as its context."""
         try:
             async with asyncio.timeout(self.timeouts.total_s), self._stream(request, token) as response:
                 return await self._answer(request, response, token)
@@ -109,22 +109,22 @@ class Connection:
             return refused(request, status, response.headers, body, token=token, now=self.clock.utc_now())
         body = await _body(response, MAX_BODY)
         if len(body) > MAX_BODY:
-            return unreadable(request, f"the answer is larger than {MAX_BODY >> 20} MiB", status=status)
+            return unreadable(request, f"the response is larger than {MAX_BODY >> 20} MiB", status=status)
         if token.is_in(body):
-            return unreadable(request, "the answer repeats the API token", status=status)
+            return unreadable(request, "the response repeats the API token", status=status)
         return _Answer(status, body)
 
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """A 2xx answer that was read to its end."""
+    """A 2xx response, read in full."""
 
     status: int
     body: bytes
 
 
 async def _body(response: httpx.Response, limit: int) -> bytes:
-    """The body, or its start if it is longer than `limit` bytes."""
+    """The body, truncated if it is longer than `limit` bytes."""
     pieces, size = [], 0
     async for piece in response.aiter_bytes():
         pieces.append(piece)
@@ -138,7 +138,7 @@ _LOCATION = "reconciler.location"
 
 
 async def _take_location(response: httpx.Response) -> None:
-    """Hide where a redirect leads from httpx: it would read that, and could fail, though redirects are not followed."""
+    """Remove the Location header: httpx parses it even when it does not follow redirects, and can fail on it."""
     response.extensions[_LOCATION] = response.headers.pop("location", "")
 
 
@@ -157,15 +157,15 @@ async def connect(
 ) -> AsyncIterator[Connection]:
     """Open a run's connection to the API at `url`.
 
-    `observe` is called with every request, `note` with a sentence about every pause before another try.
+    `observe` is called after every request, `note` with a message before every retry.
 
     Raises:
-        UsageError: a URL that a token must not be sent to, or proxy or certificate variables that are not valid.
+        UsageError: an API URL that is not acceptable, or invalid proxy or certificate variables.
     """
     timeouts = timeouts or Timeouts()
     clock = clock or SystemClock()
     rng = rng or random.Random()  # noqa: S311 - spreads retries, guards nothing
-    for name in ("httpx", "httpcore"):  # they log the headers of answers, and an answer may echo the token
+    for name in ("httpx", "httpcore"):  # they log the headers of responses, and a response may echo the token
         logging.getLogger(name).setLevel(logging.WARNING)
     async with _open_http(api_url(url), parallelism, timeouts, transport) as http:
         retries = Retries(clock, rng, budget=retry_budget, note=note)
@@ -175,7 +175,7 @@ async def connect(
 def _open_http(
     url: str, parallelism: int, timeouts: Timeouts, transport: httpx.AsyncBaseTransport | None
 ) -> httpx.AsyncClient:
-    """The pool. No proxy is used for loopback: it would see the token in plain text, and could not reach it anyway."""
+    """The HTTP client. Loopback bypasses any proxy, which could not reach it and would see the token in plain text."""
     try:
         return httpx.AsyncClient(
             base_url=url,
@@ -197,7 +197,7 @@ def _open_http(
         )
     except (ValueError, ImportError, httpx.InvalidURL) as error:
         raise UsageError(
-            f"the proxy variables cannot be used: {error}",
+            f"the proxy variables are not valid: {error}",
             hint="HTTPS_PROXY, HTTP_PROXY and ALL_PROXY must be http:// URLs",
         ) from None
     except (OSError, ssl.SSLError) as error:

@@ -1,4 +1,4 @@
-"""The token: where it comes from, and how it is kept out of texts and logs."""
+"""The API token: where it comes from, and how it is kept out of messages and logs."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from reconciler.errors import UsageError
 VARIABLE = "LOSANT_API_TOKEN"
 REMOVED = "[token removed]"
 
-_MAX_BYTES = 64 * 1024  # a token is some hundred characters; this bounds `--token-file /dev/zero`
-_FILE_HINT = "name a file that contains the token and nothing else"
-_PIECE = 12  # a run of this many characters of the token is removed from texts too
+_MAX_BYTES = 64 * 1024  # a token has a few hundred characters; this bounds `--token-file /dev/zero`
+_FILE_HINT = "the file must contain the token and nothing else"
+_PIECE = 12  # substrings of the token of this length are redacted too
 
 
 class Token:
-    """An API token and where it came from. Only `header` gives its text away.
+    """An API token and where it came from. Only `header` exposes its text.
 
     Attributes:
-        source: what to look at when the token is refused, such as `LOSANT_API_TOKEN` or `--token-file ci.token`.
+        source: where to fix it when the API rejects it, such as `LOSANT_API_TOKEN` or `--token-file ci.token`.
     """
 
     __slots__ = ("_pieces", "_text", "source")
@@ -37,7 +37,7 @@ class Token:
         return f"Bearer {self._text}"
 
     def redact(self, text: str) -> str:
-        """The text without the token and without any run of 12 or more of its characters."""
+        """The text without the token and without any substring of it of 12 or more characters."""
         size = min(_PIECE, len(self._text))
         kept, start, position = [], 0, 0
         while position <= len(text) - size:
@@ -53,23 +53,23 @@ class Token:
         return "".join([*kept, text[start:]])
 
     def is_in(self, body: bytes) -> bool:
-        """Whether an answer repeats the token. A token too short to be real is not looked for."""
+        """Whether a response repeats the token. A token too short to be real is ignored."""
         return len(self._text) > _PIECE and self._text.encode() in body
 
     def __repr__(self) -> str:
         return f"<Token from {self.source}>"
 
     def __reduce__(self) -> tuple[object, ...]:
-        raise TypeError("a token is not to be pickled")
+        raise TypeError("a token cannot be pickled")
 
 
 def find_token(environ: Mapping[str, str], application_id: str, *, token_file: str | None = None) -> Token:
-    """The token for an application: `--token-file`, else the application's own variable, else the common one.
+    """The token for an application: `--token-file`, else the application's own variable, else the shared one.
 
     An empty variable counts as unset: CI systems set one for a secret that does not exist.
 
     Raises:
-        UsageError: no token, an unreadable file, or text that cannot be a token. Never repeats the text.
+        UsageError: no token, an unreadable file, or a malformed token. The message never contains the text.
     """
     if token_file is not None:
         return read_token(_read(token_file), source=f"--token-file {token_file}")
@@ -101,16 +101,14 @@ def _read(path: str) -> str:
 
 
 def read_token(text: str, *, source: str) -> Token:
-    """A token from its text, without surrounding white space (files end in a newline).
+    """Parse a token, ignoring surrounding white space (files end in a newline).
 
     Raises:
-        UsageError: the text cannot be a token.
+        UsageError: the text is not a valid token.
     """
     text = text.strip(" \t\r\n")
     if problem := _problem(text):
-        raise UsageError(
-            f"{source}: the token {problem}", hint="it must be the token's text alone, as Losant showed it once"
-        )
+        raise UsageError(f"{source}: the token {problem}", hint="give the token alone, exactly as Losant displayed it")
     return Token(text, source=source)
 
 
@@ -118,11 +116,11 @@ def _problem(text: str) -> str | None:
     if not text:
         return "is empty"
     if text[:7].lower() == "bearer ":
-        return "starts with the word Bearer"
+        return "must not start with the word Bearer"
     if not text.isascii():
-        return "contains characters that are not ASCII"
+        return "contains non-ASCII characters"
     if re.search(r"\s", text):
-        return "contains white space or several lines"
+        return "contains white space or line breaks"
     if not text.isprintable():
         return "contains control characters"
     return None

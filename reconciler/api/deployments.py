@@ -1,4 +1,4 @@
-"""What the listings of embedded and edge deployments have in common."""
+"""Shared parsing of embedded and edge deployment listings."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ CONNECTED: Final[Mapping[object, bool | None]] = {1: True, 0: False, None: None}
 
 
 class DeploymentPages(Pages[T]):
-    """The pages of one listing. Equal entries are shared: a fleet has few distinct versions.
+    """The pages of one listing. Equal entries share one object: a fleet has few distinct versions.
 
-    `keep_logs`: also those of devices that run what was released to them.
+    `keep_logs`: keep logs also for devices that already run what was released to them.
     """
 
     def __init__(self, *, keep_logs: bool = False) -> None:
@@ -27,7 +27,7 @@ class DeploymentPages(Pages[T]):
 
     @property
     def flow_names(self) -> dict[FlowId, str]:
-        """Names that came with the records; of several for one flow, the first in the alphabet."""
+        """Flow names found in the records; if a flow has several, the first alphabetically."""
         named: dict[FlowId, str] = {}
         for flow_id, names in self._names.values():
             for name in names:
@@ -37,17 +37,17 @@ class DeploymentPages(Pages[T]):
 
     @abstractmethod
     def merged(self, found: Mapping[str, T]) -> dict[DeviceId, LiveDevice]:
-        """The devices of all pages, in the order of their ids.
+        """The devices of all pages, sorted by id.
 
         Raises:
-            Missing: two records are about the same thing, and nothing says which one counts.
+            Missing: two records describe the same device or row, so neither can be trusted.
         """
 
 
 def log_entry(item: Mapping[str, Any], fields: Mapping[str, str], flow_id: FlowId | None) -> LogEntry:
-    """A line of the log. It only informs people, so a field of another type is left out and stops no plan.
+    """A log entry. It is informational only, so a field of an unexpected type is dropped, not an error.
 
-    `fields`: what the kind calls the fields that differ between the kinds.
+    `fields`: the kind's names of the fields that differ between embedded and edge.
     """
     log = {key: value for key, value in item.items() if isinstance(value, str)}
     return LogEntry(

@@ -1,7 +1,7 @@
 """Edge deployments: one record per device and flow, merged into one value per device.
 
-The API's `filterEmpty`, which leaves empty records out, is not used: what counts as empty is hardly documented, and a
-record left out by mistake would be a row that was never read.
+The API's `filterEmpty` parameter, which omits empty records, is not used: its meaning of empty is barely documented,
+and a record omitted by mistake would be a row that was never read.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _LOG_FIELDS: Final = {
 
 
 class EdgeRecord(NamedTuple):
-    """One record: a flow of a device, with what it says of the device."""
+    """One record: a flow of a device, with the data about the device."""
 
     device_id: DeviceId
     flow_id: FlowId
@@ -70,10 +70,10 @@ class EdgePages(DeploymentPages[EdgeRecord]):
 
 
 def _device(records: list[EdgeRecord]) -> LiveDevice:
-    """What the records of one device say together; of its connection, the newest report."""
+    """Merge the records of one device; its connection state is that of the newest report."""
     flows = {record.flow_id: record.entry for record in records}
     if len(flows) != len(records):
-        raise Missing(f"two records are about the same flow of device {records[0].device_id}")
+        raise Missing(f"two records describe the same flow of device {records[0].device_id}")
     newest = max(records, key=lambda record: record.connection_time or "")
     return LiveDevice(
         flows={flow_id: entry for flow_id, entry in flows.items() if entry is not NOTHING},

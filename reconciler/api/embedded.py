@@ -41,13 +41,13 @@ class EmbeddedPages(DeploymentPages[Record]):
 
     def __init__(self, *, keep_logs: bool = False) -> None:
         super().__init__(keep_logs=keep_logs)
-        # The flows of the previous device: the next one often has the same, and may share what was made of them.
+        # The flows of the previous device: the next one often has the same, and then shares the parsed result.
         self._raw = _NO_FLOWS
         self._shared: dict[tuple[object, ...], dict[FlowId, Entry]] = {}
         self._made = self._entries_of(_NO_FLOWS)
 
     def record(self, item: Any) -> tuple[str, Record]:
-        """See `Pages.record`. This runs once per device: every look-up counts."""
+        """See `Pages.record`. This is the hot path: it runs once per device."""
         get = item.get
         device_id, name, unknown = item["deviceId"], get("deviceName"), get("unknownBundle")
         released_bundle, reported_bundle = get(RELEASED_BUNDLE), get(REPORTED_BUNDLE)
@@ -69,13 +69,13 @@ class EmbeddedPages(DeploymentPages[Record]):
         if not is_id(device_id) or (unknown is not None and type(unknown) is not bool):
             raise Unreadable
         device_id = device_id.lower()
-        # The API's schema does not require a record's id; there is one record per device, so the device's id serves.
+        # The API's schema does not require a record id; with one record per device, the device id identifies it.
         record_id = device_id if (own := item.get("id")) is None else own.lower()
         device = LiveDevice(flows, name, connected, time, bool(unknown), released_bundle, reported_bundle, kept)
         return record_id, (device_id, device)
 
     def _entries_of(self, flows: dict[str, dict[str, Any]]) -> tuple[dict[FlowId, Entry], bool]:
-        """The entries that are not empty, and whether all are reported as released."""
+        """The non-empty entries, and whether each reports its released version."""
         made: dict[FlowId, Entry] = {}
         empty, settled = 0, True
         entries, known = self._entries, self._names
@@ -91,7 +91,7 @@ class EmbeddedPages(DeploymentPages[Record]):
                 made[flow_id] = entry
                 if released != reported:
                     settled = False
-        if len(made) + empty != len(flows):  # one id in two spellings
+        if len(made) + empty != len(flows):  # the same id in upper and lower case
             raise Unreadable
         return self._shared.setdefault((*made, *made.values()), made), settled
 
@@ -109,7 +109,7 @@ class EmbeddedPages(DeploymentPages[Record]):
         devices: dict[DeviceId, LiveDevice] = {}
         for device_id, device in sorted(found.values(), key=itemgetter(0)):
             if device_id in devices:
-                raise Missing(f"two records are about device {device_id}")
+                raise Missing(f"two records describe device {device_id}")
             devices[device_id] = device
         return devices
 

@@ -1,4 +1,4 @@
-"""Whatever goes wrong with a request, as one of `reconciler.errors`: place, cause, remedy."""
+"""Maps every request failure to one of `reconciler.errors`, with place, cause and remedy."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from reconciler.errors import (
 )
 
 MAX_QUOTED = 300
-_TOO_LONG = 10_000  # characters of a server's message that are looked at
+_TOO_LONG = 10_000  # maximum characters of a server's message to examine
 
 
 class CertificateRejected(ConnectionFailed):
-    """The server's certificate is not trusted: trying again cannot help."""
+    """The server's certificate is not trusted: retrying cannot help."""
 
     outcome_unknown = False
 
@@ -45,7 +45,7 @@ def inert(text: str, token: Token) -> str:
 def refused(
     request: ApiRequest, status: int, headers: Mapping[str, str], body: bytes, *, token: Token, now: str
 ) -> ApiError:
-    """The error for an answer that is neither 2xx nor 3xx; `now` is RFC 3339 text, for a Retry-After that is a date."""
+    """The error for a status that is neither 2xx nor 3xx; `now` is RFC 3339 text, to interpret a Retry-After date."""
     message = _message(body)
     cause = f"HTTP {status}" + (f', the server says "{inert(message, token)}"' if message else "")
     kind, hint = _STATUSES.get(status) or (_SERVER_FAILED if status >= 500 else (RequestRefused, None))
@@ -58,18 +58,18 @@ _SERVER_FAILED = (ServerFailed, "the server, or a proxy in front of it, has fail
 _STATUSES: dict[int, tuple[type[ApiError], str]] = {
     401: (
         AuthenticationFailed,
-        "the token from {source} is wrong, revoked or expired: make a new application API token",
+        "the token from {source} is wrong, revoked or expired: create a new application API token",
     ),
-    403: (PermissionDenied, "the token from {source} needs the scope {action}, and must be of this application"),
+    403: (PermissionDenied, "the token from {source} needs the scope {action}, and must belong to this application"),
     404: (NotFound, "{remedy}"),
-    405: (RequestRefused, "check that the API URL is that of a Losant API"),
+    405: (RequestRefused, "check that the API URL points to the Losant API"),
     413: (RequestRefused, "the request is too large for the server, or for a proxy in front of it"),
-    429: (RateLimited, "the API asks for fewer requests: try later, or with a lower --parallelism"),
+    429: (RateLimited, "the API is rate limiting: try again later, or with a lower --parallelism"),
 }
 
 
 def _message(body: bytes) -> str | None:
-    """The `message` of the API's error envelope; nothing else is quoted."""
+    """The `message` of the API's error body; nothing else is quoted."""
     try:
         data = json.loads(body)
     except (ValueError, RecursionError):
@@ -92,7 +92,7 @@ def retry_after_s(headers: Mapping[str, str], now: str) -> float | None:
 
 
 def redirected(request: ApiRequest, status: int, location: str, token: Token) -> UnexpectedAnswer:
-    """A redirect: not followed, since the token must not go where an answer sends it."""
+    """A redirect. It is not followed, so that a response cannot make the client send the token elsewhere."""
     try:
         host = httpx.URL(token.redact(location)).host
     except (httpx.InvalidURL, ValueError):
@@ -100,33 +100,33 @@ def redirected(request: ApiRequest, status: int, location: str, token: Token) ->
     where = f" to host {inert(host, token)}" if host else ""
     return UnexpectedAnswer(
         f"{request.name}: HTTP {status}, a redirect{where}, which is not followed",
-        hint="set --api-url or LOSANT_API_URL to the API's own address; a network's login page redirects, too",
+        hint="set --api-url or LOSANT_API_URL to the API's own address; a captive portal also redirects",
         status=status,
     )
 
 
 def unreadable(request: ApiRequest, problem: str, *, status: int | None = None) -> UnexpectedAnswer:
-    """The error for an answer that is not what the API sends."""
+    """The error for a response that does not have the API's format."""
     return UnexpectedAnswer(
         f"{request.name}: {problem}",
-        hint="check the API URL, and whether a proxy or a login page answers in its place",
+        hint="check the API URL, and whether a proxy or a login page responds in its place",
         status=status,
     )
 
 
 def no_answer(request: ApiRequest, error: Exception, *, host: str, token: Token) -> ApiError:
-    """The error for a request that got no answer, or not all of it."""
+    """The error for a request without a complete response."""
     causes = list(_chain(error))
     if isinstance(error, httpx.DecodingError):
-        return unreadable(request, "the answer's compression is broken")
+        return unreadable(request, "the response's compressed body is corrupt")
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return CertificateRejected(
                 f"{request.name}: the certificate of {host} is not trusted: {inert(str(cause.verify_message), token)}",
-                hint="add a company's own certificate authority with SSL_CERT_FILE",
+                hint="add your company's certificate authority with SSL_CERT_FILE",
             )
     failure = ConnectionFailed(
-        f"{request.name}: no answer from {host}: {_reason(error, causes, token)}",
+        f"{request.name}: no response from {host}: {_reason(error, causes, token)}",
         hint="check the network, the proxy variables, and the API URL",
     )
     if isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)):
@@ -137,7 +137,7 @@ def no_answer(request: ApiRequest, error: Exception, *, host: str, token: Token)
 def _reason(error: Exception, causes: list[BaseException], token: Token) -> str:
     for cause in causes:
         if isinstance(cause, ssl.SSLError):
-            reason = getattr(cause, "reason", None) or str(cause)  # OpenSSL's own word, where there is one
+            reason = getattr(cause, "reason", None) or str(cause)  # OpenSSL's reason code, if present
             return f"TLS failed ({inert(reason, token)})"
     for kind, reason in _REASONS:
         if any(isinstance(cause, kind) for cause in causes):
@@ -146,9 +146,9 @@ def _reason(error: Exception, causes: list[BaseException], token: Token) -> str:
 
 
 _REASONS: tuple[tuple[type[BaseException], str], ...] = (
-    (socket.gaierror, "its name does not resolve"),
+    (socket.gaierror, "the host name does not resolve"),
     (ConnectionRefusedError, "connection refused"),
-    (httpx.ConnectTimeout, "no connection in time"),
+    (httpx.ConnectTimeout, "connecting timed out"),
     (httpx.TimeoutException, "timed out"),
     (TimeoutError, "timed out"),
     (ConnectionResetError, "connection reset"),

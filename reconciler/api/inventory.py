@@ -1,4 +1,4 @@
-"""Devices, flows and versions: what deployments refer to."""
+"""Listings of devices, flows and versions, which deployments refer to."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from reconciler.model.state import NO_TAGS, Device, Flow, Version
 from reconciler.model.text import is_id
 
 MAX_IN = 100  # values of one `$in`: the API's limit
-MAX_QUERY = 4000  # characters of values in one request's URL, encoded: servers commonly take 8,000 in all
+MAX_QUERY = 4000  # encoded characters of values in one URL: servers commonly accept 8,000 in all
 
 
 class DevicePages(Pages[Device]):
-    """The pages of devices.get. Devices tagged alike share their tags.
+    """The pages of devices.get. Devices with equal tags share one mapping.
 
-    Like deployments, devices come by the hundred thousand, so they are read by key.
+    As with deployments, there may be 100,000 devices, so records are read by key instead of with pydantic.
     """
 
     shape = DeviceShape
@@ -40,7 +40,7 @@ class DevicePages(Pages[Device]):
         return device.id, device
 
     def _shared(self, tags: list[dict[str, str]] | None) -> Mapping[str, tuple[str, ...]]:
-        """Every value of each key, in the order of the API; a key may come twice."""
+        """All values of each key, in the API's order; a key may occur more than once."""
         if tags is None:
             return NO_TAGS
         if type(tags) is not list:
@@ -79,7 +79,7 @@ class VersionPages(Pages[Version]):
 
 
 def queries(field: str, values: Collection[str]) -> Iterator[dict[str, object]]:
-    """`{field: {"$in": […]}}` for all values, in requests short enough for the API and proxies."""
+    """`{field: {"$in": […]}}` for all values, in chunks short enough for the API and proxies."""
     chunk: list[str] = []
     size = 0
     for value in sorted(set(values)):
@@ -94,7 +94,7 @@ def queries(field: str, values: Collection[str]) -> Iterator[dict[str, object]]:
 
 
 def parse_query(text: str) -> dict[str, object]:
-    """An advanced device query as the user wrote it.
+    """Parse an advanced device query written by the user.
 
     Raises:
         UsageError: it is not a JSON object.
@@ -111,7 +111,7 @@ def parse_query(text: str) -> dict[str, object]:
 
 
 def of_class(query: Mapping[str, object] | None, device_class: str | None) -> str:
-    """The query's text, restricted to a class: the API ignores its `deviceClass` parameter beside a query."""
+    """The query as text, restricted to a class: the API ignores `deviceClass` when a query is given."""
     parts: list[Mapping[str, object]] = [{"deviceClass": device_class}] if device_class else []
     if query:
         parts.append(query)

@@ -53,7 +53,7 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
-    """One page: the total and page size that it claims, and its records as `(record id, value)`."""
+    """One page: the total and page size that it states, and its records as `(record id, value)`."""
 
     total: int
     per_page: int | None
@@ -65,20 +65,20 @@ class Page(Generic[T]):
 
 
 class Pages(ABC, Generic[T]):
-    """Reads the records of one listing, page by page."""
+    """Parses the records of one listing, page by page."""
 
     shape: ClassVar[type[Shape]]
 
     @abstractmethod
     def record(self, item: Any) -> tuple[str, T]:
-        """A record's id and value. Whatever exception of `_ODD` it raises, `shape` then says what is wrong."""
+        """A record's id and value. If it raises an exception of `_ODD`, `shape` explains what is wrong."""
 
     def page(self, body: bytes) -> Page[T]:
         """The records of one page.
 
         Raises:
-            Missing: a record that does not say what it is about.
-            Unreadable: anything else that is not as the API sends it.
+            Missing: a record lacks an identifying field.
+            Unreadable: anything else that does not have the API's format.
         """
         with gc_paused():
             return self._page(body)
@@ -94,7 +94,7 @@ class Pages(ABC, Generic[T]):
         return Page(total, per_page, records)
 
     def one(self, body: bytes) -> T:
-        """The record that is the whole answer.
+        """The record of a response that is a single record.
 
         Raises:
             Missing, Unreadable: as for `page`.
@@ -110,7 +110,7 @@ _ODD = (AttributeError, KeyError, TypeError, Unreadable)
 
 
 def _explained(item: object, number: int, shape: type[Shape]) -> Unreadable:
-    """What is wrong with a record, by the shape that it should have; names the record as well as possible."""
+    """The error for a malformed record, found by validating it against its shape."""
     if not isinstance(item, dict):
         return Unreadable(f"record {number} is not an object")
     for key in shape.identity:
@@ -122,7 +122,7 @@ def _explained(item: object, number: int, shape: type[Shape]) -> Unreadable:
         shaped(item, shape)
     except Unreadable as error:
         return Unreadable(f"{place}: {error}")
-    return Unreadable(f"{place} is not as the API sends it")
+    return Unreadable(f"{place} does not have the API's format")
 
 
 Fetch = Callable[[int, int], Awaitable[Page[T]]]
@@ -146,11 +146,11 @@ class _SizesIgnored(Exception):
 
 
 async def read_all(fetch: Fetch[T], *, name: str, per_page: int, parallelism: int) -> dict[str, T]:
-    """Every record by its id, in the order of ids. `fetch(page, per_page)` reads one page.
+    """Every record by its id, sorted by id. `fetch(page, per_page)` reads one page.
 
     Raises:
-        IncompleteRead: the pages do not add up; `name` is the listing's.
-        ApiError: as `fetch` raises it; of several, that of the lowest page.
+        IncompleteRead: the pages are inconsistent; `name` is the listing's.
+        ApiError: as raised by `fetch`; if several pages fail, that of the lowest page.
     """
     why, limit = "", per_page
     for _ in range(REREADS + 1):

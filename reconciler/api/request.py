@@ -1,4 +1,4 @@
-"""A request as a value: what to send, and what to call it when it fails."""
+"""An API request as a value: what to send, and how errors refer to it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from urllib.parse import quote, urlencode
 
 from reconciler.errors import UsageError
 
-# Answers without links, permitted actions and embedded entities are smaller. The server accepts only this spelling of a
-# boolean.
+# Responses without links, permitted actions and embedded entities are smaller. The server accepts only this spelling of
+# a boolean.
 FLAGS = {"_actions": "false", "_links": "false", "_embedded": "false"}
 
 _SHOWN = ("page", "flowId", "deviceId")
@@ -17,13 +17,13 @@ _SHOWN = ("page", "flowId", "deviceId")
 
 @dataclass(frozen=True, slots=True)
 class ApiRequest:
-    """A request of the API.
+    """A request to the API.
 
     Attributes:
-        action: the API's own name for it, which is also the scope that allows it: `embeddedDeployments.get`.
-        path: from the root, with every part percent-encoded.
+        action: the API's own name for it, also the scope that permits it, such as `embeddedDeployments.get`.
+        path: absolute, with every part percent-encoded.
         body: sent as JSON; None sends no body.
-        remedy: what to look at when the answer is 404.
+        remedy: the hint for a 404 response.
     """
 
     action: str
@@ -35,7 +35,7 @@ class ApiRequest:
 
     @property
     def name(self) -> str:
-        """`GET /applications/…/devices?page=2`: enough to recognise the request, and short."""
+        """A short name for messages, such as `GET /applications/…/devices?page=2`."""
         shown = {key: value for key, value in self.params.items() if key in _SHOWN}
         return f"{self.method} {self.path}" + (f"?{urlencode(shown)}" if shown else "")
 
@@ -49,9 +49,9 @@ def path(*parts: str) -> str:
     """`/a/b/c` with every part encoded.
 
     Raises:
-        UsageError: a part that would lead elsewhere, such as `..`.
+        UsageError: a part that would change the path, such as `..`.
     """
     for part in parts:
         if part.strip(".") == "":
-            raise UsageError(f"{part!r} cannot be an id")
+            raise UsageError(f"{part!r} is not a valid id")
     return "".join(f"/{quote(part, safe='')}" for part in parts)

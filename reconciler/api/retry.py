@@ -1,4 +1,4 @@
-"""When a request is sent again, after how long, and how many requests may be in flight."""
+"""Retries with back-off, and an adaptive limit on the requests in flight."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from reconciler.errors import ApiError, ConnectionFailed, RateLimited, ServerFai
 from reconciler.ports import Clock
 from reconciler.runtime import Backoff
 
-MAX_TRIES = 5  # of one request
-BUDGET = 50  # retries of a whole run
+MAX_TRIES = 5  # per request
+BUDGET = 50  # retries per run
 BASE_S = 0.5
 CAP_S = 20.0
 RETRY_AFTER_CAP_S = 60.0
@@ -24,9 +24,9 @@ T = TypeVar("T")
 
 
 class Pace:
-    """How many requests may be in flight: halved by a 429, then raised by one per round of successful answers.
+    """Limits the requests in flight: a 429 halves the limit, each round of successful responses raises it by one.
 
-    A 429 for a request that was sent before the last halving does not halve again: it tells nothing new.
+    A 429 for a request that was sent before the last halving does not halve it again.
     """
 
     def __init__(self, most: int, clock: Clock) -> None:
@@ -40,7 +40,7 @@ class Pace:
 
     @contextlib.asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
-        """A place for one request, after the pause that a Retry-After asks for. How the request ends sets the pace."""
+        """A slot for one request, after any Retry-After pause. The outcome of the request adjusts the limit."""
         await self._enter()
         try:
             while (wait_s := self._open_at - self._clock.monotonic()) > 0:
@@ -66,13 +66,13 @@ class Pace:
             await place
         except asyncio.CancelledError:
             if place.done() and not place.cancelled():
-                self._leave()  # the place was given at the same moment
+                self._leave()  # the slot was granted at the same moment
             elif place in self._waiting:
                 self._waiting.remove(place)
             raise
 
     def _leave(self) -> None:
-        """Give the place back, and hand free places to those that have waited longest."""
+        """Return the slot, and grant free slots to the longest waiting requests."""
         self.in_flight -= 1
         while self._waiting and self.in_flight < int(self.limit):
             place = self._waiting.popleft()
@@ -81,7 +81,7 @@ class Pace:
                 place.set_result(None)
 
     def _slow_down(self, error: RateLimited, cuts: int) -> None:
-        """React to a 429 for a request that was sent after so many cuts."""
+        """React to a 429. `cuts`: how many times the limit had been halved when the request was sent."""
         if cuts == self._cuts:
             self._cuts += 1
             self.limit = max(1.0, self.limit / 2)
@@ -91,7 +91,7 @@ class Pace:
 
 
 class Retries:
-    """Repeats requests that failed in passing: 429, 5xx, no answer. Five tries a request, `budget` retries a run."""
+    """Retries transient failures: 429, 5xx, no response. Five tries per request, `budget` retries per run."""
 
     def __init__(self, clock: Clock, rng: random.Random, *, budget: int, note: Callable[[str], None] | None) -> None:
         self._left = budget
@@ -100,7 +100,7 @@ class Retries:
         self._note = note
 
     async def run(self, send: Callable[[], Awaitable[T]]) -> T:
-        """What `send` returns. The last error is raised as it is."""
+        """What `send` returns. The last error is raised unchanged."""
         tries = 0
         while True:
             tries += 1
@@ -113,7 +113,7 @@ class Retries:
             await self._clock.sleep(wait_s)
 
     def _wait_s(self, tries: int, error: ApiError) -> float:
-        """Take one retry from the budget; how long to wait before it."""
+        """Take one retry from the budget, and return how long to wait before it."""
         self._left -= 1
         asked_s = None if error.retry_after_s is None else min(error.retry_after_s, RETRY_AFTER_CAP_S)
         wait_s = self._backoff.wait_s(tries, retry_after_s=asked_s)

@@ -1,8 +1,8 @@
-"""The shapes of the API's answers, and the API's names for things.
+"""The schemas of the API's responses, and the API's field names.
 
 Only this module knows `desiredVersion` and `currentVersion`; everywhere else they are `released` and `reported`.
-Pydantic checks small answers. For large listings it would take more than twice the time: `embedded` and `inventory`
-read their records by key and check what they use; the shape then only explains what is wrong.
+Pydantic checks small responses. For large listings it would more than double the time: `embedded` and `inventory`
+read their records by key and check what they use; the shape is then used only to explain what is wrong.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ VersionName = Annotated[str, StringConstraints(min_length=1)]
 
 
 class Shape(BaseModel):
-    """What all shapes share: unknown fields are ignored, and values are not converted."""
+    """The base of all shapes: unknown fields are ignored, and values are not converted."""
 
     model_config = ConfigDict(extra="ignore", strict=True, frozen=True, defer_build=True)
 
-    identity: ClassVar[tuple[str, ...]] = ("id",)  # the fields without which a record does not say what it is about
+    identity: ClassVar[tuple[str, ...]] = ("id",)  # the fields that identify a record
 
 
 class NamedShape(Shape):
-    """The answer of application.get; devices and flows have the same two fields."""
+    """The response of application.get, and the two fields that devices and flows share with it."""
 
     id: Id
     name: str | None = None
@@ -68,7 +68,7 @@ class VersionShape(Shape):
 
 
 class SuccessShape(Shape):
-    """The answer of the deployment verbs. `success` must be true."""
+    """The response of the deployment actions. `success` must be true."""
 
     success: bool = False
     jobId: str | None = None  # noqa: N815
@@ -83,14 +83,14 @@ class EntryShape(Shape):
 
 
 class ConnectionShape(Shape):
-    """`connected` is a number or null."""
+    """A device's connection state. `connected` is a number or null."""
 
     time: str | None = None
     connected: Literal[0, 1] | None = None
 
 
 class DeploymentShape(Shape):
-    """What deployment records of both kinds say of their device."""
+    """The device fields of deployment records of both kinds."""
 
     id: str | None = None
     deviceId: Id  # noqa: N815
@@ -120,29 +120,29 @@ class EdgeShape(DeploymentShape, EntryShape):
 
 
 class Unreadable(Exception):
-    """A body that is not what the API sends; the text says why without quoting it."""
+    """A body that does not have the API's format; the message says why without quoting it."""
 
 
 class Missing(Unreadable):
-    """A record that does not say what it is about, so that the listing cannot be called complete."""
+    """A record without an identifying field, or a duplicate: the listing cannot be trusted to be complete."""
 
 
 S = TypeVar("S", bound=Shape)
 
 
 def parse_strictly(body: bytes) -> object:
-    """JSON without Python's leniency: no duplicate keys, no NaN, no lone surrogates, no unbounded depth."""
+    """Parse JSON without Python's leniency: no duplicate keys, NaN, lone surrogates or unbounded depth."""
     try:
         text = body.decode("utf-8")
         data = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
         if "\\ud" in text.lower():
             json.dumps(data, ensure_ascii=False).encode()
     except UnicodeDecodeError:
-        raise Unreadable("the answer is not UTF-8 text") from None
+        raise Unreadable("the response is not UTF-8 text") from None
     except UnicodeEncodeError:
-        raise Unreadable("the answer contains half a character (a lone surrogate)") from None
+        raise Unreadable("the response contains a lone surrogate") from None
     except RecursionError:
-        raise Unreadable("the answer is nested too deeply") from None
+        raise Unreadable("the response is nested too deeply") from None
     except ValueError:
         raise Unreadable(_not_json(body)) from None
     return data
@@ -151,23 +151,23 @@ def parse_strictly(body: bytes) -> object:
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     made = dict(pairs)
     if len(made) != len(pairs):
-        raise Unreadable("the answer contains a key twice in one object")
+        raise Unreadable("the response has a duplicate key in an object")
     return made
 
 
 def _no_constant(name: str) -> object:
-    raise Unreadable(f"the answer contains {name}, which is not JSON")
+    raise Unreadable(f"the response contains {name}, which is not valid JSON")
 
 
 def _not_json(body: bytes) -> str:
     head = body[:200].lstrip().lower()
     if not head:
-        return "the answer is empty"
-    return "the answer is an HTML page" if head.startswith((b"<!doctype html", b"<html")) else "the answer is not JSON"
+        return "the response is empty"
+    return "the response is HTML" if head.startswith((b"<!doctype html", b"<html")) else "the response is not JSON"
 
 
 def parse_quickly(body: bytes) -> object:
-    """As `parse_strictly`, but much faster, for pages of listings. Of a repeated key, the last value counts."""
+    """Like `parse_strictly`, but much faster, for pages of listings. The last of duplicate keys wins."""
     try:
         return from_json(body, allow_inf_nan=False, cache_strings="keys")
     except ValueError:
@@ -176,30 +176,30 @@ def parse_quickly(body: bytes) -> object:
 
 
 def shaped(data: object, shape: type[S]) -> S:
-    """`data` as `shape`.
+    """Validate `data` as `shape`.
 
     Raises:
-        Unreadable: names the field, not its value.
+        Unreadable: the message names the field, not its value.
     """
     try:
         return shape.model_validate(data)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        field = ".".join(str(part) for part in first["loc"]) or "the answer"
+        field = ".".join(str(part) for part in first["loc"]) or "the response"
         raise Unreadable(f"{field}: {first['msg'].lower()}") from None
 
 
 def envelope(data: object) -> tuple[list[Any], int, int | None]:
     """`items`, `totalCount` and the echoed `perPage` of a listing."""
     if not isinstance(data, Mapping):
-        raise Unreadable("the answer is not a JSON object")
+        raise Unreadable("the response is not a JSON object")
     items, total, per_page = data.get("items"), data.get("totalCount"), data.get("perPage")
     if not isinstance(items, list):
-        raise Unreadable("the answer has no list of items")
+        raise Unreadable("the response has no list of items")
     if type(total) is not int or total < 0:
-        raise Unreadable("the answer has no totalCount")
+        raise Unreadable("the response has no totalCount")
     if isinstance(per_page, str) and per_page.isascii() and per_page.isdigit():
-        per_page = int(per_page[:9])  # the echo may be text, as the parameter was
+        per_page = int(per_page[:9])  # the echo may be text, like the parameter
     if per_page is not None and (type(per_page) is not int or per_page <= 0):
-        raise Unreadable("the answer's perPage is not a size")
+        raise Unreadable("the response's perPage is not a positive number")
     return items, total, per_page

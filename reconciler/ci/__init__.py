@@ -1,1 +1,1 @@
-"""The steps of a pipeline, written once for every CI system; an adapter (`github.py`) knows how its system speaks."""
+"""The steps of a pipeline, independent of the CI system; an adapter (`github.py`) implements each system."""

@@ -1,6 +1,6 @@
-"""Apply one application, and report whether that was what the pull request showed.
+"""Applies one application, and reports whether the applied plan is the one that the pull request showed.
 
-Two steps: the first has the fleet's token; the second, which reports the result, needs none.
+Two steps: the first has the application's token; the second, which reports the result, needs none.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ def step(
     timeout: str,
     offline: str,
 ) -> int:
-    """Ends like `reconciler apply`.
+    """Apply; exits like `reconciler apply`.
 
-    A required review hands its digest to `apply --expect-digest`, which refuses (exit 4) when the plan is another by
-    now. Where nothing is left to do there is nothing to review: a job that is run again ends well.
+    A required review passes its digest to `apply --expect-digest`, which refuses (exit 4) if the plan has changed.
+    If nothing is left to do, nothing needs a review, so a job can be run again.
     """
     result.parent.mkdir(parents=True, exist_ok=True)
     expected = expect_digest
@@ -54,7 +54,7 @@ def step(
 
 
 def report(provider: Provider, *, pull_request: str, reviewed: str, result: Path) -> int:
-    """Show the result on the summary and, where something failed, in annotations."""
+    """Show the result in the job summary and, if something failed, in annotations."""
     if not result.exists():
         provider.log("There is no result: nothing was applied.")
         return 0
@@ -69,7 +69,7 @@ def report(provider: Provider, *, pull_request: str, reviewed: str, result: Path
 
 
 def _compare(provider: Provider, results: Sequence[Mapping[str, Any]], pull_request: str, reviewed: str) -> None:
-    """Say whether what was sent is what was reviewed; nothing where nothing was sent."""
+    """Report whether the applied plan is the reviewed one, if anything was sent."""
     applied = next((one["digest"] for one in results if any(call["attempts"] for call in one["calls"])), "")
     number = provider.named(pull_request)
     if applied and applied == reviewed:
@@ -82,7 +82,7 @@ def _compare(provider: Provider, results: Sequence[Mapping[str, Any]], pull_requ
 
 
 def _not_shown(provider: Provider, pull_request: str) -> str:
-    """Why there is no digest that was reviewed."""
+    """Why there is no reviewed digest."""
     if not pull_request:
-        return f"this commit came by no {provider.noun}, so no plan of it was shown"
-    return f"{provider.named(pull_request)} shows no plan of its last commit"
+        return f"this commit does not belong to a {provider.noun}, so no plan was shown"
+    return f"{provider.named(pull_request)} shows no plan for its last commit"

@@ -1,4 +1,4 @@
-"""What needs no token: mistakes in the manifests, and what a pull request changes in the desired state."""
+"""The checks without a token: errors in the manifests, and how a pull request changes the desired state."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from reconciler.operations.applications import validate
 from reconciler.operations.diff import diff as compare
 from reconciler.render.differences import differences_markdown
 
-_SUMMARY_BYTES, _COMMENT_BYTES = 60_000, 15_000  # the comment has to have room for the plans
+_SUMMARY_BYTES, _COMMENT_BYTES = 60_000, 15_000  # the comment needs room for the plans
 
 
 def step(provider: Provider, *, path: str, diff: Path) -> int:
-    """Validate; then the diff, on the summary and in a file for the comment. ManifestError tells every problem."""
+    """Validate, then write the diff to the summary and to a file for the comment. Raises ManifestError."""
     checked = validate([path])
     found = [(one.place.problem if one.place else Problem, one) for one in checked.warnings]
     provider.annotate("warning", [problem(one.message, hint=one.hint) for problem, one in found])
@@ -30,11 +30,11 @@ def step(provider: Provider, *, path: str, diff: Path) -> int:
 
 
 def difference(path: str, base: str, *, max_bytes: int) -> str:
-    """The difference as Markdown. A base that cannot be read is not a mistake of the pull request."""
-    if Path(base).exists():  # to `diff` it would be a folder, and a pull request could bring one along
-        raise UsageError(f"the repository holds a file named {base}, which hides the revision of that name")
+    """The diff as Markdown. An unreadable base is not an error of the pull request."""
+    if Path(base).exists():  # `diff` would use it as a folder, and a pull request could add one
+        raise UsageError(f"the repository contains a file named {base}, which hides the revision of that name")
     if not git("ls-tree", "--name-only", base, "--", path):
-        return "The base holds no manifests there: everything is new."
+        return "The base has no manifests there: everything is new."
     try:
         found = compare(base, None, path=path)
     except ReconcilerError:

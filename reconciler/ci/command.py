@@ -1,4 +1,4 @@
-"""The commands that a step runs in a process of their own: those of this program that need a token, and git."""
+"""Runs commands in processes of their own: those of reconciler that need a token, and git."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from typing import Any
 
 from reconciler.errors import ReconcilerError
 
-# -P: what lies in the working folder, which a pull request may bring along, is not imported.
+# -P: do not import modules from the working directory, which a pull request may add.
 _PROGRAM = (sys.executable, "-P", "-m", "reconciler")
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What became of a command; `stdout` is empty where that went to the log."""
+    """The outcome of a command; `stdout` is empty if it went to the log."""
 
     command: str
     code: int
     stdout: str
 
     def text(self) -> str:
-        """Its stdout; ReconcilerError where it failed."""
+        """Its stdout; ReconcilerError if it failed."""
         if self.code:
-            raise ReconcilerError(f"{self.command} ended with {self.code}")
+            raise ReconcilerError(f"{self.command} exited with {self.code}")
         return self.stdout
 
     def document(self) -> dict[str, Any]:
-        """Its JSON document, also where it failed."""
+        """Its JSON document, even if it failed."""
         try:
             document: dict[str, Any] = json.loads(self.stdout)
         except ValueError:
@@ -40,11 +40,11 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """The application that a job is for.
+    """The application of a job.
 
     Attributes:
-        path: of the manifests.
-        name: for people; may be empty.
+        path: the path of the manifests.
+        name: the display name; may be empty.
         options: global options for every command.
     """
 
@@ -55,24 +55,24 @@ class Application:
     options: tuple[str, ...] = ()
 
     def run(self, command: str, *options: str, capture: bool = True) -> Answer:
-        """Run a command for this application; what it does not capture goes to the log."""
+        """Run a command for this application; output that is not captured goes to the log."""
         words = [*self.options, command, "--application", self.id, "--kind", self.kind, *options, "--", self.path]
         return _run(f"reconciler {command}", *_PROGRAM, *words, capture=capture)
 
 
 def git(*arguments: str) -> str:
-    """What git says."""
+    """The output of a git command."""
     return _run(f"git {arguments[0]}", "git", *arguments).text().strip()
 
 
 def _run(command: str, *argv: str, capture: bool = True) -> Answer:
-    # In a group of its own it is interrupted once, by us, and ends in good order: with the result of what was done.
+    # In its own process group it is interrupted only once, by us, and exits gracefully with its result.
     with subprocess.Popen(  # noqa: S603 - a fixed command, arguments as a list
         argv, stdout=subprocess.PIPE if capture else None, text=True, encoding="utf-8", process_group=0
     ) as process:
         try:
             text, _ = process.communicate()
-        except BaseException:  # KeyboardInterrupt, most likely; whatever it is, the command is not left to itself
+        except BaseException:  # usually KeyboardInterrupt; in any case, stop the command
             process.send_signal(signal.SIGINT)
             process.communicate()
             raise

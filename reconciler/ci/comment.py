@@ -1,7 +1,7 @@
-"""The one comment on a pull request: written the first time, changed from then on, read back after the merge.
+"""The comment on a pull request: created by the first run, updated by later ones, read back after the merge.
 
-Its first line says what the merge was shown to do: an HTML comment that holds JSON. Only comments that a job's own
-token wrote are believed, and only their first line, which no name from a manifest or from Losant can reach.
+Its first line is an HTML comment with JSON that records the reviewed plans. Only comments written with a job's own
+token are trusted, and only their first line, which names from manifests or from Losant cannot affect.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from reconciler.render.page import code, folded
 NO_CHANGES = "sha256:" + hashlib.sha256(b"[]").hexdigest()  # digest of a plan without changes
 _LINE = re.compile(r"<!-- reconciler (\{.*\}) -->")
 _DIGEST = re.compile("sha256:[0-9a-f]{64}")
-_MOST = 250  # digests that one comment holds; each is some hundred bytes
-_NO_DIFF = "\nThe diff of the desired state is on the summary of the check job: there is no room for it here.\n"
-DIFF = "reconciler-diff/diff.md"  # where the artifact of the check job comes to lie
+_MOST = 250  # maximum digests in one comment; each takes about a hundred bytes
+_NO_DIFF = "\nThere is no room for the diff of the desired state here; see the summary of the check job.\n"
+DIFF = "reconciler-diff/diff.md"  # where the artifact of the check job is downloaded to
 
 
 def hidden(text: str) -> str:
-    """JSON, after a word of ours, as an HTML comment. A dash is escaped, because two of them would end it."""
+    """JSON as an HTML comment with our marker. Dashes are escaped, because two of them would end it."""
     return f"<!-- reconciler {text.replace('-', chr(92) + 'u002d')} -->"
 
 
@@ -35,10 +35,10 @@ class Review:
     """The plans that a pull request showed.
 
     Attributes:
-        path: of the manifests, so that workflows for several paths keep apart.
-        commit: head of the pull request that was planned.
-        digests: by `application kind`, of plans with changes; None where no plan could be made.
-        complete: whether what is not in `digests` was planned to stay as it is.
+        path: the path of the manifests, to distinguish workflows for several paths.
+        commit: the head commit that was planned.
+        digests: by `application kind`, for plans with changes; None if there is no plan.
+        complete: whether all applications not in `digests` were planned and have no changes.
     """
 
     path: str
@@ -47,7 +47,7 @@ class Review:
     complete: bool = True
 
     def digest(self, application: str, kind: str) -> str:
-        """The digest that was reviewed; empty if none was."""
+        """The reviewed digest; empty if there is none."""
         return self.digests.get(f"{application} {kind}", NO_CHANGES if self.complete else None) or ""
 
     def line(self) -> str:
@@ -59,7 +59,7 @@ class Review:
 
 
 def read_review(post: Post) -> Review | None:
-    """The review that in a comment's first line, or None."""
+    """The review in a comment's first line, or None."""
     match = _LINE.fullmatch(post.first_line)
     try:
         data = json.loads(match[1]) if match else {}
@@ -71,13 +71,13 @@ def read_review(post: Post) -> Review | None:
 
 
 def find_comment(forge: Forge, number: int, path: str) -> tuple[Post, Review] | None:
-    """Our comment on a pull request, and the review in it. The newest, should there be several."""
+    """Our comment on a pull request, and the review in it. If there are several, the newest."""
     read = [(post, read_review(post)) for post in forge.comments(number)]
     return next(((post, review) for post, review in reversed(read) if review and review.path == path), None)
 
 
 def step(provider: Provider, *, path: str, reports: Path, applications: int) -> int:
-    """Write the comment from the reports in the folder; `applications`: how many there are to be, 0 if not known."""
+    """Write the comment from the reports in the folder; `applications`: how many are expected, 0 if unknown."""
     run, forge, diff = provider.run(), provider.forge(), reports / DIFF
     if forge.head(run.number) != run.head:
         newer = f"{provider.named(run.number)} has a newer commit, whose run writes the comment"
@@ -102,7 +102,7 @@ def step(provider: Provider, *, path: str, reports: Path, applications: int) -> 
 
 
 def review_of(reports: Sequence[Report], *, path: str, commit: str, expected: int) -> Review:
-    """What the comment promises. Where a report is missing, silence about an application promises nothing."""
+    """The review to record. It is incomplete if a report is missing."""
     digests = {
         f"{one.application} {one.kind}": one.digest if one.planned and not one.partial else None
         for one in reports
@@ -112,14 +112,14 @@ def review_of(reports: Sequence[Report], *, path: str, commit: str, expected: in
 
 
 def text(reports: Sequence[Report], *, path: str, commit: str, expected: int, max_bytes: int, diff: str = "") -> str:
-    """The comment, its first line for the merge job; the diff last, if there is room for it."""
+    """The text of the comment: the line for the merge job, the plans, and the diff if there is room for it."""
     review = review_of(reports, path=path, commit=commit, expected=expected)
     missing = expected - len(reports)
     head = f"{review.line()}\n### What merging does to {code(path)}\n\nPlanned for commit `{commit}`.\n\n"
-    lost = f"\n**{missing} applications have no report**; their jobs say why.\n" if missing else ""
+    missing_note = f"\n**{missing} applications have no report**; see their jobs for the reason.\n" if missing else ""
     if not reports:
-        return f"{head}**No plan.** The checks of this commit say why.\n"
-    page = head + body(reports, max_bytes=max_bytes - len((head + lost + _NO_DIFF).encode())) + lost
+        return f"{head}**No plan.** See the checks of this commit for the reason.\n"
+    page = head + body(reports, max_bytes=max_bytes - len((head + missing_note + _NO_DIFF).encode())) + missing_note
     if not diff:
         return page
     opening, closing = folded("Diff of the desired state")

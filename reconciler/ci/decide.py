@@ -1,4 +1,4 @@
-"""First step of a run: what its event may do. Forks get no token; only the trusted branch is applied."""
+"""Decides what the event of a run may do. Forks get no token; only the trusted branch is applied."""
 
 from __future__ import annotations
 
@@ -12,43 +12,43 @@ COMMANDS = ("", "validate", "plan", "apply")
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What follows the offline checks.
+    """What to do after the offline checks.
 
     Attributes:
-        apply: carry out the manifests of the trusted branch.
+        apply: apply the manifests of the trusted branch.
         plan: `review` for a comment on the pull request, `drift` for the nightly issue, `plan` for the summary alone,
             or empty for none.
-        because: one sentence for the log.
+        reason: why, for the log.
     """
 
     apply: bool
     plan: str
-    because: str
+    reason: str
 
 
 def decide(run: Run, *, command: str = "", branch: str = "", scheduled_apply: bool = False) -> Decision:
-    """Decide by what started the run, and by the pipeline's inputs.
+    """Decide by the trigger of the run and the pipeline's inputs.
 
     Raises:
-        UsageError: an apply from another branch than the trusted one, or an unknown command.
+        UsageError: an apply from a branch other than the trusted one, or an unknown command.
     """
     if command not in COMMANDS:
         raise UsageError(f"command {command!r} is not validate, plan or apply")
     if command == "validate":
-        return Decision(apply=False, plan="", because="only validate and diff were requested")
+        return Decision(apply=False, plan="", reason="only validate and diff were requested")
     if run.trigger is Trigger.REVIEW:
         why = run.withheld or "the plan is shown before it is merged"
-        return Decision(apply=False, plan="" if run.withheld else "review", because=why)
+        return Decision(apply=False, plan="" if run.withheld else "review", reason=why)
     if run.trigger is Trigger.SCHEDULE:
-        return Decision(apply=scheduled_apply, plan="drift", because="a scheduled run looks for drift")
+        return Decision(apply=scheduled_apply, plan="drift", reason="a scheduled run looks for drift")
     if command != "apply" and (run.trigger is not Trigger.PUSH or command == "plan"):
-        return Decision(apply=False, plan="plan", because="a plan was requested")
+        return Decision(apply=False, plan="plan", reason="a plan was requested")
     trusted = branch or run.default_branch
     if trusted and run.branch == trusted:
-        return Decision(apply=True, plan="", because=f"{trusted} is applied")
+        return Decision(apply=True, plan="", reason=f"{trusted} is applied")
     if command == "apply":
         raise UsageError(f"only {trusted} is applied, and this run is for {run.branch or 'no branch'}")
-    return Decision(apply=False, plan="", because=f"a push to another branch than {trusted} applies nothing")
+    return Decision(apply=False, plan="", reason=f"only pushes to {trusted} are applied")
 
 
 def step(provider: Provider, *, command: str, branch: str, scheduled_apply: bool) -> int:
@@ -57,5 +57,5 @@ def step(provider: Provider, *, command: str, branch: str, scheduled_apply: bool
     provider.output("apply", str(decision.apply).lower())
     provider.output("plan", decision.plan)
     what = f"plan: {decision.plan or 'no'}; apply: {'yes' if decision.apply else 'no'}"
-    provider.log(f"Validate; {what}. {decision.because}")
+    provider.log(f"Validate; {what}. {decision.reason}")
     return 0

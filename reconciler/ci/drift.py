@@ -1,7 +1,7 @@
-"""The one issue about drift: opened when there is some, brought up to date each night, closed when it is gone.
+"""The drift issue: opened when there is drift, updated each night, closed when the drift is gone.
 
-Drift is a plan with changes, or one that a guard refuses. A plan that could not be made is neither drift nor its end:
-it fails the run and leaves the issue as it is. So does a partial plan, which has not looked at everything.
+Drift is a plan with changes, or one that a guard refuses. A failed plan shows neither drift nor its absence: it fails
+the run and leaves the issue unchanged. So does a partial plan, which does not cover everything.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from reconciler.render.page import code
 
 
 def step(provider: Provider, *, path: str, reports: Path, applications: int) -> int:
-    """Bring the issue up to date by the reports in the folder; fails on drift and on what could not be planned."""
+    """Update the issue from the reports in the folder; fails on drift and on failed plans."""
     found, url, forge = load_reports(reports), provider.run().url, provider.forge()
     drifted = [one for one in found if one.planned and not one.partial and (one.changes or one.code)]
     unread = applications - sum(one.planned and not one.partial for one in found)
@@ -34,7 +34,7 @@ def step(provider: Provider, *, path: str, reports: Path, applications: int) -> 
         elif not unread and (closed := settled(lambda: _close(forge, path, url), provider.log)):
             provider.log(f"Issue #{closed.id} is closed.")
     except Gone:
-        say(provider, "warning", "issues are switched off in this repository, so only this run reports drift")
+        say(provider, "warning", "issues are disabled in this repository, so only this run reports drift")
     if drifted or unread:
         raise ReconcilerError(f"{len(drifted)} applications have drifted, {unread} could not be planned")
     provider.log("No drift.")
@@ -42,12 +42,12 @@ def step(provider: Provider, *, path: str, reports: Path, applications: int) -> 
 
 
 def first_line(path: str) -> str:
-    """What distinguishes the issue from others."""
+    """The first line of the issue, which identifies it."""
     return hidden(f"drift {json.dumps(path)}")
 
 
 def text(reports: Sequence[Report], *, path: str, run_url: str, max_bytes: int) -> str:
-    """The body of the issue: the plans, and the health of devices as far as there is room."""
+    """The body of the issue: the plans, and as much of the devices' health as fits."""
     head = (
         f"{first_line(path)}\nLosant is not as {code(path)} says. What an apply would do now, by "
         f"[the latest run]({run_url}):\n\n"

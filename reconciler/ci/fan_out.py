@@ -1,4 +1,4 @@
-"""One job for each application of the manifests, with the digest that was reviewed for it."""
+"""Starts one job for each application of the manifests, with its reviewed digest."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from reconciler.errors import UsageError
 from reconciler.operations.applications import load
 from reconciler.render.inert import inert
 
-_NAME = 80  # characters of a name: it is for people, and what a job hands on has its limits
+_NAME = 80  # maximum characters of a display name, since the size of job outputs is limited
 
 
 def step(provider: Provider, *, path: str, application: str, expect_digest: str) -> int:
-    """Start the jobs; output how many there are, and the pull request that the commit came by."""
+    """Start the jobs; output their number, and the pull request that the commit came from."""
     picked = [one for one in load(path) if application in ("", one.application.id, one.application.name)]
     if not picked:
-        raise UsageError("the manifests hold no application" + (f" {application!r}" if application else ""))
+        raise UsageError("the manifests contain no application" + (f" {application!r}" if application else ""))
     if expect_digest and len(picked) > 1:
-        raise UsageError(f"a digest is of one plan, and there are {len(picked)} to make: name the application, too")
+        raise UsageError(f"a digest identifies one plan, but {len(picked)} are to be made: give the application, too")
     number, review = None, None
     run = provider.run()
     if run.trigger is Trigger.PUSH:
@@ -40,7 +40,7 @@ def step(provider: Provider, *, path: str, application: str, expect_digest: str)
 
 
 def _reviewed(forge: Forge, commit: str, branch: str, path: str) -> tuple[int | None, Review | None]:
-    """Number of the pull request that brought the commit, and the review that it showed for its last state."""
+    """The number of the commit's pull request, and the review that it showed for its last commit."""
     merged = forge.merged(commit, branch)
     if merged is None:
         return None, None

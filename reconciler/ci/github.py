@@ -12,18 +12,18 @@ from reconciler.ci.provider import Forge, Row, Run, Trigger
 from reconciler.errors import Problem, UsageError
 from reconciler.render.inert import inert
 
-MOST_JOBS = 256  # as many as GitHub makes of one matrix
+MOST_JOBS = 256  # GitHub's limit per matrix
 _TRIGGERS = {"pull_request": Trigger.REVIEW, "push": Trigger.PUSH, "schedule": Trigger.SCHEDULE}
 
 
 class GitHub:
-    """A `Provider`."""
+    """The `Provider` for GitHub Actions."""
 
     noun = "pull request"
-    max_bytes = 64_000  # GitHub takes 65,536 characters
+    max_bytes = 64_000  # GitHub accepts 65,536 characters
 
     def __init__(self, environment: Mapping[str, str], log: Callable[[str], None]) -> None:
-        """`log` writes a line where GitHub reads workflow commands: to the step's stdout."""
+        """`log` writes a line to the step's stdout, where GitHub reads workflow commands."""
         self._environment = environment
         self.log = log
 
@@ -44,14 +44,14 @@ class GitHub:
             default_branch=event.get("repository", {}).get("default_branch", ""),
             number=pull.get("number", 0),
             head=pull["head"]["sha"] if pull else "",
-            base="HEAD^1",  # a pull request is checked out as the merge of its base and its head
+            base="HEAD^1",  # the checkout of a pull request is the merge of its head into its base
             withheld=self._withheld(pull) if pull else "",
         )
 
     def _withheld(self, pull: Mapping[str, Any]) -> str:
-        head = pull["head"]["repo"] or {}  # null when the fork was deleted
+        head = pull["head"]["repo"] or {}  # null if the fork was deleted
         if head.get("full_name") != self._env("GITHUB_REPOSITORY"):
-            return "a pull request from a fork gets no token"
+            return "pull requests from forks get no token"
         if self._env("GITHUB_ACTOR") == "dependabot[bot]":
             return "GitHub treats Dependabot's pull requests like those of forks"
         return ""
@@ -73,7 +73,7 @@ class GitHub:
         self._append("GITHUB_STEP_SUMMARY", markdown.rstrip("\n") + "\n\n")
 
     def output(self, name: str, value: str) -> None:
-        mark = secrets.token_hex(16)  # random, so that no value can end it early
+        mark = secrets.token_hex(16)  # random, so that no value can contain it
         self._append("GITHUB_OUTPUT", f"{name}<<{mark}\n{value}\n{mark}\n")
 
     def start_jobs(self, rows: Sequence[Row]) -> None:

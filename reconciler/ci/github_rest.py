@@ -1,4 +1,4 @@
-"""The few requests to GitHub's REST API that the steps make."""
+"""The requests to GitHub's REST API that the steps need."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from reconciler.ci.provider import Gone, Merged, Post, Unsettled, settled
 from reconciler.errors import ReconcilerError
 from reconciler.render.inert import inert
 
-_BOT = "github-actions[bot]"  # who writes with a job's own token
+_BOT = "github-actions[bot]"  # the author of what a job's own token writes
 _PER_PAGE = 100
 _TIMEOUT_S = 30
 _PASSING = frozenset({429, 500, 502, 503, 504})
@@ -23,10 +23,10 @@ T = TypeVar("T")
 
 
 class Repository:
-    """The repository that the workflow runs for: a `Forge`."""
+    """The repository of the workflow, as a `Forge`."""
 
     def __init__(self, url: str, token: str, log: Callable[[str], None]) -> None:
-        """`url` is that of the repository in the API."""
+        """`url`: the API's URL of the repository."""
         self._log = log
         self._http = httpx.Client(
             base_url=url,
@@ -71,44 +71,44 @@ class Repository:
             return over.id
         return int(self.send("POST", "issues", {"title": title, "body": text})["number"])
 
-    def close_issue(self, post: Post, farewell: str) -> None:
+    def close_issue(self, post: Post, comment: str) -> None:
         with suppress(Gone):
             self.send("PATCH", f"issues/{post.id}", {"state": "closed", "state_reason": "completed"})
-            # Last, so that doing this again says nothing twice: the issue is found no more.
-            self.send("POST", f"issues/{post.id}/comments", {"body": farewell})
+            # Last, so that a repetition cannot comment twice: a closed issue is not found again.
+            self.send("POST", f"issues/{post.id}/comments", {"body": comment})
 
     def send(self, method: str, path: str, body: Data | None = None, query: Data | None = None) -> Any:
-        """One request; the answer's JSON.
+        """Send one request; returns the JSON of the response.
 
-        A read follows redirects, to another host without the token; a write that was sent elsewhere is refused.
+        Reads follow redirects, but without the token to another host; redirected writes are refused.
 
         Raises:
-            Unsettled: on trouble that may pass.
-            Gone: if there is nothing at that path any more.
-            ReconcilerError: if GitHub refuses.
+            Unsettled: the failure may be transient.
+            Gone: the resource no longer exists.
+            ReconcilerError: GitHub refuses the request.
         """
         try:
             answer = self._http.request(method, path, json=body, params=query, follow_redirects=method == "GET")
             if answer.is_success:
                 return answer.json() if answer.content else None
         except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-            said = inert(str(error), limit=200)
-            raise Unsettled(f"no usable answer from GitHub to {method} {path}: {said}") from None
+            reason = inert(str(error), limit=200)
+            raise Unsettled(f"no usable response from GitHub to {method} {path}: {reason}") from None
         raise _error(answer, method, path)
 
     def read(self, path: str, shape: type[T], query: Data | None = None) -> T:
-        """One GET, repeated as long as the trouble may pass."""
+        """One GET, retried while the failure may be transient."""
 
         def get() -> T:
             answer = self.send("GET", path, query=query)
             if not isinstance(answer, shape):
-                raise Unsettled(f"no usable answer from GitHub to GET {path}: it is not a {shape.__name__}")
+                raise Unsettled(f"no usable response from GitHub to GET {path}: it is not a {shape.__name__}")
             return answer
 
         return settled(get, self._log)
 
     def pages(self, path: str, **query: str) -> Iterator[Data]:
-        """Every element of a listing."""
+        """All items of a paginated listing."""
         for number in count(1):
             page = self.read(path, list, {**query, "per_page": _PER_PAGE, "page": number})
             yield from page
@@ -121,12 +121,12 @@ def _is_ours(post: Data) -> bool:
 
 
 def _error(answer: httpx.Response, method: str, path: str) -> Exception:
-    """What an unsuccessful answer means."""
+    """The error for an unsuccessful response."""
     code = answer.status_code
     if code == 410 or (code == 404 and method == "PATCH"):
         return Gone(path)
-    said = f"GitHub answered {code} to {method} {path}"
+    reason = f"GitHub returned {code} for {method} {path}"
     if code in _PASSING or (code == 403 and "Retry-After" in answer.headers):
-        return Unsettled(said)
-    hint = "; does the calling job grant the permissions that the guide lists?" if code == 403 else ""
-    return ReconcilerError(f"{said}{hint}")
+        return Unsettled(reason)
+    hint = "; check that the calling job grants the permissions that the guide lists" if code == 403 else ""
+    return ReconcilerError(f"{reason}{hint}")

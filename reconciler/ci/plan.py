@@ -1,4 +1,4 @@
-"""Plan one application: a report for the job that publishes all, annotations on the manifest, the job's summary."""
+"""Plans one application: a report for the publishing job, annotations on the manifest, the job's summary."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from reconciler.ci.provider import Provider, say
 from reconciler.ci.reports import SUMMED, Report, show
 from reconciler.errors import ExitCode, Problem
 
-_STATUS_BYTES = "20000"  # it has to share an issue with the plans
+_STATUS_BYTES = "20000"  # it shares an issue with the plans
 
 
 def step(provider: Provider, *, application: Application, out: Path, status: bool) -> int:
-    """Ends like `plan`: a refused plan fails the job, changes do not. `status`: the health of the devices, too."""
+    """Exits like `plan`: a refused plan fails the job, changes do not. `status`: also report device health."""
     out.mkdir(parents=True)
     report = _plan(provider, application, out)
     if report.planned:
@@ -24,7 +24,7 @@ def step(provider: Provider, *, application: Application, out: Path, status: boo
 
 
 def _plan(provider: Provider, application: Application, folder: Path) -> Report:
-    """Run `reconciler plan`; the report is saved in the folder, beside the plan."""
+    """Run `reconciler plan`, and save the report in the folder, next to the plan."""
     options = ["--detailed-exitcode", "--out", str(folder / "plan.json"), "--format", "json"]
     answer = application.run("plan", *options)
     document = answer.document()
@@ -52,7 +52,7 @@ def _status(provider: Provider, application: Application, folder: Path) -> None:
     answer = application.run("status", "--format", "markdown", "--max-bytes", _STATUS_BYTES)
     if answer.code == ExitCode.NOT_CONVERGED:
         name = application.name or application.id
-        say(provider, "warning", f"devices of {name} failed to take what is released to them; see the summary")
+        say(provider, "warning", f"devices of {name} failed to take up releases; see the summary")
     else:
         answer.text()
     (folder / "status.md").write_text(answer.stdout, encoding="utf-8")
@@ -60,5 +60,5 @@ def _status(provider: Provider, application: Application, folder: Path) -> None:
 
 
 def commit(provider: Provider) -> str:
-    """The commit that the manifests are of: the head of a pull request, else what is checked out."""
+    """The commit of the manifests: the head of a pull request, otherwise the checkout."""
     return provider.run().head or git("rev-parse", "HEAD")

@@ -1,6 +1,6 @@
-"""What the steps ask of the CI system that they run on, and of its pull requests and issues.
+"""The interfaces of the CI system that the steps run on, and of its pull requests and issues.
 
-All systems share these words. Writing happens once and only once, although any answer may be lost.
+They are the same for all systems. Every write happens exactly once, although any response may be lost.
 """
 
 from __future__ import annotations
@@ -16,72 +16,72 @@ from reconciler.errors import Problem, ReconcilerError
 PAUSES_S = (1, 5, 20)
 
 T = TypeVar("T")
-Row = Mapping[str, str]  # the job of one application: its id, name and kind, and the digest that was reviewed for it
+Row = Mapping[str, str]  # the job of one application: its id, name, kind, and reviewed digest
 
 
 class Unsettled(Exception):
-    """The forge gave no usable answer: whether a write has happened is not known."""
+    """The forge gave no usable response: it is unknown whether a write has happened."""
 
 
 class Gone(Exception):
-    """What was to be read or changed does not exist any more; all issues are gone where they are switched off."""
+    """The resource no longer exists; if issues are disabled, all of them are gone."""
 
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """A comment or an issue that the job's own token wrote."""
+    """A comment or an issue written with the job's own token."""
 
     id: int
     text: str
 
     @property
     def first_line(self) -> str:
-        """Where we keep what is for us alone: no name from a manifest or from Losant can reach it."""
+        """The line reserved for our own data: names from manifests or from Losant cannot affect it."""
         return self.text.split("\n", 1)[0].rstrip("\r")
 
 
 class Merged(NamedTuple):
-    """A pull request that was merged, and the newest commit that it had."""
+    """A merged pull request, and its last commit."""
 
     number: int
     head: str
 
 
 class Forge(Protocol):
-    """Reads are repeated until the forge answers; a write raises Unsettled, or Gone if what it is to change is gone."""
+    """Reads are retried until the forge responds; a write raises Unsettled, or Gone if its target is gone."""
 
     def head(self, number: int) -> str:
         """The newest commit of a pull request."""
 
     def merged(self, commit: str, branch: str) -> Merged | None:
-        """The pull request that a commit of the branch came by, or None for a commit that was pushed to it."""
+        """The pull request that a commit of the branch came from, or None if it was pushed directly."""
 
     def comments(self, number: int) -> Iterable[Post]:
         """Our comments on a pull request, oldest first."""
 
     def write_comment(self, number: int, text: str, over: Post | None) -> None:
-        """Write a comment on a pull request, or over one of ours."""
+        """Write a comment on a pull request, or replace one of ours."""
 
     def issues(self) -> Iterable[Post]:
         """Our open issues."""
 
     def write_issue(self, title: str, text: str, over: Post | None) -> int:
-        """Open an issue, or replace the text of one of ours; its number."""
+        """Open an issue, or replace the text of one of ours. Returns its number."""
 
-    def close_issue(self, post: Post, farewell: str) -> None:
-        """Close an issue, then say why. One that is gone needs neither."""
+    def close_issue(self, post: Post, comment: str) -> None:
+        """Close an issue, then comment with the reason. Nothing is done if it is gone."""
 
 
 def settled(act: Callable[[], T], log: Callable[[str], None]) -> T:
-    """Repeat until the forge answers; ReconcilerError where it does not within some tries.
+    """Retry until the forge responds; ReconcilerError after several failures.
 
-    A write may be repeated if it looks first whether it was done.
+    A write may be retried if it first checks whether it has already been done.
     """
     for pause_s in PAUSES_S:
         try:
             return act()
         except Unsettled as error:
-            log(f"{error}; again in {pause_s} s")
+            log(f"{error}; trying again in {pause_s} s")
             time.sleep(pause_s)
     try:
         return act()
@@ -90,19 +90,19 @@ def settled(act: Callable[[], T], log: Callable[[str], None]) -> T:
 
 
 def put(write: Callable[[Post | None], T], over: Post | None) -> T:
-    """Write over a post, or anew where there is none, or none any more."""
+    """Replace a post, or create one if there is none or it no longer exists."""
     try:
         return write(over)
     except Gone:
         if over is None:
             raise
-        return write(None)  # it was deleted just now
+        return write(None)  # it has just been deleted
 
 
 class Trigger(Enum):
     """What started a run."""
 
-    REVIEW = auto()  # a pull request, or what the forge calls so
+    REVIEW = auto()  # a pull request, or the forge's equivalent
     PUSH = auto()
     SCHEDULE = auto()
     OTHER = auto()  # by hand, or by something else
@@ -113,13 +113,13 @@ class Run:
     """One run of the pipeline.
 
     Attributes:
-        url: its page.
-        branch: that it is for; empty for a tag, and for a pull request.
-        default_branch: of the repository; empty where the event does not say.
-        number: of the pull request.
-        head: newest commit of the pull request; empty for other runs.
-        base: revision that the pull request is to be merged into, as git knows it in the checkout.
-        withheld: why a pull request gets no token; empty if it gets one.
+        url: the run's page.
+        branch: the run's branch; empty for tags and pull requests.
+        default_branch: the repository's default branch; empty if the event lacks it.
+        number: the number of the pull request.
+        head: the newest commit of the pull request; empty for other runs.
+        base: the revision that the pull request is to be merged into, as named in the checkout.
+        withheld: why the pull request gets no token; empty if it gets one.
     """
 
     trigger: Trigger
@@ -133,38 +133,38 @@ class Run:
 
 
 class Provider(Protocol):
-    """A CI system. Where it lacks something that it should have set, its methods raise UsageError."""
+    """A CI system. Its methods raise UsageError if the environment lacks something that it should set."""
 
     noun: str
-    """What it calls a pull request."""
+    """Its term for a pull request."""
     max_bytes: int
-    """Largest text of a comment or an issue."""
+    """Maximum size of a comment or an issue."""
 
     def named(self, number: int | str) -> str:
-        """A pull request by its number, as people write it."""
+        """The display name of a pull request with this number."""
 
     def run(self) -> Run:
         """The run that this step is part of."""
 
     def forge(self) -> Forge:
-        """Its pull requests and issues, as far as the job's own token may read and write them."""
+        """Its pull requests and issues, accessed with the job's own token."""
 
     def log(self, text: str) -> None:
         """Write a line to the job's log."""
 
     def annotate(self, level: str, problems: Iterable[Problem]) -> None:
-        """Show each problem, on its line of the manifest where it has one; `level` is error, warning or notice."""
+        """Show each problem, at its line of the manifest if it has one; `level` is error, warning or notice."""
 
     def summary(self, markdown: str) -> None:
-        """Add to the page that is shown for the run."""
+        """Append to the summary page of the run."""
 
     def output(self, name: str, value: str) -> None:
-        """Set a value that later jobs read."""
+        """Set an output for later jobs."""
 
     def start_jobs(self, rows: Sequence[Row]) -> None:
-        """Have a job made of each row."""
+        """Start a job for each row."""
 
 
 def say(provider: Provider, level: str, message: str) -> None:
-    """One annotation without a place."""
+    """Add one annotation without a place."""
     provider.annotate(level, [Problem(message)])

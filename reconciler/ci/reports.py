@@ -1,10 +1,10 @@
-"""What the job of one application found, handed to the job that publishes it, and one page for all of them.
+"""The report of each application's job, passed to the publishing job, and one page with all reports.
 
-A report is a folder with two or three files: `report.json`; `plan.json`, the saved plan, where one could be made;
-`status.md`, the status of a nightly run.
+A report is a folder with up to three files: `report.json`; `plan.json`, the saved plan, if there is one; `status.md`,
+the status of a nightly run.
 
-The page never grows past what a forge takes for a comment or an issue. What matters goes first: what failed, then what
-would change. Applications without changes are counted.
+The page never exceeds the forge's limit for a comment or an issue. Failures come first, then changes. Applications
+without changes are only counted.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ from reconciler.render.page import DEFAULT_MAX_BYTES, SMALLEST, code
 from reconciler.render.result import result_markdown
 
 SUMMED = ("add", "update", "remove")
-_CLOSING = 300  # bytes kept for the line about what was left out
-_ROWS_SHARE = 4  # at most a quarter of the page is the table of applications
+_CLOSING = 300  # bytes reserved for the line about omitted applications
+_ROWS_SHARE = 4  # the table of applications gets at most a quarter of the page
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One application's plan in short.
+    """A summary of one application's plan.
 
     Attributes:
         code: exit code of `plan`: 0 no changes, 2 changes, 3 refused, anything else no plan.
-        commit: that the manifests are of.
-        digest: of the plan; empty if there is none.
-        summary: how many rows are to be added, updated and removed.
+        commit: the commit of the manifests.
+        digest: the digest of the plan; empty if there is none.
+        summary: the number of rows to add, update and remove.
         problems: errors and refusals.
-        folder: where `plan.json` is.
+        folder: the folder with `plan.json`.
     """
 
     application: str
@@ -54,12 +54,12 @@ class Report:
 
     @property
     def planned(self) -> bool:
-        """Whether the live state could be read and compared."""
+        """Whether the plan could be made."""
         return self.code in (0, 2, 3) and bool(self.digest)
 
     @property
     def changes(self) -> int:
-        """How many rows would change."""
+        """The number of rows that would change."""
         return sum(self.summary.get(name, 0) for name in SUMMED)
 
     def save(self) -> None:
@@ -71,7 +71,7 @@ _DOCUMENT = TypeAdapter(Report)
 
 
 def show(file: Path, *, commit: str = "", max_bytes: int = DEFAULT_MAX_BYTES) -> str:
-    """A saved plan or result as Markdown; `commit` is the one that the manifests are of."""
+    """A saved plan or result as Markdown; `commit` is the commit of the manifests."""
     saved = load_saved(str(file))
     if not isinstance(saved, Ended):
         return plan_markdown(saved, digest(saved), commit=commit, max_bytes=max_bytes).strip()
@@ -89,7 +89,7 @@ def load_reports(folder: Path) -> list[Report]:
 
 
 def body(reports: Sequence[Report], *, max_bytes: int) -> str:
-    """The verdict, a table if there are several applications, and as many plans in full as fit."""
+    """The page: the verdict, a table if there are several applications, and as many whole plans as fit."""
     shown = sorted((one for one in reports if one.changes or one.code), key=lambda one: (one.planned, one.code != 3))
     parts = [f"**{_verdict(reports)}**"]
     if len(reports) > 1:
@@ -112,7 +112,7 @@ def body(reports: Sequence[Report], *, max_bytes: int) -> str:
 
 
 def _verdict(reports: Sequence[Report]) -> str:
-    """The first line that people read."""
+    """The first visible line."""
     failed = sum(not one.planned for one in reports)
     refused = sum(one.code == 3 for one in reports)
     ending = (f" {failed} without a plan." if failed else "") + (f" {refused} refused." if refused else "")

@@ -1,4 +1,4 @@
-"""The command `reconciler`: its global options, its commands by name, and the one place that catches errors."""
+"""The `reconciler` command: global options, lazily loaded commands, and the one place that catches errors."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ class LazyGroup(click.Group):
     """A group whose commands are modules of this package, each with an object named `command`."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """Commands in the order of their use."""
+        """Command names in the order of the help text."""
         return list(COMMANDS)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        """The list in the help."""
+        """Write the list of commands in the help text."""
         with formatter.section("Commands"):
             formatter.write_dl([(command.name, command.summary) for command in COMMANDS.values()])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """The command object, imported now. It takes the global options too, so that they may stand anywhere."""
+        """Import a command. It accepts the global options too, so that they may follow the command."""
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = importlib.import_module(COMMANDS[cmd_name].module).command
@@ -42,7 +42,7 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Suggest the nearest name when there is no such command."""
+        """Suggest the nearest name for an unknown command."""
         name = args[0]
         if self.get_command(ctx, name) is None and not name.startswith("-"):
             from difflib import get_close_matches
@@ -58,7 +58,7 @@ class LazyGroup(click.Group):
     cls=LazyGroup,
     params=opt.global_options(),
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="These options may also stand after the command.",
+    epilog="These options may also follow the command.",
 )
 @click.version_option(__version__, prog_name="reconciler", message="%(prog)s %(version)s")
 def cli() -> None:
@@ -70,7 +70,7 @@ def cli() -> None:
 
 
 def run(argv: Sequence[str]) -> int:
-    """Run the command line; return the exit code. Nothing but this maps errors to codes and to text."""
+    """Run the command line; return the exit code. Only this maps errors to exit codes and messages."""
     _sound_streams()
     console = Console(argv)
     with interruptible():
@@ -80,7 +80,7 @@ def run(argv: Sequence[str]) -> int:
             return console.fail(error)
         except (KeyboardInterrupt, click.Abort):
             return console.fail(Interrupted("interrupted"))
-        except BrokenPipeError:  # the reader of our output went away (`| head`)
+        except BrokenPipeError:  # the reader of our output closed the pipe (`| head`)
             return int(ExitCode.ERROR)
         except Exception as error:  # noqa: BLE001 - the last resort, so that no traceback reaches a user
             return console.fail(console.bug(error))
@@ -102,14 +102,14 @@ def _invoke(argv: list[str], console: Console) -> int:
 
 
 def _usage_error(error: click.UsageError, console: Console) -> UsageError:
-    """Click leaves the command out where an option lacks its argument."""
+    """A usage error with a hint. Click omits the command when an option lacks its argument."""
     known = "reconciler" if console.command == "reconciler" else f"reconciler {console.command}"
     path = error.ctx.command_path if error.ctx else known
     return UsageError([Problem(" ".join(error.format_message().split()), hint=f"see `{path} --help`")])
 
 
 def _sound_streams() -> None:
-    """Make the standard streams usable: closed ones become the null device, unencodable characters are escaped."""
+    """Make the standard streams usable: replace closed ones by the null device, escape unencodable characters."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 - for good

@@ -1,4 +1,4 @@
-"""An apply at the command line: its files, its terminal, its exit code. What was done is reported on every path."""
+"""The command-line side of an apply: files, terminal, exit code. Whatever happens, the result is reported."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from reconciler.runtime import SystemClock
 
 
 def apply(console: Console, flags: dict[str, Any]) -> ExitCode:
-    """Carry out what the flags say."""
+    """Run an apply with the given flags."""
     command = _Apply(console, flags)
     failure: ReconcilerError | None = None
     try:
@@ -46,15 +46,15 @@ def apply(console: Console, flags: dict[str, Any]) -> ExitCode:
 
 
 class _Apply(ApplyObserver):
-    """One run, and the observer that shows its plan and how far it is."""
+    """One run, also the observer that shows its plan and progress."""
 
     def __init__(self, console: Console, flags: dict[str, Any]) -> None:
-        """Check the flags against each other, before a result is promised."""
+        """Check the combination of flags before the result file is opened."""
         choosing = {"PATH": flags["paths"], "--target": flags["targets"], "--exclude": flags["excludes"]}
         given = ", ".join(name for name, value in choosing.items() if value)
         if given and flags["plan_file"] is not None:
-            message = f"--plan carries out what was saved, so it does not go with {given}"
-            raise UsageError(message, hint="name them when the plan is made")
+            message = f"--plan carries out a saved plan and cannot be combined with {given}"
+            raise UsageError(message, hint="pass them when making the plan")
         self._console = console
         self._flags = flags
         self._display = Display(console, SystemClock())
@@ -63,11 +63,11 @@ class _Apply(ApplyObserver):
         self._result_file: ResultFile | None = None
 
     def run(self) -> None:
-        """Everything up to the report."""
+        """Everything before the report."""
         flags = self._flags
         asks = not flags["yes"] and not flags["dry_run"]
         if asks and not (sys.stdin.isatty() and sys.stderr.isatty()):
-            raise UsageError("there is no terminal to ask for approval on", hint="pass --yes to apply without asking")
+            raise UsageError("approval needs a terminal to ask on", hint="pass --yes to apply without asking")
         self._keep([*flags["paths"], *filter(None, [flags["plan_file"]])])
         changes = self._changes()
         if self._result_path is not None:
@@ -94,7 +94,7 @@ class _Apply(ApplyObserver):
             run_async(self._run.carry_out())
 
     def _changes(self) -> Changes:
-        """What to apply, read from the disk."""
+        """What to apply, read from files."""
         paths, plan_file = self._flags["paths"], self._flags["plan_file"]
         choice = {"application": self._flags["application"], "kind": self._flags["kind"]}
         if plan_file is not None:
@@ -104,15 +104,15 @@ class _Apply(ApplyObserver):
         return rules
 
     def _keep(self, inputs: Iterable[str]) -> None:
-        """Refuse a result file that is one of these."""
+        """Refuse a result file that is one of the inputs."""
         try:
             keep_inputs("--result", self._result_path, inputs)
         except UsageError:
-            self._result_path = None  # not for the report of this either
+            self._result_path = None  # do not write the report of this error there either
             raise
 
     def _approve(self, plans: Sequence[Plan]) -> bool:
-        """Ask on the terminal, where the plan is shown already unless stdout is for programs."""
+        """Ask on the terminal; the plan is already shown there, unless stdout is for programs."""
         with current().raising():
             if self._console.fmt != "text":
                 self._console.note(plan_text(plans, digest(plans), verbose=self._console.verbose))
@@ -121,22 +121,22 @@ class _Apply(ApplyObserver):
         return True
 
     def planned(self, plans: Sequence[Plan]) -> None:
-        """Text on stdout; other formats have one document, and that is the result."""
+        """Show the plans as text on stdout; in other formats stdout gets only the result."""
         if self._console.fmt == "text":
             with current().raising():
                 verbose, color = self._console.verbose, self._console.color
                 self._console.write(plan_text(plans, digest(plans), verbose=verbose, color=color))
 
     def applying(self, plan: Plan) -> Observer:
-        """A bar for its changes."""
+        """A progress bar for its changes."""
         return self._display.phase(f"{plan.application.name or plan.application.id}: applying", len(plan.changes))
 
     def waiting(self, plan: Plan) -> Callable[[Wait], None]:
-        """A bar for its rows."""
+        """A progress bar for its rows."""
         return self._display.phase(f"{plan.application.name or plan.application.id}: converging", 0).waiting
 
     def report(self, failure: ReconcilerError | None) -> ExitCode:
-        """Write the result to where it belongs, whatever happened; the exit code by precedence."""
+        """Write the result to stdout and the result file, whatever happened. Returns the exit code."""
         results = self._run.results if self._run else ()
         wrote = any(one.wrote for one in results)
         code = exit_code(results, failure)
@@ -150,31 +150,31 @@ class _Apply(ApplyObserver):
             elif not failure or code is ExitCode.INTERRUPTED or wrote:
                 write_results(self._console, results, code)
         except BrokenPipeError:
-            pass  # what was done is done, and is in the result file
+            pass  # the run is over, and its result is in the result file
         except ReconcilerError as error:
             self._console.report(error.problems)
             code = code or (ExitCode.DONE if wrote else error.exit_code)
         return code
 
     def _save(self, document: Mapping[str, object], failure: ReconcilerError | None) -> None:
-        """Write the result file; to stderr where that is impossible, so that what was done is not lost."""
+        """Write the result file or, if that fails, write the result to stderr so that it is not lost."""
         if self._result_path is None:
             return
         try:
             (self._result_file or ResultFile(self._result_path)).write(document)
         except UsageError as error:
             if failure and failure.problems == error.problems:
-                return  # that very file is why nothing was done
+                return  # this file is the reason why nothing was done
             self._console.report(error.problems)
             self._console.note(dump(document, ascii_only=True))
 
 
 def exit_code(results: Sequence[Result], failure: ReconcilerError | None) -> ExitCode:
-    """An interrupt counts most, then what came of the writes, then why there were none."""
+    """The exit code, by precedence: an interrupt, then the outcome of writes, then the reason for none."""
     if isinstance(failure, Interrupted):
         return failure.exit_code
     counted = results if not failure or any(one.wrote for one in results) else ()
-    # INTERRUPTED is also that of a run that a bug cut off.
+    # A result may be INTERRUPTED also because of a bug.
     if {one.exit_code for one in counted} & {ExitCode.NOT_CONFIRMED, ExitCode.INTERRUPTED}:
         return ExitCode.NOT_CONFIRMED
     if any(one.wait and one.wait.exit_code for one in counted):

@@ -1,4 +1,4 @@
-"""The way to the API that the global options and the environment give. What it reports goes to stderr."""
+"""Makes the API gateway from the global options and the environment. Its messages go to stderr."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ def connect(
     clock: Clock | None = None,
     note: Callable[[str], None] | None = None,
 ) -> Gateway:
-    """The gateway for these applications. `note` gets pauses and requests, a line each; stderr if None.
+    """The gateway for these applications. `note` gets a line for each pause and request; by default stderr.
 
     Raises:
-        UsageError: a URL that a token must not be sent to, or an application without a token.
+        UsageError: an API URL that is not acceptable, or an application without a token.
     """
     write = note or console.note
 
     def write_request(exchange: Exchange) -> None:
-        write(inert(f"{exchange.name}: {exchange.status or 'no answer'} in {exchange.duration_s:.3f} s"))
+        write(inert(f"{exchange.name}: {exchange.status or 'no response'} in {exchange.duration_s:.3f} s"))
 
     def write_counts(counts: Counter[str]) -> None:
         if counts:

@@ -1,4 +1,4 @@
-"""One run of the command line: the global options, and how it speaks: result to stdout, all else to stderr."""
+"""One run of the command line: its global options and its output (results to stdout, messages to stderr)."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from reconciler.errors import ExitCode, Problem, ReconcilerError
 
 
 class Console:
-    """One run of the command line: its global options and its streams. The commands share it (`ctx.obj`).
+    """One run of the command line: its global options and streams. The commands share it (`ctx.obj`).
 
     Attributes:
         verbose: 0, 1 (`-v`: explanations) or 2 (`-vv`: requests too).
-        color: whether text on stdout may carry colours.
-        command: name of the command, as far as it is known.
-        fmt: the format of stdout: `text`, `json`, `markdown` or a command's own. Guessed from the command
-            line until that is parsed, so that usage errors are reported in the requested format too.
-        max_bytes: largest Markdown.
-        commit: commit of the manifests, to be named in Markdown.
+        color: whether text on stdout may be coloured.
+        command: the name of the command, once known.
+        fmt: the format of stdout: `text`, `json`, `markdown` or a command's own. Guessed until the command line
+            is parsed, so that usage errors are reported in the requested format too.
+        max_bytes: the size limit of Markdown output.
+        commit: the commit of the manifests, to be shown in Markdown.
     """
 
     def __init__(self, argv: Sequence[str]) -> None:
@@ -45,19 +45,19 @@ class Console:
 
     @property
     def wants_json(self) -> bool:
-        """Whether stdout is to be one JSON document, whatever happens."""
+        """Whether stdout must be one JSON document, whatever happens."""
         return self.fmt == "json"
 
     def write(self, text: str) -> None:
         """Write the result to stdout.
 
         Raises:
-            BrokenPipeError: the reader went away.
-            ReconcilerError: stdout cannot be written, as when a disk is full.
+            BrokenPipeError: the reader closed the pipe.
+            ReconcilerError: stdout cannot be written, for example because a disk is full.
         """
         self._written = True
         try:
-            # The stream is named, since click would write UTF-8 to one that says it is ASCII.
+            # The stream is passed explicitly: by default click would write UTF-8 to an ASCII stream.
             click.echo(text, file=sys.stdout, nl=not text.endswith("\n"), color=self.color)
         except BrokenPipeError:
             _lead_nowhere()
@@ -67,38 +67,38 @@ class Console:
             raise ReconcilerError(f"stdout cannot be written: {error.strerror or error}") from None
 
     def write_document(self, document: Mapping[str, object]) -> None:
-        """Write the one JSON document of this run, as ASCII where stdout cannot hold more."""
+        """Write the JSON document of this run, in ASCII if stdout cannot encode more."""
         from reconciler.documents.json import dump
 
         encoding = (getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("-", "")
         self.write(dump(document, ascii_only=not encoding.startswith("utf")))
 
     def write_json(self, *, error: ReconcilerError | None = None, **parts: object) -> None:
-        """Write the one JSON document of this run: what it failed with, and its parts."""
+        """Write the JSON document of this run: its error, and its parts."""
         from reconciler.documents.json import document, error_data
 
         failed = error_data(error.exit_code, error.problems) if error else None
         self.write_document(document(self.command, error=failed, **parts))
 
     def note(self, text: str) -> None:
-        """Write one line to stderr: progress, a warning, an explanation. What cannot be written is lost."""
+        """Write one line to stderr: progress, a warning, an explanation. Write errors are ignored."""
         with contextlib.suppress(OSError):
             click.echo(text, file=sys.stderr, color=not self.no_color and sys.stderr.isatty())
 
     def ask(self, question: str) -> str:
-        """The line that is typed at a terminal in answer; empty at its end (Ctrl-D)."""
+        """Ask on the terminal and return the line typed; empty at end of input (Ctrl-D)."""
         answer = ""
         try:
             click.echo(question, file=sys.stderr, nl=False)
             _wait_for_input()
             answer = sys.stdin.readline()
         finally:
-            if not answer.endswith("\n"):  # Ctrl-C, Ctrl-D: the next message gets a line of its own
+            if not answer.endswith("\n"):  # Ctrl-C, Ctrl-D: start a new line for the next message
                 self.note("")
         return answer.strip()
 
     def fail(self, error: ReconcilerError) -> ExitCode:
-        """Report every problem on stderr, write the JSON document if it is still to be written; the exit code."""
+        """Report every problem on stderr, and write the JSON document if not yet written. Returns the exit code."""
         self.report(error.problems)
         if self.wants_json and not self._written:
             command = COMMANDS.get(self.command)
@@ -108,7 +108,7 @@ class Console:
         return error.exit_code
 
     def report(self, problems: Sequence[Problem]) -> None:
-        """One line on stderr for each."""
+        """Write one line per problem to stderr."""
         from reconciler.render.inert import inert
 
         for problem in problems:
@@ -129,22 +129,22 @@ class Console:
 
 
 def _format_in(argv: Sequence[str]) -> str:
-    """`--format FMT` as typed; the last one counts."""
+    """The value of `--format` as typed; the last one counts."""
     typed = re.findall(r"(?:^|\0)--format[=\0]([^\0]*)", "\0".join(argv))
     return typed[-1] if typed else "text"
 
 
 def _wait_for_input() -> None:
-    """Return once stdin has something: Python sees no signal that comes just before a read, until that read ends."""
+    """Wait for input on stdin: a signal just before a blocking read would be noticed only after the read."""
     import select
 
-    if os.name == "posix":  # elsewhere only sockets can be waited for
+    if os.name == "posix":  # elsewhere `select` supports only sockets
         while not select.select([sys.stdin], [], [], 0.5)[0]:
             pass
 
 
 def _lead_nowhere() -> None:
-    """Discard what stdout still buffers, so that the interpreter does not fail on it when it exits."""
+    """Discard what stdout has buffered, so that flushing it at exit does not fail."""
     with contextlib.suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())

@@ -1,4 +1,4 @@
-"""Options that several commands share, and the types of their values. Each is written once."""
+"""Options shared by several commands, and the types of their values."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _together(*decorators: Callable[[Any], Any]) -> Callable[[F], F]:
 
 
 def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> None:
-    """Keep the value in the console. Given twice, the later one counts; `-v` adds up."""
+    """Store the value in the console. If repeated, the last one counts; `-v` adds up."""
     console = ctx.ensure_object(Console)
     if param.name == "verbose":
         console.verbose += value
@@ -42,28 +42,28 @@ _KEPT: dict[str, Any] = {"expose_value": False, "callback": _remember}
 
 
 def global_options(*, hidden: bool = False) -> list[click.Parameter]:
-    """The options that may stand before the command and after it; `hidden` from the help of each command."""
+    """The options accepted before and after the command; `hidden` in the help of each command."""
     common = {**_KEPT, "hidden": hidden}
     return [
         click.Option(["--api-url"], metavar="URL", help="Base URL of the API. [env: LOSANT_API_URL]", **common),
-        click.Option(["--token-file"], metavar="FILE", help="File that holds the API token.", **common),
+        click.Option(["--token-file"], metavar="FILE", help="File that contains the API token.", **common),
         click.Option(["-v", "--verbose"], count=True, help="Explain more; -vv also logs each request.", **common),
         click.Option(["--no-color"], is_flag=True, help="No colours. [env: NO_COLOR]", **common),
     ]
 
 
-# Types of values. Click names the option in front of what they say.
+# Types of values. Click puts the option's name before their messages.
 
 
 def filled(text: str) -> str:
-    """An argument that is not empty: an empty one is most often a shell variable that is not set."""
+    """A non-empty argument: an empty one is usually an unset shell variable."""
     if not text.strip():
-        raise click.BadParameter("it is empty; is a variable not set?")
+        raise click.BadParameter("it is empty; is a variable unset?")
     return text
 
 
 def matching(pattern: str, problem: str, *, longest: int | None = None) -> Callable[[str], str]:
-    """Text of a shape, and of so many characters at most."""
+    """Text that matches a pattern, optionally of a maximum length."""
 
     def check(text: str) -> str:
         if longest is not None and len(text) > longest:
@@ -76,7 +76,7 @@ def matching(pattern: str, problem: str, *, longest: int | None = None) -> Calla
 
 
 def digest(text: str) -> str:
-    """A plan's digest, which may be written without its `sha256:`."""
+    """A plan's digest; the prefix `sha256:` is optional."""
     match = re.fullmatch(r"(?:sha256:)?([0-9a-f]{64})", text.lower())
     if match is None:
         raise click.BadParameter("a digest is sha256: and 64 hex digits")
@@ -84,7 +84,7 @@ def digest(text: str) -> str:
 
 
 def object_id(text: str) -> str:
-    """An id, in lower case."""
+    """A 24-hex id, converted to lower case."""
     if not is_id(text):
         raise click.BadParameter(f"{text!r} is not a valid id: write its 24 hex digits")
     return text.lower()
@@ -118,7 +118,7 @@ def http_url(longest: int) -> Callable[[str], str]:
 def new_file(path: str) -> str:
     """The path of a file that does not exist yet."""
     if os.path.lexists(path):
-        raise click.BadParameter(f"{path} exists already: remove it first, or name another file")
+        raise click.BadParameter(f"{path} already exists: remove it first, or choose another file")
     return path
 
 
@@ -140,12 +140,12 @@ paths = click.argument("paths", nargs=-1, metavar="[PATH]...", type=filled)
 
 
 def standard_input(paths: Sequence[str]) -> BinaryIO | None:
-    """What `-` among the paths means."""
+    """The binary stdin if `-` is among the paths."""
     return sys.stdin.buffer if "-" in paths else None
 
 
 pick = _together(
-    click.option("--application", type=filled, metavar="ID|NAME", help="Only this application of what the paths hold."),
+    click.option("--application", type=filled, metavar="ID|NAME", help="Only this application of those in the paths."),
     click.option("--kind", type=KINDS, help="Only this kind of deployment."),
 )
 
@@ -153,7 +153,7 @@ kind = click.option("--kind", type=KINDS, default="embedded", show_default=True,
 
 
 def application_id(*, required: bool) -> Callable[[F], F]:
-    """`--application` of a command that reads no manifest."""
+    """`--application` of a command that does not read manifests."""
     return click.option("--application", type=object_id, required=required, metavar="ID", help="Id of the application.")
 
 
@@ -171,7 +171,7 @@ filters = _together(
         type=row_filter,
         multiple=True,
         metavar="KEY=NAME",
-        help="Leave these rows out. Repeatable.",
+        help="Exclude these rows. Repeatable.",
     ),
 )
 
@@ -181,14 +181,14 @@ planning = _together(
         type=click.Choice(["fewest", "explicit"]),
         default="fewest",
         show_default=True,
-        help="May calls without device ids be used where they are safe?",
+        help="Whether to use calls without device ids where they are safe.",
     ),
     click.option(
         "--allow-removals",
         type=click.IntRange(min=0),
         default=0,
         metavar="N",
-        help="Lift the removal limits for at most N removals.",
+        help="Allow up to N removals despite the limits.",
     ),
     click.option("--allow-empty", is_flag=True, help="Accept manifests that declare nothing at all."),
     click.option("--strict", is_flag=True, help="Refuse on warnings."),
@@ -196,7 +196,7 @@ planning = _together(
 
 
 def planning_options(flags: Mapping[str, Any]) -> Options:
-    """What the flags of `filters` and `planning` say."""
+    """The options given by the flags of `filters` and `planning`."""
     from reconciler.model.world import CallMode, Options
 
     names = ("targets", "excludes", "allow_removals", "allow_empty", "strict")
@@ -209,7 +209,7 @@ parallelism = click.option(
     default=4,
     show_default=True,
     metavar="N",
-    help="Requests in flight at once, 1 to 32.",
+    help="Maximum concurrent requests, 1 to 32.",
 )
 
 
@@ -221,7 +221,7 @@ def timeout(default: str, help_text: str) -> Callable[[F], F]:
 
 
 def formats(*names: str) -> Callable[[F], F]:
-    """`--format`, with the formats that the command has."""
+    """`--format`, with the formats that the command supports."""
     return click.option(
         "--format",
         "fmt",
@@ -233,7 +233,7 @@ def formats(*names: str) -> Callable[[F], F]:
     )
 
 
-commit = click.option("--commit", metavar="SHA", help="Commit of the manifests, to be named in Markdown.", **_KEPT)
+commit = click.option("--commit", metavar="SHA", help="Commit of the manifests, to be shown in Markdown.", **_KEPT)
 
 max_bytes = click.option(
     "--max-bytes",
@@ -241,6 +241,6 @@ max_bytes = click.option(
     default=65_000,
     show_default=True,
     metavar="N",
-    help="Largest Markdown, in bytes.",
+    help="Size limit of Markdown, in bytes.",
     **_KEPT,
 )

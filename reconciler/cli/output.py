@@ -1,4 +1,4 @@
-"""Plans and results on their way to stdout, in the requested format, and into files, written whole."""
+"""Writes plans and results to stdout, in the requested format, and atomically to files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def write_warnings(console: Console, warnings: Iterable[Warning]) -> None:
-    """One line on stderr for each."""
+    """Write one line per warning to stderr."""
     for warning in warnings:
         place = f"{warning.place}: " if warning.place else ""
         hint = f" ({warning.hint})" if warning.hint else ""
@@ -29,7 +29,7 @@ def write_warnings(console: Console, warnings: Iterable[Warning]) -> None:
 
 
 def application_line(rules: Rules) -> str:
-    """An application and kind, with the paths of its manifests."""
+    """One line for an application and kind, with the paths of its manifests."""
     name = f" ({rules.application.name})" if rules.application.name else ""
     return inert(f"{rules.application.id}{name} {rules.kind}: {', '.join(rules.paths)}")
 
@@ -37,7 +37,7 @@ def application_line(rules: Rules) -> str:
 def write_plans(
     console: Console, command: Literal["plan", "show"], plans: Sequence[Plan], error: ReconcilerError | None = None
 ) -> None:
-    """The plans to stdout, as text, Markdown or the one JSON document."""
+    """Write the plans to stdout, as text, Markdown or JSON."""
     if console.wants_json:
         from reconciler.documents.json import error_data
         from reconciler.documents.plan import plan_document
@@ -68,9 +68,9 @@ def write_results(
 
 
 def save_text(path: str, text: str) -> None:
-    """Write the file of `--out` whole or not at all: first beside it, then in its place. UsageError where that fails.
+    """Write the file of `--out` atomically: write a temporary file, then rename it. UsageError if that fails.
 
-    What is not a plain file, such as a pipe, is written to as it is.
+    Anything but a regular file, such as a pipe, is written directly.
     """
     target = Path(os.path.realpath(path))
     try:
@@ -89,16 +89,16 @@ def save_text(path: str, text: str) -> None:
 
 
 def keep_inputs(what: str, path: str | None, inputs: Iterable[str]) -> None:
-    """UsageError where an option names a file that this very run reads."""
+    """Raise UsageError if an output file is also an input of this run."""
     if path is not None and os.path.realpath(path) in map(os.path.realpath, inputs):
-        raise UsageError(f"{what} {path} would overwrite a file that is read", hint="name another file")
+        raise UsageError(f"{what} {path} would overwrite an input file", hint="choose another file")
 
 
 class ResultFile:
-    """`--result`: opened before anything is sent, written once at the end, whatever that was."""
+    """The file of `--result`: opened before anything is sent, written once at the end, whatever the outcome."""
 
     def __init__(self, path: str) -> None:
-        """Open it; UsageError where that fails."""
+        """Open the file; UsageError if that fails."""
         self._path = path
         try:
             self._file: IO[str] = open(path, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - `write` closes it

@@ -1,4 +1,4 @@
-"""How far an apply has come, on stderr: a bar on a terminal, a line now and then elsewhere."""
+"""Progress on stderr: bars on a terminal, occasional lines elsewhere."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from reconciler.model.result import CallResult, CallState
 from reconciler.ports import Clock
 from reconciler.render.inert import inert
 
-QUIET_S = 30.0  # between two lines where there is no terminal
+QUIET_S = 30.0  # between two lines without a terminal
 _REPORTED = {CallState.FAILED, CallState.SKIPPED, CallState.UNKNOWN}
 
 
 class Display:
-    """One bar per phase, drawn by rich; without a terminal a line now and then, and none for what ends at once."""
+    """One bar per phase, drawn by rich; without a terminal, occasional lines, and none for short phases."""
 
     def __init__(self, console: Console, clock: Clock) -> None:
         self.clock = clock
@@ -32,13 +32,13 @@ class Display:
 
     @contextmanager
     def shown(self) -> Iterator[Display]:
-        """Draw while inside, from the first phase on."""
+        """Draw inside the block, starting with the first phase."""
         with self._shown:
             yield self
         self._bars = None
 
     def phase(self, title: str, total: int) -> Phase:
-        """A new bar with that many steps."""
+        """Add a bar with `total` steps."""
         if self._bars is None and sys.stderr.isatty():
             text = TextColumn("{task.description}", markup=False)
             terminal = Terminal(stderr=True, no_color=self._console.no_color or None, highlight=False, markup=False)
@@ -57,7 +57,7 @@ class Display:
             self._console.note(f"{phase.title}: {done:,} of {phase.total:,}{suffix}")
 
     def note(self, text: str) -> None:
-        """A line of its own, above the bars."""
+        """Write a line above the bars."""
         if self._bars is not None:
             self._bars.console.print(inert(text), markup=False, highlight=False, soft_wrap=True)
         else:
@@ -74,22 +74,22 @@ class Phase:
     task: TaskID | None
 
     def call(self, call: CallResult) -> None:
-        """A call changed its state; what went wrong is reported at once."""
+        """A call changed its state; errors are shown at once."""
         if call.state in _REPORTED:
             error = f": {call.error}" if call.error else ""
             self.display.note(f"call #{call.id} ({call.action}) {call.state}{error}")
 
     def rows(self, confirmed: int, total: int) -> None:
-        """So many changes are confirmed."""
+        """This many of all changes are confirmed."""
         self.total = total
         self.display.draw(self, confirmed, "")
 
     def note(self, text: str) -> None:
-        """Something worth a line."""
+        """Show a message."""
         self.display.note(text)
 
     def waiting(self, wait: Wait) -> None:
-        """How far a wait is."""
+        """Show the progress of a wait."""
         if wait.verdicts is None:
             return
         rows = wait.verdicts.rows

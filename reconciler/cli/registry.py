@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 
 class CommandInfo(NamedTuple):
-    """One command. `listed`: the name of the list that its JSON document carries, None where it writes no document."""
+    """One command. `listed`: the key of the list in its JSON document; None if it writes no document."""
 
     name: str
     summary: str
@@ -14,28 +14,28 @@ class CommandInfo(NamedTuple):
 
     @property
     def module(self) -> str:
-        """The module with its click command, imported only when that command is run."""
+        """The module with its click command, imported only when the command is used."""
         suffix = "_" if self.name == "import" else ""  # a keyword
         return f"reconciler.cli.commands.{self.name.replace('-', '_')}{suffix}"
 
 
-# In the order that the help shows them.
+# In the order of the help text.
 COMMANDS: Final = {
     command.name: command
     for command in (
         CommandInfo("validate", "Check manifests offline.", "applications"),
         CommandInfo("plan", "Show what would change.", "plans"),
         CommandInfo("show", "Print a saved plan or result again.", "plans"),
-        CommandInfo("apply", "Carry a plan out.", "results"),
+        CommandInfo("apply", "Carry out a plan.", "results"),
         CommandInfo("status", "Show sync and health of the fleet.", "status"),
         CommandInfo("diff", "Compare two revisions of the manifests in meaning.", "differences"),
         CommandInfo("import", "Write a manifest from live state."),
-        CommandInfo("export", "Have the WASM of a device or deployment compiled.", "exports"),
+        CommandInfo("export", "Request the compiled WASM of a device or deployment.", "exports"),
         CommandInfo("schema", "Print the JSON Schema of the manifest."),
         CommandInfo("applications", "List the applications that manifests are for.", "applications"),
         CommandInfo("init", "Write manifests and the CI workflow into a repository."),
         CommandInfo("ci", "Run a step of a CI pipeline."),
-        CommandInfo("simulator", "Serve a local stand-in of the API."),
-        CommandInfo("demo", "Show it all on a simulated fleet."),
+        CommandInfo("simulator", "Run a local simulator of the API."),
+        CommandInfo("demo", "Demonstrate everything on a simulated fleet."),
     )
 }

@@ -1,4 +1,4 @@
-"""Ctrl-C, and the signals that mean the same: none is lost, wherever it arrives."""
+"""Ctrl-C and equivalent signals, handled so that none is lost."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _SIGNALS: Final = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGH
 
 
 class Interrupts:
-    """Handles the signals: ends the work in good order where work runs, else raises KeyboardInterrupt; and remembers.
+    """The signal handler: cancels running work gracefully, otherwise raises KeyboardInterrupt; remembers either way.
 
-    What is raised in a signal handler is lost where native code was running that drops exceptions, as pydantic's does
-    while it compiles a model at import.
+    An exception raised in a signal handler is lost if native code discards it, as pydantic's does while it compiles a
+    model during an import.
     """
 
     def __init__(self) -> None:
@@ -25,20 +25,20 @@ class Interrupts:
         self._cancel: Callable[[], object] | None = None
 
     def __call__(self, _signum: int, _frame: FrameType | None) -> None:
-        """Called by Python at a signal."""
+        """Handle a signal."""
         again, self._came = self._came, True
         if self._cancel is None or again:
             raise KeyboardInterrupt
         self._cancel()
 
     def check(self) -> None:
-        """Raise KeyboardInterrupt if there was one: before work begins, and before it is called done."""
+        """Raise KeyboardInterrupt if a signal came: called before work starts, and before it counts as done."""
         if self._came:
             raise KeyboardInterrupt
 
     @contextlib.contextmanager
     def cancelling(self, cancel: Callable[[], object]) -> Iterator[None]:
-        """The first signal inside calls `cancel`, which must not raise; a second one does not wait for its effect."""
+        """Inside, the first signal calls `cancel`, which must not raise; a second one interrupts at once."""
         self._cancel = cancel
         try:
             yield
@@ -47,7 +47,7 @@ class Interrupts:
 
     @contextlib.contextmanager
     def raising(self) -> Iterator[None]:
-        """A signal inside raises at once, though work runs: for a question, or for output that may block."""
+        """Inside, a signal raises at once although work runs: for a prompt, or for output that may block."""
         cancel, self._cancel = self._cancel, None
         try:
             self.check()
@@ -58,16 +58,16 @@ class Interrupts:
 
 
 def interruptible() -> contextlib.AbstractContextManager[None]:
-    """SIGTERM, and a terminal that is closed, end a run the way Ctrl-C does: with the result of what was done.
+    """Treat SIGTERM, and a terminal that is closed, like Ctrl-C: the run ends and reports what was done.
 
-    What is ignored stays so, as Ctrl-C is in a background job, or a hang-up under `nohup`.
+    Signals that are ignored stay ignored, such as Ctrl-C in a background job, or a hang-up under `nohup`.
     """
     usual = (signal.SIG_DFL, signal.default_int_handler)
     return _handled([number for number in _SIGNALS if signal.getsignal(number) in usual], Interrupts())
 
 
 def undisturbed() -> contextlib.AbstractContextManager[None]:
-    """No signal that means an interrupt gets through: for the report of one."""
+    """Ignore all interrupt signals: for reporting an interrupt."""
     return _handled(_SIGNALS, signal.SIG_IGN)
 
 
@@ -75,7 +75,7 @@ def undisturbed() -> contextlib.AbstractContextManager[None]:
 def _handled(numbers: Iterable[int], handler: signal._HANDLER) -> Iterator[None]:
     before: dict[int, signal._HANDLER] = {}
     try:
-        with contextlib.suppress(ValueError):  # not in the main thread: left to the caller
+        with contextlib.suppress(ValueError):  # not in the main thread: the caller is responsible
             for number in numbers:
                 before[number] = signal.signal(number, handler)
         yield
@@ -85,13 +85,13 @@ def _handled(numbers: Iterable[int], handler: signal._HANDLER) -> Iterator[None]
 
 
 def current() -> Interrupts:
-    """What handles the signals now; where it is not ours, one that never gets a signal."""
+    """The current handler; if it is not ours, one that never gets a signal."""
     handlers = map(signal.getsignal, _SIGNALS)
     return next((handler for handler in handlers if isinstance(handler, Interrupts)), Interrupts())
 
 
 def run_async(work: Coroutine[Any, Any, T]) -> T:
-    """Run to the end; an interrupt cancels the work and becomes KeyboardInterrupt."""
+    """Run a coroutine to completion; an interrupt cancels it and becomes KeyboardInterrupt."""
     import asyncio
 
     interrupts = current()
@@ -107,6 +107,6 @@ def run_async(work: Coroutine[Any, Any, T]) -> T:
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
     finally:
-        work.close()  # where it never began
+        work.close()  # if it never started
     interrupts.check()
     return result

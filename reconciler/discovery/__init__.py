@@ -1,11 +1,11 @@
-"""Asks the API for what a set of rules needs, in as few requests as possible; resolves, prunes and checks with it.
+"""Reads what a set of rules needs from the API, in as few requests as possible; then resolves, prunes and checks.
 
-Three rules keep the count low. A manifest that holds only ids asks for the deployments and nothing else. Where a
-selector needs the whole device list, that one listing answers every other question about devices. Existence is
-checked only for what would change or is new: what is released already was accepted by the platform once.
+Three rules keep the count low. A manifest that contains only ids needs the deployments and nothing else. If a selector
+needs the whole device list, that listing serves all other look-ups of devices. Existence is checked only for what is
+new or would change: what is already released was once accepted by the platform.
 
-Where only some rows of an application are in question (`Extent`), only those are read and checked. The rules are
-resolved as a whole all the same, since a row's version may come from any of them.
+If only some rows of an application are needed (`Extent`), only those are read and checked. The rules are still
+resolved as a whole, since a row's version may come from any of them.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ __all__ = ["EVERYTHING", "Extent", "discover"]
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """Which rows of an application are in question; a world of this extent says nothing about others.
+    """The rows of an application to read; a world of this extent contains no others.
 
-    `flow`: an alias, id or name. The listing is restricted to that flow, and says so (`Live.only_flow`), where its id
-    is known without reading more than the rules need; otherwise everything is read. `devices`: ids of the only devices
-    in question; `read` is then what was read of them.
+    `flow`: an alias, id or name. The listing is restricted to that flow (`Live.only_flow`) if its id is known without
+    reading more than the rules need; otherwise everything is read. `devices`: the ids of the only devices needed;
+    `read` is then the read of them.
     """
 
     flow: str | None = None
@@ -59,7 +59,7 @@ async def discover(
 ) -> World:
     """Read, resolve, prune and check one application and kind.
 
-    `today` is the UTC date, for pins that have an end. `excluded_devices` (`--exclude device=`) are ids or names that
+    `today` is the UTC date, for pins with an end date. `excluded_devices` (`--exclude device=`) are ids or names that
     may be unknown and are not checked.
 
     Raises:
@@ -89,7 +89,7 @@ class _Discovery:
         await self.index.look_up(ids=needs.device_ids, names=needs.device_names)
         resolution = self.resolved(queries)
         if resolution.unknown and await self.index.try_to_name(resolution.unknown):
-            resolution = self.resolved(queries)  # with every name known, for the problems to tell which are near
+            resolution = self.resolved(queries)  # again with all names, to suggest the nearest ones
         if resolution.problems:
             raise ManifestError(resolution.problems)
         desired = await self.pruned(resolution, live)
@@ -116,13 +116,13 @@ class _Discovery:
         return names | {one: name for one in others if (name := live.devices[one].name)}
 
     def excluded_ids(self, live: Live) -> frozenset[DeviceId]:
-        """The excluded devices, those that are excluded by name included."""
+        """The ids of the excluded devices, including those excluded by name."""
         if not self.excluded:
             return self.excluded
         return self.excluded.union(one for one, name in self.device_names(live).items() if name in self.excluded)
 
     async def application(self) -> Application:
-        """The application. Its name is read only where the manifest has one to compare, and then first."""
+        """The application. Its name is read, before anything else, only if the manifest gives one to compare."""
         wanted = self.rules.application
         if wanted.name is None:
             return Application(wanted.id)
@@ -139,7 +139,7 @@ class _Discovery:
         return found
 
     async def read(self, needs: Needs) -> tuple[Read, dict[str, frozenset[str]]]:
-        """Read what can be read at the same time: deployments, the device list, flows, queries."""
+        """Read concurrently: deployments, the device list, flows, queries."""
         flow_id = await self.only_flow(needs)
         read, _, _, *selected = await gather(
             self.live(flow_id),
@@ -150,11 +150,11 @@ class _Discovery:
         return read, dict(zip(sorted(needs.queries), selected, strict=True))
 
     async def selected(self, query: str, place: Place) -> frozenset[DeviceId]:
-        """The devices that a query selects. A query that the API refuses is a mistake in a manifest."""
+        """The devices that a query selects. A query that the API rejects is an error in the manifest."""
         try:
             return await self.index.query(query)
         except RequestRefused as error:
-            message = f"the API refuses this query: {error.problems[0].message}"
+            message = f"the API rejects this query: {error.problems[0].message}"
             hint = "see Losant's documentation of advanced device queries"
             raise ManifestError([place.problem(message, hint)]) from None
 
@@ -162,7 +162,7 @@ class _Discovery:
         return self.extent.read or await self.reader.live(flow_id=flow_id)
 
     async def only_flow(self, needs: Needs) -> FlowId | None:
-        """The id of the flow in question, if there is one and its id can be found."""
+        """The id of the extent's flow, if there is one and its id can be found."""
         if self.extent.flow is None:
             return None
         alias = self.rules.aliases.get(self.extent.flow)
@@ -174,7 +174,7 @@ class _Discovery:
         return ids[0] if len(ids) == 1 else None
 
     def in_question(self, desired: Desired, resolution: Resolution, live: Live) -> tuple[Desired, Resolution]:
-        """Of what is declared, the rows that were read, and the places where their devices are written."""
+        """The desired rows and the resolution, restricted to the rows and devices that were read."""
         only, devices = live.only_flow, self.extent.devices
         if only is None and devices is None:
             return desired, resolution
@@ -195,8 +195,8 @@ class _Discovery:
             try:
                 self.flows = await self.reader.flows()
             except PermissionDenied as error:
-                message = f"flows that are written by name cannot be found: {error.problems[0].message}"
-                hint = "give the token the scope flows.get, or write flows by their ids"
+                message = f"flows given by name cannot be looked up: {error.problems[0].message}"
+                hint = "give the token the scope flows.get, or use flow ids"
                 raise PermissionDenied(message, hint=hint, status=403) from None
 
     def resolved(self, queries: dict[str, frozenset[str]]) -> Resolution:
@@ -213,7 +213,7 @@ class _Discovery:
         if setting is Prune.OFF or place is None:
             return resolution.desired
         existing = None
-        if setting is not Prune.DEVICES:  # there only declared devices lose rows, and those are checked like any
+        if setting is not Prune.DEVICES:  # with DEVICES only declared devices lose rows, which are checked anyway
             candidates = {device_id for device_id, _ in omitted(resolution.desired, live, setting, resolution.flows)}
             try:
                 existing = await self.index.existing(candidates)

@@ -1,4 +1,4 @@
-"""The devices of the application that are known so far; more are read in as few requests as possible."""
+"""An index of the application's known devices, which reads more in as few requests as possible."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ T = TypeVar("T")
 class DeviceIndex:
     """Devices by id, as they become known: `devices` of the manifest's class, `others` that were looked up.
 
-    `complete`: every device of the class is known. `at_least`: a lower bound of their number, known without a request.
+    `complete`: every device of the class is known. `at_least`: a lower bound of their number, without a request.
     """
 
     def __init__(self, reader: Reader, kind: Kind) -> None:
@@ -30,13 +30,13 @@ class DeviceIndex:
         self.at_least = 0
 
     async def list_all(self) -> None:
-        """Read the whole list: one request for each thousand devices."""
+        """Read the whole list: one request per thousand devices."""
         if not self.complete:
             self._learn(await _allowed(self._reader.devices()))
             self.complete = True
 
     async def try_to_name(self, names: Collection[str]) -> bool:
-        """Read what a misspelt name may have meant: all names, and devices of other classes. False if forbidden."""
+        """Read the candidates for misspelt names: all names, and devices of other classes. False if forbidden."""
         try:
             await self.list_all()
             self._learn(await self._reader.devices(names=set(sorted(names)[:LOOK_UP_SIZE]), any_class=True))
@@ -65,12 +65,12 @@ class DeviceIndex:
             self._learn(await _allowed(self._reader.devices(names=wanted_names)))
 
     async def existing(self, ids: Collection[DeviceId]) -> Collection[DeviceId]:
-        """Devices of the class, those of `ids` among them."""
+        """Known devices of the class, including those of `ids` that exist."""
         await self.look_up(ids=ids)
         return self.devices.keys()
 
     async def other_class(self, ids: Iterable[DeviceId]) -> None:
-        """Read which of these devices, of which none is of the class, are of another class."""
+        """Read which of these devices, none of which is of the class, are of another class."""
         unknown = set(sorted(set(ids) - self.others.keys())[:LOOK_UP_SIZE])
         if self.complete and unknown:
             self._learn(await _allowed(self._reader.devices(ids=unknown, any_class=True)))
@@ -80,7 +80,7 @@ class DeviceIndex:
         return {one.name: one.device_class for one in self.others.values() if one.name and one.device_class}
 
     async def _listing_is_shorter(self, look_ups: int) -> bool:
-        # Asking for the number of devices is a request too, so it pays only where it can save one.
+        # Reading the number of devices is a request too, so it pays off only if it can save one.
         if look_ups <= 2 or -(-self.at_least // PAGE_SIZE) + 1 >= look_ups:
             return False
         return -(-await _allowed(self._reader.device_count()) // PAGE_SIZE) < look_ups
@@ -92,9 +92,9 @@ class DeviceIndex:
 
 
 async def _allowed(answer: Awaitable[T]) -> T:
-    """The answer; where the token may not read it, the error names the scope that it needs."""
+    """The result of a read; if the token lacks the scope, the error names it."""
     try:
         return await answer
     except PermissionDenied as error:
-        hint = "give the token the scope devices.get, or write devices by their ids"
+        hint = "give the token the scope devices.get, or use device ids"
         raise PermissionDenied(f"devices cannot be read: {error.problems[0].message}", hint=hint, status=403) from None

@@ -1,4 +1,4 @@
-"""Whether what would be sent exists: devices, flows, versions. Checked for new devices and rows that would change."""
+"""Checks that the devices, flows and versions to be sent exist, for new devices and rows that would change."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from reconciler.runtime import gather
 
 @dataclass(slots=True)
 class ExistenceChecks:
-    """The checks of one discovery. What does not exist is a problem; what the token may not read is a warning."""
+    """The checks of one discovery. Missing objects are problems; what the token may not read is a warning."""
 
     rules: Rules
     reader: Reader
@@ -35,7 +35,7 @@ class ExistenceChecks:
         """Check the rows of `desired`, and return what could not be verified.
 
         Raises:
-            ManifestError: with all that does not exist.
+            ManifestError: lists everything that does not exist.
         """
         changes = compare(desired, self.live).changes
         versions: dict[FlowId, dict[Version, Place]] = defaultdict(dict)
@@ -58,7 +58,7 @@ class ExistenceChecks:
         return list(dict.fromkeys(self.warnings))
 
     def _check_custom_nodes(self, desired: Desired, versions: dict[FlowId, dict[Version, Place]]) -> None:
-        """Custom nodes come with the flows that use them: where one is deployed, declaring it has no effect."""
+        """Custom nodes are deployed with the flows that use them: if one is deployed, declaring it has no effect."""
         custom: set[FlowId] = set()
         left_alone: dict[FlowId, Place] = {}
         for device_id, device in self.live.devices.items():
@@ -71,10 +71,10 @@ class ExistenceChecks:
         for flow_id in sorted(custom & versions.keys()):
             message = f"flow {self._name(flow_id)} is a custom node, which cannot be released"
             place = min(versions.pop(flow_id).values())
-            self._problem(place, message, "it comes with the flows that use it; remove it from the manifest")
+            self._problem(place, message, "it is deployed with the flows that use it; remove it from the manifest")
         for flow_id, place in sorted(left_alone.items()):
-            message = f"flow {self._name(flow_id)} is a custom node: what is declared for it is ignored"
-            self.warnings.append(Warning(message, place, "it comes with the flows that use it"))
+            message = f"flow {self._name(flow_id)} is a custom node: its declaration is ignored"
+            self.warnings.append(Warning(message, place, "it is deployed with the flows that use it"))
 
     async def _check_devices(self, ids: Set[DeviceId], place_of: Callable[[DeviceId], Place]) -> None:
         try:
@@ -89,7 +89,7 @@ class ExistenceChecks:
         for device_id in missing:
             if other := self.index.others.get(device_id):
                 message = f'device {device_id} ("{other.name}") is of class {other.device_class}'
-                hint = f"{kind} deployments go to devices of class {kind.device_class} only"
+                hint = f"{kind} deployments support devices of class {kind.device_class} only"
             else:
                 message = f"device {device_id} does not exist in application {self.rules.application.id}"
                 hint = "check the id; a device that was deleted must be removed from the manifest too"
@@ -122,7 +122,7 @@ class ExistenceChecks:
         try:
             known = await self.reader.versions(flow_id)
         except ApiError:
-            known = ()  # the list was only for the hint
+            known = ()  # the list was needed only for the hint
         spelling = Spelling(known)
         for version in missing:
             near = spelling.nearest(version)

@@ -1,5 +1,5 @@
-"""The JSON documents that commands write: each declared once, which gives its schema, its writer and its reader.
+"""The JSON documents that commands write: each is declared once, and its schema, writer and reader are derived.
 
-The declaration is the value of the model itself: its fields are the keys. `values` writes by it, `shape` is its schema,
-and reading gives the same value back.
+The declaration is the model type itself: its fields are the keys. `values` writes it, `shape` makes its schema, and
+reading returns an equal value.
 """

@@ -1,4 +1,4 @@
-"""JSON itself: the envelope that all documents share, and text to data and back."""
+"""The envelope that all JSON documents share, and reading and writing JSON text."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ FORMAT_VERSION: Final = "1"
 
 
 class Failure(NamedTuple):
-    """Why the exit code is neither 0 nor 2."""
+    """The reason for an exit code other than 0 and 2."""
 
     code: Literal[1, 3, 4, 5, 6, 130]
     problems: tuple[Problem, ...]
 
 
 class Document(TypedDict):
-    """What all documents begin with."""
+    """The keys that all documents begin with."""
 
     format_version: Literal["1"]
     error: Failure | None
 
 
 def error_data(code: ExitCode, problems: Iterable[Problem]) -> dict[str, Any]:
-    """`{"code", "problems": [{"path", "line", "column", "message", "hint"}]}`; what is not known is null."""
+    """`{"code", "problems": [{"path", "line", "column", "message", "hint"}]}`; unknown values are null."""
     return {"code": int(code), "problems": data(tuple(problems))}
 
 
@@ -38,7 +38,7 @@ def document(command: str, *, error: Mapping[str, Any] | None = None, **parts: o
 
 
 def dump(data: object, *, ascii_only: bool = False) -> str:
-    """Compact JSON on one line. Characters stay as they are, but for lone surrogates, which UTF-8 cannot encode."""
+    """Compact JSON on one line. Only lone surrogates, which UTF-8 cannot encode, are escaped."""
     text = json.dumps(data, ensure_ascii=ascii_only, separators=(",", ":"))
     try:
         text.encode("utf-8")
@@ -48,11 +48,11 @@ def dump(data: object, *, ascii_only: bool = False) -> str:
 
 
 class RepeatedKey(ValueError):
-    """A key comes twice in one object, and readers differ in which they take."""
+    """An object has a duplicate key; parsers disagree on which one counts."""
 
 
 def load(text: str) -> object:
-    """JSON to data. Raises ValueError or RecursionError where it is not JSON."""
+    """Parse JSON. Raises ValueError or RecursionError if the text is not valid JSON."""
     return json.loads(text, object_pairs_hook=_unique)
 
 

@@ -1,4 +1,4 @@
-"""The documents that are written and never read back, and the JSON Schema of all that `--format json` writes."""
+"""The documents that are only written, never read back, and the JSON Schema of everything `--format json` writes."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ from reconciler.model.rules import Difference, Rules
 
 
 class StatusDocument(Document):
-    """What `status` writes."""
+    """The output of `status`."""
 
     command: Literal["status"]
     status: tuple[StatusReport, ...]
 
 
 class DifferenceDocument(Document):
-    """What `diff` writes."""
+    """The output of `diff`."""
 
     command: Literal["diff"]
     differences: tuple[Difference, ...]
 
 
 class ExportDocument(Document):
-    """What `export` writes. `exports` is empty where Losant took none, or where that is not known."""
+    """The output of `export`. `exports` is empty if Losant accepted none, or if that is unknown."""
 
     command: Literal["export"]
     exports: tuple[Export, ...]
 
 
 class ApplicationsDocument(Document):
-    """What `applications` and `validate` write."""
+    """The output of `applications` and `validate`."""
 
     command: Literal["applications", "validate"]
     warnings: NotRequired[tuple[Warning, ...]]
@@ -58,16 +58,16 @@ _DOCUMENTS = (
 
 class _Published(GenerateJsonSchema):
     def str_schema(self, schema: core_schema.StringSchema) -> JsonSchemaValue:
-        """Less than is checked, lest a later version refuse what an earlier one wrote."""
+        """Publish less than is checked, so that later versions may relax the checks."""
         return {"type": "string", **schema.get("metadata", {})}
 
     def typed_dict_schema(self, schema: core_schema.TypedDictSchema) -> JsonSchemaValue:
-        """Described, and with no other keys."""
+        """Add the description, and allow no other keys."""
         return {**super().typed_dict_schema(schema), **schema.get("metadata", {}), "additionalProperties": False}
 
 
 def output_schema() -> dict[str, Any]:
-    """A schema of draft 2020-12 that every document fits."""
+    """A JSON Schema (draft 2020-12) that every document conforms to."""
     documents = core_schema.union_schema([shape(document) for document in _DOCUMENTS])
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

@@ -1,8 +1,8 @@
-"""A plan, as `plan` and `show` write it, `--out` saves it and `apply --plan` reads it.
+"""The document of a plan: written by `plan` and `show`, saved by `--out`, read by `apply --plan`.
 
-The digest is over the changes alone, and only the changes are ever carried out: calls are computed anew from them.
-So whoever edits a call in a saved plan changes what is shown and nothing that is sent, and whoever edits a change
-breaks the digest.
+The digest covers the changes alone, and only the changes are ever carried out: calls are recomputed from them. So
+editing a call in a saved plan affects what is shown but nothing that is sent, and editing a change invalidates the
+digest.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from reconciler.planner.digest import digest
 
 
 class Tool(NamedTuple):
-    """What made a plan."""
+    """The program that made a plan."""
 
     name: Literal["reconciler"]
     version: str
 
 
 class NamedRow(TypedDict):
-    """One (device, flow), with names where they are known."""
+    """One (device, flow), with names if known."""
 
     device_id: DeviceId
     device_name: str | None
@@ -42,7 +42,7 @@ _Step = TypedDict("_Step", {"op": Op, "from": Version | None, "to": Version | No
 
 
 class ChangePart(NamedRow, _Step):
-    """A row whose released version moves."""
+    """A row whose released version changes."""
 
     reported: Version | None
     source: Annotated[str, "source"]
@@ -50,7 +50,7 @@ class ChangePart(NamedRow, _Step):
 
 
 class PendingPart(NamedRow):
-    """Released as desired, not yet reported."""
+    """A row that is released as desired but not yet reported."""
 
     released: Version | None
     reported: Version | None
@@ -60,7 +60,7 @@ class PendingPart(NamedRow):
 
 @dataclass(frozen=True, slots=True)
 class CallPart:
-    """One request, and the number of changes that it carries."""
+    """One request, and the number of changes that it carries out."""
 
     id: Count
     action: Action
@@ -70,7 +70,7 @@ class CallPart:
 
 
 class PlanPart(NamedTuple):
-    """One application and kind. A list is JSON already, for there may be very many changes."""
+    """One application and kind. Lists contain plain JSON, since there may be very many changes."""
 
     tool: Tool
     application: Application
@@ -88,9 +88,9 @@ class PlanPart(NamedTuple):
 
 
 class PlanDocument(Document):
-    """What `plan` writes, and `show` of a saved plan. `digest` and `guards` are missing where nothing could be planned.
+    """The output of `plan`, and of `show` for a saved plan. `digest` and `guards` are missing if planning failed.
 
-    The keys of `guards` are application id, slash, kind.
+    The keys of `guards` have the form `application id/kind`.
     """
 
     command: Literal["plan", "show"]
@@ -115,7 +115,7 @@ def plan_document(
 
 
 def guards_key(application_id: str, kind: Kind) -> str:
-    """Under which key of `guards` a document says what a plan is judged by."""
+    """The key of a plan in the `guards` of a document."""
     return f"{application_id}/{kind}"
 
 

@@ -1,4 +1,4 @@
-"""A saved document back from data that anybody may have edited: checked, what is wrong reported with its place."""
+"""Checked reading of saved documents, which anybody may have edited; errors give the place in the document."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ _WORDS = {
 
 
 class Misshapen(Exception):
-    """What is wrong, and where in the document."""
+    """The document is malformed; the message says what is wrong, and where."""
 
 
 def wrong(message: str, *place: str | int) -> Misshapen:
-    """The error that a value is wrong; its place is shown as `plans[0].summary.add`."""
+    """The error for a wrong value; its place is shown as `plans[0].summary.add`."""
     where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place)
     return Misshapen(f"{where.removeprefix('.') or 'the document'} {message}")
 
 
 @contextmanager
 def reported(path: str | None, hint: str) -> Iterator[None]:
-    """What is wrong with a document as the error that its file has."""
+    """Raise what is wrong with a document as an error about its file."""
     try:
         yield
     except Misshapen as error:
@@ -51,7 +51,7 @@ def reported(path: str | None, hint: str) -> Iterator[None]:
 
 
 def headed(data: object, *, later: bool) -> Mapping[str, Any]:
-    """The document's object, its format known. With `later` it may be of a later minor version, as `1.4`."""
+    """The document, its format version checked. `later` allows later minor versions, such as `1.4`."""
     if not isinstance(data, dict):
         raise wrong("must be an object")
     if "format_version" not in data:
@@ -64,9 +64,9 @@ def headed(data: object, *, later: bool) -> Mapping[str, Any]:
 
 
 def checked(kind: type[T], data: object, *at: str | int, later: bool) -> T:
-    """The value that a document, or a part of one, is; the first thing that is wrong is raised.
+    """Validate a document, or a part of one, and make its value; raises the first error.
 
-    With `later`, unknown keys are left out.
+    With `later`, unknown keys are ignored.
     """
     try:
         made: T = _validator(cast("Any", kind), later).validate_python(data)

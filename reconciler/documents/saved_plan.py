@@ -1,4 +1,4 @@
-"""Saved plans and results back from files, checked: anybody may have edited them."""
+"""Reads saved plans and results from files, checked, since anybody may have edited them."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _EDITED = "the file was edited or damaged"
 
 
 def load_plans(path: str) -> tuple[Plan, ...]:
-    """The plans of a saved file, to be carried out: of this very format, with no key that is not known."""
+    """The plans of a saved file, to be carried out: of exactly this format version, without unknown keys."""
     return read_plans(_read(path), path=path)
 
 
 def load_saved(path: str) -> tuple[Plan, ...] | Ended:
-    """The plans or results of a saved file, to be shown."""
+    """The plans or results of a saved file, to be displayed."""
     data = _read(path)
     if isinstance(data, dict) and "results" in data:
         return read_results(data, path=path, later=True)
@@ -41,19 +41,19 @@ def _read(path: str) -> object:
     except OSError as error:
         reason = f"{path} cannot be read: {error.strerror or error}"
     except RepeatedKey:
-        reason = f"{path} has a key twice in one object: the file was edited or damaged"
+        reason = f"{path} has a duplicate key in an object: the file was edited or damaged"
     except (UnicodeDecodeError, ValueError, RecursionError):
         reason = f"{path} is neither a plan nor a result: it is not JSON"
     raise UsageError(reason, hint=SAVING)
 
 
 def read_plans(data: object, *, path: str | None = None, later: bool = False) -> tuple[Plan, ...]:
-    """The plans of a saved document, `path` being the file it came from.
+    """The plans of a saved document; `path` is its file.
 
-    With `later` it may be of a later minor version of the format, and what is not known of it is left out.
+    `later` allows later minor versions of the format, whose unknown keys are ignored.
 
     Raises:
-        ManifestError: not such a document, of another format, damaged, or edited in what would change.
+        ManifestError: not such a document, of an unsupported format, damaged, or with edited changes.
     """
     with reported(path, _HINT):
         head = headed(data, later=later)
@@ -69,15 +69,15 @@ def _plans(document: PlanDocument, *, later: bool) -> tuple[Plan, ...]:
     plans = tuple(_plan(part, judged_by, number, later=later) for number, part in enumerate(document["plans"]))
     seen = [(plan.application.id, plan.kind) for plan in plans]
     if len(set(seen)) < len(seen):
-        raise Misshapen("plans has one application and kind twice")
-    only = document["plans"][0].digest if len(plans) == 1 else None  # which was compared already
+        raise Misshapen("plans has two entries for one application and kind")
+    only = document["plans"][0].digest if len(plans) == 1 else None  # already compared
     _check_digest(stated, only or digest(plans))
     return plans
 
 
 def _check_digest(stated: str, actual: str, *at: str | int) -> None:
     if stated != actual:
-        raise wrong(f"is {stated}, but the changes give {actual}: {_EDITED}", *at, "digest")
+        raise wrong(f"is {stated}, but the digest of the changes is {actual}: {_EDITED}", *at, "digest")
 
 
 def _plan(part: PlanPart, judged_by: Mapping[str, Guards], number: int, *, later: bool) -> Plan:
@@ -113,10 +113,10 @@ def _plan(part: PlanPart, judged_by: Mapping[str, Guards], number: int, *, later
         flow_names={item["flow_id"]: name for item in named if (name := item["flow_name"])},
     )
     _check_digest(part.digest, digest([plan]), *at)
-    # What refused the plan follows from what it is judged by, so neither can be edited without the other.
+    # The refusals follow from the guards, so neither can be edited without the other.
     stated, actual = ([(one.guard, one.rows) for one in refusals] for refusals in (plan.refused, check(plan)))
     if stated != actual:
-        raise wrong(f"is not what its guards give: {_EDITED}", *at, "refused")
+        raise wrong(f"does not match its guards: {_EDITED}", *at, "refused")
     return plan
 
 
@@ -127,7 +127,7 @@ def _change(item: ChangePart, *at: str | int) -> Change:
     if change.from_version == change.to_version:
         raise wrong("is the same as `from`", *at, "to")
     if change.op is not item["op"]:
-        raise wrong(f"must be {change.op}, by its `from` and `to`", *at, "op")
+        raise wrong(f"must be {change.op}, according to its `from` and `to`", *at, "op")
     return change
 
 
@@ -137,7 +137,7 @@ def _pending(item: PendingPart) -> PendingRow:
 
 
 class _RemoveBody(TypedDict):
-    """The request body of a removal: null is every flow, or every device."""
+    """The request body of a removal: null means every flow, or every device."""
 
     flowId: FlowId | None
     deviceId: DeviceId | None
@@ -161,5 +161,5 @@ def _request(call: CallPart, *at: str | int, later: bool) -> Request:
     if flow_id is not None:
         return RemoveFlow(flow_id) if device_id is None else RemoveRow(flow_id, device_id)
     if device_id is None:
-        raise wrong("is null like flowId, which no call may have", *at, "deviceId")
+        raise wrong("must not be null if flowId is null", *at, "deviceId")
     return RemoveDevice(device_id)

@@ -1,4 +1,4 @@
-"""What the JSON of a type is to pydantic: which data fits, and the value that is made of it."""
+"""Pydantic schemas of the model's types: which JSON data is valid, and the value made from it."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from reconciler.documents.values import RowKey, is_object, keys, optional
 from reconciler.errors import ExitCode
 from reconciler.model.state import Place
 
-OWN = "own"  # the type of those errors whose message is ours
+OWN = "own"  # the type of errors raised here, which bring their own message
 _made_by = core.no_info_after_validator_function
 _STR, _INT, _BOOL = core.str_schema(strict=True), core.int_schema(strict=True), core.bool_schema(strict=True)
 
 
 def _text(checked: str | None = None, /, **published: str) -> CoreSchema:
-    """Text that is not empty and fits a pattern, and what is published of that: often less."""
+    """Non-empty text that matches a pattern, and the constraints published in the schema, which may be looser."""
     return core.str_schema(strict=True, min_length=1, pattern=checked, metadata=dict(published))
 
 
@@ -36,7 +36,7 @@ PATTERNS: Mapping[str, str] = {
     _PERCENT: "must be a decimal number as text",
     _SOURCE: "must be path:line",
 }
-# By the words beside types, as in `Annotated[str, "id"]`.
+# By annotation, as in `Annotated[str, "id"]`.
 _FORMS: Mapping[str, CoreSchema] = {
     "any": core.any_schema(),
     "count": core.int_schema(strict=True, ge=0),
@@ -52,7 +52,7 @@ _FORMS: Mapping[str, CoreSchema] = {
 
 @cache
 def shape(hint: Any) -> CoreSchema:
-    """The schema of a type."""
+    """The pydantic schema of a model type."""
     kind, may_be_none = optional(hint)
     if may_be_none:
         return core.nullable_schema(shape(kind))
@@ -68,7 +68,7 @@ def shape(hint: Any) -> CoreSchema:
 
 
 def tolerant(schema: Any) -> Any:
-    """The schema without its objection to unknown keys, which are left out."""
+    """The schema with unknown keys ignored instead of forbidden."""
     if isinstance(schema, list):
         return [tolerant(one) for one in schema]
     if not isinstance(schema, dict):
@@ -87,7 +87,7 @@ def _fields(kind: type) -> dict[str, core.TypedDictField]:
 
 
 def _flat_fields(hint: Any) -> dict[str, core.TypedDictField]:
-    """The fields of an object within those of its owner: null, or an empty list, where there is no such object."""
+    """The fields of an object, inlined into its owner: null, or an empty list, if there is no such object."""
     kind, may_be_none = optional(hint)
     if not is_object(kind):
         return _words(*get_args(kind))
@@ -98,7 +98,7 @@ def _flat_fields(hint: Any) -> dict[str, core.TypedDictField]:
 
 
 def _made(kind: type, data: dict[str, Any]) -> Any:
-    """The value. A key that is a property either follows from fields, or is an object that has the fields' values."""
+    """Make the value. A key that is a property is either derived from fields, or an object with the fields' values."""
     values: dict[str, Any] = {}
     for name, attribute, hint in keys(kind):
         value = data[name] if name else _gathered(hint, data)

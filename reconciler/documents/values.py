@@ -1,6 +1,6 @@
-"""Values of the model as JSON: their fields are the keys, so that each part of a document is declared once.
+"""Writes values of the model as JSON: their fields are the keys, so that each part of a document is declared once.
 
-The types of the fields say what is written here, and in `shape` what is published, checked and read back.
+The fields' types determine what is written here, and what `shape` publishes, checks and reads back.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from reconciler.model.result import Move, Moved, Removal, Result, Unconfirmed
 from reconciler.model.rules import Difference, Limits, Rules
 from reconciler.model.state import DeviceId, FlowId, Place, Row
 
-# The keys of values whose JSON is not simply their fields in order. In `key=attribute` the two have different names;
-# the keys of `*attribute` come among those of its owner.
+# The keys of types whose JSON is not simply their fields in order. `key=attribute` gives an attribute another key;
+# the keys of `*attribute` are inlined into those of its owner.
 _NAMED = "device_id device_name flow_id flow_name"
 KEYS: Mapping[type, str] = {
     Problem: "path line column message hint",
@@ -52,7 +52,7 @@ KEYS: Mapping[type, str] = {
 
 
 class Key(NamedTuple):
-    """A key of an object, the attribute of the value that it is, and its type. The name is empty for `*attribute`."""
+    """A key of a JSON object, the attribute that it is written from, and its type. `name` is empty for `*attribute`."""
 
     name: str
     attribute: str
@@ -68,7 +68,7 @@ class RowKey(NamedTuple):
 
 @cache
 def keys(kind: type) -> tuple[Key, ...]:
-    """The keys of the JSON of a NamedTuple, a dataclass or a TypedDict."""
+    """The JSON keys of a NamedTuple, a dataclass or a TypedDict."""
     found = []
     for word in KEYS[kind].split() if kind in KEYS else get_type_hints(kind):
         name, _, attribute = word.removeprefix("*").partition("=")
@@ -81,18 +81,18 @@ def keys(kind: type) -> tuple[Key, ...]:
 
 
 def optional(hint: Any) -> tuple[Any, bool]:
-    """A type without its None, and whether it had one."""
+    """A type without `| None`, and whether it was optional."""
     may_be_none = get_origin(hint) in (Union, UnionType)
     return (get_args(hint)[0] if may_be_none else hint), may_be_none
 
 
 def is_object(kind: Any) -> bool:
-    """Whether values of a type are objects in JSON."""
+    """Whether values of a type are JSON objects."""
     return hasattr(kind, "_fields") or hasattr(kind, "__dataclass_fields__")
 
 
 def data(value: Any) -> Any:
-    """The JSON of a value of the model, or of a tuple of them."""
+    """The JSON data of a model value, or of a tuple of them."""
     return [data(one) for one in value] if type(value) is tuple else _writer(cast("Any", type(value)))(value)
 
 
@@ -113,7 +113,7 @@ _WRITERS: Mapping[Any, _Writer] = {
 
 @cache
 def _writer(hint: Any) -> _Writer:
-    """What makes the JSON of a value of a type. What is a list or a dict is JSON already."""
+    """The function that makes the JSON data of a type. Lists and dicts are JSON data already."""
     kind, may_be_none = optional(hint)
     if may_be_none:
         write = _writer(kind)

@@ -1,4 +1,4 @@
-"""Carrying out a plan: what is sent when, what became of it, and the result that tells."""
+"""Carries out a plan: sends its calls, confirms them by reads, and keeps a result that is valid at any time."""
 
 from reconciler.executor.execution import Execution
 from reconciler.executor.journal import Observer, Quiet

@@ -1,4 +1,4 @@
-"""One call of a run: the phases of its life, and all that is known of it."""
+"""The state machine of a call, and the record of one call during a run."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ from reconciler.model.result import CallResult, CallState
 
 
 class CallPhase(Enum):
-    """How far a call has come. These are all the transitions there are; `TRANSITIONS` is the same table as data.
+    """The state of a call. These are all transitions; `TRANSITIONS` is the same table as data.
 
     PLANNED    -> SENT       it is sent
-    PLANNED    -> CONFIRMED  its rows turn out to be in place already
-    PLANNED    -> FAILED     its rows turn out to have been moved by others
-    PLANNED    -> SKIPPED    a call that it waits for came to nothing, or the run stops
-    SENT       -> ACCEPTED   the API says 201
-    SENT       -> IN_DOUBT   no answer, or none that tells whether it had an effect
-    SENT       -> PLANNED    it had no effect for sure (429, no connection), and is tried again after a pause
-    SENT       -> FAILED     it was refused, or all tries are used up
+    PLANNED    -> CONFIRMED  its rows are already in place
+    PLANNED    -> FAILED     its rows were moved by others
+    PLANNED    -> SKIPPED    a call that it waits for failed or was abandoned, or the run stops
+    SENT       -> ACCEPTED   the API returns 201
+    SENT       -> IN_DOUBT   no response, or one that does not show whether it took effect
+    SENT       -> PLANNED    it certainly had no effect (429, no connection), and is retried after a pause
+    SENT       -> FAILED     it was rejected, or its retries are used up
     ACCEPTED   -> CONFIRMED  a read shows every row in place
-    ACCEPTED   -> OVERDUE    reads have not shown that in time: what waits for it is skipped
+    ACCEPTED   -> OVERDUE    reads have not shown that in time: calls that wait for it are skipped
     ACCEPTED   -> FAILED     rows have not moved by the end of the run, or others moved them
     OVERDUE    -> CONFIRMED  a later read shows every row in place
     OVERDUE    -> FAILED     as for ACCEPTED
     IN_DOUBT   -> CONFIRMED  a read shows every row in place
     IN_DOUBT   -> FAILED     a read shows that others moved rows
-    IN_DOUBT   -> RETRY      reads show that rows have not moved, and sending it again does no harm
-    IN_DOUBT   -> GIVEN_UP   it must not be sent again (a wildcard), no try is left, the run stops, or reads fail
-    RETRY      -> RESENT     it is sent again, for the rows that have not moved
-    RETRY      -> CONFIRMED  its rows turn out to be in place
-    RETRY      -> FAILED     its rows turn out to have been moved by others
+    IN_DOUBT   -> RETRY      reads show that rows have not moved, and resending it is harmless
+    IN_DOUBT   -> GIVEN_UP   it must not be resent (a wildcard), no retry is left, the run stops, or reads fail
+    RETRY      -> RESENT     it is resent, for the rows that have not moved
+    RETRY      -> CONFIRMED  its rows are in place
+    RETRY      -> FAILED     its rows were moved by others
     RETRY      -> GIVEN_UP   the run stops
-    RESENT     -> ACCEPTED   the API says 201
-    RESENT     -> IN_DOUBT   again no answer that tells
-    RESENT     -> RETRY      this try had no effect for sure (429, no connection)
-    RESENT     -> GIVEN_UP   this try was refused, or all are used up; an earlier one may have had an effect
+    RESENT     -> ACCEPTED   the API returns 201
+    RESENT     -> IN_DOUBT   again no conclusive response
+    RESENT     -> RETRY      this try certainly had no effect (429, no connection)
+    RESENT     -> GIVEN_UP   this try was rejected, or retries are used up; an earlier try may have taken effect
     GIVEN_UP   -> CONFIRMED  a later read shows every row in place
     GIVEN_UP   -> FAILED     rows have not moved by the end of the run, or others moved them
     CONFIRMED  -> FAILED     at the end of the run, others have moved its rows away again
@@ -74,11 +74,11 @@ TRANSITIONS: Mapping[CallPhase, frozenset[CallPhase]] = {
     _P.SKIPPED: frozenset(),
 }
 
-# What can happen to a call, as the phases that it leads to. Which of them depends on where the call is.
+# Events, as the phases that they may lead to. Which one it is depends on the current phase.
 DUE = (_P.PLANNED, _P.RETRY)
 IN_FLIGHT = (_P.SENT, _P.RESENT)
 REFUSED = (_P.FAILED, _P.GIVEN_UP)
-ABANDONED = (_P.SKIPPED, _P.OVERDUE, _P.GIVEN_UP)  # what waits for it is skipped; a late read may still confirm it
+ABANDONED = (_P.SKIPPED, _P.OVERDUE, _P.GIVEN_UP)  # its dependents are skipped; a late read may still confirm it
 
 _UNSETTLED = frozenset({_P.ACCEPTED, _P.OVERDUE, _P.IN_DOUBT, _P.RETRY, _P.GIVEN_UP})
 _PUBLISHED = {
@@ -91,21 +91,21 @@ _PUBLISHED = {
 
 
 def published(phase: CallPhase) -> CallState:
-    """The state that a result shows for a phase."""
+    """The state shown in results for a phase."""
     return _PUBLISHED.get(phase) or CallState[phase.name]
 
 
 @dataclass(slots=True, eq=False)
 class Call:
-    """One call on its way.
+    """One call during a run.
 
     Attributes:
-        changes: what it answers for. Each change of the plan is answered for by exactly one call.
-        count: how many changes it was planned to carry, those included that others finish for it.
-        open: those of `changes` not yet seen at their `to`, nor known to be moved by another.
-        moved: those of `changes` that another moved elsewhere; never sent over it.
-        failure: how the last request of unknown outcome ended.
-        acted_at: monotonic time at which the last request ended that may have had an effect; None if none may have.
+        changes: the changes that it is responsible for. Each change of the plan belongs to exactly one call.
+        count: the changes that it was planned to carry, including those that other calls finish for it.
+        open: those of `changes` neither seen at their `to` yet, nor known to have been moved by others.
+        moved: those of `changes` that others moved elsewhere; they are not overwritten.
+        failure: the error of the last request of unknown outcome.
+        acted_at: monotonic time when the last request that may have taken effect ended; None if there is none.
     """
 
     id: int
@@ -129,7 +129,7 @@ class Call:
         self.open = list(self.changes)
 
     def move(self, phase: CallPhase) -> None:
-        """Go on to another phase.
+        """Move to another phase.
 
         Raises:
             RuntimeError: there is no such transition.
@@ -145,22 +145,22 @@ class Call:
 
     @property
     def is_due(self) -> bool:
-        """Whether it is still to be sent."""
+        """Whether it has yet to be sent."""
         return self.phase in DUE
 
     @property
     def is_in_doubt(self) -> bool:
-        """Whether reads have yet to tell what became of it."""
+        """Whether its outcome is unknown until reads show it."""
         return self.phase is CallPhase.IN_DOUBT
 
     @property
     def is_unsettled(self) -> bool:
-        """Whether it may have had an effect that reads have yet to show."""
+        """Whether it may have had an effect that reads have not shown yet."""
         return self.phase in _UNSETTLED and bool(self.open)
 
     @property
     def state(self) -> CallState:
-        """What a result shows."""
+        """The state shown in results."""
         return published(self.phase)
 
     def snapshot(self) -> CallResult:

@@ -1,4 +1,4 @@
-"""Confirming by reads: what became of calls that were accepted, and of those whose outcome is unknown."""
+"""Confirms by reads the calls that were accepted, and those whose outcome is unknown."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from reconciler.executor.control import RunControl
 from reconciler.executor.journal import Journal
 from reconciler.model.result import CallState
 
-CONFIRM_S = 60.0  # how long reads wait for an accepted call to show
-DOUBT_S = 5.0  # how long they wait for one of unknown outcome before its rows are sent again
-WILDCARD_DOUBT_S = 15.0  # longer, because giving a wildcard up costs what waits for it
+CONFIRM_S = 60.0  # how long to wait until reads show the effect of an accepted call
+DOUBT_S = 5.0  # how long to wait for a call of unknown outcome before its rows are resent
+WILDCARD_DOUBT_S = 15.0  # longer, because giving up a wildcard also skips the calls that wait for it
 FIRST_POLL_S, POLL_GROWTH, LONGEST_POLL_S = 0.5, 2.0, 10.0
 
 
 class Look(Enum):
-    """How a read went."""
+    """The outcome of a read."""
 
     SEEN = auto()
     FAILED = auto()
@@ -24,7 +24,7 @@ class Look(Enum):
 
 
 class Confirmation:
-    """Reads lists, never one device at a time, and moves calls on by what they show."""
+    """Reads whole listings, never single devices, and updates the phases of calls accordingly."""
 
     def __init__(self, *, journal: Journal, control: RunControl) -> None:
         self._journal = journal
@@ -33,21 +33,21 @@ class Confirmation:
         self._clock = control.clock
 
     async def confirm_round(self) -> None:
-        """Read until nothing is in doubt and every call that another waits for is confirmed, or time is up."""
+        """Read until no call is in doubt and every call that others wait for is confirmed, or until the timeout."""
         await self._poll(last=False)
         for call in self._waiting(last=False):
             self._journal.move(call, *ABANDONED)
 
     async def confirm_run(self) -> None:
-        """After the last call: read until every change shows, or time is up; then say of each call what it came to."""
+        """After the last call: read until every change is seen, or until the timeout; then settle every call."""
         if self._control.unseen:
             look = await self._poll(last=True)
             if look is Look.SEEN and self._view.is_patched:
-                await self._look([], everything=True)  # what was read of other flows is old by now
+                await self._look([], everything=True)  # earlier reads of other flows are outdated by now
             self._close(seen=look is Look.SEEN)
 
     def _waiting(self, *, last: bool) -> list[Call]:
-        """The calls that reads are to settle now: before the last call only those that others wait for, or in doubt."""
+        """The calls to settle by reads now: before the last round only those in doubt or that others wait for."""
         calls = self._journal.calls
         if last:
             return [call for call in calls if call.is_unsettled]
@@ -75,7 +75,7 @@ class Confirmation:
         return look
 
     async def _look(self, waiting: list[Call], *, everything: bool) -> Look:
-        """Read what the calls are about, and judge them by it. Nothing may be in flight."""
+        """Read the flows of the calls, and update the calls. Nothing may be in flight."""
         flows = {change.flow_id for call in waiting for change in call.open}
         only = flows.pop() if len(flows) == 1 and not everything else None
         before = self._control.read_error
@@ -88,7 +88,7 @@ class Confirmation:
         return Look.SEEN
 
     def _decide(self, *, time_is_up: bool) -> None:
-        """Take up again what reads have shown not to have moved for long enough."""
+        """Retry or give up calls in doubt whose rows have not moved for long enough."""
         now = self._clock.monotonic()
         for call in [call for call in self._journal.calls if call.is_in_doubt]:
             doubt_s = DOUBT_S if call.is_explicit else WILDCARD_DOUBT_S
@@ -105,7 +105,7 @@ class Confirmation:
                 self._control.hold(delay_s)
 
     def _close(self, *, seen: bool) -> None:
-        """Fail what is still open, but for wildcards of unknown outcome. Without a read, say only that."""
+        """Fail the calls still open, except wildcards of unknown outcome. If reads failed, only record that."""
         if not self._control.unseen:
             self._journal.review()
         for call in [call for call in self._journal.calls if call.is_unsettled]:

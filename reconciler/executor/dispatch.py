@@ -1,4 +1,4 @@
-"""Sending one round of calls: side by side, but never two on one device."""
+"""Sends one round of calls: concurrently, but never two for the same device."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from reconciler.ports import Writer
 
 
 class Sender:
-    """Sends calls and notes how each request ended. What became of an unknown outcome is for reads to tell."""
+    """Sends calls and records how each request ended. Unknown outcomes are resolved later by reads."""
 
     def __init__(self, api: Writer, *, journal: Journal, control: RunControl, preflight: Preflight) -> None:
         self._api = api
@@ -24,48 +24,48 @@ class Sender:
         self._preflight = preflight
 
     async def send(self, due: Iterable[Call]) -> None:
-        """Send these calls, which wait for nothing, in order of their ids, each as soon as its devices are free.
+        """Send these calls, which wait for no others, in order of their ids, each as soon as its devices are free.
 
-        Some may stay due: what shares a device with a call of unknown outcome, and everything once the run stops.
+        Some may stay due: those that share a device with a call of unknown outcome, and all once the run stops.
         """
         queue = sorted(due, key=lambda call: call.id)
-        flying: dict[asyncio.Task[None], Call] = {}
-        doubtful: set[DeviceId] = set()
+        in_flight: dict[asyncio.Task[None], Call] = {}
+        blocked: set[DeviceId] = set()
         async with asyncio.TaskGroup() as group:
             while True:
                 while not self._control.stopped_by and (pause_s := self._control.pause_s) > 0:
                     await self._control.clock.sleep(pause_s)
-                for task in [task for task in flying if task.done()]:
-                    self._land(flying.pop(task), queue, doubtful)
-                call = self._next(queue, flying.values(), doubtful)
-                if call is None and not flying:
+                for task in [task for task in in_flight if task.done()]:
+                    self._settle(in_flight.pop(task), queue, blocked)
+                call = self._next(queue, in_flight.values(), blocked)
+                if call is None and not in_flight:
                     return
                 if call is None:
-                    await asyncio.wait(flying, return_when=asyncio.FIRST_COMPLETED)
+                    await asyncio.wait(in_flight, return_when=asyncio.FIRST_COMPLETED)
                     continue
                 ready = await self._preflight.prepare(call)
                 if ready != [call]:
                     queue.remove(call)
                     queue[:0] = ready
-                elif not self._is_held(flying):
+                elif not self._must_wait(in_flight):
                     queue.remove(call)
-                    flying[group.create_task(self._deliver(call))] = call
+                    in_flight[group.create_task(self._deliver(call))] = call
 
-    def _is_held(self, flying: Collection[object]) -> bool:
+    def _must_wait(self, in_flight: Collection[object]) -> bool:
         control = self._control
-        return control.stopped_by is not None or control.pause_s > 0 or len(flying) >= control.limit
+        return control.stopped_by is not None or control.pause_s > 0 or len(in_flight) >= control.limit
 
-    def _next(self, queue: list[Call], flying: Collection[Call], doubtful: set[DeviceId]) -> Call | None:
-        """The first call whose devices are free, so that calls of one device follow each other closely."""
-        if self._is_held(flying):
+    def _next(self, queue: list[Call], in_flight: Collection[Call], blocked: set[DeviceId]) -> Call | None:
+        """The first call whose devices are free, so that calls for the same device follow each other closely."""
+        if self._must_wait(in_flight):
             return None
         reach = self._preflight.reach
-        busy = doubtful.union(*map(reach, flying))
+        busy = blocked.union(*map(reach, in_flight))
         return next((call for call in queue if busy.isdisjoint(reach(call))), None)
 
-    def _land(self, call: Call, queue: list[Call], doubtful: set[DeviceId]) -> None:
+    def _settle(self, call: Call, queue: list[Call], blocked: set[DeviceId]) -> None:
         if call.is_in_doubt:
-            doubtful.update(self._preflight.reach(call))
+            blocked.update(self._preflight.reach(call))
         elif call.is_due:
             queue.insert(0, call)
 
@@ -76,7 +76,7 @@ class Sender:
         except ApiError as error:
             self._fail(call, error)
         except BaseException:
-            self._journal.move(call, CallPhase.IN_DOUBT, error="interrupted before the answer came")
+            self._journal.move(call, CallPhase.IN_DOUBT, error="interrupted before the response came")
             raise
         else:
             self._journal.move(call, CallPhase.ACCEPTED)
@@ -85,7 +85,7 @@ class Sender:
     def _fail(self, call: Call, error: ApiError) -> None:
         match error:
             case RateLimited():
-                # Those that come while the run pauses already are no news.
+                # A 429 during a pause does not lower the limit again.
                 if self._control.pause_s <= 0:
                     self._control.limit = max(1, self._control.limit // 2)
                 self._postpone(call, error)
@@ -100,7 +100,7 @@ class Sender:
             self._control.stop(message(error))
 
     def _postpone(self, call: Call, error: ApiError) -> None:
-        """The request was not carried out for sure (429, or never left): send it again later, whatever it is."""
+        """Retry later: the request certainly had no effect (429, or never sent), so even a wildcard is safe."""
         delay_s = self._control.retries.delay_s(call.attempts, error)
         if isinstance(delay_s, str):
             self._journal.move(call, *REFUSED, error=f"{message(error)}; {delay_s}")

@@ -1,17 +1,16 @@
-"""Carrying a plan out: in rounds of calls that nothing holds back, each followed by reads that confirm it.
+"""Carries out a plan in rounds: each sends the calls that are ready, then confirms them by reads.
 
-A call is *accepted* when the API says 201 and *confirmed* when a read that began later shows every change at its
-`to`. Only confirmed calls let others go. Calls that share a device are never in flight together, and one whose
-outcome is unknown counts as in flight until reads have settled it.
+A call is *accepted* when the API returns 201 and *confirmed* when a read that began later shows every change at its
+`to`. A call is ready when all calls that it waits for are confirmed. Calls that share a device are never in flight
+together, and a call of unknown outcome counts as in flight until reads have settled it.
 
-What an unknown outcome (a timeout, a reset, a 5xx) leads to:
+How an unknown outcome (a timeout, a reset, a 5xx) is handled:
 
-- an explicit call names every row that it can reach and sets them to a fixed version, so sending it again for the
-  rows that have not moved is harmless;
-- a wildcard reaches whatever is there when it lands, and it may land late. It is never sent again: releases finish
-  its rows, and what waits for it is skipped, because that moves rows onto the version that a late landing would sweep
-  away. Every row that it could still reach ends this plan at the wildcard's own outcome, so a late landing changes
-  nothing.
+- An explicit call names every row that it can reach and sets it to a fixed version, so resending it for the rows that
+  have not moved is harmless.
+- A wildcard reaches whatever matches when it takes effect, which may be late. It is never resent: releases finish its
+  rows, and calls that wait for it are skipped, because they move rows to the version that a late effect would replace.
+  Every row that it could still reach ends this plan at the wildcard's own outcome, so a late effect changes nothing.
 """
 
 from __future__ import annotations
@@ -37,11 +36,11 @@ from reconciler.ports import Clock, Reader, Writer
 
 
 class Api(Reader, Writer, Protocol):
-    """Both ports on one application."""
+    """Both ports of one application."""
 
 
 class Execution:
-    """One plan on its way. `result()` is valid at any time, also after `carry_out` was cancelled or raised."""
+    """Carries out one plan. `result()` is valid at any time, even after `carry_out` was cancelled or raised."""
 
     def __init__(
         self,
@@ -58,14 +57,14 @@ class Execution:
         """Prepare; nothing is sent.
 
         Args:
-            plan: what to carry out, computed on `read`.
-            read: of everything, or of the one flow that all changes are of.
+            plan: the plan to carry out, computed from `read`.
+            read: a read of everything, or of the only flow that changes.
             api: the application to change.
-            clock: all time of the run.
-            parallelism: requests in flight at most; a 429 halves it for the rest of the run.
+            clock: the run's only source of time.
+            parallelism: maximum requests in flight; a 429 halves it for the rest of the run.
             dry_run: stop before the first write.
             observe: called as the run proceeds.
-            rng: the source of jitter.
+            rng: source of the jitter.
         """
         self._plan = plan
         self._dry_run = dry_run
@@ -80,12 +79,12 @@ class Execution:
         self._confirmation = Confirmation(journal=self._journal, control=self._control)
 
     async def carry_out(self) -> None:
-        """Send the calls and see them confirmed.
+        """Send the calls and confirm them.
 
-        What goes wrong with a call or a read is in the result, not raised.
+        Errors of calls and reads are in the result, not raised.
 
         Raises:
-            asyncio.CancelledError: the run was interrupted; the result says how far it came.
+            asyncio.CancelledError: the run was interrupted; the result shows how far it got.
         """
         if self._dry_run or not self._journal.calls:
             return
@@ -100,7 +99,7 @@ class Execution:
             raise
 
     def result(self) -> Result:
-        """What was done so far."""
+        """The result so far."""
         confirmed, total = self._journal.progress()
         collateral, meanwhile = self._moved()
         return replace(
@@ -119,7 +118,7 @@ class Execution:
 
     async def _rounds(self) -> None:
         while True:
-            self._journal.skip_orphans()
+            self._journal.skip_dependents()
             if self._control.stopped_by:
                 self._journal.abandon_due(f"not sent: {self._control.stopped_by}")
             if not (due := self._journal.due()):
@@ -128,7 +127,7 @@ class Execution:
             await self._confirmation.confirm_round()
 
     def _moved(self) -> tuple[list[Moved], list[Moved]]:
-        """Rows outside the plan that moved since its read: those that a call of this run could have moved; others."""
+        """Rows outside the plan that moved since its read: those that this run could have moved, and the others."""
         collateral: list[Moved] = []
         meanwhile: list[Moved] = []
         if self._view.is_newer:
@@ -136,15 +135,15 @@ class Execution:
             acted = [call for call in self._journal.calls if call.acted_at is not None]
             for row, before, now in self._view.moved():
                 if row not in planned:
-                    culprit = next((call.id for call in acted if _could_move(call, row, now)), None)
-                    (meanwhile if culprit is None else collateral).append(Moved(*row, before, now, culprit))
+                    blocker = next((call.id for call in acted if _could_move(call, row, now)), None)
+                    (meanwhile if blocker is None else collateral).append(Moved(*row, before, now, blocker))
         return collateral, meanwhile
 
 
 def _could_move(call: Call, row: Row, now: Version | None) -> bool:
-    """Whether a wildcard may have left the row where it is now, whatever the row was when the call landed.
+    """Whether a wildcard may have moved the row to its current version, whatever its version was before.
 
-    Wider than the call's reach as read: between the read and the call, somebody may have moved a row into it.
+    This is wider than the call's reach as read: somebody may have moved a row into it between the read and the call.
     """
     if call.is_explicit or outcome(call.request) != now:
         return False

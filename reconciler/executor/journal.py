@@ -1,4 +1,4 @@
-"""The run's own record of its calls: the only thing in here that changes, and valid at every await."""
+"""The journal: the only record of the calls of a run, consistent at every await."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from reconciler.model.result import CallResult, CallState, Unconfirmed
 from reconciler.model.state import FlowId, Version
 from reconciler.ports import Clock
 
-MAX_DEVICES = 1000  # of one release: the API's limit
+MAX_DEVICES = 1000  # per release: the API's limit
 
 
 class Observer(Protocol):
-    """Called as the run proceeds, on its own task: must return soon and must not raise."""
+    """Notified during the run, on its task: methods must return quickly and must not raise."""
 
     def call(self, call: CallResult) -> None:
-        """A call changed its state, or there is more to say of it."""
+        """The state or the details of a call changed."""
 
     def rows(self, confirmed: int, total: int) -> None:
-        """So many changes have been seen in a read."""
+        """This many of all changes have been confirmed by a read."""
 
     def note(self, text: str) -> None:
-        """What explains the pace or the course of the run, such as a pause that the server asked for."""
+        """An explanation of what the run does, such as a pause that the server requires."""
 
 
 class Quiet:
@@ -46,7 +46,7 @@ class Quiet:
 
 
 class Journal:
-    """All calls of a run. Every step of a call goes through `move`, which tells the observer."""
+    """All calls of a run. Every transition of a call goes through `move`, which notifies the observer."""
 
     def __init__(self, plan: Plan, *, view: LiveView, clock: Clock, observe: Observer) -> None:
         changes = {change.row: change for change in plan.changes}
@@ -58,12 +58,12 @@ class Journal:
         self._clock = clock
         self._ids = count(max((call.id for call in plan.calls), default=-1) + 1)
 
-    # One call's next step.
+    # Transitions of a call.
 
     def move(self, call: Call, *phases: CallPhase, error: str | None = None) -> None:
-        """Move a call on, to the one of `phases` that can follow.
+        """Move a call to the one of `phases` that can follow its current phase.
 
-        Its `error` stays until a new one is given or the call is confirmed.
+        Its `error` is kept until a new one is given or the call is confirmed.
         """
         before = call.state
         phase = next((one for one in phases if one in TRANSITIONS[call.phase]), phases[0])
@@ -81,40 +81,40 @@ class Journal:
             self.observe.call(call.snapshot())
 
     def conclude(self, call: Call) -> None:
-        """Settle a call that has no open change left."""
+        """Confirm or fail a call that has no open change left."""
         if call.moved:
-            self.move(call, CallPhase.FAILED, error=f"{_rows(len(call.moved))} moved by another during the run")
+            self.move(call, CallPhase.FAILED, error=f"{_rows(len(call.moved))} moved by somebody else during the run")
         else:
             self.move(call, CallPhase.CONFIRMED)
 
-    # Which calls may go.
+    # Which calls may be sent.
 
     def due(self) -> list[Call]:
-        """Calls that may be sent now: everything that they wait for is confirmed."""
+        """Calls that may be sent now: every call that they wait for is confirmed."""
         confirmed = {call.id for call in self.calls if call.phase is CallPhase.CONFIRMED}
         return [call for call in self.calls if call.is_due and confirmed.issuperset(call.after)]
 
-    def skip_orphans(self) -> None:
-        """Skip what waits for a call that failed or was abandoned, and what waits for that."""
+    def skip_dependents(self) -> None:
+        """Skip calls that wait, directly or indirectly, for a call that failed or was abandoned."""
         while True:
-            lost = {call.id: call.state for call in self.calls if call.phase in (*REFUSED, *ABANDONED)}
-            orphans = [call for call in self.calls if call.is_due and not lost.keys().isdisjoint(call.after)]
-            if not orphans:
+            failed = {call.id: call.state for call in self.calls if call.phase in (*REFUSED, *ABANDONED)}
+            dependents = [call for call in self.calls if call.is_due and not failed.keys().isdisjoint(call.after)]
+            if not dependents:
                 return
-            for call in orphans:
-                culprit = next(before for before in call.after if before in lost)
-                what = "not confirmed" if lost[culprit] is CallState.ACCEPTED else str(lost[culprit])
-                self.move(call, *ABANDONED, error=f"waits for call {culprit}, which is {what}")
+            for call in dependents:
+                blocker = next(before for before in call.after if before in failed)
+                what = "not confirmed" if failed[blocker] is CallState.ACCEPTED else str(failed[blocker])
+                self.move(call, *ABANDONED, error=f"waits for call {blocker}, which is {what}")
 
     def abandon_due(self, reason: str) -> None:
-        """Send nothing more. What was sent before stays unknown, for the reason that it has."""
+        """Abandon the calls due. Those sent before keep their unknown outcome and its error."""
         for call in [call for call in self.calls if call.is_due]:
             self.move(call, *ABANDONED, error=reason if call.phase is CallPhase.PLANNED else None)
 
-    # Calls that take another's place.
+    # Calls that replace others.
 
     def break_up(self, call: Call, reason: str) -> list[Call]:
-        """Turn a wildcard that was never sent into releases. The first takes its place and its id; gives the others."""
+        """Convert a wildcard that was never sent into releases: the first keeps its id, the others are returned."""
         (request, changes), *rest = releases(call.open)
         call.request, call.changes, call.count = request, changes, len(changes)
         call.open = list(changes)
@@ -127,7 +127,7 @@ class Journal:
         return more
 
     def finish_by_releases(self, call: Call) -> list[Call]:
-        """Hand what a wildcard of unknown outcome has not moved to releases; it stays unknown for good."""
+        """Carry the open changes of a wildcard of unknown outcome by releases; its own outcome stays unknown."""
         left, call.open = call.open, []
         handed = {change.row for change in left}
         call.changes = [change for change in call.changes if change.row not in handed]
@@ -141,13 +141,13 @@ class Journal:
         self.observe.call(call.snapshot())
         return call
 
-    # What reads show.
+    # Effects of reads.
 
     def trim(self, call: Call) -> None:
-        """Before a call is sent: leave out the rows that are there already or that another moved.
+        """Before a call is sent, drop the rows that are already in place or that others moved.
 
-        The call is confirmed or failed at once where that leaves none. A wildcard cannot be narrowed; it has no rows
-        that another moved, or it would have been broken up.
+        If that leaves none, the call is confirmed or failed at once. A wildcard cannot be narrowed; it has no rows
+        that others moved, or it would have been converted to releases.
         """
         left: list[Change] = []
         for change in call.open:
@@ -163,7 +163,7 @@ class Journal:
             call.request = replace(call.request, device_ids=tuple(change.device_id for change in left))
 
     def judge(self) -> None:
-        """Compare unsettled calls with what was read since, and confirm those whose every change is there."""
+        """Compare unsettled calls with newer reads, and confirm those whose changes are all in place."""
         for call in self.calls:
             if call.is_unsettled:
                 call.open = [change for change in call.open if self.view.released(change.row) != change.to_version]
@@ -172,23 +172,23 @@ class Journal:
         self.observe.rows(*self.progress())
 
     def review(self) -> None:
-        """At the end: find the changes that were seen in place and have moved away since."""
+        """At the end of the run, find confirmed changes whose rows have moved away since."""
         for call in self.calls:
             known = {change.row for change in (*call.open, *call.moved)}
             seen = [change for change in call.changes if change.row not in known]
             away = [change for change in seen if self.view.released(change.row) != change.to_version]
             if away and call.phase is CallPhase.CONFIRMED:
-                error = f"{_rows(len(away))} moved by another after being confirmed"
+                error = f"{_rows(len(away))} moved by somebody else after being confirmed"
                 self.move(call, CallPhase.FAILED, error=error)
             call.moved += away
 
     def progress(self) -> tuple[int, int]:
-        """Changes seen in place, and all of them."""
+        """The number of confirmed changes, and of all changes."""
         total = sum(len(call.changes) for call in self.calls)
         return total - sum(len(call.open) + len(call.moved) for call in self.calls), total
 
     def unconfirmed(self) -> Iterator[Unconfirmed]:
-        """Rows that are not known to be in place, of every call but those that were not begun."""
+        """Rows that are not known to be in place, of all calls except those never started."""
         for call in self.calls:
             if call.phase is CallPhase.PLANNED and not call.attempts:
                 continue
@@ -200,7 +200,7 @@ class Journal:
 
 
 def releases(changes: Iterable[Change]) -> list[tuple[Release, list[Change]]]:
-    """The releases that carry these changes, 1000 devices each at most; flow by flow, devices in order."""
+    """The releases that carry these changes, each for at most 1000 devices; sorted by flow, then device."""
     groups: dict[tuple[FlowId, Version | None], list[Change]] = {}
     for change in sorted(changes):
         groups.setdefault((change.flow_id, change.to_version), []).append(change)

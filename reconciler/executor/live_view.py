@@ -1,4 +1,4 @@
-"""The newest knowledge of each row, pieced together from reads of everything and reads of one flow."""
+"""The newest known state of each row, combined from reads of everything and reads of single flows."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from reconciler.ports import Reader
 
 
 class LiveView:
-    """What the run knows of the live state. It reads one thing after the other, never two at once.
+    """The live state as known to the run. Reads are sequential, never concurrent.
 
     Attributes:
-        full: the newest read of all that the run is about: everything, or `only_flow`.
-        only_flow: the flow that the first read was restricted to, and so every other is.
+        full: the newest read of the run's whole scope: everything, or `only_flow`.
+        only_flow: the flow that the first read, and therefore every other, is restricted to.
         is_newer: whether anything was read since the first read.
     """
 
@@ -31,9 +31,9 @@ class LiveView:
         self._view: Live | None = None
 
     async def read(self, flow_id: FlowId | None) -> ReconcilerError | None:
-        """Read all that the run is about afresh, or one flow. Returns the error if it failed; a 401 stops the run.
+        """Read the run's whole scope again, or one flow. Returns the error if it failed; a 401 stops the run.
 
-        A newer read of all that the run is about replaces all that was known.
+        A newer read of the whole scope replaces everything known before.
         """
         try:
             read = await self._api.live(flow_id=flow_id or self.only_flow)
@@ -54,7 +54,7 @@ class LiveView:
 
     @property
     def is_patched(self) -> bool:
-        """Whether a flow was read by itself since everything was."""
+        """Whether a single flow was read after the newest full read."""
         return bool(self._flows)
 
     def newest(self, flow_id: FlowId | None) -> Read:
@@ -66,7 +66,7 @@ class LiveView:
         return self.newest(row[1]).live.entry(*row).released
 
     def view(self) -> Live:
-        """Everything that is known, the newest of each row, as one live state."""
+        """The newest known state of every row, as one `Live`."""
         if self._view is None:
             self._view = self.full.live
             for read in self._flows.values():
@@ -74,7 +74,7 @@ class LiveView:
         return self._view
 
     def moved(self) -> Iterator[tuple[Row, Version | None, Version | None]]:
-        """Rows whose released version is not what the first read showed: row, before, now. In no order."""
+        """Rows whose released version differs from the first read: row, before, now. Unordered."""
         then, now = self._first.devices, self.view().devices
         for device_id in then.keys() | now.keys():
             before, after = (devices.get(device_id, NO_RECORD).flows for devices in (then, now))

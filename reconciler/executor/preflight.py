@@ -10,11 +10,11 @@ from reconciler.model.state import DeviceId
 from reconciler.planner.calls.reach import moves_of, reach, still_sound
 from reconciler.ports import Clock
 
-FRESH_S = 30.0  # a wildcard is sent only on a read that ended less than this before
+FRESH_S = 30.0  # the maximum age of the read that a wildcard is checked against
 
 
 class Preflight:
-    """Checks calls right before they go, and knows the devices that each may touch."""
+    """Checks calls right before they are sent, and computes the devices that each may touch."""
 
     def __init__(self, plan: Plan, *, clock: Clock, journal: Journal) -> None:
         self._changes = {change.row: change for change in plan.changes}
@@ -34,7 +34,7 @@ class Preflight:
         return devices
 
     async def prepare(self, call: Call) -> list[Call]:
-        """What to send for a call that is about to go: itself, others in its stead, or nothing."""
+        """The calls to send for a call whose turn has come: itself, replacements, or none."""
         more: list[Call] = []
         if reason := await self._why_not(call):
             more = self._journal.break_up(call, f"sent as releases: {reason}")
@@ -42,7 +42,7 @@ class Preflight:
         return [call, *more] if call.is_due else more
 
     async def _why_not(self, call: Call) -> str | None:
-        """Why a wildcard must not be sent now, or None. Reads its reach again where the last read is too old.
+        """Why a wildcard must not be sent now, or None. Reads its reach again if the last read is too old.
 
         A `replace` also reaches devices with an unknown bundle, which only a read of everything shows.
         """
@@ -53,12 +53,12 @@ class Preflight:
         if age_s >= FRESH_S and (error := await self._view.read(only)):
             return f"its reach could not be read again: {error.problems[0].message}"
         if not self._view.is_newer:
-            return None  # the plan was proved on this very read
+            return None  # the plan was proved on this read
         view = self._view.view()
         if not still_sound(call.request, view, self._moves):
-            return "rows outside the plan have come into its reach"
+            return "rows outside the plan are now within its reach"
         for row in reach(call.request, view, self._moves).union(change.row for change in call.open):
             change = self._changes.get(row)
             if change and self._view.released(row) not in (change.from_version, change.to_version):
-                return "one of its rows was moved by another"
+                return "one of its rows was moved by somebody else"
         return None

@@ -1,4 +1,4 @@
-"""Whether devices run what they should: verdicts by one read, the status table, and the wait for convergence."""
+"""Device health: the verdict on each row, the status table, and waiting for convergence."""
 
 from reconciler.health.status import summarise
 from reconciler.health.wait import wait

@@ -1,4 +1,4 @@
-"""Sync and health of an application by one read: a table per flow, and the rows that lag."""
+"""Sync and health of an application from one read: a table per flow, and the rows that lag."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from reconciler.model.world import World
 
 
 def summarise(world: World, *, only: Collection[DeviceId] | None = None) -> StatusReport:
-    """Judge every row of a world; or those of some devices, whose log is then in the report too."""
+    """Report on every row of a world, or on those of some devices, then including their logs."""
     table: Counter[tuple[FlowId, Version | None, Standing]] = Counter()
     laggards: list[Laggard] = []
     live = world.live
@@ -53,7 +53,7 @@ def summarise(world: World, *, only: Collection[DeviceId] | None = None) -> Stat
 
 
 def _log(world: World, device_id: DeviceId, flow_names: Mapping[FlowId, str]) -> Iterator[Logged]:
-    """The log of a device, newest first; lines of one time stay as the API sent them."""
+    """The log of a device, newest first; entries of the same time keep the API's order."""
     name, logs = world.device_name(device_id), world.live.devices.get(device_id, NO_RECORD).logs
     for entry in sorted(logs, key=moment, reverse=True):
         yield Logged(device_id, name, flow_names.get(entry.flow_id or ""), entry)

@@ -1,4 +1,4 @@
-"""How far each managed row is: what the manifests say, what is released, what the device reports, what its log says."""
+"""The verdict on a managed row, from its desired, released and reported versions and the device's log."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SEVERITY = {verdict: rank for rank, verdict in enumerate(Verdict)}
 
 
 def expected_rows(desired: Desired, live: Live) -> dict[Row, Version | None]:
-    """The managed rows with the version that each should run, without custom-node records, which never change."""
+    """The managed rows and the version that each should run, without custom-node records, which never change."""
     records = live.devices
     return {
         (device_id, flow_id): decision.version
@@ -31,9 +31,9 @@ def judge(
     flow_name: str | None,
     device_name: str | None,
 ) -> Laggard | None:
-    """A row's verdict by one read, with what explains it; None when it is converged.
+    """The verdict on a row that has not converged, with its explanation; None if it has converged.
 
-    `record` is what was read of its device, or `NO_RECORD`; `reachable`: it has been seen connected, at first or since.
+    `record`: the record of its device, or `NO_RECORD`. `reachable`: the device was seen connected at least once.
     """
     device_id, flow_id = row
     released, reported = record.flows.get(flow_id, NOTHING)
@@ -66,7 +66,7 @@ def judge(
 
 
 def tally(laggards: Iterable[Laggard], *, rows: int, devices: int) -> Verdicts:
-    """Count `rows` managed rows on `devices` devices, of which these are not converged."""
+    """Count the verdicts of `rows` managed rows on `devices` devices, given those that have not converged."""
     listed = sorted(laggards, key=lambda laggard: (-_SEVERITY[laggard.verdict], laggard.row))
     by_row = Counter(laggard.verdict for laggard in listed)
     worst: dict[DeviceId, Verdict] = {}

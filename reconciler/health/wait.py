@@ -1,4 +1,4 @@
-"""Waits for devices: reads the list, less and less often, until every managed row is decided or time is up."""
+"""Waits for convergence: polls with growing pauses until every managed row is decided, or until the timeout."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from reconciler.model.state import NO_RECORD, Desired, DeviceId, FlowId, Live, R
 from reconciler.ports import Clock, Reader
 
 FIRST_POLL_S, POLL_GROWTH, LONGEST_POLL_S = 1.0, 1.6, 30.0
-DRIFT_S = 60.0  # how long a row that is not released as desired is waited for: a read may lag behind a write
+DRIFT_S = 60.0  # how long to tolerate a row that is not released as desired: reads may lag behind writes
 
 
 async def wait(
@@ -25,16 +25,16 @@ async def wait(
     offline: Offline = Offline.SKIP,
     observe: Callable[[Wait], None] | None = None,
 ) -> Wait:
-    """Wait for every managed row that is not converged. Raises nothing but cancellation.
+    """Wait for every managed row to converge. Raises nothing but cancellation.
 
     Args:
         desired: the managed rows.
-        reader: where the list is read, all of it or what is still open; never one request per device.
+        reader: reads the deployments, all or only those still open; never one request per device.
         clock: measures the wait.
-        timeout_s: after this long the wait ends as it is.
-        first: the first read of the apply; a device not connected there, and not seen connected since, is offline.
-        offline: how devices that are offline count.
-        observe: called with the state of the wait after each read, also before an interrupt.
+        timeout_s: after this time the wait ends, whatever its state.
+        first: the first read of the apply; devices not connected then, and never seen connected since, are offline.
+        offline: how offline devices count.
+        observe: called with the state of the wait after each read, and before an interrupt.
     """
     watch = _Watch(desired, first.live, clock=clock, offline=offline)
     pause_s = FIRST_POLL_S
@@ -49,12 +49,12 @@ async def wait(
         if over or left_s <= 0:
             return standing
         pause_s = FIRST_POLL_S if before != len(watch.open) else min(pause_s * POLL_GROWTH, LONGEST_POLL_S)
-        # A read that takes long is not repeated at once: polling should not be most of the API's work.
+        # A slow read lengthens the pause, so that polling does not dominate the load on the API.
         await clock.sleep(min(max(pause_s, watch.read_took_s), left_s))
 
 
 class _Watch:
-    """The rows that are still open, and what is known of them. Converged rows are forgotten, but for their number."""
+    """The rows that are still open, and what is known about them. Converged rows are only counted."""
 
     def __init__(self, desired: Desired, first: Live, *, clock: Clock, offline: Offline) -> None:
         self._clock = clock
@@ -71,7 +71,7 @@ class _Watch:
         self.read_took_s = 0.0
 
     def is_open(self) -> bool:
-        """Whether waiting longer may change anything."""
+        """Whether waiting longer can change anything."""
         if self._standing.verdicts is None:
             return True
         now = self._clock.monotonic()
@@ -89,7 +89,7 @@ class _Watch:
                 return False
 
     async def look(self, reader: Reader) -> Wait:
-        """Read what is open and judge it. A read that fails leaves the verdicts as they were."""
+        """Read the open rows and update their verdicts. A failed read leaves them unchanged."""
         began = self._clock.monotonic()
         flow_id, device_id = (None, None) if self._whole else self._scope()
         verdicts = self._standing.verdicts
@@ -100,7 +100,7 @@ class _Watch:
             error = failure
         now = self._clock.monotonic()
         self.read_took_s = now - began
-        # A device that was deleted is "not found" by itself, and simply missing from the list of all.
+        # Read individually, a deleted device is "not found"; in the list of all it is simply missing.
         self._whole = isinstance(error, NotFound) and (flow_id, device_id) != (None, None)
         text = error.problems[0].message if error else None
         self._standing = replace(
@@ -113,9 +113,9 @@ class _Watch:
         return self._standing
 
     def _scope(self) -> tuple[FlowId | None, DeviceId | None]:
-        """What to restrict the list to: the one flow or the one device that is still open, if it is one.
+        """The filter for the next read: the flow or the device that is still open, if there is only one.
 
-        By flow only where every row wants a version: whether the API lists a flow under removal by it is not known.
+        By flow only if every row wants a version: it is unknown whether that filter finds flows being removed.
         """
         devices = {device_id for device_id, _ in self.open}
         if len(devices) == 1:

@@ -1,1 +1,1 @@
-"""Manifests: files in, rules out, and back."""
+"""Manifests: from files to rules, and from live state to files."""

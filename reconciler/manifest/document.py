@@ -27,7 +27,7 @@ from reconciler.model.text import is_id
 
 
 class GroupLayer(NamedTuple):
-    """What one document says of a group; None where it says nothing."""
+    """The parts of a group that one document sets; None for those that it does not."""
 
     name: str
     place: Place
@@ -49,7 +49,7 @@ class Placed(NamedTuple, Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One document. `extends` is the base's path as written; `limits` has `removals_count` and so on, where given."""
+    """One document. `extends` is the base's path as written; `limits` has `removals_count` etc. if set."""
 
     place: Place
     extends: Ref | None = None
@@ -66,22 +66,22 @@ class Layer:
 
 
 def canonical(text: str) -> str:
-    """A reference in one spelling: ids in lower case, names as they are."""
+    """A reference in canonical form: ids in lower case, names unchanged."""
     return text.lower() if is_id(text) else text
 
 
 def layer_of(document: Document, tree: Map, path: str, source: Source, problems: list[Problem]) -> Layer:
-    """The typed parts of a document that has the right shape. `tree` is what `document` was made from."""
+    """The typed parts of a valid document. `tree` is what `document` was made from."""
     return _Reader(path, problems).layer(document, tree, source)
 
 
 class _Reader:
-    """Pairs the values that pydantic read with their places."""
+    """Combines the values that pydantic validated with their places."""
 
     def __init__(self, path: str, problems: list[Problem]) -> None:
         self.path = path
         self.problems = problems
-        self.spelled: dict[str, str] = {}  # a file names few flows, and each of them many times
+        self.spelled: dict[str, str] = {}  # a file has few distinct flows, each many times
 
     def place(self, mark: Mark) -> Place:
         return place_of(self.path, mark)

@@ -1,8 +1,8 @@
-"""Where manifests are read from: the disk here, a git revision in `git`.
+"""Sources of manifests: the disk here, a git revision in `git`.
 
-A file has the path that users see and a real one, symlinks resolved, which tells whether two paths are the same file.
-Nothing that a file names (`extends`, a symlink in a directory) may lead out of the git work tree that the file is in,
-or, outside git, out of the working directory.
+A file has a path shown to users and a real path, with symlinks resolved, which identifies it. References from a file
+(`extends`, a symlink in a directory) must stay inside the git work tree that the file is in or, outside git, inside the
+working directory.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ class File(NamedTuple):
 
 
 class NothingThere(Problem):
-    """A path at which there is no manifest."""
+    """A path without manifests."""
 
 
 class Files(Protocol):
-    """A source of manifests. What fails is a `Problem`, never an exception."""
+    """A source of manifests. Failures are returned as a `Problem`, never raised."""
 
     def expand(self, path: str) -> tuple[list[File], list[Problem]]:
         """The files of a path, in any order."""
@@ -40,11 +40,11 @@ class Files(Protocol):
         """The bytes of a file of at most `MAX_BYTES`."""
 
     def beside(self, file: File, relative: str) -> File | Problem:
-        """The file that a path written in another file means."""
+        """Resolve a path written in another file."""
 
 
 class DiskFiles:
-    """Files of this machine, and standard input."""
+    """Files on disk, and standard input."""
 
     def __init__(self, stdin: BinaryIO | None = None) -> None:
         self._stdin = stdin
@@ -62,7 +62,7 @@ class DiskFiles:
         problems: list[Problem] = []
         files = list(_walk(Path(path), problems))
         if not files and not problems:
-            hint = "name the directory with the manifests"
+            hint = "give the directory with the manifests"
             problems.append(NothingThere("no *.yaml or *.yml below this directory", show(path), hint=hint))
         return files, problems
 
@@ -71,12 +71,12 @@ class DiskFiles:
         try:
             if file.real == STDIN:
                 if self._stdin is None:
-                    return Problem("standard input is not available", STDIN, hint="name a file or a folder")
+                    return Problem("standard input is not available", STDIN, hint="give a file or a directory")
                 data = self._stdin.read(MAX_BYTES + 1)
             else:
                 path = Path(file.real)
                 if path.exists() and not path.is_file():
-                    hint = "name a file, a directory, or - for standard input"
+                    hint = "give a file, a directory, or - for standard input"
                     return Problem("not a regular file", file.shown, hint=hint)
                 with path.open("rb") as stream:
                     data = stream.read(MAX_BYTES + 1)
@@ -92,7 +92,7 @@ class DiskFiles:
         root = work_tree(directory.resolve())
         try:
             real = (directory / relative).resolve()
-        except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: a loop of symlinks
+        except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: a symlink loop
             return Problem(f"extends {relative} cannot be resolved: {error}", hint="check the path")
         if not real.is_relative_to(root or Path.cwd()):
             where = "the git work tree" if root else "the working directory"
@@ -101,7 +101,7 @@ class DiskFiles:
 
 
 def show(path: str | Path) -> str:
-    """A path as users see it: relative to the working directory where it is below that, with forward slashes."""
+    """A path for users: relative to the working directory if it is inside, with forward slashes."""
     shown = Path(os.path.normpath(path))
     if shown.is_absolute() and shown.is_relative_to(Path.cwd()):
         shown = shown.relative_to(Path.cwd())
@@ -109,18 +109,18 @@ def show(path: str | Path) -> str:
 
 
 def too_large(shown: str) -> Problem:
-    """A file that is too large to be a manifest."""
+    """The problem of a file that is too large to be a manifest."""
     message = f"larger than {MAX_BYTES // 1024 // 1024} MiB"
     return Problem(message, shown, hint="use groups, or split the devices over several files")
 
 
 def work_tree(directory: Path) -> Path | None:
-    """The git work tree that a real directory is in, if any."""
+    """The git work tree that contains a real directory, if any."""
     return next((path for path in (directory, *directory.parents) if (path / ".git").exists()), None)
 
 
 def _walk(top: Path, problems: list[Problem]) -> Iterator[File]:
-    """The manifests below a directory. Each real directory is walked once, whatever symlinks lead back to it."""
+    """The manifests below a directory. Each real directory is visited once, even if symlinks form a loop."""
     roots = (work_tree(top.resolve()) or Path.cwd(), top.resolve())
     seen: set[str] = set()
 

@@ -27,7 +27,7 @@ class GitFiles:
     """The files of one revision of the repository that the working directory is in."""
 
     def __init__(self, revision: str) -> None:
-        """Look the revision up.
+        """Look up the revision.
 
         Raises:
             UsageError: there is no git, no repository, or no such revision.
@@ -39,7 +39,7 @@ class GitFiles:
         try:
             commit = _git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}").decode().strip()
         except UsageError:
-            hint = "name a commit, branch or tag, or a folder with a /"
+            hint = "give a commit, branch or tag, or a folder with a /"
             raise UsageError(f"git has no revision {revision!r}", hint=hint) from None
         self._blobs = dict(_listed(_git("ls-tree", "-r", "-z", "-l", "--full-tree", commit)))
         self._contents: dict[str, bytes] = {}
@@ -91,7 +91,7 @@ class GitFiles:
         return f"{self._revision}:{posixpath.normpath(path)}"
 
     def _below(self, folder: str, seen: set[str]) -> Iterator[tuple[str, str | None]]:
-        """Manifests below a folder, symlinks followed: their path from it, and their real path (None: outside)."""
+        """Manifests below a folder, following symlinks: path relative to it, and real path (None: outside)."""
         if folder in seen:
             return
         seen.add(folder)
@@ -103,11 +103,11 @@ class GitFiles:
             if real in self._folders:
                 inner = path.removeprefix(start)
                 yield from ((posixpath.join(inner, below), target) for below, target in self._below(real, seen))
-            elif path.endswith(SUFFIXES):  # a broken link is reported when it is read
+            elif path.endswith(SUFFIXES):  # a broken symlink is reported when it is read
                 yield path.removeprefix(start), real
 
     def _real(self, path: str) -> str | None:
-        """A path from the root of the tree with its symlinks followed; None where that leaves the tree."""
+        """A path from the root of the tree with symlinks resolved; None if it leaves the tree."""
         done: list[str] = []
         todo = [part for part in reversed(path.split("/")) if part not in ("", ".")]
         links = 0
@@ -150,7 +150,7 @@ def _git(*arguments: str, stdin: bytes = b"") -> bytes:
     except FileNotFoundError:
         raise UsageError("git is not installed", hint="compare two folders, or install git") from None
     except subprocess.TimeoutExpired:
-        raise UsageError(f"git {arguments[0]} did not answer in {_TIMEOUT_S} s") from None
+        raise UsageError(f"git {arguments[0]} timed out after {_TIMEOUT_S} s") from None
     if done.returncode:
         reason = os.fsdecode(done.stderr).strip().removeprefix("fatal: ") or f"exit code {done.returncode}"
         raise UsageError(f"git {arguments[0]}: {reason}", hint="run this inside a git repository")
@@ -167,13 +167,13 @@ def _listed(listing: bytes) -> Iterator[tuple[str, _Blob]]:
 
 
 def _contents(output: bytes) -> Iterator[tuple[str, bytes]]:
-    r"""What `cat-file --batch` prints: `sha type size\n`, the contents, and a line's end, for each object."""
+    r"""Parse the output of `cat-file --batch`: for each object `sha type size\n`, the contents, and a newline."""
     start = 0
     while start < len(output):
         end = output.index(b"\n", start)
         sha, *about = output[start:end].decode().split()
         if about == ["missing"]:
-            raise UsageError(f"git does not have the object {sha}", hint="fetch it: this clone is not complete")
+            raise UsageError(f"git does not have the object {sha}", hint="fetch it: this clone is incomplete")
         size = about[1]
         start = end + 1 + int(size)
         yield sha, output[end + 1 : start]

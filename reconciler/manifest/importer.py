@@ -1,7 +1,7 @@
-"""Live state to a manifest whose plan is empty.
+"""Writes a manifest of the live state, whose plan is empty.
 
-Devices that run the same become a group where a tag explains them exactly: every device with the tag, including those
-that run nothing, runs the same. Whatever no tag explains is listed device by device. Names are added as comments.
+Devices that run the same become a group if a tag identifies them exactly: every device with the tag, including those
+that run nothing, runs the same. All other devices are listed individually. Names are added as comments.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from reconciler.model.text import is_id
 Runs: TypeAlias = tuple[tuple[FlowId, Version], ...]  # sorted; the flows released to a device
 
 AUTO, NONE = "auto", "none"
-_UNWRITABLE = frozenset({"absent", "develop", "default"})  # versions that a manifest cannot name
+_UNWRITABLE = frozenset({"absent", "develop", "default"})  # versions that a manifest cannot declare
 _WIDTH = 100
 
 
 class TagGroup(NamedTuple):
-    """Devices with one of these values of a tag all run the same, and no other device has such a value."""
+    """A group: devices with one of these values of a tag all run the same, and no others have such a value."""
 
     key: str
     values: tuple[str, ...]
@@ -35,10 +35,10 @@ def write_manifest(
     """A manifest of everything that is released.
 
     Args:
-        live: the whole application, for that kind.
-        devices: every device of the kind's class; None if the token may not list them, and then nothing is grouped.
+        live: the live state of the whole application, for that kind.
+        devices: every device of the kind's class; None if the token may not list them, then nothing is grouped.
         application: its id, and its name for a comment.
-        kind: of the deployments.
+        kind: the kind of deployments.
         group_by: `auto`, `none` or `tag:KEY`.
     """
     runs, left_out = _runs_of(live, devices)
@@ -67,7 +67,7 @@ def write_manifest(
 
 
 def _runs_of(live: Live, devices: Mapping[DeviceId, Device] | None) -> tuple[dict[DeviceId, Runs], list[str]]:
-    """What each device runs, and what a manifest cannot say."""
+    """What each device runs, and why rows are left out."""
     found: dict[DeviceId, Runs] = {}
     left_out: list[str] = []
     for device_id, record in sorted(live.devices.items()):
@@ -78,7 +78,7 @@ def _runs_of(live: Live, devices: Mapping[DeviceId, Device] | None) -> tuple[dic
             if _is_text(entry.released) and entry.released not in _UNWRITABLE:
                 runs.append((flow_id, entry.released))
             else:
-                left_out.append(f"device {device_id}, flow {flow_id}: a manifest cannot name that version")
+                left_out.append(f"device {device_id}, flow {flow_id}: a manifest cannot declare that version")
         if runs and devices is not None and device_id not in devices:
             left_out.append(f"device {device_id}: it has a deployment record, but is not in the device list")
         elif runs:
@@ -94,7 +94,7 @@ def _is_text(text: str) -> bool:
 
 
 def _groups(runs: Mapping[DeviceId, Runs], devices: Mapping[DeviceId, Device], group_by: str) -> Iterator[TagGroup]:
-    """Greedily by the tag key that explains most of the unexplained devices, until none explains two."""
+    """Greedily choose the tag key that covers most of the remaining devices, until none covers two."""
     if group_by == NONE:
         return
     least = 2 if group_by == AUTO else 1
@@ -123,7 +123,7 @@ def _groups(runs: Mapping[DeviceId, Runs], devices: Mapping[DeviceId, Device], g
 def _explained_by(
     runs: Mapping[DeviceId, Runs], devices: Mapping[DeviceId, Device], least: int
 ) -> dict[str, dict[str, tuple[Runs, set[DeviceId]]]]:
-    """Tag key -> value -> what all devices with it run, and which these are."""
+    """Tag key -> value -> what all devices with it run, and those devices."""
     members: dict[tuple[str, str], set[DeviceId]] = defaultdict(set)
     for device in devices.values():
         for key, values in device.tags.items():
@@ -139,7 +139,7 @@ def _explained_by(
 
 
 def _is_key(text: str) -> bool:
-    # YAML allows a key 1,024 characters on its line, escapes included.
+    # YAML limits a key to 1,024 characters on one line, including escapes.
     return _is_text(text) and len(quoted(text)) < 1000
 
 
@@ -156,7 +156,7 @@ def _covered(groups: Iterable[TagGroup], devices: Mapping[DeviceId, Device]) -> 
 
 
 def _aliases(runs: Mapping[DeviceId, Runs], flow_names: Mapping[FlowId, str]) -> dict[FlowId, str]:
-    """An alias for each flow: its name, followed by the end of its id where two flows share the name."""
+    """An alias for each flow: its name, with the end of its id appended if two flows share the name."""
     used = sorted({flow_id for what in runs.values() for flow_id, _ in what})
     named = {one: name for one in used if _is_key(name := flow_names.get(one, "")) and not is_id(name)}
     times = Counter(named.values())
@@ -190,7 +190,7 @@ def _group_lines(groups: Iterable[TagGroup], aliases: Mapping[FlowId, str]) -> l
 
 
 def _runs_lines(head: str, runs: Runs, aliases: Mapping[FlowId, str], comment: str) -> list[str]:
-    """`head: {flow: version, …}`, or a block where that would be long."""
+    """`head: {flow: version, …}`, or a block if that is too long."""
     pairs = [f"{quoted(aliases.get(flow_id, flow_id))}: {quoted(version)}" for flow_id, version in runs]
     line = f"{head}: {{{', '.join(pairs)}}}"
     if len(line) <= _WIDTH:
@@ -202,12 +202,12 @@ def _runs_lines(head: str, runs: Runs, aliases: Mapping[FlowId, str], comment: s
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./+-]*")
 _HEX = re.compile(r"[0-9a-f]{24}")
 _NUMBER_LIKE = re.compile("[0-9]+(e[0-9]+)?")
-_WORDS = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})  # text to us, not to other tools
+_WORDS = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})  # text here, but not to other tools
 _BREAKS = re.compile("[^\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 
 
 def quoted(text: str) -> str:
-    """Text as a YAML scalar that every YAML reader takes for that text."""
+    """Text as a YAML scalar that every YAML parser reads as that text."""
     is_plain = _PLAIN.fullmatch(text) and text.lower() not in _WORDS
     if is_plain or (_HEX.fullmatch(text) and not _NUMBER_LIKE.fullmatch(text)):
         return text

@@ -1,7 +1,7 @@
-"""The JSON Schema of a manifest document, made from the same models that check it.
+"""The JSON Schema of a manifest document, generated from the models that validate it.
 
-It cannot say what needs two places at once: duplicates, conflicts, what `extends` adds, groups without a selector,
-days that no calendar has, queries in text that are no JSON. Those the loader finds alone.
+It cannot express constraints across places (duplicates, conflicts, `extends`, groups without a selector), invalid
+calendar dates, or invalid JSON in text queries. Only the loader finds those.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ SCHEMA_ID = "urn:losant-reconciler:manifest:v1"
 
 
 class _Generator(GenerateJsonSchema):
-    """pydantic's, but a key that may be missing may not be null."""
+    """pydantic's generator, except that optional keys must not be null."""
 
     def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
         return self.generate_inner(schema["schema"])
@@ -27,7 +27,7 @@ class _Generator(GenerateJsonSchema):
 
 
 def manifest_schema() -> dict[str, Any]:
-    """A schema of draft 2020-12 for one document, as YAML 1.2 or as plain text."""
+    """A JSON Schema (draft 2020-12) for one document, whose scalars may be YAML 1.2 values or text."""
     schema = _without_titles(Document.model_json_schema(schema_generator=_Generator))
     definitions = schema["$defs"]
     application_id = definitions["ApplicationPart"]["properties"]["id"]

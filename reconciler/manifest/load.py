@@ -1,6 +1,6 @@
-"""Files to rules, in three steps: read (bytes), parse (YAML with positions), validate (shape, then meaning).
+"""From files to rules in three steps: read (bytes), parse (YAML with positions), validate (shape, then meaning).
 
-One run finds every problem of every file: a mistake in one item does not hide those in others.
+One run finds every problem of every file: an error in one item does not hide those in others.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from reconciler.model.rules import Rules, Source
 from reconciler.model.state import Kind, Place
 from reconciler.runtime import gc_paused
 
-MAX_BASES = 50  # in a chain of `extends`
+MAX_BASES = 50  # per chain of `extends`
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What paths contain. `files` is how many were read; `rules` are sorted by application and kind."""
+    """The contents of paths. `files`: the number of files read. `rules`: sorted by application and kind."""
 
     rules: tuple[Rules, ...]
     problems: tuple[Problem, ...]
@@ -43,7 +43,7 @@ def load_manifests(paths: Iterable[str | PathLike[str]], *, stdin: BinaryIO | No
     A path is a file, a directory (every `*.yaml` and `*.yml` below it) or `-` for `stdin`.
 
     Raises:
-        ManifestError: with all problems of all files, or when no document names an application.
+        ManifestError: all problems of all files, or no document has an application.
     """
     named = [str(path) for path in paths]
     loaded = load(named, DiskFiles(stdin))
@@ -51,23 +51,23 @@ def load_manifests(paths: Iterable[str | PathLike[str]], *, stdin: BinaryIO | No
         raise ManifestError(loaded.problems)
     if not loaded.rules:
         names = ", ".join(named)
-        raise ManifestError(f"no document in {names} names an application", hint="add `application: <id>` to one")
+        raise ManifestError(f"no document in {names} has an application", hint="add `application: <id>` to one")
     return loaded.rules
 
 
 def load(paths: Iterable[str | PathLike[str]], files: Files) -> Loaded:
-    """As `load_manifests`, with the problems as data, and from any source of files."""
+    """Like `load_manifests`, but from any source of files, and with problems returned instead of raised."""
     with gc_paused():
         return _Loader(files).load([str(path) for path in paths])
 
 
 def validate(tree: Node, path: str, source: Source) -> tuple[Layer | None, list[Problem]]:
-    """One parsed document as typed values, and its problems. Items that are wrong are dropped from the tree."""
+    """Validate one parsed document: its typed values, and its problems. Invalid items are dropped from the tree."""
     if not isinstance(tree, Map):
         hint = "a manifest begins with `apiVersion: reconciler/v1`"
         return None, [Problem("a manifest is a map (key: value)", path, 1, 1, hint)]
     problems: list[Problem] = []
-    for _ in range(3):  # what is left after a salvage is sound, except for items that an inner alias shares
+    for _ in range(3):  # dropping invalid items leaves a valid document, except for items shared by an alias
         try:
             document = Document.model_validate(tree)
         except ValidationError as error:
@@ -81,7 +81,7 @@ def validate(tree: Node, path: str, source: Source) -> tuple[Layer | None, list[
 
 @dataclass(slots=True)
 class _Content:
-    """A file: its documents, each None if no part of it is usable, or why it could not be read."""
+    """A file: its documents (None if unusable), or why it could not be read."""
 
     file: File
     unreadable: Problem | None = None
@@ -114,7 +114,7 @@ class _Loader:
         return Loaded(rules, tuple(sorted(problems, key=lambda problem: problem.sort_key)), len(self._contents))
 
     def _listed(self, paths: Sequence[str]) -> list[File]:
-        """Every file once, under the first of its paths."""
+        """Every file once, with the first of its paths."""
         found: list[File] = []
         for path in paths:
             files, problems = self._files.expand(path)
@@ -146,7 +146,7 @@ class _Loader:
         return content
 
     def _based(self, layer: Layer, file: File, chain: tuple[str, ...]) -> Layer | None:
-        """A document on its base, and that on its own."""
+        """A document merged with its base, recursively."""
         if layer.extends is None:
             return layer
         base_file = self._files.beside(file, layer.extends.text)
@@ -162,17 +162,17 @@ class _Loader:
         if content.unreadable:
             self._problem(place, f"{what}: {content.unreadable.message}", "check the path")
         elif len(content.layers) > 1:
-            self._problem(place, f"{what} contains {len(content.layers)} documents", "give the base a file of its own")
+            self._problem(place, f"{what} contains {len(content.layers)} documents", "move the base to its own file")
         elif base and base.application:
-            hint = "a base has no `application`; move what is common to one"
-            self._problem(place, f"{what} names an application", hint)
+            hint = "a base must not have an `application`; move the shared parts to a base"
+            self._problem(place, f"{what} has an application", hint)
         if base is None or base.application:
             return None
         whole = self._based(base, content.file, (*chain, base_file.real))
         return whole and extend(whole, layer)
 
     def _endless(self, place: Place, chain: tuple[str, ...], base: str) -> None:
-        """Report a cycle once, whichever of its files was read first, or a chain that is too long."""
+        """Report a cycle (only once), or a chain that is too long."""
         if base not in chain:
             self._problem(place, f"more than {MAX_BASES} bases in a chain", "a fleet needs two or three")
             return
@@ -187,15 +187,15 @@ class _Loader:
 
 
 def pick(rules: Sequence[Rules], *, application: str | None = None, kind: str | None = None) -> tuple[Rules, ...]:
-    """The rules for an application, by id or by the name that a manifest gives it, and a kind.
+    """The rules for an application, given by id or by its name in a manifest, and a kind.
 
     Raises:
-        UsageError: nothing matches, or the name is that of several applications.
+        UsageError: nothing matches, or several applications have the name.
     """
     chosen = tuple(one for one in rules if _is_for(one, application) and kind in (None, str(one.kind)))
     if not chosen:
         named = {f"{one.application.name or ''} {one.application.id} ({one.kind})".lstrip() for one in rules}
-        hint = f"there are: {', '.join(sorted(named)) or 'none'}"
+        hint = f"available: {', '.join(sorted(named)) or 'none'}"
         raise UsageError("no manifest here is for that application and kind", hint=hint)
     ids = sorted({one.application.id for one in chosen})
     if application is not None and len(ids) > 1:

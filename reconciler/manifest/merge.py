@@ -1,4 +1,4 @@
-"""Several documents made into one: a document on its base (`extends`), and all of one application and kind."""
+"""Merges documents: a document with its base (`extends`), and all documents of one application and kind."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Item = TypeVar("Item", Pin, Protection)
 
 
 def extend(base: Layer, child: Layer) -> Layer:
-    """A document on its base. Maps merge, `pins` and `protect` add up, a `select` is replaced whole."""
+    """Merge a document with its base: maps merge, `pins` and `protect` are concatenated, a `select` is replaced."""
     limits = child.limits or base.limits
     if base.limits and child.limits:
         limits = Placed(child.limits.place, {**base.limits.value, **child.limits.value})
@@ -78,7 +78,7 @@ def _flows_on(base: tuple[FlowRule, ...], child: tuple[FlowRule, ...]) -> tuple[
 
 
 def merge(layers: Sequence[Layer], problems: list[Problem]) -> Rules:
-    """One `Rules` from the documents of one application and kind. Problems are appended; what is sound is merged."""
+    """Make one `Rules` from the documents of one application and kind. Problems are appended; valid parts merged."""
     layers = sorted(layers, key=lambda layer: layer.place)
     prune = _one("prune", [layer.prune for layer in layers if layer.prune], problems)
     limits = _one("limits", [layer.limits for layer in layers if layer.limits], problems)
@@ -101,7 +101,7 @@ def merge(layers: Sequence[Layer], problems: list[Problem]) -> Rules:
 
 
 def _joined(noun: str, maps: Iterable[Mapping[str, Any]], problems: list[Problem]) -> dict[str, Any]:
-    """Maps of named items as one. An item reached twice is one item; two different ones of a name are a problem."""
+    """Merge maps of named items. The same item reached twice is one; different items with one name are a problem."""
     joined: dict[str, Any] = {}
     for items in maps:
         if not joined:
@@ -154,5 +154,5 @@ def _group(group: GroupLayer, problems: list[Problem]) -> Group | None:
 
 
 def _distinct(items: Iterable[Item]) -> tuple[Item, ...]:
-    """Items in the order of their places; one that was reached twice appears once."""
+    """Items in the order of their places, without duplicates."""
     return tuple(dict.fromkeys(sorted(items, key=lambda item: item.place)))

@@ -1,10 +1,10 @@
-"""What can be known of rules without the API: conflicts, and what changed in meaning between two sets of rules.
+"""Analysis of rules without the API: conflicts, and differences in meaning between two sets of rules.
 
-A selector that only the API can expand is treated as one device, a subject, named by its text in angle brackets. Names
-are taken for ids. So the same resolution works with and without the API, and finds the same conflicts.
+A selector that only the API can expand is treated as one placeholder device, a subject, named by its text in angle
+brackets. Names are used as ids. So the same resolution works with and without the API, and finds the same conflicts.
 
-Two sides are compared as maps of nothing but meaning: no places, names of groups, reasons or order. What is equal by
-key is left out; DeepDiff explains the others, at a threshold that keeps it going where two maps share few keys.
+Two sides are compared as maps of their meaning: without places, group names, reasons or order. Equal keys are removed
+first; DeepDiff explains the others, with a threshold that makes it descend even if two maps share few keys.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from reconciler.planner.resolution.selector import is_explicit, needs_of, symbol
 
 @dataclass(frozen=True, slots=True)
 class Offline:
-    """A resolution whose device and flow ids may be names, and whose devices may be `subjects`: selectors."""
+    """A resolution whose device and flow ids may be names, and whose devices include `subjects` for selectors."""
 
     resolution: Resolution
     subjects: frozenset[str]
 
 
 def resolve_offline(rules: Rules) -> Offline:
-    """Resolve without an inventory. `resolution.problems` are conflicts whatever the API would answer."""
+    """Resolve without an inventory. `resolution.problems` are conflicts that no state of the API can remove."""
     groups = tuple(group if is_explicit(group.select) else symbolic(group) for group in rules.groups)
     rules = replace(rules, groups=groups)
     needs = needs_of(rules)
@@ -43,7 +43,7 @@ def resolve_offline(rules: Rules) -> Offline:
     return Offline(resolve(rules, inventory, today=date.min), frozenset(needs.queries))
 
 
-# About what -> text. Such as ("version", subject, flow), ("priority", subject, flow), ("limits", "removals count").
+# Key -> text. Keys are such as ("version", subject, flow), ("priority", subject, flow), ("limits", "removals count").
 Meaning: TypeAlias = dict[tuple[str, ...], str]
 
 
@@ -60,7 +60,7 @@ def _order(one: Difference) -> tuple[str, ...]:
 
 
 class _Side:
-    """One application and kind, or nothing: its meaning, the places of its rows, and its aliases by flow."""
+    """One side of a comparison, perhaps empty: its meaning, the places of its rows, and its aliases by flow."""
 
     def __init__(self, rules: Rules | None) -> None:
         self.meaning: Meaning = {("prune",): str(Prune.OFF)}
@@ -81,7 +81,7 @@ class _Side:
 
 
 def _contested(offline: Offline) -> set[FlowId]:
-    """Flows that several selectors declare: for these, the priority of each group is part of the meaning."""
+    """Flows that several selectors declare: for these, group priorities are part of the meaning."""
     declaring: dict[FlowId, set[str]] = defaultdict(set)
     for subject, flow_id, decision in offline.resolution.desired.rows():
         if any(one.group is not None for one in (decision, *decision.overrides)):
@@ -111,7 +111,7 @@ def _differences(key: tuple[str, Kind], base: _Side, head: _Side) -> Iterator[Di
     for about, old, new in _explained(base.meaning, head.meaning):
         match about:
             case ("priority", _, _) if old is None or new is None:
-                continue  # the row itself came or went
+                continue  # the row itself was added or removed
             case (what, subject, flow_id):
                 flow = aliases.get(flow_id, flow_id)
                 yield Difference(*key, what, subject, flow, old, new, places.get((subject, flow_id)))
@@ -120,11 +120,11 @@ def _differences(key: tuple[str, Kind], base: _Side, head: _Side) -> Iterator[Di
 
 
 def _explained(before: Meaning, after: Meaning) -> Iterator[tuple[tuple[str, ...], str | None, str | None]]:
-    """What differs: about what, old text, new text."""
+    """The differences: key, old text, new text."""
     from deepdiff import DeepDiff  # noqa: PLC0415 - slow to import, and only this needs it
     from deepdiff.helper import NotPresent  # noqa: PLC0415
 
-    # It is also slow to run, and most things are equal, so those are left out first.
+    # It is also slow, so equal entries, which are most of them, are removed first.
     old_side = {about: text for about, text in before.items() if after.get(about) != text}
     new_side = {about: text for about, text in after.items() if before.get(about) != text}
     explained = DeepDiff(old_side, new_side, view="tree", threshold_to_diff_deeper=0)

@@ -1,4 +1,4 @@
-"""Pydantic's errors of a document, as problems with place, cause and remedy."""
+"""Converts pydantic's errors about a document to problems with place, cause and remedy."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ Loc: TypeAlias = tuple[int | str, ...]
 
 
 def problems_of(error: ValidationError, tree: Node, path: str) -> list[Problem]:
-    """Every problem of one document, placed. What was reported while parsing is not reported again."""
+    """Every problem of one document, with places. Problems found while parsing are not repeated."""
     found: dict[Problem, None] = {}
     for item in error.errors(include_url=False):
         if item["input"] is REFUSED:
             continue
         of_key = item["loc"][-1:] == ("[key]",)
         loc = item["loc"][:-1] if of_key else item["loc"]
-        # The two YAML parsers differ on the position of an empty value.
+        # The two YAML parsers disagree on the position of an empty value.
         at_key = of_key or item["type"] == "extra_forbidden" or item["input"] is EMPTY
         known, mark = _found(tree, loc, at_key=at_key)
         message, hint = _words(item, loc if item["type"] == "missing" else known)
@@ -32,10 +32,10 @@ def problems_of(error: ValidationError, tree: Node, path: str) -> list[Problem]:
 
 
 def salvage(error: ValidationError, tree: Map) -> bool:
-    """Drop the items that are wrong, so that the others can still be checked against other files.
+    """Drop the invalid items, so that the others can still be checked against other files.
 
     An item is a group, a device, a pin, an alias and the like, or a whole top-level key without items. Returns whether
-    there is anything left to check.
+    anything is left to check.
     """
     locs = {tuple(item["loc"])[:2] for item in error.errors(include_url=False)}
     for loc in sorted(locs, key=lambda loc: [(isinstance(part, str), part) for part in loc], reverse=True):
@@ -52,7 +52,7 @@ def salvage(error: ValidationError, tree: Map) -> bool:
 
 
 def _found(node: Any, loc: Loc, *, at_key: bool) -> tuple[Loc, Mark]:
-    """As much of a location as the tree has (short forms have less than the models), and its position."""
+    """The part of a location that exists in the tree (short forms lack some levels), and its position."""
     mark: Mark = node.mark
     for index, part in enumerate(loc):
         if isinstance(node, Map) and part in node:
@@ -127,14 +127,14 @@ def _noun(given: object) -> str:
 
 def _unknown_key(key: str, parent: Loc) -> tuple[str, str]:
     if key == "salt" and parent[-1:] in (("select",), ("exclude",)):
-        return f"unknown key {shown(key)}", "it belongs beside `select`, in the group"
+        return f"unknown key {shown(key)}", "it belongs in the group, next to `select`"
     pattern = tuple("*" if index == 1 else part for index, part in enumerate(parent[:3]))
     known = list(_MODELS.get(pattern, schema.Document).model_fields)
     near = difflib.get_close_matches(key, known, n=1)
-    return f"unknown key {shown(key)}", f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}"
+    return f"unknown key {shown(key)}", f"did you mean {near[0]}?" if near else f"known keys: {', '.join(known)}"
 
 
-# The model at a location; `*` stands for any key or index. What is not here is the document itself.
+# The model at a location; `*` matches any key or index. Any other location is the document itself.
 _MODELS: dict[Loc, type[BaseModel]] = {
     ("application",): schema.ApplicationPart,
     ("groups", "*"): schema.GroupPart,

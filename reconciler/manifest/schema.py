@@ -1,7 +1,7 @@
-"""The shape of a manifest document, checked by pydantic. `json_schema` publishes the same shape for editors.
+"""The schema of a manifest document, validated by pydantic. `json_schema` publishes it for editors.
 
-Input is what `syntax.parse` made: maps, lists, text and `EMPTY`. So every number, date and boolean is still text here,
-and is read by the rules below, never by YAML's. Meaning that needs other documents is checked after merging.
+The input comes from `syntax.parse`: maps, lists, text and `EMPTY`. So numbers, dates and booleans are still text, and
+are parsed by the rules below, never by YAML's. Constraints across documents are checked after merging.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pydantic_core import PydanticCustomError
 
 from reconciler.model.text import ID_PATTERN, is_id
 
-OWN = "manifest"  # type of the errors whose message is entirely ours
+OWN = "manifest"  # type of the errors that bring their own message
 
 _INTEGER = "-?[0-9]{1,9}"
 _COUNT = "[0-9]{1,9}"
@@ -27,18 +27,18 @@ _DAY = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
 
 
 def wrong(message: str, hint: str | None = None) -> PydanticCustomError:
-    """An error with our own message."""
+    """An error with its own message."""
     return PydanticCustomError(OWN, "{message}", {"message": message, "hint": hint})
 
 
 def _matching(pattern: str, read: Callable[[str], Any], expected: str) -> BeforeValidator:
-    """Text of a pattern, as the value that `read` makes of it."""
+    """Text that matches a pattern, converted with `read`."""
 
     def check(text: Any) -> Any:
         if isinstance(text, str) and re.fullmatch(pattern, text):
             try:
                 return read(text)
-            except ValueError:  # a day that no calendar has
+            except ValueError:  # an invalid calendar date
                 pass
         raise wrong(f"expected {expected}")
 
@@ -47,7 +47,7 @@ def _matching(pattern: str, read: Callable[[str], Any], expected: str) -> Before
 
 def _version(text: str) -> str:
     if text in ("develop", "default"):
-        raise wrong(f'"{text}" is not deployable', "name a version of the flow")
+        raise wrong(f'"{text}" is not deployable', "use a version of the flow")
     return text
 
 
@@ -55,20 +55,20 @@ def _application_id(text: str) -> str:
     if not is_id(text):
         raise wrong(
             f"expected an id, 24 hex digits, found {json.dumps(text)}",
-            "its name may be given as well: {id: …, name: …}",
+            "a name can be added: {id: …, name: …}",
         )
     return text.lower()
 
 
 def _query(value: Any) -> str:
-    """An advanced device query, as JSON text or written as YAML; returned as JSON text in one spelling."""
+    """An advanced device query, as JSON text or as YAML; returned as canonical JSON text."""
     if isinstance(value, str):
         try:
             value = json.loads(value)
         except (ValueError, RecursionError):
-            raise wrong("a query in text must be JSON", "see Losant's advanced device queries") from None
+            raise wrong("a query given as text must be JSON", "see Losant's advanced device queries") from None
     if not isinstance(value, dict) or not value:
-        raise wrong("a query is a map that is not empty", "to select every device write `all: true`")
+        raise wrong("a query must be a non-empty map", "to select every device write `all: true`")
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
@@ -82,11 +82,11 @@ def _identified(value: Any) -> Any:
 
 def _alias(text: str) -> str:
     if is_id(text):
-        raise wrong("an alias may not look like an id", "give it a name")
+        raise wrong("an alias must not look like an id", "choose another name")
     return text
 
 
-# Editors read YAML 1.2, where an unquoted 1.10 is a number: what is text to us may be any scalar to the JSON Schema.
+# Editors use YAML 1.2, where an unquoted 1.10 is a number: text here may be any scalar in the JSON Schema.
 _SCALARS = ["string", "number", "boolean"]
 _ANY_TEXT = {"type": _SCALARS, "minLength": 1, "maxLength": 255}
 WHOLE_ID = f"^{ID_PATTERN}$"
@@ -101,7 +101,7 @@ LongText = Annotated[str, Field(min_length=1), WithJsonSchema({"type": _SCALARS,
 _VERSION_SCHEMA = {
     **_ANY_TEXT,
     "not": {"enum": ["develop", "default"]},
-    "description": "A version's name, or `absent`: must not run here.",
+    "description": "A version's name, or `absent` if the flow must not run here.",
 }
 Version = Annotated[str, Field(min_length=1, max_length=255), AfterValidator(_version), WithJsonSchema(_VERSION_SCHEMA)]
 AliasName = Annotated[Text, AfterValidator(_alias)]
@@ -143,7 +143,7 @@ TagValues = Annotated[
 
 
 class Part(BaseModel):
-    """Any map of fixed keys."""
+    """The base of all maps with fixed keys."""
 
     model_config = ConfigDict(extra="forbid", defer_build=True)  # built once, within the document
 
@@ -152,40 +152,40 @@ class ApplicationPart(Part):
     """`application` in its long form."""
 
     id: ApplicationId = Field(description="The application's id, 24 hex digits.")
-    name: Text | None = Field(None, description="The application's name; then it is checked before anything is read.")
+    name: Text | None = Field(None, description="The application's name, verified before anything else is read.")
 
 
 class SelectPart(Part):
-    """Which devices. Keys AND together."""
+    """Selects devices. Keys are ANDed."""
 
     devices: Annotated[list[Text], Field(min_length=1)] | None = Field(
         None, description="Ids or names; names may contain `*`."
     )
     tags: Annotated[dict[Text, TagValues], Field(min_length=1)] | None = Field(
-        None, description="Tags: AND across keys, OR inside a list."
+        None, description="Tags: AND across keys, OR within a list."
     )
     query: Query | None = Field(None, description="An advanced device query of Losant, as JSON text or as a map.")
     all: True_ | None = Field(None, description="Every device of the kind's class.")
-    percent: Percent | None = Field(None, description="Keep this share of the devices, always the same ones.")
+    percent: Percent | None = Field(None, description="Keep this percentage of the devices, always the same ones.")
     exclude: SelectPart | None = Field(None, description="Devices to leave out.")
 
     @model_validator(mode="after")
     def _selects_something(self) -> SelectPart:
         if not SELECTING & self.model_fields_set:
-            raise wrong("has no key that picks devices", "add `devices`, `tags`, `query`, `all: true` or `percent`")
+            raise wrong("has no key that selects devices", "add `devices`, `tags`, `query`, `all: true` or `percent`")
         return self
 
 
-SELECTING = frozenset(SelectPart.model_fields) - {"exclude"}  # one of them is needed: `exclude` only takes away
+SELECTING = frozenset(SelectPart.model_fields) - {"exclude"}  # one of them is required: `exclude` only removes devices
 
 
 class GroupPart(Part):
     """Devices by selector, and the flows they run."""
 
-    select: SelectPart | None = Field(None, description="Which devices. Needed here or in the base.")
-    flows: Flows | None = Field(None, description="Flow to version. Needed here or in the base.")
-    priority: Priority | None = Field(None, description="The highest decides where groups overlap. Default 0.")
-    salt: Text | None = Field(None, description="What `percent` is drawn by. Default: the group's name.")
+    select: SelectPart | None = Field(None, description="Which devices. Required here or in the base.")
+    flows: Flows | None = Field(None, description="Flow to version. Required here or in the base.")
+    priority: Priority | None = Field(None, description="The highest decides where groups overlap. Default: 0.")
+    salt: Text | None = Field(None, description="The salt that `percent` hashes with. Default: the group's name.")
 
 
 class PinPart(Part):
@@ -194,11 +194,11 @@ class PinPart(Part):
     device: Text = Field(description="Id or name.")
     flows: Flows = Field(description="Flow to version.")
     reason: LongText = Field(description="Why.")
-    until: Day | None = Field(None, description="Last day (UTC). After it the pin stays in force and warns.")
+    until: Day | None = Field(None, description="Last day (UTC). After it the pin stays in force, with a warning.")
 
 
 class ProtectPart(Part):
-    """Rows that must not be removed, or not be changed at all. Keys AND together."""
+    """Rows that must not be removed, or not be changed at all. Keys are ANDed."""
 
     device: Text | None = Field(None, description="Id or name.")
     flow: Text | None = Field(None, description="Alias, id or name.")
@@ -207,19 +207,19 @@ class ProtectPart(Part):
     @model_validator(mode="after")
     def _names_something(self) -> ProtectPart:
         if self.device is None and self.flow is None:
-            raise wrong("names neither a device nor a flow", "add `device`, `flow` or both")
+            raise wrong("has neither a device nor a flow", "add `device`, `flow` or both")
         return self
 
 
 class LimitPart(Part):
-    """A pair of limits; crossing either refuses."""
+    """A pair of limits; exceeding either refuses the plan."""
 
-    count: Count | None = Field(None, description="So many rows.")
-    percent: Percent | None = Field(None, description="So many of a hundred managed rows with something released.")
+    count: Count | None = Field(None, description="Maximum number of rows.")
+    percent: Percent | None = Field(None, description="Maximum percentage of managed rows with a released version.")
 
 
 class LimitsPart(Part):
-    """How much one plan may do."""
+    """How much one plan may change."""
 
     removals: LimitPart | None = Field(None, description="Default: 10, and 10 percent.")
     changes: LimitPart | None = Field(None, description="Adds, updates and removals together. Off by default.")
@@ -229,15 +229,15 @@ class Document(Part):
     """A manifest document."""
 
     apiVersion: Literal["reconciler/v1"] = Field(description="The version of this format.")  # noqa: N815 - its spelling
-    extends: LongText | None = Field(None, description="Path of a base, from this file.")
+    extends: LongText | None = Field(None, description="Path of a base, relative to this file.")
     application: Annotated[ApplicationPart, BeforeValidator(_identified)] | None = Field(
         None, description="Id of the application, or its id and name. A file without one is a base."
     )
     kind: Literal["embedded", "edge"] | None = Field(None, description="Kind of deployments. Default: embedded.")
-    prune: PruneSetting | None = Field(None, description="How far what is not declared is removed. Default: false.")
+    prune: PruneSetting | None = Field(None, description="Which undeclared rows to remove. Default: false.")
     flows: dict[AliasName, Text] | None = Field(None, description="Alias to flow id or name. Declares nothing.")
     groups: dict[Text, GroupPart] | None = Field(None, description="Group name to selector and flows.")
     devices: dict[Text, Flows] | None = Field(None, description="Device id or name to flow to version.")
     pins: list[PinPart] | None = Field(None, description="Exceptions, which win over devices and groups.")
     protect: list[ProtectPart] | None = Field(None, description="Rows that a plan must not touch.")
-    limits: LimitsPart | None = Field(None, description="How much one plan may do.")
+    limits: LimitsPart | None = Field(None, description="How much one plan may change.")

@@ -1,10 +1,10 @@
-"""A file's bytes to documents: maps, lists and text with their positions.
+"""Parses a file's bytes to documents: maps, lists and text with their positions.
 
-Our own rules on top of YAML: every scalar is the text in the file (a plain `~`, `null` or nothing is `EMPTY`), keys
-are text and unique, tags and merge keys are refused, aliases may neither recurse nor expand without bound.
+The rules on top of YAML: every scalar is the text in the file (a plain `~`, `null` or nothing is `EMPTY`), keys
+are text and unique, tags and merge keys are rejected, aliases may neither recurse nor expand without bound.
 
 The builder reads parser events instead of composed nodes. libyaml's composer recurses in C and crashes the process at
-some ten thousand levels; events do not recurse, take a sixth of the time of `yaml.load`, and can be cut off at a depth.
+about ten thousand levels; events do not recurse, take a sixth of the time of `yaml.load`, and allow a depth limit.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ from reconciler.errors import Problem
 from reconciler.manifest.tree import EMPTY, REFUSED, Map, Mark, Node, Seq, shown
 
 MAX_DEPTH = 50
-MAX_ALIASED_NODES = 1_000_000  # what aliases may add to a file: a map of three flows for 250,000 devices
+MAX_ALIASED_NODES = 1_000_000  # maximum expansion by aliases: a map of three flows for 250,000 devices
 
 
 def fastest_parser() -> Callable[[str], Any]:
-    """A loader of which only the parser is used: libyaml's where PyYAML was built with it."""
+    """A loader whose parser is used: libyaml's if PyYAML was built with it."""
     return getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def parse(data: bytes, path: str, *, parser: Callable[[str], Any] | None = None) -> tuple[list[Node], list[Problem]]:
-    """The documents of a file and what is wrong with their YAML. Documents before a syntax error are returned."""
+    """The documents of a file and their YAML problems. Documents before a syntax error are returned."""
     text = _decode(data, path)
     if isinstance(text, Problem):
         return [], [text]
@@ -72,10 +72,10 @@ def _syntax_problem(error: yaml.MarkedYAMLError, path: str, lines: list[str]) ->
 def _stopped_by_depth(
     error: yaml.MarkedYAMLError, path: str, lines: list[str], parser: Callable[[str], Any]
 ) -> _Builder | None:
-    """The builder that our own limit of depth stops, where the parser has one of its own; None for any other error.
+    """If a parser stopped at its own depth limit, the builder that stops at ours; None for any other error.
 
-    A parser looks ahead in a line for the colon of a key, and may give up at its own limit (libyaml: 1,000) before it
-    emits an event. So the text is read again, up to one level more than we allow.
+    A parser looks ahead in a line for the colon of a key, and may reach its own limit (libyaml: 1,000) before it emits
+    an event. So the text is parsed again, up to one level more than we allow.
     """
     mark = error.problem_mark
     if mark is None or mark.line >= len(lines):
@@ -95,13 +95,13 @@ def _stopped_by_depth(
 
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 _MAP_TAG, _SEQ_TAG, _STR_TAG = (f"tag:yaml.org,2002:{name}" for name in ("map", "seq", "str"))
-_NEEDED = object()  # the map's next key comes now
-_DROPPED = object()  # the value to come belongs to a key that was refused
+_NEEDED = object()  # the next node is the map's next key
+_DROPPED = object()  # the next value belongs to a rejected key
 _OPEN = object()  # an anchor whose container is not closed yet
 
 
 class _Stop(Exception):
-    """The stream has ended, or the file is not worth reading on."""
+    """Stop reading: the stream has ended, or too much is wrong."""
 
 
 class _Builder:
@@ -122,11 +122,11 @@ class _Builder:
         self._json = False
         self._stack: list[tuple[Node, Any, int, bool, str | None]] = []
         self._anchors: dict[str, Node] = {}
-        self._sizes: dict[str, int] = {}  # anchor -> its nodes, aliases expanded
+        self._sizes: dict[str, int] = {}  # anchor -> number of its nodes, aliases expanded
         self._aliased = 0
 
     def read(self, get_event: Callable[[], Any]) -> None:
-        """Read events to the end of the stream, or to where the file is not worth reading on."""
+        """Read events until the end of the stream, or until too much is wrong."""
         handlers: dict[type, Callable[[Any], None]] = {
             ScalarEvent: self._scalar,
             MappingStartEvent: self._open,
@@ -200,7 +200,7 @@ class _Builder:
         if event.anchor not in self._anchors:
             self._refuse(event.start_mark, f"alias *{event.anchor} has no anchor", f"write &{event.anchor} before it")
         elif value is _OPEN:
-            self._refuse(event.start_mark, f"alias *{event.anchor} contains itself", "write the part out")
+            self._refuse(event.start_mark, f"alias *{event.anchor} contains itself", "write the contents out")
             value = REFUSED
         size = self._sizes.get(event.anchor, 1)
         self._aliased += size
@@ -212,7 +212,7 @@ class _Builder:
         self._put(value, event.start_mark)
 
     def _put(self, value: Node, mark: Mark) -> None:
-        """Put a finished node where it belongs: into the open map or list, or among the documents."""
+        """Add a finished node to the open map or list, or to the documents."""
         node, key = self._node, self._key
         if key is _NEEDED:
             self._key = self._checked_key(value, mark)
@@ -240,7 +240,7 @@ class _Builder:
         return key
 
     def _check_tag(self, event: Any, allowed: str) -> None:
-        """Refuse a tag that is not the node's own kind."""
+        """Reject a tag that does not match the node's kind."""
         if event.tag not in (None, allowed, "!"):
             self._refuse(event.start_mark, f"tag {shown(event.tag)} is not allowed", "remove it: every value is text")
 
@@ -252,7 +252,7 @@ _JSON_NUMBER = re.compile("-?(0|[1-9][0-9]*)([.][0-9]+)?([eE][+-]?[0-9]+)?")
 
 
 def _json_value(text: str) -> Node:
-    """A plain scalar inside a query, by JSON's rules; whatever is not a JSON literal is text."""
+    """A plain scalar inside a query, by JSON's rules; anything that is not a JSON literal is text."""
     if text in _NULLS:
         return None
     if text in ("true", "false") or (len(text) < 100 and _JSON_NUMBER.fullmatch(text)):
@@ -263,13 +263,13 @@ def _json_value(text: str) -> Node:
 # --- bytes ------------------------------------------------------------------------------------------------------
 
 _UTF16_32 = (b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")
-# What YAML does not allow unescaped, a byte order mark anywhere but at the start (libyaml and PyYAML differ there), and
-# the line breaks of YAML 1.1 that YAML 1.2 and editors do not count: every position below them would be wrong.
+# Characters that YAML does not allow unescaped, byte order marks after the start (libyaml and PyYAML differ), and line
+# breaks of YAML 1.1 that YAML 1.2 and editors do not count: all positions below them would be wrong.
 _NOT_YAML = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
 
 
 def _decode(data: bytes, path: str) -> str | Problem:
-    """The text of a file as both YAML parsers read it alike, or the first byte or character that is not allowed."""
+    """The text of a file, or the problem with the first byte or character that is not allowed."""
     if data.startswith(_UTF16_32):
         return Problem("the file is not UTF-8 but UTF-16 or UTF-32", path, 1, 1, hint="save it as UTF-8")
     try:

@@ -11,24 +11,24 @@ Node: TypeAlias = Any  # Map | Seq | str | EMPTY; inside a `query` also numbers,
 
 
 class Empty:
-    """The type of `EMPTY`, which no key accepts. Not None, because to a schema None means "not given"."""
+    """The type of `EMPTY`, which no key accepts. Not None, because in a schema None means "not given"."""
 
 
 EMPTY = Empty()
-REFUSED = Empty()  # in place of what was refused: not accepted either, but already reported
+REFUSED = Empty()  # replaces a rejected node: invalid too, but already reported
 
 
 class Mark(Protocol):
-    """A position as the YAML parsers count it: from 0."""
+    """A position as counted by YAML parsers: from 0."""
 
     line: int
     column: int
 
 
 class Map(dict[str, Node]):
-    """A mapping with its position, and those of its keys and values.
+    """A mapping with its position, and the positions of its keys and values.
 
-    `refused`: a key that would have added others was refused, so what seems missing may not be.
+    `refused`: a key that would have added others was rejected, so missing keys are not reported.
     """
 
     __slots__ = ("key_marks", "mark", "refused", "value_marks")
@@ -41,12 +41,12 @@ class Map(dict[str, Node]):
         self.refused = False
 
     def drop(self, key: str) -> None:
-        """Forget a key."""
+        """Remove a key and its positions."""
         del self[key], self.key_marks[key], self.value_marks[key]
 
 
 class Seq(list[Node]):
-    """A list with its position, and those of its items."""
+    """A list with its position, and the positions of its items."""
 
     __slots__ = ("mark", "marks")
 
@@ -56,7 +56,7 @@ class Seq(list[Node]):
         self.marks: list[Mark] = []
 
     def drop(self, index: int) -> None:
-        """Forget an item with its mark."""
+        """Remove an item and its position."""
         del self.marks[index]
         del self[index]
 
@@ -67,7 +67,7 @@ def place_of(path: str, mark: Mark) -> Place:
 
 
 def shown(text: str, limit: int = 80) -> str:
-    """Text from a file for a message: in double quotes, escaped, cut to a length."""
+    """Text from a file for a message: in double quotes, escaped, truncated."""
     if len(text) > limit:
         text = text[: limit - 1] + "…"
     return json.dumps(text, ensure_ascii=False)

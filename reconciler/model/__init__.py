@@ -1,1 +1,1 @@
-"""The words that everybody shares: state, rules, requests, changes, plan, read, world."""
+"""The shared data types: state, rules, requests, changes, plans, results, worlds."""

@@ -17,7 +17,7 @@ from reconciler.model.state import Decision, DeviceId, FlowId, Place, Row, Versi
 
 
 class Op(StrEnum):
-    """What happens to a row."""
+    """The operation on a row."""
 
     ADD = "add"
     UPDATE = "update"
@@ -46,7 +46,7 @@ class Move(NamedTuple):
 
 
 class Change(NamedTuple):
-    """A row whose released version must move. Sorts by device, then flow."""
+    """A row whose released version must change. Sorts by device, then flow."""
 
     device_id: DeviceId
     flow_id: FlowId
@@ -182,7 +182,7 @@ class FlowDevices(Sequence[Row]):
 
 
 class PendingRow(NamedTuple):
-    """A managed row that is released as desired and not yet reported so."""
+    """A managed row that is released as desired but not yet reported."""
 
     device_id: DeviceId
     flow_id: FlowId

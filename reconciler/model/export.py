@@ -1,4 +1,4 @@
-"""An export, and the file that it leaves."""
+"""An export, and the file received from it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FileType: TypeAlias = Literal["zip", "gzip", "wasm", "other"]
 
 
 class Module(NamedTuple):
-    """One file. `name` is untrusted, and empty where the file is not in an archive; `size` is that when unpacked."""
+    """One module. `name` is untrusted, and empty if it was not in an archive; `size` is the unpacked size."""
 
     name: str
     size: Count
@@ -20,7 +20,7 @@ class Module(NamedTuple):
 
 
 class ExportedFile(NamedTuple):
-    """A file that was saved: where, how large, `sha256:` and its hash in hex, what it is, what is in it."""
+    """A saved file: its path, size, hash (`sha256:` and hex digits), type and modules."""
 
     path: str
     size: Count
@@ -31,7 +31,7 @@ class ExportedFile(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """A job that was queued: its id, if the API sent one, the body of the request, and the file, if it was received."""
+    """A queued job: its id, if the API sent one, the request body, and the file, if it was received."""
 
     application: str
     job_id: str | None

@@ -1,4 +1,4 @@
-"""Whether devices run what they should: a row's verdict and what explains it, the state of a wait, the status table."""
+"""Device health: the verdict on a row and its explanation, the state of a wait, the status table."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from reconciler.model.state import NOBODY, Application, ChangedBy, Count, Device
 
 
 class Verdict(StrEnum):
-    """Health of one row, the worst last.
+    """Health of one row, worst last.
 
-    `drift`: released is not as desired, so no device can make it converge. Else `converged` when reported is as
-    released; `failed` on an error later than the row's last release, or on a bundle that the platform does not know;
-    `offline` when the device was not connected at first and not seen connected since; `pending` otherwise.
+    `drift`: the released version is not the desired one, so the device cannot make it converge. Otherwise `converged`
+    if the reported version equals the released one; `failed` on an error after the row's last release, or on an unknown
+    bundle; `offline` if the device was not connected at first nor seen connected since; else `pending`.
     """
 
     CONVERGED = "converged"
@@ -27,7 +27,7 @@ class Verdict(StrEnum):
 
 
 class Laggard(NamedTuple):
-    """A managed row that is not converged, with what explains it. Text comes from the API and is untrusted.
+    """A managed row that has not converged, with its explanation. Text comes from the API and is untrusted.
 
     `expected`, `released` and `reported` are versions, None for nothing. `since` is when the row was last released
     and `changed_by` who did it; `attempted_bundle` and `error` are those of the newest error that concerns it.
@@ -57,10 +57,10 @@ class Laggard(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Verdicts:
-    """What a set of managed rows came to.
+    """The verdicts on a set of managed rows.
 
     `rows` counts rows by verdict, `devices` counts devices by the worst verdict of their rows; every verdict is a
-    key. `laggards` are the rows that are not converged, worst first, then by device and flow.
+    key. `laggards`: the rows that have not converged, worst first, then by device and flow.
     """
 
     rows: Mapping[Verdict, Count]
@@ -69,7 +69,7 @@ class Verdicts:
 
 
 class Offline(StrEnum):
-    """What a wait makes of devices that are offline from the start: wait for them, leave them out, or fail."""
+    """How a wait treats devices that are offline from the start: wait for them, skip them, or fail."""
 
     WAIT = "wait"
     SKIP = "skip"
@@ -78,10 +78,10 @@ class Offline(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """How far a wait is, or how it ended.
+    """The progress or outcome of a wait.
 
-    `verdicts` is None until a first read succeeded. `stopped_by` says why reading ended early, `read_error` how the
-    newest read failed, if it did.
+    `verdicts` is None until a first read succeeded. `stopped_by`: why reading ended early. `read_error`: the error of
+    the newest read, if it failed.
     """
 
     offline: Offline
@@ -93,7 +93,7 @@ class Wait:
 
     @property
     def exit_code(self) -> ExitCode:
-        """5 unless every row is converged, rows of offline devices left out where the policy says so."""
+        """5 unless every row has converged; rows of offline devices are ignored if the policy says so."""
         if self.verdicts is None or self.stopped_by:
             return ExitCode.NOT_CONVERGED
         rows = self.verdicts.rows
@@ -102,7 +102,7 @@ class Wait:
 
 
 class Standing(StrEnum):
-    """The columns of the table. Each live or managed row counts in exactly one; `in_sync` is converged."""
+    """The columns of the status table. Each live or managed row counts in exactly one; `in_sync` means converged."""
 
     IN_SYNC = "in_sync"
     PENDING = "pending"
@@ -114,9 +114,9 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class VersionStatus:
-    """One line of a flow's table: rows by standing. `version` is the desired one, the released one of unmanaged rows.
+    """One line of a flow's table: rows by column. `version` is the desired one, or for unmanaged rows the released one.
 
-    None is for rows where nothing should be.
+    `version` is None for rows that should be absent.
     """
 
     version: Version | None
@@ -125,7 +125,7 @@ class VersionStatus:
 
 @dataclass(frozen=True, slots=True)
 class FlowStatus:
-    """One flow's table, by version name; rows where nothing should be come last."""
+    """One flow's table, by version name; rows that should be absent come last."""
 
     flow_id: FlowId
     flow_name: str | None
@@ -133,7 +133,7 @@ class FlowStatus:
 
 
 class Logged(NamedTuple):
-    """A line of a device's log: who changed what, when, with which error. Text from the API is untrusted."""
+    """An entry of a device's log: who changed what, when, with which error. Text from the API is untrusted."""
 
     device_id: DeviceId
     device_name: str | None
@@ -159,7 +159,7 @@ class StatusReport:
     log: tuple[Logged, ...] = ()
 
     def exit_code(self, *, detailed: bool) -> ExitCode:
-        """5 when a device failed; 2 on drift if `detailed`; else 0."""
+        """5 if a device failed; 2 on drift if `detailed`; else 0."""
         if self.rows[Standing.FAILED]:
             return ExitCode.NOT_CONVERGED
         return ExitCode.CHANGES if detailed and self.rows[Standing.DRIFT] else ExitCode.DONE

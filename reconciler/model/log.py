@@ -1,15 +1,15 @@
-"""What a device's deployment log says about one flow: its last release, and whether an error came after it.
+"""The last release of a flow according to a device's deployment log, and whether an error followed it.
 
-`plan` and `status` both ask here, so they agree. The rule:
+`plan` and `status` both use this module, so they agree. The rules:
 
-- A release of a flow is the `desired` entry that made a version its target. An entry that repeats the version of the
-  release before it is none (the bundle was compiled again), and neither is one that names no flow (changed globals, for
-  example); but for `clear`, which releases nothing for every flow.
-- An error concerns the flow that its entry names; where it names none, as errors of embedded devices do, every flow.
+- A release of a flow is a `desired` entry that made a version its target. An entry that repeats the version of the
+  previous release is not a release (the bundle was recompiled), nor is one without a flow (changed globals, for
+  example), except `clear`, which removes every flow.
+- An error concerns the flow of its entry; without a flow, as in errors of embedded devices, it concerns every flow.
 - An error counts unless it is older than the flow's last release. At the same instant, or without a readable date, it
-  is taken to be the later one: a failure that is shown once too often does less harm than one that is hidden.
+  counts as later: showing an old failure does less harm than hiding a current one.
 
-The API documents no order of entries, and its dates may be of any form or missing.
+The API does not document the order of entries, and dates may be malformed or missing.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class History(NamedTuple):
 
 
 def history_of(logs: Sequence[LogEntry], flow_id: FlowId) -> History:
-    """Look through the log of a device."""
+    """The history of a flow in a device's log."""
     if not logs:
         return History()
     release = _last_release(logs, flow_id)
@@ -56,14 +56,14 @@ def _clears(log: LogEntry) -> bool:
 
 
 def _repeats(log: LogEntry, release: LogEntry | None) -> bool:
-    """Whether an entry changes nothing; edge logs hold the version before, embedded ones do not."""
+    """Whether an entry changes nothing; only edge logs contain the previous version."""
     if log.previous is not None:
         return log.previous == log.version
     return release is not None and release.version == log.version
 
 
 def moment(log: LogEntry) -> datetime:
-    """When it was written; without a readable date it comes before all others."""
+    """The time of an entry; without a readable date, earlier than any other."""
     try:
         written = datetime.fromisoformat(log.date or "")
     except ValueError:

@@ -28,7 +28,7 @@ class PlannedCall(NamedTuple):
 
 
 class Protected(NamedTuple):
-    """A protection with its names resolved. None stands for every device, or every flow."""
+    """A protection with its names resolved. None means every device, or every flow."""
 
     device_id: DeviceId | None
     flow_id: FlowId | None
@@ -37,7 +37,7 @@ class Protected(NamedTuple):
 
 
 class Warning(NamedTuple):  # noqa: A001 - the word that plans show
-    """Something a reviewer should know; under `--strict` it refuses."""
+    """Something a reviewer should know; with `--strict` it refuses the plan."""
 
     message: str
     place: Place | None = None
@@ -45,12 +45,12 @@ class Warning(NamedTuple):  # noqa: A001 - the word that plans show
 
     @property
     def sort_key(self) -> tuple[tuple[str | int, ...], str, str]:
-        """Order of a report: by place, warnings without one first."""
+        """The order in reports: by place, warnings without one first."""
         return (self.place or (), self.message, self.hint or "")
 
 
 class Guard(StrEnum):
-    """What refused."""
+    """The reason for a refusal."""
 
     REMOVALS = "removals"
     CHANGES = "changes"
@@ -60,7 +60,7 @@ class Guard(StrEnum):
 
 
 class Refusal(NamedTuple):
-    """A guard's no: the numbers, the rows, and the narrow way out."""
+    """A refusal by a guard: the numbers, the rows, and the narrow override."""
 
     guard: Guard
     message: str
@@ -70,12 +70,11 @@ class Refusal(NamedTuple):
 
 
 class Guards(NamedTuple):
-    """What the guards judge a plan by; saved with it, so that an apply of a saved plan is judged again.
+    """The inputs of the guards; saved with a plan, so that applying it checks them again.
 
-    `released`: managed rows with something released, before targets: what percentages are of. `live`: all rows with
-    something released, managed or not. Both count the rows that were read: of `only_flow` where there is one.
-    `empty`: no row is declared, but for those that `prune` makes absent. `allow_removals`, `allow_empty`, `strict`: as
-    in `Options`.
+    `released`: managed rows with a released version, before targets: the base of percentages. `live`: all rows with a
+    released version, managed or not. Both count the rows that were read, of `only_flow` if it is set. `empty`: no row
+    is declared, except those that `prune` makes absent. `allow_removals`, `allow_empty`, `strict`: as in `Options`.
     """
 
     limits: Limits
@@ -104,7 +103,7 @@ class Summary(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One application and kind. Everything is sorted; the same inputs give the same bytes."""
+    """The plan of one application and kind. Everything is sorted; equal inputs give equal bytes."""
 
     application: Application
     kind: Kind

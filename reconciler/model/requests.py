@@ -1,4 +1,4 @@
-"""Requests to the API as values. What they do to rows is in `reach`; which of them a plan uses is in `calls`."""
+"""Requests to the API as values. `planner.calls` decides which ones a plan uses, and what they do to rows."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class RemoveFlow:
         return {"flowId": self.flow_id, "deviceId": None}
 
 
-# `remove` with neither flow nor device has no type here, so no code can send it.
+# `remove` with neither flow nor device has no type, so no code can send it.
 Explicit: TypeAlias = Release | RemoveRow
 Wildcard: TypeAlias = Replace | RemoveDevice | RemoveFlow
 Request: TypeAlias = Explicit | Wildcard

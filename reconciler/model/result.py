@@ -1,4 +1,4 @@
-"""What an apply did: one `Result` for each application and kind, valid at every moment of the run."""
+"""The result of an apply: one `Result` for each application and kind, valid at any time during the run."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from reconciler.model.state import Application, Count, DeviceId, Digest, FlowId,
 
 
 class CallState(StrEnum):
-    """How far a call came.
+    """The state of a call.
 
-    `accepted` is the API's 201, which promises nothing; `confirmed` was seen in a read. `failed` did not have its
-    whole effect; `skipped` was never sent; whether an `unknown` one had an effect, or still will, cannot be known.
+    `accepted`: the API returned 201, which guarantees nothing. `confirmed`: a read shows the effect. `failed`: it did
+    not take full effect. `skipped`: it was never sent. `unknown`: it may have taken effect, or still may.
     """
 
     PLANNED = "planned"
@@ -34,10 +34,10 @@ class CallState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CallResult:
-    """One call. `body` is what was sent last, or would be; `count` the changes it carries, `confirmed` those seen.
+    """One call. `body`: last sent, or to be sent. `count`: the changes it carries. `confirmed`: those confirmed.
 
     `attempts` counts requests on the wire. Times are RFC 3339 text in UTC. `error` says what went wrong; its text may
-    come from the API and is untrusted. `note` says why a call is not as in the plan.
+    come from the API and is untrusted. `note` says why a call differs from the plan.
     """
 
     id: Count
@@ -55,7 +55,7 @@ class CallResult:
 
 
 class Unconfirmed(NamedTuple):
-    """A row of the plan that was not seen at its `to`. `actual` is its released version in the newest read."""
+    """A row of the plan that was not confirmed. `actual` is its released version in the newest read."""
 
     device_id: DeviceId
     flow_id: FlowId
@@ -68,7 +68,7 @@ class Unconfirmed(NamedTuple):
 
 
 class Moved(NamedTuple):
-    """A row outside the plan whose released version changed during the run. `call` could have done it, or None."""
+    """A row outside the plan whose released version changed during the run. `call` may have caused it."""
 
     device_id: DeviceId
     flow_id: FlowId
@@ -80,7 +80,7 @@ class Moved(NamedTuple):
 
 
 class Operations(NamedTuple):
-    """Changes of a plan by what they do."""
+    """The number of changes by operation."""
 
     add: Count
     update: Count
@@ -88,7 +88,7 @@ class Operations(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """Changes of a plan, and how many of them a read has confirmed."""
+    """The number of changes, and how many of them are confirmed."""
 
     total: Count
     confirmed: Count
@@ -96,7 +96,7 @@ class Progress(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """Rows of a flow that were to move alike."""
+    """The rows of a flow with the same change."""
 
     flow_id: FlowId
     flow_name: str | None
@@ -107,7 +107,7 @@ class Move:
 
 
 class Removal(NamedTuple):
-    """A row that was to be removed, and where the manifests say so (`path:line`)."""
+    """A row to be removed, and the place in the manifests that says so (`path:line`)."""
 
     device_id: DeviceId
     device_name: str | None
@@ -119,11 +119,11 @@ class Removal(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What carrying out one plan came to. Rows are sorted by device, then flow; calls by id.
+    """The result of carrying out one plan. Rows are sorted by device, then flow; calls by id.
 
-    `total` and `confirmed` count the changes of the plan, `operations`, `moves` and `removals` say what they were.
-    `stopped_by` says why the run ended before its time (an expired token, say); `notes` what else a reader should
-    know. `wait` is None where nothing was waited for.
+    `total` and `confirmed` count the changes of the plan; `operations`, `moves` and `removals` describe them.
+    `stopped_by`: why the run ended early (an expired token, for example). `notes`: what else a reader should know.
+    `wait` is None if there was no wait.
     """
 
     application: Application
@@ -146,17 +146,17 @@ class Result:
 
     @property
     def rows(self) -> Progress:
-        """How many of the changes are confirmed."""
+        """The number of changes, and how many are confirmed."""
         return Progress(self.total, self.confirmed)
 
     @property
     def wrote(self) -> bool:
-        """Whether any request that writes left this process."""
+        """Whether any write request was sent."""
         return any(call.attempts for call in self.calls)
 
     @property
     def exit_code(self) -> ExitCode:
-        """130 when interrupted; 6 when anything of the plan is not confirmed or moved besides it; else 0."""
+        """130 if interrupted; 6 if a change is not confirmed or a row outside the plan moved; else 0."""
         if self.interrupted:
             return ExitCode.INTERRUPTED
         if self.dry_run:
@@ -166,7 +166,7 @@ class Result:
 
 
 def not_started(plan: Plan, digest: str) -> Result:
-    """The result of a plan of which nothing was sent yet: every call is planned."""
+    """The result of a plan before anything was sent: every call is `planned`."""
     calls = tuple(
         CallResult(call.id, call.request.action, call.request.body, len(call.rows), call.after, CallState.PLANNED)
         for call in plan.calls
@@ -186,7 +186,7 @@ def not_started(plan: Plan, digest: str) -> Result:
 
 
 def moves_of(plan: Plan) -> tuple[Move, ...]:
-    """The changes of a plan by flow and from and to, removals of a flow first."""
+    """The changes of a plan grouped by flow, from and to; removals first within a flow."""
     counts = Counter((one.flow_id, one.op, one.from_version, one.to_version) for one in plan.changes)
     order = sorted(counts, key=lambda key: (key[0], key[1] != Op.REMOVE, key[2] or "", key[3] or ""))
     return tuple(Move(key[0], plan.flow_names.get(key[0]), *key[1:], counts[key]) for key in order)
@@ -204,7 +204,7 @@ LooseRow = TypeVar("LooseRow", Unconfirmed, Moved)
 
 
 def named(rows: Iterable[LooseRow], plan: Plan) -> tuple[LooseRow, ...]:
-    """Rows in order, with the names that the plan knows."""
+    """Rows in order, with the names from the plan."""
     return tuple(
         row._replace(device_name=plan.device_names.get(row.device_id), flow_name=plan.flow_names.get(row.flow_id))
         for row in sorted(rows, key=lambda row: row[:2])

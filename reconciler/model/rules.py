@@ -1,8 +1,8 @@
-"""What a set of manifests says, before anything was asked of the API.
+"""The contents of a set of manifests, before anything is read from the API.
 
-One `Rules` holds everything for one application and kind: all documents merged, `extends` applied, every scalar
-the text in the file, every part with its place. References to devices and flows are as written (`Ref`): an alias,
-an id (in lower case) or a Losant name; `resolve` turns them into ids with an inventory.
+A `Rules` contains everything for one application and kind: all documents merged, `extends` applied, every scalar as
+text, every part with its place. References to devices and flows are as written (`Ref`): an alias, an id (in lower case)
+or a Losant name; `resolve` turns them into ids, using an inventory.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from reconciler.model.state import Count, Kind, Place, Text, Version
 
 
 class Ref(NamedTuple):
-    """A name as written in a manifest, and where."""
+    """A reference as written in a manifest, and its place."""
 
     text: str
     place: Place
@@ -32,7 +32,7 @@ class FlowRule(NamedTuple):
 
 
 class Prune(StrEnum):
-    """How far omission means removal."""
+    """Which undeclared rows to remove."""
 
     OFF = "false"
     DEVICES = "devices"
@@ -48,10 +48,10 @@ class Forbid(StrEnum):
 
 
 class Selector(NamedTuple):
-    """Which devices a group is about. Parts that are set AND together; an empty selector cannot be written."""
+    """The devices of a group. The parts that are set are ANDed; at least one is."""
 
     place: Place
-    devices: tuple[Ref, ...] | None = None  # ids or names; a name may hold `*`
+    devices: tuple[Ref, ...] | None = None  # ids or names; a name may contain `*`
     tags: Mapping[str, tuple[str, ...]] | None = None  # AND across keys, OR inside a list
     query: str | None = None  # JSON text of an advanced device query
     all: bool = False
@@ -67,23 +67,23 @@ class Group(NamedTuple):
     select: Selector
     flows: tuple[FlowRule, ...]
     priority: int = 0
-    salt: str = ""  # of `percent`; empty: the name
+    salt: str = ""  # for `percent`; if empty, the group's name
 
     @property
     def effective_salt(self) -> str:
-        """What `percent` hashes with the device id."""
+        """The salt that `percent` hashes with the device id."""
         return self.salt or self.name
 
 
 class DeviceRules(NamedTuple):
-    """One device written out, and the flows it runs."""
+    """One device, and the flows it runs."""
 
     device: Ref
     flows: tuple[FlowRule, ...]
 
 
 class Pin(NamedTuple):
-    """An exception for one device, with its reason and, if wished, its last day (UTC, inclusive)."""
+    """An exception for one device, with its reason and, optionally, its last day (UTC, inclusive)."""
 
     place: Place
     device: Ref
@@ -93,7 +93,7 @@ class Pin(NamedTuple):
 
 
 class Protection(NamedTuple):
-    """Rows that must not be removed, or not changed at all. Keys AND; at least one is set."""
+    """Rows that must not be removed, or not be changed at all. Keys are ANDed; at least one is set."""
 
     place: Place
     device: Ref | None = None
@@ -110,7 +110,7 @@ class Limit:
 
 
 class Limits(NamedTuple):
-    """How much one plan may do. Crossing either of a pair refuses; None means no such limit."""
+    """How much one plan may change. Exceeding either limit of a pair refuses the plan; None means no such limit."""
 
     removals_count: int | None = 10
     removals_percent: Decimal | None = Decimal(10)
@@ -120,17 +120,17 @@ class Limits(NamedTuple):
 
     @property
     def removals(self) -> Limit:
-        """The limit of removals alone."""
+        """The limit on removals alone."""
         return Limit(self.removals_count, self.removals_percent)
 
     @property
     def changes(self) -> Limit:
-        """The limit of adds, updates and removals together."""
+        """The limit on adds, updates and removals together."""
         return Limit(self.changes_count, self.changes_percent)
 
 
 class ApplicationRef(NamedTuple):
-    """The application a manifest is for: its id, and its name where the manifest wants that checked too."""
+    """The application a manifest is for: its id, and its name if the manifest gives one to check."""
 
     id: str
     place: Place
@@ -149,7 +149,7 @@ DEFAULT_LIMITS: Final = Limits()
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """Everything the manifests say for one application and kind."""
+    """The merged manifests of one application and kind."""
 
     application: ApplicationRef
     kind: Kind = Kind.EMBEDDED
@@ -171,13 +171,13 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One thing that two sets of rules do not say alike; None is "nothing".
+    """One difference between two sets of rules; None means "nothing".
 
     Attributes:
         what: `version` or `priority` of a row; or a setting: `prune`, `limits`, `protect`, `name` (the application's).
-        subject: of a row a device (id or name) or a selector in angle brackets; else what the setting is about.
-        flow: of a row: its alias, else its id or name.
-        source: of a row: where the new side says so, or, where that is silent, the old one.
+        subject: for a row, a device (id or name) or a selector in angle brackets; else what the setting applies to.
+        flow: for a row, its alias, else its id or name.
+        source: for a row, its place on the new side or, if it is not there, on the old side.
     """
 
     application: str

@@ -1,8 +1,8 @@
-"""The values that planning is about: what is live, what is desired, what is there to choose from.
+"""The inputs of planning: the live state, the desired state, and the objects that rules refer to.
 
-All maps are keyed by ids (24 hex digits, lower case). Versions are names, compared as exact text.
-`released` is what the platform last told a device to run, `reported` what the device last said it runs;
-None means nothing. A missing entry, an entry with both None and a missing record are the same.
+All maps are keyed by ids (24 hex digits, lower case). Versions are names, compared as exact text. `released` is the
+version that the platform last assigned to a device, `reported` the one that the device last reported; None means
+nothing. A missing entry, an entry with both None and a missing record are equivalent.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Annotated, NamedTuple, TypeAlias
 
 from reconciler.errors import Problem
 
-# The words beside the types are what documents check of them where they are read back.
+# The annotations select the check that documents apply to such values when they are read.
 Id: TypeAlias = Annotated[str, "id"]
 DeviceId: TypeAlias = Id
 FlowId: TypeAlias = Id
@@ -27,19 +27,19 @@ Row: TypeAlias = tuple[DeviceId, FlowId]
 
 
 class Kind(StrEnum):
-    """The two sorts of deployment the API knows; a manifest document is about one of them."""
+    """The two kinds of deployment of the API; a manifest document is for one of them."""
 
     EMBEDDED = "embedded"
     EDGE = "edge"
 
     @property
     def device_class(self) -> str:
-        """The only `deviceClass` that deployments of this kind go to."""
+        """The only `deviceClass` that supports deployments of this kind."""
         return "embedded" if self is Kind.EMBEDDED else "edgeCompute"
 
 
 class Entry(NamedTuple):
-    """One row as the API shows it. Few distinct values exist in a fleet, so readers share instances."""
+    """The versions of one row. A fleet has few distinct values, so readers share instances."""
 
     released: Version | None
     reported: Version | None
@@ -49,7 +49,7 @@ NOTHING = Entry(None, None)
 
 
 class ChangedBy(NamedTuple):
-    """Who made a change, as the deployment's log says."""
+    """Who made a change, according to the deployment log."""
 
     type: str | None = None
     id: str | None = None
@@ -59,7 +59,7 @@ NOBODY = ChangedBy()
 
 
 class LogEntry(NamedTuple):
-    """One line of a device's deployment log. Times are RFC 3339 text as the API sent it."""
+    """One entry of a device's deployment log. Times are RFC 3339 text as sent by the API."""
 
     date: str | None = None
     change: str | None = None  # "desired" | "current"
@@ -80,10 +80,10 @@ class LogEntry(NamedTuple):
 
 
 class LiveDevice(NamedTuple):
-    """What the API says of one device's deployments. A tuple, since a read makes one for every device of a fleet.
+    """The deployments of one device. A tuple for speed, since a read makes one for every device of a fleet.
 
-    `logs` may be left out (empty) for a device whose every entry is converged, unless that device was asked for.
-    `unmanageable` names flows of custom-node records (edge): they are rows, but never changes.
+    `logs` may be omitted (empty) if every entry of the device has converged, unless that device alone was read.
+    `unmanageable`: flows of custom-node records (edge), which are rows but never changes.
     """
 
     flows: Mapping[FlowId, Entry]
@@ -105,7 +105,7 @@ class Live:
     """The released and reported versions of an application, as read from the API.
 
     `only_flow`: the listing was restricted to that flow, so rows of other flows are unknown, not absent.
-    `flow_names`: names that came with the records.
+    `flow_names`: names found in the records.
     """
 
     devices: Mapping[DeviceId, LiveDevice]
@@ -113,19 +113,19 @@ class Live:
     only_flow: FlowId | None = None
 
     def entry(self, device_id: DeviceId, flow_id: FlowId) -> Entry:
-        """The row's versions; `NOTHING` where there is no record."""
+        """The row's versions; `NOTHING` if there is no record."""
         device = self.devices.get(device_id)
         return NOTHING if device is None else device.flows.get(flow_id, NOTHING)
 
     def rows(self) -> Iterator[tuple[DeviceId, FlowId, Entry]]:
-        """Every row that was read, in the order it was read."""
+        """Every row, in the order in which it was read."""
         for device_id, device in self.devices.items():
             for flow_id, entry in device.flows.items():
                 yield device_id, flow_id, entry
 
 
 class Read(NamedTuple):
-    """A complete read of an application's deployments, made behind the port and carried unchanged from there.
+    """A complete read of an application's deployments, made behind the port and passed on unchanged.
 
     `began` and `ended` are monotonic seconds of the run's clock. A read confirms only calls that were accepted before
     it began; its age counts from its end.
@@ -137,23 +137,23 @@ class Read(NamedTuple):
 
 
 class Place(NamedTuple):
-    """A spot in a manifest; line and column count from 1. Sorts by path, line and column."""
+    """A position in a manifest; line and column count from 1. Sorts by path, line and column."""
 
     path: Text
     line: int
     column: int = 1
 
     def __str__(self) -> str:
-        """`path:line`, the form that plans show."""
+        """`path:line`, as shown in plans."""
         return f"{self.path}:{self.line}"
 
     def problem(self, message: str, hint: str | None = None) -> Problem:
-        """What is wrong there."""
+        """A problem at this place."""
         return Problem(message, *self, hint)
 
 
 class Decision(NamedTuple):
-    """What the manifests say for one row, who says so, and what that overrode.
+    """The desired version of one row, the rule that decided it, and the decisions it overrode.
 
     `version` None means absent. `rule` is `pin`, `device`, `group NAME` or `prune`. Devices that the same rules
     decide share one mapping of decisions, so comparing 100,000 of them stays cheap.
@@ -166,18 +166,18 @@ class Decision(NamedTuple):
 
     @property
     def group(self) -> str | None:
-        """Name of the group that decided, if it was one."""
+        """The name of the group that decided, if it was a group."""
         return self.rule[6:] if self.rule.startswith("group ") else None
 
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    """What the manifests say, resolved: device -> flow -> decision. Nothing else is called desired."""
+    """The resolved manifests: device -> flow -> decision. Nothing else is called desired."""
 
     devices: Mapping[DeviceId, Mapping[FlowId, Decision]]
 
     def rows(self) -> Iterator[tuple[DeviceId, FlowId, Decision]]:
-        """Every row that is declared."""
+        """Every declared row."""
         for device_id, flows in self.devices.items():
             for flow_id, decision in flows.items():
                 yield device_id, flow_id, decision
@@ -187,7 +187,7 @@ NO_TAGS: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
 
 class Device(NamedTuple):
-    """A device of the application. `tags` keeps every value of a repeated key; readers share what is alike."""
+    """A device of the application. `tags` keeps all values of a repeated key; readers share equal mappings."""
 
     id: DeviceId
     name: str | None = None

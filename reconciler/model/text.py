@@ -1,4 +1,4 @@
-"""What every room asks of text: is it an id, and how a number of things is written."""
+"""Helpers for text: recognising ids, and counts with plurals."""
 
 from __future__ import annotations
 

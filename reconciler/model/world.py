@@ -1,4 +1,4 @@
-"""What planning is given: the world as read and resolved, and the options of the run."""
+"""The inputs of planning: the world as read and resolved, and the options of the run."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from reconciler.model.state import Application, Desired, DeviceId, FlowId, Kind,
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """Everything planning looks at, for one application and kind: read, resolved, pruned, checked.
+    """Everything that planning uses, for one application and kind: read, resolved, pruned, checked.
 
-    `groups`: every group of the manifests, those that decide no row included. `excluded_devices`: names of
-    `--exclude device=` that the manifests hold and no device has, which is not a mistake.
+    `groups`: every group of the manifests, even those that decide no row. `excluded_devices`: names given to
+    `--exclude device=` that occur in the manifests but match no device, which is allowed.
     """
 
     application: Application
@@ -33,11 +33,11 @@ class World:
 
     @property
     def live(self) -> Live:
-        """What the read showed."""
+        """The live state that was read."""
         return self.read.live
 
     def device_name(self, device_id: DeviceId) -> str | None:
-        """The name in the device list, else that in the device's deployment record."""
+        """The name in the device list, else the one in the device's deployment record."""
         record = self.live.devices.get(device_id)
         return self.device_names.get(device_id) or (record.name if record else None)
 
@@ -49,12 +49,12 @@ class World:
         return {one: name for one in sorted(device_ids) if (name := self.device_name(one))}
 
     def flow_name(self, flow_id: FlowId) -> str | None:
-        """The name in the flow list, else that in the deployment records."""
+        """The name in the flow list, else the one in the deployment records."""
         return self.flow_names.get(flow_id) or self.live.flow_names.get(flow_id)
 
 
 class CallMode(StrEnum):
-    """`fewest` may use wildcards where that is sound; `explicit` sends releases to named devices only."""
+    """`fewest` may use wildcards where they are safe; `explicit` names every device."""
 
     FEWEST = "fewest"
     EXPLICIT = "explicit"
@@ -68,7 +68,7 @@ class Filter(NamedTuple):
 
 
 class Options(NamedTuple):
-    """What the command line asks of planning."""
+    """The options of planning."""
 
     targets: tuple[Filter, ...] = ()
     excludes: tuple[Filter, ...] = ()

@@ -1,4 +1,4 @@
-"""The rules of files and folders, checked as far as is possible without the API."""
+"""Loads the rules of files and folders, and checks them as far as possible without the API."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def load(
     kind: str | None = None,
     stdin: BinaryIO | None = None,
 ) -> tuple[Rules, ...]:
-    """The rules in files and folders, one per application and kind. Touches no network.
+    """Load the rules in files and folders, one per application and kind. Works offline.
 
     Args:
-        paths: files, folders, or `-` for `stdin`; the folder `manifests` if there is none.
+        paths: files, folders, or `-` for `stdin`; by default the folder `manifests`.
         application: only the application with this id, or with this name in its manifest.
         kind: only this kind, `embedded` or `edge`.
-        stdin: what `-` means.
+        stdin: the stream to read for `-`.
 
     Raises:
         ManifestError: every problem of every file.
@@ -41,7 +41,7 @@ def load(
 
 
 class Validated(NamedTuple):
-    """The rules of sound manifests, what a reviewer should know of them, and how many files there are."""
+    """The rules of valid manifests, their warnings, and the number of files."""
 
     rules: tuple[Rules, ...]
     warnings: tuple[Warning, ...]
@@ -55,10 +55,10 @@ def validate(
     kind: str | None = None,
     stdin: BinaryIO | None = None,
 ) -> Validated:
-    """Check files and folders; `application` and `kind` pick what is reported of them.
+    """Check files and folders; `application` and `kind` select what is reported.
 
     Raises:
-        ManifestError: every problem of every file, conflicts between groups included.
+        ManifestError: every problem of every file, including conflicts between groups.
         UsageError: nothing is for that application and kind.
     """
     loaded = load_sound(tuple(paths) or DEFAULT_PATHS, DiskFiles(stdin))
@@ -69,10 +69,10 @@ def validate(
 
 
 def load_sound(paths: Iterable[str | PathLike[str]], files: Files) -> manifests.Loaded:
-    """The rules of paths, if they have no problem.
+    """Load the rules of paths; fails if there is any problem.
 
     Raises:
-        ManifestError: every problem, conflicts that show without the API included.
+        ManifestError: every problem, including conflicts that can be found without the API.
     """
     loaded = manifests.load(paths, files)
     conflicts = [problem for rules in loaded.rules for problem in resolve_offline(rules).resolution.problems]

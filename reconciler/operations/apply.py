@@ -1,4 +1,4 @@
-"""Applying: plan, check, ask for approval, carry out, wait. What was done can be read at any moment."""
+"""Applying: plan, check, ask for approval, carry out, wait. The results can be read at any time."""
 
 from __future__ import annotations
 
@@ -23,38 +23,38 @@ from reconciler.operations.replan import replan
 from reconciler.planner.digest import digest
 
 Changes: TypeAlias = Sequence[Rules] | Plans
-"""What to apply: rules, which are planned afresh, or plans, of which every change's `from` is a precondition."""
+"""What to apply: rules, which are planned now, or saved plans, whose changes have `from` as a precondition."""
 Approve: TypeAlias = Callable[[Sequence[Plan]], bool]
-"""Shown the plans that are about to be carried out; whether to go on."""
+"""Called with the plans before they are carried out; returns whether to continue."""
 
 
 class ApplyObserver:
-    """Notified of progress as it happens; this one does nothing. What it raises before the first write ends the run."""
+    """Notified of progress; this base class does nothing. An exception before the first write ends the run."""
 
     def planned(self, plans: Sequence[Plan]) -> None:
-        """The plans, before they are checked and approved."""
+        """Called with the plans, before they are checked and approved."""
 
     def applying(self, plan: Plan) -> Observer:  # noqa: ARG002
-        """A plan is about to be carried out; the observer of its calls."""
+        """Called before a plan is carried out; returns the observer of its calls."""
         return Quiet()
 
     def waiting(self, plan: Plan) -> Callable[[Wait], None]:  # noqa: ARG002
-        """Its devices are about to be waited for; what to call after each read."""
+        """Called before the wait for a plan's devices; returns a function to be called after each read."""
         return lambda _: None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApplyRequest:
-    """How to plan and to carry out.
+    """How to plan and how to apply.
 
     Attributes:
-        options: of planning. Of saved plans, those count that say how to plan, not what.
+        options: the planning options. For saved plans, only those that say how to plan, not what, have an effect.
         expect_digest: refuse any other plan as stale.
         dry_run: stop before the first write.
-        wait: until every managed device runs what it should.
-        timeout_s: how long to wait at most.
-        offline: what waiting makes of devices that are not connected.
-        approve: shown the plans before the first write if there is anything to change; False ends the apply.
+        wait: wait until every managed device runs its desired versions.
+        timeout_s: the timeout of the wait.
+        offline: how the wait treats devices that are not connected.
+        approve: called with the plans before the first write if there are changes; False ends the apply.
         observer: notified of progress.
     """
 
@@ -70,7 +70,7 @@ class ApplyRequest:
 
 @dataclass(slots=True)
 class PlanRun:
-    """One application and kind on its way: what is to be done, on which read, and how far it is.
+    """The apply of one application and kind: the plan, the read that it is based on, and the progress.
 
     `desired`: the rows to wait for.
     """
@@ -84,12 +84,12 @@ class PlanRun:
 
     @property
     def result(self) -> Result:
-        """What was done so far, and how the wait stands. Before the start every call is planned."""
+        """The result so far, including the wait. Before the start every call is `planned`."""
         done = self.execution.result() if self.execution else not_started(self.plan, digest([self.plan]))
         return replace(done, interrupted=done.interrupted or self.wait_interrupted, wait=self.wait)
 
     async def carry_out(self, api: LosantApi, gateway: Gateway, request: ApplyRequest) -> None:
-        """Send the calls and see them confirmed; then wait, if that is requested and everything is confirmed."""
+        """Send the calls and confirm them; then wait, if requested and everything is confirmed."""
         self.execution = Execution(
             self.plan,
             self.read,
@@ -125,7 +125,7 @@ class PlanRun:
 
 @dataclass(slots=True)
 class ApplyRun:
-    """One apply of any number of applications. `results` is what was done at any moment, however the run ended."""
+    """One apply of any number of applications. `results` is valid at any time, however the run ends."""
 
     changes: Changes
     gateway: Gateway
@@ -134,20 +134,20 @@ class ApplyRun:
 
     @property
     def plans(self) -> list[Plan]:
-        """What is to be carried out, none before it was planned."""
+        """The plans to be carried out; empty before planning."""
         return [run.plan for run in self.runs]
 
     @property
     def results(self) -> tuple[Result, ...]:
-        """What was done so far, one for each plan."""
+        """The results so far, one for each plan."""
         return tuple(run.result for run in self.runs)
 
     async def carry_out(self) -> None:
-        """All of it. What goes wrong with a call or a read after the first write is in the results, not raised.
+        """Run the whole apply. Errors of calls or reads after the first write are in the results, not raised.
 
         Raises:
-            Stale: not the expected plan, or another one when it was approved.
-            Refused: a guard refuses.
+            Stale: the plan is not the expected one, or changed before it was approved.
+            Refused: a guard refuses the plan.
             ReconcilerError: planning failed, or the plan was not approved. Nothing was written.
             asyncio.CancelledError: the run was interrupted.
         """
@@ -161,7 +161,7 @@ class ApplyRun:
                 raise ReconcilerError("not applied: the plan was not approved")
             await self._plan()
             if digest(self.plans) != shown:
-                raise Stale("the fleet changed before the plan was approved, and the plan with it", hint="apply again")
+                raise Stale("the fleet changed before the plan was approved, and so did the plan", hint="apply again")
             self._check()
         async with self.gateway.open() as api_of, asyncio.TaskGroup() as group:
             for run in self.runs:
@@ -169,7 +169,7 @@ class ApplyRun:
                 group.create_task(run.carry_out(api, self.gateway, request))
 
     async def _plan(self) -> None:
-        """Read live state, and plan."""
+        """Read the live state and plan."""
         if isinstance(self.changes, Plans):
             left = await replan(self.changes, self.gateway, self.request.options)
             self.runs = [PlanRun(*one) for one in left]
@@ -178,13 +178,13 @@ class ApplyRun:
             self.runs = [PlanRun(one.plan, one.world.read, one.desired) for one in planned]
 
     def _check(self) -> None:
-        """Refuse another plan than the expected one, then what a guard refuses."""
+        """Refuse a plan other than the expected one, or one that a guard refuses."""
         expected = self.request.expect_digest
         planned = self.changes.plans if isinstance(self.changes, Plans) else self.plans
         if expected is not None and expected != (actual := digest(planned)):
             raise Stale(
                 f"the digest of this plan is {actual}, not {expected}",
-                hint="the manifests or the fleet changed since; review the plan again and pass its digest",
+                hint="the manifests or the fleet have changed; review the plan again and pass its digest",
             )
         if refusal := refused(self.plans):
             raise refusal

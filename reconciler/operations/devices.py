@@ -1,4 +1,4 @@
-"""Reading single devices: one request for the deployments of each, without a listing of the other devices."""
+"""Reads single devices: one request for the deployments of each, without listing other devices."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ MOST_LISTED = 5
 async def read_devices(
     rules: Sequence[Rules], gateway: Gateway, *, devices: Collection[str] = (), deployment_id: str | None = None
 ) -> list[tuple[World, frozenset[DeviceId]]]:
-    """The world of each application that has one of the devices, reduced to those, and which they are.
+    """The world of each application that has some of the devices, reduced to these, and their ids.
 
     Args:
-        rules: of the applications.
-        gateway: the way to the API.
-        devices: ids or names.
+        rules: the rules of the applications.
+        gateway: the gateway to the API.
+        devices: device ids or names.
         deployment_id: instead of `devices`, the id of a deployment record.
 
     Raises:
@@ -59,7 +59,7 @@ async def _record(deployment_id: str, apis: Sequence[LosantApi]) -> list[Read | 
 
 
 async def _devices(texts: Collection[str], apis: Sequence[LosantApi]) -> list[Read | None]:
-    """What was read of the devices in each application; None where it has none of them."""
+    """The read of the devices in each application; None if it has none of them."""
     found: list[list[Read]] = [[] for _ in apis]
     for text in dict.fromkeys(texts):
         reads = [await _device(text, api) for api in apis]
@@ -72,7 +72,7 @@ async def _devices(texts: Collection[str], apis: Sequence[LosantApi]) -> list[Re
 
 
 async def _device(text: str, api: LosantApi) -> Read | None:
-    """What is deployed to a device, an empty record where nothing is; None if the application has no such device."""
+    """The read of a device, with an empty record if nothing is deployed; None if there is no such device."""
     device_id = await _look_up(text, api)
     if device_id is None:
         return None
@@ -87,7 +87,7 @@ async def _device(text: str, api: LosantApi) -> Read | None:
         try:
             devices = await api.devices(ids=[device_id])
         except PermissionDenied:
-            devices = (Device(device_id),)  # which this token cannot know better
+            devices = (Device(device_id),)  # all that this token may know
         if not devices:
             return None
         name = devices[0].name
@@ -101,10 +101,10 @@ def _together(reads: Sequence[Read]) -> Read:
 
 
 async def find_device(text: str, api: LosantApi) -> DeviceId:
-    """The id of the device of the kind's class that `text` names: an id, which is not looked up, or a Losant name.
+    """The id of a device of the kind's class, given its id, which is not looked up, or its Losant name.
 
     Raises:
-        UsageError: no device has that name, or several have.
+        UsageError: no device, or several, have that name.
         PermissionDenied: the token may not look names up.
     """
     device_id = await _look_up(text, api)
@@ -114,7 +114,7 @@ async def find_device(text: str, api: LosantApi) -> DeviceId:
 
 
 async def _look_up(text: str, api: LosantApi) -> DeviceId | None:
-    """As `find_device`, but None where no device has that name."""
+    """Like `find_device`, but None if no device has that name."""
     if is_id(text):
         return text.lower()
     try:
@@ -130,11 +130,11 @@ async def _look_up(text: str, api: LosantApi) -> DeviceId | None:
 
 
 async def _unknown(text: str, api: LosantApi) -> UsageError:
-    """The error for a name that no device has, with what it may have meant."""
+    """The error for an unknown name, with suggestions."""
     wanted = api.kind.device_class
     for other in await api.devices(names=[text], any_class=True):
         message = f"device {text}: that device is of class {other.device_class}"
-        return UsageError(message, hint=f"{api.kind} deployments go to devices of class {wanted} only")
+        return UsageError(message, hint=f"{api.kind} deployments support devices of class {wanted} only")
     near = Spelling({device.name for device in await api.devices() if device.name}).nearest(text)
     hint = f"nearest: {', '.join(near)}" if near else "check the spelling"
     return UsageError(f"device {text}: there is no such device of class {wanted}", hint=hint)

@@ -1,4 +1,4 @@
-"""What changed in the desired state between two revisions or two folders, without the API."""
+"""Compares the desired state of two revisions or two folders, without the API."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def diff(base: str, head: str | None, *, path: str) -> Diff:
     """Compare two sides, each a git revision or a folder.
 
     Args:
-        base: what exists is a folder, all else a revision.
-        head: the same; None for `path` as it is on the disk.
-        path: where the manifests are in a revision.
+        base: a folder if it exists, otherwise a revision.
+        head: likewise; None for `path` on disk.
+        path: the path of the manifests in a revision.
 
     Raises:
-        ManifestError: the problems of the manifests of either side, or neither has any.
-        UsageError: git knows no such revision.
+        ManifestError: the problems of both sides, or neither side has manifests.
+        UsageError: there is no such revision.
     """
     sides, missing = [], []
     for name in (base, head):
@@ -51,5 +51,5 @@ def _revision(name: str) -> Files:
         return GitFiles(name)
     except UsageError:
         if "/" in name and not name.startswith("-"):
-            raise UsageError(f"{name} is not a folder, and git knows no such revision") from None
+            raise UsageError(f"{name} is neither a folder nor a git revision") from None
         raise

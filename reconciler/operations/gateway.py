@@ -1,4 +1,4 @@
-"""The way to the API for one run: where it is, which token each application has, one pool of connections."""
+"""The gateway to the API for one run: its URL, the tokens of the applications, one connection pool."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class Gateway:
     """How to reach the API. Nothing is opened until `open`.
 
     Attributes:
-        tokens: by id of the application.
+        tokens: the tokens by application id.
         url: base URL of the API.
-        parallelism: requests in flight at most.
-        clock: all time of the run.
+        parallelism: maximum requests in flight.
+        clock: the run's only source of time.
         note: called for pauses and retries. The text may come from the API and is untrusted.
         observe: called for each request.
-        count: called with how many requests of each action were sent, when a connection is closed.
+        count: called with the number of requests by action when a connection is closed.
     """
 
     tokens: Mapping[str, Token]
@@ -49,7 +49,7 @@ class Gateway:
 
     @contextlib.asynccontextmanager
     async def open(self) -> AsyncIterator[ApiOf]:
-        """A function that gives the API of an application and kind, all over one connection."""
+        """A function that returns the API for an application and kind; all share one connection."""
         async with connect(
             url=self.url, parallelism=self.parallelism, clock=self.clock, observe=self.observe, note=self.note
         ) as connection:

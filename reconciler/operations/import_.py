@@ -1,4 +1,4 @@
-"""Import: a manifest of what is live, whose plan is empty."""
+"""Import: a manifest of the live state, whose plan is empty."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from reconciler.operations.gateway import Gateway
 
 
 class Imported(NamedTuple):
-    """The text of a manifest. `grouped`: the token could read devices, so it has groups and none that are gone."""
+    """The text of a manifest. `grouped`: the token could read devices, so there are groups but no deleted devices."""
 
     text: str
     grouped: bool
 
 
 async def import_(application_id: str, kind: Kind, gateway: Gateway, *, group_by: str = "auto") -> Imported:
-    """Read an application and write it down; `group_by` is `auto`, `none` or `tag:KEY`.
+    """Read an application and write its manifest; `group_by` is `auto`, `none` or `tag:KEY`.
 
     Raises:
-        ApiError, IncompleteRead: reading failed. What a token need not read is done without.
+        ApiError, IncompleteRead: reading failed. Missing optional scopes are not an error.
     """
     async with gateway.open() as api_of:
         api = api_of(application_id, kind)

@@ -1,4 +1,4 @@
-"""Planning: from rules and what is live to plans."""
+"""Planning: from rules and the live state to plans."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ NO_OPTIONS = Options()
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """One application's plan and the world that it was made in.
+    """One application's plan and the world that it was made from.
 
-    `desired`: the declared rows that the plan is about.
+    `desired`: the declared rows that the plan covers.
     """
 
     world: World
@@ -40,12 +40,12 @@ class Plans:
 
     @property
     def digest(self) -> str:
-        """The fingerprint of all changes; the same as in the JSON document."""
+        """The digest of all changes; the same as in the JSON document."""
         return digest(self.plans)
 
     @property
     def refused(self) -> tuple[Refusal, ...]:
-        """What the guards refuse. `apply` raises `Refused` for them."""
+        """The refusals by guards. `apply` raises `Refused` for them."""
         return tuple(refusal for plan in self.plans for refusal in plan.refused)
 
     def __iter__(self) -> Iterator[Plan]:
@@ -53,10 +53,10 @@ class Plans:
 
 
 async def plan(rules: Sequence[Rules], gateway: Gateway, options: Options = NO_OPTIONS) -> tuple[Planned, ...]:
-    """Read what each application's rules need, and plan it. What a guard refuses is in the plan, not raised.
+    """Read what each application's rules need, and plan it. Refusals by guards are in the plan, not raised.
 
-    A plan for one flow is made on that flow's records alone. The limits count percentages of all managed rows, though,
-    so where one is crossed by what was read, everything is read.
+    A plan for one flow is made from that flow's records alone. But limits are percentages of all managed rows,
+    so if one is exceeded by what was read, everything is read.
 
     Raises:
         ManifestError: names, devices, flows or versions that an application does not have.
@@ -69,7 +69,7 @@ async def plan(rules: Sequence[Rules], gateway: Gateway, options: Options = NO_O
 
 
 def _only_flow(options: Options) -> str | None:
-    """The flow that a plan is for, if it is for one. An excluded device may be one that only others' records name."""
+    """The flow of a plan for a single flow. Excluded devices may have names found only in other flows' records."""
     targets = {one.text for one in options.targets if one.by == "flow"}
     one_flow = len(targets) == 1 and all(one.by == "flow" for one in options.targets)
     return targets.pop() if one_flow and all(one.by != "device" for one in options.excludes) else None
@@ -92,7 +92,7 @@ async def read(
     """The world of each application.
 
     Raises:
-        ManifestError: what the manifests of all of them have wrong.
+        ManifestError: the problems of all applications' manifests.
     """
     problems: list[Problem] = []
     worlds: list[World] = []
@@ -111,7 +111,7 @@ async def read(
 
 
 def refused(plans: Iterable[Plan]) -> Refused | None:
-    """The error that the plans' refusals amount to: place, numbers and remedy of each."""
+    """The error for the plans' refusals: place, numbers and remedy of each."""
     problems = []
     for refusal in (refusal for plan in plans for refusal in plan.refused):
         message, hint = f"refused ({refusal.guard}): {refusal.message}", refusal.hint

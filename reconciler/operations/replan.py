@@ -1,4 +1,4 @@
-"""What is left of saved plans: each change's `from` is a precondition, and the calls are computed anew."""
+"""Recomputes what remains of saved plans: each change's `from` is a precondition, and calls are recomputed."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from reconciler.ports import Reader
 
 
 def load_plans(path: str, *, application: str | None = None, kind: str | None = None) -> Plans:
-    """The plans of a saved file; only those for an application, by id or name, and for a kind.
+    """The plans of a saved file, optionally only those for an application (id or name) and kind.
 
     Raises:
-        UsageError: there is none.
+        UsageError: there are none.
         ManifestError: the file is not a saved plan.
     """
     picked = tuple(
@@ -34,15 +34,15 @@ def load_plans(path: str, *, application: str | None = None, kind: str | None = 
         if kind in (None, str(plan.kind))
     )
     if not picked:
-        raise UsageError(f"{path} holds no plan for that application and kind")
+        raise UsageError(f"{path} contains no plan for that application and kind")
     return Plans(picked)
 
 
 async def replan(plans: Plans, gateway: Gateway, options: Options) -> list[tuple[Plan, Read, Desired]]:
-    """What is left of each plan, the read that shows it, and the rows to wait for.
+    """What remains of each plan, the read that it is based on, and the rows to wait for.
 
     Raises:
-        Stale: a row was moved elsewhere, or a device was deleted.
+        Stale: a row was moved by others, or a device was deleted.
         ApiError, IncompleteRead: reading failed.
     """
     left: list[tuple[Plan, Read, Desired]] = []
@@ -59,7 +59,7 @@ async def replan(plans: Plans, gateway: Gateway, options: Options) -> list[tuple
                 add=ops[Op.ADD],
                 update=ops[Op.UPDATE],
                 remove=ops[Op.REMOVE],
-                keep=saved.summary.keep + len(saved.changes) - len(rest.left),  # what is done already
+                keep=saved.summary.keep + len(saved.changes) - len(rest.left),  # including what is already done
                 calls=len(calls),
             )
             guards = guards_again(saved, read.live, options)
@@ -81,12 +81,12 @@ def _drift(plan: Plan, change: Change, released: Version | None) -> Problem:
 def _gone(plan: Plan, device_id: DeviceId) -> Problem:
     name = plan.device_names.get(device_id)
     device = f"{name} ({device_id})" if name else device_id
-    message = f"device {device} does not exist any more in application {plan.application.id}; the plan changes it"
+    message = f"device {device} no longer exists in application {plan.application.id}; the plan changes it"
     return Problem(message, hint="it was deleted since; make a new plan")
 
 
 async def _missing(reader: Reader, plan: Plan, read: Read, changes: Sequence[Change]) -> list[DeviceId]:
-    """The devices of the changes that no longer exist, as far as the token may look: one would fail a whole release."""
+    """Devices of changes that no longer exist, if the token may check: a single one would fail a whole release."""
     device_ids = {change.device_id for change in changes}
     index = DeviceIndex(reader, plan.kind)
     index.at_least = len(read.live.devices)
@@ -97,7 +97,7 @@ async def _missing(reader: Reader, plan: Plan, read: Read, changes: Sequence[Cha
 
 
 def _managed(plan: Plan) -> Desired:
-    """The rows that a saved plan knows to be managed and not converged: its changes, and those that were pending."""
+    """The rows that a saved plan knows as managed and not converged: its changes and its pending rows."""
     rows = [(change.device_id, change.flow_id, change.to_version, change.source) for change in plan.changes]
     rows += [(row.device_id, row.flow_id, row.released, Place("plan", 1)) for row in plan.pending]
     devices: dict[DeviceId, dict[str, Decision]] = {}

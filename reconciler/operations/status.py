@@ -1,4 +1,4 @@
-"""Sync and health, by one read. Sends GET only."""
+"""Sync and health, from one read. Sends GET only."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class Status:
 async def status(
     rules: Sequence[Rules], gateway: Gateway, *, devices: Collection[str] = (), deployment_id: str | None = None
 ) -> Status:
-    """What is in sync, pending, offline, failed, drifted or unmanaged.
+    """Report which rows are in sync, pending, offline, failed, drifted or unmanaged.
 
     Args:
-        rules: of the applications.
-        gateway: the way to the API.
+        rules: the rules of the applications.
+        gateway: the gateway to the API.
         devices: only these, by id or name, with their logs.
         deployment_id: only the deployment record with this id, with its log.
 

@@ -1,1 +1,1 @@
-"""Pure planning: what the manifests say against what is live, down to the requests that make them one."""
+"""Pure planning: compares the manifests with the live state, and computes the requests that reconcile them."""

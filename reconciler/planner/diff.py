@@ -1,7 +1,7 @@
-"""Desired against live: what must move, what is pending, what no manifest declares.
+"""Compares desired with live: which rows change, which are pending, and which no manifest declares.
 
-Released is what counts; reported only distinguishes pending rows from converged ones, so that a device which is
-offline is never a change.
+Only the released version is compared; the reported one just distinguishes pending rows from converged ones, so an
+offline device is never a change.
 
 A fleet holds few distinct devices: the same rules decide thousands of them, and they run the same versions. So the
 work is done once for all that are alike.
@@ -23,9 +23,9 @@ from reconciler.model.state import NO_RECORD, NOTHING, Decision, Desired, Device
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What differs. Lists are sorted by device, then flow.
+    """The result of a comparison. Lists are sorted by device, then flow.
 
-    `rows` counts the managed rows, `released` those of them with something released, `devices` the distinct devices
+    `rows` counts the managed rows, `released` those of them with a released version, `devices` the distinct devices
     that have a managed row.
     """
 

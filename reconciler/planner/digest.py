@@ -1,4 +1,4 @@
-"""The fingerprint of what would change."""
+"""The digest of a plan's changes."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from reconciler.model.plan import Plan
 
 
 def digest(plans: Iterable[Plan]) -> str:
-    """`sha256:` and the hash of application, kind, device, flow, from and to of every change.
+    """`sha256:` and a hash over application, kind, device, flow, from and to of every change.
 
-    Time, connection state, logs, names and calls never enter.
+    Time, connection state, logs, names and calls are never included.
     """
     ordered = sorted(plans, key=lambda plan: (plan.application.id, plan.kind.value))
     text = f"[{','.join(rows for plan in ordered if (rows := _rows(plan)))}]"

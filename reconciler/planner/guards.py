@@ -1,7 +1,7 @@
-"""Guards: reasons not to carry a plan out, each with its numbers, its rows and the narrow way past it.
+"""Guards: reasons to refuse a plan, each with its numbers, its rows and a narrow override.
 
-They judge a plan that is already made, so a refused plan is still shown and saved. There is no switch for all of
-them: `--allow-removals N` is for at most N removals, limits are raised in the manifest, protections are lifted there.
+They check a finished plan, so a refused plan can still be shown and saved. There is no blanket override:
+`--allow-removals N` permits at most N removals; limits are raised and protections lifted in the manifest.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from reconciler.planner.resolution.prune import PRUNE
 
 
 def guards_of(world: World, *, released: int, limits: Limits, options: Options) -> Guards:
-    """What a fresh plan is judged by. `released`: how many managed rows have something released, before targets."""
+    """The guards for a fresh plan. `released`: the managed rows with a released version, before targets are applied."""
     decided = (decision for flows in world.desired.devices.values() for decision in flows.values())
     return Guards(
         limits,
@@ -35,11 +35,11 @@ def guards_of(world: World, *, released: int, limits: Limits, options: Options) 
 
 
 def guards_again(saved: Plan, live: Live, options: Options) -> Guards:
-    """What a saved plan is judged by when it is carried out: its limits and protections on the world as it is now.
+    """The guards for a saved plan when it is applied: its limits and protections, on the current live state.
 
-    A plan does not list the rows that it keeps. So where fewer rows are live than were, percentages are of as many
-    rows less, as if every one that went had been managed; rows that came make good for rows that went, and add nothing
-    beyond. Leave that was given at planning holds, and the apply may give more.
+    A plan does not list unchanged rows. So if fewer rows are live now than at planning, the base of percentages shrinks
+    by the difference, as if every row that disappeared had been managed; rows added since offset that but never raise
+    the base. Overrides given at planning still apply, and the apply may widen them.
     """
     guards = saved.guards
     gone = guards.live - _released_rows(live, guards.only_flow)
@@ -59,12 +59,12 @@ def _released_rows(live: Live, only_flow: FlowId | None) -> int:
 
 
 def check(plan: Plan) -> tuple[Refusal, ...]:
-    """Judge the changes and the warnings of a plan by its `guards`."""
+    """Check the changes and the warnings of a plan against its `guards`."""
     return (*_empty(plan), *_removals(plan), *_changes(plan), *_protected(plan), *_strict(plan))
 
 
 def _empty(plan: Plan) -> Iterator[Refusal]:
-    """What omission alone makes `absent` is not declared: with `prune`, an empty manifest would remove everything."""
+    """Refuse a plan without declared rows: with `prune`, an empty manifest would remove everything."""
     if plan.guards.empty and not plan.guards.allow_empty:
         yield Refusal(
             Guard.EMPTY,

@@ -1,4 +1,4 @@
-"""The way from a read world to a plan: compare, narrow, cover, prove, guard."""
+"""Makes a plan from what was read: compare, narrow, cover, prove, guard."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ def make_plan(
     options: Options,
     scope: Scope | None = None,
 ) -> Plan:
-    """Plan one application and kind. A plan that a guard refuses is a plan too: see `refused`.
+    """Plan one application and kind. A plan that a guard refuses is still returned: see `refused`.
 
-    `scope` is what the filters leave; where a run has several applications, `filters.scopes_of` finds it for all.
+    `scope` is what the filters select; for a run with several applications, get it from `filters.scopes_of`.
 
     Raises:
         UsageError: without a scope, a target or exclude that matches nothing.
-        PlanUnsound: the plan failed its own proof, which is our bug.
+        PlanUnsound: the plan failed its own proof, which is a bug in reconciler.
     """
     (scope,) = (scope,) if scope else scopes_of([world], options)
     whole = difference = compare(world.desired, world.live)
-    if scope.is_partial:  # what is unmanaged is so on the whole, and listed where it is in scope
+    if scope.is_partial:  # unmanaged is decided without filters, then listed within the scope
         unmanaged = tuple(row for row in whole.unmanaged if scope.holds(row.device_id, row.flow_id))
         difference = replace(compare(scope.desired, world.live), unmanaged=unmanaged)
     calls = cover(difference.changes, world.live, mode=options.calls, chunk=options.chunk)

@@ -1,4 +1,4 @@
-"""What is left of a plan when the world is read again."""
+"""Recomputes what remains of a plan after a newer read."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from reconciler.planner.calls.prove import prove
 
 
 class Remaining(NamedTuple):
-    """The changes of a plan, by what a newer read shows.
+    """The changes of a plan, classified by a newer read.
 
-    `done`: released as planned already. `left`: still at their `from`, with what is reported now. `moved`: neither,
-    so somebody else moved them; with the row as it is now.
+    `done`: already released as planned. `left`: still at their `from`, with what is reported now. `moved`: neither,
+    so somebody else moved them; with the row's current entry.
     """
 
     done: list[Change]
@@ -27,7 +27,7 @@ class Remaining(NamedTuple):
 def again(
     plan: Plan, live: Live, *, mode: CallMode = CallMode.FEWEST, chunk: int = 1000
 ) -> tuple[Remaining, tuple[PlannedCall, ...]]:
-    """What is left of a plan, and proved calls for it, computed on the newer read alone.
+    """What remains of a plan, and proved calls for it, computed from the newer read alone.
 
     Each change's `from` is a precondition.
 

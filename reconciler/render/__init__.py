@@ -1,1 +1,1 @@
-"""Data to text: nothing here prints."""
+"""Renders data as text; nothing here prints."""

@@ -1,4 +1,4 @@
-"""Who decided what: each rule that decides rows, its place, what it overrode, and for which devices."""
+"""Renders decisions: each rule that decides rows, its place, what it overrides, and for which devices."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from reconciler.model.state import Decision, DeviceId, FlowId
 from reconciler.model.world import World
 from reconciler.render.inert import inert
 
-LISTED = 200  # decisions that are shown; a manifest written device by device has one for each row
+LISTED = 200  # maximum decisions shown; a device-by-device manifest has one for each row
 EXAMPLES = 3  # devices named for one decision
 
 
 def decisions_text(world: World) -> str:
-    """One line for each decision on a flow, by flow and place."""
+    """One line for each decision, sorted by flow and place."""
     by_decision, flows = _devices_by_decision(world), _flow_names(world)
     lines = [f"Decisions for {world.application.id} ({world.kind}):"]
     ordered = sorted(by_decision, key=lambda key: (flows.get(key[0], key[0]), key[1].place, key[1].overrides))
@@ -33,7 +33,7 @@ def explained(decision: Decision) -> str:
 
 
 def _devices_by_decision(world: World) -> Mapping[tuple[FlowId, Decision], list[DeviceId]]:
-    """Devices that one set of rules decides share a mapping of decisions, so each mapping is looked at once."""
+    """Devices decided by the same rules share a mapping of decisions, so each mapping is processed once."""
     sharing: dict[int, list[DeviceId]] = defaultdict(list)
     for device_id, decisions in world.desired.devices.items():
         sharing[id(decisions)].append(device_id)
@@ -45,7 +45,7 @@ def _devices_by_decision(world: World) -> Mapping[tuple[FlowId, Decision], list[
 
 
 def _flow_names(world: World) -> Mapping[FlowId, str]:
-    """Of several aliases the first counts."""
+    """The name of each flow; of several aliases, the first."""
     return {**world.flow_names, **{flow_id: alias for alias, flow_id in sorted(world.aliases.items(), reverse=True)}}
 
 

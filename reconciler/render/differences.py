@@ -1,6 +1,6 @@
-"""What `diff` found as text, and as Markdown: a table by flow and from → to, what is no longer declared one by one.
+"""Renders differences as text and Markdown: a table by flow and from → to, and rows no longer declared individually.
 
-The pages of `plan` and `diff` look alike, but here a row may be of all devices that a selector selects.
+The pages of `plan` and `diff` look alike, but here a row may stand for all devices of a selector.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from reconciler.model.text import counted
 from reconciler.render.inert import inert
 from reconciler.render.page import DEFAULT_MAX_BYTES, Page, Rank, code, version_code
 
-SHOWN = 10  # subjects of one group of differences, unless all are wanted
+SHOWN = 10  # maximum subjects shown of each group, unless verbose
 _HEAD = "\n| flow | | from | to | rows |\n| --- | --- | --- | --- | ---: |\n"
 _Kind = tuple[str, str, str, str]
 
@@ -51,7 +51,7 @@ def _kind(one: Difference) -> _Kind:
 
 
 def _setting(one: Difference) -> str:
-    """What a difference that is of no row is about."""
+    """The subject of a difference in a setting."""
     words = "application name" if one.what == "name" else one.what
     return f"{words} {one.subject}" if one.subject else words
 
@@ -67,7 +67,7 @@ def _move(one: Difference) -> str:
 def differences_markdown(
     found: Sequence[Difference], base: str, head: str | None, *, max_bytes: int = DEFAULT_MAX_BYTES
 ) -> str:
-    """The differences between two revisions or folders on one page of at most `max_bytes` bytes."""
+    """The differences between two revisions or folders, on one page of at most `max_bytes` bytes."""
     page = Page(max_bytes, elsewhere="Run `reconciler diff -v` for the whole of it.")
     page.line(f"**{counted(len(found), 'difference') if found else 'No differences'}.**")
     page.line()

@@ -1,4 +1,4 @@
-"""An exported file as text."""
+"""Renders an exported file as text."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from reconciler.render.inert import inert
 
 
 def file_text(file: ExportedFile) -> str:
-    """One line for the file, one for each module with its size and whether it begins as WASM does."""
+    """One line for the file, and one for each module with its size and whether it has the WASM magic."""
     lines = [f"{inert(file.path)}: {file.size} bytes, {file.sha256.replace(':', ' ')}, {file.type}"]
     names = [inert(module.name) or "(unpacked)" for module in file.modules]
     width = max(map(len, names), default=0)

@@ -1,7 +1,7 @@
-"""Text that came from the API or a file, made harmless for where it is shown.
+"""Escapes untrusted text from the API or a file for display.
 
-In a terminal no control character may act. In a CI log no line may be taken for a command of the CI system:
-GitHub reads `::name::` at the start of a line and `##[name]` anywhere in it, Azure Pipelines `##vso[name]`.
+In a terminal control characters must have no effect. In a CI log no line may act as a command of the CI system: GitHub
+reads `::name::` at the start of a line and `##[name]` anywhere in it, Azure Pipelines `##vso[name]`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _CI_AT_START = re.compile(r"^(\s*):(?=:)")
 
 
 def inert(text: str, *, limit: int | None = None) -> str:
-    """One line of text that does nothing but be read; cut to `limit` characters with an ellipsis."""
+    """The text as one harmless line, truncated to `limit` characters with an ellipsis."""
     if limit is not None and len(text) > limit:
         text = text[: limit - 1] + "…"
     if not _SUSPECT.search(text):
@@ -35,12 +35,12 @@ def version_text(version: str | None) -> str:
 
 
 def with_id(name: str | None, identifier: str) -> str:
-    """Name and id, as far as there is a name."""
+    """Name and id, or only the id if there is no name."""
     return f"{inert(name)} ({identifier})" if name else identifier
 
 
 def title(application: Application, kind: Kind) -> str:
-    """The line above what is shown of an application."""
+    """The heading of an application's section."""
     return f"Application {with_id(application.name, application.id)}, {kind}"
 
 

@@ -1,4 +1,4 @@
-"""A plan as Markdown for a pull request: the verdict, a table by flow, removals one by one, details folded."""
+"""Renders plans as Markdown for a pull request: verdict, table by flow, individual removals, folded details."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ELSEWHERE = "Run `reconciler plan`, or see the plan that the job saved, for the
 def plan_markdown(
     plans: Sequence[Plan], digest: str, *, commit: str | None = None, max_bytes: int = DEFAULT_MAX_BYTES
 ) -> str:
-    """The plans of one run on one page of at most `max_bytes` bytes; `commit` is the one that the files are of."""
+    """The plans of one run on one page of at most `max_bytes` bytes; `commit` is the commit of the manifests."""
     page = Page(max_bytes, elsewhere=_ELSEWHERE)
     page.line(f"**{_verdict(plans)}**")
     page.line()

@@ -1,6 +1,6 @@
-"""A Markdown page that never grows past a number of bytes: it is cut at rows, and says what it left out.
+"""A Markdown page of limited size: it is cut at rows, and says what was left out.
 
-Names go into code spans, where no mention, link, HTML or emphasis acts, in any of the renderers that matter.
+Names go into code spans, where mentions, links, HTML and emphasis have no effect in any relevant renderer.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ SMALLEST = 1_000
 SIGN = {"add": "add", "update": "change", "remove": "**destroy**"}
 MOVES = "\n| flow | | from | to | devices |\n| --- | --- | --- | --- | ---: |\n"
 T = TypeVar("T")
-_RESERVE = 400  # bytes kept for the closing words: a plan has eight nouns, with numbers below ten million
+_RESERVE = 400  # bytes reserved for the last line: a plan has eight nouns, with numbers below ten million
 
 
 def code(text: str, *, limit: int = 300) -> str:
-    """A code span. A backtick or a pipe would end it, or the table cell, so both are shown as escapes."""
+    """A code span. Backticks and pipes, which would end it or the table cell, are escaped."""
     shown = inert(text, limit=limit).replace("`", "\\x60").replace("|", "\\x7c")
     return f"`{shown or ' '}`"
 
 
 def heading(application: Application, kind: Kind) -> str:
-    """The heading above what is shown of an application."""
+    """The heading of an application's section."""
     name = f"{code(application.name)} " if application.name else ""
     return f"\n### Application {name}`{application.id}`, {kind}\n"
 
@@ -40,16 +40,16 @@ def version_code(version: str | None) -> str:
 
 
 def move_row(move: Move) -> str:
-    """A row of the table of what moves alike."""
+    """A row of the table of equal changes."""
     versions = f"{version_code(move.from_version)} | {version_code(move.to_version)}"
     return f"| {code(move.flow_name or move.flow_id)} | {SIGN[move.op]} | {versions} | {move.count:,} |"
 
 
 class Rank(Enum):
-    """What a section is worth when there is not room for all.
+    """The priority of a section when there is not enough room.
 
-    Removals are `VITAL`. What `LEADS` to them, the tables that sum up and the refusals, may take half of the room
-    before them and all of it after them; `DETAIL` gets what is left.
+    Removals are `VITAL`. `LEADS` (summary tables and refusals) may take half of the room before the removals are
+    placed, and the remaining room after them. `DETAIL` gets what is left.
     """
 
     LEADS = auto()
@@ -58,7 +58,7 @@ class Rank(Enum):
 
 
 class _Section:
-    """Rows are made one at a time, and no more of them than fit: there may be a hundred thousand."""
+    """A section whose rows are rendered lazily, only as many as fit: there may be a hundred thousand."""
 
     def __init__(self, rows: Iterator[str], opening: str, closing: str, *, noun: str, total: int, rank: Rank) -> None:
         self._rows = rows
@@ -68,7 +68,7 @@ class _Section:
         self.total, self.noun, self.rank = total, noun, rank
 
     def grow(self, room: int) -> int:
-        """Show as many more rows as fit into so many bytes; how many bytes they take, the frame included."""
+        """Add as many rows as fit into `room` bytes. Returns the bytes used, including the frame."""
         taken = 0
         frame = 0 if self.shown else _size(self._opening) + _size(self._closing)
         while self._next is not None and taken + frame + _size(self._next) + 1 <= room:
@@ -85,7 +85,7 @@ class _Section:
 class Page:
     """Collects text up to `max_bytes` (UTF-8). What does not fit is counted, not written.
 
-    Sections keep the order in which they were added, and get their room by their rank.
+    Sections keep the order in which they were added, and are given room by rank.
     """
 
     def __init__(self, max_bytes: int = DEFAULT_MAX_BYTES, *, elsewhere: str) -> None:
@@ -95,14 +95,14 @@ class Page:
         self._elsewhere = elsewhere
 
     def line(self, text: str = "") -> None:
-        """One line at the top of the page, or nothing if it does not fit."""
+        """Add a line at the top of the page, unless it does not fit."""
         size = _size(text) + 1
         if size <= self._left:
             self._left -= size
             self._lines.append(f"{text}\n")
 
     def commit(self, commit: str | None) -> None:
-        """The commit that the manifests are of, where it is known."""
+        """Add the commit of the manifests, if known."""
         if commit:
             self.line()
             self.line(f"Commit {code(commit, limit=40)}.")
@@ -117,14 +117,14 @@ class Page:
         summary: str = "",
         rank: Rank = Rank.DETAIL,
     ) -> None:
-        """A row for each item after an opening, folded under a summary if there is one; without rows, nothing."""
+        """Add an opening and a row for each item, folded if there is a summary; without items, nothing."""
         before, after = folded(summary) if summary else ("", "")
         self._sections.append(
             _Section(map(row, items), opening + before, after, noun=noun, total=len(items), rank=rank)
         )
 
     def text(self) -> str:
-        """The page; its last line says what was left out, if anything was."""
+        """The text of the page; its last line says what was left out, if anything."""
         left = self._left
         left -= self._grow(left // 2, Rank.LEADS)
         left -= self._grow(left, Rank.VITAL)
@@ -133,7 +133,7 @@ class Page:
         return "".join([*self._lines, *(section.text() for section in self._sections), *self._left_out()])
 
     def _grow(self, room: int, rank: Rank) -> int:
-        """Let the sections of a rank grow into a room; how much of it they take."""
+        """Fill `room` bytes with the sections of a rank. Returns the bytes used."""
         taken = 0
         for section in self._sections:
             if section.rank is rank:
@@ -159,5 +159,5 @@ def _size(text: str) -> int:
 
 
 def folded(summary: str) -> tuple[str, str]:
-    """Opening and closing of a folded part with that summary (trusted text)."""
+    """The opening and closing of a folded part with a summary (trusted text)."""
     return f"\n<details><summary>{summary}</summary>\n\n", "\n</details>\n"

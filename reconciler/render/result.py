@@ -1,6 +1,6 @@
-"""What an apply did, as text and as Markdown: the verdict, what was to move, removals, what did not go well.
+"""Renders the results of an apply as text and Markdown: verdict, changes, removals, and what went wrong.
 
-The last line of the text is Terraform's own when everything is confirmed.
+If everything is confirmed, the last line of the text is the same as Terraform's.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ def result_text(
     """The results of one run, each under its application, then the verdict.
 
     Args:
-        results: of each application and kind.
-        code: what the run ended with.
-        problems: why it ended so, where nothing else says it.
+        results: the result of each application and kind.
+        code: the exit code of the run.
+        problems: the problems that the results do not show.
         color: whether to use colours.
     """
     paint = painter(color=color)
@@ -43,13 +43,13 @@ def result_markdown(
     commit: str | None = None,
     max_bytes: int = DEFAULT_MAX_BYTES,
 ) -> str:
-    """The same on one page of at most `max_bytes` bytes (UTF-8); `commit` is the one that the manifests are of."""
+    """The same on one page of at most `max_bytes` bytes (UTF-8); `commit` is the commit of the manifests."""
     page = Page(max_bytes, elsewhere="See the result file of the job for the whole of it.")
     plain = painter(color=False)
     for line in _verdict(results, exit_code, plain):
         page.line(f"**{line}**")
     page.commit(commit)
-    # What went wrong is text of several levels; a block of code keeps them, and nothing in it acts.
+    # Details are indented text; an indented code block keeps the indentation, and makes them inert.
     lines = [f"    {line}" for line in _details(results, problems, plain) if line]
     page.section("lines", lines, str, opening="\n", rank=Rank.LEADS)
     headings = [heading(result.application, result.kind) for result in results]
@@ -170,7 +170,7 @@ def _wait(wait: Wait) -> Iterator[str]:
 
 
 def laggards(rows: Sequence[Laggard]) -> Iterator[str]:
-    """Up to 20 rows that are not converged, each with what explains it."""
+    """Up to 20 rows that have not converged, each with its explanation."""
     for row in rows[:LISTED]:
         yield f"    {_names(row)}: {row.verdict}, {version_text(standing(row))} -> {version_text(row.expected)}"
         for line in explanation(row):
@@ -179,12 +179,12 @@ def laggards(rows: Sequence[Laggard]) -> Iterator[str]:
 
 
 def standing(row: Laggard) -> str | None:
-    """The version that keeps a row from being converged: what is released if that is the trouble, else reported."""
+    """The version that prevents convergence: the released one if it is not as desired, else the reported one."""
     return row.released if row.verdict is Verdict.DRIFT else row.reported
 
 
 def explanation(row: Laggard) -> Iterator[str]:
-    """What is known of why a row is not converged."""
+    """The known reasons why a row has not converged."""
     if row.connected is False:
         yield f"not connected, last change {inert(row.connection_time or 'never')}"
     if row.unknown_bundle:

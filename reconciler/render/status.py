@@ -1,4 +1,4 @@
-"""Sync and health as text for people and as Markdown: a table of versions per flow, then the rows that lag."""
+"""Renders sync and health as text and Markdown: a table of versions per flow, then the laggards."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def _who(line: Logged) -> str:
 
 
 def _happening(line: Logged) -> str:
-    """What a line of the log is about, in words."""
+    """Describe an entry of the log."""
     entry = line.entry
     flow = line.flow_name or entry.flow_id
     match entry.change:
@@ -84,7 +84,7 @@ def _happening(line: Logged) -> str:
 
 
 def _table(flow: FlowStatus, paint: Paint) -> Iterator[str]:
-    """Six columns beside the version; with names of up to nine characters it fits 60."""
+    """The version and six more columns; with version names of up to nine characters it fits 60 columns."""
     versions = [version_text(line.version) for line in flow.versions]
     width = max(map(len, ["version", *versions]))
     yield "    " + " ".join(["version".ljust(width), *_WORDS.values()])
@@ -102,7 +102,7 @@ def _cell(number: int, column: Standing, paint: Paint) -> str:
 def status_markdown(
     reports: Sequence[StatusReport], *, commit: str | None = None, max_bytes: int = DEFAULT_MAX_BYTES
 ) -> str:
-    """The reports of one run on one page of at most `max_bytes` bytes; `commit` is the one that the files are of."""
+    """The reports of one run on one page of at most `max_bytes` bytes; `commit` is the commit of the manifests."""
     page = Page(max_bytes, elsewhere="Run `reconciler status` for the whole of it.")
     page.line(f"**{_totals(reports)}**")
     page.commit(commit)

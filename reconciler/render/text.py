@@ -1,7 +1,7 @@
-"""A plan as text for people: what changes, grouped; what a reviewer must know; and last the lines that tools read.
+"""Renders plans as text: the changes, grouped; what a reviewer must know; and finally the lines that tools parse.
 
-Every name goes through `inert`. Without colour the text is plain ASCII but for the names.
-Lines keep to 60 columns, but for ids, digests and words that are longer.
+Every name goes through `inert`. Without colour the text is plain ASCII, except for names.
+Lines are limited to 60 columns, except for longer ids, digests and words.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from reconciler.model.text import counted
 from reconciler.render.inert import inert, title, version_text, with_id
 from reconciler.render.wrap import fitting, wrapped
 
-EXAMPLES = 3  # names shown of a group of many devices
-LISTED = 20  # rows of a refusal that are named
-RANGES = 3  # of call numbers that are listed in a line
+EXAMPLES = 3  # names shown for a group of many devices
+LISTED = 20  # rows listed for a refusal
+RANGES = 3  # ranges of call numbers listed in a line
 _SIGN = {Op.ADD: ("+", "green"), Op.UPDATE: ("~", "yellow"), Op.REMOVE: ("-", "red")}
 _ORDER = {op: place for place, op in enumerate(Op)}
 _REACH: Mapping[type, str] = {RemoveDevice: "remove whole device", RemoveFlow: "remove whole flow"}
@@ -42,7 +42,7 @@ def plan_text(plans: Sequence[Plan], digest: str, *, verbose: int = 0, color: bo
 
 
 def totals_of(plans: Sequence[Plan]) -> str:
-    """The changes by what they do, in Terraform's words; empty where there are none."""
+    """The number of changes by operation, in Terraform's words; empty if there are none."""
     if not any(plan.changes for plan in plans):
         return ""
     add, update, remove = (sum(getattr(plan.summary, op) for plan in plans) for op in Op)
@@ -50,7 +50,7 @@ def totals_of(plans: Sequence[Plan]) -> str:
 
 
 def painter(*, color: bool) -> Paint:
-    """What puts text into a colour, or into bold; without `color` it leaves text as it is."""
+    """A function that makes text coloured or bold; without `color` it returns the text unchanged."""
     if not color:
         return lambda text, _: text
     return lambda text, style: click.style(text, bold=True) if style == "bold" else click.style(text, fg=style)
@@ -124,7 +124,7 @@ class _PlanText:
             yield fitting(examples, total=len(ids), indent=8)
 
     def _painted(self, text: str, part: str, style: str, *, indent: int) -> Iterator[str]:
-        """Lines, the part that they begin with in colour."""
+        """Wrapped lines, with the initial part in colour."""
         first, *others = wrapped(text, indent=indent)
         yield first.replace(part, self._paint(part, style), 1)
         yield from others
@@ -185,7 +185,7 @@ class _PlanText:
             yield from self._some([(row, self._unmanaged(row)) for row in plan.unmanaged])
 
     def _some(self, rows: Sequence[tuple[PendingRow | UnmanagedRow, str]]) -> Iterator[str]:
-        """A few of the rows, by name; all of them under `-v`."""
+        """A few of the rows, by name; all with `-v`."""
         lines = sorted((self._row((row.device_id, row.flow_id)), text) for row, text in rows)
         shown = lines if self._verbose else lines[:EXAMPLES]
         for name, text in shown:
@@ -234,7 +234,7 @@ def _place(place: Place | None) -> str:
 
 
 def ranges(numbers: Sequence[int]) -> str:
-    """Ascending call numbers as `#0-3, #7`; beyond a few ranges the others are counted."""
+    """Ascending call numbers as `#0-3, #7`; after a few ranges the others are only counted."""
     runs: list[list[int]] = []
     for number in numbers:
         if runs and number == runs[-1][-1] + 1:

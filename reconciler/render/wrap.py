@@ -1,4 +1,4 @@
-"""Lines for a narrow terminal."""
+"""Wraps text for a narrow terminal."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ WIDTH = 60
 
 
 def wrapped(text: str, *, indent: int) -> list[str]:
-    """Inert text in lines of at most `WIDTH` columns, the later ones two columns further in; long words stay whole.
+    """Wrap inert text to `WIDTH` columns, with later lines indented by two more; long words are not broken.
 
-    A break may bring to the start of a line what does no harm within it, so each line is made inert again.
+    Text that is harmless within a line may not be at its start, so each line is made inert again.
     """
     lines = textwrap.wrap(
         text,
@@ -27,7 +27,7 @@ def wrapped(text: str, *, indent: int) -> list[str]:
 
 
 def fitting(names: Sequence[str], *, total: int, indent: int) -> str:
-    """As many of the names as fit in a line, one at least, and how many of the `total` they leave out."""
+    """As many names as fit in a line, at least one, and how many of the `total` are left out."""
     shown = len(names)
     while True:
         more = f" and {total - shown:,} more" if total > shown else ""

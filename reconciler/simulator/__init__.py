@@ -1,4 +1,4 @@
-"""A local stand-in of the Losant API: deployments, devices, workflows, faults. See `README.md` here."""
+"""A local simulator of the Losant API: deployments, devices, workflows, faults. See `README.md` here."""
 
 from reconciler.simulator import faults as faults
 from reconciler.simulator.control import Control as Control

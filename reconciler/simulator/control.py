@@ -1,7 +1,7 @@
-"""The control surface: what a test, or a person at a second terminal, changes without going through the API.
+"""The control interface: changes that a test, or a person at a second terminal, makes without the API.
 
 Every public method is also a command of the control endpoint, `POST /_simulator/<command>`, with the same name and the
-same arguments as a JSON object. Devices and flows are named by id, or by a name that only one of them has.
+same arguments as a JSON object. Devices and flows are given by id or by unique name.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _PERSON = Author("user", object_id("user", "somebody at the web interface"))
 
 
 class ControlError(ValueError):
-    """A command that cannot be carried out: an unknown device, an ambiguous name, an invalid value."""
+    """A command cannot be carried out: unknown device, ambiguous name or invalid value."""
 
 
 class Control:
@@ -41,19 +41,19 @@ class Control:
         self.log: deque[Row] = deque(maxlen=_KEPT_REQUESTS)
 
     def now_ms(self) -> int:
-        """The present of the simulated world."""
+        """The current time in the simulated world."""
         return self.world.clock.now_ms()
 
     def advance(self, seconds: float) -> None:
-        """Let time pass, and whatever is due by then happen."""
+        """Advance the time, and process whatever is due by then."""
         if not 0 <= seconds <= _LONGEST_S:
-            raise ControlError(f"time cannot go back, or ahead by more than {_LONGEST_S:,} seconds at once: {seconds}")
+            raise ControlError(f"seconds must be between 0 and {_LONGEST_S:,}, not {seconds}")
         with self.world.lock:
             self.world.advance(seconds)
             bring_up_to_date(self.world)
 
     def settle(self) -> None:
-        """Let time pass until nothing is pending: no device is taking up a release, no write is late."""
+        """Advance the time until no device is taking up a release and no write is outstanding."""
         with self.world.lock:
             bring_up_to_date(self.world)
             while (due_ms := next_event_ms(self.world)) is not None:
@@ -61,12 +61,12 @@ class Control:
                 bring_up_to_date(self.world)
 
     def connect(self, device: str) -> None:
-        """A device comes online, and after its take-up time tries what it is missing or failed at before."""
+        """A device comes online. After its take-up time it tries whatever it lacks, or failed to take up before."""
         with self._present():
             devices.connect(self.world, self._device(device), self.now_ms())
 
     def disconnect(self, device: str) -> None:
-        """A device goes offline; a take-up that had begun is aborted."""
+        """A device goes offline; a take-up in progress is aborted."""
         with self._present():
             devices.disconnect(self.world, self._device(device), self.now_ms())
 
@@ -78,13 +78,13 @@ class Control:
             devices.report_unknown_bundle(self.world, own, name, self.now_ms())
 
     def fail(self, device: str, flow: str, version: Version, error: Text) -> None:
-        """From now on the device fails when it tries this version."""
+        """From now on the device fails to take up this version."""
         with self._present():
             row = (self._device(device), self._flow(flow), version, error)
             self.world.insert("failures", [row], "or replace")
 
     def heal(self, device: str) -> None:
-        """The device no longer fails anything; it tries again when it next connects or is released to."""
+        """Remove all failures of a device; it tries again when it next connects or gets a release."""
         with self._present() as db:
             db.execute("delete from failures where device_id = ?", (self._device(device),))
 
@@ -94,7 +94,7 @@ class Control:
             own, flow_id = self._device(device), self._flow(flow)
             (row,) = self.world.rows("select device_class, application_id from devices where id = ?", (own,))
             if (kind := Kind.of_class(row["device_class"])) is None:
-                raise ControlError(f"a device of class {row['device_class']} takes no deployments")
+                raise ControlError(f"a device of class {row['device_class']} does not support deployments")
             change = Change(kind, row["application_id"], version, _PERSON, self.now_ms())
             release(self.world, change, [(own, flow_id)])
 
@@ -123,14 +123,14 @@ class Control:
             schedule_touched(self.world, Kind.EMBEDDED, now)
 
     def add_device(self, device: Device, application: str | None = None) -> list[str]:
-        """New devices, written as in a fleet file but with nothing deployed. Returns their ids."""
+        """Add devices, given as in a fleet file but without deployments. Returns their ids."""
         if device.deployed or device.fails:
-            raise ControlError("a new device has nothing deployed; use set_released and fail afterwards")
+            raise ControlError("a new device must not have deployments; use set_released and fail afterwards")
         with self._present():
             return seed_device(self.world, self._application(application), device)
 
     def delete_device(self, device: str) -> None:
-        """A device is deleted; its deployment records stay, as leftovers."""
+        """Delete a device; its deployment records remain."""
         with self._present() as db:
             db.execute(
                 "update devices set deleted_ms = ?, connected = 0, attempt_ms = null where id = ?",
@@ -138,19 +138,19 @@ class Control:
             )
 
     def add_version(self, flow: str, version: Version) -> None:
-        """A person saves a new version of a flow."""
+        """Add a version of a flow, as if a person had saved it."""
         with self._present():
             own, now = self._flow(flow), self.now_ms()
             row = (object_id(own, "version", version), own, version, now, now)
             self.world.insert("versions", [row], "or ignore")
 
     def delete_version(self, flow: str, version: Version) -> None:
-        """A person deletes a version; devices that run it are not touched."""
+        """Delete a version; devices that run it are not affected."""
         with self._present() as db:
             db.execute("delete from versions where flow_id = ? and name = ?", (self._flow(flow), version))
 
     def rows(self) -> list[Row]:
-        """Every entry of every deployment, by the names of device and flow: what is released, what is reported."""
+        """Every entry of every deployment: the names and ids of device and flow, the released and reported version."""
         with self._present():
             return self.world.rows(
                 "select d.name as device, coalesce(f.name, e.flow_id) as flow, e.released, e.reported, e.device_id, "
@@ -168,12 +168,12 @@ class Control:
             return self.world.switches.model_dump()
 
     def fault(self, fault: Fault) -> int:
-        """Switch a fault on; returns its number."""
+        """Enable a fault; returns its number."""
         with self.world.lock:
             return self.world.faults.add(fault)
 
     def clear_faults(self, number: int | None = None) -> None:
-        """Switch one fault off, or all of them."""
+        """Disable one fault, or all of them."""
         with self.world.lock:
             armed = self.world.faults.armed
             if number is None:
@@ -182,7 +182,7 @@ class Control:
                 raise ControlError(f"no fault has the number {number}")
 
     def faults(self) -> list[Row]:
-        """The faults that are on: number, matching requests seen, times struck, and the fault itself."""
+        """The enabled faults: number, matching requests seen, times triggered, and the fault itself."""
         with self.world.lock:
             return [
                 {"number": number, "seen": one.seen, "fired": one.fired, "fault": one.fault.model_dump(mode="json")}
@@ -192,19 +192,19 @@ class Control:
     def requests(self) -> list[Row]:
         """The requests so far, oldest first, without their tokens.
 
-        Each has `method`, `path`, `action` (empty where none has this path and method), `query`, `body` (JSON data, or
-        the text of what is not JSON), `status` (None if the connection was reset) and `faults`, their kinds.
+        Each has `method`, `path`, `action` (empty if none has this path and method), `query`, `body` (JSON data, or
+        text if it is not valid JSON), `status` (None if the connection was reset) and `faults` (the kinds).
         """
         with self.world.lock:
             return list(self.log)
 
     def counts(self) -> dict[str, int]:
-        """How many requests each action had so far."""
+        """The number of requests by action so far."""
         with self.world.lock:
             return dict(Counter(one["action"] for one in self.log))
 
     def forget_requests(self) -> None:
-        """Empty the log of requests."""
+        """Clear the request log."""
         with self.world.lock:
             self.log.clear()
 
@@ -245,7 +245,7 @@ COMMANDS = tuple(
 
 
 def carry_out(control: Control, command: str, *, method: str, body: bytes) -> tuple[int, Row]:
-    """Carry out a command of the endpoint: a status, and `{"result": ...}` or `{"error": ...}`."""
+    """Carry out a command of the endpoint. Returns a status, and `{"result": ...}` or `{"error": ...}`."""
     if not command:
         return 200, {"result": {"commands": COMMANDS}}
     if command not in COMMANDS:

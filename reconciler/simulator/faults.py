@@ -1,7 +1,7 @@
-"""What can go wrong on the way: faults that are switched on while the simulator runs, and which requests they strike.
+"""Fault injection: faults that can be enabled while the simulator runs, and the requests that trigger them.
 
-A fault says what happens (`kind`) and to which requests (`when`). The same models serve Python
-(`control.fault(Status(status=503, when=When(times=1)))`), the control endpoint and the fleet file.
+A fault has a `kind` (what happens) and a `when` (to which requests). The same models are used in Python
+(`control.fault(Status(status=503, when=When(times=1)))`), at the control endpoint and in the fleet file.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ class _Part(BaseModel):
 
 
 class When(_Part):
-    """Which requests a fault strikes; every condition must hold. Requests that match the first four are counted."""
+    """Which requests trigger a fault; every condition must hold. Requests that match the first four are counted."""
 
-    action: str | None = None  # a name, e.g. `embeddedDeployments.release`; a `*` in it matches anything
+    action: str | None = None  # a name, e.g. `embeddedDeployments.release`; `*` matches anything
     method: str | None = None  # `GET` or `POST`
     path: str | None = None  # a regular expression, searched in the path without its query
-    query: dict[str, str] = Field(default_factory=dict)  # parameters with these texts; an absent page is `"0"`
+    query: dict[str, str] = Field(default_factory=dict)  # parameters with these values; an absent page is `"0"`
     nth: Count | None = None  # only the nth of the counted requests
-    since: Count | None = None  # from the nth on
-    every: Count | None = None  # each nth
-    probability: Annotated[float, Field(gt=0, le=1)] | None = None  # drawn from a generator with a fixed seed
-    times: Count | None = None  # at most so many times
+    since: Count | None = None  # from the nth counted request on
+    every: Count | None = None  # every nth counted request
+    probability: Annotated[float, Field(gt=0, le=1)] | None = None  # from a random generator with a fixed seed
+    times: Count | None = None  # at most this many times
 
     @field_validator("path")
     @classmethod
@@ -58,28 +58,28 @@ class Timed(_Fault):
 
 
 class Latency(Timed):
-    """The request is looked at only after a while."""
+    """The request is processed after a delay."""
 
     kind: Literal["latency"] = "latency"
 
 
 class Status(_Fault):
-    """An error instead of the API's answer; the request has no effect.
+    """An error instead of the API's response; the request has no effect.
 
-    The body is `json` the API's error envelope; `html` a proxy's page; `text`; `empty`; `huge` ten megabytes; `echo` an
-    envelope that repeats the request's Authorization header.
+    `body`: `json` is the API's error body; `html` a proxy's page; `text`; `empty`; `huge` ten megabytes; `echo` an
+    error body that repeats the request's Authorization header.
     """
 
     kind: Literal["status"] = "status"
     status: Annotated[int, Field(ge=400, le=599)]
     type: str | None = None
     message: str | None = None
-    retry_after: str | None = None  # the header's text: seconds, or an HTTP date
+    retry_after: str | None = None  # the header value: seconds, or an HTTP date
     body: Literal["json", "html", "text", "empty", "huge", "echo"] = "json"
 
 
 class Redirect(_Fault):
-    """The answer is a redirect; the request has no effect."""
+    """The response is a redirect; the request has no effect."""
 
     kind: Literal["redirect"] = "redirect"
     location: str = "http://elsewhere.invalid/"
@@ -87,36 +87,36 @@ class Redirect(_Fault):
 
 
 class Reset(_Fault):
-    """The connection is reset, before the request had its effect or after."""
+    """The connection is reset before or after the request takes effect."""
 
     kind: Literal["reset"] = "reset"
     after_effect: bool = False
 
 
 class Late(Timed):
-    """A write is accepted and takes effect only so many seconds later."""
+    """A write is accepted but takes effect only after this many seconds."""
 
     kind: Literal["late"] = "late"
 
 
 class Lost(_Fault):
-    """A write is accepted and never takes effect."""
+    """A write is accepted but never takes effect."""
 
     kind: Literal["lost"] = "lost"
 
 
 class Partial(_Fault):
-    """A write is accepted and reaches only the first half of its rows (rounded down), in the order of its ids."""
+    """A write is accepted but affects only the first half of its rows (rounded down), in the order of its ids."""
 
     kind: Literal["partial"] = "partial"
 
 
 class Garble(_Fault):
-    """The request takes effect and its answer is damaged.
+    """The request takes effect, but its response is damaged.
 
-    `html` or `text` instead of JSON; `array` the body `[]`; `truncated` half a body under a whole one's Content-Length;
-    `gzip` garbage under Content-Encoding gzip; `utf8` bytes that are not UTF-8; `duplicate_keys` keys twice in one
-    object, the second time empty.
+    `html` or `text` instead of JSON; `array`: the body `[]`; `truncated`: half the body with the full Content-Length;
+    `gzip`: garbage with Content-Encoding gzip; `utf8`: bytes that are not UTF-8; `duplicate_keys`: every key of the
+    object twice, the second time empty.
     """
 
     kind: Literal["garble"] = "garble"
@@ -124,39 +124,39 @@ class Garble(_Fault):
 
 
 class SlowHeaders(Timed):
-    """The answer's headers trickle in over so many seconds."""
+    """The response's headers arrive slowly, over this many seconds."""
 
     kind: Literal["slow_headers"] = "slow_headers"
 
 
 class SlowBody(Timed):
-    """The answer's body trickles in over so many seconds."""
+    """The response's body arrives slowly, over this many seconds."""
 
     kind: Literal["slow_body"] = "slow_body"
 
 
 class Total(_Fault):
-    """A page claims another `totalCount`."""
+    """A page has a wrong `totalCount`."""
 
     kind: Literal["total"] = "total"
     delta: int
 
 
 class Duplicate(_Fault):
-    """A page holds its first item twice. With `instead`, the copy stands in for the last item, which is lost."""
+    """A page contains its first item twice. With `instead`, the copy replaces the last item."""
 
     kind: Literal["duplicate"] = "duplicate"
     instead: bool = False
 
 
 class Missing(_Fault):
-    """A page lacks its last item."""
+    """A page omits its last item."""
 
     kind: Literal["missing"] = "missing"
 
 
 class Damage(_Fault):
-    """The first item of a page lacks a field, or has another value in it."""
+    """The first item of a page lacks a field, or has a wrong value in it."""
 
     kind: Literal["damage"] = "damage"
     field: str = "deviceId"
@@ -165,7 +165,7 @@ class Damage(_Fault):
 
 
 class Reports(_Fault):
-    """So many devices report before the request is looked at, those longest silent first: `lastUpdated` moves."""
+    """This many devices report before the request is processed, least recent first, which changes `lastUpdated`."""
 
     kind: Literal["reports"] = "reports"
     devices: Count = 1
@@ -178,14 +178,14 @@ Fault: TypeAlias = Annotated[_Effect | _Answer | Reports, Field(discriminator="k
 
 @dataclass(slots=True)
 class Armed:
-    """A fault that is switched on: how many matching requests it has seen, how often it struck."""
+    """An enabled fault: how many matching requests it has seen, and how often it was triggered."""
 
     fault: Fault
     seen: int = 0
     fired: int = 0
 
     def strikes(self, dice: random.Random, *, action: str, method: str, path: str, query: Mapping[str, str]) -> bool:
-        """Whether it strikes a request, which is counted if it meets the conditions about itself."""
+        """Whether a request triggers the fault. The request is counted if it matches the first four conditions."""
         when = self.fault.when
         is_concerned = (
             (when.action is None or fnmatchcase(action, when.action))
@@ -208,19 +208,19 @@ class Armed:
 
 @dataclass(slots=True)
 class Faults:
-    """The faults that are switched on, by number, in the order in which they were."""
+    """The enabled faults by number, in the order in which they were enabled."""
 
     armed: dict[int, Armed] = field(default_factory=dict)
     _last: int = 0
     _dice: random.Random = field(default_factory=lambda: random.Random(0))  # noqa: S311 - no secret, and repeatable
 
     def add(self, fault: Fault) -> int:
-        """Switch a fault on; the number returned switches it off."""
+        """Enable a fault. Returns its number, with which it can be disabled."""
         self._last += 1
         self.armed[self._last] = Armed(fault)
         return self._last
 
     def striking(self, *, action: str, method: str, path: str, query: Mapping[str, str]) -> tuple[Fault, ...]:
-        """The faults that strike one request; asking counts it."""
+        """The faults that one request triggers. Each call counts the request."""
         request = {"action": action, "method": method, "path": path}
         return tuple(one.fault for one in self.armed.values() if one.strikes(self._dice, **request, query=query))

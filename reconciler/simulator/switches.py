@@ -1,7 +1,7 @@
-"""The questions that Losant's documentation leaves open, each one a switch.
+"""Switches: one for each question that Losant's documentation leaves open.
 
-The defaults are the conservative readings. A client that is right under one reading only is not right, so tests
-turn these one by one.
+The defaults are the conservative readings. A client must be correct under every reading, so tests vary the switches
+one by one.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Switches(BaseModel):
-    """How the simulated API answers what is not documented: `README.md` says what each one asks."""
+    """How the simulated API behaves where the documentation is silent; `README.md` explains each switch."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -1,4 +1,4 @@
-"""The simulator for your own tests, as a context manager; `reconciler.testing.fixtures` has it for pytest.
+"""The simulator for your own tests, as a context manager; for pytest see `reconciler.testing.fixtures`.
 
 Needs the extra `simulator`.
 """
@@ -23,8 +23,8 @@ applications:
 
 
 class Simulator(Server):
-    """A stand-in of the API on a port of this machine, for a `with` block, with the attributes of `Server`."""
+    """A simulated API on a local port, for a `with` block, with the attributes of `Server`."""
 
     def __init__(self, fleet: FleetSource = SMALL_FLEET) -> None:
-        """Load a fleet: YAML text, a path, or plain data; five pumps if there is none."""
+        """Load a fleet: YAML text, a path, or plain data; by default five pumps."""
         super().__init__(fleet)

@@ -12,13 +12,13 @@ from reconciler.testing import SMALL_FLEET, Simulator
 
 @pytest.fixture
 def simulator_fleet() -> FleetSource:
-    """What `simulator` starts with: five pumps. Define a fixture of this name for a fleet of your own."""
+    """The fleet of `simulator`: five pumps. Override this fixture for a fleet of your own."""
     return SMALL_FLEET
 
 
 @pytest.fixture
 def simulator(simulator_fleet: FleetSource, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator]:
-    """A simulator, which the environment of the test leads to."""
+    """A running simulator; the test's environment variables point to it."""
     with Simulator(simulator_fleet) as running:
         monkeypatch.setenv("LOSANT_API_URL", running.url)
         monkeypatch.setenv("LOSANT_API_TOKEN", running.token)

@@ -44,9 +44,9 @@ def test_a_good_url(text: str | None, url: str) -> None:
         ("https://", "https://"),
         ("https:///path", "https://"),
         ("https://api.losant.com:99999999", "port 99999999"),
-        ("https://api.losant.com:port", "cannot be read"),
-        ("https://api\x00.losant.com", "cannot be read"),
-        ("https://[::1", "cannot be read"),
+        ("https://api.losant.com:port", "not a valid URL"),
+        ("https://api\x00.losant.com", "not a valid URL"),
+        ("https://[::1", "not a valid URL"),
     ],
 )
 def test_a_bad_url_is_named_and_its_secrets_are_not(text: str, problem: str) -> None:

@@ -87,7 +87,7 @@ def test_flow_names_do_not_depend_on_the_order_of_pages() -> None:
 
 
 def test_two_records_for_one_row() -> None:
-    with pytest.raises(Missing, match=f"two records are about the same flow of device {DEVICE}"):
+    with pytest.raises(Missing, match=f"two records describe the same flow of device {DEVICE}"):
         read(row(1), row(2))
 
 

@@ -161,9 +161,9 @@ def cut_gzip() -> dict[str, object]:
 @pytest.mark.parametrize(
     ("answer", "problem"),
     [
-        ({"content": b""}, "the answer is empty"),
-        ({"text": "<!DOCTYPE html><html>Sign in</html>"}, "the answer is an HTML page"),
-        ({"text": "hello"}, "the answer is not JSON"),
+        ({"content": b""}, "the response is empty"),
+        ({"text": "<!DOCTYPE html><html>Sign in</html>"}, "the response is HTML"),
+        ({"text": "hello"}, "the response is not JSON"),
         ({"text": "[]"}, "not a JSON object"),
         ({"text": "null"}, "not a JSON object"),
         ({"text": "{}"}, "no list of items"),
@@ -177,14 +177,14 @@ def cut_gzip() -> dict[str, object]:
         ({"json": {"items": [], "totalCount": 0, "perPage": 0}}, "perPage"),
         ({"json": {"items": [], "totalCount": 0, "perPage": "many"}}, "perPage"),
         ({"text": '{"items": [], "totalCount": NaN}'}, "not JSON|NaN"),
-        ({"text": '{"items": [], "totalCount": 0, "x": "\\ud800"}'}, "half a character|not JSON"),
+        ({"text": '{"items": [], "totalCount": 0, "x": "\\ud800"}'}, "lone surrogate|not JSON"),
         ({"text": '{"items": [], "totalCount": 0'}, "not JSON"),
         ({"text": '{"items": [], "totalCount": 0}}'}, "not JSON"),
         ({"content": b'{"items": [], "totalCount": 0, "x": "\xff"}'}, "not UTF-8"),
         ({"text": '{"x":' + "[" * 100_000}, "nested too deeply|not JSON"),
         ({"text": '{"x":' + "[" * 100_000 + "]" * 100_000 + "}"}, "nested too deeply|not JSON"),
         ({"text": '{"items": [], "totalCount": ' + "9" * 10_000 + "}"}, "not JSON|not plausible"),
-        ({"content": b"\x1f\x8bnonsense", "headers": {"Content-Encoding": "gzip"}}, "compression is broken"),
+        ({"content": b"\x1f\x8bnonsense", "headers": {"Content-Encoding": "gzip"}}, "compressed body is corrupt"),
         (cut_gzip(), "not JSON"),
         ({"json": {"items": [], "totalCount": 0, "echo": SECRET}}, "repeats the API token"),
     ],
@@ -227,13 +227,13 @@ def test_redirects_are_named_and_not_followed(status: int, location: str, shown:
 @pytest.mark.parametrize(
     ("answer", "problem"),
     [
-        ({"content": b""}, "the answer is empty"),
-        ({"json": {}}, "does not say success"),
-        ({"json": {"success": False}}, "does not say success"),
+        ({"content": b""}, "the response is empty"),
+        ({"json": {}}, "does not have success"),
+        ({"json": {"success": False}}, "does not have success"),
         ({"json": {"success": "true"}}, "success: "),
         ({"json": {"success": 1}}, "success: "),
-        ({"json": []}, "the answer: "),
-        ({"text": '{"success": false, "success": true}'}, "a key twice"),
+        ({"json": []}, "the response: "),
+        ({"text": '{"success": false, "success": true}'}, "duplicate key"),
     ],
 )
 def test_a_call_is_accepted_only_by_success_true(answer: dict[str, Any], problem: str) -> None:
@@ -291,7 +291,7 @@ def verification_error() -> ssl.SSLCertVerificationError:
         (raising(httpx.ConnectError("x"), ConnectionRefusedError(111, "refused")), "connection refused", False),
         (raising(httpx.ConnectError("x"), ssl.SSLError(1, "[SSL] bad")), "TLS failed", False),
         (raising(httpx.ConnectError("All connection attempts failed")), "All connection attempts failed", False),
-        (raising(httpx.ConnectTimeout("")), "no connection in time", False),
+        (raising(httpx.ConnectTimeout("")), "connecting timed out", False),
         (raising(httpx.ProxyError("407 Who are you?")), "407 Who are you?", False),
         (raising(httpx.ReadTimeout("")), "timed out", True),
         (raising(httpx.WriteTimeout("")), "timed out", True),
@@ -305,7 +305,7 @@ def verification_error() -> ssl.SSLCertVerificationError:
 def test_no_answer(handler: Handler, reason: str, unknown: bool) -> None:
     for error in (failure(handler), failed_call(handler)):
         assert type(error) is ConnectionFailed
-        assert f"no answer from api.example.test: {reason}" in str(error) or reason in str(error)
+        assert f"no response from api.example.test: {reason}" in str(error) or reason in str(error)
         assert "api.example.test" in str(error)
         assert error.outcome_unknown is unknown
         assert error.status is None

@@ -248,7 +248,7 @@ def test_nobody_listens(server: Server) -> None:
         port = held.getsockname()[1]
         error = failure(server, LosantApi.live, url=f"http://127.0.0.1:{port}")
     assert type(error) is ConnectionFailed
-    assert "no answer from 127.0.0.1: connection refused" in str(error)
+    assert "no response from 127.0.0.1: connection refused" in str(error)
     assert not error.outcome_unknown
 
 
@@ -274,7 +274,7 @@ def test_a_server_that_speaks_something_else() -> None:
         ):
             await api.application()
 
-    with pytest.raises(ConnectionFailed, match=r"no answer from 127\.0\.0\.1"):
+    with pytest.raises(ConnectionFailed, match=r"no response from 127\.0\.0\.1"):
         asyncio.run(go())
 
 

@@ -176,7 +176,7 @@ def test_a_record_that_comes_twice_is_counted_once() -> None:
 
 def test_two_records_for_one_device() -> None:
     other = {**record(1), "id": hex_id(99, "e"), "deviceId": hex_id(1, "d").upper()}
-    with pytest.raises(IncompleteRead, match=f"two records are about device {hex_id(1, 'd')}"):
+    with pytest.raises(IncompleteRead, match=f"two records describe device {hex_id(1, 'd')}"):
         read(Pages([record(0), record(1), other]))
 
 

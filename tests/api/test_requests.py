@@ -102,7 +102,7 @@ def test_calls(kind: Kind, call: Request, action: str, body: dict[str, object]) 
 def test_names_in_paths_and_queries_are_encoded() -> None:
     assert path("a/b", "?x=1", "..x", "é#") == "/a%2Fb/%3Fx%3D1/..x/%C3%A9%23"
     for part in ("", ".", ".."):
-        with pytest.raises(UsageError, match="cannot be an id"):
+        with pytest.raises(UsageError, match="is not a valid id"):
             path("applications", part)
     target = ApiRequest("x", "GET", "/p", {"query": '{"name":"a&b=c d"}'}).target
     assert dict(httpx.URL(f"https://h{target}").params) == {**FLAGS, "query": '{"name":"a&b=c d"}'}

@@ -172,7 +172,7 @@ class TestRevisions:
         ("arguments", "words"),
         [
             (["nowhere"], "git has no revision 'nowhere'"),
-            (["no/where"], "no/where is not a folder, and git knows no such revision"),
+            (["no/where"], "no/where is neither a folder nor a git revision"),
             (["--", "--output=x"], "'--output=x' is not a revision"),
             (["first", "--path", "nowhere"], "nowhere: no such file or directory"),
             (["first", "HEAD", "--path", "manifests/nowhere"], "first:manifests/nowhere: no such file or directory"),
@@ -252,4 +252,4 @@ def test_an_unset_variable_is_no_side(
     arguments: list[str], repository: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["diff", *arguments]) == 1
-    assert "it is empty; is a variable not set?" in capsys.readouterr().err
+    assert "it is empty; is a variable unset?" in capsys.readouterr().err

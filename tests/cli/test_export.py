@@ -136,7 +136,7 @@ def test_an_id_needs_no_scope_but_that_of_the_export(server: Server, export: Any
 def test_without_an_address_there_is_a_warning(export: Any) -> None:
     ended = export("--device", "leeds-1")
     assert ended.code == 0
-    assert "the file goes nowhere" in ended.err
+    assert "the file is not delivered" in ended.err
 
 
 # --- mistakes ---------------------------------------------------------------------------------------------------
@@ -178,18 +178,18 @@ def test_without_an_address_there_is_a_warning(export: Any) -> None:
         (["--device", "leeds-11"], "device leeds-11: there is no such device of class embedded (nearest: leeds-1"),
         (["--device", "gateway"], "device gateway: that device is of class edgeCompute"),
         (["--device", "twin"], "device twin: 2 devices have that name (pass an id: "),
-        (["--out", "x.zip"], "--out goes with --listen only"),
-        (["--port", "8080"], "--port goes with --listen only"),
-        (["--public-url", "https://t.example.com"], "--public-url goes with --listen only"),
-        (["--listen", "--callback-url", "https://example.com"], "--listen is the callback"),
+        (["--out", "x.zip"], "--out requires --listen"),
+        (["--port", "8080"], "--port requires --listen"),
+        (["--public-url", "https://t.example.com"], "--public-url requires --listen"),
+        (["--listen", "--callback-url", "https://example.com"], "--listen and --callback-url cannot be combined"),
         (["--listen", "--timeout", "soon"], "'soon' is not a duration"),
-        (["--listen", "--timeout", "0"], "--timeout leaves no time"),
+        (["--listen", "--timeout", "0"], "--timeout must be more than 0"),
         (["--listen", "--port", "65536"], "65536 is not in the range"),
         (["--listen", "--public-url", "tunnel"], "'tunnel' is not an http or https URL"),
         (["--listen", "--public-url", "https://e.com/" + "x" * 971], "is 985 characters long; the API accepts 984"),
-        (["--listen", "--public-url", "https://example.com/?a=b"], "--public-url may have no query"),
+        (["--listen", "--public-url", "https://example.com/?a=b"], "--public-url must not have a query"),
         (["--listen", "--out", "no/such/x.zip"], "a file in no/such cannot be written"),
-        (["--listen", "--out", "taken.zip"], "taken.zip exists already"),
+        (["--listen", "--out", "taken.zip"], "taken.zip already exists"),
         (["--application", "plant"], "'plant' is not a valid id"),
     ],
 )
@@ -221,8 +221,8 @@ def test_losant_beyond_this_machine_reaches_no_loopback_port(
     monkeypatch.setenv("LOSANT_API_URL", "https://api.losant.com")
     ended = export("--listen")
     assert ended.code == 1
-    assert "cannot be reached by api.losant.com" in ended.err
-    assert "the public URL of the tunnel" in ended.err
+    assert "which api.losant.com cannot reach" in ended.err
+    assert "the tunnel's --public-url" in ended.err
 
 
 def test_a_port_that_is_taken_is_told(server: Server, export: Any) -> None:
@@ -237,7 +237,7 @@ def test_a_device_without_a_deployment(server: Server, export: Any) -> None:
     ended = export("--device", "idle", "--email", "a@b.c")
     assert ended.code == 1
     assert "HTTP 404" in ended.err
-    assert "nothing is deployed" in ended.err
+    assert "no deployments to compile" in ended.err
 
 
 def test_a_token_that_may_not(export: Any) -> None:
@@ -253,7 +253,7 @@ def test_the_limit_of_one_in_five_minutes_is_told_as_such(server: Server, export
     assert ended.code == 1
     (problem,) = ended.document["error"]["problems"]
     assert "HTTP 429" in problem["message"]
-    assert "one export in 5 minutes" in problem["message"]
+    assert "one export per application in 5 minutes" in problem["message"]
     assert "try again at " in problem["hint"]
     assert " UTC" in problem["hint"]
     assert len(sent(server)) == 2  # the refused one was not sent again
@@ -283,7 +283,7 @@ def test_an_answer_that_leaves_it_open_ends_with_6(fault: Any, server: Server, e
     assert ended.code == 6
     assert ended.document["error"]["code"] == 6
     assert ended.document["exports"] == []
-    assert "whether the job was queued is not known" in ended.err
+    assert "it is unknown whether the job was queued" in ended.err
     assert len(sent(server)) <= 1
 
 
@@ -349,7 +349,7 @@ def test_a_callback_that_does_not_come_in_time(
     ended = export("--listen", "--timeout", "0.1s", "--format", fmt)
     assert ended.code == 5
     job = server.control.jobs()[-1]["id"]
-    assert f"no file came for job {job} within 0.1 s" in ended.err
+    assert f"no file arrived for job {job} within 0.1 s" in ended.err
     if fmt == "text":
         assert ended.out == job + "\n"
     else:
@@ -366,7 +366,7 @@ def test_a_damaged_archive_is_told_and_not_kept(server: Server, export: Any, mon
     monkeypatch.setattr(job, "archive", lambda one: sound(one)[:-30])
     ended = export("--listen", "--out", "x.zip", "--format", "json")
     assert ended.code == 5
-    assert "the file is not a sound zip archive" in ended.err
+    assert "the file is not a valid zip archive" in ended.err
     assert ended.document["exports"][0]["file"] is None
     assert list(Path().iterdir()) == []
 
@@ -384,7 +384,7 @@ def test_a_file_that_came_and_cannot_be_saved(server: Server, export: Any, monke
     monkeypatch.setattr(job, "archive", meanwhile)
     ended = export("--listen", "--out", "x.zip", "--format", "json")
     assert ended.code == 5
-    assert "the file that came, x.zip cannot be written: it exists already" in ended.err
+    assert "the received file x.zip cannot be written: it already exists" in ended.err
     assert ended.document["exports"][0]["job_id"]
     assert [path.name for path in Path().iterdir()] == ["x.zip"]
     assert Path("x.zip").read_text() == "mine"

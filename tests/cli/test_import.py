@@ -55,7 +55,7 @@ def test_it_writes_a_new_file_and_overwrites_none(capsys: pytest.CaptureFixture[
     text = Path("m.yaml").read_text()
     assert text.startswith("apiVersion: reconciler/v1\n")
     assert run(arguments) == 1
-    assert "m.yaml exists already" in capsys.readouterr().err
+    assert "m.yaml already exists" in capsys.readouterr().err
     assert Path("m.yaml").read_text() == text
 
 
@@ -87,6 +87,6 @@ def test_a_token_for_the_deployments_alone_is_enough(capsys: pytest.CaptureFixtu
     Path("token").write_text("narrow")
     assert run(["--token-file", "token", "import", "--application", APPLICATION]) == 0
     out, err = capsys.readouterr()
-    assert "without the scope devices.get nothing is grouped" in err
+    assert "without the scope devices.get there are no groups" in err
     assert "groups:" not in out
     assert f"application: {APPLICATION}\n" in out

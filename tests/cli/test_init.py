@@ -95,18 +95,18 @@ def test_without_an_owner_the_hint_is_a_comment() -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ([], "the workflow needs to know where the reusable one is (name it with --uses OWNER/REPO@REF"),
+        ([], "the workflow needs the source of the reusable workflow (pass --uses OWNER/REPO@REF"),
         (
             ["--uses", "OWNER/REPO@REF"],
-            "Invalid value for '--uses': 'OWNER/REPO@REF' does not name a repository and a commit",
+            "Invalid value for '--uses': 'OWNER/REPO@REF' is not a repository and a commit",
         ),
-        (["--uses", "example/reconciler"], "does not name a repository and a commit"),
-        (["--uses", "example/reconciler@main # x"], "does not name a repository and a commit"),
-        (["--uses", "a/b@c\n"], "does not name a repository and a commit"),
+        (["--uses", "example/reconciler"], "is not a repository and a commit"),
+        (["--uses", "example/reconciler@main # x"], "is not a repository and a commit"),
+        (["--uses", "a/b@c\n"], "is not a repository and a commit"),
         (["--no-workflow", "--application", "plant"], "Invalid value for '--application': 'plant' is not a valid id"),
-        (["--no-workflow", "--import"], "--import needs to know what to read"),
-        (["--no-workflow", "--branch", "a b"], "is not the name of one branch"),
-        (["--no-workflow", "--branch", '"]'], "is not the name of one branch"),
+        (["--no-workflow", "--import"], "--import needs an application to read"),
+        (["--no-workflow", "--branch", "a b"], "is not a valid branch name"),
+        (["--no-workflow", "--branch", '"]'], "is not a valid branch name"),
         (["--no-workflow", "--owner", "acme"], "Invalid value for '--owner': 'acme' is not an owner"),
         (["--no-workflow", "nowhere"], "nowhere is not the top folder of a git repository"),
     ],
@@ -131,7 +131,7 @@ def test_it_follows_no_link_out_of_the_repository(
     outside = tmp_path_factory.mktemp("outside")
     Path("manifests").symlink_to(outside)
     assert run(["init", "--no-workflow"]) == 1
-    assert "would be written outside of the repository" in capsys.readouterr().err
+    assert "would be written outside the repository" in capsys.readouterr().err
     assert list(outside.iterdir()) == []
 
 

@@ -41,7 +41,7 @@ def test_problems_go_to_stderr_sorted_by_place(capsys: pytest.CaptureFixture[str
     out, err = capsys.readouterr()
     assert out == ""
     assert err.splitlines() == [
-        'a.yaml:3:21: "f": "develop" is not deployable (name a version of the flow)',
+        'a.yaml:3:21: "f": "develop" is not deployable (use a version of the flow)',
         'a.yaml:4:7: "kind": expected "embedded" or "edge", found "cloud"',
         'b.yaml:3:1: unknown key "device" (did you mean devices?)',
     ]

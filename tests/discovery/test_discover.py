@@ -372,4 +372,4 @@ def test_a_query_that_the_api_does_not_take_is_told_at_its_place(api: FakeApi, t
     with pytest.raises(ManifestError) as caught:
         looked_at(api, f"groups:\n  a:\n    select: {{query: {{bad: x}}}}\n    flows: {{{FLOW}: v1}}\n", tmp_path)
     (problem,) = caught.value.problems
-    assert (problem.line, "refuses this query: HTTP 400, no such key" in problem.message) == (5, True)
+    assert (problem.line, "rejects this query: HTTP 400, no such key" in problem.message) == (5, True)

@@ -298,7 +298,7 @@ def _in(*path: str | int, **values: Any) -> Callable[[dict[str, Any]], object]:
 
 TEXT, ID, WHOLE, FLAG = "must be text", "must be an id", "must be a whole number", "must be true or false"
 EDITED = "the file was edited or damaged"
-NOT_GIVEN = f"is not what its guards give: {EDITED}"
+NOT_GIVEN = f"does not match its guards: {EDITED}"
 # What is edited, and the whole message; one that ends in … is only the beginning of it.
 EDITS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "format": (
@@ -311,7 +311,10 @@ EDITS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "an error": (lambda d: d.update(error={"code": 1}), "the document reports an error, not a plan"),
     "a result": (lambda d: d.update(results=d.pop("plans")), "plans is missing"),
     "no digest": (lambda d: d.pop("digest"), "digest is missing"),
-    "the digest": (lambda d: d.update(digest="sha256:0"), "digest is sha256:0, but the changes give sha256:…"),
+    "the digest": (
+        lambda d: d.update(digest="sha256:0"),
+        "digest is sha256:0, but the digest of the changes is sha256:…",
+    ),
     "no guards": (lambda d: d.pop("guards"), "guards is missing"),
     "guards of another": (lambda d: d.update(guards={}), f"guards.{JUDGED} is missing"),
     "no limits": (lambda d: d["guards"][JUDGED].pop("limits"), f"guards.{JUDGED}.limits is missing"),
@@ -344,7 +347,7 @@ EDITS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "empty": (_judged(empty=None), f"guards.{JUDGED}.empty {FLAG}"),
     "strict": (_judged(strict="no"), f"guards.{JUDGED}.strict {FLAG}"),
     "plans no list": (lambda d: d.update(plans={}), "plans must be a list"),
-    "a plan twice": (lambda d: d["plans"].append(d["plans"][0]), "plans has one application and kind twice"),
+    "a plan twice": (lambda d: d["plans"].append(d["plans"][0]), "plans has two entries for one application and kind"),
     "a plan no object": (lambda d: d.update(plans=[1]), "plans[0] must be an object"),
     "to": (_at("changes", 0, to="9"), "plans[0].digest is sha256:…"),
     "from": (_at("changes", 0, **{"from": "9"}), "plans[0].digest is sha256:…"),
@@ -363,7 +366,7 @@ EDITS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
         lambda d: d["plans"][0]["changes"].insert(0, d["plans"][0]["changes"][0]),
         "plans[0].changes must be sorted by device and flow, each row once",
     ),
-    "op": (_at("changes", 0, op="add"), "plans[0].changes[0].op must be update, by its `from` and `to`"),
+    "op": (_at("changes", 0, op="add"), "plans[0].changes[0].op must be update, according to its `from` and `to`"),
     "nowhere": (_at("changes", 0, to="1"), "plans[0].changes[0].to is the same as `from`"),
     "application path": (_at("application", id="../x"), f"plans[0].application.id {ID}"),
     "application no object": (_plan0(application="x"), "plans[0].application must be an object"),
@@ -389,7 +392,7 @@ EDITS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "action": (_at("calls", 0, action="wipe"), "plans[0].calls[0].action must be one of release, replace, remove"),
     "null": (
         _at("calls", 0, "body", flowId=None, deviceId=None),
-        "plans[0].calls[0].body.deviceId is null like flowId, which no call may have",
+        "plans[0].calls[0].body.deviceId must not be null if flowId is null",
     ),
     "ids": (_at("calls", 1, "body", deviceIds=[1]), f"plans[0].calls[1].body.deviceIds[0] {TEXT}"),
     "connected": (_at("pending", 0, connected=1), f"plans[0].pending[0].connected {FLAG}"),

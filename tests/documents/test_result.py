@@ -72,7 +72,7 @@ def test_what_is_read_is_what_was_written() -> None:
 
 def test_a_code_without_a_problem_is_explained() -> None:
     (problem,) = read_results(saved(RESULT)).problems
-    assert problem == Problem("some call is not confirmed; see results")
+    assert problem == Problem("at least one call is not confirmed; see results")
 
 
 def test_what_is_not_known_is_left_out_where_a_result_is_shown() -> None:
@@ -100,7 +100,7 @@ EDITS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
         "results[0].calls[2].state must be one of planned, sent, accepted, confirmed, failed, skipped, unknown",
     ),
     "exit code": (
-        lambda d: d["results"][0].update(exit_code=0), "results[0].exit_code must be 6, by what became of the calls",
+        lambda d: d["results"][0].update(exit_code=0), "results[0].exit_code must be 6, according to the calls",
     ),
     "digest": (lambda d: d["results"][0].update(digest="sha256:0"), "results[0].digest must be a digest"),
     "seconds": (lambda d: d["results"][0]["wait"].update(elapsed_s="1"), "results[0].wait.elapsed_s must be a number"),

@@ -216,13 +216,13 @@ def test_a_custom_node_that_is_declared_is_left_alone_with_a_word_or_refused(sho
     done = here("apply", "shop.yaml", "--yes")
     assert done.code == 0
     told = " ".join(done.out.split())
-    assert 'Warning: shop.yaml:4: flow "parser" is a custom node: what is declared for it is ignored' in told
+    assert 'Warning: shop.yaml:4: flow "parser" is a custom node: its declaration is ignored' in told
     assert shop.writes() == []
     assert shop.released() == BEFORE
     shop.write("shop.yaml", HEAD + f"devices: {{york-1: {{{parser}: n2}}}}")
     done = here("apply", "shop.yaml", "--yes")
     assert done.code == 1
-    assert 'shop.yaml:4:20: flow "parser" is a custom node, which cannot be released (it comes with' in done.err
+    assert 'shop.yaml:4:20: flow "parser" is a custom node, which cannot be released (it is deployed with' in done.err
     assert shop.writes() == []
 
 

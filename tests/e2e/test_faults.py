@@ -108,7 +108,7 @@ CASES: dict[str, Case] = {
     "slow body of a write": Case(slow(faults.SlowBody(seconds=3, when=once(WRITES))), FINE),
     "truncated body": Case(armed(faults.Garble(how="truncated", when=READS)), NEVER),
     "truncated body of a write": Case(armed(faults.Garble(how="truncated", when=once(WRITES))), FINE),
-    "gzip garbage": Case(armed(faults.Garble(how="gzip", when=READS)), NEVER, "compression"),
+    "gzip garbage": Case(armed(faults.Garble(how="gzip", when=READS)), NEVER, "compressed body"),
     "gzip garbage of a write": Case(armed(faults.Garble(how="gzip", when=once(WRITES))), FINE),
     "HTML instead of JSON": Case(armed(faults.Garble(how="html", when=READS)), NEVER),
     "HTML instead of JSON for writes": Case(armed(faults.Garble(how="html", when=WRITES)), FINE),

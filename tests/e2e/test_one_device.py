@@ -221,7 +221,7 @@ def test_several_devices(kind: Kind, shop: Shop, here: Here) -> None:
         (["--device", ""], "Invalid value for '--device': it is empty"),
         (["--deployment", GONE], "HTTP 404"),
         (["--deployment", "x"], "Invalid value for '--deployment': 'x' is not a valid id"),
-        (["--deployment", GONE, "--device", PUMP], "--deployment does not go with --device"),
+        (["--deployment", GONE, "--device", PUMP], "--deployment and --device cannot be combined"),
     ],
 )
 def test_mistakes(arguments: list[str], words: str, kind: Kind, shop: Shop, here: Here) -> None:

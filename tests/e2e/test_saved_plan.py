@@ -47,7 +47,7 @@ def test_neither_a_refusal_nor_what_it_follows_from_can_be_edited_away(
         for command in (["apply", "--yes", "--plan"], ["show"]):
             done = here(*command, "plan.json")
             assert done.code == 1
-            assert "plans[0].refused is not what its guards give: the file was edited or damaged" in done.err
+            assert "plans[0].refused does not match its guards: the file was edited or damaged" in done.err
     assert shop.writes() == []
 
 
@@ -58,7 +58,7 @@ def test_a_key_that_comes_twice_is_refused(kind: Kind, shop: Shop, here: Here) -
     for command in (["apply", "--yes", "--plan"], ["show"]):
         done = here(*command, "plan.json")
         assert done.code == 1
-        assert "plan.json has a key twice in one object: the file was edited or damaged" in done.err
+        assert "plan.json has a duplicate key in an object: the file was edited or damaged" in done.err
 
 
 def test_a_device_that_was_deleted_since_makes_a_plan_stale(kind: Kind, shop: Shop, here: Here) -> None:
@@ -68,7 +68,7 @@ def test_a_device_that_was_deleted_since_makes_a_plan_stale(kind: Kind, shop: Sh
     applied = here("apply", "--plan", "plan.json", "--yes")
     assert (applied.code, shop.writes()) == (4, [])
     assert re.fullmatch(
-        r"Error: device leeds-2 \([0-9a-f]{24}\) does not exist any more in application \w+; the plan changes it "
+        r"Error: device leeds-2 \([0-9a-f]{24}\) no longer exists in application \w+; the plan changes it "
         r"\(it was deleted since; make a new plan\)\n",
         applied.err,
     )

@@ -27,7 +27,9 @@ def test_the_waits_grow_at_random_within_their_bounds(tries: int, bound_s: float
 @pytest.mark.parametrize("kind", [RateLimited, ServerFailed])
 def test_the_server_says_how_long(kind: type[RateLimited | ServerFailed]) -> None:
     assert budget().delay_s(1, kind("busy", retry_after_s=LONGEST_S)) == LONGEST_S
-    assert budget().delay_s(1, kind("busy", retry_after_s=LONGEST_S + 1)) == "gave up: the server asks to wait 301 s"
+    assert (
+        budget().delay_s(1, kind("busy", retry_after_s=LONGEST_S + 1)) == "gave up: the server requires a wait of 301 s"
+    )
 
 
 @pytest.mark.parametrize("error", [None, ServerFailed("busy")])
@@ -35,4 +37,4 @@ def test_five_tries_a_call_and_ten_retries_of_few_calls(error: ApiError | None) 
     one = budget(calls=3)
     assert one.delay_s(5, error) == "gave up after 5 tries"
     assert all(isinstance(one.delay_s(4, error), float) for _ in range(10))
-    assert one.delay_s(1, error) == "gave up: this run's budget of retries is used up"
+    assert one.delay_s(1, error) == "gave up: the retry budget of this run is used up"

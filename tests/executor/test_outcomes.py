@@ -186,7 +186,7 @@ def test_a_server_that_asks_for_an_hour_is_not_waited_for() -> None:
     stage.api.fail("release", RateLimited("POST release: 429", retry_after_s=3600))
     result = asyncio.run(stage.apply())
     assert states(result) == ["failed"]
-    assert result.calls[0].error == "POST release: 429; gave up: the server asks to wait 3600 s"
+    assert result.calls[0].error == "POST release: 429; gave up: the server requires a wait of 3600 s"
 
 
 def test_5xx_for_ever_is_given_up_after_five_tries() -> None:

@@ -176,7 +176,7 @@ def test_a_wildcard_whose_reach_has_grown_goes_as_releases(
     asyncio.run(execution.carry_out())
     result = execution.result()
     assert told(result) == [("release", "confirmed")]
-    assert result.calls[0].note == "sent as releases: rows outside the plan have come into its reach"
+    assert result.calls[0].note == "sent as releases: rows outside the plan are now within its reach"
     assert stage.api.entry(intruder.device_ids[0], intruder.flow_id).released == intruder.version
     assert result.exit_code is ExitCode.DONE
     assert [moved.after for moved in result.moved_meanwhile] == [intruder.version]

@@ -62,7 +62,7 @@ def test_nothing_is_proposed_where_nothing_moved(git: Git) -> None:
     git.commit({"newest.txt": "click==8.2.0\n"})
     run = week(git)
     assert run.conclusion == "success"
-    assert run.job("propose").log == "The lock has the newest of everything already.\n"
+    assert run.job("propose").log == "The lock is already up to date.\n"
     assert git("branch", "--list", "lock") == ""
 
 

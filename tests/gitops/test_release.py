@@ -19,7 +19,7 @@ RELEASE = ".github/workflows/release.yml"
 TREE = [".ci", ".github", "reconciler", "requirements", "LICENSE", "README.md", "pyproject.toml"]
 GATE = '#!/usr/bin/env bash\ncd "$1" && sha256sum *\n'  # the real one runs this very test
 HOME = f"https://github.com/{REPOSITORY}"
-ASTRAY = f"this is released from {HOME}, which is not where Source, Documentation, Changelog, Issues leads"
+ASTRAY = f"the release is from {HOME}, but Source, Documentation, Changelog, Issues point elsewhere"
 CHANGELOG = "# Changelog\n\n## 0.1.0 (2026-12-01)\n\nThe first one.\n\n- Plans.\n\n## 0.0.1\n\nBefore.\n"
 
 
@@ -88,7 +88,7 @@ def test_what_is_published_is_what_was_tested(git: Git) -> None:
             {"CHANGELOG.md": f"# Changelog\n\n## Unreleased\n\n- More.\n{CHANGELOG}"},
             "CHANGELOG.md: the version is 0.1.0, the newest section is Unreleased",
         ),
-        ("v0.1.0", {"CHANGELOG.md": "# Changelog\n\n## 0.1.0\n"}, "CHANGELOG.md: the section 0.1.0 says nothing"),
+        ("v0.1.0", {"CHANGELOG.md": "# Changelog\n\n## 0.1.0\n"}, "CHANGELOG.md: the section 0.1.0 is empty"),
         (
             "v0.1.0",
             {"pyproject.toml": (PROJECT / "pyproject.toml").read_text()},

@@ -52,7 +52,9 @@ class TestRest:
 
     def test_a_refusal_names_what_to_look_at(self, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("GITHUB_TOKEN", hub.token({}))
-        with pytest.raises(ReconcilerError, match="GitHub answered 403 to POST issues; does the calling job grant"):
+        with pytest.raises(
+            ReconcilerError, match="GitHub returned 403 for POST issues; check that the calling job grants"
+        ):
             repository().write_issue("x", "y", None)
 
     def test_no_answer_is_told(
@@ -65,7 +67,7 @@ class TestRest:
         monkeypatch.setenv("GITHUB_API_URL", "http://127.0.0.1:9")
         monkeypatch.setenv("GITHUB_TOKEN", "t")
         assert run(["ci", "drift", "--reports", "reports"]) == 1
-        assert "::error::no usable answer from GitHub to GET issues" in capsys.readouterr().out
+        assert "::error::no usable response from GitHub to GET issues" in capsys.readouterr().out
         assert pauses == list(PAUSES_S)
 
     @pytest.mark.parametrize(
@@ -124,12 +126,12 @@ class TestRest:
             assert seen == os.environ["GITHUB_TOKEN"]
             moved = {"Location": f"{other.url}/repos/{REPOSITORY}/issues?state=open"}
             hub.troubles.append(Trouble("GET issues", 302, headers=moved))
-            with pytest.raises(ReconcilerError, match="GitHub answered 403 to GET issues"):
+            with pytest.raises(ReconcilerError, match="GitHub returned 403 for GET issues"):
                 list(repository().issues())
             assert other.refused == ["GET issues"]
             assert other.authorizations == [""]
             hub.troubles.append(Trouble("POST issues", 307, headers=moved))
-            with pytest.raises(ReconcilerError, match="GitHub answered 307 to POST issues"):
+            with pytest.raises(ReconcilerError, match="GitHub returned 307 for POST issues"):
                 repository().write_issue("x", "y", None)
             assert other.refused == ["GET issues"]
 
@@ -209,7 +211,7 @@ class TestWriting:
         hub.open_pull(1, head="c")
         hub.troubles.append(Trouble("POST .*", 422, "{}"))
         assert self.write(job_files, monkeypatch, head="c") == 1
-        assert "::error::GitHub answered 422 to POST issues/1/comments" in capsys.readouterr().out
+        assert "::error::GitHub returned 422 for POST issues/1/comments" in capsys.readouterr().out
 
 
 class TestDrift:
@@ -291,5 +293,5 @@ class TestDrift:
         for changes, ending in ((0, 0), (1, 1)):
             hub.troubles.append(Trouble("GET issues", 410, "{}"))
             assert self.tell(job_files, monkeypatch, one(code=2 * changes, changes=changes)) == ending
-            assert "::warning::issues are switched off in this repository" in capsys.readouterr().out
+            assert "::warning::issues are disabled in this repository" in capsys.readouterr().out
         assert hub.issues == {}

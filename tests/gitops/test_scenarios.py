@@ -109,12 +109,12 @@ def test_what_was_never_shown_is_no_review(build: Build) -> None:
     world.hub.comment(1, body, user={"login": "mallory", "type": "User"})
     merged = world.merge(1)
     assert merged.job("apply").exit_codes["Apply"] == 4
-    assert "pull request #1 shows no plan of its last commit" in merged.job("apply").log
+    assert "pull request #1 shows no plan for its last commit" in merged.job("apply").log
 
     world.git.commit({MANIFEST: manifest("v3")})
     pushed = world.push()
     assert pushed.job("apply").exit_codes["Apply"] == 4
-    assert "this commit came by no pull request" in pushed.job("apply").log
+    assert "this commit does not belong to a pull request" in pushed.job("apply").log
     assert world.released() == {"v1"}
 
 
@@ -237,4 +237,4 @@ def test_the_first_pull_request_has_nothing_to_compare_with(build: Build) -> Non
     world = build(files={"README.md": "empty"})
     run = world.pull(1, {MANIFEST: manifest("v2")}, fork=True)
     assert run.conclusion == "success"
-    assert "The base holds no manifests there" in run.job("check").summary
+    assert "The base has no manifests there" in run.job("check").summary

@@ -290,9 +290,9 @@ class TestFanOut:
     def test_a_digest_is_of_one_plan(self, capsys: pytest.CaptureFixture[str]) -> None:
         path = self.manifests(2)
         assert run(["ci", "fan-out", "--path", path, "--expect-digest", DIGEST]) == 1
-        assert "::error::a digest is of one plan, and there are 2 to make" in capsys.readouterr().out
+        assert "::error::a digest identifies one plan, but 2 are to be made" in capsys.readouterr().out
         assert run(["ci", "fan-out", "--path", path, "--expect-digest", DIGEST, "--application", f"{1:024x}"]) == 0
 
     def test_an_application_that_nobody_has(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert run(["ci", "fan-out", "--path", self.manifests(1), "--application", "plnat"]) == 1
-        assert "::error::the manifests hold no application 'plnat'" in capsys.readouterr().out
+        assert "::error::the manifests contain no application 'plnat'" in capsys.readouterr().out

@@ -92,10 +92,10 @@ def test_every_path_that_cannot_be_read_is_told(here: Path) -> None:
     (here / "empty").mkdir()
     os.mkfifo(here / "pipe.yaml")
     assert problems("missing", "empty", "pipe.yaml", "nul\0.yaml") == [
-        "empty: no *.yaml or *.yml below this directory (name the directory with the manifests)",
+        "empty: no *.yaml or *.yml below this directory (give the directory with the manifests)",
         "missing: no such file or directory (check the path)",
         "nul\0.yaml: cannot be read: a path cannot contain a NUL character",
-        "pipe.yaml: not a regular file (name a file, a directory, or - for standard input)",
+        "pipe.yaml: not a regular file (give a file, a directory, or - for standard input)",
     ]
 
 

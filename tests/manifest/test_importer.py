@@ -193,7 +193,7 @@ def test_what_a_manifest_cannot_say_is_told() -> None:
         live, {hex_id(1): Device(hex_id(1))}, application=APPLICATION, kind=Kind.EMBEDDED, group_by="auto"
     )
     assert text.splitlines()[3:] == [
-        f"# Not written: device {hex_id(1)}, flow {FLOWS[0]}: a manifest cannot name that version",
+        f"# Not written: device {hex_id(1)}, flow {FLOWS[0]}: a manifest cannot declare that version",
         f"# Not written: device {hex_id(2)}: it has a deployment record, but is not in the device list",
     ]
 

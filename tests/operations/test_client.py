@@ -137,7 +137,7 @@ def test_results_outlive_a_cancellation(simulator: Simulator, tmp_path: Path) ->
 def test_the_token_is_checked_at_once_and_never_shown() -> None:
     with pytest.raises(reconciler.ReconcilerError) as error:
         Client("Bearer secret-secret-secret")
-    assert "starts with the word Bearer" in str(error.value)
+    assert "must not start with the word Bearer" in str(error.value)
     assert "secret" not in str(error.value)
 
 

@@ -105,7 +105,7 @@ def test_excludes_win() -> None:
         ("group=canari", "--target group=canari: there is no such group in the manifests (nearest: canary)"),
         ("group=zzzzz", "check the spelling"),
         ("device=NORTH", "nearest: north"),
-        ("device=twin", f"--target device=twin: 2 devices have that name (name one by its id: {TWO}, {THREE})"),
+        ("device=twin", f"--target device=twin: 2 devices have that name (use one of their ids: {TWO}, {THREE})"),
     ],
 )
 def test_a_name_that_is_none_or_several_is_told(target: str, told: str) -> None:
@@ -122,7 +122,7 @@ def test_many_of_a_name_are_not_all_listed(number: int, more: str) -> None:
         scope(target="device=many", at=replace(WORLD, device_names=devices))
     (problem,) = raised.value.problems
     assert problem.message == f"--target device=many: {number} devices have that name"
-    assert problem.hint == f"name one by its id: {listed}{more}"
+    assert problem.hint == f"use one of their ids: {listed}{more}"
 
 
 def test_several_near_names_are_offered() -> None:

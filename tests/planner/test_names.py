@@ -30,7 +30,7 @@ def hint(noun: str, text: str, inventory: Inventory) -> str | None:
         ("device", "qqqqqqqqqqqqqqqqqqqqqqqq", "check the spelling; the application has 3 device names"),
         ("device", "*qqq", "a * stands for several names only in a group's `select`"),
         ("flow", "*qqq", "check the spelling; the application has 1 flow names"),
-        ("device", "gateway", "one of class gateway is, but these deployments do not go to that class"),
+        ("device", "gateway", "a device of class gateway is, but these deployments do not support that class"),
     ],
 )
 def test_what_may_have_been_meant(noun: str, text: str, told: str) -> None:
@@ -41,10 +41,10 @@ def test_what_may_have_been_meant(noun: str, text: str, told: str) -> None:
 def test_of_many_with_one_name_ten_ids_are_told_in_order() -> None:
     alike = {hex_id(number): Device(hex_id(number), "pump") for number in range(15, 3, -1)}
     ids = ", ".join(hex_id(number) for number in range(4, 14))
-    assert hint("device", "pump", Inventory(alike)) == f"write the id instead: {ids}"
+    assert hint("device", "pump", Inventory(alike)) == f"use an id instead: {ids}"
     two, nine = hex_id(2, "f"), hex_id(9, "f")
     flows = {"telemetry": (nine, two)}
-    assert hint("flow", "telemetry", Inventory({}, flows)) == f"write the id instead: {two}, {nine}"
+    assert hint("flow", "telemetry", Inventory({}, flows)) == f"use an id instead: {two}, {nine}"
 
 
 def test_only_devices_that_nothing_is_named_like_are_unknown() -> None:

@@ -79,20 +79,20 @@ UNSOUND = {
         "a/f=2", live("a/f=1"), [call(0, Release("f", "3", ("a",)), "a/f")], "device a",
     ),
     "a release of another flow": (
-        "a/f=2", live("a/f=1 a/g=1"), [call(0, Release("g", "2", ("a",)), "a/f")], "names other rows",
+        "a/f=2", live("a/f=1 a/g=1"), [call(0, Release("g", "2", ("a",)), "a/f")], "name exactly its rows",
     ),
     "a release that names one device more": (
-        "a/f=2", live("a/f=1 b/f=1"), [call(0, Release("f", "2", ("a", "b")), "a/f")], "names other rows",
+        "a/f=2", live("a/f=1 b/f=1"), [call(0, Release("f", "2", ("a", "b")), "a/f")], "name exactly its rows",
     ),
     "a release that names a device twice": (
-        "a/f=2", live("a/f=1"), [call(0, Release("f", "2", ("a", "a")), "a/f")], "names other rows",
+        "a/f=2", live("a/f=1"), [call(0, Release("f", "2", ("a", "a")), "a/f")], "name exactly its rows",
     ),
     "a release to nobody": (
-        "a/f=2", live("a/f=1"), [call(0, Release("f", "2", ())), call(1, Release("f", "2", ("a",)), "a/f")], "none",
+        "a/f=2", live("a/f=1"), [call(0, Release("f", "2", ())), call(1, Release("f", "2", ("a",)), "a/f")], "its rows",
     ),
     "a release to too many": (
         " ".join(f"{device}/f=2" for device in MANY), live(" ".join(f"{device}/f=1" for device in MANY)),
-        [call(0, Release("f", "2", MANY), " ".join(f"{device}/f" for device in MANY))], "more than 1000",
+        [call(0, Release("f", "2", MANY), " ".join(f"{device}/f" for device in MANY))], "1 to 1000 of them",
     ),
     "a change that no call carries": (
         "a/f=2 b/f=2", live("a/f=1"), [call(0, Release("f", "2", ("a",)), "a/f")], "once",
@@ -126,7 +126,7 @@ UNSOUND = {
     "removing another flow": ("a/f=absent", live("a/f=1 a/g=1"), [call(0, RemoveFlow("g"), "a/f")], "flow"),
     "removing a row and releasing it too": (
         "a/f=2 b/f=absent", live("a/f=1 b/f=1"),
-        [call(0, Release("f", "2", ("a",)), "a/f"), call(1, RemoveRow("f", "a"), "b/f")], "names other rows",
+        [call(0, Release("f", "2", ("a",)), "a/f"), call(1, RemoveRow("f", "a"), "b/f")], "name exactly its rows",
     ),
     "calls that are misnumbered": ("a/f=2", live("a/f=1"), [call(1, Release("f", "2", ("a",)), "a/f")], "out of order"),
     "a call that waits for itself": (
@@ -140,10 +140,10 @@ UNSOUND = {
         "a/f=2", live("a/f=1"), [call(0, Release("f", "2", ("a",)), "a/f", (-1,))], "out of order",
     ),
     "a replace on a restricted read": (
-        "a/f=2", live("a/f=1", only_flow="f"), [call(0, Replace("f", "1", "2"), "a/f")], "further than what was read",
+        "a/f=2", live("a/f=1", only_flow="f"), [call(0, Replace("f", "1", "2"), "a/f")], "beyond what was read",
     ),
     "clearing a device on a restricted read": (
-        "a/f=absent", live("a/f=1", only_flow="f"), [call(0, RemoveDevice("a"), "a/f")], "further than what was read",
+        "a/f=absent", live("a/f=1", only_flow="f"), [call(0, RemoveDevice("a"), "a/f")], "beyond what was read",
     ),
 }  # fmt: skip
 
@@ -197,7 +197,7 @@ def test_a_flow_may_be_removed_on_a_read_of_it() -> None:
     seen = live("a/f=1 b/f=2", only_flow="f")
     calls = [call(0, RemoveFlow("f"), "a/f b/f")]
     prove(changes("a/f=absent b/f=absent", seen), calls, seen)
-    with pytest.raises(PlanUnsound, match="further"):
+    with pytest.raises(PlanUnsound, match="beyond"):
         prove(changes("a/f=absent b/f=absent", seen), calls, live("a/f=1 b/f=2", only_flow="g"))
 
 

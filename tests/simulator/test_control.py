@@ -69,7 +69,7 @@ def test_devices_and_versions_come_and_go(pumps: Api) -> None:
         ("set_released", {"device": "gateway-1", "flow": "telemetry", "version": "v1"}, 400, "gateway"),
         ("set_reported", {"device": "pump-4", "flow": "telemetry", "version": "v1"}, 400, "never deployed"),
         ("add_device", {"device": {"name": "pump-1"}}, 400, "already"),
-        ("add_device", {"device": {"name": "new", "deployed": {"telemetry": "v1"}}}, 400, "nothing deployed"),
+        ("add_device", {"device": {"name": "new", "deployed": {"telemetry": "v1"}}}, 400, "must not have deployments"),
     ],
 )
 def test_commands_that_cannot_be(pumps: Api, name: str, arguments: Any, status: int, words: str) -> None:

@@ -102,7 +102,7 @@ def test_mistakes(case: Any) -> None:
 
 
 def test_an_empty_file() -> None:
-    assert problems("# nothing yet\n") == ["fleet.yaml: the file is empty: it needs at least `applications:`"]
+    assert problems("# nothing yet\n") == ["fleet.yaml: the file is empty; it needs at least `applications:`"]
 
 
 @pytest.mark.parametrize("text", ["a: [", "a: b: c", "\t- x", "\0", "{", "a: *x"])

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Installs reconciler, as it is in this checkout, into a new virtual environment in FOLDER. Whatever comes from outside
-# is taken by its hash in the lock, as a wheel, so that nothing of it runs before it is known; the rest is this commit.
+# Installs reconciler from this checkout into a new virtual environment in FOLDER. Dependencies are installed as wheels
+# with the hashes of the lock, so none of their code runs unverified.
 #
-# PIP_CACHE_DIR and the like work as everywhere. `python -I` looks for modules where Python is installed, and not in the
-# folder that it is started in, which is somebody's repository.
+# PIP_CACHE_DIR and the like work as usual. `python -I` does not import modules from the working directory, which is
+# somebody else's repository.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd)
 folder=$1

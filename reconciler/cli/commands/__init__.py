@@ -1,1 +1,1 @@
-"""One short file a command: declarations, one operation, one renderer."""
+"""The commands, one short file each: declarations, one operation, one renderer."""

@@ -1,4 +1,4 @@
-"""`reconciler applications`: what the paths hold."""
+"""`reconciler applications`: lists the applications in manifests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from reconciler.cli.console import Console
 @opt.formats("text", "json")
 @click.pass_obj
 def command(console: Console, paths: tuple[str, ...]) -> None:
-    """List the applications and kinds that the paths hold, with their files. Touches no network."""
+    """List the applications and kinds in the paths, with their files. Works offline."""
     from reconciler.cli.output import application_line
     from reconciler.operations.applications import load
 

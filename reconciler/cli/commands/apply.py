@@ -1,4 +1,4 @@
-"""`reconciler apply`: carry a plan out, and report what happened on every path."""
+"""`reconciler apply`: carries out a plan, and reports the result whatever happens."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ from reconciler.cli.console import Console
 @opt.commit
 @click.option("--plan", "plan_file", metavar="FILE", type=click.Path(), help="Carry out this saved plan.")
 @click.option("--expect-digest", type=opt.digest, metavar="SHA", help="Refuse (exit 4) any other plan.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for approval.")
 @click.option("--dry-run", is_flag=True, help="Stop before the first write; report the same calls.")
-@click.option("--wait", is_flag=True, help="Wait until every managed device runs what it should.")
-@opt.timeout("15m", "How long --wait waits: 90s, 15m, 2h.")
+@click.option("--wait", is_flag=True, help="Wait until every managed device runs its desired versions.")
+@opt.timeout("15m", "Timeout of --wait: 90s, 15m, 2h.")
 @click.option(
     "--offline",
     type=click.Choice(["wait", "skip", "fail"]),
     default="skip",
     show_default=True,
-    help="What --wait makes of devices that were offline when apply began.",
+    help="How --wait treats devices that were offline when apply began.",
 )
 @click.option(
-    "--result", "result_file", metavar="FILE", type=click.Path(), help="Write the result as JSON, on every path."
+    "--result", "result_file", metavar="FILE", type=click.Path(), help="Write the result as JSON, whatever happens."
 )
 @click.pass_obj
 def command(console: Console, /, **flags: Any) -> int:
-    """Read live state afresh, plan, ask, and carry the plan out.
+    """Read live state, plan, ask for approval, and carry out the plan.
 
     PATH is a file, a directory or `-`; the default is `manifests`.
     """

@@ -1,4 +1,4 @@
-"""`reconciler demo`: the whole story in one command, on a simulator, with no account."""
+"""`reconciler demo`: demonstrates planning and applying on a simulator, without an account."""
 
 from __future__ import annotations
 
@@ -60,12 +60,12 @@ def command(console: Console) -> int | None:
 
 
 def demo_fleet() -> str:
-    """The fleet that the simulator of the demo starts from, as YAML text."""
+    """The demo's fleet file, as YAML text."""
     return _file("fleet.yaml")
 
 
 def demo_manifest() -> str:
-    """The manifest for it, as YAML text; `manifests/demo.yaml` is the same."""
+    """The demo's manifest, as YAML text; `manifests/demo.yaml` is a copy."""
     return _file("manifest.yaml")
 
 
@@ -74,7 +74,7 @@ def _file(name: str) -> str:
 
 
 def _exchange(variables: Mapping[str, str]) -> Mapping[str, str]:
-    """Put these environment variables in place of all of the product's own; those, to be put back."""
+    """Replace all of reconciler's environment variables by these. Returns the old ones, to be restored."""
     before = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("LOSANT_")}
     os.environ.update(variables)
     return before

@@ -1,4 +1,4 @@
-"""`reconciler diff`: what changed in the desired state between two revisions or two folders."""
+"""`reconciler diff`: compares the desired state of two revisions or two folders."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from reconciler.cli.console import Console
 @click.argument("base", type=opt.filled)
 @click.argument("head", required=False, type=opt.filled)
 @click.option(
-    "--path", type=opt.filled, default="manifests", show_default=True, help="Where the manifests are, in a revision."
+    "--path", type=opt.filled, default="manifests", show_default=True, help="Path of the manifests in a revision."
 )
 @opt.formats("text", "json", "markdown")
 @opt.max_bytes
 @click.pass_obj
 def command(console: Console, base: str, head: str | None, *, path: str) -> None:
-    """Show what changed in the desired state from BASE to HEAD, in meaning and without a token.
+    """Show how the desired state differs between BASE and HEAD, in meaning, not as text. Needs no token.
 
-    BASE and HEAD are git revisions or folders; what has a `/`, or is a folder, is a folder. Without HEAD, BASE is
-    compared with --path as it is on the disk. Selectors that only the API could expand stay as they are written.
+    BASE and HEAD are git revisions or folders; a name with a `/`, or of an existing folder, is a folder. Without HEAD,
+    BASE is compared with --path on disk. Selectors that only the API can expand are compared as written.
     """
     from reconciler.operations.diff import diff
     from reconciler.render.differences import differences_markdown, differences_text

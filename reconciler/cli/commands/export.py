@@ -1,4 +1,4 @@
-"""`reconciler export`: the compiled WASM of a device, a deployment, or of all of them."""
+"""`reconciler export`: requests the compiled WASM of a device, a deployment, or of all."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # Limits of the API's Export schema.
 STACK_SIZES = (1_600, 2_147_483_648)  # bytes
 MAX_ADDRESS = 1_024  # characters
-MAX_PATH = 40  # of them, what --listen adds to --public-url
+MAX_PATH = 40  # characters of them that --listen adds to --public-url
 
 _EMAIL = opt.matching(
     r"[^@\s\x00-\x1f]+@[^@\s\x00-\x1f]+",
@@ -29,48 +29,48 @@ _EMAIL = opt.matching(
 )
 
 
-@click.command(short_help="Ask Losant for compiled WASM.")
+@click.command(short_help="Request compiled WASM from Losant.")
 @opt.application_id(required=True)
 @click.option("--device", type=opt.filled, metavar="ID|NAME", help="The device whose modules to compile.")
 @click.option(
     "--embedded-deployment-id", type=opt.object_id, metavar="ID", help="The deployment record whose modules to compile."
 )
-@click.option("--email", type=_EMAIL, metavar="ADDRESS", help="Let Losant mail the file there.")
-@click.option("--callback-url", type=opt.http_url(MAX_ADDRESS), metavar="URL", help="Let Losant post the file there.")
-@click.option("--listen", is_flag=True, help="Receive the file here, through a port of this machine.")
-@click.option("--port", type=click.IntRange(0, 65_535), metavar="N", help="Port of --listen; any free one by default.")
+@click.option("--email", type=_EMAIL, metavar="ADDRESS", help="Have Losant e-mail the file here.")
+@click.option("--callback-url", type=opt.http_url(MAX_ADDRESS), metavar="URL", help="Have Losant POST the file here.")
+@click.option("--listen", is_flag=True, help="Receive the file here, on a local port.")
+@click.option("--port", type=click.IntRange(0, 65_535), metavar="N", help="Port of --listen; by default any free one.")
 @click.option(
     "--public-url",
     type=opt.http_url(MAX_ADDRESS - MAX_PATH),
     metavar="URL",
-    help="Address of the tunnel that leads to the port of --listen.",
+    help="Public URL of the tunnel to the port of --listen.",
 )
-@click.option("--out", metavar="FILE", type=opt.new_file, help="New file of --listen; export-JOB.zip by default.")
-@opt.timeout("10m", "How long --listen waits: 90s, 10m.")
-@click.option("--trace-level", type=click.Choice([0, 1, 2]), help="How much the modules trace.")
+@click.option("--out", metavar="FILE", type=opt.new_file, help="New file for --listen; by default export-JOB.zip.")
+@opt.timeout("10m", "Timeout of --listen: 90s, 10m.")
+@click.option("--trace-level", type=click.Choice([0, 1, 2]), help="Trace level of the modules.")
 @click.option("--stack-size", type=click.IntRange(*STACK_SIZES), metavar="BYTES", help="1600 to 2147483648.")
-@click.option("--disable-debug-message/--enable-debug-message", default=None, help="Debug nodes: silent, or not.")
-@click.option("--debug-symbols/--no-debug-symbols", default=None, help="With symbols, or without.")
-@click.option("--export-memory/--no-export-memory", default=None, help="With the memory exported, or without.")
-@click.option("--gzip/--no-gzip", default=None, help="Modules gzipped, or not.")
+@click.option("--disable-debug-message/--enable-debug-message", default=None, help="Silence Debug nodes, or not.")
+@click.option("--debug-symbols/--no-debug-symbols", default=None, help="Include debug symbols, or not.")
+@click.option("--export-memory/--no-export-memory", default=None, help="Export the memory, or not.")
+@click.option("--gzip/--no-gzip", default=None, help="Gzip the modules, or not.")
 @opt.formats("text", "json")
 @click.pass_obj
 def command(
     console: Console, /, *, application: str, device: str | None, listen: bool, timeout: float, **flags: Any
 ) -> int | None:
-    """Ask Losant to compile the embedded workflows of a device, and print the id of the job.
+    """Request Losant to compile the embedded workflows of a device, and print the id of the job.
 
-    Losant mails the file (--email), posts it (--callback-url), or posts it to this machine (--listen), which saves it,
+    Losant e-mails the file (--email), POSTs it to a URL (--callback-url) or to this machine (--listen), which saves it,
     prints its size and checksum, and lists the modules of a zip or gzip. Without --device and
-    --embedded-deployment-id, what is compiled is Losant's choice; with both, they should mean the same record. What is
-    not said of the compiler is left to Losant, too. An application has one export in 5 minutes.
+    --embedded-deployment-id, Losant chooses what is compiled; if both are given, they should refer to the same record.
+    Compiler options that are not given are left to Losant. An application may request one export per 5 minutes.
 
-    --listen opens a port on 127.0.0.1 only, with a path that nobody can guess. Losant's cloud reaches it through a
-    tunnel alone: start one that leads to a port (such as `ssh -R`, ngrok or cloudflared), pass that port as --port and
-    the tunnel's address as --public-url. No tunnel is needed with `reconciler simulator`.
+    --listen opens a port on 127.0.0.1 only, with a secret path. Losant's cloud can reach it only through a tunnel:
+    start one to a local port (with `ssh -R`, ngrok or cloudflared, for example), pass that port as --port and the
+    tunnel's address as --public-url. `reconciler simulator` needs no tunnel.
 
-    Ends with 1 when Losant refused, 5 when the job is queued but no sound file came, 6 when it is not known whether
-    the job is queued.
+    Exits with 1 if Losant refused, 5 if the job is queued but no valid file arrived, 6 if it is unknown whether the
+    job is queued.
     """
     from reconciler.cli.connect import connect
     from reconciler.cli.progress import Display
@@ -81,11 +81,11 @@ def command(
     from reconciler.runtime import SystemClock
 
     def queued(job_id: str | None) -> None:
-        if job_id and not console.wants_json:  # at once, unless stdout is one document
+        if job_id and not console.wants_json:  # immediately, unless stdout is one JSON document
             console.write(inert(job_id))
 
     listening = _listening(flags.pop("public_url"), flags.pop("port"), flags.pop("out"), timeout, flags, listen=listen)
-    # What is left are fields of the Export schema, but for their spelling.
+    # The remaining options are fields of the Export schema, spelled differently.
     given = {name: value for name, value in flags.items() if value is not None}
     options = {re.sub("_(.)", lambda match: match[1].upper(), name): value for name, value in given.items()}
     request = ExportRequest(application, options, device, listening)
@@ -109,7 +109,7 @@ def command(
         elif done and done.file:
             console.write(file_text(done.file))
             if done.file.type == "other":
-                console.note("Warning: the file is not a zip archive, a gzip file or a WASM module; look into it.")
+                console.note("Warning: the file is not a zip archive, a gzip file or a WASM module; inspect it.")
         return console.fail(failure) if failure else None
 
 
@@ -127,13 +127,13 @@ def _listening(
     if not listen:
         for name, value in {"--public-url": public_url, "--port": port, "--out": out}.items():
             if value is not None:
-                raise UsageError(f"{name} goes with --listen only", hint="add --listen, or leave it out")
+                raise UsageError(f"{name} requires --listen", hint=f"add --listen, or remove {name}")
         return None
     if flags["callback_url"] is not None:
         hint = "pass the address of a tunnel to this machine as --public-url"
-        raise UsageError("--listen is the callback itself, so it does not go with --callback-url", hint=hint)
+        raise UsageError("--listen and --callback-url cannot be combined", hint=hint)
     if public_url is not None and (urlsplit(public_url).query or urlsplit(public_url).fragment):
-        raise UsageError("--public-url may have no query and no fragment", hint="a path is added to it")
+        raise UsageError("--public-url must not have a query or a fragment", hint="a path is appended to it")
     if timeout_s <= 0:
-        raise UsageError("--timeout leaves no time", hint="write 90s, 10m or 2h")
+        raise UsageError("--timeout must be more than 0", hint="write 90s, 10m or 2h")
     return Listening(port or 0, public_url, Path(out) if out is not None else None, timeout_s)

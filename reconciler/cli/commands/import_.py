@@ -1,4 +1,4 @@
-"""`reconciler import`: a manifest of what is live, whose plan is empty."""
+"""`reconciler import`: writes a manifest of the live state, whose plan is empty."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from reconciler.cli.console import Console
     default="auto",
     show_default=True,
     metavar="auto|none|tag:KEY",
-    help="Make groups of devices that a tag explains exactly: any tag, none, or this one.",
+    help="Make groups of devices that a tag identifies exactly: any tag, none, or this one.",
 )
 @opt.parallelism
 @click.pass_obj
 def command(console: Console, *, application: str, kind: str, out: str | None, group_by: str, parallelism: int) -> None:
     """Write a manifest of everything that is released in an application. Its plan is empty.
 
-    Devices that run the same become groups where every device with a tag, and no other, runs that; the rest are
-    listed one by one, with their names as comments.
+    Devices that run the same become a group if every device with a tag, and no other, runs that; all others are
+    listed individually, with their names as comments.
     """
     from reconciler.cli.output import save_text
 
@@ -41,7 +41,7 @@ def command(console: Console, *, application: str, kind: str, out: str | None, g
 def live_manifest(
     console: Console, application_id: str, kind: str, *, group_by: str = "auto", parallelism: int = 4
 ) -> str:
-    """The manifest of what is live; a warning on stderr where the token may not read devices."""
+    """The manifest of the live state; warns on stderr if the token may not read devices."""
     from reconciler.cli.connect import connect
     from reconciler.cli.signals import run_async
     from reconciler.model.state import Kind
@@ -50,5 +50,5 @@ def live_manifest(
     gateway = connect(console, [application_id], parallelism=parallelism)
     imported = run_async(import_(application_id, Kind(kind), gateway, group_by=group_by))
     if not imported.grouped:
-        console.note("Warning: without the scope devices.get nothing is grouped, and devices that are gone are kept.")
+        console.note("Warning: without the scope devices.get there are no groups, and deleted devices are included.")
     return imported.text

@@ -1,4 +1,4 @@
-"""`reconciler init`: what a repository needs for GitOps, without touching what it has."""
+"""`reconciler init`: adds what a repository needs for GitOps, without changing existing files."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from reconciler.errors import UsageError
 MANIFEST = "manifests/fleet.yaml"
 WORKFLOW = ".github/workflows/reconcile.yml"
 CODEOWNERS = ".github/CODEOWNERS"
-_CODEOWNERS_PLACES = (CODEOWNERS, "CODEOWNERS", "docs/CODEOWNERS")  # GitHub takes the first that is there
-_NO_ID = "put-the-application-id-here"  # not a valid id, so `validate` names its place until it is replaced
+_CODEOWNERS_PLACES = (CODEOWNERS, "CODEOWNERS", "docs/CODEOWNERS")  # GitHub uses the first that exists
+_NO_ID = "put-the-application-id-here"  # not a valid id, so `validate` reports its place until it is replaced
 
-# What ends up in a file has a shape that cannot break out of its place there.
+# Values that are written to files are restricted to patterns without special characters.
 _USES = opt.matching(
     r"(?a)(?!OWNER/REPO)[\w.-]+/[\w.-]+@[\w./-]+",
-    "does not name a repository and a commit, such as your-org/reconciler@<40 hex digits>",
+    "is not a repository and a commit, such as your-org/reconciler@<40 hex digits>",
 )
-_BRANCH = opt.matching(r"(?a)[\w./-]+", "is not the name of one branch")
+_BRANCH = opt.matching(r"(?a)[\w./-]+", "is not a valid branch name")
 _OWNER = opt.matching(
     r"(?a)@[\w.-]+(/[\w.-]+)?|[\w.+-]+@[\w.-]+", "is not an owner: write @user, @org/team or an e-mail address"
 )
@@ -32,16 +32,16 @@ _OWNER = opt.matching(
 @click.argument("folder", default=".", type=click.Path())
 @opt.application_id(required=False)
 @opt.kind
-@click.option("--import", "from_live", is_flag=True, help="Write what is live instead of a skeleton. Needs a token.")
+@click.option("--import", "from_live", is_flag=True, help="Write the live state instead of a skeleton. Needs a token.")
 @click.option(
     "--uses",
     type=_USES,
     metavar="OWNER/REPO@REF",
-    help="Where the reusable workflow comes from: a repository with this project, and a commit or tag of it.",
+    help="Source of the reusable workflow: a repository with this project, and a commit or tag of it.",
 )
 @click.option("--no-workflow", is_flag=True, help="Write no GitHub workflow.")
 @click.option("--branch", type=_BRANCH, default="main", show_default=True, help="The branch whose merges are applied.")
-@click.option("--owner", type=_OWNER, metavar="@ORG/TEAM", help="Who reviews changes of the fleet, for CODEOWNERS.")
+@click.option("--owner", type=_OWNER, metavar="@ORG/TEAM", help="Reviewers of fleet changes, for CODEOWNERS.")
 @click.pass_obj
 def command(
     console: Console,
@@ -55,20 +55,20 @@ def command(
     branch: str,
     owner: str | None,
 ) -> None:
-    """Write a manifest, the GitHub workflow and a CODEOWNERS hint into the git repository FOLDER.
+    """Write a manifest, the GitHub workflow and CODEOWNERS into the git repository FOLDER.
 
-    What exists is left as it is, so it does no harm to run it again. Nothing is committed.
+    Existing files are not changed, so it is safe to run again. Nothing is committed.
     """
     if from_live and application is None:
-        raise UsageError("--import needs to know what to read", hint="name it with --application ID")
+        raise UsageError("--import needs an application to read", hint="pass --application ID")
     if uses is None and not no_workflow:
         raise UsageError(
-            "the workflow needs to know where the reusable one is",
-            hint="name it with --uses OWNER/REPO@REF, or leave the workflow out with --no-workflow",
+            "the workflow needs the source of the reusable workflow",
+            hint="pass --uses OWNER/REPO@REF, or --no-workflow to write no workflow",
         )
     root = Path(folder).resolve()
     if not (root / ".git").exists():
-        hint = "name it, or make one with `git init`"
+        hint = "pass the top folder, or create a repository with `git init`"
         raise UsageError(f"{folder} is not the top folder of a git repository", hint=hint)
     written = [_manifest(console, root, application, kind, from_live=from_live)]
     if uses and not no_workflow:
@@ -78,7 +78,7 @@ def command(
 
 
 def _manifest(console: Console, root: Path, application: str | None, kind: str, *, from_live: bool) -> str:
-    """The skeleton or what is live, unless there are manifests."""
+    """Write the skeleton or the live state, unless manifests exist."""
     found = next((file for file in sorted(root.glob("manifests/**/*.y*ml"))), None)
     if found is not None:
         return f"kept   {found.relative_to(root)}"
@@ -95,13 +95,13 @@ def _workflow(uses: str, branch: str) -> str:
     text = _template("workflow.yml").replace("OWNER/REPO", repository).replace("@REF", f"@{ref}")
     if branch == "main":
         return text
-    # The workflow applies the repository's default branch unless another is named.
+    # The workflow applies the repository's default branch unless another is given.
     return text.replace('branches: ["main"]', f'branches: ["{branch}"]') + f'      branch: "{branch}"\n'
 
 
 def _codeowners(root: Path, owner: str | None) -> str:
     text = _template("CODEOWNERS").replace("OWNER", owner or "@your-org/your-team")
-    if not owner:  # the example stays a comment: GitHub would call a file with it broken
+    if not owner:  # the example stays a comment: GitHub would reject a file with it
         text = "".join(f"# {line}" if line.startswith("/") else line for line in text.splitlines(keepends=True))
     found = next((place for place in _CODEOWNERS_PLACES if (root / place).exists()), None)
     if found is None:
@@ -113,10 +113,10 @@ def _codeowners(root: Path, owner: str | None) -> str:
 
 
 def _write(root: Path, name: str, text: str) -> str:
-    """Create a file, unless there is one; no link leads it out of the repository."""
+    """Create a file, unless it exists; refuses paths that leave the repository through a symlink."""
     target = root / name
     if not target.parent.resolve().is_relative_to(root):
-        raise UsageError(f"{name} would be written outside of the repository, through a link")
+        raise UsageError(f"{name} would be written outside the repository, through a symlink")
     if target.exists() or target.is_symlink():
         return f"kept   {name}"
     try:
@@ -134,10 +134,10 @@ def _template(name: str) -> str:
 
 def _next_steps(application: str | None, branch: str, *, workflow: bool) -> list[str]:
     secret = f"LOSANT_API_TOKEN_{application or '<APPLICATION ID>'}"
-    steps = ["Say in manifests/ what shall run where, and check it: reconciler validate"]
+    steps = ["Declare in manifests/ what each device should run, and check it: reconciler validate"]
     if workflow:
         steps.append(f"Add the application's token to the secrets of the repository: {secret}")
         steps.append(f"Open a pull request: it shows the plan. Merging it to {branch} applies it.")
     else:
-        steps.append(f"Put the application's token into the environment as {secret}, and look: reconciler plan")
+        steps.append(f"Set the application's token in the environment as {secret}, and run: reconciler plan")
     return ["Next:", *(f"  {number}. {step}" for number, step in enumerate(steps, 1))]

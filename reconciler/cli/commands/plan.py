@@ -1,4 +1,4 @@
-"""`reconciler plan`: read live state, print what would change. Sends GET only."""
+"""`reconciler plan`: reads live state, prints what would change. Sends GET only."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from reconciler.errors import ExitCode, ReconcilerError, UsageError
 @opt.formats("text", "json", "markdown")
 @opt.max_bytes
 @opt.commit
-@click.option("--out", metavar="FILE", type=click.Path(), help="Save the plan for `apply --plan`, refused or not.")
-@click.option("--detailed-exitcode", is_flag=True, help="Exit 2 instead of 0 when changes are present.")
+@click.option("--out", metavar="FILE", type=click.Path(), help="Save the plan for `apply --plan`, even if refused.")
+@click.option("--detailed-exitcode", is_flag=True, help="Exit 2 instead of 0 if there are changes.")
 @click.pass_obj
 def command(console: Console, /, paths: tuple[str, ...], **flags: Any) -> ExitCode:
     """Read live state and print what would change. Nothing is written to the API.
 
     PATH is a file, a directory or `-`; the default is `manifests`. With one flow as the only --target (by its alias or
-    id) no more than that flow's records is read, and no call is used that could reach beyond them: so there may be more
-    calls than without.
+    id), only that flow's records are read, and calls that could reach beyond them are not used, so there may be more
+    calls than otherwise.
     """
     from reconciler.cli.connect import connect
     from reconciler.cli.output import keep_inputs, save_text, write_plans

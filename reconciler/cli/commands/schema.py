@@ -1,4 +1,4 @@
-"""`reconciler schema`: JSON Schema of the manifest, or of the JSON documents that commands write."""
+"""`reconciler schema`: prints the JSON Schema of the manifest, or of the JSON documents that commands write."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from reconciler.cli.console import Console
 
 
 @click.command
-@click.option("--output", is_flag=True, help="Of the JSON documents that commands write, instead.")
+@click.option("--output", is_flag=True, help="Print the schema of commands' JSON output instead.")
 @click.pass_obj
 def command(console: Console, *, output: bool) -> None:
     """Print a JSON Schema, for editors and for tools that read or write the files.
 
-    An editor with the YAML language server follows a first line such as
+    An editor with the YAML language server uses it if the file starts with a line such as
     `# yaml-language-server: $schema=manifest.schema.json`.
     """
     if output:

@@ -1,4 +1,4 @@
-"""`reconciler show`: print a saved plan or result again."""
+"""`reconciler show`: prints a saved plan or result again."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from reconciler.cli.console import Console
 @opt.commit
 @click.pass_obj
 def command(console: Console, file: str) -> None:
-    """Print what `plan --out` or `apply --result` saved. Touches no network."""
+    """Print what `plan --out` or `apply --result` saved. Works offline."""
     from reconciler.cli.output import write_plans, write_results
     from reconciler.documents.result import Ended, result_document
     from reconciler.documents.saved_plan import load_saved

@@ -1,4 +1,4 @@
-"""`reconciler simulator`: serve a local stand-in of the API."""
+"""`reconciler simulator`: runs a local simulator of the API."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from reconciler.errors import Problem, ReconcilerError, UsageError
 
 
 @click.command
-@click.option("--port", type=click.IntRange(0, 65_535), default=0, show_default=True, help="0 takes a free one.")
+@click.option("--port", type=click.IntRange(0, 65_535), default=0, show_default=True, help="0 means any free port.")
 @click.option("--fleet", metavar="FILE", type=click.Path(), help="YAML: devices, flows, versions, what is deployed.")
 @click.option("--db", metavar="FILE", type=click.Path(), help="Keep the state in this SQLite file. Default: memory.")
-@click.option("--outbox", metavar="DIR", type=click.Path(), help="Where exports for an e-mail address are written.")
+@click.option("--outbox", metavar="DIR", type=click.Path(), help="Folder for exports sent to an e-mail address.")
 @click.pass_obj
 def command(console: Console, *, port: int, fleet: str | None, db: str | None, outbox: str | None) -> None:
-    """Serve a local stand-in of the API on 127.0.0.1 until Ctrl-C, and print its URL and token.
+    """Run a local simulator of the API on 127.0.0.1 until Ctrl-C, and print its URL and token.
 
-    Without --fleet it serves the fleet of `reconciler demo`. A --db that already holds a fleet goes on with it.
+    Without --fleet it serves the fleet of `reconciler demo`. A --db that already contains a fleet is continued.
     """
     from reconciler.cli.commands.demo import demo_fleet
     from reconciler.render.inert import inert
@@ -45,9 +45,9 @@ def command(console: Console, *, port: int, fleet: str | None, db: str | None, o
 
 @contextlib.contextmanager
 def needs_simulator() -> Iterator[None]:
-    """A package that is missing inside is a usage error: the extra is not installed."""
+    """Report a missing package inside the block as a usage error: the extra is not installed."""
     try:
         yield
     except ModuleNotFoundError as error:
-        hint = "install reconciler with its extra, simulator"
+        hint = "install reconciler with its extra `simulator`"
         raise UsageError(f"the simulator needs the package {error.name}, which is not installed", hint=hint) from None

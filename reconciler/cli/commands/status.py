@@ -1,4 +1,4 @@
-"""`reconciler status`: sync and health, by one read. Sends GET only."""
+"""`reconciler status`: shows sync and health from one read. Sends GET only."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ from reconciler.errors import ExitCode, ReconcilerError, UsageError
 @opt.max_bytes
 @opt.commit
 @click.option(
-    "--detailed-exitcode", is_flag=True, help="Exit 2 instead of 0 when something released is not as desired."
+    "--detailed-exitcode", is_flag=True, help="Exit 2 instead of 0 if a released version is not the desired one."
 )
 @click.pass_obj
 def command(console: Console, /, paths: tuple[str, ...], devices: tuple[str, ...], **flags: Any) -> ExitCode:
-    """Show, per flow and version, what is in sync, pending, offline, failed, drifted or unmanaged, and what lags.
+    """Show, per flow and version, the rows in sync, pending, offline, failed, drifted or unmanaged, and the laggards.
 
-    PATH is a file, a directory or `-`; the default is `manifests`. Ends with 5 when devices failed. --device reads the
+    PATH is a file, a directory or `-`; the default is `manifests`. Exits with 5 if devices failed. --device reads the
     deployments of that device alone, and shows its log: who changed what, when, with which error. --deployment does
-    the same for a deployment record (for edge: one flow of a device), whose id Losant's own pages and exports show.
+    the same for a deployment record (for edge: one flow of a device), whose id is shown in Losant's pages and exports.
     """
     from reconciler.cli.connect import connect
     from reconciler.cli.output import write_warnings
@@ -47,7 +47,7 @@ def command(console: Console, /, paths: tuple[str, ...], devices: tuple[str, ...
     from reconciler.render.status import status_markdown, status_text
 
     if flags["deployment"] and devices:
-        raise UsageError("--deployment does not go with --device", hint="a deployment record is of one device")
+        raise UsageError("--deployment and --device cannot be combined", hint="a record belongs to one device")
     rules = load(*paths, application=flags["application"], kind=flags["kind"], stdin=opt.standard_input(paths))
     gateway = connect(console, [one.application.id for one in rules], parallelism=flags["parallelism"])
     found = run_async(status(rules, gateway, devices=devices, deployment_id=flags["deployment"]))

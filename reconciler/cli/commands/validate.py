@@ -1,4 +1,4 @@
-"""`reconciler validate`: check the files; touches no network."""
+"""`reconciler validate`: checks manifests offline."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from reconciler.cli.console import Console
 @opt.formats("text", "json")
 @click.pass_obj
 def command(console: Console, paths: tuple[str, ...], *, application: str | None, kind: str | None) -> None:
-    """Check manifests as far as that goes without the API: every problem of every file, in one run.
+    """Check manifests as far as possible without the API. Reports every problem of every file in one run.
 
     PATH is a file, a directory or `-`; the default is `manifests`.
     """

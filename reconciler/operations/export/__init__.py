@@ -1,1 +1,1 @@
-"""An export: asking Losant for the compiled WASM, and receiving the file."""
+"""Exports: requests compiled WASM from Losant, and receives the file."""

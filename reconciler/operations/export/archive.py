@@ -1,4 +1,4 @@
-"""The contents of an exported file: read in place, in memory piece by piece, and never unpacked to disk."""
+"""Inspects the contents of an exported file in place, in small chunks, without unpacking it to disk."""
 
 from __future__ import annotations
 
@@ -16,36 +16,36 @@ from reconciler.model.export import FileType, Module
 
 WASM_MAGIC = b"\0asm"
 _GZIP_MAGIC = b"\x1f\x8b"
-_ZIP_MAGICS = (b"PK\x03\x04", b"PK\x05\x06")  # with a first file, and empty
-_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}  # whoever unpacks others may need gigabytes of memory
+_ZIP_MAGICS = (b"PK\x03\x04", b"PK\x05\x06")  # a non-empty and an empty archive
+_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}  # unpacking others may need gigabytes of memory
 _ENCRYPTED = 0x1
 _PIECE = 1 << 16
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError, RuntimeError)
 
 
 class NotDelivered(ReconcilerError):
-    """The job is queued, and no file of it was saved: none came, or it is damaged or dangerous to unpack."""
+    """The job is queued, but no file was saved: none arrived, or it is damaged or dangerous to unpack."""
 
     exit_code = ExitCode.NOT_CONVERGED
 
 
 class Contents(NamedTuple):
-    """What a file is (`zip`, `gzip`, `wasm` or `other`) and, except for `other`, its modules."""
+    """The type of a file (`zip`, `gzip`, `wasm` or `other`) and, except for `other`, its modules."""
 
     type: FileType
     modules: tuple[Module, ...]
 
 
 def contents(path: Path, *, unpacked: int = 1 << 30, members: int = 10_000) -> Contents:
-    """Look into a file; every byte of an archive is unpacked and checked, none is kept.
+    """Inspect a file; every byte of an archive is unpacked and checked, but none is kept.
 
     Args:
-        path: of the file.
-        unpacked: bytes that it may hold at most when unpacked, all together.
-        members: files that it may hold at most.
+        path: the path of the file.
+        unpacked: maximum total size of its contents in bytes when unpacked.
+        members: maximum number of files in it.
 
     Raises:
-        NotDelivered: an archive that is damaged, too large when unpacked, or with contents that no export has.
+        NotDelivered: the archive is damaged, too large when unpacked, or has contents that no export has.
     """
     allowance = _Allowance(unpacked)
     with path.open("rb") as file:
@@ -61,7 +61,7 @@ def contents(path: Path, *, unpacked: int = 1 << 30, members: int = 10_000) -> C
 
 
 class _Allowance:
-    """How many bytes may still be unpacked."""
+    """Limits the number of bytes that may be unpacked."""
 
     def __init__(self, most: int) -> None:
         self.most = most
@@ -71,8 +71,8 @@ class _Allowance:
         self._left -= size
         if self._left < 0:
             raise NotDelivered(
-                f"the file would unpack to more than {self.most:,} bytes, so it was not looked into",
-                hint="no export is that large; it may be made to fill a disk",
+                f"the file would unpack to more than {self.most:,} bytes, so it was not inspected",
+                hint="no export is that large; it may be an archive bomb",
             )
 
 
@@ -81,7 +81,7 @@ def _zip_modules(file: IO[bytes], allowance: _Allowance, most: int) -> Iterator[
         with zipfile.ZipFile(file) as archive:
             members = archive.infolist()
             if len(members) > most:
-                raise NotDelivered(f"the file holds more than {most:,} files", hint="no export holds that many")
+                raise NotDelivered(f"the file contains more than {most:,} files", hint="no export contains that many")
             _check(members, _Allowance(allowance.most))
             for member in members:
                 if not member.is_dir():
@@ -92,31 +92,31 @@ def _zip_modules(file: IO[bytes], allowance: _Allowance, most: int) -> Iterator[
 
 
 def _check(members: list[zipfile.ZipInfo], allowance: _Allowance) -> None:
-    """Everything that shows without unpacking."""
+    """Check everything that can be checked without unpacking."""
     allowance.spend(sum(member.file_size for member in members))
     names: set[str] = set()
     for member in members:
         objections = {
-            "leads out of the archive": _leads_out(member.orig_filename),
-            "is there twice": member.filename in names,
+            "points outside the archive": _leads_out(member.orig_filename),
+            "is a duplicate": member.filename in names,
             "is a link": stat.S_ISLNK(member.external_attr >> 16),
             "is encrypted": member.flag_bits & _ENCRYPTED,
-            "is compressed in a way that no export is": member.compress_type not in _METHODS,
+            "uses a compression method that exports do not use": member.compress_type not in _METHODS,
         }
         for reason, applies in objections.items():
             if applies:
-                raise NotDelivered(f"the file is refused: in it, {member.orig_filename!r} {reason}")
+                raise NotDelivered(f"the file is refused: its member {member.orig_filename!r} {reason}")
         names.add(member.filename)
 
 
 def _leads_out(name: str) -> bool:
-    """Whether a name is anything but a plain path below the folder that it would be unpacked to, on any system."""
+    """Whether a name is not a plain path below the folder that it would be unpacked to, on any system."""
     parts = name.removesuffix("/").split("/")
     return any(part in ("", ".", "..") or re.search(r"[\\:\0]", part) for part in parts)
 
 
 def _measured(name: str, packed: IO[bytes], allowance: _Allowance) -> Module:
-    """Read a file to its end, through gzip where it is that."""
+    """Read a file to its end, decompressing gzip."""
     size, head = 0, b""
     first = packed.read(2)
     packed.seek(0)
@@ -134,5 +134,5 @@ def _measured(name: str, packed: IO[bytes], allowance: _Allowance) -> Module:
 
 
 def _damaged(what: str, error: Exception) -> NotDelivered:
-    reason = str(error) or "it breaks off"
-    return NotDelivered(f"the file is not a sound {what}: {reason}", hint="try again in five minutes")
+    reason = str(error) or "it is truncated"
+    return NotDelivered(f"the file is not a valid {what}: {reason}", hint="try again in five minutes")

@@ -1,7 +1,7 @@
-"""A port of this machine that takes one file, for the callback of an export.
+"""A local HTTP server that receives one file, for the callback of an export.
 
-The path is a secret of 192 bits, so only who was given it can put a file here. Whatever else comes (garbage, other
-paths, bodies without end, clients that stall) is turned away and leaves the port as it was.
+Its path is a 192-bit secret, so only a client that was given the URL can send the file. All other requests (garbage,
+other paths, endless bodies, stalled clients) are rejected and do not affect the server.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Event: TypeAlias = h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one client may take: bytes of a body, seconds of silence (and for a whole head), connections at once."""
+    """Limits for clients: bytes of a body, idle seconds (and seconds for a whole head), concurrent connections."""
 
     body: int = 1 << 30
     idle_s: float = 30.0
@@ -39,7 +39,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A file that arrived whole. It lies at `path` until the listener ends; move it away to keep it."""
+    """A completely received file. It is at `path` until the listener closes; move it to keep it."""
 
     path: Path
     size: int
@@ -47,7 +47,7 @@ class Received:
 
 
 class _Refused(Exception):
-    """A request that is answered with a status and has no other effect."""
+    """A request that is rejected with a status and has no other effect."""
 
     def __init__(self, status: int) -> None:
         self.status = status
@@ -55,10 +55,10 @@ class _Refused(Exception):
 
 
 class Listener:
-    """Open while inside `async with`.
+    """The server, open inside `async with`.
 
     Attributes:
-        port: the port; `url` its full address with the secret path, of this machine.
+        port: the port; `url` is the full local address with the secret path.
         path: the secret path, without a slash.
     """
 
@@ -70,13 +70,13 @@ class Listener:
         limits: Limits | None = None,
         observe: Callable[[int, int | None], None] | None = None,
     ) -> None:
-        """Prepare; nothing is opened.
+        """Prepare; the port is not opened yet.
 
         Args:
-            folder: where the file lies while it arrives, under a name of its own.
-            port: 0 takes any that is free.
+            folder: where the file is written while it arrives, with a unique name.
+            port: 0 means any free port.
             limits: see `Limits`.
-            observe: called with the bytes that have arrived, and with how many there will be if that is known.
+            observe: called with the number of bytes received, and the total if it is known.
         """
         self.port = port
         self.path = secrets.token_urlsafe(24)
@@ -88,11 +88,11 @@ class Listener:
 
     @property
     def url(self) -> str:
-        """Where to put the file, from this machine."""
+        """The local URL to send the file to."""
         return f"http://127.0.0.1:{self.port}/{self.path}"
 
     async def __aenter__(self) -> Listener:
-        """Open the port. UsageError where that cannot be, or where the folder cannot be written."""
+        """Open the port. UsageError if that fails, or if the folder is not writable."""
         self._received: asyncio.Future[Received] = asyncio.get_running_loop().create_future()
         try:
             self._draft.touch(exist_ok=False)
@@ -105,13 +105,13 @@ class Listener:
             if not isinstance(error, OSError):
                 raise
             reason = os.strerror(error.errno) if error.errno else str(error)
-            hint = "name another port, or none for any that is free"
+            hint = "choose another port, or omit --port for any free one"
             raise UsageError(f"port {self.port} cannot be opened: {reason}", hint=hint) from None
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Close the port, cut off every client, remove what was not moved away."""
+        """Close the port, disconnect every client, remove a file that was not moved."""
         self._server.close()
         for task in self._open:
             task.cancel()
@@ -122,7 +122,7 @@ class Listener:
             self._draft.unlink(missing_ok=True)
 
     async def file(self) -> Received:
-        """Wait for the file. OSError where it came and could not be written."""
+        """Wait for the file. OSError if it could not be written."""
         return await asyncio.shield(self._received)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -138,10 +138,10 @@ class Listener:
                 await writer.wait_closed()
 
     async def _answer(self, wire: _Wire) -> None:
-        """One request and its answer; then the connection ends."""
+        """Handle one request; then the connection is closed."""
         outcome: Received | OSError | None = None
         try:
-            async with asyncio.timeout(self._limits.idle_s):  # however slowly its bytes trickle
+            async with asyncio.timeout(self._limits.idle_s):  # however slowly its bytes arrive
                 request = await wire.event()
             if not isinstance(request, h11.Request):
                 return
@@ -154,11 +154,11 @@ class Listener:
             status = 408
         except ConnectionError:
             return
-        except OSError as error:  # of the disk
+        except OSError as error:  # from writing to disk
             outcome, status = error, 507
         try:
             await wire.answer(status)
-        finally:  # whether or not the sender waits for the answer
+        finally:  # whether or not the sender waits for the response
             if outcome and not self._received.done():
                 if isinstance(outcome, OSError):
                     self._received.set_exception(outcome)
@@ -166,7 +166,7 @@ class Listener:
                     self._received.set_result(outcome)
 
     def _expected(self, request: h11.Request) -> int | None:
-        """The length that a request announces, if it is one that brings the file; else `_Refused`."""
+        """The Content-Length of a request that sends the file; raises `_Refused` for any other request."""
         if len(self._open) > self._limits.connections:
             raise _Refused(503)
         if not hmac.compare_digest(request.target, b"/" + self.path.encode()):
@@ -181,7 +181,7 @@ class Listener:
         return length
 
     async def _take(self, wire: _Wire, length: int | None) -> Received:
-        """Write the body down as it comes. What breaks off is overwritten by the next."""
+        """Write the body to disk as it arrives. An incomplete file is overwritten by the next."""
         size, digest = 0, hashlib.sha256()
         self._busy = True
         try:
@@ -211,7 +211,7 @@ class _Wire:
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD)
 
     async def event(self) -> Event:
-        """What the client sends next."""
+        """The client's next event."""
         while (event := self._http.next_event()) is h11.NEED_DATA:
             if self._http.they_are_waiting_for_100_continue:
                 self._send(h11.InformationalResponse(status_code=100, headers=[]))
@@ -220,7 +220,7 @@ class _Wire:
         return event
 
     async def answer(self, status: int) -> None:
-        """Answer with a line of text."""
+        """Respond with a line of text."""
         text = f"{_TEXTS[status]}\n".encode()
         headers = [("Content-Length", str(len(text))), ("Content-Type", "text/plain"), ("Connection", "close")]
         self._send(h11.Response(status_code=status, headers=headers))
@@ -230,5 +230,5 @@ class _Wire:
             await self._writer.drain()
 
     def _send(self, event: h11.Event) -> None:
-        with contextlib.suppress(h11.LocalProtocolError):  # a HEAD takes no body, a broken connection nothing
+        with contextlib.suppress(h11.LocalProtocolError):  # a HEAD response has no body, a broken connection nothing
             self._writer.write(self._http.send(event) or b"")

@@ -1,4 +1,4 @@
-"""An export: find the device, open the port, queue the job, wait for the file, look into it."""
+"""Runs an export: find the device, open the port, queue the job, wait for the file, inspect it."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from reconciler.operations.export.archive import NotDelivered, contents
 from reconciler.operations.export.listener import Listener, Received
 from reconciler.operations.gateway import Gateway
 
-PAUSE_S = 300.0  # an application has one export in this time
+PAUSE_S = 300.0  # an application may request one export in this time
 _SUFFIXES = {"zip": ".zip", "gzip": ".gz", "wasm": ".wasm", "other": ".bin"}
 
 
 class _NotConfirmed(ReconcilerError):
-    """Whether the job is queued is not known."""
+    """It is unknown whether the job is queued."""
 
     exit_code = ExitCode.NOT_CONFIRMED
 
 
 @dataclass(frozen=True, slots=True)
 class Listening:
-    """How to receive the file: on a `port` (0: any), reached by `public_url`; `out` None is a name by the job."""
+    """How to receive the file: on a `port` (0: any), reached by `public_url`; `out` None means a name from the job."""
 
     port: int = 0
     public_url: str | None = None
@@ -55,10 +55,10 @@ class ExportRun:
     """One export.
 
     Attributes:
-        note: called with what is worth a line.
+        note: called with messages.
         queued: called with the id of the job, if the API gave it, once the job is queued.
-        received: called with the bytes of the file that have arrived, and with how many there will be if known.
-        export: what has come of it at any moment, None until the job is queued.
+        received: called with the number of bytes received, and the total if it is known.
+        export: the result at any time, None until the job is queued.
     """
 
     request: ExportRequest
@@ -69,18 +69,18 @@ class ExportRun:
     export: Export | None = field(default=None, init=False)
 
     async def carry_out(self) -> None:
-        """All of it.
+        """Run the whole export.
 
         Raises:
-            UsageError: no such device, a port that cannot be opened, an API that could not reach it.
-            ReconcilerError: the job was refused, may be queued, or is queued and no sound file came.
+            UsageError: no such device, a port that cannot be opened, or one that the API cannot reach.
+            ReconcilerError: the job was refused, may be queued, or is queued but no valid file arrived.
         """
         request, options = self.request, dict(self.request.options)
         host, listening = self.gateway.host, request.listening
         if listening and listening.public_url is None and not is_loopback(host):
-            raise UsageError(  # the one export of five minutes would be wasted
-                f"the file would go to a port of this machine, which cannot be reached by {host}",
-                hint="start a tunnel to a port, and name that port and the public URL of the tunnel",
+            raise UsageError(  # before it wastes the only export in five minutes
+                f"the file would be sent to a local port, which {host} cannot reach",
+                hint="start a tunnel to a port, and pass --port and the tunnel's --public-url",
             )
         async with self.gateway.open() as api_of:
             api = api_of(request.application_id, Kind.EMBEDDED)
@@ -90,7 +90,7 @@ class ExportRun:
                 await self._queue_and_listen(api, options, listening)
                 return
             if not options.keys() & {"email", "callbackUrl"}:
-                self.note("Warning: without an e-mail address, a callback URL or a port here, the file goes nowhere.")
+                self.note("Warning: without --email, --callback-url or --listen, the file is not delivered.")
             await self._queue(api, options)
 
     async def _queue(self, api: LosantApi, options: dict[str, object]) -> str | None:
@@ -99,13 +99,13 @@ class ExportRun:
         except RateLimited as error:
             raise _too_soon(error, self.gateway.clock.utc_now()) from None
         except NotFound as error:
-            hint = "check the application's id; or nothing is deployed to what was named, so nothing can be compiled"
+            hint = "check the application's id; or the selected devices have no deployments to compile"
             raise NotFound(error.problems[0].message, hint=hint, status=404) from None
         except ApiError as error:
             if not error.outcome_unknown:
                 raise
-            message = f"{error.problems[0].message}; whether the job was queued is not known"
-            raise _NotConfirmed(message, hint="look for its file; try again in five minutes") from None
+            message = f"{error.problems[0].message}; it is unknown whether the job was queued"
+            raise _NotConfirmed(message, hint="check whether its file arrives; else retry in five minutes") from None
         self.export = Export(self.request.application_id, job_id, options)
         self.queued(job_id)
         return job_id
@@ -121,8 +121,8 @@ class ExportRun:
                 async with asyncio.timeout(listening.timeout_s):
                     received = await listener.file()
             except TimeoutError:
-                message = f"no file came{f' for job {job_id}' if job_id else ''} within {listening.timeout_s:g} s"
-                hint = "the job continues; does the tunnel lead to the port? Losant may also have failed to compile"
+                message = f"no file arrived{f' for job {job_id}' if job_id else ''} within {listening.timeout_s:g} s"
+                hint = "the job continues; check that the tunnel leads to the port; compiling may also have failed"
                 raise NotDelivered(message, hint=hint) from None
             except OSError as error:
                 raise _unsaved(listening.out or Path.cwd(), error) from None
@@ -130,13 +130,13 @@ class ExportRun:
 
 
 def _keep(received: Received, out: Path | None, job_id: str | None) -> ExportedFile:
-    """Look into the file where it lies, and only then give it its name."""
+    """Inspect the received file, and only then move it to its final name."""
     found = contents(received.path)
     part = re.sub("[^0-9A-Za-z_-]", "_", job_id) if job_id else received.sha256[:12]
     path = out or Path(f"export-{part}{_SUFFIXES[found.type]}")
     try:
         if path.exists():
-            raise FileExistsError(errno.EEXIST, "it exists already")
+            raise FileExistsError(errno.EEXIST, "it already exists")
         received.path.replace(path)
     except OSError as error:
         raise _unsaved(path, error) from None
@@ -144,15 +144,15 @@ def _keep(received: Received, out: Path | None, job_id: str | None) -> ExportedF
 
 
 def _unsaved(path: Path, error: OSError) -> NotDelivered:
-    return NotDelivered(cannot_write("the file that came,", str(path), error).problems)
+    return NotDelivered(cannot_write("the received file", str(path), error).problems)
 
 
 def _too_soon(error: RateLimited, now: str) -> RateLimited:
-    """The limit in words, and when it is over at the latest."""
+    """The error with an explanation of the limit, and the latest time at which it ends."""
     pause_s = PAUSE_S if error.retry_after_s is None else error.retry_after_s
     then = datetime.fromisoformat(now) + timedelta(seconds=pause_s)
     return RateLimited(
-        f"{error.problems[0].message}: Losant gives an application one export in 5 minutes, and nothing was queued",
+        f"{error.problems[0].message}: Losant allows one export per application in 5 minutes, so nothing was queued",
         hint=f"try again at {then:%Y-%m-%d %H:%M:%S} UTC",
         status=error.status,
         retry_after_s=error.retry_after_s,

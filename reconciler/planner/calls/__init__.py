@@ -1,1 +1,1 @@
-"""Changes to calls: the fewest that are safe under every reading of the API, ordered and proved."""
+"""From changes to calls: the fewest that are safe under every reading of the API, ordered and proved."""

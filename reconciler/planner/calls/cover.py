@@ -1,36 +1,36 @@
-"""Changes to requests: as few as are safe.
+"""From changes to requests: as few as are safe.
 
 **What is not known.** The API says what a call is for, not exactly what it matches. Does `replace` look at the released
-version, at the reported one, at either, at both? When does a device report, between which two of our calls? What does a
-device with an unknown bundle run? A plan has to be right under every reading of the API; a call that would be right
-under only most of them is not used.
+version, at the reported one, at either, at both? Between which two of our calls does a device report? What does a
+device with an unknown bundle run? A plan must be right under every possible reading of the API; a call that is right
+only under most of them is not used.
 
-**What is allowed.** A release names its devices and moves their rows to one version, whatever they were; so does the
-removal of one row. Both are always allowed. The rest are wildcards: `replace`, `remove` of a whole device, `remove` of
-a whole flow. A wildcard is allowed only if every row that it could reach under any reading was read and ends this plan
-at the wildcard's own outcome (`reach`). A row that must stay where it is has no change, so it ends at what is released,
-and blocks each wildcard that would take it elsewhere: unmanaged rows, rows outside the targets, protected ones, records
-of deleted devices and custom nodes are all the same here. A row that the wildcard may or may not move does no harm,
-since it ends where it should either way; but a wildcard is relied on only for rows that every reading moves, and the
-others get a release as well.
+**What is allowed.** A release names its devices and moves their rows to one version, whatever they had before; the
+removal of one row is similar. Both are always allowed. All other calls are wildcards: `replace`, `remove` of a whole
+device, `remove` of a whole flow. A wildcard is allowed only if every row that it could reach under any reading was read
+and ends this plan at the wildcard's own outcome (`reach`). A row that must not move has no change, so it ends at its
+released version and blocks every wildcard that would move it elsewhere: unmanaged rows, rows outside the targets,
+protected rows, records of deleted devices and custom nodes are all treated alike. A row that the wildcard may or may
+not move does no harm, since it ends where it should either way; but a wildcard carries only the rows that it moves
+under every reading, and the others get a release as well.
 
-**Why the order is safe.** Rows do not affect each other, so follow one row. Every call that could move it has its `to`
-as outcome, so the row goes there or stays, whatever comes first, and the one call that carries it is certain to take it
-there. The danger comes after: once released at its `to`, or reporting it, the row is in reach of a `replace` whose old
-version that is, and it was not when we looked. So whatever moves rows onto a version waits until every replace of that
-version is confirmed (`order`). Nothing else has to wait: a removal makes no version, and a wildcard that could reach a
-row twice has the same outcome both times.
+**Why the order is safe.** Rows do not affect each other, so consider one row. Every call that could move it has its
+`to` as outcome, so it moves there or stays, whatever comes first, and the call that carries it always moves it there.
+The danger comes later: once the row is released at its `to`, or reports it, a `replace` with that old version can reach
+it, which it could not when the fleet was read. So every call that moves rows to a version waits until each replace of
+that version is confirmed (`order`). Nothing else has to wait: a removal produces no version, and a wildcard that could
+reach a row twice has the same outcome both times.
 
 **Cycles.** v1 to v2 here and v2 to v1 there would wait for each other. A cohort has one target, so each old version has
-one replace at most: replaces form chains and cycles, cycles share no version, and each target is in one cycle at most.
-To break a cycle, one of its replaces becomes releases. Choosing the one that adds the fewest calls is best overall,
-because it touches no other cycle and can close none.
+at most one replace: replaces form chains and cycles, cycles share no version, and each target is in at most one cycle.
+To break a cycle, one of its replaces is converted to releases. Choosing the one that adds the fewest calls is globally
+optimal, because it affects no other cycle and cannot close a new one.
 
-**Why the count is minimal.** For n rows of one flow to one version, a replace moves one cohort and a release up to a
-chunk of any rows. With r replaces the largest r cohorts are best, so the minimum over r of r + ceil(rest / chunk) is
-exact, and it stays exact for the whole flow when cycles are broken. At equal count fewer replaces win: what names its
-devices can move nothing else, whatever the fleet looks like by the time it arrives. Only removals share calls across
-flows, by clearing whole devices; there the count is not always the minimum, and never more than without (`removals`).
+**Why the count is minimal.** For n rows of one flow to one version, a replace moves one cohort, and a release moves any
+rows up to a chunk. With r replaces the largest r cohorts are best, so the minimum over r of r + ceil(rest / chunk) is
+exact, and it stays exact for the whole flow when cycles are broken. At equal count fewer replaces win: a call that
+names its devices can move nothing else, however the fleet changes before it arrives. Only removals share calls across
+flows, by clearing whole devices; there the count is not always minimal, but never higher than without it (`removals`).
 """
 
 from __future__ import annotations
@@ -52,9 +52,9 @@ from reconciler.planner.calls.removals import devices_to_clear
 def cover(
     changes: Iterable[Change], live: Live, *, mode: CallMode = CallMode.FEWEST, chunk: int = 1000
 ) -> tuple[PlannedCall, ...]:
-    """Requests that make the changes, in the order to send them.
+    """The requests that carry out the changes, in the order to send them.
 
-    `live` is the read that they were compared with, of everything or of one flow. A release names at most `chunk`
+    `live` is the read that the changes were computed from, whole or of one flow. A release names at most `chunk`
     devices.
     """
     changes = Changes.of(changes)
@@ -105,7 +105,7 @@ def _part(rows: FlowRows, version: Version | None, device_ids: list[DeviceId], c
 
 
 def _why_named(rows: FlowRows, version: Version | None, cohorts: Mapping[Version, list[DeviceId]]) -> str:
-    """Why the largest cohort that no replace may move gets releases; devices by id, since no names are known here."""
+    """Why the largest cohort that no replace may move gets releases. Names are unknown here, so devices are by id."""
     if rows.live.only_flow is not None:
         return "only the records of this flow were read, and a replace could reach others"
     for old in largest_first(cohorts):
@@ -118,7 +118,7 @@ def _why_named(rows: FlowRows, version: Version | None, cohorts: Mapping[Version
 
 
 def _break_cycles(parts: dict[Version | None, FlowCalls]) -> dict[Version | None, FlowCalls]:
-    """Turn replaces that wait for each other into releases: of each cycle the one that costs least."""
+    """Break every cycle of replaces: convert the one that costs least into releases."""
     while cycle := _cycle({old: version for version, part in parts.items() for old in part.replaced}):
         old, version = min(cycle, key=lambda edge: _price(parts[edge[1]], edge[0]))
         why_named = f"a replace of {old} and those that it waits for would wait for each other"
@@ -127,7 +127,7 @@ def _break_cycles(parts: dict[Version | None, FlowCalls]) -> dict[Version | None
 
 
 def _price(part: FlowCalls, old: Version) -> tuple[int, int, Version]:
-    """What doing without a replace costs: in calls, then in rows to name; then by version, to be definite."""
+    """The cost of dropping a replace: in calls, then in rows to name, then by version as a tie-break."""
     return part.without_replace(old, "").mix.calls - part.mix.calls, len(part.cohorts[old]), old
 
 
@@ -145,7 +145,7 @@ def _cycle(target: Mapping[Version, Version | None]) -> list[tuple[Version, Vers
 
 
 def _clear(device_ids: Sequence[DeviceId], removals: Sequence[FlowCalls], moves: Moves) -> Iterator[Draft]:
-    """The removals, with some devices cleared."""
+    """The calls for the removals, where the given devices are cleared with one call each."""
     left = [part.without_devices(frozenset(device_ids)) for part in removals]
     saving = Saving(
         named=sum(part.saving.named for part in removals),

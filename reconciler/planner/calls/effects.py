@@ -1,8 +1,8 @@
 """What calls do to one row, under each reading of the API.
 
-The API documents what a call is for, not what it matches (`replace`), and a device reports when it pleases. So a row
-is followed as the set of versions that may be released by now; what it may report is anything that it was seen to
-report or that has been released since, and on a device with an unknown bundle anything at all.
+The API documents what `replace` is for, not exactly what it matches, and a device may report at any time. So a row is
+modelled as the set of versions that may be released by now. It may report anything that it was read to report or that
+has been released since; on a device with an unknown bundle, anything at all.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Reading(StrEnum):
     BOTH = "both"
 
 
-# Whether a `replace` matches a row whose released and whose reported version is the old one, or is not.
+# Whether a `replace` matches a row, by whether its released and its reported version equal the old one.
 _MATCHES: Mapping[Reading, Callable[[bool, bool], bool]] = {
     Reading.RELEASED: lambda released, _reported: released,
     Reading.REPORTED: lambda _released, reported: reported,
@@ -36,7 +36,7 @@ _MATCHES: Mapping[Reading, Callable[[bool, bool], bool]] = {
 
 @dataclass(frozen=True, slots=True)
 class RowState:
-    """What a row may be by now: versions that may be released, and versions that it may report.
+    """The possible states of a row: versions that may be released, and versions that it may report.
 
     `reports_anything`: the device runs an unknown bundle.
     """
@@ -46,7 +46,7 @@ class RowState:
     reports_anything: bool
 
     def after(self, request: Request, reading: Reading) -> RowState:
-        """The row after a request that could touch it, and after any reports of its device."""
+        """The row after a request that could touch it, and after its device may have reported."""
         if isinstance(request, Replace):
             matches, old = _MATCHES[reading], request.old
             reports_old = {True, False} if self.reports_anything else {version == old for version in self.reported}
@@ -61,5 +61,5 @@ class RowState:
 
 
 def as_read(entry: Entry, *, unknown_bundle: bool) -> RowState:
-    """A row as it was read. Its device may yet report what is released."""
+    """The state of a row as it was read. Its device may still report what is released."""
     return RowState(frozenset({entry.released}), frozenset(entry), unknown_bundle)

@@ -1,4 +1,4 @@
-"""The rows of one flow that go to one version, and the best mix of calls for them."""
+"""The rows of one flow that move to one version, and the best mix of calls for them."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from reconciler.planner.calls.order import Draft
 
 
 class Mix(NamedTuple):
-    """How many calls it takes, and how many of them, counted from the largest cohort, are replaces."""
+    """The number of calls, and how many of them are replaces, starting with the largest cohort."""
 
     calls: int
     replaces: int
 
 
 class Saving(NamedTuple):
-    """How many calls naming every row would take, how many there are instead, and how many of those are wildcards."""
+    """The number of calls if every row were named, the number of calls used, and how many of those are wildcards."""
 
     named: int
     calls: int
@@ -29,16 +29,16 @@ class Saving(NamedTuple):
 
     @property
     def text(self) -> str:
-        """What the reason of each wildcard says. What one of several saves depends on the others."""
+        """The saving as text for the reason of each wildcard. It is shared: what one saves depends on the others."""
         saved, others = self.named - self.calls, self.wildcards - 1
         saves = f"saves {counted(saved, 'call')}"
         return f"{saves}, together with {counted(others, 'other wildcard')}" if others > 0 else saves
 
 
 def best_mix(total: int, sizes: Sequence[int], chunk: int) -> Mix:
-    """The fewest calls for `total` rows, at equal count the fewest replaces.
+    """The fewest calls for `total` rows; at equal count, the fewest replaces.
 
-    `sizes`: how many of them each replace is sure to move, largest first. `chunk`: how many one release names at most.
+    `sizes`: the rows that each replace certainly moves, largest first. `chunk`: the most rows one release may name.
     """
     best, rest = Mix(-(-total // chunk), 0), total
     for replaces, size in enumerate(sizes, 1):
@@ -51,9 +51,9 @@ def best_mix(total: int, sizes: Sequence[int], chunk: int) -> Mix:
 class FlowCalls:
     """The changes of one flow to one version (None: removals), and the calls for them. Device ids are sorted.
 
-    `chunk`: how many rows one release names at most. `cohorts`: by old version, the rows that an allowed replace is
-    sure to move; largest first. `maybe`: how many others it may move or miss. `flow_wide`: the flow may be removed
-    from every device. `why_named`: why the devices that no wildcard reaches are named. `explicit`: by releases only.
+    `chunk`: the most rows one release may name. `cohorts`: by old version, the rows that an allowed replace certainly
+    moves; largest first. `maybe`: how many others it may or may not move. `flow_wide`: the flow may be removed from
+    every device. `why_named`: why the devices that no wildcard covers are named. `explicit`: use releases only.
     """
 
     flow_id: FlowId
@@ -88,19 +88,19 @@ class FlowCalls:
         return Saving(best_mix(len(self.device_ids), (), self.chunk).calls, calls, wildcards)
 
     def without_replace(self, old: Version, why_named: str) -> FlowCalls:
-        """The same changes with one replace fewer to choose from."""
+        """The same changes with one of the replaces disallowed."""
         cohorts = {version: ids for version, ids in self.cohorts.items() if version != old}
         return replace(self, cohorts=cohorts, why_named=why_named)
 
     def without_devices(self, gone: Collection[DeviceId]) -> FlowCalls:
-        """The changes less the rows of some devices, which a replace may still move or miss."""
+        """The changes without the rows of some devices; a replace may or may not still move those."""
         device_ids = [device_id for device_id in self.device_ids if device_id not in gone]
         cohorts = {old: [one for one in ids if one not in gone] for old, ids in self.cohorts.items()}
         maybe = {old: self.maybe[old] + len(ids) - len(cohorts[old]) for old, ids in self.cohorts.items()}
         return replace(self, device_ids=device_ids, cohorts=largest_first(cohorts), maybe=maybe)
 
     def drafts(self, saving: str) -> Iterator[Draft]:
-        """The calls of the best mix. `saving` is what the wildcards save, in words."""
+        """The calls of the best mix. `saving`: what the wildcards save, as text."""
         if self.removes_flow:
             reason = f"no device is to run the flow ({len(self.device_ids):,} lose it); {saving}"
             yield self._draft(RemoveFlow(self.flow_id), self.device_ids, reason)

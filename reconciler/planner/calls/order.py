@@ -1,8 +1,8 @@
-"""The order of calls, and which of them wait for which.
+"""The order of calls, and which calls wait for which.
 
-Whatever moves a row onto a version of a flow waits for every `replace` of that flow whose old version that is:
-else the `replace` could take the row further. Nothing else needs to wait (see `cover`). Among calls that are free
-to go, those for the same devices stay close, since every deployment ships a device one whole bundle.
+A call that moves a row to a version of a flow waits for every `replace` of that flow with this old version; otherwise
+the `replace` could move the row further. Nothing else needs to wait (see `cover`). Among calls that are ready, those
+for the same devices stay together, since every deployment sends a device one whole bundle.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from reconciler.model.state import FlowId, Row, Version
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A call without its place in the order. `rows` are sorted."""
+    """A call before it has a place in the order. `rows` are sorted."""
 
     request: Request
     rows: Sequence[Row]
@@ -37,14 +37,14 @@ class Draft:
 
 
 def in_order(drafts: Iterable[Draft]) -> tuple[PlannedCall, ...]:
-    """Calls numbered in the order to send them: always the first by `sort_key` that is free to go.
+    """Calls numbered in the order to send them: next is always the first by `sort_key` that is ready.
 
     Raises:
-        PlanUnsound: they wait for each other in a cycle, which `cover` should have cut.
+        PlanUnsound: calls wait for each other in a cycle, which `cover` should have broken.
     """
     drafts = sorted(drafts, key=lambda draft: draft.sort_key)
     replaces = _replaces(drafts)
-    # Only removals can carry rows of several flows, and they end at no version, which nothing replaces.
+    # Only removals can carry rows of several flows, and their outcome is no version, so no replace has it as old one.
     waits = [replaces.get((draft.rows[0][1], outcome(draft.request)), ()) for draft in drafts]
     sorter = TopologicalSorter(dict(enumerate(waits)))
     try:

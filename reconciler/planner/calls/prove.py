@@ -1,14 +1,14 @@
-"""A plan proves itself before it is shown or sent: its calls run on a model of the API, under every reading.
+"""Proves a plan before it is shown or sent: its calls are run on a model of the API, under every reading.
 
-The model is `effects`. This module shares no code and no reasoning with the search for calls, on purpose.
+The model is `effects`. On purpose, this module shares no code and no reasoning with the search for calls.
 
-No call makes rows depend on each other, so the proof follows one row at a time, and one for each profile: rows that
-were read alike, must end alike and are named by the same calls come to the same end. What is left of 100,000 devices
-is a handful of rows.
+Calls do not make rows depend on each other, so the proof follows one row at a time, and only one per profile: rows
+that were read alike, must end alike and are named by the same calls end alike. 100,000 devices are thus reduced to a
+handful of rows.
 
-Calls may go in every order that `after` permits. Where some order takes a row to a wrong version, one call moves the
-row and another one then takes it further; so it is enough to follow, for each call, the order in which it goes as
-early as it may and everything that need not precede it comes after.
+Calls may be sent in every order that `after` permits. If some order moves a row to a wrong version, one call moves it
+and another moves it further; so it is enough to follow, for each call, the order in which it is sent as early as
+possible and every call that need not precede it comes later.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def prove(changes: Sequence[Change], calls: Sequence[PlannedCall], live: Live) -
     """Check that the calls bring each change to its `to` and move no other row, whatever the API does.
 
     Raises:
-        PlanUnsound: they do not. That is a bug of ours, and nothing may be sent.
+        PlanUnsound: they do not. That is a bug in reconciler, and nothing may be sent.
     """
     changes = Changes.of(changes)
     _check_form(changes, calls, live)
@@ -40,14 +40,14 @@ def prove(changes: Sequence[Change], calls: Sequence[PlannedCall], live: Live) -
     for profile, row in _profiles(changes, index, live).items():
         for order in index.orders(profile):
             in_turn = [calls[number] for number in order]
-            # Only what a replace does depends on the reading.
+            # Only the effect of a replace depends on the reading.
             replaces = any(isinstance(call.request, Replace) for call in in_turn)
             for reading in Reading if replaces else (Reading.RELEASED,):
                 _follow(profile, row, in_turn, reading)
 
 
 class _Profile(NamedTuple):
-    """What decides where a row ends: how it was read, where it must end, and the calls that name it or its device."""
+    """Everything that determines where a row ends: its state when read, its target, and the calls that name it."""
 
     flow_id: FlowId
     entry: Entry
@@ -57,7 +57,7 @@ class _Profile(NamedTuple):
 
 
 class _CallIndex:
-    """Calls by what they could touch, and for each call those that precede it in every order."""
+    """Calls indexed by what they could touch, and for each call those that precede it in every order."""
 
     def __init__(self, calls: Sequence[PlannedCall]) -> None:
         self.calls = calls
@@ -79,7 +79,7 @@ class _CallIndex:
                     naming.update(named | again)
 
     def touching(self, profile: _Profile) -> list[int]:
-        """Every call that could touch such a row, at first or after other calls; in sending order."""
+        """Every call that could touch such a row, directly or after other calls; in sending order."""
         touching = set(profile.calls)
         versions = {*profile.entry, *(outcome(self.calls[number].request) for number in profile.calls)}
         waiting = list(self.flow_wide.get(profile.flow_id, ()))
@@ -94,7 +94,7 @@ class _CallIndex:
         return profile.unknown_bundle or not isinstance(request, Replace) or request.old in versions
 
     def orders(self, profile: _Profile) -> set[tuple[int, ...]]:
-        """For each call that could touch the row, the order in which it goes as early as it may."""
+        """For each call that could touch the row, the order in which it is sent as early as possible."""
         touching = self.touching(profile)
         orders = set()
         for number in touching:
@@ -120,8 +120,8 @@ def _check_form(changes: Changes, calls: Sequence[PlannedCall], live: Live) -> N
             case RemoveFlow(flow_id) if flow_id == live.only_flow:
                 pass
             case _ if live.only_flow is not None:
-                # Restricted to a flow, a read shows neither a whole device nor the devices with an unknown bundle.
-                _fail(f"call {number} reaches further than what was read")
+                # A read of one flow shows neither whole devices nor the devices with an unknown bundle.
+                _fail(f"call {number} reaches beyond what was read")
 
 
 def _named(request: Release | RemoveRow) -> Sequence[DeviceId]:
@@ -180,7 +180,7 @@ def _alike(changes: Changes, index: _CallIndex, live: Live) -> dict[_Likeness, l
 
 
 def _follow(profile: _Profile, row: Row, calls: Sequence[PlannedCall], reading: Reading) -> None:
-    """Run calls over one row, which may only stay where it is or be where it must end."""
+    """Run calls over one row, which may only stay where it is or move to its target."""
     state = as_read(profile.entry, unknown_bundle=profile.unknown_bundle)
     for call in calls:
         state = state.after(call.request, reading)
@@ -191,7 +191,7 @@ def _follow(profile: _Profile, row: Row, calls: Sequence[PlannedCall], reading: 
 
 
 def _described(profile: _Profile, row: Row) -> str:
-    """A row in words that a bug report can start from."""
+    """A row described with the details that a bug report needs."""
     entry, unknown = profile.entry, ", unknown bundle" if profile.unknown_bundle else ""
     read = f"released {entry.released}, reported {entry.reported}{unknown}"
     return f"device {row[0]}, flow {row[1]} ({read}), which must end at {profile.end},"

@@ -1,8 +1,8 @@
-"""The one rule for wildcards, and the rows that it is about.
+"""The one rule for wildcards, and the rows that it applies to.
 
 A wildcard is allowed only if every row that it could reach under any reading of the API was read, and ends at the
-wildcard's own outcome: its change's `to`; without a change, its present released version. Targets, protection,
-pruning and pending rows need no rule of their own: a row that must stay has no change, so it ends where it is.
+wildcard's own outcome. A row ends at its change's `to` or, without a change, at its current released version. Targets,
+protection, pruning and pending rows need no rules of their own: a row that must stay has no change.
 
 `still_sound` applies the rule to one request; `FlowRows` applies it to every `replace` of a flow, in one pass over the
 devices.
@@ -57,8 +57,8 @@ def alike(changes: Changes, live: Live) -> list[Alike]:
 def reach(request: Request, live: Live, moves: Moves) -> frozenset[Row]:
     """Every row that a request could move under any reading: by what was read, and by what the plan adds.
 
-    A device with an unknown bundle may run anything, so each `replace` of a flow reaches its row of that flow, also
-    where nothing is released: a missing entry and an empty one are the same.
+    A device with an unknown bundle may run anything, so every `replace` of a flow reaches its row of that flow, even
+    where nothing is released: a missing entry and an empty one are equivalent.
     """
     match request:
         case Replace(flow_id, old):
@@ -81,16 +81,16 @@ def reach(request: Request, live: Live, moves: Moves) -> frozenset[Row]:
 def was_read(request: Wildcard, live: Live) -> bool:
     """Whether the read covers all that the wildcard could reach.
 
-    A listing restricted to one flow leaves out devices without it, and so those with an unknown bundle that a
+    A listing restricted to one flow omits devices without it, including those with an unknown bundle that a
     `replace` reaches; see `overlay`.
     """
     return live.only_flow is None or (isinstance(request, RemoveFlow) and request.flow_id == live.only_flow)
 
 
 def still_sound(request: Wildcard, live: Live, moves: Moves) -> bool:
-    """Whether a wildcard is allowed by what `live` shows now.
+    """Whether a wildcard is still allowed, given the current `live`.
 
-    `live` must be whole for a `replace`: see `overlay`. `moves` are all changes of the plan, also those that are done.
+    For a `replace`, `live` must be whole: see `overlay`. `moves` are all changes of the plan, including those done.
     """
     end = outcome(request)
     return was_read(request, live) and all(
@@ -101,9 +101,9 @@ def still_sound(request: Wildcard, live: Live, moves: Moves) -> bool:
 
 @dataclass(slots=True)
 class Cohort:
-    """The rows that a `replace` of one old version could reach, devices with an unknown bundle aside.
+    """The rows that a `replace` of one old version could reach, except on devices with an unknown bundle.
 
-    `sure`: rows with a change that every reading moves, because released and reported are the old version.
+    `sure`: rows with a change that move under every reading, because released and reported are both the old version.
     """
 
     ends: Ends = field(default_factory=lambda: defaultdict(list))
@@ -112,7 +112,7 @@ class Cohort:
 
 @dataclass(frozen=True, slots=True)
 class FlowRows:
-    """A flow's rows by version, and apart from them where those of devices with an unknown bundle end."""
+    """A flow's rows by version and, separately, where the rows of devices with an unknown bundle end."""
 
     flow_id: FlowId
     cohorts: Mapping[Version, Cohort]
@@ -152,7 +152,7 @@ def flow_rows(flow_id: FlowId, fleet: Iterable[Alike], live: Live) -> FlowRows:
 
 
 def overlay(whole: Live, fresh: Live) -> Live:
-    """A whole read with a newer one, restricted to one flow, laid over it.
+    """A whole read, updated with a newer read of one flow.
 
     The rows of that flow are those of `fresh`, absent where it has none; everything else stays as it was, but for
     the devices that `fresh` shows: what it says about them is newer.

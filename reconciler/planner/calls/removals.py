@@ -1,9 +1,9 @@
 """Which devices to clear with one call each, where removals span several flows.
 
-Removing a whole device with one call pays off when it makes the calls for its flows fewer by more than one. Since one
-release names up to a chunk of rows, devices often pay off only together. So they are taken one after the other, those
-that lose the most flows first, and the cheapest stage is kept; taking none is the first stage. The count is therefore
-never higher than without clearing any device, though it is not always the lowest there is.
+Removing a whole device with one call pays off when it saves more than one call for its flows. Since one release names
+up to a chunk of rows, devices often pay off only together. So a greedy search adds devices one by one, those that lose
+the most flows first, and keeps the cheapest stage, where the first stage clears none. The count is therefore never
+higher than without clearing any device, though it is not always minimal.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def devices_to_clear(removals: Sequence[FlowCalls], moves: Moves, live: Live) ->
     candidates.sort(key=lambda one: (-len(lost[one]), lost[one], one))
     best, calls = 0, sum(cost.calls for cost in costs.values())
     fewest = calls
-    taken = candidates[: fewest - 1]  # clearing as many devices as there are calls cannot pay
+    taken = candidates[: fewest - 1]  # clearing as many devices as there are calls cannot pay off
     for number, device_id in enumerate(taken, 1):
         calls += 1 + sum(costs[flow_id].add(device_id, -1) for flow_id in lost[device_id])
         if calls < fewest:
@@ -37,7 +37,7 @@ def devices_to_clear(removals: Sequence[FlowCalls], moves: Moves, live: Live) ->
     cleared = []
     for number, device_id in reversed(list(enumerate(taken))):
         spared = sum(costs[flow_id].add(device_id, 1) for flow_id in lost[device_id])
-        if number < best and spared > 1:  # otherwise naming its rows is as cheap
+        if number < best and spared > 1:  # otherwise naming its rows is just as cheap
             cleared.append(device_id)
             for flow_id in lost[device_id]:
                 costs[flow_id].add(device_id, -1)
@@ -45,7 +45,7 @@ def devices_to_clear(removals: Sequence[FlowCalls], moves: Moves, live: Live) ->
 
 
 class _Cost:
-    """How many calls the removals of one flow take, while devices are added and taken away."""
+    """The number of calls for the removals of one flow, updated as devices are added and removed."""
 
     def __init__(self, removals: FlowCalls) -> None:
         self._removals = removals
@@ -54,7 +54,7 @@ class _Cost:
         self.calls = self._count()
 
     def add(self, device_id: DeviceId, rows: int) -> int:
-        """Add the row of a device, or take it away (-1); how many calls more that makes."""
+        """Add the row of a device, or take it away (-1). Returns the change in the number of calls."""
         before = self.calls
         self._rows[self._cohort_of.get(device_id)] += rows
         self.calls = self._count()

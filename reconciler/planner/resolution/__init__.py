@@ -1,1 +1,1 @@
-"""Rules and an inventory to desired rows."""
+"""Resolves rules and an inventory to desired rows."""

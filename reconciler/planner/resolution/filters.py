@@ -1,7 +1,7 @@
-"""`--target` and `--exclude`: which rows a plan is about.
+"""`--target` and `--exclude`: restrict a plan to some rows.
 
-They choose among rows after resolution, so what a manifest says never depends on them. Targets add up, excludes win.
-A row outside keeps what it has, and so stands in the way of every wildcard like any other row that must stay.
+They filter rows after resolution, so what a manifest means never depends on them. Targets are combined; excludes win.
+A row outside the scope is not changed, so it blocks wildcards like any other row that must stay.
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ from reconciler.model.text import is_id
 from reconciler.model.world import Filter, Options, World
 from reconciler.planner.resolution.names import Spelling
 
-_Known: TypeAlias = Mapping[str, Mapping[str, set[str]]]  # `device`, `flow` or `group` -> text -> what it stands for
+_Known: TypeAlias = Mapping[str, Mapping[str, set[str]]]  # `device`, `flow` or `group` -> text -> what it refers to
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The rows that a list of filters picks, by any of its three sorts."""
+    """The rows that a list of filters selects, by device, flow or group."""
 
     devices: frozenset[DeviceId] = frozenset()
     flows: frozenset[FlowId] = frozenset()
     groups: frozenset[str] = frozenset()
 
     def picks(self, device_id: DeviceId, flow_id: FlowId, group: str | None) -> bool:
-        """Whether a row is among them; `group` is the one that decided it."""
+        """Whether a row is selected; `group` is the group that decided it."""
         return device_id in self.devices or flow_id in self.flows or group in self.groups
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What a plan is about: everything, or what filters leave of it.
+    """The rows that a plan covers: all, or those that the filters select.
 
-    `desired`: the declared rows in scope. `targets` None means all rows. `is_partial`: there are filters, though those
+    `desired`: the declared rows in scope. `targets` None means all rows. `is_partial`: there are filters, even if those
     for other applications match nothing here.
     """
 
@@ -46,12 +46,12 @@ class Scope:
     is_partial: bool = False
 
     def holds(self, device_id: DeviceId, flow_id: FlowId, group: str | None = None) -> bool:
-        """Whether a row is in scope; a row that no group decided has none."""
+        """Whether a row is in scope; `group` is None if no group decided the row."""
         targeted = self.targets is None or self.targets.picks(device_id, flow_id, group)
         return targeted and not self.excludes.picks(device_id, flow_id, group)
 
     def narrowed(self) -> Scope:
-        """The scope with its declared rows only. Devices that shared a mapping of decisions share one again."""
+        """The scope with `desired` filtered. Devices that shared a mapping of decisions still share one."""
         shared: dict[tuple[int, bool, bool], Mapping[FlowId, Decision]] = {}
         kept = {}
         for device_id, flows in self.desired.devices.items():
@@ -65,12 +65,12 @@ class Scope:
 
 
 def scopes_of(worlds: Sequence[World], options: Options) -> tuple[Scope, ...]:
-    """The scope that the options ask for in each application of a run.
+    """The scope that the options give in each application of a run.
 
-    A filter must match something in one of them; in the others it may match nothing.
+    A filter must match something in at least one of them.
 
     Raises:
-        UsageError: every filter that matches nothing, or a name that several things have.
+        UsageError: filters that match nothing, or names that are ambiguous; lists all of them.
     """
     filters = [*(("--target", one) for one in options.targets), *(("--exclude", one) for one in options.excludes)]
     if not filters or not worlds:
@@ -98,12 +98,12 @@ def _choice(filters: Iterable[Filter], matches: Mapping[Filter, Collection[str]]
 
 
 def _is_excused(one: Filter, world: World) -> bool:
-    """Whether resolution left out the device of an `--exclude`, so that its existence was never checked."""
+    """Whether resolution skipped the device of an `--exclude`, so that its existence was never checked."""
     return one.by == "device" and not world.excluded_devices.isdisjoint({one.text, one.text.lower()})
 
 
 def _known(world: World) -> _Known:
-    """Everything that a filter may stand for, by id and by name."""
+    """Everything that a filter may refer to, by id and by name."""
     names = {device_id: device.name for device_id, device in world.live.devices.items() if device.name}
     names |= world.device_names
     flow_names = {**world.live.flow_names, **world.flow_names}
@@ -119,7 +119,7 @@ def _known(world: World) -> _Known:
 
 
 def _by_name(ids: Iterable[str], names: Mapping[str, str]) -> dict[str, set[str]]:
-    """What a text may stand for: an id for itself, a name for everything that has it. An id wins over a name."""
+    """What a text may refer to: an id to itself, a name to everything that has it. An id wins over a name."""
     by_name: dict[str, set[str]] = {}
     for one_id, name in names.items():
         by_name.setdefault(name, set()).add(one_id)
@@ -127,17 +127,17 @@ def _by_name(ids: Iterable[str], names: Mapping[str, str]) -> dict[str, set[str]
 
 
 def _matches(one: Filter, known: _Known) -> set[str]:
-    """Ids, or the group's name. An id may be written in upper case."""
+    """The matching ids, or the group's name. An id may be written in upper case."""
     lower = one.text.lower()
     return known[one.by].get(one.text) or (known[one.by].get(lower, set()) if is_id(lower) else set())
 
 
 def _problem(flag: str, one: Filter, known: _Known, matches: Collection[str]) -> Problem:
-    """What is wrong with a filter that has no match, or several."""
+    """The problem of a filter that has no match, or several."""
     subject = f"{flag} {one.by}={one.text}"
     if matches:
         more = f" and {len(matches) - 5} more" if len(matches) > 5 else ""
-        hint = f"name one by its id: {', '.join(sorted(matches)[:5])}{more}"
+        hint = f"use one of their ids: {', '.join(sorted(matches)[:5])}{more}"
         return Problem(f"{subject}: {len(matches)} {one.by}s have that name", hint=hint)
     near = Spelling(known[one.by]).nearest(one.text)
     hint = f"nearest: {', '.join(near)}" if near else "check the spelling"

@@ -1,4 +1,4 @@
-"""References in manifests to ids: alias, 24-hex id, Losant name, in this order; a name must match exactly one thing."""
+"""Resolves references in manifests to ids: alias, 24-hex id, Losant name, in this order; names must be unambiguous."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from reconciler.model.rules import Ref
 from reconciler.model.state import Device, DeviceId, FlowId, Place
 from reconciler.model.text import and_more, is_id
 
-_SUGGESTIONS = 20  # names for which near misses are looked for; the search is slow
+_SUGGESTIONS = 20  # names to suggest corrections for; the search is slow
 
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """What the API says of what the rules name.
+    """What the API knows about what the rules reference.
 
     `devices`: those of the manifest's class that were read, by id. `flows`: ids by name; a name may have several.
-    `queries`: ids of the devices that each query selects, by its JSON text. `other_classes`: names of devices that are
-    not of the manifest's class, with theirs; only where they were looked for.
+    `queries`: ids of the devices that each query selects, by its JSON text. `other_classes`: the class of each device
+    of another class, by name; only of those that were looked up.
     """
 
     devices: Mapping[DeviceId, Device] = field(default_factory=dict)
@@ -39,9 +39,9 @@ class _Unresolved(NamedTuple):
 
 
 class Names:
-    """Resolves references, and remembers those that cannot be.
+    """Resolves references, and records those that cannot be resolved.
 
-    `excluded`: device references that may be unknown (`--exclude device=`). Those that are end up in
+    `excluded`: device references that may be unknown (`--exclude device=`). Unknown ones are recorded in
     `excluded_devices`.
     """
 
@@ -64,7 +64,7 @@ class Names:
         return by_name
 
     def flow(self, ref: Ref) -> FlowId | None:
-        """The id of a flow, or None (remembered as a problem)."""
+        """The id of a flow, or None (recorded as a problem)."""
         flow_id = self._flows.get(ref.text)
         if flow_id is None:
             target = self._aliases.get(ref.text, ref)
@@ -74,17 +74,17 @@ class Names:
         return flow_id
 
     def known_flow(self, alias: str) -> FlowId | None:
-        """The id that an alias stands for, if it is known; else nothing is remembered."""
+        """The id that an alias stands for, or None (without recording a problem)."""
         text = self._aliases[alias].text
         found = (text,) if is_id(text) else self._inventory.flows.get(text, ())
         return found[0] if len(found) == 1 else None
 
     def device(self, ref: Ref) -> DeviceId | None:
-        """The id of a device, or None (remembered as a problem)."""
+        """The id of a device, or None (recorded as a problem)."""
         return ref.text if is_id(ref.text) else self._one("device", ref, self.devices_by_name)
 
     def unknown_devices(self) -> frozenset[str]:
-        """Device names that nothing has."""
+        """Device names that match no device."""
         return frozenset(text for (noun, text), one in self._unresolved.items() if noun == "device" and not one.found)
 
     def problems(self) -> list[Problem]:
@@ -95,7 +95,7 @@ class Names:
             more = f", here{and_more(others, 'place')}" if others else ""
             if unresolved.found:
                 message = f'{len(unresolved.found)} {noun}s are named "{text}"{more}'
-                hint = f"write the id instead: {', '.join(sorted(unresolved.found)[:10])}"
+                hint = f"use an id instead: {', '.join(sorted(unresolved.found)[:10])}"
             else:
                 message = f'no {noun} is named "{text}"{more}'
                 hint = self._hint(noun, text) if count < _SUGGESTIONS else "check the spelling"
@@ -121,7 +121,7 @@ class Names:
             return f"nearest: {', '.join(near)}"
         if noun == "device" and text in self._inventory.other_classes:
             other_class = self._inventory.other_classes[text]
-            return f"one of class {other_class} is, but these deployments do not go to that class"
+            return f"a device of class {other_class} is, but these deployments do not support that class"
         if 20 <= len(text) <= 28 and re.fullmatch("[0-9a-fA-F]+", text):
             return f"an id has 24 hex digits, this has {len(text)}"
         if noun == "device" and "*" in text:
@@ -130,10 +130,10 @@ class Names:
 
 
 class Spelling:
-    """Looks for what a misspelt name may have meant.
+    """Finds the names that a misspelt name may have meant.
 
-    Comparing with each of 100,000 names takes seconds, so only those are compared that share the longest beginning
-    or the longest end with the name: a typing error rarely spoils both.
+    Comparing with each of 100,000 names takes seconds, so only the names with the longest common prefix or suffix are
+    compared: a typing error rarely affects both.
     """
 
     def __init__(self, known: Iterable[str]) -> None:
@@ -142,7 +142,7 @@ class Spelling:
         self._by_end = sorted(name[::-1] for name in self._names)
 
     def nearest(self, text: str, *, count: int = 3) -> list[str]:
-        """The likeliest names, the best first."""
+        """The most similar names, best first."""
         folded = text.casefold()
         near = {*_around(self._by_beginning, folded), *(name[::-1] for name in _around(self._by_end, folded[::-1]))}
         matches = difflib.get_close_matches(folded, sorted(near), n=count, cutoff=0.6)

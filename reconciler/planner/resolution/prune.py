@@ -1,4 +1,4 @@
-"""Omission as removal, as far as the manifests ask for it: live rows that nothing declares become desired `absent`."""
+"""Pruning, as far as the manifests enable it: live rows that nothing declares become desired `absent`."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Final
 from reconciler.model.rules import Prune
 from reconciler.model.state import NOTHING, Decision, Desired, DeviceId, FlowId, Live, Place
 
-PRUNE: Final = "prune"  # the rule of a decision that nothing but omission made
+PRUNE: Final = "prune"  # the rule of a decision made by pruning
 _NONE: Mapping[FlowId, Decision] = {}
 
 
 def omitted(
     desired: Desired, live: Live, setting: Prune, flows: Container[FlowId]
 ) -> Iterator[tuple[DeviceId, tuple[FlowId, ...]]]:
-    """Devices with the flows that live on them, that nothing declares, and that `setting` makes exhaustive.
+    """By device, the live flows that nothing declares and that `setting` covers.
 
-    `flows` are the declared ones. Custom-node rows are never among them.
+    `flows` are the declared ones. Custom-node rows are never included.
     """
     if setting is Prune.OFF:
         return
@@ -44,10 +44,10 @@ def prune(
     place: Place,
     existing: Container[DeviceId] | None,
 ) -> Desired:
-    """What is desired once omission counts as `absent`.
+    """The desired rows, with `absent` for omitted ones.
 
-    `existing` holds the devices that the device list has (None: could not be asked); the records of others are
-    leftovers and never changes. `place` is where `prune` is set: it decides the added rows.
+    `existing`: the devices in the device list (None: it could not be read); records of other devices are stale and
+    never changed. `place` is where `prune` is set, which becomes the place of the added rows.
     """
     decision = Decision(None, place, PRUNE)
     shared: dict[tuple[int, tuple[FlowId, ...]], Mapping[FlowId, Decision]] = {}

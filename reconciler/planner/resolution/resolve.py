@@ -1,10 +1,10 @@
-"""Rules and an inventory to what is desired: who decides each row, and what that overrode.
+"""Resolves rules and an inventory to desired rows: which rule decides each row, and what it overrides.
 
-Precedence for a row: pin, then `devices`, then the group with the highest priority. Different versions at the level
-that decides are an error that names both places.
+Precedence for a row: pin, then `devices`, then the group with the highest priority. Different versions at the deciding
+level are an error that gives both places.
 
 A fleet has few distinct sets of deciding groups, so devices are distinguished by a bit mask of their groups and share
-one mapping of decisions per mask. That keeps 100,000 devices at a few operations each, here and in the planner.
+one mapping of decisions per mask. So each of 100,000 devices takes only a few operations, here and in the planner.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _DEVICE = (1, 0)
 
 
 class Vote(NamedTuple):
-    """What one rule says about one flow. The highest level decides."""
+    """The version that one rule gives to one flow. The highest level decides."""
 
     level: tuple[int, int]
     flow_id: FlowId
@@ -41,11 +41,11 @@ class Vote(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """What rules resolve to. If there are `problems`, nothing else is to be used.
+    """The result of resolving rules. If there are `problems`, nothing else may be used.
 
-    `flows`: those that some rule gives a version or `absent`, whether or not it selects a device. `written`: the
-    devices that are written out somewhere, with the place; whether they exist is to be checked. `unknown`: names of
-    devices that did not resolve. `excluded_devices`: names that were excluded and that no device has.
+    `flows`: those that some rule gives a version or `absent`, whether or not it selects a device. `written`: devices
+    that a rule names, with the place; their existence has yet to be checked. `unknown`: names of devices that did not
+    resolve. `excluded_devices`: excluded names that match no device.
     """
 
     desired: Desired
@@ -60,17 +60,17 @@ class Resolution:
 
 
 def resolve(rules: Rules, inventory: Inventory, *, today: date, excluded_devices: Collection[str] = ()) -> Resolution:
-    """Resolve rules. Pure: `inventory` must hold what `needs_of` asked for; `today` is the UTC date.
+    """Resolve rules. Pure: `inventory` must contain what `needs_of` returned; `today` is the UTC date.
 
-    `excluded_devices`: references to devices that may be unknown (`--exclude device=`); then their rows are left out.
+    `excluded_devices`: references to devices that may be unknown (`--exclude device=`), whose rows are then skipped.
     """
     return _Resolver(rules, inventory, today, excluded_devices).run()
 
 
 def decide(votes: Sequence[Vote]) -> tuple[Decisions, list[tuple[Vote, Vote]]]:
-    """Decide the rows of one device, and name the pairs of votes that conflict. `votes` come highest level first."""
+    """Decide the rows of one device, and return conflicting pairs of votes. `votes`: highest level first."""
     alone = {vote.flow_id: vote.decision for vote in votes}
-    if len(alone) == len(votes):  # as for most of many devices that are written out
+    if len(alone) == len(votes):  # the common case, where many devices are named
         return alone, []
     ranked: dict[FlowId, list[Vote]] = {}
     for vote in votes:
@@ -89,7 +89,7 @@ def decide(votes: Sequence[Vote]) -> tuple[Decisions, list[tuple[Vote, Vote]]]:
 
 
 def expired_pins(rules: Rules, today: date) -> Iterator[Warning]:
-    """Pins past their end. They stay in force, so that no hotfix ends at midnight."""
+    """Pins past their `until` date. They stay in force, so that no hotfix ends at midnight."""
     for pin in rules.pins:
         if pin.until is not None and pin.until < today:
             message = f'pin for device "{pin.device.text}" was meant to end on {pin.until} and is still in force'
@@ -97,7 +97,7 @@ def expired_pins(rules: Rules, today: date) -> Iterator[Warning]:
 
 
 class _Resolver:
-    """One resolution. Groups are kept highest priority first, so that the bits of a mask are in deciding order."""
+    """One run of the resolution. Groups are sorted by priority, highest first, and so are the bits of a mask."""
 
     def __init__(self, rules: Rules, inventory: Inventory, today: date, excluded_devices: Collection[str]) -> None:
         self.rules = rules
@@ -124,7 +124,7 @@ class _Resolver:
             protected=protected,
             warnings=tuple(sorted(self.warnings, key=lambda warning: warning.sort_key)),
             problems=tuple(sorted(problems, key=lambda problem: problem.sort_key)),
-            # An alias that nothing uses declares nothing, so its flow may stay unknown.
+            # An unused alias declares nothing, so its flow need not be known.
             aliases={alias: known for alias in self.rules.aliases if (known := self.names.known_flow(alias))},
             flows=frozenset(self.flows),
             written={**self.selection.written, **self.written},
@@ -133,7 +133,7 @@ class _Resolver:
         )
 
     def votes(self, level: tuple[int, int], flows: Iterable[FlowRule], rule: str) -> list[Vote]:
-        """What a `flows` map says, without the flows that have no id."""
+        """The votes of a `flows` mapping, without flows that did not resolve."""
         votes = []
         for ref, version in flows:
             flow_id = self.names.flow(ref)
@@ -143,7 +143,7 @@ class _Resolver:
         return votes
 
     def masks(self) -> dict[DeviceId, int]:
-        """Each selected device with the set of its groups, as bits."""
+        """Each selected device with its set of groups, as a bit mask."""
         masks: dict[DeviceId, int] = {}
         for index, group in enumerate(self.groups):
             bit = 1 << index
@@ -165,7 +165,7 @@ class _Resolver:
             if device_id in own:
                 first, second = sorted((self.written[device_id], device.place))
                 message = f'device "{device.text}" is declared in two places, first at {first}:{first.column}'
-                hint = "one names it, the other holds its id; keep one of them"
+                hint = "one uses its name, the other its id; keep one of them"
                 self.problems.append(second.problem(message, hint))
                 continue
             self.written[device_id] = device.place
@@ -174,7 +174,7 @@ class _Resolver:
 
     def pins(self) -> dict[DeviceId, list[tuple[Pin, list[Vote]]]]:
         pins: dict[DeviceId, list[tuple[Pin, list[Vote]]]] = {}
-        for pin in sorted(self.rules.pins, key=lambda pin: pin.place):  # of two that agree the first decides
+        for pin in sorted(self.rules.pins, key=lambda pin: pin.place):  # of two pins that agree, the first decides
             device_id = self.names.device(pin.device)
             votes = self.votes(_PIN, pin.flows, "pin")
             if device_id is not None:
@@ -188,7 +188,7 @@ class _Resolver:
         own: Mapping[DeviceId, list[Vote]],
         pins: Mapping[DeviceId, list[tuple[Pin, list[Vote]]]],
     ) -> dict[DeviceId, Decisions]:
-        """Devices that are written out, or pinned: each is decided on its own."""
+        """Devices that are named in `devices` or pinned: each is decided individually."""
         decided: dict[DeviceId, Decisions] = {}
         for device_id in own.keys() | pins.keys():
             mask = masks.get(device_id)
@@ -202,7 +202,7 @@ class _Resolver:
         return decided
 
     def decide_shared(self, masks: Mapping[DeviceId, int]) -> dict[DeviceId, Decisions]:
-        """Devices that only groups decide: once for each set of groups."""
+        """Devices that only groups decide: decided once for each set of groups."""
         by_mask: dict[int, Decisions] = {}
         for mask in set(masks.values()):
             by_mask[mask], conflicts = decide(self.group_rows(mask))

@@ -1,7 +1,7 @@
-"""Selectors: what they need to know about the fleet, what they pick, and what is known without asking.
+"""Selectors: which reads they need, which devices they select, and which of them are explicit.
 
-Each function here takes a selector apart whole, as a tuple. So a key that one of them does not know cannot be passed
-over: it fails type checking, and the first call.
+Each function here unpacks a whole selector as a tuple. So none of them can forget a new key: it would fail type
+checking, and on the first call.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from reconciler.planner.resolution.names import Inventory, Names
 
 
 def is_glob(ref: Ref) -> bool:
-    """Whether a reference in a selector stands for any number of names."""
+    """Whether a reference in a selector is a pattern that may match several names."""
     return "*" in ref.text
 
 
@@ -28,8 +28,8 @@ class Needs:
     """What must be read before the rules can be resolved.
 
     `listing`: every device of the class. `device_names`: devices with these names. `device_ids`: the records (name and
-    tags) of these devices. `queries`: the devices that these select, each with the place of a selector that has it.
-    `flow_names`: the list of flows, for these names.
+    tags) of these devices. `queries`: the devices that these select, each with the place of a selector that uses it.
+    `flow_names`: the list of flows, to look up these names.
     """
 
     listing: bool = False
@@ -40,7 +40,7 @@ class Needs:
 
 
 def needs_of(rules: Rules) -> Needs:
-    """What the rules need to know. Rules that hold only ids need nothing."""
+    """The reads that the rules need. Rules that contain only ids need none."""
     parts: tuple[Group | DeviceRules | Pin, ...] = (*rules.groups, *rules.devices, *rules.pins)
     devices = [*(one.device for one in rules.devices), *(one.device for one in rules.pins)]
     devices += [one.device for one in rules.protect if one.device]
@@ -56,7 +56,7 @@ def needs_of(rules: Rules) -> Needs:
 
 
 def _selector_needs(selector: Selector, needs: Needs) -> None:
-    """A selector picks from a base: its exact devices, else its query's, else all; the rest filters that base."""
+    """A selector filters a base: its exact devices, else the result of its query, else all devices."""
     exact = selector.devices is not None and not any(map(is_glob, selector.devices))
     if not exact and selector.query is None:
         needs.listing = True
@@ -71,7 +71,7 @@ def _selector_needs(selector: Selector, needs: Needs) -> None:
 
 
 def is_explicit(selector: Selector) -> bool:
-    """Whether a selector picks the same devices whatever the API says."""
+    """Whether a selector selects the same devices whatever the API returns."""
     refs: list[Ref] = []
     has_percent = False
     for _place, devices, tags, query, _all, percent, _exclude in with_excludes(selector):
@@ -79,13 +79,13 @@ def is_explicit(selector: Selector) -> bool:
             return False
         refs += devices or ()
         has_percent |= percent is not None
-    # An id and a name may be the same device, and `percent` hashes ids: only the API could tell.
+    # An id and a name may be the same device, and `percent` hashes ids: only the API knows.
     by_id = {bool(is_id(ref.text)) for ref in refs}
     return selector.devices is not None and (by_id == {True} or (by_id == {False} and not has_percent))
 
 
 def selector_text(selector: Selector, salt: str) -> str:
-    """A selector in one spelling: the same text for the same meaning. `all` adds nothing where other keys pick."""
+    """A canonical text: the same for selectors with the same meaning. `all` is dropped where other keys select."""
     _place, devices, tags, query, _all, percent, exclude = selector
     parts = []
     if devices is not None:
@@ -104,7 +104,7 @@ def selector_text(selector: Selector, salt: str) -> str:
 
 
 def symbolic(group: Group) -> Group:
-    """A group that selects itself: its selector's text is a query, for the one device of that name."""
+    """A group for offline use: its query is its selector's text, and matches one placeholder device of that name."""
     return group._replace(
         select=Selector(group.select.place, query=f"<{selector_text(group.select, group.effective_salt)}>")
     )
@@ -118,7 +118,7 @@ def with_excludes(selector: Selector | None) -> Iterator[Selector]:
 
 
 class Selection:
-    """Picks devices. `written` collects every device that a selector names, with its place."""
+    """Selects devices. `written` collects every device that a selector names, with its place."""
 
     def __init__(self, inventory: Inventory, names: Names) -> None:
         self._inventory = inventory
@@ -127,7 +127,7 @@ class Selection:
         self.written: dict[DeviceId, Place] = {}
 
     def members(self, selector: Selector, salt: str, *, among: Set[DeviceId] | None = None) -> Set[DeviceId]:
-        """The devices that a selector picks, in no order; `among` those given, else among all that were read."""
+        """The devices that a selector selects, unordered, from `among` or else from all that were read."""
         _place, devices, tags, query, _all, percent, exclude = selector
         parts: list[Set[DeviceId]] = [] if among is None else [among]
         if devices is not None:
@@ -166,7 +166,7 @@ class Selection:
 
 
 def _fits(name: str, parts: Sequence[str]) -> bool:
-    """Whether a name is `parts` with anything between them. Not by `re`, which can take for ever over many stars."""
+    """Whether a name is `parts` with anything between them. A regex could take exponential time for many stars."""
     first, *middle, last = parts
     position, end = len(first), len(name) - len(last)
     if position > end or not name.startswith(first) or not name.endswith(last):
@@ -180,7 +180,7 @@ def _fits(name: str, parts: Sequence[str]) -> bool:
 
 
 def within_percent(device_ids: Iterable[DeviceId], percent: Decimal, salt: str) -> Iterable[DeviceId]:
-    """The devices whose hash with the salt falls below a percentage: the same ones for ever, more as it grows."""
+    """The devices whose hash with the salt is below a percentage: always the same ones, and more as it grows."""
     threshold = Fraction(percent) * 2**64 / 100
     if threshold >= 2**64:
         return device_ids

@@ -1,1 +1,1 @@
-"""The actions of the API that the simulator serves."""
+"""The API actions that the simulator implements."""

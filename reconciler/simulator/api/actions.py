@@ -1,7 +1,7 @@
-"""Every action of the API that the simulator knows: its route, parameters, scopes and code.
+"""Every API action that the simulator implements: its route, parameters, scopes and handler.
 
-`ACTIONS` is the list; the router, the checks and the tests all read it. Routes are tried in its order, so a fixed
-path stands before one with a parameter in its place.
+The router, the request checks and the tests all use the list `ACTIONS`. Routes are tried in its order, so a fixed path
+must precede one with a parameter in the same position.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from reconciler.simulator.world.records import Kind
 from reconciler.simulator.world.store import World
 
 Read: TypeAlias = Callable[[World, Mapping[str, Any]], Entity]
-_LONGEST = 100  # characters of a path parameter
+_LONGEST = 100  # maximum characters of a path parameter
 
 
 @dataclass(frozen=True, slots=True)
 class Deploy:
-    """A write to deployments: its verb is release, replace, remove or export."""
+    """A write to deployments. `verb` is release, replace, remove or export."""
 
     kind: Kind
     verb: str
@@ -33,13 +33,13 @@ class Deploy:
 
 @dataclass(frozen=True)
 class Action:
-    """One action.
+    """One API action.
 
     Attributes:
         name: resource and action, e.g. `embeddedDeployments.get`; also the name of its scope.
         does: a read, or a write to deployments.
-        entity: the `_type` of the answer, None for bare answers.
-        query: schemas of the query parameters; those in `json_params` hold JSON text.
+        entity: the `_type` of the response, None for responses without one.
+        query: schemas of the query parameters; those in `json_params` contain JSON text.
         body: name and schema of the body, which is required if the schema requires keys.
     """
 
@@ -55,12 +55,12 @@ class Action:
 
     @property
     def item(self) -> str | None:
-        """The `_type` of the items, if the answer is a collection."""
+        """The `_type` of the items, if the response is a collection."""
         return self.entity.removesuffix("s") if self.entity and self.entity.endswith("s") else None
 
     @property
     def answer(self) -> str:
-        """The name of the schema of its answer, in `entities.yaml`."""
+        """The name of the response's schema in `entities.yaml`."""
         if isinstance(self.does, Deploy):
             return "job" if self.does.verb == "export" else "success"
         return self.entity or self.name.partition(".")[2]
@@ -71,7 +71,7 @@ class Action:
         return tuple(part[1:-1] for part in self.path.split("/") if part.startswith("{"))
 
     def match(self, segments: Sequence[str]) -> dict[str, str] | None:
-        """The path parameters, if the decoded segments are this action's."""
+        """The path parameters, if the decoded segments match this action's route."""
         own = self.path.split("/")[1:]
         if len(own) != len(segments):
             return None
@@ -85,7 +85,7 @@ _APPLICATION = "/applications/{applicationId}"
 
 
 def _get(path: str, does: Read, name: str, entity: str | None = None, **more: Any) -> Action:
-    """A read below the application; what is called `<entity>.get` answers with that entity."""
+    """A read below the application; an action called `<entity>.get` returns that entity."""
     resource, _, verb = name.partition(".")
     return Action(name, "GET", _APPLICATION + path, does, entity or (resource if verb == "get" else None), **more)
 
@@ -129,7 +129,7 @@ _DEVICE_FILTERS: dict[str, Schema] = {
     "parentId": ID,
     "queryDeleted": TEXT,
 }
-# Accepted and without effect: versions with custom nodes, all versions, triggers.
+# Accepted but ignored: versions with custom nodes, all versions, triggers.
 _NODES: dict[str, Schema] = {"includeCustomNodes": TEXT}
 _FLOW_FORM: dict[str, Schema] = {
     **_NODES,

@@ -1,4 +1,4 @@
-"""Collections: rows of the database as entities of the API, one of them or a page, without the framework's keys."""
+"""Collections: database rows as API entities, single or paged, without the keys that the framework adds."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _DATES = ("creationDate", "lastUpdated", "deletedAt")
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """Things of one kind, and how they are listed by default.
+    """A collection of entities, and its default sort order.
 
     Attributes:
-        key: the path parameter that names one of them, and the column of their ids.
-        thing: what a refusal calls them.
-        rows: SQL for all of them under the API's names; moments are in milliseconds.
-        complete: makes entities of rows, in place; moments are text by then.
+        key: the path parameter that identifies an entity, also the column of its id.
+        thing: what error messages call an entity.
+        rows: SQL for all entities with the API's field names; times are in milliseconds.
+        complete: turns rows into entities in place; times are already converted to text.
     """
 
     key: str
@@ -37,7 +37,7 @@ class Collection:
     per_page: int = 100
 
     def read(self, world: World, params: Params, where: Sql, order: str = "id") -> list[Entity]:
-        """The entities for which a condition holds."""
+        """The entities that match a condition."""
         found = world.rows(f"select * from ({self.rows}) where {where.text} order by {order}", where.values)
         for entity in found:
             entity.update((name, rfc3339(entity[name])) for name in _DATES if entity.get(name) is not None)
@@ -45,7 +45,7 @@ class Collection:
         return found
 
     def get(self, world: World, params: Params) -> Entity:
-        """The one that the path names, if it is in the path's application and not deleted.
+        """The entity given in the path, if it is in the path's application and not deleted.
 
         Raises:
             Problem: 404.
@@ -57,9 +57,9 @@ class Collection:
         return found[0]
 
     def page(self, world: World, params: Params, conditions: Iterable[Sql], echo: Entity) -> Entity:
-        """The page that the parameters ask for of those in the application, with what it echoes of them.
+        """The requested page of the application's entities, with the echoed parameters.
 
-        Equal values are ordered by id. A requested size of 0 means the default; the size that is used is echoed.
+        Ties are ordered by id. A requested size of 0 means the default; the size that is used is echoed.
         """
         cap = world.switches.per_page_cap
         page = _number(params.get("page"))
@@ -69,7 +69,7 @@ class Collection:
         order = ", ".join(f"{name} {direction}" for name in dict.fromkeys((column, "id")))
         where = every([Sql("applicationId = ?", (params["applicationId"],)), *conditions])
         ids = f"select id from ({self.rows}) where {where.text}"
-        # With a limit SQLite leaves out the joins, which it does not while it counts.
+        # With a limit SQLite optimises the joins away, which it does not do for a plain count.
         (total,) = world.db.execute(f"select count(*) from ({ids} limit -1)", where.values).fetchone()
         found = Sql(
             f"id in ({ids} order by {order} limit ? offset ?)",
@@ -88,7 +88,7 @@ APPLICATIONS = Collection(
 
 
 def selected(params: Params, field: str, *others: Sql) -> list[Sql]:
-    """What the advanced query says; without one, what `filterField` and `filter` say about a field, and the others."""
+    """The conditions of the advanced query or, without one, of `filterField` and `filter` on a field and `others`."""
     if "query" in params:
         return [compile_query(params["query"])]
     is_filtered = params.get("filterField") == field and params.get("filter")
@@ -96,7 +96,7 @@ def selected(params: Params, field: str, *others: Sql) -> list[Sql]:
 
 
 def echoed(params: Params, *names: str) -> Entity:
-    """Those of the parameters that the request has."""
+    """The named parameters that are in the request."""
     return {name: params[name] for name in names if name in params}
 
 
@@ -107,11 +107,11 @@ def _number(digits: str | None) -> int:
 
 
 def is_true(value: Any) -> bool:
-    """How the framework reads a flag: only these texts are true, Python's `True` is not."""
+    """Interpret a flag like the framework: only these texts are true, Python's `True` is not."""
     return value in ("true", "1", "yes")
 
 
 def connection_info(entity: Entity) -> Entity:
-    """Out of the columns; `connected` is 1, 0, or null for a device that was never seen, and then there is no time."""
+    """The connection info from the columns; `connected` is 1, 0, or null (without a time) for a device never seen."""
     connected, since_ms = entity.pop("connected"), entity.pop("connection_ms")
     return {"connected": connected} if since_ms is None else {"time": rfc3339(since_ms), "connected": connected}

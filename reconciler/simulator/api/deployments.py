@@ -1,4 +1,4 @@
-"""What the API says about deployments."""
+"""The deployment entities, and the handlers of their reads."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def edge_list(world: World, params: Params) -> Entity:
 
 
 def _conditions(world: World, params: Params, column: str, in_entries: str) -> list[Sql]:
-    """Of a list: the device, and what the entries say of which a record consists."""
+    """The conditions of a list: on the device, and on the entries that make up a record."""
     conditions = [Sql("deviceId = ?", (params["deviceId"].lower(),))] if "deviceId" in params else []
     entries = [Sql("flow_id = ?", (params["flowId"].lower(),))] if "flowId" in params else []
     if params.get("version"):

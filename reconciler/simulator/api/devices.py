@@ -1,4 +1,4 @@
-"""What the API says about devices."""
+"""The device entities, and the handlers of their reads."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def _filters(world: World, params: Params) -> list[Sql]:
 
 
 def _queried_devices(params: Params) -> Sql:
-    """Those of the application, and of the query if there is one."""
+    """The application's devices, restricted by the query if there is one."""
     return every(
         [Sql("deletedAt is null and applicationId = ?", (params["applicationId"],)), *selected(params, "name")]
     )

@@ -1,6 +1,6 @@
-"""The export job: compiled bundles in a zip archive, sent to a loopback URL or put into an outbox folder.
+"""The export job: compiled bundles in a zip archive, sent to a loopback URL or saved in an outbox folder.
 
-The modules are real WebAssembly, and empty: magic, version, and one custom section with the bundle's identifier.
+The modules are valid but empty WebAssembly: magic, version, and one custom section with the bundle's identifier.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _COLUMNS = {"embeddedDeploymentId": "id", "deviceId": "device_id"}
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """An export that was accepted: what to build and where it goes."""
+    """An accepted export: what to build and where to send it."""
 
     id: str
     bundles: Sequence[tuple[str, str]]
@@ -41,7 +41,7 @@ def enqueue(world: World, application_id: str, options: Mapping[str, Any]) -> Jo
     """Accept an export.
 
     Raises:
-        Problem: 429 within five minutes of the application's last one; 404 if nothing matches.
+        Problem: 429 within five minutes of the application's last export; 404 if no deployment matches.
     """
     with world.changing() as db:
         now = world.clock.now_ms()
@@ -67,7 +67,7 @@ def _bundles(world: World, application_id: str, options: Mapping[str, Any]) -> l
 
 
 def wasm_module(bundle: str) -> bytes:
-    """The smallest module that says which bundle it is, in a custom section named `bundleIdentifier`."""
+    """A minimal module with the bundle's identifier in a custom section named `bundleIdentifier`."""
     name, payload = b"bundleIdentifier", bundle.encode()
     section = _leb128(len(name)) + name + payload
     return b"\0asm\x01\0\0\0" + b"\0" + _leb128(len(section)) + section
@@ -82,7 +82,7 @@ def _leb128(number: int) -> bytes:
 
 
 def archive(job: Job) -> bytes:
-    """The zip archive: one module a device, gzipped if the options say so."""
+    """The zip archive: one module per device, gzipped if the options say so."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as file:
         for device_id, bundle in job.bundles:
@@ -93,11 +93,11 @@ def archive(job: Job) -> bytes:
 
 
 def deliver(world: World, job: Job, outbox: Path) -> None:
-    """Build and deliver the archive; the outcome is kept with the job, never raised."""
+    """Build and deliver the archive; failures are recorded in the job, never raised."""
     content, status, outcomes = archive(job), "done", []
     if email := job.options.get("email"):
         _put_into_outbox(outbox, job, email, content)
-        outcomes.append(f"put into the outbox for {email}")
+        outcomes.append(f"saved in the outbox for {email}")
     if url := job.options.get("callbackUrl"):
         was_taken, outcome = _post(url, job, content)
         status = "done" if was_taken else "failed"
@@ -115,7 +115,7 @@ def _put_into_outbox(outbox: Path, job: Job, email: str, content: bytes) -> None
 
 
 def _post(url: str, job: Job, content: bytes) -> tuple[bool, str]:
-    """Whether it was taken, and what became of it."""
+    """Whether the archive was accepted, and the outcome as text."""
     if not is_loopback(url):
         return False, f"{url} is not on this machine, so it was not called"
     headers = {"Content-Type": "application/zip", "Content-Disposition": f'attachment; filename="{job.id}.zip"'}
@@ -127,7 +127,7 @@ def _post(url: str, job: Job, content: bytes) -> tuple[bool, str]:
 
 
 def is_loopback(url: str) -> bool:
-    """Whether a URL is http or https and leads to this machine without asking a name server."""
+    """Whether a URL is http or https and its host is loopback, without a DNS lookup."""
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""

@@ -1,4 +1,4 @@
-"""What the API says about workflows and their versions."""
+"""The workflow and version entities, and the handlers of their reads."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from reconciler.simulator.world.store import World
 
 
 def _complete_flows(_: World, __: Params, flows: list[Entity]) -> None:
-    for flow in flows:  # its triggers and nodes are those of the develop version, and empty
+    for flow in flows:  # triggers and nodes belong to the develop version, which is empty
         flow |= {"enabled": bool(flow["enabled"]), "triggers": [], "nodes": [], "globals": []}
 
 
@@ -42,7 +42,7 @@ VERSIONS = Collection(
     _complete_versions,
     "version",
 )
-"""`develop` is not among them."""
+"""Versions without `develop`."""
 _ACROSS_FLOWS = replace(VERSIONS, sort_field="name")
 
 
@@ -55,7 +55,7 @@ def flows_list(world: World, params: Params) -> Entity:
 
 
 def flows_by_version(world: World, params: Params) -> Entity:
-    """flows.getByVersion: the versions of one name, across workflows."""
+    """flows.getByVersion: the versions with one name, across workflows."""
     conditions = [*_flow_conditions(params), Sql("version = ?", (params["version"],))]
     return _ACROSS_FLOWS.page(world, params, conditions, echoed(params, "filter", "filterField", "applicationId"))
 

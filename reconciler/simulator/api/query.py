@@ -1,7 +1,7 @@
-"""Conditions in SQL, and advanced queries, in the manner of MongoDB, as such.
+"""SQL conditions, and the compilation of advanced queries (MongoDB style) to them.
 
-A query has passed its schema before. Values of another type than the field never equal, precede or
-contain anything. Null means "has none"; a tag form with null means that no such tag is there.
+A query has already been validated. A value whose type differs from the field's never equals, precedes or contains
+anything. Null means "has none"; a tag condition with null means that there is no such tag.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ Query: TypeAlias = Mapping[str, Any]
 
 
 class Sql(NamedTuple):
-    """A condition with the values of its question marks."""
+    """A condition with the values of its placeholders."""
 
     text: str
     values: tuple[Any, ...] = ()
 
 
 def every(parts: Iterable[Sql]) -> Sql:
-    """All of the conditions."""
+    """The conjunction of the conditions."""
     return _join(" and ", parts, Sql("1"))
 
 
 def some(parts: Iterable[Sql]) -> Sql:
-    """At least one of the conditions."""
+    """The disjunction of the conditions."""
     return _join(" or ", parts, _NEVER)
 
 
@@ -39,12 +39,12 @@ def _join(word: str, parts: Iterable[Sql], empty: Sql) -> Sql:
 
 
 def _not(part: Sql) -> Sql:
-    # A condition on null columns is null in SQL: neither true nor false.
+    # In SQL a condition on a null column is null: neither true nor false.
     return Sql(f"not coalesce(({part.text}), 0)", part.values)
 
 
 def matches(column: str, pattern: str) -> Sql:
-    """Whether a text is like a `filter`, in any case: `*` stands for anything, everything else for itself."""
+    """Match a column with a `filter`, case-insensitively: `*` matches anything, other characters themselves."""
     glob = "".join(f"[{char}]" if char in "[?" else char for char in pattern.casefold())
     return Sql(f"casefold({column}) glob ?", (glob,))
 
@@ -55,26 +55,26 @@ _TYPES: Mapping[str, Literal["id", "date", "flag"]] = {
     **dict.fromkeys(("creationDate", "lastUpdated", "deletedAt", "connectedAt", "disconnectedAt"), "date"),
     "enabled": "flag",
 }
-"""How a field compares if not as text: as an id (text, any case), a moment in milliseconds, or true and false."""
+"""How fields compare, if not as text: as an id (case-insensitive), a time in milliseconds, or a boolean."""
 _EXPRESSIONS = {
     "ancestorId": "parentId",
     "connectionStatus": "(case connected when 1 then 'connected' when 0 then 'disconnected' end)",
     **dict.fromkeys(("gatewayId", "experienceUserId", "experienceGroupId", "attributeName"), "null"),
 }
-"""The fields that are not columns. With `null` no object has one."""
+"""The fields that are not columns. Fields with `null` have no value in any object."""
 _ORDER = {"$gt": ">", "$lt": "<", "$gte": ">=", "$lte": "<="}
 _SEARCHES = {
     "$startsWith": ("substr({}, 1, ?) = ?", True),
     "$endsWith": ("substr({}, -?) = ?", True),
     "$contains": ("instr({}, ?) > 0", False),
 }
-"""Conditions on text, and whether they take its length too."""
+"""Conditions on text, and whether they need its length as well."""
 _BEYOND, _DIGITS = 2**62, 18
 _NEVER = Sql("0")
 
 
 def compile_query(query: Query) -> Sql:
-    """The condition that a query stands for, on rows with the API's names and an `id`."""
+    """Compile a query to a condition on rows with the API's field names and an `id`."""
     parts: list[Sql] = []
     for key, value in query.items():
         match key:
@@ -92,7 +92,7 @@ def compile_query(query: Query) -> Sql:
 
 
 def tag_queries(pairs: Sequence[Mapping[str, str]]) -> list[Query]:
-    """A query for each `{"key", "value"}`, of which either may be missing."""
+    """A query for each `{"key", "value"}`; either key may be missing."""
     return [{"tags": {f"$tag{part.title()}": text for part, text in pair.items()}} for pair in pairs]
 
 
@@ -123,7 +123,7 @@ def _compare(field: str, operator: str, operand: Any, *, folds: bool) -> Sql:
 
 
 def _operand(type_: str | None, operand: Any) -> Any:
-    """The operand as the column holds it, or None where its type cannot compare."""
+    """The operand in the column's representation, or None if the types are not comparable."""
     match type_, operand:
         case "flag", bool():
             return int(operand)
@@ -141,7 +141,7 @@ def _operand(type_: str | None, operand: Any) -> Any:
 
 
 def _column_number(number: float) -> float:
-    """A number that fits a column; every moment lies between the bounds."""
+    """The number, clamped to the range of a column; every time is within it."""
     return max(-_BEYOND, min(_BEYOND, number))
 
 
@@ -166,7 +166,7 @@ def _tag_form(form: Any) -> Sql:
 
 
 def _tag(pairs: Mapping[str, Any]) -> Sql:
-    """Whether there is a tag with these texts by column, or if one of them is null, none with the others."""
+    """Whether a tag has these texts, by column; if one text is null, whether no tag has the others."""
     condition = every(_tag_part(column, value) for column, value in pairs.items() if value is not None)
     exists = Sql(f"exists (select 1 from tags where device_id = id and ({condition.text}))", condition.values)
     return _not(exists) if None in pairs.values() else exists

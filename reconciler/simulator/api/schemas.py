@@ -1,4 +1,4 @@
-"""What the API accepts: bodies, query parameters and advanced queries, as JSON Schema data."""
+"""JSON Schemas of what the API accepts: bodies, query parameters and advanced queries."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DEFAULT_FLOW_CLASS = "cloud"
 
 
 def one_of(*values: str) -> Schema:
-    """A text out of a fixed set."""
+    """A string from a fixed set."""
     return {"type": "string", "enum": list(values)}
 
 
@@ -54,7 +54,7 @@ BODIES: Mapping[Kind, Mapping[str, Schema]] = {
     }
     for kind, own in ((Kind.EMBEDDED, {"releaseTag": NAME_OR_NULL}), (Kind.EDGE, {}))
 }
-"""The bodies of writes to deployments, by kind and verb."""
+"""The body schemas of writes to deployments, by kind and verb."""
 EXPORT = _closed(
     {
         "email": {"type": "string", "format": "email", "maxLength": 1024},
@@ -72,7 +72,7 @@ EXPORT = _closed(
 )
 DEVICE_CLASS: Schema = {"oneOf": [one_of(*DEVICE_CLASSES), {"type": "array", "items": one_of(*DEVICE_CLASSES)}]}
 
-# Advanced queries. An id takes exactly one operator, everything else any number of them.
+# Advanced queries. An id takes exactly one operator, other fields any number of them.
 _SCALAR: Schema = {"type": ["string", "number", "boolean", "null"]}
 _ORDER = ("$eq", "$ne", "$gt", "$lt", "$gte", "$lte")
 _SEARCH: Schema = {"type": "string", "minLength": 1}

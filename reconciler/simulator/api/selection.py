@@ -1,6 +1,6 @@
-"""Which rows a write selects, and why it is refused.
+"""Selects the rows of a write, or refuses it.
 
-The switches decide where the API's documentation leaves that open.
+Switches decide where the API's documentation is ambiguous.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from reconciler.simulator.world.store import World
 
 
 class Write(NamedTuple):
-    """One call as it arrived. `verb` is release, replace or remove; `body` has passed its schema."""
+    """One received call. `verb` is release, replace or remove; `body` has been validated."""
 
     kind: Kind
     verb: str
@@ -28,10 +28,10 @@ class Write(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Rows of (device id, flow id) and the version that they get; None removes.
+    """Rows of (device id, flow id) and their new version; None removes.
 
-    `problem` is the refusal of a write that moves these rows all the same; `is_clear` marks the removal of all flows
-    of a device.
+    `problem` is the error of a write that still moves these rows; `is_clear` marks the removal of all flows of a
+    device.
     """
 
     version: str | None
@@ -105,7 +105,7 @@ def _refuse_reserved(world: World, version: str | None, name: str) -> None:
 
 
 def _known_flow(world: World, write: Write, flow_id: str, version: str | None) -> str:
-    """The flow's id as the database has it, once it is known that there is such a flow, and such a version of it."""
+    """The flow's id as stored in the database, after checking that the flow and its version exist."""
     flow_id = flow_id.lower()
     row = world.db.execute(
         "select flow_class from flows where id = ? and application_id = ?", (flow_id, write.application_id)
@@ -120,7 +120,7 @@ def _known_flow(world: World, write: Write, flow_id: str, version: str | None) -
 
 
 def _named_devices(world: World, write: Write) -> tuple[list[str], Problem | None]:
-    """The ids of a release in their order; with the problem, if some are unknown and that matters."""
+    """The known device ids of a release, in request order, and the error if unknown ones are not allowed."""
     wanted = [device_id.lower() for device_id in write.body.get("deviceIds", [])]
     known = set(_devices(world, write, Sql("id in (select value from json_each(?))", (json.dumps(wanted),))))
     if world.switches.unknown_device == "skip":
@@ -134,7 +134,7 @@ def _named_devices(world: World, write: Write) -> tuple[list[str], Problem | Non
 
 
 def _devices(world: World, write: Write, condition: Sql) -> list[str]:
-    """The ids of the application's devices of the right class for which a condition holds."""
+    """The ids of the application's devices of the right class that match a condition."""
     found = world.db.execute(
         "select id from devices where application_id = ? and device_class = ? and deleted_ms is null "
         f"and ({condition.text}) order by id",
@@ -147,9 +147,9 @@ _VERBS = {"release": _release, "replace": _replace, "remove": _remove}
 
 
 def select(world: World, write: Write) -> Selection:
-    """What a write means in the world as it is now.
+    """The selection of a write in the current world.
 
     Raises:
-        Problem: it is refused.
+        Problem: the write is refused.
     """
     return _VERBS[write.verb](world, write)

@@ -1,4 +1,4 @@
-"""Who may do what: access tokens and their scopes."""
+"""Authorisation: access tokens and their scopes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from reconciler.simulator.world.store import World
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token that was verified. `application_id` None: a user's token, good for every application."""
+    """A verified token. `application_id` is None for a user's token, which is valid for every application."""
 
     id: str
     application_id: str | None
@@ -23,11 +23,11 @@ class Token:
 
     @property
     def author(self) -> Author:
-        """How the logs name what this token does."""
+        """The author of this token's changes in the logs."""
         return Author("apiToken" if self.application_id else "user", self.id)
 
     def may(self, action: Action) -> bool:
-        """Whether a scope covers an action: the families, `resource.*`, or the action's own name."""
+        """Whether a scope permits an action: an `all.*` scope, `resource.*`, or the action's own name."""
         families = [f"all.{family}" for family in ("Application", "Organization", "User")]
         resource = action.name.partition(".")[0]
         accepted = {*families, *(f"{family}.bounded" for family in families), action.name, f"{resource}.*"}
@@ -39,21 +39,21 @@ class Token:
 
 
 def unauthorized(message: str = "Invalid access token") -> Problem:
-    """401, a token that is unknown or too old."""
+    """401: the token is unknown or has expired."""
     return Problem(401, "Unauthorized", message)
 
 
 def forbidden() -> Problem:
-    """403, the framework's default message."""
+    """403, with the framework's default message."""
     return Problem(403, "Forbidden", "Access is forbidden")
 
 
 def authorize(world: World, action: Action, query: Mapping[str, Any], authorization: str | None) -> Token:
-    """The token of a request, which may do the action. A token in the query wins over the header.
+    """The token of a request, checked for the action. A token in the query wins over the header.
 
     Raises:
-        Problem: 401, the token is unknown or has expired; 403, it lacks a scope. No token at all is 403 by the
-            framework's code and 401 by Losant's documentation.
+        Problem: 401 if the token is unknown or has expired, 403 if it lacks a scope. No token at all gives 403 in the
+            framework's code and 401 according to Losant's documentation.
     """
     text = query.get("access_token") or query.get("jwt") or _header_token(authorization)
     if not text:

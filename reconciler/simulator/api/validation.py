@@ -1,7 +1,7 @@
-"""Refusals, and the part of JSON Schema that the API's requests use, with the wording of Losant's server framework.
+"""Errors, and the subset of JSON Schema that the API's requests use, with the wording of Losant's server framework.
 
-Only the first broken rule is reported, as `<path> <rule>`, in the framework's order. No Python library has that order
-and these words, so the rules are written out here; `tests/conformance/test_vendor_facts.py` checks with jsonschema that
+Only the first violated rule is reported, as `<path> <rule>`, in the framework's order. No Python library has this order
+and wording, so the rules are implemented here; `tests/conformance/test_vendor_facts.py` checks against jsonschema that
 the same values are refused.
 """
 
@@ -17,9 +17,9 @@ Definitions: TypeAlias = Mapping[str, Schema]
 
 
 Rule: TypeAlias = Callable[[Any, Any, str, Schema, Definitions], Iterator[str]]
-"""The faults of a value: it, the rule's argument, its path, the whole schema, the definitions."""
+"""Yields the faults of a value. Arguments: value, the rule's argument, path, whole schema, definitions."""
 ABSENT: Final[Any] = object()
-"""The value of a parameter that was not sent; JSON null is a value."""
+"""Marks a parameter that was not sent; JSON null is a value."""
 _FORMATS = {"email": r"[^@\s]+@[^@\s]+", "uri": r"[a-zA-Z][a-zA-Z0-9+.-]*:\S*"}
 _TYPES: Mapping[str, Callable[[Any], bool]] = {
     "string": lambda value: isinstance(value, str),
@@ -33,7 +33,7 @@ _TYPES: Mapping[str, Callable[[Any], bool]] = {
 
 
 class Problem(Exception):
-    """A request that the API refuses."""
+    """The API refuses a request."""
 
     def __init__(self, status: int, type_: str, message: str) -> None:
         self.status, self.type, self.message = status, type_, message
@@ -41,12 +41,12 @@ class Problem(Exception):
 
     @property
     def envelope(self) -> dict[str, str]:
-        """The body of the answer; a request that is not JSON is refused with a `code` where others have a `type`."""
+        """The body of the response; the error for invalid JSON has a `code` where others have a `type`."""
         return {"code" if self.type == "InvalidContent" else "type": self.type, "message": self.message}
 
 
 def invalid(message: str) -> Problem:
-    """400, from the schemas and from the controllers alike."""
+    """400, used both by the schemas and by the controllers."""
     return Problem(400, "Validation", message)
 
 
@@ -56,9 +56,9 @@ def not_found(thing: str) -> Problem:
 
 
 def first_fault(value: Any, schema: Schema, path: str, definitions: Definitions | None = None) -> str | None:
-    """The message of the first rule that `value` breaks, or None.
+    """The message of the first rule that `value` violates, or None.
 
-    `definitions` are the schemas that `{"$ref": name}` stands for. `ABSENT` breaks a schema with `required: True`.
+    `definitions`: the schemas that `{"$ref": name}` refers to. `ABSENT` violates a schema with `required: True`.
     """
     return next(_faults(value, schema, path, definitions or {}), None)
 
@@ -79,7 +79,7 @@ def _faults(value: Any, schema: Schema, path: str, definitions: Definitions) -> 
 
 @lru_cache(maxsize=256)
 def _pattern_of(pattern: str) -> re.Pattern[str]:
-    # In JavaScript `$` is the end of the text; in Python it is also before a last newline.
+    # In JavaScript `$` matches only at the end of the text; in Python also before a final newline.
     return re.compile(re.sub(r"\$$", r"\\Z", pattern), re.ASCII)
 
 
@@ -88,7 +88,7 @@ def _is_among(value: Any, allowed: list[Any]) -> bool:
 
 
 def _plain(concerned: Any, is_broken: Callable[[Any, Any], bool], words: str) -> tuple[Any, Rule]:
-    """A rule about the value alone, with the framework's words."""
+    """A rule that depends on the value alone, with the framework's message."""
 
     def faults(value: Any, argument: Any, path: str, *_: Any) -> Iterator[str]:
         if is_broken(value, argument):
@@ -154,4 +154,4 @@ _RULES: Mapping[str, tuple[Any, Rule]] = {
     "maximum": _plain(int | float, lambda value, most: value > most, "is more than maximum"),
     "properties": (dict, _properties),
 }
-"""In the framework's order: the type that a rule concerns, and the faults that it finds."""
+"""In the framework's order: the type that a rule applies to, and the faults that it finds."""

@@ -1,8 +1,8 @@
-"""What happens to a write: it is refused, carried out, lost, or carried out later.
+"""Handles writes: each is refused, carried out, lost, or carried out later.
 
-A write is checked when it arrives and takes effect then or, by a switch or a fault, later; which rows it means is read
-at the moment of the effect. Nothing runs in the background: before anything looks at the world, `bring_up_to_date` lets
-late writes and device attempts happen, in the order of their times.
+A write is checked when it arrives, and takes effect then or, because of a switch or a fault, later; its rows are
+selected when it takes effect. Nothing runs in the background: before the world is read, `bring_up_to_date` processes
+late writes and device attempts that are due, in the order of their times.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _NEVER_MS = 2**62
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """What happens to an accepted write: when it takes effect, whether at all, on all of its rows or half of them."""
+    """What happens to an accepted write: whether and when it takes effect, on all of its rows or half of them."""
 
     delay_ms: int = 0
     is_lost: bool = False
@@ -34,7 +34,7 @@ def accept(world: World, write: Write, fate: Fate) -> None:
     """Accept a write, or refuse it.
 
     Raises:
-        Problem: it is refused; a release that is not atomic may have moved devices all the same.
+        Problem: it is refused; a release that is not atomic may still have moved devices.
     """
     with world.changing():
         selection, now = select(world, write), world.clock.now_ms()
@@ -56,7 +56,7 @@ def _carry_out(world: World, write: Write, selection: Selection, at_ms: int, *, 
 
 
 def bring_up_to_date(world: World) -> None:
-    """Let everything happen that is due by now; it carries the time at which it was due."""
+    """Process everything that is due; each event is recorded with the time at which it was due."""
     with world.changing():
         now = world.clock.now_ms()
         while True:
@@ -70,13 +70,13 @@ def bring_up_to_date(world: World) -> None:
 
 
 def next_event_ms(world: World) -> int | None:
-    """When the next thing happens by itself, or None if nothing will."""
+    """The time of the next pending event, or None."""
     due_ms = min(_due(world))
     return None if due_ms == _NEVER_MS else due_ms
 
 
 def _due(world: World) -> tuple[int, int]:
-    """When the next late write and the next attempt of a device are due."""
+    """The due times of the next late write and of the next device attempt."""
     write_ms, attempt_ms = world.db.execute(
         "select (select min(due_ms) from late_writes), "
         "(select min(attempt_ms) from devices where attempt_ms is not null)"
@@ -85,7 +85,7 @@ def _due(world: World) -> tuple[int, int]:
 
 
 def _carry_out_next(world: World) -> None:
-    """Let the late write that is due first take effect; if it has become impossible, it is dropped."""
+    """Carry out the late write that is due first; it is dropped if it has become invalid."""
     sequence, due_ms, text, is_halved = world.db.execute(
         "select sequence, due_ms, write, is_halved from late_writes order by due_ms, sequence limit 1"
     ).fetchone()

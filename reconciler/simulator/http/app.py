@@ -1,4 +1,4 @@
-"""The HTTP side: an ASGI application that answers requests, lets faults strike, and keeps a log of requests."""
+"""The ASGI application: handles requests, injects faults, and logs requests."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _SECRET_PARAMS = frozenset({"access_token", "jwt"})
 
 
 class Simulator:
-    """The ASGI application. Its server keeps the protocols of its open connections in `connections`."""
+    """The ASGI application. The server stores the protocols of its open connections in `connections`."""
 
     def __init__(self, control: Control, outbox: Path) -> None:
         self.control = control
@@ -41,7 +41,7 @@ class Simulator:
         self._jobs = ThreadPoolExecutor(thread_name_prefix="export")
 
     def close(self) -> None:
-        """Wait for the export job that is running; start no other."""
+        """Wait for the running export job; start no other."""
         self._jobs.shutdown(wait=True, cancel_futures=True)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -83,7 +83,7 @@ class Simulator:
             await asyncio.get_running_loop().run_in_executor(self._jobs, deliver, self.world, job, self.outbox)
 
     def _outcome(self, request: Request, struck: tuple[Fault, ...]) -> tuple[Reply | None, Job | None]:
-        """The reply, or None for a reset; and the job to do once it is sent."""
+        """The reply, or None for a reset; and the job to run after it has been sent."""
         resets = {fault.after_effect for fault in struck if isinstance(fault, faults.Reset)}
         if False in resets:
             return None, None
@@ -117,8 +117,8 @@ class Simulator:
             try:
                 return answer(self.world, request, fate)
             except Exception:  # noqa: BLE001 - a bug in the simulator is reported, and the server goes on
-                _LOG.exception("the simulator itself failed at %s %s", request.method, request.path)
-                return Answer(500, {"type": "Error", "message": "The simulator itself failed"})
+                _LOG.exception("internal error in the simulator at %s %s", request.method, request.path)
+                return Answer(500, {"type": "Error", "message": "Internal error in the simulator"})
 
     def _log(self, request: Request, action: str, struck: tuple[Fault, ...], status: int | None) -> None:
         query = {name: value for name, value in request.query.items() if name not in _SECRET_PARAMS}

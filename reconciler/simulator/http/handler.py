@@ -1,6 +1,6 @@
-"""From a request to an answer, in the framework's order: route, body, schema, token, scope, application, action.
+"""Handles a request in the framework's order: route, body, schema, token, scope, application, action.
 
-Query strings are read as the framework does: repeated names make lists, brackets make lists and objects.
+Query strings are parsed like the framework does: repeated names make lists, brackets make lists and objects.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _OPEN: Mapping[str, Callable[[], Any]] = {"": definition, "/": definition, opena
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What arrived. `path` is still percent-encoded; `authorization` is the header's text."""
+    """A received request. `path` is still percent-encoded; `authorization` is the header's value."""
 
     method: str
     path: str
@@ -42,7 +42,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A status, a JSON body, and a job to deliver once it is sent."""
+    """A response: status, JSON body, and a job to run after it has been sent."""
 
     status: int
     body: Any
@@ -50,7 +50,7 @@ class Answer:
 
 
 def read_query(text: str) -> dict[str, Any]:
-    """`a=1&a=2&b[0][key]=x` becomes `{"a": ["1", "2"], "b": [{"key": "x"}]}`. Values are text."""
+    """`a=1&a=2&b[0][key]=x` becomes `{"a": ["1", "2"], "b": [{"key": "x"}]}`. Values are strings."""
     root: dict[str, Any] = {}
     for name, value in parse_qsl(text, keep_blank_values=True)[:_MOST]:
         head, *keys = re.split(r"[\[\]]+", name.rstrip("]"))[:_DEEPEST]
@@ -84,7 +84,7 @@ def _lists(node: Any) -> Any:
 
 
 def route(method: str, path: str) -> tuple[Action, dict[str, str]] | None:
-    """The action that a path and method mean, with the path's parameters. One trailing slash is ignored."""
+    """The action for a method and path, with the path's parameters. One trailing slash is ignored."""
     segments = [unquote(segment) for segment in path.removesuffix("/").split("/")[1:]]
     for action in ACTIONS:
         if action.method == method and (found := action.match(segments)) is not None:
@@ -93,7 +93,7 @@ def route(method: str, path: str) -> tuple[Action, dict[str, str]] | None:
 
 
 def answer(world: World, request: Request, fate: Fate) -> Answer:
-    """Answer a request; every refusal becomes an answer too. Call it holding the world's lock."""
+    """Handle a request; errors are returned as responses too. The caller must hold the world's lock."""
     try:
         return _answer(world, request, fate)
     except Problem as problem:
@@ -137,7 +137,7 @@ def _query_params(request: Request, action: Action) -> dict[str, Any]:
 
 
 def _body(request: Request) -> Any:
-    """The parsed body, the text of one that does not claim to be JSON, or ABSENT."""
+    """The parsed body, its text if the content type is not JSON, or ABSENT."""
     if not request.body:
         return ABSENT
     if request.content_type.partition(";")[0].strip().lower() != "application/json":
@@ -157,7 +157,7 @@ def _refuse_constant(name: str) -> None:
 
 
 def _well_formed(value: Any) -> Any:
-    """Lone surrogates, which JSON can spell and UTF-8 cannot, become replacement characters."""
+    """Replace lone surrogates, which JSON can express but UTF-8 cannot, by replacement characters."""
     match value:
         case str() if not value.isascii():
             return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

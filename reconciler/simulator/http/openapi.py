@@ -1,7 +1,7 @@
-"""What the simulator serves, as an OpenAPI 3.1 document: made from `ACTIONS`, the field tables and `entities.yaml`.
+"""The simulator's API as an OpenAPI 3.1 document, generated from `ACTIONS`, the field tables and `entities.yaml`.
 
-OpenAPI cannot express two things. Of a parameter that takes a list of objects in brackets only the first two items are
-listed; and unknown paths and methods, which no operation describes, are refused with 405.
+OpenAPI cannot express two things. A parameter that takes a list of objects in brackets is described for the first two
+items only; and the 405 for unknown paths and methods does not belong to any operation.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from reconciler.simulator.api.validation import Schema
 PATH = "/openapi.json"
 Node: TypeAlias = dict[str, Any]
 _REFUSALS = {
-    400: ("invalid", "The request breaks a rule of its schema, or asks for something impossible"),
+    400: ("invalid", "The request violates its schema, or cannot be carried out"),
     401: ("error", "The token is unknown or has expired"),
-    403: ("error", "No token, or one without a scope for this"),
-    404: ("error", "Something that the request names is not there"),
-    405: ("error", "A path parameter is too long to be routed"),
+    403: ("error", "No token, or a token without the required scope"),
+    404: ("error", "Something that the request refers to does not exist"),
+    405: ("error", "A path parameter is too long"),
 }
 _FLAGS = {
-    "_actions": "Whether entities list what the token may do with them",
+    "_actions": "Whether entities list the actions that the token permits",
     "_links": "Whether entities link to related ones",
     "_embedded": "No effect",
 }
-_FLAG_WORDS = "Only `true`, `1` and `yes` mean yes; absent and empty do too."
+_FLAG_WORDS = "Absent, empty, `true`, `1` and `yes` mean true; everything else means false."
 
 
 @cache
@@ -55,7 +55,7 @@ def document() -> Mapping[str, Any]:
 
 
 def _operation(action: Action) -> Node:
-    refusals = _REFUSALS | ({429: ("error", "Too soon after the last one")} if action.answer == "job" else {})
+    refusals = _REFUSALS | ({429: ("error", "Too soon after the previous export")} if action.answer == "job" else {})
     operation: Node = {
         "operationId": action.name,
         "tags": [action.name.partition(".")[0]],
@@ -103,7 +103,7 @@ def _response(schema: str, words: str) -> Node:
 
 
 def _plain(schema: Any) -> Any:
-    """A copy whose references lead to components."""
+    """A copy whose references point to components."""
     match schema:
         case {"$ref": str(name)}:
             return {"$ref": f"#/components/schemas/{name}"}

@@ -1,7 +1,6 @@
-"""Replies, good and damaged ones, and how they are sent.
+"""Replies, intact and damaged, and how to send them.
 
-What an HTTP server will not do (a body that is too short, a reset, headers that trickle) is done on the connection
-itself.
+What an HTTP server does not support (a truncated body, a reset, slow headers) is written directly to the connection.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ _NAMES = {400: "Validation", 401: "Unauthorized", 403: "Forbidden", 404: "NotFou
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """Bytes to send, and how: with a Content-Length that differs from the body's, or trickling over so many seconds."""
+    """Bytes to send, and how: with a false Content-Length (`claimed`), or slowly over a number of seconds."""
 
     status: int
     body: bytes
@@ -40,7 +39,7 @@ class Reply:
 
 
 def damage_page(body: Any, struck: Iterable[Fault]) -> Any:
-    """The body of a collection after the faults that edit pages; any other body as it is."""
+    """Apply the faults that edit pages to the body of a collection; other bodies are returned unchanged."""
     if not (isinstance(body, dict) and isinstance(body.get("items"), list)):
         return body
     for fault in struck:
@@ -62,7 +61,7 @@ def damage_page(body: Any, struck: Iterable[Fault]) -> Any:
 
 
 def refusal(fault: faults.Status | faults.Redirect, authorization: str | None) -> Reply:
-    """The reply that takes the place of the API's answer."""
+    """The reply that replaces the API's response."""
     if isinstance(fault, faults.Redirect):
         return Reply(fault.status, b"", {"Location": fault.location})
     message = fault.message or f"Simulated {fault.status}"
@@ -81,7 +80,7 @@ def refusal(fault: faults.Status | faults.Redirect, authorization: str | None) -
 
 
 def _with_duplicate_keys(body: bytes) -> bytes:
-    """Every key of the object a second time, empty: a parser that keeps the last one sees an empty world."""
+    """Repeat every key of the object with an empty value: a parser that keeps the last one sees no data."""
     empty = {list: "[]", int: "0", bool: "false", str: '""', dict: "{}", type(None): "null", float: "0"}
     again = "".join(f",{json.dumps(key)}:{empty[type(value)]}" for key, value in json.loads(body).items())
     return body[:-1] + again.encode() + b"}"
@@ -96,11 +95,11 @@ _HARMS: Mapping[faults.Harm, tuple[Mapping[str, str], Callable[[bytes], bytes]]]
     "utf8": (JSON, lambda body: body[:-1] + b',"note":"\xff\xfe"}'),
     "duplicate_keys": (JSON, _with_duplicate_keys),
 }
-"""The headers of a damaged reply, and its body out of a good one."""
+"""The headers of a damaged reply, and the function from an intact body to its body."""
 
 
 def garbled(status: int, body: bytes, how: faults.Harm) -> Reply:
-    """A damaged reply in place of a good one with this status and JSON body."""
+    """A damaged version of the reply with this status and JSON body."""
     headers, harm = _HARMS[how]
     return Reply(status, harm(body), headers, claimed=len(body) if how == "truncated" else None)
 
@@ -115,9 +114,9 @@ def abort(transport: asyncio.Transport | None) -> None:
 
 
 async def send_reply(reply: Reply, send: Send, transport: asyncio.Transport | None) -> None:
-    """Send a reply; a raw one ends its connection, which is None if the client has left."""
+    """Send a reply; a raw one closes the connection, which is None if the client has disconnected."""
     headers = {"Content-Length": str(len(reply.body) if reply.claimed is None else reply.claimed), **reply.headers}
-    if reply.claimed is not None or reply.slow_headers_s:  # which an HTTP server would not send
+    if reply.claimed is not None or reply.slow_headers_s:  # an HTTP server would not send these
         if transport is not None:
             await _send_raw(reply, {**headers, "Connection": "close"}, transport)
         return

@@ -1,7 +1,7 @@
-"""Run a simulator on loopback: in a thread of its own during a test, or until a signal.
+"""Runs a simulator on loopback: in its own thread during a test, or until a signal.
 
-uvicorn's server checks ten times a second whether to stop, and waits for open connections. A simulator is started for
-each test, so this one, which uses uvicorn's protocol, is woken up, and closes what is open.
+uvicorn's server polls ten times a second whether to stop, and waits for open connections: too slow for a simulator per
+test. This server uses uvicorn's protocol, but is woken up to stop, and closes open connections.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ from reconciler.simulator.world.store import World
 
 HOST: Final = "127.0.0.1"
 _START_LIMIT_S = 10.0
-_ROUNDS_TO_ACCEPT = 4  # of the loop, until a socket that it has just accepted is a connection
+_ROUNDS_TO_ACCEPT = 4  # event loop iterations until an accepted socket is registered as a connection
 _BACKLOG = 2048
 FleetSource: TypeAlias = Fleet | Path | str | Mapping[str, Any]
-"""A fleet, a file, YAML text, or the same as plain data."""
+"""A fleet, the path of a fleet file, YAML text, or the same as plain data."""
 
 
 class Server:
-    """A running simulator, for a `with` block.
+    """A simulator that runs during a `with` block.
 
     Attributes:
         url: where it listens, e.g. `http://127.0.0.1:40123`.
-        application_id: of the first application of the fleet.
-        token: an application token for it, with every scope an application token can have.
+        application_id: the id of the first application of the fleet.
+        token: an application token for it, with all scopes that such a token can have.
         control: changes and inspects the world while it runs.
-        outbox: folder for what would be sent by e-mail.
+        outbox: the folder for what would be sent by e-mail.
     """
 
     def __init__(
@@ -57,24 +57,24 @@ class Server:
         clock: Clock | None = None,
         outbox: Path | None = None,
     ) -> None:
-        """Load the fleet and bind the port; it answers after `start`.
+        """Load the fleet and bind the port; requests are served after `start`.
 
         Args:
-            fleet: what to begin with; ignored if the database already holds one.
-            db: a file that keeps the world over a restart; without one it is kept in memory.
-            port: 0 means any free one.
+            fleet: the initial fleet; ignored if the database already contains one.
+            db: a file that preserves the world across restarts; by default it is in memory.
+            port: 0 means any free port.
             clock: the wall clock by default.
             outbox: a temporary folder by default.
 
         Raises:
-            FleetError: the fleet holds mistakes.
-            ValueError: neither a fleet nor a database that holds one.
+            FleetError: the fleet is invalid.
+            ValueError: neither a fleet nor a database that contains one.
             OSError: the port is taken.
         """
         with ExitStack() as stack:
             world = World(path=db, clock=clock)
             stack.callback(world.close)
-            if world.is_empty:  # else it is a restart: the database knows better than the fleet file
+            if world.is_empty:  # otherwise it is a restart: the database wins over the fleet file
                 if fleet is None:
                     raise ValueError("a new simulator needs a fleet")
                 seed(world, _read_fleet(fleet))
@@ -82,8 +82,8 @@ class Server:
             self.outbox = Path(outbox or stack.enter_context(TemporaryDirectory(prefix="simulator-outbox-")))
             self._app = Simulator(self.control, self.outbox)
             stack.callback(self._app.close)
-            # The protocol is named because asyncio sends small answers at once (TCP_NODELAY) only on sockets that name
-            # it; otherwise each request takes 40 ms.
+            # The protocol is given because asyncio sets TCP_NODELAY only on sockets that have it; otherwise each
+            # request takes 40 ms.
             tcp = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
             self._socket = stack.enter_context(tcp)
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -95,7 +95,7 @@ class Server:
         self._is_ready = threading.Event()
 
     def start(self) -> Self:
-        """Begin to answer; returns when it does.
+        """Start serving; returns when requests are accepted.
 
         Raises:
             RuntimeError: it did not start in time.
@@ -109,7 +109,7 @@ class Server:
         return self
 
     def stop(self) -> None:
-        """Stop answering and close the database; open connections are cut. Stopping twice is harmless."""
+        """Stop serving, abort open connections and close the database. Idempotent."""
         self._stack.close()
 
     def __enter__(self) -> Self:
@@ -119,7 +119,7 @@ class Server:
         self.stop()
 
     async def _serve(self) -> None:
-        # uvicorn would report each fault that it was not built for.
+        # uvicorn would log every injected fault as an error.
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL + 1)
         plain: dict[str, Any] = dict.fromkeys(("access_log", "proxy_headers", "date_header", "server_header"), False)
         config = uvicorn.Config(self._app, http="h11", ws="none", lifespan="off", log_config=None, **plain)
@@ -131,14 +131,14 @@ class Server:
         )
         self._is_ready.set()
         await self._end.wait()
-        # Stop accepting first: asyncio forgets to close a socket that it accepted just before its server was closed.
+        # Stop accepting first: asyncio does not close a socket that it accepted just before its server was closed.
         self._loop.remove_reader(self._socket)
         for _ in range(_ROUNDS_TO_ACCEPT):
             await asyncio.sleep(0)
         server.close()
         for connection in list(state.connections):
             connection.transport.abort()
-        await asyncio.sleep(0)  # The transports close their sockets, and tell uvicorn, in the loop's next round.
+        await asyncio.sleep(0)  # The transports close their sockets and notify uvicorn in the next iteration.
         for task in state.tasks:
             task.cancel()
         await asyncio.gather(*state.tasks, return_exceptions=True)
@@ -157,7 +157,7 @@ def _read_fleet(source: FleetSource) -> Fleet:
 
 
 serve = Server
-"""As a function, for a `with` block."""
+"""Alias of `Server` for use in a `with` block."""
 
 
 def run(
@@ -168,7 +168,7 @@ def run(
     outbox: Path | None = None,
     on_start: Callable[[Server], None] | None = None,
 ) -> None:
-    """Serve until SIGINT or SIGTERM. `on_start` is called once it answers. For the main thread only."""
+    """Serve until SIGINT or SIGTERM; main thread only. `on_start` is called once requests are accepted."""
     stopped = threading.Event()
     before = {number: signal.signal(number, lambda *_: stopped.set()) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -1,7 +1,7 @@
-"""How devices behave: each takes up what is released, after a while, if it is connected, and may fail.
+"""Device behaviour: a connected device takes up what is released after its take-up time, and may fail.
 
-Nothing runs in the background: `api.writes.bring_up_to_date` makes the attempts that are due. All of it happens within
-`world.changing()`.
+Nothing runs in the background: `api.writes.bring_up_to_date` makes the attempts that are due. Call everything here
+within `world.changing()`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from reconciler.simulator.world.store import Row, World
 
 
 def attempt(world: World, until_ms: int) -> None:
-    """Let every device try whose attempt is due by then."""
+    """Make the device attempts that are due by then."""
     for kind in Kind:
         due = world.rows(
             "select d.id, attempt_ms as at_ms, r.id as record, released_bundle as bundle, "
@@ -28,7 +28,7 @@ def attempt(world: World, until_ms: int) -> None:
 
 
 def _failures(world: World) -> dict[str, dict[str, str]]:
-    """Of the touched devices that fail something now released to them: device id to flow id to error."""
+    """The failures of touched devices for versions now released to them: device id to flow id to error."""
     found = world.db.execute(
         "select e.device_id, e.flow_id, f.error from touched t join entries e on e.device_id = t.device_id "
         "join failures f on f.device_id = e.device_id and f.flow_id = e.flow_id and f.version = e.released "
@@ -41,8 +41,8 @@ def _failures(world: World) -> dict[str, dict[str, str]]:
 
 
 def _take_bundles(world: World, due: list[Row]) -> None:
-    """All flows of a device come in one bundle: if one fails, none of them changes."""
-    due = [device for device in due if device["record"] is not None]  # it may have been dropped meanwhile
+    """Take up bundles. All flows of a device are in one bundle: if one fails, none of them changes."""
+    due = [device for device in due if device["record"] is not None]  # the record may have been dropped meanwhile
     failures = _failures(world)
     done = [(device["id"],) for device in due if device["id"] not in failures]
     for statement in (
@@ -64,7 +64,7 @@ def _take_bundles(world: World, due: list[Row]) -> None:
 
 
 def _take_flows(world: World, due: list[Row]) -> None:
-    """On an edge device each flow is delivered by itself."""
+    """Take up flows. On an edge device each flow is delivered individually."""
     failures = _failures(world)
     moments = {device["id"]: device["at_ms"] for device in due}
     behind = world.db.execute(
@@ -87,7 +87,7 @@ def _take_flows(world: World, due: list[Row]) -> None:
 
 
 def connect(world: World, device_id: str, at_ms: int) -> None:
-    """The device comes online: what it lacks, and what it failed before, it tries after its take-up time."""
+    """The device comes online. After its take-up time it tries whatever it lacks, or failed to take up before."""
     (device_class,) = world.db.execute(
         "update devices set connected = 1, connection_ms = ?, connected_ms = ? where id = ? returning device_class",
         (at_ms, at_ms, device_id),
@@ -98,7 +98,7 @@ def connect(world: World, device_id: str, at_ms: int) -> None:
 
 
 def disconnect(world: World, device_id: str, at_ms: int) -> None:
-    """The device goes offline; a take-up that had begun is aborted."""
+    """The device goes offline; a take-up in progress is aborted."""
     world.db.execute(
         "update devices set connected = 0, connection_ms = ?, disconnected_ms = ?, attempt_ms = null where id = ?",
         (at_ms, at_ms, device_id),
@@ -106,7 +106,7 @@ def disconnect(world: World, device_id: str, at_ms: int) -> None:
 
 
 def report_again(world: World, count: int) -> None:
-    """Devices report what they run, those longest silent first: their records move to the front by `lastUpdated`."""
+    """This many devices report what they run, least recent first, which updates their records' `lastUpdated`."""
     with world.changing() as db:
         now = world.clock.now_ms()
         for table, own in (("records", "id"), ("entries", "record_id")):
@@ -118,9 +118,9 @@ def report_again(world: World, count: int) -> None:
 
 
 def report_unknown_bundle(world: World, device_id: str, bundle: str, at_ms: int) -> None:
-    """The device reports a bundle that the platform cannot map; what it reported before stays on record.
+    """The device reports a bundle unknown to the platform; the versions reported before are kept.
 
-    Nothing happens to it until it is released to or connects again.
+    The device does nothing more until it gets a release or reconnects.
     """
     (application_id,) = world.db.execute(
         "update devices set attempt_ms = null where id = ? returning application_id", (device_id,)

@@ -1,7 +1,7 @@
 """The fleet that a simulator starts with: applications, flows, devices and what runs on them.
 
-The models are the reference of the fleet file (`README.md` has examples). `fleet_file` reads YAML or
-plain data into them and reports every problem with its place.
+The models define the format of the fleet file (`README.md` has examples). `fleet_file` reads YAML or plain data into
+them and reports every problem with its place.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _COUNTER = re.compile(r"\{n(:0?\d*)?\}")
 
 def _not_reserved(version: str) -> str:
     if version in RESERVED_VERSIONS:
-        raise ValueError(f'"{version}" cannot be the name of a version')
+        raise ValueError(f'"{version}" is not allowed as the name of a version')
     return version
 
 
@@ -40,7 +40,7 @@ class _Part(BaseModel):
 
 
 class Deployed(_Part):
-    """One flow on one device. A bare version stands for both sides."""
+    """One flow on one device. A bare version means both released and reported."""
 
     released: Version | None = None
     reported: Version | None = None
@@ -52,7 +52,7 @@ class Deployed(_Part):
 
 
 class Flow(_Part):
-    """A workflow. A bare list stands for its versions; `deleted` ones are still on devices but no longer exist."""
+    """A workflow. A bare list means its versions; `deleted` ones no longer exist but may still be on devices."""
 
     name: Text
     id: Id | None = None
@@ -63,7 +63,7 @@ class Flow(_Part):
 
 
 class Device(_Part):
-    """A device, or `count` of them whose names hold `{n}` (or `{n:04}`), counted from `start`."""
+    """A device, or `count` of them with `{n}` (or `{n:04}`) in their names, numbered from `start`."""
 
     name: Text
     id: Id | None = None
@@ -95,11 +95,11 @@ class Device(_Part):
 
     @property
     def is_counted(self) -> bool:
-        """Whether the name holds a number."""
+        """Whether the name contains a counter."""
         return bool(_COUNTER.search(self.name))
 
     def named(self) -> Iterator[str]:
-        """The names of the devices that this stands for."""
+        """The names of the devices that this entry describes."""
         if not self.is_counted:
             yield self.name
             return
@@ -108,7 +108,7 @@ class Device(_Part):
 
 
 class Token(_Part):
-    """An access token. In an application it is an application token; in the fleet, a user's, for every application."""
+    """An access token: of an application, or, in the fleet, of a user with access to every application."""
 
     text: Annotated[str, StringConstraints(pattern=r"^[!-~]{1,4096}$")]
     scopes: tuple[str, ...] = ("all.Application",)
@@ -116,7 +116,7 @@ class Token(_Part):
 
 
 class Application(_Part):
-    """One application and all that is in it. `flows` may be a mapping from name to versions or to a flow."""
+    """One application with everything in it. `flows` may be a mapping from name to versions or to a flow."""
 
     name: Text
     id: Id | None = None
@@ -147,7 +147,7 @@ class Application(_Part):
 
     @cached_property
     def flows_by_reference(self) -> Mapping[str, list[Flow]]:
-        """Flows by id and by name; a name may stand for several."""
+        """Flows by id and by name; several may have the same name."""
         found: dict[str, list[Flow]] = {}
         for flow in self.flows:
             found.setdefault(flow.name, []).append(flow)
@@ -156,7 +156,7 @@ class Application(_Part):
 
 
 class Fleet(_Part):
-    """Everything that a simulator starts with. `fleet_check.check_fleet` says whether it holds together."""
+    """The initial state of a simulator. `fleet_check.check_fleet` checks its consistency."""
 
     applications: tuple[Application, ...]
     tokens: tuple[Token, ...] = ()

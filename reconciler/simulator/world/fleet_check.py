@@ -1,4 +1,4 @@
-"""What the models of a fleet do not check: unknown names, ids and names that are used twice."""
+"""Checks beyond the models of a fleet: unknown names, duplicate ids and names."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _BRACES = re.compile(r"\{(?!n(:0?\d*)?\})")
 
 
 def check_fleet(fleet: Fleet) -> Iterator[Finding]:
-    """Every problem that reading the fleet as models does not find, in the order of the fleet."""
+    """Every problem that the models do not find, in the order of the fleet."""
     applications: list[tuple[Place, Application]] = [
         (("applications", index), one) for index, one in enumerate(fleet.applications)
     ]
@@ -35,9 +35,9 @@ def _repeated(found: Iterable[tuple[Place, str]], what: str) -> Iterator[Finding
     first: dict[str, Place] = {}
     for place, key in found:
         if key in first:
-            # The text of a token is left out: the problem may end in a log.
+            # The text of a token is omitted: the message may end up in a log.
             name = "" if what == "token" else f" {key}"
-            yield place, f"the {what}{name} is taken already at {spell(first[key])}: give another {what}"
+            yield place, f"the {what}{name} is already used at {spell(first[key])}: use another {what}"
         first.setdefault(key, place)
 
 
@@ -55,17 +55,17 @@ def _check_application(application: Application) -> Iterator[Finding]:
         for name in device.named():
             taken = first.setdefault(application.device_id(name, device), index)
             if taken != index:
-                yield at, f'"{name}" is a device at devices[{taken}] already: give another name, or ids'
+                yield at, f'"{name}" is already a device at devices[{taken}]: use another name, or ids'
                 break
 
 
 def _check_name(device: Device) -> Iterator[Finding]:
     if _BRACES.search(device.name) and device.is_counted:
-        yield ("name",), "only {n} and {n:04} may stand in braces"
+        yield ("name",), "only {n} and {n:04} are allowed in braces"
     elif device.count > 1 and not device.is_counted:
         yield ("name",), f"{device.count} devices need {{n}} in their name"
     if device.count > 1 and device.id:
-        yield ("id",), f"{device.count} devices cannot have one id"
+        yield ("id",), f"{device.count} devices cannot have the same id"
 
 
 def _check_flows(application: Application, device: Device) -> Iterator[Finding]:
@@ -73,7 +73,7 @@ def _check_flows(application: Application, device: Device) -> Iterator[Finding]:
         used = [version for version in (deployed.released, deployed.reported) if version is not None]
         yield from _check_use(application, device, ("deployed", reference), used)
         if not used:
-            yield ("deployed", reference), "neither released nor reported: leave the flow out"
+            yield ("deployed", reference), "neither released nor reported: remove the flow"
     for reference, versions in device.fails.items():
         yield from _check_use(application, device, ("fails", reference), versions)
 

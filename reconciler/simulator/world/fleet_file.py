@@ -1,6 +1,6 @@
-"""Fleet files: from YAML to a checked `Fleet`, or to one error that lists every problem with its place.
+"""Reads fleet files: YAML to a checked `Fleet`, or one error that lists every problem with its place.
 
-Scalars are text, as in a manifest: `1.10` and `2026-01-15` are versions. Only `null`, `~` and an empty value are null.
+Scalars are strings, as in a manifest: `1.10` and `2026-01-15` are versions. Only `null`, `~` and empty values are null.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _TOO_DEEP = 64
 
 
 class FleetError(ValueError):
-    """The fleet is invalid. `problems` has a line for each mistake, with its place."""
+    """The fleet is invalid. `problems` has a line for each problem, with its place."""
 
     def __init__(self, problems: list[str]) -> None:
         self.problems = tuple(problems)
@@ -29,7 +29,7 @@ class FleetError(ValueError):
 
 
 def load_fleet(path: Path | str) -> Fleet:
-    """Read a fleet file, or raise FleetError."""
+    """Read a fleet file; raises FleetError."""
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -38,21 +38,21 @@ def load_fleet(path: Path | str) -> Fleet:
 
 
 def parse_fleet(text: str, *, source: str = "fleet") -> Fleet:
-    """A fleet from YAML text, or FleetError, whose lines begin with `source:line:column: `."""
+    """Parse a fleet from YAML text; raises FleetError, whose lines begin with `source:line:column: `."""
     try:
         root = yaml.compose(text, Loader=_Loader)
     except yaml.YAMLError as error:
         raise FleetError([_syntax_problem(error, source)]) from error
     if root is None:
-        raise FleetError([f"{source}: the file is empty: it needs at least `applications:`"])
-    tangles = [f"{source}:{_mark(node)}: {said}" for node, said in _tangles(root, ())]
-    if tangles:
-        raise FleetError(tangles)
+        raise FleetError([f"{source}: the file is empty; it needs at least `applications:`"])
+    malformed = [f"{source}:{_mark(node)}: {message}" for node, message in _malformed(root, ())]
+    if malformed:
+        raise FleetError(malformed)
     return _checked(_plain(root), lambda place: f"{source}:{_mark(_at(root, place))}: {spell(place)}")
 
 
 def build_fleet(data: Mapping[str, Any]) -> Fleet:
-    """A fleet from plain data of the same shape, or FleetError."""
+    """Make a fleet from plain data of the same shape; raises FleetError."""
     return _checked(data, spell)
 
 
@@ -61,26 +61,26 @@ def _checked(data: Any, where: Callable[[Place], str]) -> Fleet:
         fleet = Fleet.model_validate(data)
         findings = list(check_fleet(fleet))
     except ValidationError as error:
-        findings = [(detail["loc"], _in_words(detail)) for detail in error.errors()]
+        findings = [(detail["loc"], _message(detail)) for detail in error.errors()]
     if findings:
-        raise FleetError([f"{where(place)}: {said}" for place, said in findings])
+        raise FleetError([f"{where(place)}: {message}" for place, message in findings])
     return fleet
 
 
 _WORDS = {
-    "extra_forbidden": "there is no such key",
+    "extra_forbidden": "unknown key",
     "missing": "this is required",
     "model_type": "this should be a mapping",
     "dict_type": "this should be a mapping",
     "list_type": "this should be a list",
     "tuple_type": "this should be a list",
-    "string_type": "this should be a text",
+    "string_type": "this should be text",
     "int_parsing": "this should be a whole number",
     "bool_parsing": "this should be true or false",
 }
 
 
-def _in_words(detail: Any) -> str:
+def _message(detail: Any) -> str:
     if detail["type"] == "value_error":
         return str(detail["ctx"]["error"])
     return _WORDS.get(detail["type"]) or f"{detail['msg'][0].lower()}{detail['msg'][1:]}"
@@ -89,26 +89,26 @@ def _in_words(detail: Any) -> str:
 def _syntax_problem(error: yaml.YAMLError, source: str) -> str:
     mark = getattr(error, "problem_mark", None)
     place = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
-    return f"{source}{place}: this is not YAML: {getattr(error, 'problem', None) or error}"
+    return f"{source}{place}: this is not valid YAML: {getattr(error, 'problem', None) or error}"
 
 
-def _tangles(node: Node, above: tuple[Node, ...]) -> Iterator[tuple[Node, str]]:
-    """Duplicate keys, keys that are not text, and aliases that lead into themselves, each with its node."""
+def _malformed(node: Node, above: tuple[Node, ...]) -> Iterator[tuple[Node, str]]:
+    """Duplicate keys, keys that are not text, and recursive aliases, each with its node."""
     if node in above or len(above) > _TOO_DEEP:
-        yield above[-1], "an alias here leads into itself, or the file is nested too deep"
+        yield above[-1], "an alias here refers to itself, or the file is nested too deeply"
     elif isinstance(node, yaml.SequenceNode):
         for item in node.value:
-            yield from _tangles(item, (*above, node))
+            yield from _malformed(item, (*above, node))
     elif isinstance(node, yaml.MappingNode):
         seen: set[str] = set()
         for key, value in node.value:
             if not isinstance(key, yaml.ScalarNode):
-                yield key, "this key is not a text"
+                yield key, "this key is not text"
                 continue
             if key.value in seen:
-                yield key, f'"{key.value}" is here twice'
+                yield key, f'duplicate key "{key.value}"'
             seen.add(key.value)
-            yield from _tangles(value, (*above, node))
+            yield from _malformed(value, (*above, node))
 
 
 def _plain(node: Node) -> Any:
@@ -124,7 +124,7 @@ def _mark(node: Node) -> str:
 
 
 def _at(root: Node, place: Place) -> Node:
-    """The node at a place, or the nearest thing around it that is in the file."""
+    """The node at a place, or the nearest enclosing node in the file."""
     node = root
     for part in place:
         node = _child(node, part) or node
@@ -135,7 +135,7 @@ def _child(node: Node, part: str | int) -> Node | None:
     if isinstance(node, yaml.SequenceNode):
         return node.value[part] if isinstance(part, int) and part < len(node.value) else None
     if isinstance(node, yaml.MappingNode):
-        if isinstance(part, int):  # a list that the file writes as a mapping, e.g. flows by name
+        if isinstance(part, int):  # a list that the file gives as a mapping, e.g. flows by name
             return node.value[part][1] if part < len(node.value) else None
         return next((value for key, value in node.value if key.value == part), None)
     return None

@@ -1,6 +1,6 @@
-"""Deployment records: the two kinds, ids and what stands for contents, and the log of who changed what.
+"""Deployment records: the two kinds, their ids, bundles and etags, and the log of who changed what.
 
-Ids, bundles and etags are hashes of what they name, so every run gives the same ones.
+Ids, bundles and etags are hashes of what they identify, so they are the same in every run.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ NO_BUNDLE = "nullVersion"
 
 
 class Kind(StrEnum):
-    """The two resources of the API that deploy workflows."""
+    """The API's two kinds of deployments."""
 
     EMBEDDED = "embedded"
     EDGE = "edge"
 
     @property
     def device_class(self) -> str:
-        """The only class of devices that takes these deployments."""
+        """The only device class that supports these deployments."""
         return "embedded" if self is Kind.EMBEDDED else "edgeCompute"
 
     @property
     def flow_classes(self) -> tuple[str, ...]:
-        """The classes of workflows that are deployed this way."""
+        """The flow classes that are deployed this way."""
         return ("embedded",) if self is Kind.EMBEDDED else ("edge", "customNode")
 
     @classmethod
     def of_class(cls, device_class: str) -> Kind | None:
-        """The kind of deployments that devices of a class take, if they take any."""
+        """The kind of deployments that a device class supports, if any."""
         return next((kind for kind in cls if kind.device_class == device_class), None)
 
 
@@ -50,12 +50,12 @@ class Author(NamedTuple):
 
 
 def object_id(*parts: str) -> str:
-    """24 hex digits for a thing, e.g. `object_id(application_id, "device", "pump-001")`."""
+    """A deterministic 24-hex id, e.g. `object_id(application_id, "device", "pump-001")`."""
     return sha256("\0".join(parts).encode()).hexdigest()[:24]
 
 
 def record_id(application_id: str, device_id: str, flow_id: str | None = None) -> str:
-    """The id of an embedded record, or with a flow of an edge record."""
+    """The id of an embedded record or, with a flow, of an edge record."""
     flow = () if flow_id is None else (flow_id,)
     return object_id(application_id, "edgeDeployment" if flow else "embeddedDeployment", device_id, *flow)
 
@@ -63,32 +63,32 @@ def record_id(application_id: str, device_id: str, flow_id: str | None = None) -
 def bundle_id(device_id: str, contents: Sequence[tuple[str, str]], revision: int) -> str:
     """The opaque name of a compiled bundle: ten digits, as in the official example.
 
-    Equal contents (sorted pairs of flow id and version) on the same device give the same bundle; `revision`
-    stands for everything else that is compiled in, such as the application's globals.
+    Equal contents (sorted pairs of flow id and version) on the same device give the same bundle; `revision` represents
+    everything else that is compiled in, such as the application's globals.
     """
     text = "\0".join((device_id, str(revision), *(part for pair in contents for part in pair)))
     return str(int.from_bytes(sha256(text.encode()).digest()[:8]) % 9_000_000_000 + 1_000_000_000)
 
 
 def etag_of(flow_id: str, version: str | None) -> str | None:
-    """What stands for the content of a version of an edge workflow; None where there is no version."""
+    """The etag of a version of an edge workflow; None if there is no version."""
     return None if version is None else etag(flow_id, version)
 
 
 def etag(*parts: str) -> str:
-    """32 hex digits that stand for a content."""
+    """A deterministic etag of 32 hex digits."""
     return sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 
 def log_entry(author: Author, at_ms: int, change_type: str, **fields: Any) -> Row:
-    """An entry of a log; `change_type` is desired or current, `fields` are those that not all entries have.
+    """A log entry; `change_type` is desired or current, `fields` are the optional ones.
 
-    An etag is left out where there is no version.
+    An etag is omitted if there is no version.
     """
     head = {"sourceType": author.type, "sourceId": author.id, "date": rfc3339(at_ms), "changeType": change_type}
     return head | {name: value for name, value in fields.items() if value is not None or not name.endswith("Etag")}
 
 
 def write_logs(world: World, entries: Iterable[tuple[str, Row]]) -> None:
-    """Append (record id, entry) to the logs of records."""
+    """Append (record id, entry) pairs to the logs of records."""
     world.insert("logs", ((None, own, json.dumps(entry)) for own, entry in entries))

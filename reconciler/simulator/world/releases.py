@@ -1,7 +1,7 @@
-"""What a write changes: rows get another released version, their records a bundle or an etag, a log, a new date.
+"""The effects of a write: rows get a new released version, their records a bundle or an etag, a log entry and a date.
 
-Everything here is done for many rows at once, since one call may move a whole application. What devices do with it
-is in `devices`.
+Everything here works on many rows at once, since one call may move a whole application. How devices react is in
+`devices`.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from reconciler.simulator.world.store import Row, World
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """An order to release one version (None: to remove) on rows of one application.
+    """Release one version (None: remove) on rows of one application.
 
-    `is_clear` marks the removal of all flows of a device, which an embedded record logs as one change.
+    `is_clear` marks the removal of all flows of a device, which the log of an embedded record shows as one change.
     """
 
     kind: Kind
@@ -47,7 +47,7 @@ class _Move(NamedTuple):
 
 
 def empty_bundle(world: World) -> str | None:
-    """What `desiredBundleVersion` is when no flow is released."""
+    """The value of `desiredBundleVersion` when no flow is released."""
     return NO_BUNDLE if world.switches.empty_bundle == "nullVersion" else None
 
 
@@ -83,7 +83,7 @@ def _moves(world: World, change: Change, rows: Iterable[tuple[str, str]]) -> lis
 
 
 def touch(world: World, rows: Iterable[tuple[str, str]]) -> None:
-    """Fill the scratch table of the rows that the next statements are about."""
+    """Fill the temporary table `touched` with the rows for the next statements."""
     world.db.execute("delete from touched")
     world.db.executemany("insert or ignore into touched values (?, ?)", rows)
 
@@ -108,7 +108,7 @@ def _bundle_log(change: Change, move: _Move, bundle: str | None) -> Row:
 
 
 def rebundle(world: World, devices: Iterable[str], at_ms: int) -> dict[str, str | None]:
-    """Compile: give records the bundle that their released versions make up. Returns it by device id."""
+    """Give records the bundles for their released versions. Returns the bundles by device id."""
     wanted: dict[str, str | None] = dict.fromkeys(devices, empty_bundle(world))
     found = world.db.execute(
         "select device_id, flow_id, released, globals_revision from entries "
@@ -150,7 +150,7 @@ _BEHIND = {
 
 
 def schedule_touched(world: World, kind: Kind, at_ms: int) -> None:
-    """Have the touched devices look at what is released: a take-up time from now, if they are connected."""
+    """Schedule attempts of the touched devices: after the take-up time if connected and behind, else none."""
     world.db.execute(
         f"update devices set attempt_ms = case when connected = 1 and {_BEHIND[kind]} then ? + take_up_ms end "
         "where id in (select device_id from touched)",
@@ -159,7 +159,7 @@ def schedule_touched(world: World, kind: Kind, at_ms: int) -> None:
 
 
 def drop_empty(world: World, kind: Kind) -> None:
-    """Forget entries of the touched devices with nothing on either side, and records without entries."""
+    """Delete entries of the touched devices with nothing released or reported, and records without entries."""
     keeps = world.switches.empty_entries if kind is Kind.EMBEDDED else world.switches.empty_edge_records
     touched = "device_id in (select device_id from touched)"
     if keeps == "dropped":

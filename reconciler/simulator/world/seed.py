@@ -16,12 +16,12 @@ _BATCH = 10_000
 
 
 def default_token(application_id: str) -> str:
-    """The text of the token that every application has: everything an application token may do."""
+    """The text of the default token of an application, which has all scopes of application tokens."""
     return f"simulator-{application_id}"
 
 
 def seed(world: World, fleet: Fleet) -> None:
-    """Fill an empty world. Devices that are connected and behind begin to take up what is released."""
+    """Fill an empty world. Connected devices that are behind start taking up what is released."""
     with world.changing():
         now = world.clock.now_ms()
         world.switch(fleet.switches)
@@ -56,17 +56,17 @@ def _seed_flow(world: World, application: Application, flow: Flow, now: int) -> 
 
 
 def seed_device(world: World, application_id: str, device: Device) -> list[str]:
-    """Add devices to an application that is there already, with nothing deployed. Returns their ids.
+    """Add devices without deployments to an existing application. Returns their ids.
 
     Raises:
-        ValueError: an id is taken.
+        ValueError: an id is already used.
     """
     row = world.db.execute("select name from applications where id = ?", (application_id,)).fetchone()
     application = Application(id=application_id, name=row[0])
     try:
         _seed_devices(world, application, device, 1.0, world.clock.now_ms())
     except sqlite3.IntegrityError as error:
-        raise ValueError(f"{device.name}: there is a device with this id already") from error
+        raise ValueError(f"{device.name}: a device with this id already exists") from error
     return [application.device_id(name, device) for name in device.named()]
 
 
@@ -78,7 +78,7 @@ def _seed_devices(world: World, application: Application, device: Device, take_u
 
 
 class _Rows:
-    """The rows of the devices that one line of a fleet stands for; they differ in id and name only."""
+    """The rows of the devices that one fleet entry describes; they differ only in id and name."""
 
     def __init__(self, world: World, application: Application, device: Device, take_up_s: TakeUp, now: int) -> None:
         self.world, self.device, self.now = world, device, now

@@ -1,7 +1,7 @@
 """The simulated world: one SQLite database, a clock, the switches and the faults.
 
-Everything that a restart must keep is in the database. Times are milliseconds since the epoch (`_ms`). All access
-goes through one connection under one lock, so that requests and the control surface see a consistent world.
+Everything that must survive a restart is in the database. Times are milliseconds since the epoch (`_ms`). All access
+uses one connection under one lock, so that requests and the control interface see a consistent world.
 
 `entries` are the rows of a deployment: one flow on one device, with the version released by the platform and the
 version reported by the device. On an edge device each entry is a record of its own (`record_id`); the entries of an
@@ -83,15 +83,15 @@ class World:
 
     Attributes:
         db: the connection; use it only while holding `lock`.
-        switches: how open questions are answered.
-        faults: what goes wrong.
+        switches: the behaviour where the documentation is silent.
+        faults: the enabled faults.
     """
 
     def __init__(self, *, path: Path | str | None = None, clock: Clock | None = None) -> None:
         self.lock = threading.RLock()
         self.db = sqlite3.connect(str(path) if path else ":memory:", check_same_thread=False, isolation_level=None)
         self.db.create_function("casefold", 1, lambda text: text and text.casefold(), deterministic=True)
-        # A killed process loses nothing that it answered for; only a power cut could.
+        # A killed process loses no acknowledged write; only a power failure could.
         self.db.executescript("pragma journal_mode = wal; pragma synchronous = off;" + _TABLES)
         self.clock = clock or Clock()
         self.clock.offset_ms += int(self.recall("clock_offset_ms") or 0)
@@ -104,25 +104,25 @@ class World:
         return self.db.execute("select 1 from applications limit 1").fetchone() is None
 
     def build_indexes(self) -> None:
-        """Index what is there. Done after a fleet is loaded: much faster than keeping indexes while it grows."""
+        """Create the indexes after a fleet is loaded, which is much faster than updating them meanwhile."""
         for statement in (*_INDEXES.strip().splitlines(), "analyze"):
             self.db.execute(statement)
 
     def rows(self, statement: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> list[Row]:
-        """What a query finds, by the names of its columns."""
+        """The rows that a query returns, as mappings by column name."""
         found = self.db.execute(statement, values)
         names = [column[0] for column in found.description]
         return [dict(zip(names, row, strict=True)) for row in found]
 
     def insert(self, table: str, rows: Iterable[Sequence[Any]], clause: str = "") -> None:
-        """Add rows to a table; each has a value for every column. The clause is "or ignore" or "or replace"."""
+        """Add complete rows to a table. `clause` is "or ignore" or "or replace"."""
         if values := list(rows):
             marks = ", ".join("?" * len(values[0]))
             self.db.executemany(f"insert {clause} into {table} values ({marks})", values)
 
     @contextmanager
     def changing(self) -> Iterator[sqlite3.Connection]:
-        """Hold the world still and change it: all of the block, or nothing if it raises. May be nested."""
+        """Lock the world and change it in one transaction, rolled back on an exception. May be nested."""
         with self.lock:
             if self.db.in_transaction:
                 yield self.db
@@ -136,29 +136,29 @@ class World:
             self.db.execute("commit")
 
     def recall(self, key: str) -> str | None:
-        """A remembered text."""
+        """The text stored under a key, if any."""
         row = self.db.execute("select value from meta where key = ?", (key,)).fetchone()
         return None if row is None else str(row[0])
 
     def remember(self, key: str, value: str) -> None:
-        """Keep a text over a restart."""
+        """Store a text that survives a restart."""
         self.db.execute(
             "insert into meta values (?, ?) on conflict (key) do update set value = excluded.value", (key, value)
         )
 
     def advance(self, seconds: float) -> None:
-        """Move the clock, and keep the offset over a restart."""
+        """Advance the clock; the offset survives a restart."""
         with self.changing():
             self.clock.offset_ms += round(seconds * 1000)
             self.remember("clock_offset_ms", str(self.clock.offset_ms))
 
     def switch(self, switches: Switches) -> None:
-        """Set the switches, and keep them over a restart."""
+        """Set the switches; they survive a restart."""
         with self.changing():
             self.switches = switches
             self.remember("switches", switches.model_dump_json())
 
     def close(self) -> None:
-        """Close the database. Closing twice is harmless."""
+        """Close the database. Idempotent."""
         with self.lock:
             self.db.close()
