@@ -95,7 +95,8 @@ class Bench:
         select, version = f"tags: {{site: [{', '.join(SITES)}]}}", "v2" if self.changed == 100 else "v1"
         text = f"{head}groups:\n  everywhere: {{select: {{{select}}}, flows: {{{_all_at(version)}}}}}\n"
         if 0 < self.changed < 100:
-            text += f"  canary: {{select: {{{select}, percent: {self.changed}}}, priority: 1, flows: {{{_all_at('v2')}}}}}\n"
+            select += f", percent: {self.changed}"
+            text += f"  canary: {{select: {{{select}}}, priority: 1, flows: {{{_all_at('v2')}}}}}\n"
         return text
 
     def records(self, listing: str) -> Iterable[Record]:
