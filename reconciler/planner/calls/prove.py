@@ -108,7 +108,7 @@ def _check_form(changes: Changes, calls: Sequence[PlannedCall], live: Live) -> N
     carried = _by_flow(call.rows for call in calls)
     moving = _by_flow(FlowDevices(move.flow_id, ids) for move, ids in changes.by_move.items())
     if carried != moving:
-        _fail("its calls do not carry each change once")
+        _fail("its calls do not carry each change exactly once")
     for number, call in enumerate(calls):
         if call.id != number or any(not 0 <= other < number for other in call.after):
             _fail(f"call {call.id} is out of order")
@@ -116,7 +116,7 @@ def _check_form(changes: Changes, calls: Sequence[PlannedCall], live: Live) -> N
             case Release() | RemoveRow():
                 rows = FlowDevices(call.request.flow_id, sorted(_named(call.request)))
                 if rows != sorted(call.rows) or not 1 <= len(rows) <= MOST_NAMED:
-                    _fail(f"call {number} names other rows than it carries, none, or more than {MOST_NAMED}")
+                    _fail(f"call {number} does not name exactly its rows, 1 to {MOST_NAMED} of them")
             case RemoveFlow(flow_id) if flow_id == live.only_flow:
                 pass
             case _ if live.only_flow is not None:
