@@ -5,9 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from reconciler.model.changes import Changes
-from reconciler.model.plan import Plan
+
+if TYPE_CHECKING:
+    from reconciler.model.plan import Plan
 
 
 def digest(plans: Iterable[Plan]) -> str:
