@@ -8,8 +8,19 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from reconciler.api.address import api_url as checked_url
 from reconciler.api.credentials import find_token, read_token
-from reconciler.errors import ReconcilerError, Refused, Stale
-from reconciler.model.health import Offline
+from reconciler.errors import (
+    ApiError,
+    ExitCode,
+    IncompleteRead,
+    ManifestError,
+    Problem,
+    ReconcilerError,
+    Refused,
+    Stale,
+    UsageError,
+)
+from reconciler.executor import Observer
+from reconciler.model.health import Offline, Wait
 from reconciler.model.plan import Plan
 from reconciler.model.result import Result
 from reconciler.model.rules import Rules
@@ -23,23 +34,33 @@ from reconciler.operations.status import Status
 from reconciler.operations.status import status as status_of
 
 __all__ = [
+    "ApiError",
     "ApplyFailed",
     "ApplyInterrupted",
     "ApplyObserver",
     "ApplyRequest",
+    "ApplyRun",
     "AsyncClient",
     "CallMode",
     "Client",
+    "ExitCode",
     "Filter",
+    "IncompleteRead",
+    "ManifestError",
+    "Observer",
     "Offline",
     "Options",
     "Plan",
     "Plans",
+    "Problem",
     "ReconcilerError",
     "Refused",
     "Result",
+    "Rules",
     "Stale",
     "Status",
+    "UsageError",
+    "Wait",
     "apply",
     "load",
     "plan",

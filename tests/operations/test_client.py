@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
+import re
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any, get_args, get_type_hints
 
 import pytest
 
 import reconciler
-from reconciler import ApplyFailed, ApplyInterrupted, ApplyRequest, AsyncClient, Client, Refused, Result, Stale
+from reconciler import ApplyFailed, ApplyInterrupted, ApplyRequest, AsyncClient, Client, Refused, Result, Stale, errors
 from reconciler.executor import Observer, Quiet
 from reconciler.model.plan import Plan
 from reconciler.model.result import CallResult, CallState
@@ -141,7 +144,28 @@ def test_the_token_is_checked_at_once_and_never_shown() -> None:
     assert "secret" not in str(error.value)
 
 
+def test_what_signatures_and_docstrings_name_is_offered() -> None:
+    offered = {name: getattr(reconciler, name) for name in reconciler.client.__all__}
+    spoken = [method for one in (AsyncClient, Client, reconciler.ApplyObserver) for method in vars(one).values()]
+    spoken = [one for one in [*offered.values(), *spoken] if inspect.isfunction(one) and one.__name__ != "_gateway"]
+    hints = [hint for one in [*spoken, ApplyRequest] for hint in get_type_hints(one).values()]
+    named = {one.__name__ for hint in hints for one in parts(hint) if one.__module__.startswith("reconciler.")}
+    raised = {name for name in vars(errors) if any(re.search(rf"\b{name}\b", str(one.__doc__)) for one in spoken)}
+    assert {"Rules", "Observer", "Wait"} < named
+    assert {"UsageError", "ApiError", "IncompleteRead"} < raised
+    assert named | raised <= offered.keys()
+
+
+def parts(hint: Any) -> Iterator[type]:
+    """A type, and the types that it is made of."""
+    if isinstance(hint, type):
+        yield hint
+    for one in hint if isinstance(hint, list) else get_args(hint):  # a list: the parameters of a callable
+        yield from parts(one)
+
+
 def test_only_what_is_offered_is_there() -> None:
     assert {name for name in reconciler.client.__all__ if getattr(reconciler, name) is None} == set()
+    assert {*reconciler.client.__all__, "__version__"} == set(dir(reconciler))
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
         _ = reconciler.nothing  # type: ignore[attr-defined]
