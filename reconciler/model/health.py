@@ -112,7 +112,7 @@ class Wait:
         if self.verdicts is None or self.stopped_by:
             return ExitCode.NOT_CONVERGED
         rows = self.verdicts.rows
-        excused = rows[Verdict.OFFLINE] if self.offline is Offline.SKIP else 0
+        excused = rows[Verdict.OFFLINE] if self.offline == Offline.SKIP else 0
         return ExitCode.DONE if rows[Verdict.CONVERGED] + excused == sum(rows.values()) else ExitCode.NOT_CONVERGED
 
 
