@@ -5,16 +5,16 @@ Two steps: the first has the application's token; the second, which reports the 
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from reconciler.ci.command import Application
 from reconciler.ci.plan import commit
 from reconciler.ci.provider import Provider, say
 from reconciler.ci.reports import show
-from reconciler.errors import ExitCode, Problem, Stale
+from reconciler.documents.saved_plan import load_results, read_document
+from reconciler.errors import ExitCode, Stale
+from reconciler.model.result import Result
 
 _REMEDY = "look at a plan by hand (Run workflow, command plan), then apply by hand (command apply)"
 
@@ -39,9 +39,9 @@ def step(
     result.parent.mkdir(parents=True, exist_ok=True)
     expected = expect_digest
     if require_reviewed_plan and not expected:
-        plans = application.run("plan", "--format", "json").document()["plans"]
-        nothing_to_do = len(plans) == 1 and not plans[0]["changes"]
-        expected = str(plans[0]["digest"]) if nothing_to_do else reviewed
+        plans = read_document(application.run("plan", "--format", "json").document())["plans"]
+        nothing_to_do = len(plans) == 1 and not plans[0].changes
+        expected = plans[0].digest if nothing_to_do else reviewed
         if not expected:
             raise Stale(f"{_not_shown(provider, pull_request)}, and a reviewed plan is required: {_REMEDY}")
     options = ["--yes", "--wait", "--timeout", timeout, "--offline", offline, "--result", str(result)]
@@ -58,19 +58,18 @@ def report(provider: Provider, *, pull_request: str, reviewed: str, result: Path
     if not result.exists():
         provider.log("There is no result: nothing was applied.")
         return 0
-    document = json.loads(result.read_text(encoding="utf-8"))
-    error, results = document["error"] or {}, document["results"]
-    provider.annotate("error", [Problem(**one) for one in error.get("problems", ())])
+    ended = load_results(str(result))
+    provider.annotate("error", ended.problems)
     if pull_request:
-        _compare(provider, results, pull_request, reviewed)
-    if results:
+        _compare(provider, ended.results, pull_request, reviewed)
+    if ended.results:
         provider.summary(show(result, commit=commit(provider)))
     return 0
 
 
-def _compare(provider: Provider, results: Sequence[Mapping[str, Any]], pull_request: str, reviewed: str) -> None:
+def _compare(provider: Provider, results: Sequence[Result], pull_request: str, reviewed: str) -> None:
     """Report whether the applied plan is the reviewed one, if anything was sent."""
-    applied = next((one["digest"] for one in results if any(call["attempts"] for call in one["calls"])), "")
+    applied = next((one.digest for one in results if one.wrote), "")
     number = provider.named(pull_request)
     if applied and applied == reviewed:
         provider.summary(f"Applied as reviewed on {number}, digest `{applied}`.")

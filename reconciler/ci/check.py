@@ -6,7 +6,7 @@ from pathlib import Path
 
 from reconciler.ci.command import git
 from reconciler.ci.provider import Provider, Trigger
-from reconciler.errors import Problem, ReconcilerError, UsageError
+from reconciler.errors import ReconcilerError, UsageError
 from reconciler.operations.applications import validate
 from reconciler.operations.diff import diff as compare
 from reconciler.render.differences import differences_markdown
@@ -17,8 +17,7 @@ _SUMMARY_BYTES, _COMMENT_BYTES = 60_000, 15_000  # the comment needs room for th
 def step(provider: Provider, *, path: str, diff: Path) -> int:
     """Validate, then write the diff to the summary and to a file for the comment. Raises ManifestError."""
     checked = validate([path])
-    found = [(one.place.problem if one.place else Problem, one) for one in checked.warnings]
-    provider.annotate("warning", [problem(one.message, hint=one.hint) for problem, one in found])
+    provider.annotate("warning", [one.problem for one in checked.warnings])
     provider.log(f"{len(checked.rules)} applications, no problems")
     run = provider.run()
     if run.trigger is Trigger.REVIEW:

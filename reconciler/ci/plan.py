@@ -7,7 +7,8 @@ from pathlib import Path
 from reconciler.ci.command import Application, git
 from reconciler.ci.provider import Provider, say
 from reconciler.ci.reports import SUMMED, Report, show
-from reconciler.errors import ExitCode, Problem
+from reconciler.documents.saved_plan import read_document
+from reconciler.errors import ExitCode
 
 _STATUS_BYTES = "20000"  # it shares an issue with the plans
 
@@ -27,22 +28,22 @@ def _plan(provider: Provider, application: Application, folder: Path) -> Report:
     """Run `reconciler plan`, and save the report in the folder, next to the plan."""
     options = ["--detailed-exitcode", "--out", str(folder / "plan.json"), "--format", "json"]
     answer = application.run("plan", *options)
-    document = answer.document()
-    plan = next(iter(document.get("plans") or ()), None)
+    document = read_document(answer.document())
+    plan, error = next(iter(document["plans"]), None), document["error"]
     report = Report(
         application=application.id,
         name=application.name or application.id,
         kind=application.kind,
         code=answer.code,
         commit=commit(provider),
-        digest=plan["digest"] if plan else "",
-        summary={name: plan["summary"][name] for name in SUMMED} if plan else {},
-        partial=bool(plan and plan["partial"]),
-        problems=tuple(Problem(**one) for one in (document["error"] or {}).get("problems", ())),
+        digest=plan.digest if plan else "",
+        summary={name: getattr(plan.summary, name) for name in SUMMED} if plan else {},
+        partial=bool(plan and plan.partial),
+        problems=error.problems if error else (),
         folder=folder,
     )
     report.save()
-    provider.annotate("warning", [Problem(**one) for one in (plan["warnings"] if plan else ())])
+    provider.annotate("warning", [one.problem for one in plan.warnings] if plan else ())
     provider.annotate("error", report.problems)
     return report
 

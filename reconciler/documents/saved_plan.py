@@ -35,6 +35,17 @@ def load_saved(path: str) -> tuple[Plan, ...] | Ended:
     return read_plans(data, path=path, later=True)
 
 
+def load_results(path: str) -> Ended:
+    """The results of a saved file, to be displayed."""
+    return read_results(_read(path), path=path, later=True)
+
+
+def read_document(data: object) -> PlanDocument:
+    """What `plan --format json` wrote, to be displayed; also if it could not plan."""
+    with reported(None, _HINT):
+        return checked(PlanDocument, headed(data, later=True), later=True)
+
+
 def _read(path: str) -> object:
     try:
         return load(Path(path).read_text(encoding="utf-8"))

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Annotated, Literal, NamedTuple
 
 from reconciler import __version__
+from reconciler.errors import Problem
 from reconciler.model.changes import Change, PendingRow, UnmanagedRow
 from reconciler.model.digest import digest
 from reconciler.model.requests import Action, Request
@@ -67,6 +68,11 @@ class Warning(NamedTuple):  # noqa: A001 - the word that plans show
     message: str
     place: Place | None = None
     hint: str | None = None
+
+    @property
+    def problem(self) -> Problem:
+        """The same as a problem."""
+        return self.place.problem(self.message, self.hint) if self.place else Problem(self.message, hint=self.hint)
 
     @property
     def sort_key(self) -> tuple[tuple[str | int, ...], str, str]:

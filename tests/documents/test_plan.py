@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 
 from reconciler import __version__
+from reconciler.documents.json import Failure, error_data
 from reconciler.documents.plan import plan_document
-from reconciler.documents.saved_plan import read_plans
-from reconciler.errors import ExitCode, ManifestError
+from reconciler.documents.saved_plan import read_document, read_plans
+from reconciler.errors import ExitCode, ManifestError, Problem
 from reconciler.model.digest import digest
 from reconciler.model.plan import Plan, Protected, Warning
 from reconciler.model.requests import RemoveDevice, RemoveFlow, RemoveRow, Replace
@@ -451,6 +452,17 @@ def test_a_key_that_is_not_known_is_left_out_where_a_plan_is_shown_and_refused_w
     with pytest.raises(ManifestError, match=f"^plan.json: {re.escape(place)} is not a known key "):
         read_plans(data, path="plan.json")
     assert saved(*read_plans(data, later=True)) == saved()
+
+
+def test_what_a_plan_command_wrote_is_read_also_if_it_failed() -> None:
+    (part,) = read_document(saved() | {"format_version": "1.4"})["plans"]
+    assert [one.problem for one in part.warnings] == [
+        Problem("odd"), Problem("pin 1 has expired", "prod.yaml", 14, 5, "renew it"),
+    ]  # fmt: skip
+    failed = read_document(plan_document([], "plan", error=error_data(ExitCode.ERROR, [Problem("no")])))
+    assert failed["error"] == Failure(1, (Problem("no"),))
+    with pytest.raises(ManifestError, match="plans is missing"):
+        read_document({"format_version": "1", "command": "plan", "error": None})
 
 
 @pytest.mark.parametrize("version", ["1.0", "1.4", "1.12"])
