@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Literal
 
 from reconciler.cli.console import Console
-from reconciler.errors import ExitCode, Problem, ReconcilerError, UsageError, cannot_write
+from reconciler.errors import Problem, ReconcilerError, UsageError, cannot_write
 from reconciler.model.digest import digest
 from reconciler.model.plan import Plan, Warning
 from reconciler.model.rules import Rules
@@ -52,9 +52,7 @@ def write_plans(
         console.write(plan_text(plans, digest(plans), verbose=console.verbose, color=console.color))
 
 
-def write_results(
-    console: Console, results: Sequence[Result], code: ExitCode, problems: Sequence[Problem] = ()
-) -> None:
+def write_results(console: Console, results: Sequence[Result], code: int, problems: Sequence[Problem] = ()) -> None:
     """What an apply did to stdout, as text or Markdown; `problems`: those that are not reported elsewhere."""
     from reconciler.render.result import result_markdown, result_text
 

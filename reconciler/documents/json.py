@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final, Literal, NamedTuple, TypedDict
 
 from reconciler.documents.values import data
-from reconciler.errors import ExitCode, Problem
+from reconciler.errors import Problem
 
 FORMAT_VERSION: Final = "1"
 
@@ -26,7 +26,7 @@ class Document(TypedDict):
     error: Failure | None
 
 
-def error_data(code: ExitCode, problems: Iterable[Problem]) -> dict[str, Any]:
+def error_data(code: int, problems: Iterable[Problem]) -> dict[str, Any]:
     """`{"code", "problems": [{"path", "line", "column", "message", "hint"}]}`; unknown values are null."""
     return {"code": int(code), "problems": data(tuple(problems))}
 

@@ -95,7 +95,7 @@ def plan_document(
     plans: Iterable[Plan], command: Literal["plan", "show"], *, error: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
     """The JSON document of plans, sorted by application and kind."""
-    ordered = sorted(plans, key=lambda plan: (plan.application.id, plan.kind.value))
+    ordered = sorted(plans, key=lambda plan: (plan.application.id, plan.kind))
     parts = tuple(map(_part, ordered))
     return document(
         command,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TypedDict
+from typing import TypedDict, cast, get_args
 
 from reconciler.documents.json import RepeatedKey, load
 from reconciler.documents.plan import CallPart, ChangePart, PendingPart, PlanDocument, PlanPart, guards_key
@@ -13,8 +13,8 @@ from reconciler.documents.result import SAVING, Ended, read_results
 from reconciler.errors import UsageError
 from reconciler.model.changes import Change, PendingRow
 from reconciler.model.digest import digest
-from reconciler.model.plan import Guards, Plan, PlannedCall
-from reconciler.model.requests import Release, RemoveDevice, RemoveFlow, RemoveRow, Replace, Request
+from reconciler.model.plan import Guard, Guards, Plan, PlannedCall
+from reconciler.model.requests import Action, Release, RemoveDevice, RemoveFlow, RemoveRow, Replace, Request
 from reconciler.model.state import DeviceId, FlowId, Place, Row
 from reconciler.planner.guards import check
 
@@ -124,8 +124,9 @@ def _plan(part: PlanPart, judged_by: Mapping[str, Guards], number: int, *, later
         flow_names={item["flow_id"]: name for item in named if (name := item["flow_name"])},
     )
     _check_digest(part.digest, plan.digest, *at)
-    # The refusals follow from the guards, so neither can be edited without the other.
-    stated, actual = ([(one.guard, one.rows) for one in refusals] for refusals in (plan.refused, check(plan)))
+    # The refusals follow from the guards, so neither can be edited without the other; not so those of later versions.
+    known = [one for one in plan.refused if isinstance(one.guard, Guard)]
+    stated, actual = ([(one.guard, one.rows) for one in refusals] for refusals in (known, check(plan)))
     if stated != actual:
         raise wrong(f"does not match its guards: {_EDITED}", *at, "refused")
     return plan
@@ -161,6 +162,8 @@ def _call(call: CallPart, rows: Sequence[Row], *at: str | int, later: bool) -> P
 
 
 def _request(call: CallPart, *at: str | int, later: bool) -> Request:
+    if call.action not in get_args(Action):
+        return cast("Request", call)  # of a later version: shown, never sent
     match call.action:
         case "release":
             return checked(Release, call.body, *at, later=later)

@@ -30,11 +30,13 @@ _DIGEST = "^sha256:[0-9a-f]{64}$"
 _ID = "^[0-9A-Za-z_-]{1,64}$"  # goes into URLs
 _PERCENT = r"^[0-9]{1,9}(\.[0-9]{1,99})?$"
 _SOURCE = "^(?s:.+):[0-9]{1,9}$"
+_WORD = "^[0-9a-z_-]{1,64}$"  # inert wherever it is shown
 PATTERNS: Mapping[str, str] = {
     _DIGEST: "must be a digest",
     _ID: "must be an id",
     _PERCENT: "must be a decimal number as text",
     _SOURCE: "must be path:line",
+    _WORD: "must be a word",
 }
 # By annotation, as in `Annotated[str, "id"]`.
 _FORMS: Mapping[str, CoreSchema] = {
@@ -68,11 +70,17 @@ def shape(hint: Any) -> CoreSchema:
 
 
 def tolerant(schema: Any) -> Any:
-    """The schema with unknown keys ignored instead of forbidden."""
+    """The schema with unknown keys ignored instead of forbidden, and unknown words and numbers left as they are."""
     if isinstance(schema, list):
         return [tolerant(one) for one in schema]
     if not isinstance(schema, dict):
         return schema
+    match schema.get("type"):
+        case "enum":
+            known = {str(one): one for one in schema["members"]}
+            return _made_by(lambda word: known.get(word, word), _text(_WORD))
+        case "literal":
+            return _INT if isinstance(schema["expected"][0], int) else _text(_WORD)
     return {key: "ignore" if key == "extra_behavior" else tolerant(one) for key, one in schema.items()}
 
 

@@ -18,7 +18,7 @@ def digest(plans: Iterable[Plan]) -> str:
 
     Time, connection state, logs, names and calls are never included.
     """
-    ordered = sorted(plans, key=lambda plan: (plan.application.id, plan.kind.value))
+    ordered = sorted(plans, key=lambda plan: (plan.application.id, plan.kind))
     text = f"[{','.join(rows for plan in ordered if (rows := _rows(plan)))}]"
     # A lone surrogate is not valid UTF-8, yet JSON from the API may hold one in a name: hash it rather than fail.
     return "sha256:" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
@@ -27,7 +27,7 @@ def digest(plans: Iterable[Plan]) -> str:
 def _rows(plan: Plan) -> str:
     """The changes of a plan as JSON, sorted. What follows the device's id is written once for all that move alike."""
     changes = Changes.of(plan.changes)
-    begin = f"[{_json(plan.application.id)},{_json(plan.kind.value)},"
+    begin = f"[{_json(plan.application.id)},{_json(plan.kind)},"
     ends = {
         moves: [f",{_json(move.flow_id)},{_json(move.from_version)},{_json(move.to_version)}]" for move in moves]
         for moves in changes.cohorts

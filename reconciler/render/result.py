@@ -19,9 +19,7 @@ from reconciler.render.text import LISTED, Paint, painter
 _COLORS = {CallState.CONFIRMED: "green", CallState.FAILED: "red", CallState.UNKNOWN: "red"}
 
 
-def result_text(
-    results: Sequence[Result], *, code: ExitCode, problems: Sequence[Problem] = (), color: bool = False
-) -> str:
+def result_text(results: Sequence[Result], *, code: int, problems: Sequence[Problem] = (), color: bool = False) -> str:
     """The results of one run, each under its application, then the verdict.
 
     Args:
@@ -38,7 +36,7 @@ def result_text(
 def result_markdown(
     results: Sequence[Result],
     *,
-    exit_code: ExitCode,
+    exit_code: int,
     problems: Sequence[Problem] = (),
     commit: str | None = None,
     max_bytes: int = DEFAULT_MAX_BYTES,
@@ -76,7 +74,7 @@ def _details(results: Sequence[Result], problems: Sequence[Problem], paint: Pain
         yield from _one(result, paint)
 
 
-def _verdict(results: Sequence[Result], code: ExitCode, paint: Paint) -> Iterator[str]:
+def _verdict(results: Sequence[Result], code: int, paint: Paint) -> Iterator[str]:
     total = sum(result.total for result in results)
     confirmed = f"{sum(result.confirmed for result in results):,} of {counted(total, 'change')} confirmed."
     calls = counted(sum(len(result.calls) for result in results), "call")
@@ -89,6 +87,8 @@ def _verdict(results: Sequence[Result], code: ExitCode, paint: Paint) -> Iterato
             yield paint("Apply incomplete:", "red") + f" {confirmed}"
         case ExitCode.ERROR | ExitCode.REFUSED | ExitCode.STALE:
             yield paint("Nothing was sent:", "red") + f" {calls} planned."
+        case _ if code not in list(ExitCode):
+            yield paint(f"Apply ended with exit code {code}:", "red") + f" {confirmed}"
         case _ if any(result.dry_run for result in results):
             yield f"Dry run: {calls} would be sent; nothing was."
         case _:

@@ -17,7 +17,7 @@ import click
 
 from reconciler.model.changes import Changes, FlowDevices, Op, PendingRow, UnmanagedRow
 from reconciler.model.plan import Plan, PlannedCall
-from reconciler.model.requests import Release, RemoveDevice, RemoveFlow, RemoveRow, Replace, Request
+from reconciler.model.requests import Release, RemoveDevice, RemoveFlow, RemoveRow, Replace
 from reconciler.model.state import DeviceId, FlowId, Place, Row, Version
 from reconciler.model.text import counted
 from reconciler.render.inert import inert, title, version_text, with_id
@@ -160,7 +160,7 @@ class _PlanText:
         reason = f": {inert(call.reason)}" if call.reason else f", {counted(call.count, 'change')}"
         return wrapped(f"#{call.id} {self._request(call.request)}{after}{reason}", indent=4)
 
-    def _request(self, request: Request) -> str:
+    def _request(self, request: object) -> str:
         match request:
             case Release():
                 return f"release {self._flow(request.flow_id)} -> {version_text(request.version)}"
@@ -172,6 +172,8 @@ class _PlanText:
                 return f"remove everything from {self._device(request.device_id)}"
             case RemoveFlow():
                 return f"remove {self._flow(request.flow_id)} everywhere"
+            case _:
+                return "a request of a later version"
 
     def _quiet_rows(self) -> Iterator[str]:
         plan = self._plan

@@ -26,6 +26,8 @@ from reconciler.model.state import Application, Kind, LiveDevice, LogEntry, Plac
 from reconciler.model.world import Options
 from reconciler.planner.planner import make_plan
 from reconciler.planner.replan import again
+from reconciler.render.markdown import plan_markdown
+from reconciler.render.text import plan_text
 from tests.builders import desired, live, read, world
 
 PLACE = Place("prod.yaml", 14, 5)
@@ -452,6 +454,20 @@ def test_a_key_that_is_not_known_is_left_out_where_a_plan_is_shown_and_refused_w
     with pytest.raises(ManifestError, match=f"^plan.json: {re.escape(place)} is not a known key "):
         read_plans(data, path="plan.json")
     assert saved(*read_plans(data, later=True)) == saved()
+
+
+def test_words_that_are_not_known_are_shown_as_they_are_and_never_sent() -> None:
+    data = saved()
+    data["plans"][0]["calls"][0] |= {"action": "swap", "body": {"deviceId": "a"}}
+    data["plans"][0]["refused"].append(data["plans"][0]["refused"][0] | {"guard": "leaving", "message": "3 rows leave"})
+    plans = read_plans(data, later=True)
+    shown = plan_text(plans, digest(plans), verbose=True)
+    assert "3 rows leave" in shown
+    assert "1 release, 1 swap" in shown
+    assert "3 rows leave" in plan_markdown(plans, digest(plans))
+    assert saved(*plans) == data
+    with pytest.raises(ManifestError, match=re.escape("plans[0].calls[0].action must be one of ")):
+        read_plans(data)
 
 
 def test_what_a_plan_command_wrote_is_read_also_if_it_failed() -> None:
