@@ -13,8 +13,6 @@ from itertools import groupby
 from operator import itemgetter
 from typing import TypeAlias
 
-import click
-
 from reconciler.model.changes import Changes, FlowDevices, Op, PendingRow, UnmanagedRow
 from reconciler.model.plan import Plan, PlannedCall
 from reconciler.model.requests import Release, RemoveDevice, RemoveFlow, RemoveRow, Replace, Request
@@ -28,6 +26,7 @@ LISTED = 20  # rows listed for a refusal
 RANGES = 3  # ranges of call numbers listed in a line
 _SIGN = {Op.ADD: ("+", "green"), Op.UPDATE: ("~", "yellow"), Op.REMOVE: ("-", "red")}
 _ORDER = {op: place for place, op in enumerate(Op)}
+_ANSI = {"bold": 1, "red": 31, "green": 32, "yellow": 33}
 _REACH: Mapping[type, str] = {RemoveDevice: "remove whole device", RemoveFlow: "remove whole flow"}
 Paint: TypeAlias = Callable[[str, str], str]
 
@@ -53,7 +52,7 @@ def painter(*, color: bool) -> Paint:
     """A function that makes text coloured or bold; without `color` it returns the text unchanged."""
     if not color:
         return lambda text, _: text
-    return lambda text, style: click.style(text, bold=True) if style == "bold" else click.style(text, fg=style)
+    return lambda text, style: f"\x1b[{_ANSI[style]}m{text}\x1b[0m"
 
 
 class _PlanText:
