@@ -17,9 +17,8 @@ from reconciler.model.changes import Changes, FlowDevices, Op, PendingRow, Unman
 from reconciler.model.plan import Plan, PlannedCall
 from reconciler.model.requests import Release, RemoveDevice, RemoveFlow, RemoveRow, Replace, Request
 from reconciler.model.state import DeviceId, FlowId, Place, Row, Version
-from reconciler.model.text import counted
-from reconciler.render.inert import inert, title, version_text, with_id
-from reconciler.render.wrap import fitting, wrapped
+from reconciler.model.text import and_more, counted
+from reconciler.render.inert import fitting, inert, left_out, title, version_text, with_id, wrapped
 
 EXAMPLES = 3  # names shown for a group of many devices
 LISTED = 20  # rows listed for a refusal
@@ -189,7 +188,7 @@ class _PlanText:
         shown = lines if self._verbose else lines[:EXAMPLES]
         for name, text in shown:
             yield from wrapped(f"{name}: {text}", indent=4)
-        yield from _more(len(lines), len(shown), indent=4)
+        yield from left_out(len(lines) - len(shown), indent=4)
 
     def _pending(self, row: PendingRow) -> str:
         offline = ", offline" if row.connected is False else ""
@@ -212,7 +211,7 @@ class _PlanText:
             yield from self._painted(text, "Refused:", "red", indent=2)
             for row in refusal.rows[:LISTED]:
                 yield from wrapped(self._row(row), indent=6)
-            yield from _more(len(refusal.rows), min(len(refusal.rows), LISTED), indent=6)
+            yield from left_out(len(refusal.rows) - LISTED, indent=6)
             yield from wrapped(f"Way out: {inert(refusal.hint)}", indent=4)
 
 
@@ -221,11 +220,6 @@ def _carries(call: PlannedCall, flow_id: FlowId, device_ids: set[DeviceId]) -> b
     if isinstance(call.rows, FlowDevices):
         return call.rows.flow_id == flow_id and not device_ids.isdisjoint(call.rows.device_ids)
     return any(flow == flow_id and device_id in device_ids for device_id, flow in call.rows)
-
-
-def _more(total: int, shown: int, *, indent: int) -> Iterator[str]:
-    if total > shown:
-        yield " " * indent + f"and {total - shown:,} more"
 
 
 def _place(place: Place | None) -> str:
@@ -241,5 +235,4 @@ def ranges(numbers: Sequence[int]) -> str:
         else:
             runs.append([number])
     parts = [f"#{run[0]}" if len(run) == 1 else f"#{run[0]}-{run[-1]}" for run in runs[:RANGES]]
-    more = sum(map(len, runs[RANGES:]))
-    return ", ".join(parts) + (f" and {more:,} more" if more else "")
+    return ", ".join(parts) + and_more(sum(map(len, runs[RANGES:])), "")

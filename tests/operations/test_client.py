@@ -11,7 +11,7 @@ import pytest
 
 import reconciler
 from reconciler import ApplyFailed, ApplyInterrupted, ApplyRequest, AsyncClient, Client, Refused, Result, Stale
-from reconciler.executor import Observer, Quiet
+from reconciler.executor import Observer
 from reconciler.model.plan import Plan
 from reconciler.model.result import CallResult, CallState
 from reconciler.model.rules import Rules
@@ -44,7 +44,7 @@ def writes(simulator: Simulator) -> int:
     return sum(counts.get(action, 0) for action in WRITES)
 
 
-class Once(reconciler.ApplyObserver, Quiet):
+class Once(reconciler.ApplyObserver, Observer):
     """Does something when a call was accepted."""
 
     def __init__(self, then: Callable[[], object]) -> None:

@@ -76,8 +76,8 @@ def command(
     from reconciler.cli.progress import Display
     from reconciler.cli.signals import run_async, undisturbed
     from reconciler.operations.export.run import ExportRequest, ExportRun
-    from reconciler.render.export import file_text
     from reconciler.render.inert import inert
+    from reconciler.render.result import file_text
     from reconciler.runtime import SystemClock
 
     def queued(job_id: str | None) -> None:

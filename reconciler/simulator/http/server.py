@@ -23,11 +23,10 @@ from uvicorn.server import ServerState
 
 from reconciler.simulator.control import Control
 from reconciler.simulator.http.app import Simulator
-from reconciler.simulator.world.clock import Clock
 from reconciler.simulator.world.fleet import Fleet
 from reconciler.simulator.world.fleet_file import build_fleet, load_fleet, parse_fleet
 from reconciler.simulator.world.seed import default_token, seed
-from reconciler.simulator.world.store import World
+from reconciler.simulator.world.store import Clock, World
 
 HOST: Final = "127.0.0.1"
 _START_LIMIT_S = 10.0
