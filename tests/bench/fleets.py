@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.bench.fleet import Bench, lay_out
-from tests.bench.measure import HERE, RECONCILER, Cost, exponent, header, median, repeated, row, run, serving
+from tests.bench.measure import HERE, Cost, exponent, header, median, repeated, row, run, serving
+from tests.support.cli import RECONCILER
 
 
 def plans(

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.bench.fleet import Bench, lay_out
-from tests.bench.measure import RECONCILER, Cost, header, repeated, row, run, serving
+from tests.bench.measure import Cost, header, repeated, row, run, serving
+from tests.support.cli import RECONCILER
 
 CONFIG = """\
 manager: {max_workers: 1}
