@@ -13,9 +13,10 @@ from tests.bench.documents import documents
 from tests.bench.fleet import SHAPES
 from tests.bench.fleets import applies, plans, waits
 from tests.bench.peer import peers
+from tests.bench.planner import planner
 from tests.bench.starts import starts
 
-SECTIONS = ("starts", "plans", "applies", "waits", "documents", "peers")
+SECTIONS = ("starts", "plans", "planner", "applies", "waits", "documents", "peers")
 
 
 def main() -> None:
@@ -43,6 +44,8 @@ def main() -> None:
             asked.runs,
             largest_device_style=asked.largest_device_style,
         )
+    if "planner" in asked.only:
+        planner(asked.devices, asked.styles, asked.runs, largest_device_style=asked.largest_device_style)
     if "applies" in asked.only:
         applies(asked.devices, asked.latency_ms, asked.runs)
     if "waits" in asked.only:

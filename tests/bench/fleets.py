@@ -64,12 +64,13 @@ def _plan(bench: Bench, latency_ms: int, runs: int) -> tuple[Cost, Cost, str]:
 
 
 def _growth(told: dict[tuple[str, int, int], dict[int, float]]) -> None:
-    header("growth of plan's CPU time", "manifest", "changed", "latency", "from", "to", "exponent")
+    header("growth of plan's CPU time", "manifest", "changed", "latency", "from", "to", "exponent", "cost per device")
     for (style, percent, latency_ms), costs in told.items():
         if len(costs) > 1:
             small, large = min(costs), max(costs)
             grown = exponent((small, costs[small]), (large, costs[large]))
-            row(style, f"{percent} %", f"{latency_ms} ms", f"{small:,}", f"{large:,}", grown)
+            each = (costs[large] / large) / (costs[small] / small)
+            row(style, f"{percent} %", f"{latency_ms} ms", f"{small:,}", f"{large:,}", grown, each)
 
 
 def applies(sizes: Sequence[int], latencies_ms: Sequence[int], runs: int) -> None:
