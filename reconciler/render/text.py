@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from heapq import nsmallest
-from itertools import groupby
+from itertools import groupby, repeat
 from operator import itemgetter
 from typing import TypeAlias
 
@@ -112,13 +112,13 @@ class _PlanText:
         extent = ", ".join([counted(len(ids), "device"), *self._how(flow_id, ids)])
         yield from self._painted(f"{movement}  {extent}", movement, style, indent=4)
         names = self._plan.device_names
-        by_name = lambda device_id: (names.get(device_id, ""), device_id)  # noqa: E731 - both below
+        named = zip(map(names.get, ids, repeat("")), ids, strict=False)  # `repeat` has no end
         if op is Op.REMOVE or self._verbose:
-            for device_id in sorted(ids, key=by_name):
+            for name, device_id in sorted(named):
                 place = self._changes.decided[device_id][flow_id].place
-                yield f"        {sign} {with_id(names.get(device_id), device_id)}  {inert(str(place))}"
+                yield f"        {sign} {with_id(name or None, device_id)}  {inert(str(place))}"
         else:
-            examples = [self._device(device_id) for device_id in nsmallest(EXAMPLES, ids, key=by_name)]
+            examples = [self._device(device_id) for _, device_id in nsmallest(EXAMPLES, named)]
             yield fitting(examples, total=len(ids), indent=8)
 
     def _painted(self, text: str, part: str, style: str, *, indent: int) -> Iterator[str]:

@@ -23,7 +23,7 @@ zones:
 
 
 def peers(sizes: Sequence[int], runs: int) -> None:
-    """Both plan a tenth of a third of their records as changes; octodns reads files where we read an API."""
+    """Both plan a tenth of their records as changes; octodns reads files where we read an API."""
     if importlib.util.find_spec("octodns") is None:
         print("\noctodns is not installed here: no comparison.")
         return
@@ -60,7 +60,7 @@ def _zones(bench: Bench, folder: Path) -> None:
         lines = ["---\n"]
         for one in bench.ids:
             for number in range(3):
-                version = "v2" if side == "wanted" and number == 0 and one in bench.moved else "v1"
+                version = "v2" if side == "wanted" and one in bench.moved else "v1"
                 lines.append(f"{one}-{number}: {{type: TXT, value: {version}}}\n")
         (folder / side).mkdir()
         (folder / side / "fleet.example.yaml").write_text("".join(lines))

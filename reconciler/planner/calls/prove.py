@@ -19,7 +19,7 @@ from typing import NamedTuple, NoReturn, TypeAlias
 
 from reconciler.errors import PlanUnsound, Problem
 from reconciler.model.changes import Change, Changes, FlowDevices, Move
-from reconciler.model.numbers import Numbers
+from reconciler.model.numbers import entries_of, numbers
 from reconciler.model.plan import PlannedCall
 from reconciler.model.requests import Release, RemoveDevice, RemoveFlow, RemoveRow, Replace, outcome
 from reconciler.model.state import NO_RECORD, NOTHING, DeviceId, Entry, FlowId, Live, Row, Version
@@ -108,7 +108,7 @@ def _check_form(changes: Changes, calls: Sequence[PlannedCall], live: Live) -> N
     carried = _by_flow(call.rows for call in calls)
     moving = _by_flow(FlowDevices(move.flow_id, ids) for move, ids in changes.by_move.items())
     if carried != moving:
-        _fail("its calls do not carry each change once")
+        _fail("its calls do not carry each change exactly once")
     for number, call in enumerate(calls):
         if call.id != number or any(not 0 <= other < number for other in call.after):
             _fail(f"call {call.id} is out of order")
@@ -116,7 +116,7 @@ def _check_form(changes: Changes, calls: Sequence[PlannedCall], live: Live) -> N
             case Release() | RemoveRow():
                 rows = FlowDevices(call.request.flow_id, sorted(_named(call.request)))
                 if rows != sorted(call.rows) or not 1 <= len(rows) <= MOST_NAMED:
-                    _fail(f"call {number} names other rows than it carries, none, or more than {MOST_NAMED}")
+                    _fail(f"call {number} does not name exactly its rows, 1 to {MOST_NAMED} of them")
             case RemoveFlow(flow_id) if flow_id == live.only_flow:
                 pass
             case _ if live.only_flow is not None:
@@ -166,14 +166,14 @@ _Likeness: TypeAlias = tuple[int, bool, tuple[Move, ...], tuple[int, ...]]
 
 def _alike(changes: Changes, index: _CallIndex, live: Live) -> dict[_Likeness, list[DeviceId]]:
     """The devices that were read, are to change or are named; those with the same entries and changes together."""
-    entries = Numbers(lambda flows: tuple(flows.items()))
     records, moves_of, cleared_by = live.devices, changes.devices.get, index.clearing.get
     found: dict[_Likeness, list[DeviceId]] = defaultdict(list)
     named = {*changes.devices, *index.clearing}.union(*index.naming.values())
     read = records if index.flow_wide else {one: records[one] for one in records.keys() & named}
+    entries = numbers([device.flows for device in read.values()], entries_of)
     for device_id, device in read.items():
         moves, cleared = moves_of(device_id, ()), cleared_by(device_id, ())
-        found[entries[device.flows], device.unknown_bundle, moves, cleared].append(device_id)
+        found[entries[id(device.flows)], device.unknown_bundle, moves, cleared].append(device_id)
     for device_id in named - records.keys():
         found[-1, False, moves_of(device_id, ()), cleared_by(device_id, ())].append(device_id)
     return found
