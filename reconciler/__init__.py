@@ -24,5 +24,9 @@ else:
                 return getattr(client, name)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
+    def __dir__():
+        """The public names."""
+        return [*__getattr__("__all__"), "__version__"]
+
 
 __version__ = "0.1.0"

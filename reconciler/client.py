@@ -3,43 +3,68 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Coroutine, Iterable, Mapping
+from dataclasses import replace
+from typing import Any, TypeAlias, TypeVar
 
 from reconciler.api.address import api_url as checked_url
 from reconciler.api.credentials import find_token, read_token
-from reconciler.errors import ReconcilerError, Refused, Stale
-from reconciler.model.health import Offline
+from reconciler.errors import (
+    ApiError,
+    ExitCode,
+    IncompleteRead,
+    ManifestError,
+    Problem,
+    ReconcilerError,
+    Refused,
+    Stale,
+    UsageError,
+)
+from reconciler.executor import Observer
+from reconciler.model.health import Offline, Wait
 from reconciler.model.plan import Plan
 from reconciler.model.result import Result
 from reconciler.model.rules import Rules
 from reconciler.model.world import CallMode, Filter, Options
 from reconciler.operations.applications import load
-from reconciler.operations.apply import ApplyObserver, ApplyRequest, ApplyRun, Changes
-from reconciler.operations.gateway import PARALLELISM, Gateway
+from reconciler.operations.apply import ApplyObserver, ApplyRequest, ApplyRun
+from reconciler.operations.gateway import Gateway
 from reconciler.operations.plan import NO_OPTIONS, Plans
 from reconciler.operations.plan import plan as plan_rules
 from reconciler.operations.status import Status
 from reconciler.operations.status import status as status_of
+from reconciler.runtime import DEFAULT_PARALLELISM
 
 __all__ = [
+    "ApiError",
     "ApplyFailed",
     "ApplyInterrupted",
     "ApplyObserver",
     "ApplyRequest",
+    "ApplyRun",
     "AsyncClient",
     "CallMode",
     "Client",
+    "ExitCode",
     "Filter",
+    "IncompleteRead",
+    "ManifestError",
+    "Observer",
     "Offline",
     "Options",
     "Plan",
     "Plans",
+    "Problem",
     "ReconcilerError",
     "Refused",
     "Result",
+    "Rules",
     "Stale",
     "Status",
+    "UsageError",
+    "Wait",
     "apply",
     "load",
     "plan",
@@ -47,6 +72,8 @@ __all__ = [
 ]
 
 NO_REQUEST = ApplyRequest()
+RulesOrPlans: TypeAlias = Iterable[Rules] | Iterable[Plan]
+T = TypeVar("T")
 
 
 class ApplyFailed(ReconcilerError):
@@ -73,7 +100,7 @@ class AsyncClient:
         token: str | None = None,
         *,
         api_url: str | None = None,
-        parallelism: int = PARALLELISM,
+        parallelism: int = DEFAULT_PARALLELISM,
         environ: Mapping[str, str] | None = None,
     ) -> None:
         """Check the format of the URL and the token; nothing is sent.
@@ -82,32 +109,36 @@ class AsyncClient:
             token: for every application; by default each application's token is taken from the environment, as by the
                 command line: `LOSANT_API_TOKEN_<APPLICATION ID>`, else `LOSANT_API_TOKEN`.
             api_url: base URL of the API; by default `LOSANT_API_URL` of the environment, else Losant's own.
-            parallelism: maximum requests in flight.
+            parallelism: maximum requests in flight, 1 to 32.
             environ: the environment; by default the process's.
 
         Raises:
-            UsageError: a malformed token, or an API URL that is not acceptable.
+            UsageError: a malformed token, an API URL that is not acceptable, or `parallelism` out of bounds.
         """
         self._environ = os.environ if environ is None else environ
-        self._url = checked_url(api_url or self._environ.get("LOSANT_API_URL"))
+        url = checked_url(api_url or self._environ.get("LOSANT_API_URL"))
+        self._bare = Gateway({}, url=url, parallelism=parallelism)
         self._token = None if token is None else read_token(token, source="the client's token")
-        self._parallelism = parallelism
 
-    async def plan(self, rules: Sequence[Rules], options: Options = NO_OPTIONS) -> Plans:
+    async def plan(self, rules: Iterable[Rules], options: Options = NO_OPTIONS) -> Plans:
         """What would change. Sends GET only. Refusals of guards are in the plans, not raised.
 
         Raises:
             ManifestError: names, devices, flows or versions that an application does not have.
             ApiError, IncompleteRead: reading failed.
         """
+        rules = _checked(rules, Rules)
         planned = await plan_rules(rules, self._gateway(rules), options)
         return Plans(tuple(one.plan for one in planned))
 
-    def applying(self, changes: Changes, request: ApplyRequest = NO_REQUEST) -> ApplyRun:
+    def applying(self, changes: RulesOrPlans, request: ApplyRequest = NO_REQUEST) -> ApplyRun:
         """An apply that has not started: await its `carry_out`; its `results` can be read at any time."""
-        return ApplyRun(changes, self._gateway(changes), request)
+        parts: tuple[Rules | Plan, ...] = _checked(changes, Rules, Plan)
+        plans = tuple(one for one in parts if isinstance(one, Plan))
+        rules = tuple(one for one in parts if isinstance(one, Rules))
+        return ApplyRun(Plans(plans) if plans else rules, self._gateway(parts), request)
 
-    async def apply(self, changes: Changes, request: ApplyRequest = NO_REQUEST) -> tuple[Result, ...]:
+    async def apply(self, changes: RulesOrPlans, request: ApplyRequest = NO_REQUEST) -> tuple[Result, ...]:
         """Carry out the changes. If the task may be cancelled, use `applying`, whose results survive that.
 
         Returns:
@@ -119,19 +150,38 @@ class AsyncClient:
         """
         return await _results(self.applying(changes, request))
 
-    async def status(self, rules: Sequence[Rules], *, devices: Collection[str] = ()) -> Status:
+    async def status(self, rules: Iterable[Rules], *, devices: Collection[str] = ()) -> Status:
         """Sync and health of everything, or of some devices by id or name, with their logs. Sends GET only.
 
         Raises:
             UsageError: none of the applications has such a device.
             ManifestError, ApiError, IncompleteRead: as for `plan`.
         """
+        rules = _checked(rules, Rules)
         return await status_of(rules, self._gateway(rules), devices=devices)
 
     def _gateway(self, parts: Iterable[Rules | Plan]) -> Gateway:
         ids = [part.application.id for part in parts]
         tokens = {one: self._token or find_token(self._environ, one) for one in ids}
-        return Gateway(tokens, url=self._url, parallelism=self._parallelism)
+        return replace(self._bare, tokens=tokens)
+
+
+def _checked(parts: Iterable[T], *kinds: type[T]) -> tuple[T, ...]:
+    """What a caller gave, all of it of one of these types."""
+    made = tuple(parts) if isinstance(parts, Iterable) else None
+    if made is None or not any(all(isinstance(one, kind) for one in made) for kind in kinds):
+        words = " or ".join(f"`{kind.__name__}`" for kind in kinds)
+        raise UsageError(f"expected an iterable of {words}", hint="give what `load` or `plan` returned")
+    return made
+
+
+def _run(coroutine: Coroutine[Any, Any, T]) -> T:
+    """`asyncio.run`, with a clear error where a loop is running."""
+    with contextlib.suppress(RuntimeError):
+        asyncio.get_running_loop()
+        coroutine.close()
+        raise UsageError("`Client` cannot block inside a running event loop", hint="use `AsyncClient`, and await it")
+    return asyncio.run(coroutine)
 
 
 async def _results(run: ApplyRun) -> tuple[Result, ...]:
@@ -155,38 +205,38 @@ class Client:
         token: str | None = None,
         *,
         api_url: str | None = None,
-        parallelism: int = PARALLELISM,
+        parallelism: int = DEFAULT_PARALLELISM,
         environ: Mapping[str, str] | None = None,
     ) -> None:
         self._client = AsyncClient(token, api_url=api_url, parallelism=parallelism, environ=environ)
 
-    def plan(self, rules: Sequence[Rules], options: Options = NO_OPTIONS) -> Plans:
+    def plan(self, rules: Iterable[Rules], options: Options = NO_OPTIONS) -> Plans:
         """See `AsyncClient.plan`."""
-        return asyncio.run(self._client.plan(rules, options))
+        return _run(self._client.plan(rules, options))
 
-    def apply(self, changes: Changes, request: ApplyRequest = NO_REQUEST) -> tuple[Result, ...]:
+    def apply(self, changes: RulesOrPlans, request: ApplyRequest = NO_REQUEST) -> tuple[Result, ...]:
         """See `AsyncClient.apply`. Ctrl-C raises `ApplyInterrupted`, whose `results` show what was done."""
         run = self._client.applying(changes, request)
         try:
-            return asyncio.run(_results(run))
+            return _run(_results(run))
         except KeyboardInterrupt:
             raise ApplyInterrupted(run.results) from None
 
-    def status(self, rules: Sequence[Rules], *, devices: Collection[str] = ()) -> Status:
+    def status(self, rules: Iterable[Rules], *, devices: Collection[str] = ()) -> Status:
         """See `AsyncClient.status`."""
-        return asyncio.run(self._client.status(rules, devices=devices))
+        return _run(self._client.status(rules, devices=devices))
 
 
-def plan(rules: Sequence[Rules], options: Options = NO_OPTIONS) -> Plans:
+def plan(rules: Iterable[Rules], options: Options = NO_OPTIONS) -> Plans:
     """What would change; uses the token and URL of the environment, like `Client()`."""
     return Client().plan(rules, options)
 
 
-def apply(changes: Changes, request: ApplyRequest = NO_REQUEST) -> tuple[Result, ...]:
+def apply(changes: RulesOrPlans, request: ApplyRequest = NO_REQUEST) -> tuple[Result, ...]:
     """Carry out the changes; uses the token and URL of the environment, like `Client()`."""
     return Client().apply(changes, request)
 
 
-def status(rules: Sequence[Rules], *, devices: Collection[str] = ()) -> Status:
+def status(rules: Iterable[Rules], *, devices: Collection[str] = ()) -> Status:
     """Sync and health; uses the token and URL of the environment, like `Client()`."""
     return Client().status(rules, devices=devices)

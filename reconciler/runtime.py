@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
+DEFAULT_PARALLELISM, MAX_PARALLELISM = 4, 32  # requests in flight
+
 
 class SystemClock:
     """`ports.Clock` with the system's time."""

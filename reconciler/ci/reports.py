@@ -18,7 +18,7 @@ from pydantic import TypeAdapter
 from reconciler.documents.result import Ended
 from reconciler.documents.saved_plan import load_saved
 from reconciler.errors import Problem
-from reconciler.planner.digest import digest
+from reconciler.model.digest import digest
 from reconciler.render.markdown import plan_markdown
 from reconciler.render.page import DEFAULT_MAX_BYTES, SMALLEST, code, size
 from reconciler.render.result import result_markdown

@@ -16,13 +16,13 @@ from reconciler.documents.json import dump
 from reconciler.documents.result import result_document
 from reconciler.errors import ExitCode, Interrupted, ReconcilerError, UsageError
 from reconciler.executor import Observer
+from reconciler.model.digest import digest
 from reconciler.model.health import Offline, Wait
 from reconciler.model.plan import Plan
 from reconciler.model.result import Result
 from reconciler.operations.applications import load
 from reconciler.operations.apply import ApplyObserver, ApplyRequest, ApplyRun, Changes
 from reconciler.operations.replan import load_plans
-from reconciler.planner.digest import digest
 from reconciler.render.text import plan_text
 from reconciler.runtime import SystemClock
 

@@ -13,6 +13,7 @@ import click
 
 from reconciler.cli.console import Console
 from reconciler.model.text import is_id
+from reconciler.runtime import DEFAULT_PARALLELISM, MAX_PARALLELISM
 
 if TYPE_CHECKING:
     from reconciler.model.world import Filter, Options
@@ -205,11 +206,11 @@ def planning_options(flags: Mapping[str, Any]) -> Options:
 
 parallelism = click.option(
     "--parallelism",
-    type=click.IntRange(1, 32),
-    default=4,
+    type=click.IntRange(1, MAX_PARALLELISM),
+    default=DEFAULT_PARALLELISM,
     show_default=True,
     metavar="N",
-    help="Maximum concurrent requests, 1 to 32.",
+    help=f"Maximum concurrent requests, 1 to {MAX_PARALLELISM}.",
 )
 
 

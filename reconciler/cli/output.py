@@ -10,9 +10,9 @@ from typing import IO, TYPE_CHECKING, Literal
 
 from reconciler.cli.console import Console
 from reconciler.errors import ExitCode, Problem, ReconcilerError, UsageError, cannot_write
+from reconciler.model.digest import digest
 from reconciler.model.plan import Plan, Warning
 from reconciler.model.rules import Rules
-from reconciler.planner.digest import digest
 from reconciler.render.inert import inert
 from reconciler.render.text import plan_text
 

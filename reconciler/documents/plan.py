@@ -11,22 +11,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, NamedTuple, NotRequired, TypedDict
 
-from reconciler import __version__
 from reconciler.documents.json import Document, document
 from reconciler.documents.values import data
 from reconciler.model.changes import Op, UnmanagedRow
-from reconciler.model.plan import Guards, Plan, Refusal, Summary, Warning
+from reconciler.model.digest import digest
+from reconciler.model.plan import Guards, Plan, Refusal, Summary, Tool, Warning
 from reconciler.model.requests import Action
 from reconciler.model.rules import Source
-from reconciler.model.state import Application, Count, DeviceId, FlowId, Kind, Row, Version
-from reconciler.planner.digest import digest
-
-
-class Tool(NamedTuple):
-    """The program that made a plan."""
-
-    name: Literal["reconciler"]
-    version: str
+from reconciler.model.state import Application, Count, DeviceId, FlowId, Kind, Version
 
 
 class NamedRow(TypedDict):
@@ -121,7 +113,7 @@ def guards_key(application_id: str, kind: Kind) -> str:
 
 def _part(plan: Plan) -> PlanPart:
     device_name, flow_name = plan.device_names.get, plan.flow_names.get
-    call_of: dict[Row, int] = {row: call.id for call in plan.calls for row in call.rows}
+    call_of = plan.calls_by_row()
     changes: list[ChangePart] = [
         {
             "op": change.op,
@@ -151,17 +143,15 @@ def _part(plan: Plan) -> PlanPart:
         for row in plan.pending
     ]
     return PlanPart(
-        tool=Tool("reconciler", __version__),
+        tool=plan.tool,
         application=plan.application,
         kind=plan.kind,
         manifests=plan.manifests,
         partial=plan.partial,
-        digest=digest([plan]),
+        digest=plan.digest,
         summary=plan.summary,
         changes=changes,
-        calls=tuple(
-            CallPart(call.id, call.request.action, call.request.body, len(call.rows), call.after) for call in plan.calls
-        ),
+        calls=tuple(CallPart(call.id, call.action, call.body, call.count, call.after) for call in plan.calls),
         pending=pending,
         unmanaged=plan.unmanaged,
         warnings=plan.warnings,

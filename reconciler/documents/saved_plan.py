@@ -12,10 +12,10 @@ from reconciler.documents.reading import Misshapen, checked, headed, reported, w
 from reconciler.documents.result import SAVING, Ended, read_results
 from reconciler.errors import UsageError
 from reconciler.model.changes import Change, PendingRow
+from reconciler.model.digest import digest
 from reconciler.model.plan import Guards, Plan, PlannedCall
 from reconciler.model.requests import Release, RemoveDevice, RemoveFlow, RemoveRow, Replace, Request
 from reconciler.model.state import DeviceId, FlowId, Place, Row
-from reconciler.planner.digest import digest
 from reconciler.planner.guards import check
 
 _HINT = "make the plan again with `reconciler plan --out FILE`"
@@ -112,7 +112,7 @@ def _plan(part: PlanPart, judged_by: Mapping[str, Guards], number: int, *, later
         device_names={item["device_id"]: name for item in named if (name := item["device_name"])},
         flow_names={item["flow_id"]: name for item in named if (name := item["flow_name"])},
     )
-    _check_digest(part.digest, digest([plan]), *at)
+    _check_digest(part.digest, plan.digest, *at)
     # The refusals follow from the guards, so neither can be edited without the other.
     stated, actual = ([(one.guard, one.rows) for one in refusals] for refusals in (plan.refused, check(plan)))
     if stated != actual:

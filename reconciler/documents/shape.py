@@ -89,8 +89,6 @@ def _fields(kind: type) -> dict[str, core.TypedDictField]:
 def _flat_fields(hint: Any) -> dict[str, core.TypedDictField]:
     """The fields of an object, inlined into its owner: null, or an empty list, if there is no such object."""
     kind, may_be_none = optional(hint)
-    if not is_object(kind):
-        return _words(*get_args(kind))
     if not may_be_none:
         return _fields(kind)
     hints = {key.name: key.hint if get_origin(key.hint) is tuple else key.hint | None for key in keys(kind)}

@@ -13,7 +13,7 @@ from types import UnionType
 from typing import Any, NamedTuple, TypeAlias, Union, cast, get_args, get_origin, get_type_hints
 
 from reconciler.errors import Problem
-from reconciler.model.health import Laggard, Logged, StatusReport, VersionStatus, Wait
+from reconciler.model.health import Laggard, StatusReport, Wait
 from reconciler.model.plan import Guards, Protected, Refusal, Warning
 from reconciler.model.requests import Release, Replace
 from reconciler.model.result import Move, Moved, Removal, Result, Unconfirmed
@@ -29,7 +29,7 @@ KEYS: Mapping[type, str] = {
     Refusal: "guard *place message hint rows",
     Protected: "device_id flow_id forbid *place",
     Limits: "removals changes *place",
-    Guards: "limits protect=protected released live only_flow empty allow_removals allow_empty strict",
+    Guards: "limits protect released live only_flow empty allow_removals allow_empty strict",
     Release: "flowId=flow_id version deviceIds=device_ids",
     Replace: "flowId=flow_id oldVersion=old newVersion=new",
     Laggard: f"{_NAMED} verdict expected released reported connected connection_time unknown_bundle attempted_bundle "
@@ -41,10 +41,6 @@ KEYS: Mapping[type, str] = {
     Removal: f"{_NAMED} from=from_version source",
     Result: "application kind digest dry_run interrupted stopped_by exit_code rows calls unconfirmed collateral "
     "moved_meanwhile notes operations moves removals wait",
-    Logged: "device_id device_name flow_id=entry.flow_id flow_name date=entry.date change=entry.change "
-    "update=entry.update version=entry.version previous=entry.previous bundle=entry.bundle "
-    "attempted=entry.attempted error=entry.error changed_by=entry.changed_by",
-    VersionStatus: "version *rows",
     StatusReport: "application kind rows devices flows laggards log",
     Rules: "application=application.id name=application.name kind paths",
     Difference: "application kind what subject flow from=before to=after source",
@@ -144,8 +140,6 @@ def _object_writer(kind: type) -> _Writer:
 
 def _flat_writer(hint: Any) -> _Writer:
     kind, _ = optional(hint)
-    if not is_object(kind):
-        return _itself
     write = _object_writer(kind)
     nothing: dict[str, Any] = {key.name: [] if get_origin(key.hint) is tuple else None for key in keys(kind)}
     return lambda value: nothing if value is None else write(value)

@@ -31,7 +31,6 @@ from reconciler.model.plan import Plan
 from reconciler.model.requests import RemoveDevice, outcome
 from reconciler.model.result import Moved, Result, named, not_started
 from reconciler.model.state import Read, Row, Version
-from reconciler.planner.digest import digest
 from reconciler.ports import Clock, Reader, Writer
 
 
@@ -69,7 +68,7 @@ class Execution:
         self._plan = plan
         self._dry_run = dry_run
         self._interrupted = False
-        self._not_started = not_started(plan, digest((plan,)))
+        self._not_started = not_started(plan)
         retries = RetryBudget(len(plan.calls), rng=rng or random.Random())  # noqa: S311 - jitter is no secret
         self._control = RunControl(clock, parallelism, retries)
         self._view = LiveView(read, api, self._control)

@@ -10,12 +10,10 @@ from reconciler.executor.call import ABANDONED, REFUSED, TRANSITIONS, Call, Call
 from reconciler.executor.live_view import LiveView
 from reconciler.model.changes import Change
 from reconciler.model.plan import Plan
-from reconciler.model.requests import Release, Request
+from reconciler.model.requests import MAX_DEVICES, Release, Request
 from reconciler.model.result import CallResult, CallState, Unconfirmed
 from reconciler.model.state import FlowId, Version
 from reconciler.ports import Clock
-
-MAX_DEVICES = 1000  # per release: the API's limit
 
 
 class Observer:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
+from operator import attrgetter
 
 from reconciler.health.verdict import expected_rows, judge, tally
 from reconciler.model.health import FlowStatus, Laggard, Logged, Standing, StatusReport, VersionStatus
 from reconciler.model.log import moment
 from reconciler.model.state import NO_RECORD, NOTHING, DeviceId, FlowId, Version
 from reconciler.model.world import World
+
+_DETAILS = attrgetter("date", "change", "update", "version", "previous", "bundle", "attempted", "error", "changed_by")
 
 
 def summarise(world: World, *, only: Collection[DeviceId] | None = None) -> StatusReport:
@@ -56,7 +59,8 @@ def _log(world: World, device_id: DeviceId, flow_names: Mapping[FlowId, str]) ->
     """The log of a device, newest first; entries of the same time keep the API's order."""
     name, logs = world.device_name(device_id), world.live.devices.get(device_id, NO_RECORD).logs
     for entry in sorted(logs, key=moment, reverse=True):
-        yield Logged(device_id, name, flow_names.get(entry.flow_id or ""), entry)
+        flow_name = flow_names.get(entry.flow_id or "")
+        yield Logged(device_id, name, entry.flow_id, flow_name, *_DETAILS(entry))
 
 
 def _flows(
@@ -70,7 +74,7 @@ def _flows(
             flow_id,
             names.get(flow_id),
             tuple(
-                VersionStatus(version, {standing: counts[standing] for standing in Standing})
+                VersionStatus(version, **{str(standing): counts[standing] for standing in Standing})
                 for version, counts in sorted(versions.items(), key=lambda item: (item[0] is None, item[0] or ""))
             ),
         )

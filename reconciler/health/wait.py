@@ -83,7 +83,7 @@ class _Watch:
             case Verdict.PENDING:
                 return True
             case Verdict.OFFLINE:
-                return self._offline is Offline.WAIT
+                return self._offline == Offline.WAIT
             case Verdict.DRIFT:
                 return now - self._drifting[laggard.row] < DRIFT_S
             case _:

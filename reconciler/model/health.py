@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from reconciler.errors import ExitCode
-from reconciler.model.state import NOBODY, Application, ChangedBy, Count, DeviceId, FlowId, Kind, LogEntry, Row, Version
+from reconciler.model.state import NOBODY, Application, ChangedBy, Count, DeviceId, FlowId, Kind, Row, Version
 
 
 class Verdict(StrEnum):
@@ -92,12 +92,27 @@ class Wait:
     read_error: str | None = None
 
     @property
+    def rows(self) -> Mapping[Verdict, Count] | None:
+        """The rows by verdict."""
+        return self.verdicts.rows if self.verdicts else None
+
+    @property
+    def devices(self) -> Mapping[Verdict, Count] | None:
+        """The devices by the worst verdict of their rows."""
+        return self.verdicts.devices if self.verdicts else None
+
+    @property
+    def laggards(self) -> tuple[Laggard, ...]:
+        """The rows that have not converged."""
+        return self.verdicts.laggards if self.verdicts else ()
+
+    @property
     def exit_code(self) -> ExitCode:
         """5 unless every row has converged; rows of offline devices are ignored if the policy says so."""
         if self.verdicts is None or self.stopped_by:
             return ExitCode.NOT_CONVERGED
         rows = self.verdicts.rows
-        excused = rows[Verdict.OFFLINE] if self.offline is Offline.SKIP else 0
+        excused = rows[Verdict.OFFLINE] if self.offline == Offline.SKIP else 0
         return ExitCode.DONE if rows[Verdict.CONVERGED] + excused == sum(rows.values()) else ExitCode.NOT_CONVERGED
 
 
@@ -120,7 +135,12 @@ class VersionStatus:
     """
 
     version: Version | None
-    rows: Mapping[Standing, Count]
+    in_sync: Count
+    pending: Count
+    offline: Count
+    failed: Count
+    drift: Count
+    unmanaged: Count
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +157,17 @@ class Logged(NamedTuple):
 
     device_id: DeviceId
     device_name: str | None
+    flow_id: FlowId | None
     flow_name: str | None
-    entry: LogEntry
+    date: str | None
+    change: str | None
+    update: str | None
+    version: Version | None
+    previous: Version | None
+    bundle: str | None
+    attempted: str | None
+    error: str | None
+    changed_by: ChangedBy
 
 
 @dataclass(frozen=True, slots=True)

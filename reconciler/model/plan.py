@@ -5,15 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
+from reconciler import __version__
 from reconciler.model.changes import Change, PendingRow, UnmanagedRow
-from reconciler.model.requests import Request
+from reconciler.model.digest import digest
+from reconciler.model.requests import Action, Request
 from reconciler.model.rules import Forbid, Limits, Source
 from reconciler.model.state import Application, Count, DeviceId, FlowId, Kind, Place, Row
 
 
-class PlannedCall(NamedTuple):
+class Tool(NamedTuple):
+    """The program that makes a plan."""
+
+    name: Literal["reconciler"]
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedCall:
     """One request of a plan.
 
     `rows`: the changes it carries, each carried by exactly one call. `after`: ids of calls that must be confirmed
@@ -25,6 +35,21 @@ class PlannedCall(NamedTuple):
     rows: Sequence[Row]
     after: tuple[int, ...] = ()
     reason: str = ""
+
+    @property
+    def action(self) -> Action:
+        """`release`, `replace` or `remove`."""
+        return self.request.action
+
+    @property
+    def body(self) -> Mapping[str, object]:
+        """The request body on the wire."""
+        return self.request.body
+
+    @property
+    def count(self) -> int:
+        """The number of changes that the call carries."""
+        return len(self.rows)
 
 
 class Protected(NamedTuple):
@@ -78,7 +103,7 @@ class Guards(NamedTuple):
     """
 
     limits: Limits
-    protected: tuple[Protected, ...]
+    protect: tuple[Protected, ...]
     released: Count
     live: Count
     only_flow: FlowId | None
@@ -103,7 +128,10 @@ class Summary(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The plan of one application and kind. Everything is sorted; equal inputs give equal bytes."""
+    """The plan of one application and kind. Everything is sorted; equal inputs give equal bytes.
+
+    `device_names` and `flow_names`: the names of the rows' devices and flows, of those that have one.
+    """
 
     application: Application
     kind: Kind
@@ -119,3 +147,17 @@ class Plan:
     refused: tuple[Refusal, ...]
     device_names: Mapping[DeviceId, str]
     flow_names: Mapping[FlowId, str]
+
+    @property
+    def digest(self) -> str:
+        """The digest of the changes; computed each time."""
+        return digest([self])
+
+    @property
+    def tool(self) -> Tool:
+        """The program, in this version."""
+        return Tool("reconciler", __version__)
+
+    def calls_by_row(self) -> Mapping[Row, int]:
+        """The id of the call that carries each change."""
+        return {row: call.id for call in self.calls for row in call.rows}

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal, TypeAlias
 
 from reconciler.model.state import DeviceId, FlowId, Row, Version
 
+MAX_DEVICES = 1000  # per release: the API's limit
 Action: TypeAlias = Literal["release", "replace", "remove"]
 
 

@@ -165,17 +165,16 @@ class Result:
         return ExitCode.NOT_CONFIRMED if loose or self.unconfirmed or self.collateral else ExitCode.DONE
 
 
-def not_started(plan: Plan, digest: str) -> Result:
+def not_started(plan: Plan) -> Result:
     """The result of a plan before anything was sent: every call is `planned`."""
     calls = tuple(
-        CallResult(call.id, call.request.action, call.request.body, len(call.rows), call.after, CallState.PLANNED)
-        for call in plan.calls
+        CallResult(call.id, call.action, call.body, call.count, call.after, CallState.PLANNED) for call in plan.calls
     )
     operations = Counter(change.op for change in plan.changes)
     return Result(
         application=plan.application,
         kind=plan.kind,
-        digest=digest,
+        digest=plan.digest,
         calls=calls,
         total=len(plan.changes),
         confirmed=0,

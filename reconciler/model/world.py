@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NamedTuple
 
+from reconciler.errors import UsageError
 from reconciler.model.plan import Protected, Warning
+from reconciler.model.requests import MAX_DEVICES
 from reconciler.model.state import Application, Desired, DeviceId, FlowId, Kind, Live, Read
 
 
@@ -60,15 +61,21 @@ class CallMode(StrEnum):
     EXPLICIT = "explicit"
 
 
-class Filter(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Filter:
     """One `--target` or `--exclude`: `by` is `device`, `flow` or `group`."""
 
     by: str
     text: str
 
+    def __post_init__(self) -> None:
+        if self.by not in ("device", "flow", "group"):
+            raise UsageError(f"a filter by {self.by!r}", hint="filter by device, flow or group")
 
-class Options(NamedTuple):
-    """The options of planning."""
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The options of planning. `chunk`: the most devices that one release names."""
 
     targets: tuple[Filter, ...] = ()
     excludes: tuple[Filter, ...] = ()
@@ -76,4 +83,10 @@ class Options(NamedTuple):
     allow_removals: int = 0
     allow_empty: bool = False
     strict: bool = False
-    chunk: int = 1000
+    chunk: int = MAX_DEVICES
+
+    def __post_init__(self) -> None:
+        if self.chunk not in range(1, MAX_DEVICES + 1):
+            raise UsageError(f"chunk is {self.chunk}", hint=f"give 1 to {MAX_DEVICES} devices per release")
+        if not isinstance(self.calls, CallMode):  # compared by identity: text would mean `fewest`
+            raise UsageError(f"calls is {self.calls!r}", hint="give a `CallMode`")

@@ -11,6 +11,7 @@ from reconciler.api.client import LosantApi
 from reconciler.errors import ExitCode, ReconcilerError, Stale
 from reconciler.executor import Execution, Observer
 from reconciler.health import wait
+from reconciler.model.digest import digest
 from reconciler.model.health import Offline, Wait
 from reconciler.model.plan import Plan
 from reconciler.model.result import Result, not_started
@@ -20,7 +21,6 @@ from reconciler.model.world import Options
 from reconciler.operations.gateway import Gateway
 from reconciler.operations.plan import NO_OPTIONS, Plans, plan, refused
 from reconciler.operations.replan import replan
-from reconciler.planner.digest import digest
 
 Changes: TypeAlias = Sequence[Rules] | Plans
 """What to apply: rules, which are planned now, or saved plans, whose changes have `from` as a precondition."""
@@ -85,7 +85,7 @@ class PlanRun:
     @property
     def result(self) -> Result:
         """The result so far, including the wait. Before the start every call is `planned`."""
-        done = self.execution.result() if self.execution else not_started(self.plan, digest([self.plan]))
+        done = self.execution.result() if self.execution else not_started(self.plan)
         return replace(done, interrupted=done.interrupted or self.wait_interrupted, wait=self.wait)
 
     async def carry_out(self, api: LosantApi, gateway: Gateway, request: ApplyRequest) -> None:

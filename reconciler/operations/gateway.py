@@ -12,11 +12,11 @@ from reconciler.api.address import DEFAULT_URL
 from reconciler.api.client import LosantApi
 from reconciler.api.connection import Exchange, connect
 from reconciler.api.credentials import Token
+from reconciler.errors import UsageError
 from reconciler.model.state import Kind
 from reconciler.ports import Clock
-from reconciler.runtime import SystemClock
+from reconciler.runtime import DEFAULT_PARALLELISM, MAX_PARALLELISM, SystemClock
 
-PARALLELISM = 4
 ApiOf = Callable[[str, Kind], LosantApi]
 
 
@@ -27,7 +27,7 @@ class Gateway:
     Attributes:
         tokens: the tokens by application id.
         url: base URL of the API.
-        parallelism: maximum requests in flight.
+        parallelism: maximum requests in flight, 1 to 32.
         clock: the run's only source of time.
         note: called for pauses and retries. The text may come from the API and is untrusted.
         observe: called for each request.
@@ -36,11 +36,15 @@ class Gateway:
 
     tokens: Mapping[str, Token]
     url: str = DEFAULT_URL
-    parallelism: int = PARALLELISM
+    parallelism: int = DEFAULT_PARALLELISM
     clock: Clock = field(default_factory=SystemClock)
     note: Callable[[str], None] | None = None
     observe: Callable[[Exchange], None] | None = None
     count: Callable[[Counter[str]], None] | None = None
+
+    def __post_init__(self) -> None:
+        if self.parallelism not in range(1, MAX_PARALLELISM + 1):
+            raise UsageError(f"parallelism is {self.parallelism}", hint=f"give 1 to {MAX_PARALLELISM}")
 
     @property
     def host(self) -> str:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from reconciler.discovery import EVERYTHING, Extent, discover
 from reconciler.errors import ManifestError, Problem, Refused
+from reconciler.model.digest import digest
 from reconciler.model.plan import Guard, Plan, Refusal
 from reconciler.model.rules import Rules
 from reconciler.model.state import Desired
 from reconciler.model.world import Options, World
 from reconciler.operations.gateway import Gateway
-from reconciler.planner.digest import digest
 from reconciler.planner.planner import make_plan
 from reconciler.planner.resolution.filters import scopes_of
 from reconciler.runtime import gc_paused, utc_today

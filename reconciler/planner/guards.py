@@ -107,7 +107,7 @@ def _crossed(number: int, noun: str, base: int, count: int | None, percent: Deci
 
 
 def _protected(plan: Plan) -> Iterator[Refusal]:
-    for protection in plan.guards.protected:
+    for protection in plan.guards.protect:
         if rows := tuple(change.row for change in plan.changes if _forbids(protection, change)):
             what = "removal" if protection.forbid is Forbid.REMOVAL else "change"
             message = f"{counted(len(rows), what)} of protected rows (protected at {protection.place})"

@@ -96,4 +96,4 @@ def _warning(warning: Warning) -> str:
 def _call(call: PlannedCall) -> str:
     after = f", after {', '.join(map(str, call.after))}" if call.after else ""
     reason = f": {code(call.reason)}" if call.reason else ""
-    return f"- call {call.id}: {call.request.action}, {counted(len(call.rows), 'change')}{after}{reason}"
+    return f"- call {call.id}: {call.action}, {counted(call.count, 'change')}{after}{reason}"

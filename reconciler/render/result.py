@@ -162,7 +162,7 @@ def _wait(wait: Wait) -> Iterator[str]:
     yield f"  Rows after {wait.elapsed_s:.0f} s{over}: {rows or 'none'}"
     for text in dict.fromkeys(filter(None, (wait.stopped_by, wait.read_error))):
         yield f"  {inert(text)}"
-    yield from laggards(wait.verdicts.laggards)
+    yield from laggards(wait.laggards)
 
 
 def laggards(rows: Sequence[Laggard]) -> Iterator[str]:

@@ -46,12 +46,12 @@ def _report(report: StatusReport, paint: Paint) -> Iterator[str]:
 def _log(device_id: str, name: str | None, lines: Sequence[Logged]) -> Iterator[str]:
     yield f"  Log of {with_id(name, device_id)}: {_entries(lines)}"
     for line in lines[:LISTED]:
-        yield f"    {inert(line.entry.date or 'no date')}"
+        yield f"    {inert(line.date or 'no date')}"
         yield f"        {_happening(line)}"
         if who := _who(line):
             yield f"        by {inert(who)}"
-        if line.entry.error is not None:
-            yield f"        error: {inert(line.entry.error, limit=200)}"
+        if line.error is not None:
+            yield f"        error: {inert(line.error, limit=200)}"
     if len(lines) > LISTED:
         yield f"    and {counted(len(lines) - LISTED, 'older line')}"
 
@@ -61,24 +61,23 @@ def _entries(lines: Sequence[Logged]) -> str:
 
 
 def _who(line: Logged) -> str:
-    return " ".join(filter(None, (line.entry.source_type, line.entry.source_id)))
+    return " ".join(filter(None, (line.changed_by.type, line.changed_by.id)))
 
 
 def _happening(line: Logged) -> str:
     """Describe an entry of the log."""
-    entry = line.entry
-    flow = line.flow_name or entry.flow_id
-    match entry.change:
+    flow = line.flow_name or line.flow_id
+    match line.change:
         case "desired":
             event = f"released {inert(flow or 'the device')}"
         case "current":
             event = f"reported {inert(flow)}" if flow else "reported"
         case other:
             event = inert(" ".join(filter(None, (other, flow)))) or "no details"
-    before = f"{inert(entry.previous)} -> " if entry.previous else ""
-    if entry.version or entry.previous or (entry.change == "desired" and flow):
-        event += f": {before}{version_text(entry.version)}"
-    details = (("", entry.update), ("bundle ", entry.bundle), ("attempted ", entry.attempted))
+    before = f"{inert(line.previous)} -> " if line.previous else ""
+    if line.version or line.previous or (line.change == "desired" and flow):
+        event += f": {before}{version_text(line.version)}"
+    details = (("", line.update), ("bundle ", line.bundle), ("attempted ", line.attempted))
     shown = ", ".join(f"{word}{inert(text)}" for word, text in details if text)
     return f"{event} ({shown})" if shown else event
 
@@ -89,7 +88,7 @@ def _table(flow: FlowStatus, paint: Paint) -> Iterator[str]:
     width = max(map(len, ["version", *versions]))
     yield "    " + " ".join(["version".ljust(width), *_WORDS.values()])
     for version, line in zip(versions, flow.versions, strict=True):
-        cells = [_cell(line.rows[column], column, paint) for column in Standing]
+        cells = [_cell(getattr(line, column), column, paint) for column in Standing]
         yield "    " + " ".join([version.ljust(width), *cells])
 
 
@@ -125,7 +124,8 @@ def status_markdown(
 
 def _version_row(row: tuple[FlowStatus, VersionStatus]) -> str:
     flow, line = row
-    cells = [f"{line.rows[column]:,}" if line.rows[column] else "" for column in Standing]
+    counts = [getattr(line, column) for column in Standing]
+    cells = [f"{count:,}" if count else "" for count in counts]
     return f"| {' | '.join([code(flow.flow_name or flow.flow_id), version_code(line.version), *cells])} |"
 
 
@@ -138,5 +138,5 @@ def _laggard(row: Laggard) -> str:
 
 def _logged(line: Logged) -> str:
     who = f" by {code(_who(line))}" if _who(line) else ""
-    error = f", error: {code(line.entry.error)}" if line.entry.error is not None else ""
-    return f"- {code(line.entry.date or 'no date')} {code(_happening(line))}{who}{error}"
+    error = f", error: {code(line.error)}" if line.error is not None else ""
+    return f"- {code(line.date or 'no date')} {code(_happening(line))}{who}{error}"

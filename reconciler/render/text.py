@@ -142,7 +142,7 @@ class _PlanText:
         plan = self._plan
         if not plan.calls:
             return
-        actions = Counter(call.request.action for call in plan.calls)
+        actions = Counter(call.action for call in plan.calls)
         kinds = ", ".join(f"{number:,} {action}" for action, number in sorted(actions.items()))
         devices = sum(map(len, self._changes.cohorts.values()))
         yield ""
@@ -155,7 +155,7 @@ class _PlanText:
 
     def _call(self, call: PlannedCall) -> list[str]:
         after = f", after {ranges(call.after)}" if call.after else ""
-        reason = f": {inert(call.reason)}" if call.reason else f", {counted(len(call.rows), 'change')}"
+        reason = f": {inert(call.reason)}" if call.reason else f", {counted(call.count, 'change')}"
         return wrapped(f"#{call.id} {self._request(call.request)}{after}{reason}", indent=4)
 
     def _request(self, request: Request) -> str:

@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 
 from reconciler.documents.json import dump
 from reconciler.documents.plan import plan_document
+from reconciler.model.digest import digest
 from reconciler.model.plan import Plan
 from reconciler.model.rules import Limits
 from reconciler.model.state import Application, Decision, Desired, Entry, Kind, Live, LiveDevice, Place, Read
 from reconciler.model.world import Options, World
-from reconciler.planner.digest import digest
 from reconciler.planner.planner import make_plan
 from reconciler.render.markdown import plan_markdown
 from reconciler.render.text import plan_text

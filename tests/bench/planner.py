@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from reconciler.model.digest import digest
 from reconciler.model.plan import Plan
 from reconciler.model.rules import Rules
 from reconciler.model.state import Application, Device, Entry, Kind, Live, LiveDevice, Read
@@ -20,7 +21,6 @@ from reconciler.operations.applications import load
 from reconciler.planner.calls.cover import cover
 from reconciler.planner.calls.prove import prove
 from reconciler.planner.diff import compare
-from reconciler.planner.digest import digest
 from reconciler.planner.planner import make_plan
 from reconciler.planner.resolution.names import Inventory
 from reconciler.planner.resolution.resolve import resolve

@@ -17,12 +17,12 @@ from reconciler import __version__
 from reconciler.documents.plan import plan_document
 from reconciler.documents.saved_plan import read_plans
 from reconciler.errors import ExitCode, ManifestError
+from reconciler.model.digest import digest
 from reconciler.model.plan import Plan, Protected, Warning
 from reconciler.model.requests import RemoveDevice, RemoveFlow, RemoveRow, Replace
 from reconciler.model.rules import Forbid, Limits, Source
 from reconciler.model.state import Application, Kind, LiveDevice, LogEntry, Place
 from reconciler.model.world import Options
-from reconciler.planner.digest import digest
 from reconciler.planner.planner import make_plan
 from reconciler.planner.replan import again
 from tests.builders import desired, live, read, world

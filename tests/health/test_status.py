@@ -14,7 +14,7 @@ from tests.builders import desired, live, world
 def table(report: StatusReport) -> dict[str, dict[str | None, dict[str, int]]]:
     return {
         flow.flow_id: {
-            line.version: {str(column): number for column, number in line.rows.items() if number}
+            line.version: {str(column): number for column in Standing if (number := getattr(line, column))}
             for line in flow.versions
         }
         for flow in report.flows

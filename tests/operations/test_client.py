@@ -3,14 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import inspect
+import re
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any, get_args, get_type_hints
 
 import pytest
 
 import reconciler
-from reconciler import ApplyFailed, ApplyInterrupted, ApplyRequest, AsyncClient, Client, Refused, Result, Stale
+from reconciler import (
+    ApplyFailed,
+    ApplyInterrupted,
+    ApplyRequest,
+    AsyncClient,
+    Client,
+    Filter,
+    Options,
+    Refused,
+    Result,
+    Stale,
+    UsageError,
+    errors,
+)
 from reconciler.executor import Observer
 from reconciler.model.plan import Plan
 from reconciler.model.result import CallResult, CallState
@@ -141,7 +158,72 @@ def test_the_token_is_checked_at_once_and_never_shown() -> None:
     assert "secret" not in str(error.value)
 
 
+def test_what_signatures_and_docstrings_name_is_offered() -> None:
+    offered = {name: getattr(reconciler, name) for name in reconciler.client.__all__}
+    spoken = [method for one in (AsyncClient, Client, reconciler.ApplyObserver) for method in vars(one).values()]
+    spoken = [one for one in [*offered.values(), *spoken] if inspect.isfunction(one) and one.__name__ != "_gateway"]
+    hints = [hint for one in [*spoken, ApplyRequest] for hint in get_type_hints(one).values()]
+    named = {one.__name__ for hint in hints for one in parts(hint) if one.__module__.startswith("reconciler.")}
+    raised = {name for name in vars(errors) if any(re.search(rf"\b{name}\b", str(one.__doc__)) for one in spoken)}
+    assert {"Rules", "Observer", "Wait"} < named
+    assert {"UsageError", "ApiError", "IncompleteRead"} < raised
+    assert named | raised <= offered.keys()
+
+
+def parts(hint: Any) -> Iterator[type]:
+    """A type, and the types that it is made of."""
+    if isinstance(hint, type):
+        yield hint
+    for one in hint if isinstance(hint, list) else get_args(hint):  # a list: the parameters of a callable
+        yield from parts(one)
+
+
+@pytest.mark.parametrize(
+    ("call", "remedy"),
+    [
+        (lambda: Client("t", parallelism=0), "give 1 to 32"),
+        (lambda: Client("t", parallelism=33), "give 1 to 32"),
+        (lambda: AsyncClient("t", parallelism=-1), "give 1 to 32"),
+        (lambda: Options(chunk=0), "give 1 to 1000"),
+        (lambda: Options(chunk=-1), "give 1 to 1000"),
+        (lambda: Options(chunk=5000), "give 1 to 1000"),
+        (lambda: Options(calls="explicit"), "give a `CallMode`"),  # type: ignore[arg-type]
+        (lambda: Filter("site", "x"), "filter by device, flow or group"),
+        (lambda: Client("t").plan("manifests"), "give what `load` or `plan` returned"),  # type: ignore[arg-type]
+        (lambda: Client("t").plan(None), "give what `load` or `plan` returned"),  # type: ignore[arg-type]
+        (lambda: Client("t").status([1]), "give what `load` or `plan` returned"),  # type: ignore[list-item]
+        (lambda: Client("t").apply(["manifests"]), "give what `load` or `plan` returned"),  # type: ignore[arg-type]
+    ],
+)
+def test_a_mistake_is_told_with_its_remedy(call: Callable[[], object], remedy: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(remedy)):
+        call()
+
+
+def test_rules_and_plans_come_in_any_iterable(simulator: Simulator, client: Client, tmp_path: Path) -> None:
+    loaded = rules(tmp_path)
+    plans = client.plan(one for one in loaded)
+    assert [len(plan.changes) for plan in plans] == [3]
+    assert client.status(iter(loaded)).reports[0].rows["drift"] == 3  # type: ignore[index]
+    simulator.control.set_released("leeds-1", "telemetry", "v1.3.0")
+    (result,) = client.apply([plan for plan in plans if plan.changes])
+    assert (result.confirmed, result.total) == (2, 2), "plans in a list are still plans: one row was done already"
+    with pytest.raises(UsageError, match="expected an iterable of `Rules` or `Plan`"):
+        client.apply([*loaded, *plans])
+
+
+def test_a_client_in_a_running_loop_says_what_to_use_instead(client: Client, tmp_path: Path) -> None:
+    async def main() -> None:
+        for method in (client.plan, client.apply, client.status):
+            with pytest.raises(UsageError, match="use `AsyncClient`"):
+                method(rules(tmp_path))
+
+    asyncio.run(main())  # a coroutine that nobody awaited would be a warning, and those are errors
+    gc.collect()
+
+
 def test_only_what_is_offered_is_there() -> None:
     assert {name for name in reconciler.client.__all__ if getattr(reconciler, name) is None} == set()
+    assert {*reconciler.client.__all__, "__version__"} == set(dir(reconciler))
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
         _ = reconciler.nothing  # type: ignore[attr-defined]

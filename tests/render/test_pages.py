@@ -7,7 +7,6 @@ import re
 import unicodedata
 from collections.abc import Callable
 from dataclasses import replace
-from types import SimpleNamespace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -18,13 +17,13 @@ from reconciler.documents.plan import plan_document
 from reconciler.documents.result import result_document
 from reconciler.errors import ExitCode, Problem
 from reconciler.model.changes import Change, Op, PendingRow, UnmanagedRow
-from reconciler.model.health import FlowStatus, Laggard, Standing, StatusReport, Verdict
+from reconciler.model.digest import digest
+from reconciler.model.health import FlowStatus, Laggard, Standing, StatusReport, Verdict, VersionStatus
 from reconciler.model.plan import Guard, Guards, Plan, PlannedCall, Refusal, Summary, Warning
 from reconciler.model.requests import Release
 from reconciler.model.result import Result, not_started
 from reconciler.model.rules import Difference, Limits
 from reconciler.model.state import Application, ChangedBy, Kind, Place
-from reconciler.planner.digest import digest
 from reconciler.render.differences import differences_markdown, differences_text
 from reconciler.render.inert import inert
 from reconciler.render.markdown import plan_markdown
@@ -138,7 +137,7 @@ def test_a_plan_keeps_every_limit_and_hides_no_removal(made: list[Plan], limit: 
 
 
 def unsent(plan: Plan) -> Result:
-    return not_started(plan, digest([plan]))
+    return not_started(plan)
 
 
 @quick
@@ -160,7 +159,7 @@ def test_a_result_keeps_every_limit_and_hides_no_removal(
 @given(st.lists(st.tuples(names, versions, names, names), max_size=30), st.integers(1, 30), LIMITS)
 def test_a_status_keeps_every_limit(rows: list[tuple[str, str | None, str, str]], times: int, limit: int) -> None:
     flows = tuple(
-        FlowStatus(hex_id(at, "f"), flow, (SimpleNamespace(version=version, rows=dict.fromkeys(Standing, at)),))  # type: ignore[arg-type]
+        FlowStatus(hex_id(at, "f"), flow, (VersionStatus(version, *(at for _ in Standing)),))
         for at, (flow, version, _, _) in enumerate(rows)
     )
     laggards = tuple(

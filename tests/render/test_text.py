@@ -8,11 +8,11 @@ from dataclasses import replace
 import click
 import pytest
 
+from reconciler.model.digest import digest
 from reconciler.model.plan import Plan, Warning
 from reconciler.model.rules import Limits
 from reconciler.model.state import Application, Kind, Live, LogEntry
 from reconciler.model.world import Options, World
-from reconciler.planner.digest import digest
 from reconciler.planner.planner import make_plan
 from reconciler.render.inert import WIDTH, fitting, wrapped
 from reconciler.render.text import plan_text, ranges
@@ -155,6 +155,6 @@ def test_call_numbers() -> None:
 
 def test_a_saved_plan_has_no_reasons_to_show() -> None:
     one = plan("a/f=2 b/f=2", live("a/f=1 b/f=1"))
-    one = replace(one, calls=tuple(call._replace(reason="") for call in one.calls))
+    one = replace(one, calls=tuple(replace(call, reason="") for call in one.calls))
     assert "    #0 release f -> 2, 2 changes\n" in text(one, verbose=1)
     assert "2 devices\n" in text(replace(one, calls=()), verbose=1)

@@ -24,12 +24,12 @@ from typing import Any
 import yaml
 
 from reconciler.model.changes import UnmanagedRow
+from reconciler.model.digest import digest
 from reconciler.model.plan import Plan, PlannedCall, Protected, Warning
 from reconciler.model.requests import Release, RemoveDevice, RemoveFlow, RemoveRow, Replace
 from reconciler.model.rules import Forbid, Limits, Prune, Source
 from reconciler.model.state import Desired, Kind, Place
 from reconciler.model.world import CallMode, Filter, Options, World
-from reconciler.planner.digest import digest
 from reconciler.planner.planner import make_plan
 from reconciler.planner.resolution.prune import prune
 from reconciler.render.text import plan_text

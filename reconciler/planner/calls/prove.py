@@ -198,7 +198,7 @@ def _described(profile: _Profile, row: Row) -> str:
 
 
 def _circumstances(calls: Sequence[PlannedCall], reading: Reading) -> str:
-    order = ", ".join(f"{call.id} {call.request.action} {call.request.body}" for call in calls)
+    order = ", ".join(f"{call.id} {call.action} {call.body}" for call in calls)
     return f"if replace matches {reading}; calls: {order[:1000] or 'none'}"
 
 

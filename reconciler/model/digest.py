@@ -6,9 +6,12 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from itertools import islice
+from typing import TYPE_CHECKING
 
 from reconciler.model.changes import Changes
-from reconciler.model.plan import Plan
+
+if TYPE_CHECKING:
+    from reconciler.model.plan import Plan
 
 DEVICES_AT_ONCE = 10_000  # bounds the memory
 
