@@ -9,7 +9,7 @@ from typing import NoReturn
 def main() -> None:
     """Run the command line and end the process with its exit code."""
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # it would look for them in all that is installed
-    gc.set_threshold(100_000)  # importing makes much and no garbage: at the default, looking for it is a sixth of that
+    gc.set_threshold(500_000)  # importing makes much and no garbage: at the default, looking for it is a sixth of that
     from reconciler.cli.app import run  # noqa: PLC0415 - keeps `import reconciler.__main__` free of effects
 
     _end(run(sys.argv[1:]))

@@ -60,11 +60,14 @@ class Problem:
         parts = [str(part) for part in (self.path, self.line, self.column) if part is not None]
         return ":".join(parts) if self.path else None
 
+    @property
+    def text(self) -> str:
+        """`message (hint)`."""
+        return f"{self.message} ({self.hint})" if self.hint else self.message
+
     def __str__(self) -> str:
         """One line: `path:line:column: message (hint)`; without a place it starts with `Error: `."""
-        head = f"{self.place}: " if self.place else "Error: "
-        tail = f" ({self.hint})" if self.hint else ""
-        return f"{head}{self.message}{tail}"
+        return f"{self.place or 'Error'}: {self.text}"
 
     @property
     def sort_key(self) -> tuple[str, int, int, str]:

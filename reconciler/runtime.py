@@ -47,6 +47,29 @@ class Backoff:
         return self.rng.uniform(0, min(self.cap_s, self.base_s * 2 ** (tries - 1)))
 
 
+@dataclass(slots=True)
+class PollPause:
+    """The pause between two reads: `first_s`, multiplied by `growth` each time, capped at `cap_s`."""
+
+    first_s: float
+    growth: float
+    cap_s: float
+    _next_s: float = 0.0
+
+    def restart(self) -> None:
+        """Begin again with the first pause."""
+        self._next_s = 0.0
+
+    def wait_s(self, *, took_s: float, left_s: float) -> float:
+        """Seconds to wait after a read that took `took_s`, with `left_s` until the timeout.
+
+        A slow read lengthens the pause, so that polling does not dominate the load on the API.
+        """
+        pause_s = self._next_s or self.first_s
+        self._next_s = min(pause_s * self.growth, self.cap_s)
+        return min(max(pause_s, took_s), left_s)
+
+
 @contextlib.contextmanager
 def gc_paused() -> Iterator[None]:
     """Pause garbage collection.

@@ -112,6 +112,19 @@ def test_httpx_is_whole_without_its_command_line() -> None:
     assert ours == set()
 
 
+ONE_HARNESS = re.compile(r"reconciler\.cli(?:\.app| import app)|\"-m\", \"reconciler\"")
+# The harness, what it is tested with, and what is measured or interrupted in a process of its own.
+KNOW_THE_APP = {"support/cli.py", "cli/test_interrupts.py", "test_architecture.py"}
+
+
+def test_only_the_harness_runs_the_command() -> None:
+    tests = ROOT / "tests"
+    found = {
+        str(path.relative_to(tests)) for path in tests.rglob("*.py") if ONE_HARNESS.search(path.read_text("utf-8"))
+    }
+    assert found == KNOW_THE_APP
+
+
 SHARED = {"builders", "conftest", "fakes", "field_tables", "hostile", "support", "vendor"}
 FROM_TESTS = re.compile(r"^\s*(?:from|import) tests\.(\w+)", re.MULTILINE)
 

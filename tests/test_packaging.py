@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import json
+import os
 import re
+import shutil
 import sys
 import tomllib
+import zipfile
 from pathlib import Path
 from types import ModuleType
 
@@ -143,3 +147,96 @@ def test_what_moved_is_told(tmp_path: Path) -> None:
     assert done.stdout.splitlines() == ["added (none) -> 2", "gone 1 -> (none)", "pyyaml 6.0.3 -> 6.0.4"]
     done = processes.run([*command, "-"], input=old.read_text())
     assert (done.returncode, done.stdout) == (0, "the same packages in the same versions\n")
+
+
+# The lock's own tools come from the network; here a new environment has the `uv` that is installed.
+VENV = """\
+#!/usr/bin/env bash
+if [[ "$*" != "-I -m venv "* ]]; then exec {bin}/python "$@"; fi
+mkdir -p "$4/bin" && ln -s {bin}/uv "$4/bin/uv" && ln -s "$(type -P true)" "$4/bin/pip"
+"""
+TINY = """\
+[build-system]
+requires = ["one"]
+[project]
+name = "tiny"
+version = "1"
+requires-python = ">=3.11"
+dependencies = ["one"]
+[project.optional-dependencies]
+simulator = []
+dev = []
+"""
+
+
+class Registry:
+    """A package index on disk with one package, and a project that locks it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.project, self._index = folder / "project", folder / "index/one"
+        for part in (self.project / "requirements", self.project / ".ci", self._index, folder / "bin"):
+            part.mkdir(parents=True)
+        shutil.copy(ROOT / ".ci/lock", self.project / ".ci/lock")
+        (self.project / ".ci/minimum-versions.txt").touch()
+        (self.project / "pyproject.toml").write_text(TINY)
+        (self.project / "requirements/dev.txt").touch()
+        (folder / "bin/python3").write_text(VENV.format(bin=Path(sys.executable).parent))
+        (folder / "bin/python3").chmod(0o755)
+        self._env = {
+            "PATH": f"{folder / 'bin'}:{os.environ['PATH']}",
+            "HOME": str(folder),
+            "UV_CACHE_DIR": str(folder / "cache"),
+            "UV_DEFAULT_INDEX": self._index.parent.as_uri(),
+        }
+
+    def publish(self, version: str, tag: str = "py3") -> str:
+        """Publish a wheel; its hash."""
+        file = self._index / f"one-{version}-{tag}-none-any.whl"
+        with zipfile.ZipFile(file, "w") as wheel:
+            about = f"one-{version}.dist-info"
+            wheel.writestr(f"{about}/METADATA", f"Metadata-Version: 2.1\nName: one\nVersion: {version}\n")
+            wheel.writestr(f"{about}/WHEEL", f"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: {tag}-none-any\n")
+            wheel.writestr(f"{about}/RECORD", "")
+        digest = hashlib.sha256(file.read_bytes()).hexdigest()
+        with (self._index / "index.html").open("a") as page:
+            page.write(f'<a href="{file.name}#sha256={digest}">{file.name}</a>\n')
+        return digest
+
+    def lock(self, *how: str) -> tuple[int, str]:
+        done = processes.run([self.project / ".ci/lock", *how], env=self._env)
+        return done.returncode, done.stdout + done.stderr
+
+    def file(self, name: str) -> Path:
+        return self.project / f"requirements/{name}.txt"
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Registry:
+    return Registry(tmp_path)
+
+
+def test_the_lock_is_what_the_registry_publishes(registry: Registry) -> None:
+    digest = registry.publish("1.0")
+    assert registry.lock() == (0, "")
+    assert f"one==1.0 \\\n    --hash=sha256:{digest}\n" in registry.file("runtime").read_text()
+    registry.publish("1.0", "py311")  # a file for another Python is no news, a new version neither
+    registry.publish("2.0")
+    assert registry.lock("--check") == (0, "")
+    assert registry.lock("--upgrade") == (0, "")
+    assert "one==2.0" in registry.file("runtime").read_text()
+
+
+@pytest.mark.parametrize("lock", ["build", "dev", "oldest", "runtime", "simulator"])
+def test_a_hash_that_the_registry_does_not_publish_is_refused(lock: str, registry: Registry) -> None:
+    digest, planted = registry.publish("1.0"), "ab" * 32
+    registry.lock()
+    good = registry.file(lock).read_text()
+    for bad in (
+        good.replace(digest, planted),
+        good.replace("==1.0 \\\n", f"==1.0 \\\n    --hash=sha256:{planted} \\\n"),
+    ):
+        registry.file(lock).write_text(bad)
+        code, said = registry.lock("--check")
+        assert (code, f"<     --hash=sha256:{planted}\nin requirements/{lock}.txt\n" in said) == (1, True), said
+    assert registry.lock() == (0, "")
+    assert registry.file(lock).read_text() == good

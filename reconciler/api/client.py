@@ -79,8 +79,17 @@ class LosantApi:
         pages = DevicePages()
         narrowed = _narrowings(ids=ids, names=names, query=query)
         answers = await gather(*(self._listing(self._devices(of_class(one, device_class)), pages) for one in narrowed))
-        found: dict[str, Device] = {key: device for answer in answers for key, device in answer.items()}
-        return tuple(found[key] for key in sorted(found) if _is_wanted(found[key], ids, names, device_class))
+        found = answers[0] if len(answers) == 1 else dict(sorted(item for one in answers for item in one.items()))
+        classes = (None, device_class)  # the filters are applied again, in case the server ignores a query
+        return tuple(
+            [
+                device
+                for device in found.values()
+                if (any_class or device.device_class in classes)
+                and (ids is None or device.id in ids)
+                and (names is None or device.name in names)
+            ]
+        )
 
     def _devices(self, query: str) -> ApiRequest:
         return ApiRequest("devices.get", "GET", self._path("devices"), {"query": query})
@@ -216,14 +225,3 @@ def _narrowings(
         return [base]
     chunks = queries("id", ids) if ids is not None else queries("name", names or ())
     return [{"$and": [chunk, base]} if base else chunk for chunk in chunks]
-
-
-def _is_wanted(
-    device: Device, ids: Collection[str] | None, names: Collection[str] | None, device_class: str | None
-) -> bool:
-    """Apply the filters again, in case the server ignores a query."""
-    return (
-        (ids is None or device.id in ids)
-        and (names is None or device.name in names)
-        and (device_class is None or device.device_class in (None, device_class))
-    )

@@ -255,7 +255,8 @@ def _complete(pages: list[tuple[Span, Page[T]]], size: int) -> dict[str, T]:
     if len(found) < (total := min(page.total for _, page in pages)):
         why = f"{len(found)} different records came on {len(pages)} pages, but totalCount says {total}"
         raise _Changed(why, size)
-    return {key: found[key] for key in sorted(found)}
+    ids = sorted(found)
+    return found if ids == [*found] else {key: found[key] for key in ids}
 
 
 async def _fetch_all(

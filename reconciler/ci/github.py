@@ -64,10 +64,9 @@ class GitHub:
 
     def annotate(self, level: str, problems: Iterable[Problem]) -> None:
         for problem in problems:
-            hint = f" ({problem.hint})" if problem.hint else ""
             place = {"file": problem.path, "line": problem.line, "col": problem.column}
             where = ",".join(f"{key}={_property(str(value))}" for key, value in place.items() if value is not None)
-            self.log(f"::{level}{' ' if where else ''}{where}::{_data(inert(problem.message + hint))}")
+            self.log(f"::{level}{' ' if where else ''}{where}::{_data(inert(problem.text))}")
 
     def summary(self, markdown: str) -> None:
         self._append("GITHUB_STEP_SUMMARY", markdown.rstrip("\n") + "\n\n")

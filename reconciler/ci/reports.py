@@ -20,7 +20,7 @@ from reconciler.documents.saved_plan import load_saved
 from reconciler.errors import Problem
 from reconciler.model.digest import digest
 from reconciler.render.markdown import plan_markdown
-from reconciler.render.page import DEFAULT_MAX_BYTES, SMALLEST, code
+from reconciler.render.page import DEFAULT_MAX_BYTES, SMALLEST, code, size
 from reconciler.render.result import result_markdown
 
 SUMMED = ("add", "update", "remove")
@@ -94,16 +94,16 @@ def body(reports: Sequence[Report], *, max_bytes: int) -> str:
     parts = [f"**{_verdict(reports)}**"]
     if len(reports) > 1:
         parts.append(_table(shown, len(reports) - len(shown), max_bytes // _ROWS_SHARE))
-    left = max_bytes - sum(_size(part) + 2 for part in parts) - _CLOSING
+    left = max_bytes - sum(size(part) + 2 for part in parts) - _CLOSING
     share = max(SMALLEST, left // max(1, len(shown)))
     omitted = 0
     for one in shown:
         text = show(one.folder / "plan.json", commit=one.commit, max_bytes=share) if one.planned else _failure(one)
-        if _size(text) + 2 > left:
+        if size(text) + 2 > left:
             omitted += 1
             continue
         parts.append(text)
-        left -= _size(text) + 2
+        left -= size(text) + 2
     if omitted:
         parts.append(
             f"Left out to stay under the size limit: {omitted:,} applications. Each job shows its own in full."
@@ -125,9 +125,8 @@ def _verdict(reports: Sequence[Report]) -> str:
 def _failure(one: Report) -> str:
     lines = [f"### {code(one.name)} {one.kind}: no plan", ""]
     for problem in one.problems[:20]:
-        hint = f" ({problem.hint})" if problem.hint else ""
         place = f"{code(problem.place)}: " if problem.place else ""
-        lines.append(f"- {place}{code(problem.message + hint)}")
+        lines.append(f"- {place}{code(problem.text)}")
     return "\n".join(lines)
 
 
@@ -135,18 +134,14 @@ def _table(shown: Sequence[Report], quiet: int, max_bytes: int) -> str:
     if not shown:
         return f"{quiet:,} applications, all in sync."
     lines = ["| application | kind | add | change | destroy | |", "| --- | --- | ---: | ---: | ---: | --- |"]
-    left = max_bytes - sum(_size(line) + 1 for line in lines) - 200
+    left = max_bytes - sum(size(line) + 1 for line in lines) - 200
     for number, one in enumerate(shown):
         remark = "no plan" if not one.planned else "refused" if one.code == 3 else ""
         counts = " | ".join(f"{one.summary[name]:,}" if one.planned else "" for name in SUMMED)
         row = f"| {code(one.name)} | {one.kind} | {counts} | {remark} |"
-        if _size(row) + 1 > left:
+        if size(row) + 1 > left:
             lines += ["", f"And {len(shown) - number:,} more applications."]
             break
-        left -= _size(row) + 1
+        left -= size(row) + 1
         lines.append(row)
     return "\n".join([*lines, *(["", f"{quiet:,} more without changes."] if quiet else [])])
-
-
-def _size(text: str) -> int:
-    return len(text.encode("utf-8", "surrogatepass"))

@@ -11,6 +11,7 @@ from rich.console import Console as Terminal
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from reconciler.cli.console import Console
+from reconciler.executor import Observer
 from reconciler.model.health import Verdict, Wait
 from reconciler.model.result import CallResult, CallState
 from reconciler.ports import Clock
@@ -65,7 +66,7 @@ class Display:
 
 
 @dataclass(slots=True)
-class Phase:
+class Phase(Observer):
     """A bar: the observer of an execution, of an export, and of each read of a wait."""
 
     display: Display

@@ -85,10 +85,10 @@ class DeviceIndex:
             return False
         return -(-await _allowed(self._reader.device_count()) // PAGE_SIZE) < look_ups
 
-    def _learn(self, devices: Iterable[Device]) -> None:
+    def _learn(self, devices: Collection[Device]) -> None:
         ours = (None, self._kind.device_class)
-        for device in devices:
-            (self.devices if device.device_class in ours else self.others)[device.id] = device
+        self.devices.update({device.id: device for device in devices if device.device_class in ours})
+        self.others.update({device.id: device for device in devices if device.device_class not in ours})
 
 
 async def _allowed(answer: Awaitable[T]) -> T:

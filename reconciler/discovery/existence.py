@@ -40,12 +40,13 @@ class ExistenceChecks:
         changes = compare(desired, self.live).changes
         versions: dict[FlowId, dict[Version, Place]] = defaultdict(dict)
         decisions, written = desired.devices, resolution.written
-        for move, device_ids in changes.by_move.items():
-            decided = {id(flows): flows for one in device_ids if one not in excluded and (flows := decisions[one])}
-            if decided and move.to_version is not None:
-                place = min(flows[move.flow_id].place for flows in decided.values())
-                seen = versions[move.flow_id].setdefault(move.to_version, place)
-                versions[move.flow_id][move.to_version] = min(place, seen)
+        for moves, device_ids in changes.cohorts.items():
+            kept = [one for one in device_ids if one not in excluded] if excluded else device_ids
+            deciding = {id(flows): flows for flows in map(decisions.__getitem__, kept)}.values()
+            for flow_id, _, version, _ in moves if deciding else ():
+                if version is not None:
+                    place = min(flows[flow_id].place for flows in deciding)
+                    versions[flow_id][version] = min(place, versions[flow_id].get(version, place))
         unseen = (written.keys() - self.live.devices.keys()) | changes.devices.keys()
         await self._check_devices(
             unseen.difference(excluded),

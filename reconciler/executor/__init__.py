@@ -1,6 +1,6 @@
 """Carries out a plan: sends its calls, confirms them by reads, and keeps a result that is valid at any time."""
 
 from reconciler.executor.execution import Execution
-from reconciler.executor.journal import Observer, Quiet
+from reconciler.executor.journal import Observer
 
-__all__ = ["Execution", "Observer", "Quiet"]
+__all__ = ["Execution", "Observer"]

@@ -8,6 +8,7 @@ from reconciler.executor.call import ABANDONED, Call, CallPhase
 from reconciler.executor.control import RunControl
 from reconciler.executor.journal import Journal
 from reconciler.model.result import CallState
+from reconciler.runtime import PollPause
 
 CONFIRM_S = 60.0  # how long to wait until reads show the effect of an accepted call
 DOUBT_S = 5.0  # how long to wait for a call of unknown outcome before its rows are resent
@@ -59,7 +60,7 @@ class Confirmation:
 
     async def _poll(self, *, last: bool) -> Look:
         until = self._clock.monotonic() + CONFIRM_S
-        pause_s = FIRST_POLL_S
+        pause = PollPause(FIRST_POLL_S, POLL_GROWTH, LONGEST_POLL_S)
         look = Look.SEEN
         while not self._is_settled(last=last):
             began = self._clock.monotonic()
@@ -70,8 +71,7 @@ class Confirmation:
                 self._decide(time_is_up=left_s <= 0)
             if look is Look.HOPELESS or left_s <= 0 or self._is_settled(last=last):
                 break
-            await self._clock.sleep(min(max(pause_s, took_s), left_s))
-            pause_s = min(pause_s * POLL_GROWTH, LONGEST_POLL_S)
+            await self._clock.sleep(pause.wait_s(took_s=took_s, left_s=left_s))
         return look
 
     async def _look(self, waiting: list[Call], *, everything: bool) -> Look:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from reconciler.errors import ApiError, ReconcilerError
+from reconciler.errors import ApiError
 from reconciler.ports import Clock
 from reconciler.runtime import Backoff
 
@@ -72,9 +72,3 @@ class RunControl:
     def stop(self, reason: str) -> None:
         """Stop sending; the first reason is kept."""
         self.stopped_by = self.stopped_by or reason
-
-
-def message(error: ReconcilerError) -> str:
-    """An error in one line, with its remedy."""
-    problem = error.problems[0]
-    return f"{problem.message} ({problem.hint})" if problem.hint else problem.message

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 
 from reconciler.errors import ApiError, AuthenticationFailed, ConnectionFailed, RateLimited
 from reconciler.executor.call import DUE, IN_FLIGHT, REFUSED, Call, CallPhase
-from reconciler.executor.control import RunControl, message
+from reconciler.executor.control import RunControl
 from reconciler.executor.journal import Journal
 from reconciler.executor.preflight import Preflight
 from reconciler.model.state import DeviceId
@@ -90,23 +90,23 @@ class Sender:
                     self._control.limit = max(1, self._control.limit // 2)
                 self._postpone(call, error)
             case _ if error.outcome_unknown:
-                self._journal.move(call, CallPhase.IN_DOUBT, error=message(error))
+                self._journal.move(call, CallPhase.IN_DOUBT, error=error.problems[0].text)
                 call.failure = error
             case ConnectionFailed():
                 self._postpone(call, error)
             case _:
-                self._journal.move(call, *REFUSED, error=message(error))
+                self._journal.move(call, *REFUSED, error=error.problems[0].text)
         if isinstance(error, AuthenticationFailed):
-            self._control.stop(message(error))
+            self._control.stop(error.problems[0].text)
 
     def _postpone(self, call: Call, error: ApiError) -> None:
         """Retry later: the request certainly had no effect (429, or never sent), so even a wildcard is safe."""
         delay_s = self._control.retries.delay_s(call.attempts, error)
         if isinstance(delay_s, str):
-            self._journal.move(call, *REFUSED, error=f"{message(error)}; {delay_s}")
+            self._journal.move(call, *REFUSED, error=f"{error.problems[0].text}; {delay_s}")
             return
-        self._journal.move(call, *DUE, error=message(error))
+        self._journal.move(call, *DUE, error=error.problems[0].text)
         self._control.hold(delay_s)
         self._journal.observe.note(
-            f"{message(error)}: next request in {delay_s:.0f} s, {self._control.limit} at a time"
+            f"{error.problems[0].text}: next request in {delay_s:.0f} s, {self._control.limit} at a time"
         )

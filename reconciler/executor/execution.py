@@ -24,7 +24,7 @@ from reconciler.executor.call import Call
 from reconciler.executor.confirm import Confirmation
 from reconciler.executor.control import RetryBudget, RunControl
 from reconciler.executor.dispatch import Sender
-from reconciler.executor.journal import Journal, Observer, Quiet
+from reconciler.executor.journal import Journal, Observer
 from reconciler.executor.live_view import LiveView
 from reconciler.executor.preflight import Preflight
 from reconciler.model.plan import Plan
@@ -72,7 +72,7 @@ class Execution:
         retries = RetryBudget(len(plan.calls), rng=rng or random.Random())  # noqa: S311 - jitter is no secret
         self._control = RunControl(clock, parallelism, retries)
         self._view = LiveView(read, api, self._control)
-        self._journal = Journal(plan, view=self._view, clock=clock, observe=observe or Quiet())
+        self._journal = Journal(plan, view=self._view, clock=clock, observe=observe or Observer())
         preflight = Preflight(plan, clock=clock, journal=self._journal)
         self._sender = Sender(api, journal=self._journal, control=self._control, preflight=preflight)
         self._confirmation = Confirmation(journal=self._journal, control=self._control)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import count
-from typing import Protocol
 
 from reconciler.executor.call import ABANDONED, REFUSED, TRANSITIONS, Call, CallPhase
 from reconciler.executor.live_view import LiveView
@@ -17,8 +16,8 @@ from reconciler.model.state import FlowId, Version
 from reconciler.ports import Clock
 
 
-class Observer(Protocol):
-    """Notified during the run, on its task: methods must return quickly and must not raise."""
+class Observer:
+    """Notified during the run, on its task: methods must return quickly and must not raise. This one ignores all."""
 
     def call(self, call: CallResult) -> None:
         """The state or the details of a call changed."""
@@ -28,19 +27,6 @@ class Observer(Protocol):
 
     def note(self, text: str) -> None:
         """An explanation of what the run does, such as a pause that the server requires."""
-
-
-class Quiet:
-    """The observer that ignores everything."""
-
-    def call(self, call: CallResult) -> None:
-        """Ignore."""
-
-    def rows(self, confirmed: int, total: int) -> None:
-        """Ignore."""
-
-    def note(self, text: str) -> None:
-        """Ignore."""
 
 
 class Journal:

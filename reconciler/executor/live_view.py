@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from reconciler.errors import AuthenticationFailed, ReconcilerError
-from reconciler.executor.control import RunControl, message
+from reconciler.executor.control import RunControl
 from reconciler.model.state import NO_RECORD, NOTHING, FlowId, Live, Read, Row, Version
 from reconciler.planner.calls.reach import overlay
 from reconciler.ports import Reader
@@ -38,7 +38,7 @@ class LiveView:
         try:
             read = await self._api.live(flow_id=flow_id or self.only_flow)
         except ReconcilerError as error:
-            self._control.read_error = message(error)
+            self._control.read_error = error.problems[0].text
             if isinstance(error, AuthenticationFailed):
                 self._control.stop(self._control.read_error)
             return error

@@ -10,6 +10,7 @@ from reconciler.health.verdict import expected_rows, judge, tally
 from reconciler.model.health import Laggard, Offline, Verdict, Verdicts, Wait
 from reconciler.model.state import NO_RECORD, Desired, DeviceId, FlowId, Live, Read, Row
 from reconciler.ports import Clock, Reader
+from reconciler.runtime import PollPause
 
 FIRST_POLL_S, POLL_GROWTH, LONGEST_POLL_S = 1.0, 1.6, 30.0
 DRIFT_S = 60.0  # how long to tolerate a row that is not released as desired: reads may lag behind writes
@@ -37,7 +38,7 @@ async def wait(
         observe: called with the state of the wait after each read, and before an interrupt.
     """
     watch = _Watch(desired, first.live, clock=clock, offline=offline)
-    pause_s = FIRST_POLL_S
+    pause = PollPause(FIRST_POLL_S, POLL_GROWTH, LONGEST_POLL_S)
     while True:
         before = len(watch.open)
         standing = await watch.look(reader)
@@ -48,9 +49,9 @@ async def wait(
             observe(standing)
         if over or left_s <= 0:
             return standing
-        pause_s = FIRST_POLL_S if before != len(watch.open) else min(pause_s * POLL_GROWTH, LONGEST_POLL_S)
-        # A slow read lengthens the pause, so that polling does not dominate the load on the API.
-        await clock.sleep(min(max(pause_s, watch.read_took_s), left_s))
+        if before != len(watch.open):
+            pause.restart()
+        await clock.sleep(pause.wait_s(took_s=watch.read_took_s, left_s=left_s))
 
 
 class _Watch:

@@ -200,8 +200,7 @@ def _runs_lines(head: str, runs: Runs, aliases: Mapping[FlowId, str], comment: s
 
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./+-]*")
-_HEX = re.compile(r"[0-9a-f]{24}")
-_NUMBER_LIKE = re.compile("[0-9]+(e[0-9]+)?")
+_NUMBER_LIKE = re.compile("[0-9]+e[0-9]+")
 _WORDS = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})  # text here, but not to other tools
 _BREAKS = re.compile("[^\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 
@@ -209,7 +208,7 @@ _BREAKS = re.compile("[^\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\uf
 def quoted(text: str) -> str:
     """Text as a YAML scalar that every YAML parser reads as that text."""
     is_plain = _PLAIN.fullmatch(text) and text.lower() not in _WORDS
-    if is_plain or (_HEX.fullmatch(text) and not _NUMBER_LIKE.fullmatch(text)):
+    if is_plain or (is_id(text) and text.islower() and not _NUMBER_LIKE.fullmatch(text)):
         return text
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return '"' + _BREAKS.sub(lambda found: f"\\u{ord(found[0]):04x}", escaped) + '"'

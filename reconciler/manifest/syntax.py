@@ -9,7 +9,6 @@ about ten thousand levels; events do not recurse, take a sixth of the time of `y
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
 from collections.abc import Callable
@@ -29,8 +28,8 @@ from yaml.events import (
 
 from reconciler.errors import Problem
 from reconciler.manifest.tree import EMPTY, REFUSED, Map, Mark, Node, Seq, shown
+from reconciler.nesting import MAX_DEPTH, TOO_DEEP, CuttingLoader
 
-MAX_DEPTH = 50
 MAX_ALIASED_NODES = 1_000_000  # maximum expansion by aliases: a map of three flows for 250,000 devices
 
 
@@ -44,51 +43,28 @@ def parse(data: bytes, path: str, *, parser: Callable[[str], Any] | None = None)
     text = _decode(data, path)
     if isinstance(text, Problem):
         return [], [text]
-    parser = parser or fastest_parser()
     builder = _Builder(path)
-    try:
-        builder.read(parser(text).get_event)
-    except yaml.MarkedYAMLError as error:
-        lines = re.split("\r\n|\r|\n", text)
-        builder = _stopped_by_depth(error, path, lines, parser) or builder
-        if not builder.is_too_deep:
-            builder.problems.append(_syntax_problem(error, path, lines))
-    except yaml.YAMLError as error:
-        builder.problems.append(Problem(f"not valid YAML: {' '.join(str(error).split())}", path, 1, 1))
+    error = builder.read(parser or fastest_parser(), text)
+    if error and builder.may_get_too_deep(error, text):
+        builder = _Builder(path)
+        error = builder.read(CuttingLoader, text)
+    if error:
+        builder.problems.append(_syntax_problem(error, path, text))
     return builder.documents, builder.problems
 
 
-def _syntax_problem(error: yaml.MarkedYAMLError, path: str, lines: list[str]) -> Problem:
+def _syntax_problem(error: yaml.YAMLError, path: str, text: str) -> Problem:
+    if not isinstance(error, yaml.MarkedYAMLError):
+        return Problem(f"not valid YAML: {' '.join(str(error).split())}", path, 1, 1)
     mark = error.problem_mark or error.context_mark
     parts = [part for part in (error.problem, error.context) if part]
     message = f"not valid YAML: {' '.join(' '.join(parts).split())}"
     if mark is None:
         return Problem(message, path, 1, 1)
+    lines = re.split("\r\n|\r|\n", text)
     line = lines[mark.line] if mark.line < len(lines) else ""
     hint = "indent with spaces, not with tabs" if "\t" in line[: mark.column + 1] else None
     return Problem(message, path, mark.line + 1, mark.column + 1, hint=hint)
-
-
-def _stopped_by_depth(
-    error: yaml.MarkedYAMLError, path: str, lines: list[str], parser: Callable[[str], Any]
-) -> _Builder | None:
-    """If a parser stopped at its own depth limit, the builder that stops at ours; None for any other error.
-
-    A parser looks ahead in a line for the colon of a key, and may reach its own limit (libyaml: 1,000) before it emits
-    an event. So the text is parsed again, up to one level more than we allow.
-    """
-    mark = error.problem_mark
-    if mark is None or mark.line >= len(lines):
-        return None
-    depth = 0
-    for bracket in re.finditer(r"[][{}]", lines[mark.line][: mark.column + 1]):
-        depth += 1 if bracket[0] in "[{" else -1
-        if depth > MAX_DEPTH:
-            builder = _Builder(path)
-            with contextlib.suppress(yaml.YAMLError):
-                builder.read(parser("\n".join([*lines[: mark.line], lines[mark.line][: bracket.end()]])).get_event)
-            return builder if builder.is_too_deep else None
-    return None
 
 
 # --- events -----------------------------------------------------------------------------------------------------
@@ -115,7 +91,7 @@ class _Builder:
         self.path = path
         self.documents: list[Node] = []
         self.problems: list[Problem] = []
-        self.is_too_deep = False
+        self._reached = 0  # where the last event ends, if an error comes after it
         self._node: Node = None
         self._key: Any = None
         self._size = 0
@@ -125,8 +101,8 @@ class _Builder:
         self._sizes: dict[str, int] = {}  # anchor -> number of its nodes, aliases expanded
         self._aliased = 0
 
-    def read(self, get_event: Callable[[], Any]) -> None:
-        """Read events until the end of the stream, or until too much is wrong."""
+    def read(self, parser: Callable[[str], Any], text: str) -> yaml.YAMLError | None:
+        """Read events until the end of the stream, or until too much is wrong; the error if it is not YAML."""
         handlers: dict[type, Callable[[Any], None]] = {
             ScalarEvent: self._scalar,
             MappingStartEvent: self._open,
@@ -137,11 +113,26 @@ class _Builder:
             DocumentStartEvent: self._begin,
             StreamEndEvent: self._end,
         }
-        with contextlib.suppress(_Stop):
+        event = None
+        try:
+            get_event = parser(text).get_event
             while True:
                 event = get_event()
                 if handler := handlers.get(event.__class__):
                     handler(event)
+        except _Stop:
+            return None
+        except yaml.YAMLError as error:
+            self._reached = event.end_mark.index if event else 0
+            return error
+
+    def may_get_too_deep(self, error: yaml.YAMLError, text: str) -> bool:
+        """Whether the parser, looking ahead in a line, may have met a limit of its own beyond the one that is ours."""
+        mark = getattr(error, "problem_mark", None)
+        if mark is None:
+            return False
+        ahead = text[max(self._reached, mark.index - mark.column) : mark.index + 1]
+        return len(self._stack) + len(re.findall(r"[\[{]", ahead)) > MAX_DEPTH
 
     def _begin(self, _: Any) -> None:
         self._anchors, self._sizes = {}, {}
@@ -172,8 +163,7 @@ class _Builder:
     def _open(self, event: Any) -> None:
         mark, is_map = event.start_mark, event.__class__ is MappingStartEvent
         if len(self._stack) >= MAX_DEPTH:
-            self._refuse(mark, f"nested deeper than {MAX_DEPTH} levels", "a manifest needs no more than ten")
-            self.is_too_deep = True
+            self._refuse(mark, TOO_DEEP, "a manifest needs no more than ten")
             raise _Stop
         self._check_tag(event, _MAP_TAG if is_map else _SEQ_TAG)
         if event.anchor is not None:

@@ -1,26 +1,22 @@
 """Telling mappings apart by number: what is equal has the same one.
 
-Devices that the same rules decide share one mapping of decisions, and readers share what is alike. So most mappings are
-known by their identity, and only a new one is looked at.
+Devices that the same rules decide share one mapping of decisions, and readers share what is alike. So a fleet has few
+mappings, and each is looked at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any
 
 
-class Numbers:
-    """A number for each mapping, by what `value_of` makes of it. The mappings must live as long as this does."""
+def numbers(mappings: Iterable[Mapping[Any, Any]], value_of: Callable[[Any], Hashable]) -> dict[int, int]:
+    """The number of each mapping, by its `id`: equal where `value_of` makes the same of both."""
+    by_value: dict[Hashable, int] = {}
+    distinct = {id(one): one for one in mappings}
+    return {key: by_value.setdefault(value_of(one), len(by_value)) for key, one in distinct.items()}
 
-    def __init__(self, value_of: Callable[[Any], Hashable]) -> None:
-        self._value_of = value_of
-        self._by_value: dict[Hashable, int] = {}
-        self._by_identity: dict[int, int] = {}
 
-    def __getitem__(self, one: Mapping[Any, Any]) -> int:
-        number = self._by_identity.get(id(one))
-        if number is None:
-            number = self._by_value.setdefault(self._value_of(one), len(self._by_value))
-            self._by_identity[id(one)] = number
-        return number
+def entries_of(flows: Mapping[Any, Any]) -> Hashable:
+    """What a device runs, as a value."""
+    return tuple(flows.items())

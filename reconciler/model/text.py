@@ -15,5 +15,6 @@ def counted(number: int, noun: str) -> str:
 
 
 def and_more(number: int, noun: str = "device") -> str:
-    """` and 3 more devices`, or nothing."""
-    return f" and {counted(number, f'more {noun}')}" if number else ""
+    """` and 3 more devices`, without a noun ` and 3 more`, or nothing."""
+    more = counted(number, f"more {noun}") if noun else f"{number:,} more"
+    return f" and {more}" if number else ""

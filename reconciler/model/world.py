@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -42,12 +42,12 @@ class World:
         record = self.live.devices.get(device_id)
         return self.device_names.get(device_id) or (record.name if record else None)
 
-    def names_of(self, device_ids: Set[DeviceId]) -> Mapping[DeviceId, str]:
+    def names_of(self, device_ids: list[DeviceId]) -> Mapping[DeviceId, str]:
         """The names of these devices, of those that have one, by `device_name`."""
-        named = self.device_names
-        if device_ids <= named.keys():
-            return {one: named[one] for one in sorted(device_ids)}
-        return {one: name for one in sorted(device_ids) if (name := self.device_name(one))}
+        if device_ids == [*self.device_names]:
+            return self.device_names
+        listed = self.device_names.get
+        return {one: name for one in device_ids if (name := listed(one) or self.device_name(one))}
 
     def flow_name(self, flow_id: FlowId) -> str | None:
         """The name in the flow list, else the one in the deployment records."""

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from reconciler.api.client import LosantApi
 from reconciler.errors import ExitCode, ReconcilerError, Stale
-from reconciler.executor import Execution, Observer, Quiet
+from reconciler.executor import Execution, Observer
 from reconciler.health import wait
 from reconciler.model.digest import digest
 from reconciler.model.health import Offline, Wait
@@ -36,7 +36,7 @@ class ApplyObserver:
 
     def applying(self, plan: Plan) -> Observer:  # noqa: ARG002
         """Called before a plan is carried out; returns the observer of its calls."""
-        return Quiet()
+        return Observer()
 
     def waiting(self, plan: Plan) -> Callable[[Wait], None]:  # noqa: ARG002
         """Called before the wait for a plan's devices; returns a function to be called after each read."""

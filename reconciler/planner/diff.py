@@ -10,14 +10,14 @@ work is done once for all that are alike.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import NamedTuple
 
 from reconciler.model.changes import Changes, Move, PendingRow, UnmanagedRow
 from reconciler.model.log import history_of
-from reconciler.model.numbers import Numbers
+from reconciler.model.numbers import entries_of, numbers
 from reconciler.model.state import NO_RECORD, NOTHING, Decision, Desired, DeviceId, Entry, FlowId, Live, LiveDevice
 
 
@@ -96,15 +96,20 @@ def _last_error(device: LiveDevice, flow_id: FlowId) -> str | None:
 def _alike(desired: Desired, live: Live) -> Iterable[list[DeviceId]]:
     """The devices that are declared or live, those together that have the same entries and are to run the same."""
     decided, records = desired.devices, live.devices
-    wanted = Numbers(lambda decisions: tuple([(flow_id, one.version) for flow_id, one in decisions.items()]))
-    seen = Numbers(lambda flows: tuple(flows.items()))
+    wanted = numbers([*decided.values(), _NO_DECISIONS], _versions_of)
+    seen = numbers([device.flows for device in records.values()], entries_of)
     found: dict[tuple[int, int, frozenset[FlowId]], list[DeviceId]] = defaultdict(list)
+    decisions_of = decided.get
     for device_id, device in records.items():
-        key = (wanted[decided.get(device_id, _NO_DECISIONS)], seen[device.flows], device.unmanageable)
-        found[key].append(device_id)
+        decisions = decisions_of(device_id, _NO_DECISIONS)
+        found[wanted[id(decisions)], seen[id(device.flows)], device.unmanageable].append(device_id)
     for device_id in decided.keys() - records.keys():
-        found[wanted[decided[device_id]], -1, NO_RECORD.unmanageable].append(device_id)
+        found[wanted[id(decided[device_id])], -1, NO_RECORD.unmanageable].append(device_id)
     return found.values()
+
+
+def _versions_of(decisions: Mapping[FlowId, Decision]) -> Hashable:
+    return tuple([(flow_id, decision.version) for flow_id, decision in decisions.items()])
 
 
 def _judge(decisions: Mapping[FlowId, Decision], device: LiveDevice, only_flow: FlowId | None) -> _Compared:

@@ -43,7 +43,8 @@ def make_plan(
     for move, moved in difference.changes.by_move.items():
         ops[move.op] += len(moved)
     others: list[PendingRow | UnmanagedRow] = [*difference.pending, *difference.unmanaged]
-    device_ids = difference.changes.devices.keys() | {row.device_id for row in others}
+    changing = difference.changes.devices  # in the order of ids
+    device_ids = sorted({*changing, *(row.device_id for row in others)}) if others else [*changing]
     flow_ids = {move.flow_id for move in difference.changes.by_move} | {row.flow_id for row in others}
     plan = Plan(
         application=world.application,

@@ -6,8 +6,9 @@ from collections import defaultdict
 from collections.abc import Mapping
 
 from reconciler.model.state import Decision, DeviceId, FlowId
+from reconciler.model.text import and_more
 from reconciler.model.world import World
-from reconciler.render.inert import inert
+from reconciler.render.inert import inert, left_out
 
 LISTED = 200  # maximum decisions shown; a device-by-device manifest has one for each row
 EXAMPLES = 3  # devices named for one decision
@@ -21,9 +22,7 @@ def decisions_text(world: World) -> str:
     for flow_id, decision in ordered[:LISTED]:
         devices = _some(by_decision[flow_id, decision], world.device_names)
         lines.append(f"  {inert(flows.get(flow_id, flow_id))} {inert(explained(decision))}: {devices}")
-    if len(ordered) > LISTED:
-        lines.append(f"  and {len(ordered) - LISTED:,} more decisions")
-    return "\n".join(lines)
+    return "\n".join([*lines, *left_out(len(ordered) - LISTED, "decision", indent=2)])
 
 
 def explained(decision: Decision) -> str:
@@ -51,5 +50,4 @@ def _flow_names(world: World) -> Mapping[FlowId, str]:
 
 def _some(device_ids: list[DeviceId], names: Mapping[DeviceId, str]) -> str:
     shown = [inert(names.get(device_id) or device_id) for device_id in sorted(device_ids)[:EXAMPLES]]
-    rest = len(device_ids) - len(shown)
-    return ", ".join(shown) + (f" and {rest:,} more" if rest else "")
+    return ", ".join(shown) + and_more(len(device_ids) - len(shown), "")

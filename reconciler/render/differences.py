@@ -12,7 +12,7 @@ from operator import attrgetter
 
 from reconciler.model.rules import Difference
 from reconciler.model.text import counted
-from reconciler.render.inert import inert
+from reconciler.render.inert import inert, left_out
 from reconciler.render.page import DEFAULT_MAX_BYTES, Page, Rank, code, version_code
 
 SHOWN = 10  # maximum subjects shown of each group, unless verbose
@@ -42,8 +42,7 @@ def _rows(rows: Sequence[Difference], *, verbose: bool) -> Iterator[str]:
         for one in shown:
             place = f"  {inert(str(one.source))}" if one.source else ""
             yield f"    {inert(one.subject or '')}{place}"
-        if len(shown) < len(same):
-            yield f"    and {len(same) - len(shown):,} more"
+        yield from left_out(len(same) - len(shown), indent=4)
 
 
 def _kind(one: Difference) -> _Kind:

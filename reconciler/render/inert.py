@@ -1,4 +1,4 @@
-"""Escapes untrusted text from the API or a file for display.
+"""Escapes untrusted text from the API or a file for display, and fits it into lines.
 
 In a terminal control characters must have no effect. In a CI log no line may act as a command of the CI system: GitHub
 reads `::name::` at the start of a line and `##[name]` anywhere in it, Azure Pipelines `##vso[name]`.
@@ -7,9 +7,14 @@ reads `::name::` at the start of a line and `##[name]` anywhere in it, Azure Pip
 from __future__ import annotations
 
 import re
+import textwrap
 import unicodedata
+from collections.abc import Iterator, Sequence
 
 from reconciler.model.state import Application, Kind
+from reconciler.model.text import and_more
+
+WIDTH = 60
 
 # C0, DEL and C1 controls, surrogates, line and paragraph separators, and everything that is invisible or reorders text.
 _UNPRINTABLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
@@ -42,6 +47,32 @@ def with_id(name: str | None, identifier: str) -> str:
 def title(application: Application, kind: Kind) -> str:
     """The heading of an application's section."""
     return f"Application {with_id(application.name, application.id)}, {kind}"
+
+
+def wrapped(text: str, *, indent: int) -> list[str]:
+    """Wrap inert text to `WIDTH` columns, with later lines indented by two more; long words are not broken.
+
+    Text that is harmless within a line may not be at its start, so each line is made inert again.
+    """
+    wrapper = textwrap.TextWrapper(WIDTH, " " * indent, " " * (indent + 2))
+    wrapper.break_long_words = wrapper.break_on_hyphens = False
+    return [inert(line) for line in wrapper.wrap(text)]
+
+
+def fitting(names: Sequence[str], *, total: int, indent: int) -> str:
+    """As many names as fit in a line, at least one, and how many of the `total` are left out."""
+    shown = len(names)
+    while True:
+        text = " " * indent + ", ".join(names[:shown]) + and_more(total - shown, "")
+        if shown <= 1 or len(text) <= WIDTH:
+            return text
+        shown -= 1
+
+
+def left_out(number: int, noun: str = "", *, indent: int) -> Iterator[str]:
+    """The line `and 3 more rows` that ends a list, unless nothing was left out."""
+    if number > 0:
+        yield " " * indent + and_more(number, noun).lstrip()
 
 
 def _escape(char: str) -> str:

@@ -70,9 +70,9 @@ class _Section:
     def grow(self, room: int) -> int:
         """Add as many rows as fit into `room` bytes. Returns the bytes used, including the frame."""
         taken = 0
-        frame = 0 if self.shown else _size(self._opening) + _size(self._closing)
-        while self._next is not None and taken + frame + _size(self._next) + 1 <= room:
-            taken += frame + _size(self._next) + 1
+        frame = 0 if self.shown else size(self._opening) + size(self._closing)
+        while self._next is not None and taken + frame + size(self._next) + 1 <= room:
+            taken += frame + size(self._next) + 1
             frame = 0
             self.shown.append(f"{self._next}\n")
             self._next = next(self._rows, None)
@@ -96,9 +96,9 @@ class Page:
 
     def line(self, text: str = "") -> None:
         """Add a line at the top of the page, unless it does not fit."""
-        size = _size(text) + 1
-        if size <= self._left:
-            self._left -= size
+        taken = size(text) + 1
+        if taken <= self._left:
+            self._left -= taken
             self._lines.append(f"{text}\n")
 
     def commit(self, commit: str | None) -> None:
@@ -154,7 +154,8 @@ class Page:
             yield f"\nLeft out to stay under the size limit: {'; '.join(left_out)}. {self._elsewhere}\n"
 
 
-def _size(text: str) -> int:
+def size(text: str) -> int:
+    """The size of text on a page, in bytes."""
     return len(text.encode("utf-8", "surrogatepass"))
 
 

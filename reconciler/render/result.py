@@ -1,4 +1,4 @@
-"""Renders the results of an apply as text and Markdown: verdict, changes, removals, and what went wrong.
+"""Renders the results of an apply as text and Markdown: verdict, changes, removals, what went wrong; and exports.
 
 If everything is confirmed, the last line of the text is the same as Terraform's.
 """
@@ -9,10 +9,11 @@ from collections.abc import Iterator, Sequence
 
 from reconciler.errors import ExitCode, Problem
 from reconciler.model.changes import Op
+from reconciler.model.export import ExportedFile
 from reconciler.model.health import Laggard, Verdict, Wait
 from reconciler.model.result import CallResult, CallState, Moved, Removal, Result, Unconfirmed
 from reconciler.model.text import counted
-from reconciler.render.inert import inert, title, version_text
+from reconciler.render.inert import inert, left_out, title, version_text
 from reconciler.render.page import DEFAULT_MAX_BYTES, MOVES, Page, Rank, code, heading, move_row, version_code
 from reconciler.render.text import LISTED, Paint, painter
 
@@ -114,7 +115,7 @@ def _what_became(result: Result, paint: Paint) -> Iterator[str]:
     notable = [call for call in result.calls if call.note or call.state not in quiet]
     for call in notable[:LISTED]:
         yield f"  {_call(call, paint)}"
-    yield from _more(len(notable), "call")
+    yield from left_out(len(notable) - LISTED, "call", indent=4)
     unsent = sum(call.state is CallState.PLANNED for call in result.calls)
     if result.wrote and unsent:
         yield f"  {counted(unsent, 'call')} not sent"
@@ -132,17 +133,12 @@ def _call(call: CallResult, paint: Paint) -> str:
     return f"#{call.id} {call.action}, {counted(call.count, 'change')}: {state}{why}"
 
 
-def _more(total: int, noun: str = "row") -> Iterator[str]:
-    if total > LISTED:
-        yield f"    and {counted(total - LISTED, f'more {noun}')}"
-
-
 def _rows(title: str, rows: Sequence[Unconfirmed | Moved]) -> Iterator[str]:
     if rows:
         yield f"  {title}: {counted(len(rows), 'row')}"
     for row in rows[:LISTED]:
         yield f"    {_names(row)}: {_moved(row)}"
-    yield from _more(len(rows))
+    yield from left_out(len(rows) - LISTED, "row", indent=4)
 
 
 def _names(row: Unconfirmed | Moved | Laggard) -> str:
@@ -175,7 +171,7 @@ def laggards(rows: Sequence[Laggard]) -> Iterator[str]:
         yield f"    {_names(row)}: {row.verdict}, {version_text(standing(row))} -> {version_text(row.expected)}"
         for line in explanation(row):
             yield f"        {line}"
-    yield from _more(len(rows))
+    yield from left_out(len(rows) - LISTED, "row", indent=4)
 
 
 def standing(row: Laggard) -> str | None:
@@ -196,3 +192,17 @@ def explanation(row: Laggard) -> Iterator[str]:
     if by.type:
         when = f" at {inert(row.since)}" if row.since else ""
         yield f"released by {inert(by.type)} {inert(by.id or '')}{when}"
+
+
+def file_text(file: ExportedFile) -> str:
+    """One line for an exported file, and one for each module with its size and whether it has the WASM magic."""
+    lines = [f"{inert(file.path)}: {file.size} bytes, {file.sha256.replace(':', ' ')}, {file.type}"]
+    names = [inert(module.name) or "(unpacked)" for module in file.modules]
+    width = max(map(len, names), default=0)
+    digits = max((len(str(module.size)) for module in file.modules), default=0)
+    for name, module in zip(names, file.modules, strict=True):
+        kind = "WASM" if module.wasm else "no WASM magic"
+        lines.append(f"  {name.ljust(width)}  {str(module.size).rjust(digits)} bytes  {kind}")
+    if file.type == "zip" and not file.modules:
+        lines.append("  the archive is empty")
+    return "\n".join(lines) + "\n"

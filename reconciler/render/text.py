@@ -9,25 +9,23 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from heapq import nsmallest
-from itertools import groupby
+from itertools import groupby, repeat
 from operator import itemgetter
 from typing import TypeAlias
-
-import click
 
 from reconciler.model.changes import Changes, FlowDevices, Op, PendingRow, UnmanagedRow
 from reconciler.model.plan import Plan, PlannedCall
 from reconciler.model.requests import Release, RemoveDevice, RemoveFlow, RemoveRow, Replace
 from reconciler.model.state import DeviceId, FlowId, Place, Row, Version
-from reconciler.model.text import counted
-from reconciler.render.inert import inert, title, version_text, with_id
-from reconciler.render.wrap import fitting, wrapped
+from reconciler.model.text import and_more, counted
+from reconciler.render.inert import fitting, inert, left_out, title, version_text, with_id, wrapped
 
 EXAMPLES = 3  # names shown for a group of many devices
 LISTED = 20  # rows listed for a refusal
 RANGES = 3  # ranges of call numbers listed in a line
 _SIGN = {Op.ADD: ("+", "green"), Op.UPDATE: ("~", "yellow"), Op.REMOVE: ("-", "red")}
 _ORDER = {op: place for place, op in enumerate(Op)}
+_ANSI = {"bold": 1, "red": 31, "green": 32, "yellow": 33}
 _REACH: Mapping[type, str] = {RemoveDevice: "remove whole device", RemoveFlow: "remove whole flow"}
 Paint: TypeAlias = Callable[[str, str], str]
 
@@ -53,7 +51,7 @@ def painter(*, color: bool) -> Paint:
     """A function that makes text coloured or bold; without `color` it returns the text unchanged."""
     if not color:
         return lambda text, _: text
-    return lambda text, style: click.style(text, bold=True) if style == "bold" else click.style(text, fg=style)
+    return lambda text, style: f"\x1b[{_ANSI[style]}m{text}\x1b[0m"
 
 
 class _PlanText:
@@ -114,13 +112,13 @@ class _PlanText:
         extent = ", ".join([counted(len(ids), "device"), *self._how(flow_id, ids)])
         yield from self._painted(f"{movement}  {extent}", movement, style, indent=4)
         names = self._plan.device_names
-        by_name = lambda device_id: (names.get(device_id, ""), device_id)  # noqa: E731 - both below
+        named = zip(map(names.get, ids, repeat("")), ids, strict=False)  # `repeat` has no end
         if op is Op.REMOVE or self._verbose:
-            for device_id in sorted(ids, key=by_name):
+            for name, device_id in sorted(named):
                 place = self._changes.decided[device_id][flow_id].place
-                yield f"        {sign} {with_id(names.get(device_id), device_id)}  {inert(str(place))}"
+                yield f"        {sign} {with_id(name or None, device_id)}  {inert(str(place))}"
         else:
-            examples = [self._device(device_id) for device_id in nsmallest(EXAMPLES, ids, key=by_name)]
+            examples = [self._device(device_id) for _, device_id in nsmallest(EXAMPLES, named)]
             yield fitting(examples, total=len(ids), indent=8)
 
     def _painted(self, text: str, part: str, style: str, *, indent: int) -> Iterator[str]:
@@ -192,7 +190,7 @@ class _PlanText:
         shown = lines if self._verbose else lines[:EXAMPLES]
         for name, text in shown:
             yield from wrapped(f"{name}: {text}", indent=4)
-        yield from _more(len(lines), len(shown), indent=4)
+        yield from left_out(len(lines) - len(shown), indent=4)
 
     def _pending(self, row: PendingRow) -> str:
         offline = ", offline" if row.connected is False else ""
@@ -215,7 +213,7 @@ class _PlanText:
             yield from self._painted(text, "Refused:", "red", indent=2)
             for row in refusal.rows[:LISTED]:
                 yield from wrapped(self._row(row), indent=6)
-            yield from _more(len(refusal.rows), min(len(refusal.rows), LISTED), indent=6)
+            yield from left_out(len(refusal.rows) - LISTED, indent=6)
             yield from wrapped(f"Way out: {inert(refusal.hint)}", indent=4)
 
 
@@ -224,11 +222,6 @@ def _carries(call: PlannedCall, flow_id: FlowId, device_ids: set[DeviceId]) -> b
     if isinstance(call.rows, FlowDevices):
         return call.rows.flow_id == flow_id and not device_ids.isdisjoint(call.rows.device_ids)
     return any(flow == flow_id and device_id in device_ids for device_id, flow in call.rows)
-
-
-def _more(total: int, shown: int, *, indent: int) -> Iterator[str]:
-    if total > shown:
-        yield " " * indent + f"and {total - shown:,} more"
 
 
 def _place(place: Place | None) -> str:
@@ -244,5 +237,4 @@ def ranges(numbers: Sequence[int]) -> str:
         else:
             runs.append([number])
     parts = [f"#{run[0]}" if len(run) == 1 else f"#{run[0]}-{run[-1]}" for run in runs[:RANGES]]
-    more = sum(map(len, runs[RANGES:]))
-    return ", ".join(parts) + (f" and {more:,} more" if more else "")
+    return ", ".join(parts) + and_more(sum(map(len, runs[RANGES:])), "")

@@ -16,13 +16,12 @@ from pydantic import TypeAdapter, ValidationError, validate_call
 
 from reconciler.simulator.api.writes import bring_up_to_date, next_event_ms
 from reconciler.simulator.faults import Fault
-from reconciler.simulator.switches import Switches
 from reconciler.simulator.world import devices
 from reconciler.simulator.world.fleet import Device, Text, Version
 from reconciler.simulator.world.records import Author, Kind, bundle_id, log_entry, object_id, write_logs
 from reconciler.simulator.world.releases import Change, rebundle, release, schedule_touched, touch
 from reconciler.simulator.world.seed import seed_device
-from reconciler.simulator.world.store import Row, World
+from reconciler.simulator.world.store import Row, Switches, World
 
 _LONGEST_S = 10**9
 _KEPT_REQUESTS = 100_000
@@ -220,22 +219,24 @@ class Control:
             yield db
 
     def _device(self, reference: str) -> str:
-        return self._find("devices where deleted_ms is null and", reference, "device")
+        return self._find("devices where deleted_ms is null and", reference)
 
     def _flow(self, reference: str) -> str:
-        return self._find("flows where", reference, "flow")
+        return self._find("flows where", reference)
 
     def _application(self, reference: str | None) -> str:
         if reference is None:
             return self.world.recall("first_application") or ""
-        return self._find("applications where", reference, "application")
+        return self._find("applications where", reference)
 
-    def _find(self, table: str, reference: str, thing: str) -> str:
+    def _find(self, table: str, reference: str) -> str:
         found = self.world.db.execute(
             f"select id from {table} (id = ? or name = ?) limit 2", (reference.lower(), reference)
         ).fetchall()
         if len(found) != 1:
-            raise ControlError(f'{"several" if found else "no"} {thing}s have the id or name "{reference}"')
+            raise ControlError(
+                f'{"several" if found else "no"} {table.partition(" ")[0]} have the id or name "{reference}"'
+            )
         return str(found[0][0])
 
 

@@ -10,23 +10,26 @@ from __future__ import annotations
 import argparse
 
 from tests.bench.documents import documents
+from tests.bench.fleet import SHAPES
 from tests.bench.fleets import applies, plans, waits
 from tests.bench.peer import peers
+from tests.bench.planner import planner
 from tests.bench.starts import starts
 
-SECTIONS = ("starts", "plans", "applies", "waits", "documents", "peers")
+SECTIONS = ("starts", "plans", "planner", "applies", "waits", "documents", "peers")
 
 
 def main() -> None:
     """Measure what the arguments name, and print the tables."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--only", nargs="+", default=SECTIONS, choices=SECTIONS, help="these tables")
-    parser.add_argument("--devices", type=int, nargs="+", default=[1_000, 10_000, 100_000])
-    parser.add_argument("--changed", type=int, nargs="+", default=[0, 10, 100], help="per cent of the devices")
+    parser.add_argument("--devices", type=int, nargs="+", default=[2_000, 20_000, 100_000])
+    parser.add_argument("--changed", type=int, nargs="+", default=[0, 100], help="per cent of the devices")
     parser.add_argument("--styles", nargs="+", default=["group", "device"], choices=["group", "device"])
-    parser.add_argument("--latency-ms", type=int, nargs="+", default=[0, 100])
-    parser.add_argument("--largest-device-style", type=int, default=10_000, help="most devices written one by one")
-    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--shapes", nargs="+", default=[*SHAPES], choices=[*SHAPES], help="of the API's records")
+    parser.add_argument("--latency-ms", type=int, nargs="+", default=[0])
+    parser.add_argument("--largest-device-style", type=int, default=20_000, help="most devices written one by one")
+    parser.add_argument("--runs", type=int, default=3)
     asked = parser.parse_args()
     written_out = [devices for devices in asked.devices if devices <= asked.largest_device_style]
     if "starts" in asked.only:
@@ -36,10 +39,13 @@ def main() -> None:
             asked.devices,
             asked.changed,
             asked.styles,
+            asked.shapes,
             asked.latency_ms,
             asked.runs,
             largest_device_style=asked.largest_device_style,
         )
+    if "planner" in asked.only:
+        planner(asked.devices, asked.styles, asked.runs, largest_device_style=asked.largest_device_style)
     if "applies" in asked.only:
         applies(asked.devices, asked.latency_ms, asked.runs)
     if "waits" in asked.only:

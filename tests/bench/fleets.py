@@ -5,67 +5,73 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 
-from tests.bench.fleet import Bench, lay_out
-from tests.bench.measure import HERE, RECONCILER, Cost, exponent, header, median, repeated, row, run, serving
+from tests.bench.fleet import LISTINGS, Bench, lay_out
+from tests.bench.measure import HERE, Cost, exponent, header, median, repeated, row, run, serving
+from tests.support.cli import RECONCILER
 
 
 def plans(
     sizes: Sequence[int],
     changed: Sequence[int],
     styles: Sequence[str],
+    shapes: Sequence[str],
     latencies_ms: Sequence[int],
     runs: int,
     *,
     largest_device_style: int,
 ) -> None:
-    """`plan`, whole processes."""
+    """`plan`, whole processes, for records of each shape; then the worst of all."""
     header(
         "plan",
-        *("devices", "manifest", "changed", "latency", "floor: wall, CPU, memory", "plan: wall, CPU, memory"),
-        *("CPU / floor", "memory / floor", "requests"),
+        *("devices", "manifest", "changed", "records", "latency"),
+        *("floor: wall, CPU, memory", "plan: wall, CPU, memory", "CPU / floor", "memory / floor", "requests"),
     )
     told: dict[tuple[str, int, int], dict[int, float]] = {}
-    for devices in sizes:
-        for style in styles:
-            if style == "device" and devices > largest_device_style:
-                continue
-            for percent in changed:
-                for latency_ms in latencies_ms:
-                    floor, plan, asked = _plan(Bench(devices, percent, style), latency_ms, runs)
-                    told.setdefault((style, percent, latency_ms), {})[devices] = plan.cpu_s
-                    row(
-                        *(f"{devices:,}", style, f"{percent} %", f"{latency_ms} ms", _shown(floor), _shown(plan)),
-                        *(plan.cpu_s / floor.cpu_s, plan.memory_mib / floor.memory_mib, asked),
-                    )
+    ratios: dict[str, tuple[float, float]] = {}
+    for devices, style, percent, shape, latency_ms in product(sizes, styles, changed, shapes, latencies_ms):
+        if style == "device" and devices > largest_device_style:
+            continue
+        floor, plan, requests = _plan(Bench(devices, percent, style, shape), latency_ms, runs)
+        if shape == shapes[0]:
+            told.setdefault((style, percent, latency_ms), {})[devices] = plan.cpu_s
+        cpu, memory = plan.cpu_s / floor.cpu_s, plan.memory_mib / floor.memory_mib
+        case = (f"{devices:,}", style, f"{percent} %", shape, f"{latency_ms} ms")
+        ratios[", ".join(case)] = cpu, memory
+        row(*case, _shown(floor), _shown(plan), cpu, memory, requests)
+    for number, what in enumerate(("CPU", "memory")):
+        worst = max(ratios, key=lambda case: ratios[case][number])
+        print(f"\nWorst in {what}: {ratios[worst][number]:.2f} times the floor ({worst}).")
     _growth(told)
 
 
 def _plan(bench: Bench, latency_ms: int, runs: int) -> tuple[Cost, Cost, str]:
-    """Floor, plan, and the requests of one plan. The two run by turns, so that the machine's moods meet both."""
+    """Floor, plan, and the requests of one plan. The two run by turns, so that a busy machine slows both."""
     with tempfile.TemporaryDirectory(prefix="reconciler-bench-") as name:
         folder = Path(name)
         lay_out(bench, folder)
         manifest, fetched = str(folder / "fleet.yaml"), folder / "fetched"
-        floors, plans, asked = [], [], ""
+        floors, plans, requests = [], [], ""
         for _ in range(runs):
             with serving(folder, latency_s=latency_ms / 1000) as served:
                 plans.append(run([*RECONCILER, "plan", manifest], url=served.url))
-            asked = str(served)
+            requests = str(served)
             fetched.write_text("".join(f"{target}\n" for target in served.fetched), encoding="utf-8")
             with serving(folder, latency_s=latency_ms / 1000) as served:
                 floors.append(run([sys.executable, str(HERE / "floor.py"), served.url, manifest, str(fetched)]))
-        return median(floors), median(plans), asked
+        return median(floors), median(plans), requests
 
 
 def _growth(told: dict[tuple[str, int, int], dict[int, float]]) -> None:
-    header("growth of plan's CPU time", "manifest", "changed", "latency", "from", "to", "exponent")
+    header("growth of plan's CPU time", "manifest", "changed", "latency", "from", "to", "exponent", "cost per device")
     for (style, percent, latency_ms), costs in told.items():
         if len(costs) > 1:
             small, large = min(costs), max(costs)
             grown = exponent((small, costs[small]), (large, costs[large]))
-            row(style, f"{percent} %", f"{latency_ms} ms", f"{small:,}", f"{large:,}", grown)
+            each = (costs[large] / large) / (costs[small] / small)
+            row(style, f"{percent} %", f"{latency_ms} ms", f"{small:,}", f"{large:,}", grown, each)
 
 
 def applies(sizes: Sequence[int], latencies_ms: Sequence[int], runs: int) -> None:
@@ -88,7 +94,7 @@ def waits(sizes: Sequence[int], runs: int) -> None:
 def _apply(bench: Bench, latency_ms: int, runs: int, *, polls: int) -> None:
     with tempfile.TemporaryDirectory(prefix="reconciler-bench-") as name:
         folder = Path(name)
-        lay_out(bench, folder)
+        lay_out(bench, folder, LISTINGS)
         asked = ""
 
         def apply() -> Cost:

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 HERE = Path(__file__).parent
-RECONCILER = [sys.executable, "-m", "reconciler"]
 
 
 @dataclass(frozen=True)

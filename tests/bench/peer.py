@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.bench.fleet import Bench, lay_out
-from tests.bench.measure import RECONCILER, Cost, header, repeated, row, run, serving
+from tests.bench.measure import Cost, header, repeated, row, run, serving
+from tests.support.cli import RECONCILER
 
 CONFIG = """\
 manager: {max_workers: 1}
@@ -22,7 +23,7 @@ zones:
 
 
 def peers(sizes: Sequence[int], runs: int) -> None:
-    """Both plan a tenth of a third of their records as changes; octodns reads files where we read an API."""
+    """Both plan a tenth of their records as changes; octodns reads files where we read an API."""
     if importlib.util.find_spec("octodns") is None:
         print("\noctodns is not installed here: no comparison.")
         return
@@ -59,7 +60,7 @@ def _zones(bench: Bench, folder: Path) -> None:
         lines = ["---\n"]
         for one in bench.ids:
             for number in range(3):
-                version = "v2" if side == "wanted" and number == 0 and one in bench.moved else "v1"
+                version = "v2" if side == "wanted" and one in bench.moved else "v1"
                 lines.append(f"{one}-{number}: {{type: TXT, value: {version}}}\n")
         (folder / side).mkdir()
         (folder / side / "fleet.example.yaml").write_text("".join(lines))

@@ -6,7 +6,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.bench.measure import RECONCILER, Cost, header, repeated, row, run
+from tests.bench.measure import Cost, header, repeated, row, run
+from tests.support.cli import RECONCILER
 
 SMALL = """\
 apiVersion: reconciler/v1

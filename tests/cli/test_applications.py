@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.cli.app import run
+from tests.support.cli import run_here
 
 PLANT, OTHER = "575ec8687ae143cd83dc4a97", "575ec8687ae143cd83dc4a98"
 
@@ -33,23 +33,26 @@ ROWS = [
 ]
 
 
-def test_text(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["applications"]) == 0
-    assert capsys.readouterr().out.splitlines() == [
+def test_text() -> None:
+    ended = run_here("applications")
+    assert ended.code == 0
+    assert ended.out.splitlines() == [
         f"{PLANT} (plant) embedded: manifests/a.yaml",
         f"{OTHER} edge: manifests/b.yaml, manifests/base.yaml",
         f"{OTHER} embedded: manifests/a.yaml",
     ]
 
 
-def test_json(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["applications", "--format", "json"]) == 0
-    document = json.loads(capsys.readouterr().out)
+def test_json() -> None:
+    ended = run_here("applications", "--format", "json")
+    assert ended.code == 0
+    document = json.loads(ended.out)
     assert document == {"format_version": "1", "command": "applications", "error": None, "applications": ROWS}
 
 
-def test_problems_are_an_error_in_json_too(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["applications", "nowhere", "--format", "json"]) == 1
-    document = json.loads(capsys.readouterr().out)
+def test_problems_are_an_error_in_json_too() -> None:
+    ended = run_here("applications", "nowhere", "--format", "json")
+    assert ended.code == 1
+    document = json.loads(ended.out)
     assert document["error"]["problems"][0]["message"] == "no such file or directory"
     assert document["applications"] == []

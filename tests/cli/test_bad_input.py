@@ -42,9 +42,9 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
 
 
 @pytest.fixture
-def here(shop: Shop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Here:
+def here(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Here:
     skip_pauses(monkeypatch)
-    return shop.here(monkeypatch, capsys)
+    return shop.here(monkeypatch)
 
 
 Arm: TypeAlias = Callable[[Shop, pytest.MonkeyPatch], object]

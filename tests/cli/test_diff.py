@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from reconciler.cli.app import run
 from tests.support import processes
+from tests.support.cli import run_here
 
 HEAD = "apiVersion: reconciler/v1\napplication: 575ec8687ae143cd83dc4a97\n"
 
@@ -45,9 +45,10 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def differences(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[str]:
-    assert run(["diff", "--format", "json", *arguments]) == 0
-    document = json.loads(capsys.readouterr().out)
+def differences(*arguments: str) -> list[str]:
+    ended = run_here("diff", "--format", "json", *arguments)
+    assert ended.code == 0
+    document = json.loads(ended.out)
     assert (document["command"], document["error"]) == ("diff", None)
     return [
         f"{one['subject']} {one['flow']} {one['from']} {one['to']} {one['source']}" for one in document["differences"]
@@ -88,47 +89,44 @@ No longer declared, or declared absent:
 """
 
 
-def test_as_markdown(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_as_markdown(repository: Path) -> None:
     limits = "limits: {removals: {count: 3}}\n"
     write("manifests/deep/a.yaml", f"{HEAD}extends: ../../base.yaml\n{limits}devices: {{pump: {{g: absent, h: v1}}}}\n")
-    assert run(["diff", "first", "--format", "markdown"]) == 0
-    assert capsys.readouterr().out == PAGE
-    assert run(["diff", "first", "first", "--format", "markdown"]) == 0
-    assert capsys.readouterr().out == "**No differences.**\n\nFrom `first` to `first`.\n"
+    ended = run_here("diff", "first", "--format", "markdown")
+    assert ended.code == 0
+    assert ended.out == PAGE
+    ended = run_here("diff", "first", "first", "--format", "markdown")
+    assert ended.code == 0
+    assert ended.out == "**No differences.**\n\nFrom `first` to `first`.\n"
 
 
 @pytest.mark.usefixtures("repository")
 class TestRevisions:
-    def test_two_revisions(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_two_revisions(self) -> None:
         before = git("status", "--porcelain")
-        assert differences(capsys, "first", "HEAD") == ["<all> f v1 v2 HEAD:base.yaml:2"]
+        assert differences("first", "HEAD") == ["<all> f v1 v2 HEAD:base.yaml:2"]
         assert git("status", "--porcelain") == before
 
-    def test_one_revision_is_compared_with_what_is_on_the_disk(self, capsys: pytest.CaptureFixture[str]) -> None:
-        assert differences(capsys, "first") == ["<all> f v1 v3 base.yaml:2"]
+    def test_one_revision_is_compared_with_what_is_on_the_disk(self) -> None:
+        assert differences("first") == ["<all> f v1 v3 base.yaml:2"]
 
-    def test_the_same_revision_has_no_differences(self, capsys: pytest.CaptureFixture[str]) -> None:
-        assert run(["diff", "HEAD", "main"]) == 0
-        assert capsys.readouterr().out == "No differences.\n"
+    def test_the_same_revision_has_no_differences(self) -> None:
+        ended = run_here("diff", "HEAD", "main")
+        assert ended.code == 0
+        assert ended.out == "No differences.\n"
 
-    def test_a_branch_with_a_slash_is_a_revision_where_there_is_no_such_folder(
-        self, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        assert differences(capsys, "first", "feature/x") == ["<all> f v1 v2 feature/x:base.yaml:2"]
+    def test_a_branch_with_a_slash_is_a_revision_where_there_is_no_such_folder(self) -> None:
+        assert differences("first", "feature/x") == ["<all> f v1 v2 feature/x:base.yaml:2"]
 
-    def test_from_a_folder_below_the_root(
-        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_from_a_folder_below_the_root(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.chdir("manifests")
-        assert differences(capsys, "first", "HEAD", "--path", "deep") == ["<all> f v1 v2 HEAD:../base.yaml:2"]
-        assert differences(capsys, "first", "HEAD", "--path", ".") == ["<all> f v1 v2 HEAD:../base.yaml:2"]
+        assert differences("first", "HEAD", "--path", "deep") == ["<all> f v1 v2 HEAD:../base.yaml:2"]
+        assert differences("first", "HEAD", "--path", ".") == ["<all> f v1 v2 HEAD:../base.yaml:2"]
 
-    def test_a_single_file(self, capsys: pytest.CaptureFixture[str]) -> None:
-        assert len(differences(capsys, "first", "HEAD", "--path", "manifests/deep/a.yaml")) == 1
+    def test_a_single_file(self) -> None:
+        assert len(differences("first", "HEAD", "--path", "manifests/deep/a.yaml")) == 1
 
-    def test_many_files_take_no_more_processes_than_one(
-        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_many_files_take_no_more_processes_than_one(self, monkeypatch: pytest.MonkeyPatch) -> None:
         for number in range(30):
             write(f"manifests/{number}.yaml", HEAD + f"devices: {{pump-{number}: {{g: v1}}}}\n")
             Path(f"manifests/link-{number}.yaml").symlink_to(f"{number}.yaml")
@@ -142,10 +140,10 @@ class TestRevisions:
             return start(argv, **options)
 
         monkeypatch.setattr(subprocess, "run", counted)
-        assert len(differences(capsys, "first", "HEAD")) > 30
+        assert len(differences("first", "HEAD")) > 30
         assert started.count("cat-file") <= 5  # for each side: links, manifests, their base
 
-    def test_symlinks_of_a_revision_are_followed_inside_it(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_symlinks_of_a_revision_are_followed_inside_it(self) -> None:
         Path("linked").mkdir()
         Path("linked/a.yaml").symlink_to("../manifests/deep/a.yaml")
         Path("linked/folder").symlink_to("../manifests/deep")
@@ -155,18 +153,17 @@ class TestRevisions:
         git("tag", "third")
         write("manifests/deep/a.yaml", HEAD + "devices: {pump: {g: v2}}\n")
         git("commit", "-qam", "fourth")
-        found = differences(capsys, "third", "HEAD", "--path", "linked/folder")
+        found = differences("third", "HEAD", "--path", "linked/folder")
         assert {one.partition(" ")[0] for one in found} == {"<all>", "pump"}
 
-    def test_a_symlink_that_leaves_the_tree_is_refused(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_a_symlink_that_leaves_the_tree_is_refused(self) -> None:
         Path("up.yaml").symlink_to("../outside.yaml")
         write("manifests/deep/a.yaml", HEAD + "extends: ../../up.yaml\n")
         git("add", ".")
         git("commit", "-qm", "links")
-        assert run(["diff", "first", "HEAD"]) == 1
-        assert (
-            "HEAD:manifests/deep/a.yaml:3:10: extends ../../up.yaml leaves the git work tree" in capsys.readouterr().err
-        )
+        ended = run_here("diff", "first", "HEAD")
+        assert ended.code == 1
+        assert "HEAD:manifests/deep/a.yaml:3:10: extends ../../up.yaml leaves the git work tree" in ended.err
 
     @pytest.mark.parametrize(
         ("arguments", "words"),
@@ -180,76 +177,77 @@ class TestRevisions:
             ([], "BASE"),
         ],
     )
-    def test_what_is_not_there_is_told(
-        self, arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        assert run(["diff", *arguments]) == 1
-        assert words in capsys.readouterr().err
+    def test_what_is_not_there_is_told(self, arguments: list[str], words: str) -> None:
+        ended = run_here("diff", *arguments)
+        assert ended.code == 1
+        assert words in ended.err
 
-    def test_problems_name_the_revision(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_problems_name_the_revision(self) -> None:
         write("manifests/deep/a.yaml", HEAD + "x: 1\n")
         git("commit", "-qam", "bad")
-        assert run(["diff", "HEAD", "first"]) == 1
-        assert 'HEAD:manifests/deep/a.yaml:3:1: unknown key "x"' in capsys.readouterr().err
+        ended = run_here("diff", "HEAD", "first")
+        assert ended.code == 1
+        assert 'HEAD:manifests/deep/a.yaml:3:1: unknown key "x"' in ended.err
 
 
-def test_two_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_two_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for name, version in (("a", "v1"), ("b", "v2")):
         devices = "".join(f"  pump-{n:02}: {{f: {version}}}\n" for n in range(12))
         write(f"{name}/m.yaml", HEAD + "devices:\n" + devices)
     write("b/m.yaml", Path("b/m.yaml").read_text() + "prune: devices\n")
-    assert run(["diff", "a", "./b"]) == 0
-    lines = capsys.readouterr().out.splitlines()
+    ended = run_here("diff", "a", "./b")
+    assert ended.code == 0
+    lines = ended.out.splitlines()
     assert lines[:3] == ["575ec8687ae143cd83dc4a97 (embedded):", "  f v1 → v2", "    pump-00  b/m.yaml:4"]
     assert lines[-3:] == ["    and 3 more", "  prune: false → devices", "13 differences."]
-    assert run(["-v", "diff", "a", "b"]) == 0
-    assert "    pump-11  b/m.yaml:15" in capsys.readouterr().out.splitlines()
+    ended = run_here("-v", "diff", "a", "b")
+    assert ended.code == 0
+    assert "    pump-11  b/m.yaml:15" in ended.out.splitlines()
 
 
-def test_outside_git_only_folders_can_be_compared(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_outside_git_only_folders_can_be_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert run(["diff", "HEAD"]) == 1
-    assert "not a git repository" in capsys.readouterr().err
+    ended = run_here("diff", "HEAD")
+    assert ended.code == 1
+    assert "not a git repository" in ended.err
 
 
-def test_the_first_manifest_and_the_last(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_first_manifest_and_the_last(repository: Path) -> None:
     git("checkout", "-q", "--", "base.yaml")
     git("rm", "-rq", "manifests")
     git("commit", "-qm", "none")
     git("tag", "none")
-    came = differences(capsys, "none", "first")
+    came = differences("none", "first")
     assert "pump g None v1 first:manifests/deep/a.yaml:4" in came
-    assert "none:manifests: no such file or directory: nothing is declared there" in said(capsys, "none", "first")
-    went = differences(capsys, "first", "none")
+    assert "none:manifests: no such file or directory: nothing is declared there" in said("none", "first")
+    went = differences("first", "none")
     assert len(went) == len(came)
-    assert run(["diff", "none", "--path", "manifests"]) == 1
-    assert capsys.readouterr().err.count("no such file or directory") == 2
+    ended = run_here("diff", "none", "--path", "manifests")
+    assert ended.code == 1
+    assert ended.err.count("no such file or directory") == 2
 
 
-def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    assert run(["diff", *arguments]) == 0
-    return capsys.readouterr().err
+def said(*arguments: str) -> str:
+    ended = run_here("diff", *arguments)
+    assert ended.code == 0
+    return ended.err
 
 
 @pytest.mark.parametrize("target", ["/etc/passwd", "../../outside.yaml", "nowhere.yaml"])
-def test_a_symlink_that_leads_out_or_nowhere_is_told_in_a_revision_too(
-    target: str, repository: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_symlink_that_leads_out_or_nowhere_is_told_in_a_revision_too(target: str, repository: Path) -> None:
     Path("manifests/evil.yaml").symlink_to(target)
     git("add", ".")
     git("commit", "-qm", "evil")
     for sides in (["first", "HEAD"], ["HEAD", "first"], ["first"]):
-        assert run(["diff", *sides]) == 1
-        assert re.search(r"^(HEAD:)?manifests/evil.yaml: (is a symlink that leaves|no such)", capsys.readouterr().err)
+        ended = run_here("diff", *sides)
+        assert ended.code == 1
+        assert re.search(r"^(HEAD:)?manifests/evil.yaml: (is a symlink that leaves|no such)", ended.err)
 
 
 @pytest.mark.parametrize("arguments", [[""], ["", "first"], ["first", ""], ["first", "--path", ""]])
-def test_an_unset_variable_is_no_side(
-    arguments: list[str], repository: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run(["diff", *arguments]) == 1
-    assert "it is empty; is a variable unset?" in capsys.readouterr().err
+def test_an_unset_variable_is_no_side(arguments: list[str], repository: Path) -> None:
+    ended = run_here("diff", *arguments)
+    assert ended.code == 1
+    assert "it is empty; is a variable unset?" in ended.err

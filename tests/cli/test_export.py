@@ -53,9 +53,9 @@ def pump(server: Server) -> str:
 
 
 @pytest.fixture
-def export(server: Server, capsys: pytest.CaptureFixture[str]) -> Any:
+def export(server: Server) -> Any:
     def invoke(*argv: str) -> Ended:
-        return run_here(capsys, "export", "--application", APPLICATION, *argv)
+        return run_here("export", "--application", APPLICATION, *argv)
 
     return invoke
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.cli.app import run
 from reconciler.simulator import Server, serve
+from tests.support.cli import run_here
 
 APPLICATION = "5f0c8a1b2d3e4f5061728394"
 FLEET = f"""
@@ -36,26 +36,30 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 
 @pytest.mark.usefixtures("server")
 @pytest.mark.parametrize("group_by", ["auto", "none", "tag:site"])
-def test_what_is_imported_plans_empty(group_by: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["import", "--application", APPLICATION, "--group-by", group_by]) == 0
-    text = capsys.readouterr().out
+def test_what_is_imported_plans_empty(group_by: str) -> None:
+    ended = run_here("import", "--application", APPLICATION, "--group-by", group_by)
+    assert ended.code == 0
+    text = ended.out
     assert f"application: {APPLICATION}  # plant\n" in text
     assert ("groups:" in text) == (group_by != "none")
     assert "  # odd\n" in text
     Path("m.yaml").write_text(text)
-    assert run(["plan", "--detailed-exitcode", "m.yaml"]) == 0
-    assert "No changes." in capsys.readouterr().out
+    ended = run_here("plan", "--detailed-exitcode", "m.yaml")
+    assert ended.code == 0
+    assert "No changes." in ended.out
 
 
 @pytest.mark.usefixtures("server")
-def test_it_writes_a_new_file_and_overwrites_none(capsys: pytest.CaptureFixture[str]) -> None:
+def test_it_writes_a_new_file_and_overwrites_none() -> None:
     arguments = ["import", "--application", APPLICATION.upper(), "--out", "m.yaml"]
-    assert run(arguments) == 0
-    assert capsys.readouterr().out == ""
+    ended = run_here(*arguments)
+    assert ended.code == 0
+    assert ended.out == ""
     text = Path("m.yaml").read_text()
     assert text.startswith("apiVersion: reconciler/v1\n")
-    assert run(arguments) == 1
-    assert "m.yaml already exists" in capsys.readouterr().err
+    ended = run_here(*arguments)
+    assert ended.code == 1
+    assert "m.yaml already exists" in ended.err
     assert Path("m.yaml").read_text() == text
 
 
@@ -74,19 +78,21 @@ def test_it_writes_a_new_file_and_overwrites_none(capsys: pytest.CaptureFixture[
         (["--application", APPLICATION, "--out", "no/such/folder/m.yaml"], "cannot be written"),
     ],
 )
-def test_mistakes_are_told(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["import", *arguments]) == 1
-    out, err = capsys.readouterr()
+def test_mistakes_are_told(arguments: list[str], words: str) -> None:
+    ended = run_here("import", *arguments)
+    assert ended.code == 1
+    out, err = ended.out, ended.err
     assert out == ""
     assert words in err
 
 
 @pytest.mark.usefixtures("server")
-def test_a_token_for_the_deployments_alone_is_enough(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_token_for_the_deployments_alone_is_enough() -> None:
     """Without the device list nothing is grouped; without the application there is no name."""
     Path("token").write_text("narrow")
-    assert run(["--token-file", "token", "import", "--application", APPLICATION]) == 0
-    out, err = capsys.readouterr()
+    ended = run_here("--token-file", "token", "import", "--application", APPLICATION)
+    assert ended.code == 0
+    out, err = ended.out, ended.err
     assert "without the scope devices.get there are no groups" in err
     assert "groups:" not in out
     assert f"application: {APPLICATION}\n" in out

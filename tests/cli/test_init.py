@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.cli.app import run
 from reconciler.manifest.load import load_manifests
 from reconciler.simulator import serve
 from tests.support import processes
+from tests.support.cli import run_here
 
 APPLICATION = "5f0c8a1b2d3e4f5061728394"
 USES = f"example/reconciler@{'0' * 40}"
@@ -28,10 +28,11 @@ def files() -> list[str]:
     return sorted(str(file) for file in found if ".git" not in file.parts)
 
 
-def test_it_writes_a_manifest_a_workflow_and_a_hint_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["init", "--application", APPLICATION.upper(), "--uses", USES]) == 0
+def test_it_writes_a_manifest_a_workflow_and_a_hint_and_says_so() -> None:
+    ended = run_here("init", "--application", APPLICATION.upper(), "--uses", USES)
+    assert ended.code == 0
     assert files() == [CODEOWNERS, WORKFLOW, MANIFEST]
-    out, err = capsys.readouterr()
+    out, err = ended.out, ended.err
     assert out.splitlines()[:4] == [f"wrote  {MANIFEST}", f"wrote  {WORKFLOW}", f"wrote  {CODEOWNERS}", ""]
     assert f"LOSANT_API_TOKEN_{APPLICATION}" in out
     assert err == ""
@@ -41,7 +42,7 @@ def test_it_writes_a_manifest_a_workflow_and_a_hint_and_says_so(capsys: pytest.C
 
 
 def test_the_skeleton_has_its_examples_ready() -> None:
-    assert run(["init", "--application", APPLICATION, "--no-workflow", "--kind", "edge"]) == 0
+    assert run_here("init", "--application", APPLICATION, "--no-workflow", "--kind", "edge").code == 0
     text = Path(MANIFEST).read_text()
     examples = "\n".join(line.removeprefix("# ") for line in text.splitlines() if not line.startswith("# Which"))
     Path("examples.yaml").write_text("\n".join(line for line in examples.splitlines() if "would change" not in line))
@@ -50,20 +51,22 @@ def test_the_skeleton_has_its_examples_ready() -> None:
     assert str(rules.kind) == "edge"
 
 
-def test_without_an_id_the_skeleton_waits_for_one(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["init", "--no-workflow"]) == 0
-    assert run(["validate"]) == 1
-    assert f"{MANIFEST}:4:" in capsys.readouterr().err
+def test_without_an_id_the_skeleton_waits_for_one() -> None:
+    assert run_here("init", "--no-workflow").code == 0
+    ended = run_here("validate")
+    assert ended.code == 1
+    assert f"{MANIFEST}:4:" in ended.err
 
 
-def test_what_is_there_stays(capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_there_stays() -> None:
     for name in ("manifests/deep/own.yml", WORKFLOW, "CODEOWNERS"):
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         Path(name).write_text("mine\n")
-    assert run(["init", "--uses", USES, "--owner", "@acme/fleet"]) == 0
+    ended = run_here("init", "--uses", USES, "--owner", "@acme/fleet")
+    assert ended.code == 0
     assert files() == [WORKFLOW, "CODEOWNERS", "manifests/deep/own.yml"]
     assert all(Path(name).read_text() == "mine\n" for name in files())
-    assert capsys.readouterr().out.splitlines()[:4] == [
+    assert ended.out.splitlines()[:4] == [
         "kept   manifests/deep/own.yml",
         f"kept   {WORKFLOW}",
         "kept   CODEOWNERS; consider adding",
@@ -71,24 +74,24 @@ def test_what_is_there_stays(capsys: pytest.CaptureFixture[str]) -> None:
     ]
 
 
-def test_run_again_it_changes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["init", "--uses", USES]) == 0
+def test_run_again_it_changes_nothing() -> None:
+    assert run_here("init", "--uses", USES).code == 0
     before = {name: Path(name).read_bytes() for name in files()}
-    capsys.readouterr()
-    assert run(["init", "--uses", USES, "--application", APPLICATION, "--branch", "other"]) == 0
+    ended = run_here("init", "--uses", USES, "--application", APPLICATION, "--branch", "other")
+    assert ended.code == 0
     assert {name: Path(name).read_bytes() for name in files()} == before
-    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[:3]] == ["kept"] * 3
+    assert [line.split()[0] for line in ended.out.splitlines()[:3]] == ["kept"] * 3
 
 
 def test_owners_and_branch_get_into_the_files() -> None:
-    assert run(["init", "--uses", USES, "--owner", "@acme/fleet", "--branch", "release/1"]) == 0
+    assert run_here("init", "--uses", USES, "--owner", "@acme/fleet", "--branch", "release/1").code == 0
     assert "\n/manifests/ @acme/fleet\n" in Path(CODEOWNERS).read_text()
     assert 'branches: ["release/1"]' in Path(WORKFLOW).read_text()
     assert '\n      branch: "release/1"\n' in Path(WORKFLOW).read_text()
 
 
 def test_without_an_owner_the_hint_is_a_comment() -> None:
-    assert run(["init", "--no-workflow"]) == 0
+    assert run_here("init", "--no-workflow").code == 0
     assert all(line.startswith("#") for line in Path(CODEOWNERS).read_text().splitlines())
 
 
@@ -111,37 +114,37 @@ def test_without_an_owner_the_hint_is_a_comment() -> None:
         (["--no-workflow", "nowhere"], "nowhere is not the top folder of a git repository"),
     ],
 )
-def test_refusals_name_the_remedy_and_write_nothing(
-    arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run(["init", *arguments]) == 1
-    assert told in capsys.readouterr().err
+def test_refusals_name_the_remedy_and_write_nothing(arguments: list[str], told: str) -> None:
+    ended = run_here("init", *arguments)
+    assert ended.code == 1
+    assert told in ended.err
     assert files() == []
 
 
-def test_a_folder_inside_a_repository_is_not_its_top(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_inside_a_repository_is_not_its_top() -> None:
     Path("inside").mkdir()
-    assert run(["init", "inside", "--no-workflow"]) == 1
-    assert "inside is not the top folder of a git repository" in capsys.readouterr().err
+    ended = run_here("init", "inside", "--no-workflow")
+    assert ended.code == 1
+    assert "inside is not the top folder of a git repository" in ended.err
 
 
-def test_it_follows_no_link_out_of_the_repository(
-    tmp_path_factory: pytest.TempPathFactory, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_it_follows_no_link_out_of_the_repository(tmp_path_factory: pytest.TempPathFactory) -> None:
     outside = tmp_path_factory.mktemp("outside")
     Path("manifests").symlink_to(outside)
-    assert run(["init", "--no-workflow"]) == 1
-    assert "would be written outside the repository" in capsys.readouterr().err
+    ended = run_here("init", "--no-workflow")
+    assert ended.code == 1
+    assert "would be written outside the repository" in ended.err
     assert list(outside.iterdir()) == []
 
 
-def test_a_place_that_cannot_be_written_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_place_that_cannot_be_written_is_told() -> None:
     Path("manifests").write_text("a file\n")
-    assert run(["init", "--no-workflow"]) == 1
-    assert f"{MANIFEST} cannot be written: " in capsys.readouterr().err
+    ended = run_here("init", "--no-workflow")
+    assert ended.code == 1
+    assert f"{MANIFEST} cannot be written: " in ended.err
 
 
-def test_import_writes_what_is_live(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_import_writes_what_is_live(monkeypatch: pytest.MonkeyPatch) -> None:
     fleet = (
         f"applications: [{{id: {APPLICATION}, name: plant, flows: {{telemetry: [v1, v2]}},"
         " devices: [{count: 3, name: 'leeds-{n}', tags: {site: leeds}, deployed: {telemetry: v1}}]}]"
@@ -149,9 +152,10 @@ def test_import_writes_what_is_live(monkeypatch: pytest.MonkeyPatch, capsys: pyt
     with serve(fleet) as server:
         monkeypatch.setenv("LOSANT_API_URL", server.url)
         monkeypatch.setenv("LOSANT_API_TOKEN", server.token)
-        assert run(["init", "--import", "--application", APPLICATION, "--no-workflow"]) == 0
-        assert f"wrote  {MANIFEST}" in capsys.readouterr().out
-        assert run(["plan", "--detailed-exitcode"]) == 0
+        ended = run_here("init", "--import", "--application", APPLICATION, "--no-workflow")
+        assert ended.code == 0
+        assert f"wrote  {MANIFEST}" in ended.out
+        assert run_here("plan", "--detailed-exitcode").code == 0
         assert server.control.counts().keys() <= {
             "embeddedDeployments.get",
             "devices.get",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import pytest
 
 from reconciler.simulator import serve
 from tests.support import processes
-from tests.support.cli import Here
+from tests.support.cli import RECONCILER, Here
 from tests.support.fleet import APPLICATION, FLEET, Shop
 
 NAMES = (
@@ -50,7 +49,7 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
 
 
 @pytest.fixture
-def odd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Here]:
+def odd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Here]:
     """A fleet whose every name is meant to do harm. Its devices fail, and say so in the same manner."""
     with serve(ODD_FLEET) as server:
         shop = Shop(server, tmp_path)
@@ -62,7 +61,7 @@ def odd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
         shop.write(
             "gone.yaml", f"{head}groups: {{all: {{select: {{all: true}}, flows: {{{flows[OTHER]}: absent}}}}}}\n"
         )
-        yield shop.here(monkeypatch, capsys)
+        yield shop.here(monkeypatch)
 
 
 def check_inert(text: str) -> None:
@@ -170,7 +169,7 @@ def test_a_full_disk(shop: Shop) -> None:
     def run(*argv: str) -> tuple[int, str]:
         with Path("/dev/full").open("w") as full:
             done = processes.run(
-                [sys.executable, "-m", "reconciler", *argv],
+                [*RECONCILER, *argv],
                 cwd=shop.folder, env=shop.env(), stdout=full, stderr=subprocess.PIPE,
             )  # fmt: skip
         return done.returncode, done.stderr

@@ -14,13 +14,13 @@ import pytest
 import reconciler.simulator
 from reconciler.api.client import LosantApi
 from reconciler.api.credentials import Token
-from reconciler.cli.app import run
 from reconciler.model.requests import Release, RemoveRow, Replace
 from reconciler.model.state import Kind
 from reconciler.simulator import Server, serve
 from reconciler.simulator.api.actions import ACTIONS, Deploy
 from tests.builders import hex_id
 from tests.support.api import open_api
+from tests.support.cli import run_here
 
 TESTS = Path(__file__).parents[1]
 README = Path(reconciler.simulator.__file__).with_name("README.md").read_text(encoding="utf-8")
@@ -149,7 +149,7 @@ def manifest(kind: Kind, version: str) -> str:
     )
 
 
-def test_the_commands_ask_what_the_table_says(world: tuple[Kind, Server], capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_commands_ask_what_the_table_says(world: tuple[Kind, Server]) -> None:
     """Each command, in the ways that ask for different things; it asks for nothing that the table does not say."""
     kind, server = world
     record = server.control.world.db.execute(
@@ -168,7 +168,7 @@ def test_the_commands_ask_what_the_table_says(world: tuple[Kind, Server], capsys
     for command in ("plan", "status", "import", "export", "apply"):
         for script in scripts[command]:
             Path("n.yaml").write_text(manifest(kind, "v3"))
-            assert run(script) == 0, capsys.readouterr()
+            assert run_here(*script).code == 0
         found[command] = actions_of(server)
 
     said = {

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 
 from reconciler.api.client import LosantApi
 from reconciler.api.credentials import Token
-from reconciler.cli.app import run
 from reconciler.model.requests import Release, RemoveDevice, RemoveFlow, RemoveRow, Replace, Request
 from reconciler.model.state import Kind
 from reconciler.simulator import Server, serve
 from tests.builders import hex_id
 from tests.support.api import open_api
+from tests.support.cli import run_here
 from tests.vendor.facts import schema_of_body, validator
 
 APPLICATION = hex_id(1, "a")
@@ -131,7 +131,7 @@ def test_an_export(monkeypatch: pytest.MonkeyPatch, plant: Server, flags: list[s
     plant.control.advance(300)  # the pause between exports
 
     address = [f"--email={email}"] if email else ["--email=me@example.com"]
-    code = run(["export", "--application", APPLICATION, *address, *flags])
+    code = run_here("export", "--application", APPLICATION, *address, *flags).code
 
     bodies = [one["body"] for one in plant.control.requests() if one["action"] == "embeddedDeployments.export"]
     assert (code, len(bodies)) == (0, 1)

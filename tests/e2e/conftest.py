@@ -35,6 +35,6 @@ def shop(kind: Kind, tmp_path: Path) -> Iterator[Shop]:
 
 
 @pytest.fixture
-def here(shop: Shop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Here:
+def here(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Here:
     """Runs commands in this process, in the folder of the shop."""
-    return shop.here(monkeypatch, capsys)
+    return shop.here(monkeypatch)

@@ -170,11 +170,11 @@ CASES: dict[str, Case] = {
 
 @pytest.mark.parametrize(("command", "plant"), RUNS, indirect=["plant"])
 @pytest.mark.parametrize("name", CASES)
-def test_fault(name: str, command: str, plant: Plant, capsys: pytest.CaptureFixture[str]) -> None:
+def test_fault(name: str, command: str, plant: Plant) -> None:
     case = CASES[name]
     address = plant.server.url
     case.arm(plant)
-    ended = run_here(capsys, *COMMANDS[command], "--format", "json")
+    ended = run_here(*COMMANDS[command], "--format", "json")
     if case.arm is speak_tls:
         forget_cut_handshakes()
     assert ended.code == case.codes[list(COMMANDS).index(command)], ended
@@ -183,7 +183,7 @@ def test_fault(name: str, command: str, plant: Plant, capsys: pytest.CaptureFixt
 
     plant.recover(address)
     if plant.writes():
-        again = run_here(capsys, *COMMANDS["wait"], "--format", "json")
+        again = run_here(*COMMANDS["wait"], "--format", "json")
         assert again.code == 0, again
         assert plant.released() == AFTER
 
@@ -238,11 +238,9 @@ def check_result(result: Mapping[str, Any], plant: Plant) -> None:
 
 @pytest.mark.parametrize(("command", "plant"), RUNS, indirect=["plant"])
 @pytest.mark.parametrize("number", range(1, 16))
-def test_a_token_that_stops_working_at_the_kth_request(
-    number: int, command: str, plant: Plant, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_token_that_stops_working_at_the_kth_request(number: int, command: str, plant: Plant) -> None:
     plant.control.fault(faults.Status(status=401, when=When(since=number)))
-    ended = run_here(capsys, *COMMANDS[command], "--format", "json")
+    ended = run_here(*COMMANDS[command], "--format", "json")
     check_words(ended, CASES["nothing"], plant)
     check_world(command, ended, plant)
     struck = [request for request in plant.control.requests() if request["status"] == 401]
@@ -258,33 +256,29 @@ def test_a_token_that_stops_working_at_the_kth_request(
     assert len(struck) <= 5  # those in flight together; nothing is asked again
     plant.recover(plant.server.url)
     if plant.writes():
-        assert run_here(capsys, *COMMANDS["apply"]).code == 0
+        assert run_here(*COMMANDS["apply"]).code == 0
         assert plant.released() == AFTER
 
 
 @pytest.mark.parametrize("per_page", [1, 3, 7])
 @pytest.mark.parametrize(("command", "plant"), RUNS, indirect=["plant"])
-def test_a_server_that_caps_its_pages(
-    per_page: int, command: str, plant: Plant, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_server_that_caps_its_pages(per_page: int, command: str, plant: Plant) -> None:
     plant.control.switch(per_page_cap=per_page)
-    assert run_here(capsys, *COMMANDS[command], "--format", "json").code == 0
+    assert run_here(*COMMANDS[command], "--format", "json").code == 0
 
 
-def test_a_disk_that_is_full(plant: Plant, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_disk_that_is_full(plant: Plant) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("this system has no /dev/full")
-    ended = run_here(capsys, *COMMANDS["apply"], "--result", "/dev/full")
+    ended = run_here(*COMMANDS["apply"], "--result", "/dev/full")
     assert ended.code == 0
     assert plant.released() == AFTER
     assert "--result /dev/full could not be written" in ended.err
     assert '"state":"confirmed"' in ended.err
 
 
-def test_a_result_file_that_cannot_be_opened_stops_before_the_first_write(
-    plant: Plant, capsys: pytest.CaptureFixture[str]
-) -> None:
-    ended = run_here(capsys, *COMMANDS["apply"], "--result", "missing/result.json", "--format", "json")
+def test_a_result_file_that_cannot_be_opened_stops_before_the_first_write(plant: Plant) -> None:
+    ended = run_here(*COMMANDS["apply"], "--result", "missing/result.json", "--format", "json")
     assert ended.code == 1
     assert plant.writes() == []
     assert ended.document["error"]["code"] == 1

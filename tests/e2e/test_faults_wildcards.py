@@ -65,12 +65,10 @@ def check(herd: Plant, *, older: str) -> None:
     ],
     ids=["no fault", "reset after the effect", "429", "late", "HTML"],
 )
-def test_a_replace_that_takes_effect(
-    found: list[faults.Fault], herd: Plant, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_replace_that_takes_effect(found: list[faults.Fault], herd: Plant) -> None:
     for fault in found:
         herd.control.fault(fault)
-    ended = run_here(capsys, *APPLY)
+    ended = run_here(*APPLY)
     assert ended.code == 0, ended.err
     assert told(ended.result) == [("replace", "confirmed", 1001), ("release", "confirmed", 3)]
     check(herd, older="v2")
@@ -85,9 +83,9 @@ def test_a_replace_that_takes_effect(
     ],
     ids=["reset", "500", "HTML 502"],
 )
-def test_a_replace_of_unknown_outcome(fault: faults.Fault, herd: Plant, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_replace_of_unknown_outcome(fault: faults.Fault, herd: Plant) -> None:
     herd.control.fault(fault)
-    ended = run_here(capsys, *APPLY)
+    ended = run_here(*APPLY)
     assert ended.code == 6
     assert told(ended.result) == [
         ("replace", "unknown", 1001),
@@ -100,14 +98,14 @@ def test_a_replace_of_unknown_outcome(fault: faults.Fault, herd: Plant, capsys: 
     check(herd, older="v1")
     herd.recover(herd.server.url)
     herd.manifest(MANIFEST)
-    assert run_here(capsys, *APPLY).code == 0
+    assert run_here(*APPLY).code == 0
     check(herd, older="v2")
 
 
-def test_a_replace_of_unknown_outcome_that_lands_long_after(herd: Plant, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_replace_of_unknown_outcome_that_lands_long_after(herd: Plant) -> None:
     herd.control.fault(faults.Late(seconds=200, when=REPLACE))
     herd.control.fault(faults.Reset(after_effect=True, when=REPLACE))
-    ended = run_here(capsys, *APPLY)
+    ended = run_here(*APPLY)
     assert ended.code == 6
     assert told(ended.result)[:2] == [("replace", "unknown", 1001), ("release", "skipped", 3)]
     check(herd, older="v1")
@@ -118,12 +116,12 @@ def test_a_replace_of_unknown_outcome_that_lands_long_after(herd: Plant, capsys:
 @pytest.mark.parametrize(
     ("kind", "code"), [*((Kind.EMBEDDED, code) for code in (400, 403, 404, 405)), (Kind.EDGE, 403)]
 )
-def test_a_replace_that_is_refused(code: int, herd: Plant, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_replace_that_is_refused(code: int, herd: Plant) -> None:
     herd.control.fault(faults.Status(status=code, when=REPLACE))
-    ended = run_here(capsys, *APPLY)
+    ended = run_here(*APPLY)
     assert ended.code == 6
     assert told(ended.result) == [("replace", "failed", 1001), ("release", "skipped", 3)]
     assert {version for row, version in herd.released().items() if row.startswith("pump-")} == {"v2"}
-    explicit = run_here(capsys, *APPLY, "--calls", "explicit")
+    explicit = run_here(*APPLY, "--calls", "explicit")
     assert explicit.code == 0
     check(herd, older="v2")

@@ -62,17 +62,17 @@ def moved(plant: Plant) -> set[str]:
     return {row for row, version in plant.released().items() if version == "v2"}
 
 
-def remainder(plant: Plant, capsys: pytest.CaptureFixture[str]) -> set[str]:
+def remainder(plant: Plant) -> set[str]:
     """The rows of the next plan."""
-    (plan,) = run_here(capsys, "plan", "plant.yaml", "--format", "json").document["plans"]
+    (plan,) = run_here("plan", "plant.yaml", "--format", "json").document["plans"]
     return {f"{change['device_name']}/{change['flow_name']}" for change in plan["changes"]}
 
 
-def finish(plant: Plant, capsys: pytest.CaptureFixture[str]) -> None:
+def finish(plant: Plant) -> None:
     """The next plan is exactly what is left, and an apply of it ends well."""
     plant.control.clear_faults()
-    assert remainder(plant, capsys) == ROWS - moved(plant)
-    assert run_here(capsys, "apply", "plant.yaml", "--yes").code == 0
+    assert remainder(plant) == ROWS - moved(plant)
+    assert run_here("apply", "plant.yaml", "--yes").code == 0
     assert moved(plant) == ROWS
     assert plant.released()["odd/flow-00"] == "v1"
 
@@ -81,24 +81,24 @@ def finish(plant: Plant, capsys: pytest.CaptureFixture[str]) -> None:
     ("kind", "number"),
     [*((Kind.EMBEDDED, number) for number in range(1, 21)), *((Kind.EDGE, number) for number in (1, 2, 13, 20))],
 )
-def test_killed_after_each_request(number: int, twenty: Plant, capsys: pytest.CaptureFixture[str]) -> None:
+def test_killed_after_each_request(number: int, twenty: Plant) -> None:
     twenty.control.fault(faults.SlowHeaders(seconds=60, when=nth(RELEASE, number)))
     with twenty.started("apply", "plant.yaml", "--yes") as process:
         until(lambda: len(twenty.writes()) == number)
         process.kill()
         processes.end(process)
     assert len(moved(twenty)) == 2 * number
-    finish(twenty, capsys)
+    finish(twenty)
 
 
-def test_killed_before_the_first_effect(twenty: Plant, capsys: pytest.CaptureFixture[str]) -> None:
+def test_killed_before_the_first_effect(twenty: Plant) -> None:
     twenty.control.fault(faults.SlowHeaders(seconds=60, when=LIST))
     with twenty.started("apply", "plant.yaml", "--yes") as process:
         until(lambda: lists(twenty) > 0)
         process.kill()
         processes.end(process)
     assert moved(twenty) == set()
-    finish(twenty, capsys)
+    finish(twenty)
 
 
 SIGNALS = [(Kind.EMBEDDED, signal.SIGINT), (Kind.EMBEDDED, signal.SIGTERM), (Kind.EDGE, signal.SIGINT)]
@@ -118,9 +118,7 @@ def ended(plant: Plant, *argv: str, by: signal.Signals, when: Any) -> tuple[int,
 
 @pytest.mark.parametrize(("kind", "by"), SIGNALS)
 @pytest.mark.parametrize("command", [["plan"], ["apply", "--yes"], ["status"]])
-def test_interrupted_while_reading(
-    command: list[str], by: signal.Signals, twenty: Plant, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_interrupted_while_reading(command: list[str], by: signal.Signals, twenty: Plant) -> None:
     twenty.control.fault(faults.SlowHeaders(seconds=60, when=LIST))
     code, document, _ = ended(
         twenty,
@@ -132,14 +130,12 @@ def test_interrupted_while_reading(
     assert code == 130
     assert document["command"] == command[0]
     assert twenty.writes() == []
-    finish(twenty, capsys)
+    finish(twenty)
 
 
 @pytest.mark.parametrize(("kind", "by"), SIGNALS)
 @pytest.mark.parametrize("number", [1, 7, 20])
-def test_interrupted_while_writing(
-    number: int, by: signal.Signals, twenty: Plant, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_interrupted_while_writing(number: int, by: signal.Signals, twenty: Plant) -> None:
     twenty.control.fault(faults.SlowHeaders(seconds=60, when=nth(RELEASE, number)))
     code, document, _ = ended(
         twenty,
@@ -154,11 +150,11 @@ def test_interrupted_while_writing(
     )
     assert result["interrupted"]
     assert json.loads((twenty.folder / "result.json").read_text(encoding="utf-8")) == document
-    finish(twenty, capsys)
+    finish(twenty)
 
 
 @pytest.mark.parametrize(("kind", "by"), SIGNALS)
-def test_interrupted_while_waiting(by: signal.Signals, twenty: Plant, capsys: pytest.CaptureFixture[str]) -> None:
+def test_interrupted_while_waiting(by: signal.Signals, twenty: Plant) -> None:
     twenty.control.disconnect("pump-1")
     arguments = ["apply", "plant.yaml", "--yes", "--wait", "--offline", "wait"]
 

@@ -22,7 +22,7 @@ from losant_rest import Client
 from reconciler.model.state import Kind
 from reconciler.simulator import faults, serve
 from tests.support import processes
-from tests.support.cli import Here
+from tests.support.cli import RECONCILER, Here
 from tests.support.fleet import APPLICATION, HEAD, MANIFEST, Shop, fleet, of_kind
 from tests.support.waiting import until
 
@@ -224,7 +224,7 @@ def test_markdown_of_an_apply(shop: Shop, here: Here) -> None:
 
 
 def test_several_applications_share_targets_and_stop_together(
-    kind: Kind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    kind: Kind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = "5f0c8a1b2d3e4f5061728395"
     more = (
@@ -236,7 +236,7 @@ def test_several_applications_share_targets_and_stop_together(
         depot = f"apiVersion: reconciler/v1\napplication: {other}\ndevices: {{lamp: {{lights: v2}}}}\n"
         shop.write("depot.yaml", of_kind(kind, depot))
         shop.write("shop.yaml", of_kind(kind, MANIFEST))
-        here = shop.here(monkeypatch, capsys)
+        here = shop.here(monkeypatch)
         monkeypatch.setenv("LOSANT_API_TOKEN", "user-token-of-a-person")
 
         partial = here("plan", ".", "--target", "device=lamp")
@@ -318,7 +318,7 @@ def test_terminated_where_ctrl_c_is_ignored(shop: Shop) -> None:
 
 def start_demo(folder: Path) -> subprocess.Popen[str]:
     return processes.start(
-        [sys.executable, "-m", "reconciler", "demo"],
+        [*RECONCILER, "demo"],
         env={**os.environ, "TMPDIR": str(folder), "LOSANT_API_TOKEN": "a-token-that-the-demo-must-not-use"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -243,7 +243,7 @@ def test_a_failed_read_is_told(kind: Kind, shop: Shop, here: Here) -> None:
     shop.control.fault(faults.Garble(how="html"))
     done = here("status", "shop.yaml", "--device", PUMP)
     assert done.code == 1
-    assert "HTML page" in done.err
+    assert "response is HTML" in done.err
 
 
 def test_of_several_applications_only_that_of_the_device(kind: Kind, shop: Shop, here: Here) -> None:

@@ -64,9 +64,9 @@ def shop(kind: Kind, pumps: int, tmp_path: Path) -> Iterator[Shop]:
 
 
 @pytest.fixture
-def here(shop: Shop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Here:
+def here(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Here:
     skip_pauses(monkeypatch)
-    return shop.here(monkeypatch, capsys)
+    return shop.here(monkeypatch)
 
 
 def listings(server: Server, kind: Kind) -> list[str | None]:

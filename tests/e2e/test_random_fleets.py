@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
 import os
 from dataclasses import dataclass
@@ -16,8 +14,8 @@ from unittest import mock
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
-from reconciler.cli.app import run
 from reconciler.simulator import Clock, Server, serve
+from tests.support.cli import run_here
 from tests.support.fleet import APPLICATION
 
 START = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -128,12 +126,9 @@ def released(server: Server) -> dict[Row, str]:
 
 def command(*argv: str) -> tuple[int, dict[str, Any]]:
     """Exit code and document of one command in this process."""
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        code = run([*argv, "--format", "json"])
-    note(f"{argv}: {code} {err.getvalue()}")
-    document: dict[str, Any] = json.loads(out.getvalue())
-    return code, document
+    ended = run_here(*argv, "--format", "json")
+    note(f"{argv}: {ended.code} {ended.err}")
+    return ended.code, ended.document
 
 
 @settings(max_examples=40)

@@ -74,7 +74,7 @@ def herd(seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_soak(seed: int, herd: Plant, capsys: pytest.CaptureFixture[str]) -> None:
+def test_soak(seed: int, herd: Plant) -> None:
     dice = random.Random(seed)
     codes: list[int] = []
     for _ in range(ROUNDS):
@@ -84,7 +84,7 @@ def test_soak(seed: int, herd: Plant, capsys: pytest.CaptureFixture[str]) -> Non
         for fault in trouble(0.2):
             herd.control.fault(fault)
         for _attempt in range(20):
-            ended = run_here(capsys, *APPLY)
+            ended = run_here(*APPLY)
             codes.append(ended.code)
             if ended.code == 0:
                 break

@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from reconciler.executor import Execution
+from reconciler.executor import Execution, Observer
 from reconciler.model.plan import Plan, PlannedCall
 from reconciler.model.requests import Request
 from reconciler.model.result import CallResult, Result
@@ -34,7 +34,7 @@ def plan_for(
 
 
 @dataclass
-class Witness:
+class Witness(Observer):
     """An observer that remembers."""
 
     states: list[tuple[int, str]] = field(default_factory=list)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.cli.app import run
 from tests.gitops.conftest import WORKFLOW, Build, Git, snippet
 from tests.gitops.steps import HOME, PROJECT, load
+from tests.support.cli import run_here
 
 FILES = [".github/workflows/manifests.yml", "manifests/demo.yaml", "manifests/production.yaml"]
 
@@ -42,7 +42,7 @@ def test_init_writes_the_workflow_that_the_readme_shows(tmp_path: Path, monkeypa
     git = Git(tmp_path / "repository")
     git.commit({"src/main.c": "int main(void) { return 0; }\n", ".github/workflows/build.yml": "on: push\n"})
     monkeypatch.chdir(git.folder)
-    assert run(["init", "--uses", f"{HOME}@{'0' * 40}"]) == 0
+    assert run_here("init", "--uses", f"{HOME}@{'0' * 40}").code == 0
     assert (git.folder / WORKFLOW).read_text() == snippet()
     assert git("status", "--porcelain", "-uall").splitlines() == [
         "?? .github/CODEOWNERS",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -20,12 +21,23 @@ TREE = [".ci", ".github", "reconciler", "requirements", "LICENSE", "README.md", 
 GATE = '#!/usr/bin/env bash\ncd "$1" && sha256sum *\n'  # the real one runs this very test
 HOME = f"https://github.com/{REPOSITORY}"
 ASTRAY = f"the release is from {HOME}, but Source, Documentation, Changelog, Issues point elsewhere"
-CHANGELOG = "# Changelog\n\n## 0.1.0 (2026-12-01)\n\nThe first one.\n\n- Plans.\n\n## 0.0.1\n\nBefore.\n"
+# The project as it is now, and as it is with another version and another home: a release is the same for both.
+PROJECTS = {"now": ("", ""), "later": ("7.8.9", "somebody/losant-reconciler")}
 
 
-@pytest.fixture
-def git(tmp_path: Path) -> Git:
-    """This project at its home, about to be released."""
+def edit(file: Path, pattern: str, new: str) -> None:
+    text, count = re.subn(pattern, new, file.read_text(), flags=re.MULTILINE)
+    assert count, f"{file}: no {pattern}"
+    file.write_text(text)
+
+
+def live_at(folder: Path, home: str) -> None:
+    edit(folder / "pyproject.toml", r"https://github\.com/[\w.-]+/[\w.-]+", f"https://github.com/{home}")
+
+
+@pytest.fixture(params=PROJECTS.values(), ids=PROJECTS)
+def git(tmp_path: Path, request: pytest.FixtureRequest) -> Git:
+    """This project, moved to the home that the runner knows, and about to be released."""
     git = Git(tmp_path / "origin")
     for name in TREE:
         source = PROJECT / name
@@ -33,9 +45,21 @@ def git(tmp_path: Path) -> Git:
             shutil.copytree(source, git.folder / name, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(source, git.folder / name)
-    project = (PROJECT / "pyproject.toml").read_text().replace("OWNER/REPO", REPOSITORY)
-    git.commit({"pyproject.toml": project, "CHANGELOG.md": CHANGELOG, ".ci/run": GATE})
+    version, home = request.param
+    if home:
+        edit(git.folder / "reconciler/__init__.py", r'^__version__ = ".+"$', f'__version__ = "{version}"')
+        live_at(git.folder, home)
+    live_at(git.folder, REPOSITORY)
+    changelog = f"# Changelog\n\n## {version_of(git)} (2026-12-01)\n\nThis one.\n\n- Plans.\n\n## 0.0.1\n\nBefore.\n"
+    git.commit({"CHANGELOG.md": changelog, ".ci/run": GATE})
     return git
+
+
+def version_of(git: Git) -> str:
+    (version,) = re.findall(
+        r'^__version__ = "(.+)"$', (git.folder / "reconciler/__init__.py").read_text(), re.MULTILINE
+    )
+    return str(version)
 
 
 def release(git: Git, tag: str, hub: Hub) -> Run:
@@ -51,21 +75,22 @@ def sums(folder: Path) -> list[str]:
 
 
 def test_what_is_published_is_what_was_tested(git: Git) -> None:
-    run = release(git, "v0.1.0", Hub())
+    version = version_of(git)
+    run = release(git, f"v{version}", Hub())
     assert run.conclusion == "success", run.everything
     published = run.artifacts["(published)"]
     assert [file.name for file in sorted(published.iterdir())] == [
-        "losant_reconciler-0.1.0-py3-none-any.whl",
-        "losant_reconciler-0.1.0.tar.gz",
+        f"losant_reconciler-{version}-py3-none-any.whl",
+        f"losant_reconciler-{version}.tar.gz",
     ]
     tests = [job for job in run.jobs if job.name.startswith("test ")]
     assert len(tests) > 1
     for job in tests:
         assert job.log.splitlines() == sums(published)
     about = run.artifacts["about"]
-    assert (about / "notes.md").read_text() == "The first one.\n\n- Plans.\n"
+    assert (about / "notes.md").read_text() == "This one.\n\n- Plans.\n"
     (announced,) = run.job("announce").log.splitlines()
-    assert announced.startswith(f"gh release create v0.1.0 --repo {REPOSITORY} --verify-tag --title v0.1.0 ")
+    assert announced.startswith(f"gh release create v{version} --repo {REPOSITORY} --verify-tag --title v{version} ")
     for name in (
         "about/losant-reconciler.cdx.json",
         "about/runtime.txt",
@@ -79,27 +104,32 @@ def test_what_is_published_is_what_was_tested(git: Git) -> None:
     assert sums(again) == sums(published)
 
 
-@pytest.mark.parametrize(
-    ("tag", "files", "said"),
-    [
-        ("v0.2.0", {}, "reconciler/__init__.py: the tag is v0.2.0, the version 0.1.0"),
-        (
-            "v0.1.0",
-            {"CHANGELOG.md": f"# Changelog\n\n## Unreleased\n\n- More.\n{CHANGELOG}"},
-            "CHANGELOG.md: the version is 0.1.0, the newest section is Unreleased",
-        ),
-        ("v0.1.0", {"CHANGELOG.md": "# Changelog\n\n## 0.1.0\n"}, "CHANGELOG.md: the section 0.1.0 is empty"),
-        (
-            "v0.1.0",
-            {"pyproject.toml": (PROJECT / "pyproject.toml").read_text()},
-            f"pyproject.toml: {ASTRAY}",
-        ),
-    ],
-)
-def test_a_tag_that_does_not_fit_is_not_released(git: Git, tag: str, files: dict[str, str], said: str) -> None:
-    git.commit({**files, "other": ""})
+def refused(git: Git, tag: str, said: str) -> None:
+    git("commit", "-qam", "a mistake", "--allow-empty")
     run = release(git, tag, Hub())
     assert run.conclusion == "failure"
     assert run.job("build").log.splitlines()[-1] == said
     assert run.ran() == ["build"]
     assert not run.artifacts
+
+
+def test_another_tag_than_the_version_is_not_released(git: Git) -> None:
+    refused(git, "v0.0.2", f"reconciler/__init__.py: the tag is v0.0.2, the version {version_of(git)}")
+
+
+@pytest.mark.parametrize(
+    ("section", "said"),
+    [
+        ("Unreleased\n\n- More.\n", "the version is {version}, the newest section is Unreleased"),
+        ("{version}\n", "the section {version} is empty"),
+    ],
+)
+def test_a_changelog_that_does_not_tell_of_the_version_is_not_released(git: Git, section: str, said: str) -> None:
+    version = version_of(git)
+    edit(git.folder / "CHANGELOG.md", r"\A# Changelog\n", f"# Changelog\n\n## {section.format(version=version)}")
+    refused(git, f"v{version}", f"CHANGELOG.md: {said.format(version=version)}")
+
+
+def test_a_project_that_lives_elsewhere_is_not_released(git: Git) -> None:
+    live_at(git.folder, "OWNER/REPO")
+    refused(git, f"v{version_of(git)}", f"pyproject.toml: {ASTRAY}")

@@ -19,10 +19,10 @@ from reconciler.ci.github import GitHub
 from reconciler.ci.github_rest import Repository
 from reconciler.ci.provider import PAUSES_S, Post
 from reconciler.ci.reports import Report
-from reconciler.cli.app import run
 from reconciler.errors import ReconcilerError
 from tests.gitops.hub import BOT, REPOSITORY, Hub, Trouble, serve_hub
 from tests.gitops.reports import one
+from tests.support.cli import Ended, run_here
 
 
 def repository() -> Repository:
@@ -62,12 +62,12 @@ class TestRest:
         job_files: Path,
         pauses: list[float],
         monkeypatch: pytest.MonkeyPatch,
-        capsys: pytest.CaptureFixture[str],
     ) -> None:
         monkeypatch.setenv("GITHUB_API_URL", "http://127.0.0.1:9")
         monkeypatch.setenv("GITHUB_TOKEN", "t")
-        assert run(["ci", "drift", "--reports", "reports"]) == 1
-        assert "::error::no usable response from GitHub to GET issues" in capsys.readouterr().out
+        ended = run_here("ci", "drift", "--reports", "reports")
+        assert ended.code == 1
+        assert "::error::no usable response from GitHub to GET issues" in ended.out
         assert pauses == list(PAUSES_S)
 
     @pytest.mark.parametrize(
@@ -107,14 +107,14 @@ class TestRest:
         hub: Hub,
         pauses: list[float],
         monkeypatch: pytest.MonkeyPatch,
-        capsys: pytest.CaptureFixture[str],
     ) -> None:
         def fail(*_: object, **__: object) -> None:
             raise httpx.ConnectError("x\n::set-output name=apply::true")
 
         monkeypatch.setattr(httpx.HTTPTransport, "handle_request", fail)
-        assert run(["ci", "drift", "--reports", "reports"]) == 1
-        lines = capsys.readouterr().out.splitlines()
+        ended = run_here("ci", "drift", "--reports", "reports")
+        assert ended.code == 1
+        lines = ended.out.splitlines()
         assert len(lines) == 4
         assert not [line for line in lines if line.startswith("::set-output")]
 
@@ -143,20 +143,20 @@ class TestRest:
 
 
 class TestWriting:
-    def write(self, folder: Path, monkeypatch: pytest.MonkeyPatch, *, head: str) -> int:
+    def write(self, folder: Path, monkeypatch: pytest.MonkeyPatch, *, head: str) -> Ended:
         """The comment's step, for a run that planned this head of the pull request."""
         event = folder / "event.json"
         about = {"number": 1, "head": {"sha": head, "repo": {"full_name": REPOSITORY}}}
         event.write_text(json.dumps({"pull_request": about}))
         monkeypatch.setenv("GITHUB_EVENT_NAME", "pull_request")
-        return run(["ci", "comment", "--path", "manifests", "--reports", "reports"])
+        return run_here("ci", "comment", "--path", "manifests", "--reports", "reports")
 
     def test_a_run_that_is_late_leaves_the_newer_comment(
         self, hub: Hub, job_files: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         hub.open_pull(1, head="newer")
-        assert self.write(job_files, monkeypatch, head="newer") == 0
-        assert self.write(job_files, monkeypatch, head="older") == 0
+        assert self.write(job_files, monkeypatch, head="newer").code == 0
+        assert self.write(job_files, monkeypatch, head="older").code == 0
         (body,) = hub.bodies(1)
         read = read_review(Post(1, body))
         assert read is not None
@@ -168,16 +168,16 @@ class TestWriting:
     ) -> None:
         hub.open_pull(1, head="c")
         hub.comment(1, Review("other", "c", {}).line())
-        assert self.write(job_files, monkeypatch, head="c") == 0
+        assert self.write(job_files, monkeypatch, head="c").code == 0
         assert len(hub.bodies(1)) == 2
 
     def test_a_comment_that_is_deleted_meanwhile_is_written_again(
         self, hub: Hub, job_files: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         hub.open_pull(1, head="c")
-        assert self.write(job_files, monkeypatch, head="c") == 0
+        assert self.write(job_files, monkeypatch, head="c").code == 0
         hub.troubles.append(Trouble("PATCH .*", 404, "{}", before=hub.comments.clear))
-        assert self.write(job_files, monkeypatch, head="c") == 0
+        assert self.write(job_files, monkeypatch, head="c").code == 0
         assert len(hub.bodies(1)) == 1
 
     @pytest.mark.parametrize("status", [0, 502])
@@ -186,12 +186,12 @@ class TestWriting:
     ) -> None:
         hub.open_pull(1, head="c")
         hub.troubles.append(Trouble("POST .*", status, acts=True))
-        assert self.write(job_files, monkeypatch, head="c") == 0
+        assert self.write(job_files, monkeypatch, head="c").code == 0
         assert len(hub.bodies(1)) == 1
         assert [line.split()[0] for line in hub.writes()] == ["POST", "PATCH"]
         hub.comments.clear()
         hub.troubles.append(Trouble("POST .*", status))
-        assert self.write(job_files, monkeypatch, head="c") == 0
+        assert self.write(job_files, monkeypatch, head="c").code == 0
         assert len(hub.bodies(1)) == 1
 
     def test_a_comment_of_another_author_with_our_mark_is_left_alone(
@@ -201,49 +201,50 @@ class TestWriting:
         forged = Review("manifests", "c", {}).line()
         for user in ({"login": "mallory", "type": "User"}, {"login": "github-actions", "type": "User"}, None):
             hub.comment(1, forged, user=user)  # type: ignore[arg-type]  # null where the account is gone
-        assert self.write(job_files, monkeypatch, head="c") == 0
+        assert self.write(job_files, monkeypatch, head="c").code == 0
         assert hub.bodies(1)[:3] == [forged] * 3
         assert len(hub.bodies(1)) == 4
 
     def test_a_refusal_ends_the_step_with_a_clear_error(
-        self, hub: Hub, job_files: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+        self, hub: Hub, job_files: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         hub.open_pull(1, head="c")
         hub.troubles.append(Trouble("POST .*", 422, "{}"))
-        assert self.write(job_files, monkeypatch, head="c") == 1
-        assert "::error::GitHub returned 422 for POST issues/1/comments" in capsys.readouterr().out
+        ended = self.write(job_files, monkeypatch, head="c")
+        assert ended.code == 1
+        assert "::error::GitHub returned 422 for POST issues/1/comments" in ended.out
 
 
 class TestDrift:
-    def tell(self, folder: Path, monkeypatch: pytest.MonkeyPatch, *reports: Report, expected: int = 1) -> int:
+    def tell(self, folder: Path, monkeypatch: pytest.MonkeyPatch, *reports: Report, expected: int = 1) -> Ended:
         for made in reports:
             home = folder / "reports" / f"{made.application}-{made.kind}"
             home.mkdir(parents=True, exist_ok=True)
             replace(made, folder=home).save()
         monkeypatch.setattr("reconciler.ci.reports.show", lambda file, commit, max_bytes: "the plan")
-        return run(["ci", "drift", "--path", "manifests", "--applications", str(expected), "--reports", "reports"])
+        return run_here("ci", "drift", "--path", "manifests", "--applications", str(expected), "--reports", "reports")
 
     def test_a_refused_plan_is_drift(self, hub: Hub, job_files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        assert self.tell(job_files, monkeypatch, one(code=3)) == 1
+        assert self.tell(job_files, monkeypatch, one(code=3)).code == 1
         (issue,) = hub.issues.values()
         assert "1 refused" in issue["body"]
 
     def test_a_partial_plan_neither_opens_nor_closes(
         self, hub: Hub, job_files: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        assert self.tell(job_files, monkeypatch, one(partial=True)) == 1
+        assert self.tell(job_files, monkeypatch, one(partial=True)).code == 1
         assert hub.issues == {}
-        assert self.tell(job_files, monkeypatch, one()) == 1
-        assert self.tell(job_files, monkeypatch, one(code=0, changes=0, partial=True)) == 1
+        assert self.tell(job_files, monkeypatch, one()).code == 1
+        assert self.tell(job_files, monkeypatch, one(code=0, changes=0, partial=True)).code == 1
         assert [issue["state"] for issue in hub.issues.values()] == ["open"]
 
     def test_a_job_that_was_lost_leaves_the_issue_as_it_is(
         self, hub: Hub, job_files: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        assert self.tell(job_files, monkeypatch, one()) == 1
-        assert self.tell(job_files, monkeypatch, one(code=0, changes=0), expected=2) == 1
+        assert self.tell(job_files, monkeypatch, one()).code == 1
+        assert self.tell(job_files, monkeypatch, one(code=0, changes=0), expected=2).code == 1
         assert [issue["state"] for issue in hub.issues.values()] == ["open"]
-        assert self.tell(job_files, monkeypatch, one(code=0, changes=0)) == 0
+        assert self.tell(job_files, monkeypatch, one(code=0, changes=0)).code == 0
         assert [issue["state"] for issue in hub.issues.values()] == ["closed"]
 
     def test_issues_of_others_are_left_alone(self, hub: Hub, job_files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -253,7 +254,7 @@ class TestDrift:
             "user": {"login": "mallory"},
             "body": first_line("manifests"),
         }
-        assert self.tell(job_files, monkeypatch, one(code=0, changes=0)) == 0
+        assert self.tell(job_files, monkeypatch, one(code=0, changes=0)).code == 0
         assert hub.issues[1]["state"] == "open"
         assert hub.writes() == []
 
@@ -262,7 +263,7 @@ class TestDrift:
     ) -> None:
         mark = {"user": BOT, "body": first_line("manifests"), "state": "open"}
         hub.issues[1] = {"number": 1, "pull_request": {}, **mark}
-        assert self.tell(job_files, monkeypatch, one(code=0, changes=0)) == 0
+        assert self.tell(job_files, monkeypatch, one(code=0, changes=0)).code == 0
         assert hub.writes() == []
 
     @pytest.mark.parametrize("status", [0, 502])
@@ -270,28 +271,29 @@ class TestDrift:
         self, status: int, hub: Hub, job_files: Path, pauses: list[float], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         hub.troubles.append(Trouble("POST issues", status, acts=True))
-        assert self.tell(job_files, monkeypatch, one()) == 1
+        assert self.tell(job_files, monkeypatch, one()).code == 1
         assert len(hub.issues) == 1
         hub.troubles.append(Trouble("PATCH .*", status))
-        assert self.tell(job_files, monkeypatch, one(code=0, changes=0)) == 0
+        assert self.tell(job_files, monkeypatch, one(code=0, changes=0)).code == 0
         (issue,) = hub.issues.values()
         assert issue["state"] == "closed"
 
     def test_an_issue_that_is_deleted_meanwhile_is_opened_again(
         self, hub: Hub, job_files: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        assert self.tell(job_files, monkeypatch, one()) == 1
+        assert self.tell(job_files, monkeypatch, one()).code == 1
         hub.troubles.append(Trouble("PATCH .*", 410, "{}", before=hub.issues.clear))
-        assert self.tell(job_files, monkeypatch, one()) == 1
+        assert self.tell(job_files, monkeypatch, one()).code == 1
         assert len(hub.issues) == 1
         hub.troubles.append(Trouble("PATCH .*", 410, "{}", before=hub.issues.clear))
-        assert self.tell(job_files, monkeypatch, one(code=0, changes=0)) == 0
+        assert self.tell(job_files, monkeypatch, one(code=0, changes=0)).code == 0
 
     def test_a_repository_without_issues_has_the_run(
-        self, hub: Hub, job_files: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+        self, hub: Hub, job_files: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         for changes, ending in ((0, 0), (1, 1)):
             hub.troubles.append(Trouble("GET issues", 410, "{}"))
-            assert self.tell(job_files, monkeypatch, one(code=2 * changes, changes=changes)) == ending
-            assert "::warning::issues are disabled in this repository" in capsys.readouterr().out
+            ended = self.tell(job_files, monkeypatch, one(code=2 * changes, changes=changes))
+            assert ended.code == ending
+            assert "::warning::issues are disabled in this repository" in ended.out
         assert hub.issues == {}

@@ -21,13 +21,13 @@ from reconciler.ci.comment import NO_CHANGES, Review, read_review
 from reconciler.ci.decide import Decision, decide
 from reconciler.ci.github import GitHub
 from reconciler.ci.provider import Post
-from reconciler.cli.app import run
 from reconciler.errors import Problem, UsageError
 from reconciler.render.inert import inert
 from tests.gitops.actions import MOST_JOBS
 from tests.gitops.reports import DIGEST, one
 from tests.gitops.steps import read_outputs
 from tests.hostile import NAMES
+from tests.support.cli import run_here
 from tests.support.processes import usual_signals
 from tests.support.waiting import until
 
@@ -98,11 +98,12 @@ class TestDecide:
             decided(name, ABOUT, **options)
 
     def test_what_the_job_is_not_told_is_an_error_and_no_guess(
-        self, job_files: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+        self, job_files: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.delenv("GITHUB_REF")
-        assert run(["ci", "decide"]) == 1
-        assert "::error::GITHUB_REF is not set (this step is for a job of GitHub Actions)" in capsys.readouterr().out
+        ended = run_here("ci", "decide")
+        assert ended.code == 1
+        assert "::error::GITHUB_REF is not set (this step is for a job of GitHub Actions)" in ended.out
 
 
 class TestReview:
@@ -247,6 +248,7 @@ class TestCommand:
     ) -> None:
         program = """\
 import pathlib, signal, sys, time
+from tests.support.cli import run_here
 def end(*_):
     time.sleep(0.5)
     pathlib.Path("result").write_text("whole")
@@ -280,19 +282,23 @@ class TestFanOut:
         Path("many.yaml").write_text("---\n".join(documents))
         return "many.yaml"
 
-    def test_more_applications_than_one_matrix_takes(self, capsys: pytest.CaptureFixture[str]) -> None:
-        assert run(["ci", "fan-out", "--path", self.manifests(600)]) == 0
-        assert f"600 rows, but GitHub makes at most {MOST_JOBS} jobs of a matrix" in capsys.readouterr().out
+    def test_more_applications_than_one_matrix_takes(self) -> None:
+        ended = run_here("ci", "fan-out", "--path", self.manifests(600))
+        assert ended.code == 0
+        assert f"600 rows, but GitHub makes at most {MOST_JOBS} jobs of a matrix" in ended.out
         batches = json.loads(read_outputs(Path("GITHUB_OUTPUT").read_text())["batches"])
         assert [len(batch) for batch in batches] == [MOST_JOBS, MOST_JOBS, 88]
         assert [row["application"] for batch in batches for row in batch] == [f"{n:024x}" for n in range(600)]
 
-    def test_a_digest_is_of_one_plan(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_a_digest_is_of_one_plan(self) -> None:
         path = self.manifests(2)
-        assert run(["ci", "fan-out", "--path", path, "--expect-digest", DIGEST]) == 1
-        assert "::error::a digest identifies one plan, but 2 are to be made" in capsys.readouterr().out
-        assert run(["ci", "fan-out", "--path", path, "--expect-digest", DIGEST, "--application", f"{1:024x}"]) == 0
+        ended = run_here("ci", "fan-out", "--path", path, "--expect-digest", DIGEST)
+        assert ended.code == 1
+        assert "::error::a digest identifies one plan, but 2 are to be made" in ended.out
+        narrowed = ("--application", f"{1:024x}")
+        assert run_here("ci", "fan-out", "--path", path, "--expect-digest", DIGEST, *narrowed).code == 0
 
-    def test_an_application_that_nobody_has(self, capsys: pytest.CaptureFixture[str]) -> None:
-        assert run(["ci", "fan-out", "--path", self.manifests(1), "--application", "plnat"]) == 1
-        assert "::error::the manifests contain no application 'plnat'" in capsys.readouterr().out
+    def test_an_application_that_nobody_has(self) -> None:
+        ended = run_here("ci", "fan-out", "--path", self.manifests(1), "--application", "plnat")
+        assert ended.code == 1
+        assert "::error::the manifests contain no application 'plnat'" in ended.out

@@ -10,8 +10,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.manifest.syntax import MAX_DEPTH, fastest_parser, parse
+from reconciler.manifest.syntax import fastest_parser, parse
 from reconciler.manifest.tree import EMPTY, Map, shown
+from reconciler.nesting import MAX_DEPTH
 
 
 class RefusingParser(yaml.SafeLoader):
@@ -156,12 +157,43 @@ DEEP = "nested deeper than 50 levels (a manifest needs no more than ten)"
         ("- " * 40 + "[" * 1_000, "1:91"),
         ("[" * 300 + "]" * 300, "1:51"),
         ("[" * 1_000 + "}", "1:51"),
+        ("a" + "]" * 1_000 + ": " + "[" * 2_000, "1:1053"),
+        ("['" + "]" * 990 + "', " + "[" * 2_000, "1:1045"),
     ],
 )
 def test_depth_is_bounded_before_any_stack_is(text: str, place: str, parser: Any) -> None:
     """By our own rule, whatever the library does with such a file."""
     _, problems = parsed(text, parser)
     assert problems == [f"f.yaml:{place}: {DEEP}"]
+
+
+brackets = st.text(alphabet="[]{},", max_size=40)
+LINES = ["k{}x{}: v{}\n", "k{}: '{}'\n", 'k{}: "{}" # {}\n', "k{}: |\n  {}\n# {}\n", "k{}: [a, '{}', {{b: c}}]\n"]
+OPENINGS = ["[", "[ x, ", "[ '{}', ", "{{a: ", "{{'{}': ", '{{"{}": b, c: ', "[ # {}\n "]
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(LINES), brackets), max_size=4),
+    brackets,
+    st.lists(st.tuples(st.sampled_from(OPENINGS), brackets, st.integers(1, 60)), min_size=1, max_size=4),
+)
+def test_what_is_too_deep_is_so_for_every_parser_at_the_same_place(
+    lines: list[tuple[str, str]], key: str, openings: list[tuple[str, str, int]]
+) -> None:
+    """Whatever brackets are in keys, scalars and comments around those that count."""
+    text = "".join(line.format(number, inside, inside) for number, (line, inside) in enumerate(lines)) + f"z{key}: "
+    level = 1
+    expected = "not valid YAML: "
+    for opening, inside, count in openings:
+        for _ in range(count):
+            level += 1
+            if level == MAX_DEPTH + 1:
+                before = text.rpartition("\n")
+                expected = f"f.yaml:{text.count(chr(10)) + 1}:{len(before[2]) + 1}: {DEEP}"
+            text += opening.format(inside[:4])
+    for parser in (fastest_parser(), yaml.SafeLoader, RefusingParser):
+        _, problems = parsed(text, parser)
+        assert [problem for problem in problems if expected in problem], (parser, problems)
 
 
 @any_parser

@@ -28,7 +28,7 @@ from reconciler import (
     UsageError,
     errors,
 )
-from reconciler.executor import Observer, Quiet
+from reconciler.executor import Observer
 from reconciler.model.plan import Plan
 from reconciler.model.result import CallResult, CallState
 from reconciler.model.rules import Rules
@@ -61,7 +61,7 @@ def writes(simulator: Simulator) -> int:
     return sum(counts.get(action, 0) for action in WRITES)
 
 
-class Once(reconciler.ApplyObserver, Quiet):
+class Once(reconciler.ApplyObserver, Observer):
     """Does something when a call was accepted."""
 
     def __init__(self, then: Callable[[], object]) -> None:

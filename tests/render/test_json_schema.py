@@ -1,8 +1,6 @@
 """The published schema of the JSON documents, against documents that the commands really write."""
 
-import json
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,7 @@ import pytest
 
 from reconciler.documents.json_schema import output_schema
 from reconciler.simulator import Server, serve
-from tests.support import processes
+from tests.support.cli import run_installed
 
 FLEET = """
 applications:
@@ -49,14 +47,9 @@ def written(server: Server, folder: Path, *argv: str) -> tuple[int, dict[str, An
     """Exit code and the one document on stdout."""
     (folder / "shop.yaml").write_text(MANIFEST)
     (folder / "removal.yaml").write_text(MANIFEST + "devices: {a: {alarms: absent}}\n")
-    done = processes.run(
-        [sys.executable, "-m", "reconciler", *argv, "--format", "json"],
-        cwd=folder,
-        env={**os.environ, "LOSANT_API_URL": server.url, "LOSANT_API_TOKEN": server.token},
-    )
-    data = json.loads(done.stdout)
-    assert isinstance(data, dict)
-    return done.returncode, data
+    env = {**os.environ, "LOSANT_API_URL": server.url, "LOSANT_API_TOKEN": server.token}
+    ended = run_installed(*argv, "--format", "json", cwd=folder, env=env)
+    return ended.code, ended.document
 
 
 @pytest.mark.parametrize(

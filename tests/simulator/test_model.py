@@ -12,10 +12,9 @@ from reconciler.simulator import Clock, build_fleet
 from reconciler.simulator.api.selection import Write
 from reconciler.simulator.api.writes import Fate, accept
 from reconciler.simulator.control import Control
-from reconciler.simulator.switches import Switches
 from reconciler.simulator.world.records import Author, Kind
 from reconciler.simulator.world.seed import seed
-from reconciler.simulator.world.store import World
+from reconciler.simulator.world.store import Switches, World
 from tests.simulator.conftest import START
 
 Row: TypeAlias = tuple[str, str]

@@ -100,8 +100,8 @@ def test_run_serves_until_a_signal(tmp_path: Path, number: signal.Signals) -> No
     fleet = tmp_path / "fleet.yaml"
     fleet.write_text(PUMPS, encoding="utf-8")
     script = (
-        "import sys; from pathlib import Path; from reconciler.simulator import run; "
-        "run(Path(sys.argv[1]), db=Path(sys.argv[2]), on_start=lambda s: print(s.url, flush=True)); print('done')"
+        "import sys; from pathlib import Path; from reconciler.simulator import Server, run; "
+        "run(Server(Path(sys.argv[1]), db=Path(sys.argv[2])), lambda s: print(s.url, flush=True)); print('done')"
     )
     process = processes.start(
         [sys.executable, "-W", "error", "-c", script, str(fleet), str(tmp_path / "w.db")],
@@ -120,8 +120,8 @@ def test_run_serves_until_a_signal(tmp_path: Path, number: signal.Signals) -> No
 
 def test_a_killed_simulator_loses_nothing_it_answered_for(tmp_path: Path) -> None:
     script = (
-        "import sys; from reconciler.simulator import run; "
-        "run(sys.argv[1], db=sys.argv[2], on_start=lambda s: print(s.url, s.token, s.application_id, flush=True))"
+        "import sys; from reconciler.simulator import Server, run; "
+        "run(Server(sys.argv[1], db=sys.argv[2]), lambda s: print(s.url, s.token, s.application_id, flush=True))"
     )
     db = str(tmp_path / "w.db")
     process = processes.start(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -46,11 +47,12 @@ class Ended:
 Here: TypeAlias = Callable[..., Ended]
 
 
-def run_here(capsys: pytest.CaptureFixture[str], *argv: str) -> Ended:
+def run_here(*argv: str) -> Ended:
     """Run the command in this process: quicker, and as good where no process is in question."""
-    capsys.readouterr()
-    code = run(argv)
-    ended = Ended(code, *capsys.readouterr())
+    out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
+    with redirect_stdout(out), redirect_stderr(err):
+        code = run(argv)
+    ended = Ended(code, *(stream.buffer.getvalue().decode() for stream in (out, err)))
     assert "Traceback" not in ended.err, ended.err
     return ended
 
@@ -112,12 +114,12 @@ class Bench:
             finally:
                 process.kill()
 
-    def here(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Here:
+    def here(self, monkeypatch: pytest.MonkeyPatch) -> Here:
         """What runs the command in this process, in the folder."""
         monkeypatch.chdir(self.folder)
         for name, value in self.access().items():
             monkeypatch.setenv(name, value)
-        return lambda *argv: run_here(capsys, *argv)
+        return run_here
 
     def writes(self) -> list[tuple[str, Any]]:
         """Every request so far that could have changed anything: action and body."""

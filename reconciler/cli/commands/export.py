@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -76,15 +75,15 @@ def command(
     from reconciler.cli.progress import Display
     from reconciler.cli.signals import run_async, undisturbed
     from reconciler.operations.export.run import ExportRequest, ExportRun
-    from reconciler.render.export import file_text
     from reconciler.render.inert import inert
+    from reconciler.render.result import file_text
     from reconciler.runtime import SystemClock
 
     def queued(job_id: str | None) -> None:
         if job_id and not console.wants_json:  # immediately, unless stdout is one JSON document
             console.write(inert(job_id))
 
-    listening = _listening(flags.pop("public_url"), flags.pop("port"), flags.pop("out"), timeout, flags, listen=listen)
+    listening = _listening(flags, timeout, listen=listen)
     # The remaining options are fields of the Export schema, spelled differently.
     given = {name: value for name, value in flags.items() if value is not None}
     options = {re.sub("_(.)", lambda match: match[1].upper(), name): value for name, value in given.items()}
@@ -113,22 +112,16 @@ def command(
         return console.fail(failure) if failure else None
 
 
-def _listening(
-    public_url: str | None,
-    port: int | None,
-    out: str | None,
-    timeout_s: float,
-    flags: Mapping[str, Any],
-    *,
-    listen: bool,
-) -> Listening | None:
+def _listening(flags: dict[str, Any], timeout_s: float, *, listen: bool) -> Listening | None:
+    """Take the options of --listen out of the flags."""
     from reconciler.operations.export.run import Listening
 
+    own = {name: flags.pop(name) for name in ("public_url", "port", "out")}
     if not listen:
-        for name, value in {"--public-url": public_url, "--port": port, "--out": out}.items():
-            if value is not None:
-                raise UsageError(f"{name} requires --listen", hint=f"add --listen, or remove {name}")
+        for given in (f"--{name.replace('_', '-')}" for name, value in own.items() if value is not None):
+            raise UsageError(f"{given} requires --listen", hint=f"add --listen, or remove {given}")
         return None
+    public_url, port, out = own.values()
     if flags["callback_url"] is not None:
         hint = "pass the address of a tunnel to this machine as --public-url"
         raise UsageError("--listen and --callback-url cannot be combined", hint=hint)

@@ -36,7 +36,7 @@ def command(console: Console, *, port: int, fleet: str | None, db: str | None, o
     stored = db is not None and Path(db).exists()
     source: Path | str | None = Path(fleet) if fleet else None if stored else demo_fleet()
     try:
-        run(source, db=db, port=port, outbox=Path(outbox) if outbox else None, on_start=announce)
+        run(Server(source, db=db, port=port, outbox=Path(outbox) if outbox else None), announce)
     except FleetError as error:
         raise ReconcilerError([Problem(inert(line)) for line in error.problems]) from None
     except OSError as error:

@@ -19,7 +19,7 @@ from typing import NamedTuple, NoReturn, TypeAlias
 
 from reconciler.errors import PlanUnsound, Problem
 from reconciler.model.changes import Change, Changes, FlowDevices, Move
-from reconciler.model.numbers import Numbers
+from reconciler.model.numbers import entries_of, numbers
 from reconciler.model.plan import PlannedCall
 from reconciler.model.requests import Release, RemoveDevice, RemoveFlow, RemoveRow, Replace, outcome
 from reconciler.model.state import NO_RECORD, NOTHING, DeviceId, Entry, FlowId, Live, Row, Version
@@ -166,14 +166,14 @@ _Likeness: TypeAlias = tuple[int, bool, tuple[Move, ...], tuple[int, ...]]
 
 def _alike(changes: Changes, index: _CallIndex, live: Live) -> dict[_Likeness, list[DeviceId]]:
     """The devices that were read, are to change or are named; those with the same entries and changes together."""
-    entries = Numbers(lambda flows: tuple(flows.items()))
     records, moves_of, cleared_by = live.devices, changes.devices.get, index.clearing.get
     found: dict[_Likeness, list[DeviceId]] = defaultdict(list)
     named = {*changes.devices, *index.clearing}.union(*index.naming.values())
     read = records if index.flow_wide else {one: records[one] for one in records.keys() & named}
+    entries = numbers([device.flows for device in read.values()], entries_of)
     for device_id, device in read.items():
         moves, cleared = moves_of(device_id, ()), cleared_by(device_id, ())
-        found[entries[device.flows], device.unknown_bundle, moves, cleared].append(device_id)
+        found[entries[id(device.flows)], device.unknown_bundle, moves, cleared].append(device_id)
     for device_id in named - records.keys():
         found[-1, False, moves_of(device_id, ()), cleared_by(device_id, ())].append(device_id)
     return found

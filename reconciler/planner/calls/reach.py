@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
 from reconciler.model.changes import Change, Changes, Move
-from reconciler.model.numbers import Numbers
+from reconciler.model.numbers import entries_of, numbers
 from reconciler.model.requests import RemoveDevice, RemoveFlow, Replace, Request, Wildcard, named_rows, outcome
 from reconciler.model.state import NOTHING, DeviceId, Entry, FlowId, Live, Row, Version
 
@@ -43,11 +43,11 @@ class Alike(NamedTuple):
 
 def alike(changes: Changes, live: Live) -> list[Alike]:
     """The devices of a read, those together that are alike."""
-    entries = Numbers(lambda flows: tuple(flows.items()))
+    entries = numbers([device.flows for device in live.devices.values()], entries_of)
     found: dict[tuple[int, bool, tuple[Move, ...]], list[DeviceId]] = defaultdict(list)
     moves_of_device = changes.devices.get
     for device_id, device in live.devices.items():
-        found[entries[device.flows], device.unknown_bundle, moves_of_device(device_id, ())].append(device_id)
+        found[entries[id(device.flows)], device.unknown_bundle, moves_of_device(device_id, ())].append(device_id)
     return [
         Alike(live.devices[ids[0]].flows, unknown_bundle, {move.flow_id: move.to_version for move in moves}, ids)
         for (_, unknown_bundle, moves), ids in found.items()

@@ -116,7 +116,8 @@ class _Resolver:
         masks = self.masks()
         own, pins = self.device_votes(), self.pins()
         decided = self.decide_special(masks, own, pins)
-        decided.update(self.decide_shared({one: mask for one, mask in masks.items() if one not in decided}))
+        shared = {one: mask for one, mask in masks.items() if one not in decided} if decided else masks
+        decided.update(self.decide_shared(shared))
         protected = tuple(self.protections())
         problems = [*self.names.problems(), *self.problems, *itertools.starmap(self.conflict, self.conflicts.items())]
         return Resolution(
@@ -148,8 +149,7 @@ class _Resolver:
         for index, group in enumerate(self.groups):
             bit = 1 << index
             members = self.selection.members(group.select, group.effective_salt)
-            for device_id in members:
-                masks[device_id] = masks.get(device_id, 0) | bit
+            masks.update({device_id: masks.get(device_id, 0) | bit for device_id in members})
             if not members:
                 by_chance = group.select.percent is not None
                 hint = "a small percentage of few devices may be none" if by_chance else "check its tags and names"

@@ -23,11 +23,10 @@ from uvicorn.server import ServerState
 
 from reconciler.simulator.control import Control
 from reconciler.simulator.http.app import Simulator
-from reconciler.simulator.world.clock import Clock
 from reconciler.simulator.world.fleet import Fleet
 from reconciler.simulator.world.fleet_file import build_fleet, load_fleet, parse_fleet
 from reconciler.simulator.world.seed import default_token, seed
-from reconciler.simulator.world.store import World
+from reconciler.simulator.world.store import Clock, World
 
 HOST: Final = "127.0.0.1"
 _START_LIMIT_S = 10.0
@@ -160,21 +159,13 @@ serve = Server
 """Alias of `Server` for use in a `with` block."""
 
 
-def run(
-    fleet: FleetSource | None = None,
-    *,
-    db: Path | str | None = None,
-    port: int = 0,
-    outbox: Path | None = None,
-    on_start: Callable[[Server], None] | None = None,
-) -> None:
+def run(server: Server, on_start: Callable[[Server], None]) -> None:
     """Serve until SIGINT or SIGTERM; main thread only. `on_start` is called once requests are accepted."""
     stopped = threading.Event()
     before = {number: signal.signal(number, lambda *_: stopped.set()) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        with serve(fleet, db=db, port=port, outbox=outbox) as server:
-            if on_start is not None:
-                on_start(server)
+        with server:
+            on_start(server)
             stopped.wait()
     finally:
         for number, handler in before.items():

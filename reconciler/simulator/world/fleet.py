@@ -15,8 +15,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from reconciler.simulator.faults import Fault
-from reconciler.simulator.switches import Switches
 from reconciler.simulator.world.records import ID_PATTERN, RESERVED_VERSIONS, TAG_KEY_PATTERN, object_id
+from reconciler.simulator.world.store import Switches
 
 _COUNTER = re.compile(r"\{n(:0?\d*)?\}")
 

@@ -12,14 +12,17 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from reconciler.simulator.faults import Faults
-from reconciler.simulator.switches import Switches
-from reconciler.simulator.world.clock import Clock
 
 Row: TypeAlias = dict[str, Any]
 _TABLES = """
@@ -76,6 +79,66 @@ create index if not exists entries_by_flow on entries (flow_id);
 create index if not exists entries_by_record on entries (application_id, record_id) where record_id is not null;
 create index if not exists logs_by_record on logs (record_id);
 """
+
+
+class Switches(BaseModel):
+    """How the simulated API behaves where Losant's documentation is silent; `README.md` explains each switch.
+
+    The defaults are the conservative readings. A client must be correct under every reading, so tests vary the switches
+    one by one.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    release: Literal["atomic", "partial"] = "atomic"
+    unknown_device: Literal["404", "skip"] = "404"
+    unknown_flow: Literal["404", "accept"] = "404"
+    unknown_version: Literal["404", "accept"] = "404"
+    develop: Literal["400", "accept"] = "400"
+    empty_selector: Literal["400", "everything", "nothing"] = "400"
+    selectors: Literal["union", "intersection"] = "union"
+    remove_all: Literal["400", "everything"] = "400"
+    version_filter: Literal["any_flow", "same_flow", "released", "reported"] = "any_flow"
+    replace_matches: Literal["released", "reported", "either", "both"] = "released"
+    replace_unknown_bundles: Literal["ignored", "reached"] = "ignored"
+    empty_entries: Literal["kept", "dropped"] = "dropped"
+    empty_records: Literal["kept", "dropped"] = "kept"
+    empty_edge_records: Literal["kept", "dropped"] = "kept"
+    per_page_cap: Annotated[int, Field(ge=1)] | None = None
+    effect_delay_s: Annotated[float, Field(ge=0)] = 0.0
+    rerelease: Literal["log", "silent"] = "log"
+    empty_bundle: Literal["null", "nullVersion"] = "nullVersion"
+    missing_token: Literal["403", "401"] = "403"  # noqa: S105 - a status
+    tag_filter: Literal["any", "all"] = "any"
+
+
+class Clock:
+    """Milliseconds since the epoch. A frozen clock advances only by its offset."""
+
+    def __init__(self, *, frozen_at: datetime | None = None) -> None:
+        self._frozen_ms = None if frozen_at is None else round(frozen_at.timestamp() * 1000)
+        self.offset_ms = 0
+
+    def now_ms(self) -> int:
+        """The current time in the simulated world."""
+        base = time.time_ns() // 1_000_000 if self._frozen_ms is None else self._frozen_ms
+        return base + self.offset_ms
+
+
+@lru_cache(maxsize=65536)
+def rfc3339(ms: int) -> str:
+    """Format a time like the API: UTC, milliseconds, `Z`."""
+    moment = datetime.fromtimestamp(ms // 1000, UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{ms % 1000:03}Z"
+
+
+def parse_ms(text: str) -> int | None:
+    """Parse RFC 3339 text to milliseconds; None if it is invalid. No time zone means UTC."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
 class World:
