@@ -121,13 +121,36 @@ INSTALLED = [
 ]
 
 
-@pytest.mark.parametrize("file", ["README.md", ".github", "reconciler", "manifests"])
+BY_NAME = re.compile(
+    r"\b(pipx? (install|run|download)|uv (add|tool|pip install)|uvx)\b[^\n]*[ '\"]losant[-_.]reconciler(?!\S*\.(whl|tar))"
+)
+
+
+@pytest.mark.parametrize(
+    "file", ["README.md", "CHANGELOG.md", ".ci", ".github", ".pre-commit-hooks.yaml", "docs", "manifests", "reconciler"]
+)
 def test_nobody_is_told_to_install_a_bare_name(file: str) -> None:
     """Whose that is on a package index is not known."""
     place = PROJECT / file
-    for one in [place] if place.is_file() else place.rglob("*.*"):
-        if one.suffix in {".md", ".yml", ".yaml", ".py", ".sh"}:
-            assert not re.search(r"(pip|pipx|uvx?)\b[^\n]* ['\"]?losant-reconciler", one.read_text()), one
+    files = [place] if place.is_file() else [one for one in place.rglob("*") if one.is_file() and one.suffix != ".pyc"]
+    assert files
+    for one in files:
+        assert not BY_NAME.search(one.read_text(encoding="utf-8").replace("\\\n", " ")), one
+
+
+@pytest.mark.parametrize(
+    ("text", "is_by_name"),
+    [
+        ("pip install losant-reconciler", True),
+        ("python -m pip install --quiet 'losant_reconciler[simulator]==1.0'", True),
+        ("uvx losant-reconciler plan", True),
+        ("pip install ./losant_reconciler-1.0-py3-none-any.whl", False),
+        ("pip install dist/losant_reconciler-1.0.tar.gz", False),
+        ("pip freeze --exclude losant-reconciler", False),
+    ],
+)
+def test_what_a_bare_name_is(text: str, is_by_name: bool) -> None:
+    assert bool(BY_NAME.search(text)) is is_by_name
 
 
 class TestGitLab:

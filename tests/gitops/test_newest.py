@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from tests.gitops.actions import Event, Run, Runner
 from tests.gitops.conftest import Git
 from tests.gitops.hub import Hub
 from tests.gitops.steps import PROJECT, load
+from tests.support import processes
 
 WORKFLOW = PROJECT / ".github/workflows/newest.yml"
 # The real one installs two sets of packages and runs this suite on each.
@@ -78,3 +81,47 @@ def test_the_newest_are_proposed_whatever_becomes_of_the_oldest(git: Git) -> Non
     run = week(git)
     assert run.job("oldest").conclusion == run.conclusion == "failure"
     assert git("branch", "--list", "lock") != ""
+
+
+# An environment whose commands do nothing: they fail where they are told $FAILS, which spares the network.
+VENV = """\
+#!/usr/bin/env bash
+mkdir -p "${{@: -1}}/bin" && cd "${{@: -1}}/bin" && ln -sf {python} python
+for name in pip pytest; do
+  printf '#!/usr/bin/env bash\\n[[ "%s $*" != *"$FAILS"* ]]\\n' "$name" > "$name" && chmod +x "$name"
+done
+"""
+LOCK = """\
+#!/usr/bin/env bash
+[[ ".ci/lock $*" != *"$FAILS"* ]] || { echo "rich and click want different things" >&2; exit 1; }
+echo "click==8.5.1" > requirements/dev.txt
+"""
+OLDEST, UPGRADED = "click 8.2.0 -> 8.0.0\n", "click 8.2.0 -> 8.5.1\n"
+
+
+@pytest.mark.parametrize(
+    ("which", "fails", "said"),
+    [
+        ("oldest", "-r requirements/oldest.txt", f"Installing fails with these packages {{}}:\n{OLDEST}"),
+        ("oldest", "pytest ", f"The test run fails with these packages {{}}:\n{OLDEST}"),
+        ("newest", "-r requirements/dev.txt", f"Installing fails with these packages {{}}:\n{UPGRADED}"),
+        ("newest", "--editable", f"Installing fails with these packages {{}}:\n{UPGRADED}"),
+        ("newest", "pytest ", f"The test run fails with these packages {{}}:\n{UPGRADED}"),
+        ("newest", ".ci/lock --upgrade", "No package moved: the newest do not fit together, for the reason above.\n"),
+        ("newest", "nowhere", ""),
+    ],
+)
+def test_what_moved_is_told_whatever_fails(which: str, fails: str, said: str, tmp_path: Path) -> None:
+    git = Git(tmp_path / "origin")
+    files = {name: (PROJECT / name).read_text() for name in (".ci/newest", ".ci/pins.py")}
+    locks = {"requirements/dev.txt": "click==8.2.0\n", "requirements/oldest.txt": "click==8.0.0\n"}
+    git.commit({**files, **locks, ".ci/lock": LOCK, "bin/python3": VENV.format(python=sys.executable)})
+    for script in (".ci/lock", "bin/python3"):
+        (git.folder / script).chmod(0o755)
+    env = {**os.environ, "PATH": f"{git.folder / 'bin'}:{os.environ['PATH']}", "FAILS": fails}
+    folder = [tmp_path / "kept"] if which == "newest" else []
+    done = processes.run(["bash", git.folder / ".ci/newest", which, *folder], env=env)
+    assert done.stdout.lstrip("\n") == said.format("instead of those of the lock")
+    assert done.returncode == (0 if not said else 1), done.stderr
+    for kept in folder:
+        assert (kept / "moved").read_text() == (said.splitlines(keepends=True) or [UPGRADED])[-1]

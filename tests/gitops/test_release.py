@@ -35,7 +35,7 @@ def live_at(folder: Path, home: str) -> None:
     edit(folder / "pyproject.toml", r"https://github\.com/[\w.-]+/[\w.-]+", f"https://github.com/{home}")
 
 
-@pytest.fixture(params=PROJECTS.values(), ids=PROJECTS)
+@pytest.fixture(params=list(PROJECTS.values()), ids=list(PROJECTS))
 def git(tmp_path: Path, request: pytest.FixtureRequest) -> Git:
     """This project, moved to the home that the runner knows, and about to be released."""
     git = Git(tmp_path / "origin")

@@ -112,6 +112,23 @@ def test_what_is_no_yaml(text: str) -> None:
     assert said.startswith(("fleet.yaml:1:", "fleet.yaml:2:", "fleet.yaml: "))
 
 
+@pytest.mark.parametrize("loader", [module._Loader, yaml.SafeLoader])
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("[" * 2_000, "1:51"),
+        ("- " * 100_000, "1:101"),
+        ("- " * 300, "1:101"),
+        ("a: b\nc: " + "{a: " * 60 + "}" * 60, "2:200"),
+        ("a" + "]" * 1_000 + ": " + "[" * 2_000, "1:1053"),
+    ],
+)
+def test_a_file_that_is_too_deep(text: str, place: str, loader: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_Loader", loader)
+
+    assert problems(text) == [f"fleet.yaml:{place}: nested deeper than 50 levels"]
+
+
 def test_two_flows_of_one_name_are_told_apart_by_id() -> None:
     flows = "flows: [{name: f, id: 00000000000000000000000a, versions: [v1]}, {name: f, versions: [v1]}]"
     text = f"applications: [{{name: A, {flows}, devices: [{{name: d, deployed: {{%s: v1}}}}]}}]"

@@ -5,19 +5,22 @@ Scalars are strings, as in a manifest: `1.10` and `2026-01-15` are versions. Onl
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import yaml
 from pydantic import ValidationError
+from yaml.events import CollectionEndEvent, CollectionStartEvent
 
+from reconciler.nesting import MAX_DEPTH, TOO_DEEP, CuttingLoader
 from reconciler.simulator.world.fleet import Fleet
 from reconciler.simulator.world.fleet_check import Place, check_fleet, spell
 
 Node: TypeAlias = yaml.Node
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_TOO_DEEP = 64
+_TOO_DEEP = 64  # with what aliases stand for
 
 
 class FleetError(ValueError):
@@ -40,8 +43,11 @@ def load_fleet(path: Path | str) -> Fleet:
 def parse_fleet(text: str, *, source: str = "fleet") -> Fleet:
     """Parse a fleet from YAML text; raises FleetError, whose lines begin with `source:line:column: `."""
     try:
+        _check_depth(text, source, _Loader)  # before libyaml's composer, which recurses
         root = yaml.compose(text, Loader=_Loader)
     except yaml.YAMLError as error:
+        with contextlib.suppress(yaml.YAMLError):
+            _check_depth(text, source, CuttingLoader)
         raise FleetError([_syntax_problem(error, source)]) from error
     if root is None:
         raise FleetError([f"{source}: the file is empty; it needs at least `applications:`"])
@@ -92,6 +98,17 @@ def _syntax_problem(error: yaml.YAMLError, source: str) -> str:
     return f"{source}{place}: this is not valid YAML: {getattr(error, 'problem', None) or error}"
 
 
+def _check_depth(text: str, source: str, loader: Any) -> None:
+    depth = 0
+    for event in yaml.parse(text, Loader=loader):
+        if isinstance(event, CollectionStartEvent):
+            depth += 1
+            if depth > MAX_DEPTH:
+                raise FleetError([f"{source}:{_mark(event)}: {TOO_DEEP}"])
+        elif isinstance(event, CollectionEndEvent):
+            depth -= 1
+
+
 def _malformed(node: Node, above: tuple[Node, ...]) -> Iterator[tuple[Node, str]]:
     """Duplicate keys, keys that are not text, and recursive aliases, each with its node."""
     if node in above or len(above) > _TOO_DEEP:
@@ -119,7 +136,7 @@ def _plain(node: Node) -> Any:
     return None if node.tag == "tag:yaml.org,2002:null" else node.value
 
 
-def _mark(node: Node) -> str:
+def _mark(node: Any) -> str:
     return f"{node.start_mark.line + 1}:{node.start_mark.column + 1}"
 
 
