@@ -155,14 +155,17 @@ class Result:
         return any(call.attempts for call in self.calls)
 
     @property
+    def is_confirmed(self) -> bool:
+        """Whether every call had its whole effect, and nothing beside."""
+        confirmed = all(call.state is CallState.CONFIRMED for call in self.calls)
+        return confirmed and not self.unconfirmed and not self.collateral
+
+    @property
     def exit_code(self) -> ExitCode:
         """130 if interrupted; 6 if a change is not confirmed or a row outside the plan moved; else 0."""
         if self.interrupted:
             return ExitCode.INTERRUPTED
-        if self.dry_run:
-            return ExitCode.DONE
-        loose = any(call.state is not CallState.CONFIRMED for call in self.calls)
-        return ExitCode.NOT_CONFIRMED if loose or self.unconfirmed or self.collateral else ExitCode.DONE
+        return ExitCode.DONE if self.dry_run or self.is_confirmed else ExitCode.NOT_CONFIRMED
 
 
 def not_started(plan: Plan) -> Result:

@@ -9,7 +9,7 @@ from typing import BinaryIO, NamedTuple
 from reconciler.errors import ManifestError
 from reconciler.manifest import load as manifests
 from reconciler.manifest.files import DiskFiles, Files
-from reconciler.manifest.offline import resolve_offline
+from reconciler.manifest.symbolic import resolve_symbolically
 from reconciler.model.plan import Warning
 from reconciler.model.rules import Rules
 from reconciler.planner.resolution.resolve import expired_pins
@@ -75,7 +75,7 @@ def load_sound(paths: Iterable[str | PathLike[str]], files: Files) -> manifests.
         ManifestError: every problem, including conflicts that can be found without the API.
     """
     loaded = manifests.load(paths, files)
-    conflicts = [problem for rules in loaded.rules for problem in resolve_offline(rules).resolution.problems]
+    conflicts = [problem for rules in loaded.rules for problem in resolve_symbolically(rules).resolution.problems]
     if problems := dict.fromkeys([*loaded.problems, *conflicts]):
         raise ManifestError(problems)
     return loaded

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from reconciler.api.client import LosantApi
-from reconciler.errors import ExitCode, ReconcilerError, Stale
+from reconciler.errors import ReconcilerError, Stale
 from reconciler.executor import Execution, Observer
 from reconciler.health import wait
 from reconciler.model.digest import digest
@@ -100,7 +100,7 @@ class PlanRun:
             observe=request.observer.applying(self.plan),
         )
         await self.execution.carry_out()
-        if not request.wait or request.dry_run or self.result.exit_code is not ExitCode.DONE:
+        if not request.wait or request.dry_run or self.result.interrupted or not self.result.is_confirmed:
             return
         observe = request.observer.waiting(self.plan)
 

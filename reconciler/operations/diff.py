@@ -8,7 +8,7 @@ from typing import NamedTuple
 from reconciler.errors import ManifestError, Problem, UsageError
 from reconciler.manifest.files import DiskFiles, Files, NothingThere
 from reconciler.manifest.git import GitFiles
-from reconciler.manifest.offline import compare
+from reconciler.manifest.symbolic import compare
 from reconciler.model.rules import Difference
 from reconciler.operations.applications import load_sound
 

@@ -9,8 +9,8 @@ from reconciler.health import summarise
 from reconciler.model.health import StatusReport
 from reconciler.model.plan import Warning
 from reconciler.model.rules import Rules
-from reconciler.operations.devices import read_devices
 from reconciler.operations.gateway import Gateway
+from reconciler.operations.inspect import read_devices
 from reconciler.operations.plan import read
 
 

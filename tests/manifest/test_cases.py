@@ -24,7 +24,7 @@ from reconciler.discovery import discover
 from reconciler.errors import Problem, ReconcilerError
 from reconciler.manifest.files import DiskFiles
 from reconciler.manifest.load import Loaded, load, load_manifests
-from reconciler.manifest.offline import resolve_offline
+from reconciler.manifest.symbolic import resolve_symbolically
 from reconciler.manifest.syntax import fastest_parser
 from reconciler.model.rules import Limits, Rules
 from reconciler.model.state import Decision
@@ -95,7 +95,7 @@ def test_libyaml_and_the_pure_parser_agree(case: Path, monkeypatch: pytest.Monke
 def outcome(case: Path) -> str:
     try:
         rules = load_manifests([case.relative_to(CASES)])
-        problems = [problem for one in rules for problem in resolve_offline(one).resolution.problems]
+        problems = [problem for one in rules for problem in resolve_symbolically(one).resolution.problems]
         return refused(problems) if problems else "".join(told(one) for one in rules)
     except ReconcilerError as error:
         return refused(error.problems)

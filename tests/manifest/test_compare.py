@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.manifest.load import load_manifests
-from reconciler.manifest.offline import compare
+from reconciler.manifest.symbolic import compare
 from reconciler.model.rules import Difference
 
 HEAD = "apiVersion: reconciler/v1\napplication: 575ec8687ae143cd83dc4a97\n"

@@ -19,7 +19,7 @@ from reconciler.errors import Problem
 from reconciler.manifest.files import DiskFiles, File
 from reconciler.manifest.json_schema import manifest_schema
 from reconciler.manifest.load import Loaded, load
-from reconciler.manifest.offline import resolve_offline
+from reconciler.manifest.symbolic import resolve_symbolically
 from reconciler.render.inert import inert
 from tests.manifest.test_cases import CASES
 
@@ -47,7 +47,7 @@ def check(data: bytes) -> Loaded:
     """Load, and hold what must hold for any input."""
     loaded = load(["f.yaml"], OneFile(data))
     for rules in loaded.rules:
-        for problem in resolve_offline(rules).resolution.problems:
+        for problem in resolve_symbolically(rules).resolution.problems:
             assert problem.line
     lines = data.count(b"\n") + data.count(b"\r") + 1
     for problem in loaded.problems:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from reconciler.discovery import discover
 from reconciler.manifest.importer import quoted, write_manifest
 from reconciler.manifest.load import load_manifests
-from reconciler.manifest.offline import resolve_offline
+from reconciler.manifest.symbolic import resolve_symbolically
 from reconciler.manifest.syntax import parse
 from reconciler.model.state import Device, Entry, Kind, Live, LiveDevice
 from reconciler.model.world import World
@@ -77,7 +77,7 @@ def imported(api: FakeApi, group_by: str, *, listed: bool = True) -> str:
 def read_back(text: str, api: FakeApi, folder: Path) -> World:
     (folder / "m.yaml").write_text(text, encoding="utf-8")
     [rules] = load_manifests([folder / "m.yaml"])
-    assert not resolve_offline(rules).resolution.problems
+    assert not resolve_symbolically(rules).resolution.problems
     return asyncio.run(discover(rules, api, today=TODAY))
 
 

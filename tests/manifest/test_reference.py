@@ -12,7 +12,7 @@ import pytest
 from reconciler.errors import ManifestError
 from reconciler.manifest.json_schema import manifest_schema
 from reconciler.manifest.load import load_manifests
-from reconciler.manifest.offline import resolve_offline
+from reconciler.manifest.symbolic import resolve_symbolically
 from reconciler.manifest.syntax import parse
 from reconciler.manifest.tree import Map, Seq
 
@@ -55,7 +55,7 @@ def test_every_example_does_what_the_page_says(example: Example) -> None:
     told = ""
     try:
         rules = load_manifests(["m.yaml"])
-        problems = [problem for one in rules for problem in resolve_offline(one).resolution.problems]
+        problems = [problem for one in rules for problem in resolve_symbolically(one).resolution.problems]
     except ManifestError as error:
         problems = list(error.problems)
         if "application" not in whole(example.text):
@@ -98,4 +98,4 @@ def test_every_link_in_the_page_leads_somewhere() -> None:
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.yaml")), ids=lambda path: path.name)
 def test_the_manifests_of_this_repository_are_sound(path: Path) -> None:
     [rules] = load_manifests([path])
-    assert resolve_offline(rules).resolution.problems == ()
+    assert resolve_symbolically(rules).resolution.problems == ()

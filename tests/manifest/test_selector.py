@@ -17,8 +17,8 @@ from jsonschema import Draft202012Validator
 
 from reconciler.manifest.json_schema import manifest_schema
 from reconciler.manifest.load import load_manifests
-from reconciler.manifest.offline import compare, resolve_offline
 from reconciler.manifest.schema import SELECTING, SelectPart
+from reconciler.manifest.symbolic import compare, resolve_symbolically
 from reconciler.model.rules import Rules, Selector
 from reconciler.model.state import Device
 from reconciler.planner.resolution.names import Inventory, Names
@@ -155,7 +155,7 @@ class TestKey:
 
     def test_is_a_subject_of_its_own_in_a_comparison(self, name: str, tmp_path: Path) -> None:
         rules = loaded(select(name), tmp_path)
-        subjects = set(resolve_offline(rules).resolution.desired.devices)
+        subjects = set(resolve_symbolically(rules).resolution.desired.devices)
         assert subjects == (KEYS[name].picks if KEYS[name].explicit else {f"<{KEYS[name].text}>"})
         other = loaded({"tags": {"other": "x"}}, tmp_path)
         assert {one.subject for one in compare([rules], [other])} == {*subjects, "<tag other=x>"}
@@ -186,6 +186,6 @@ def test_a_subject_is_no_pattern_for_others(tmp_path: Path) -> None:
         f"  two: {{select: {{devices: [a1, 'x*b']}}, flows: {{{FLOW}: v2}}}}\n"
     )
     (rules,) = load_manifests([tmp_path])
-    offline = resolve_offline(rules)
+    offline = resolve_symbolically(rules)
     assert offline.resolution.problems == ()
     assert offline.subjects == {"<devices a*b>", "<devices a1, x*b>"} == offline.resolution.desired.devices.keys()

@@ -15,10 +15,10 @@ from reconciler.api.client import LosantApi
 from reconciler.errors import ApiError, ExitCode, NotFound, RateLimited, ReconcilerError, UsageError, cannot_write
 from reconciler.model.export import Export, ExportedFile
 from reconciler.model.state import Kind
-from reconciler.operations.devices import find_device
 from reconciler.operations.export.archive import NotDelivered, contents
 from reconciler.operations.export.listener import Listener, Received
 from reconciler.operations.gateway import Gateway
+from reconciler.operations.inspect import find_device
 
 PAUSE_S = 300.0  # an application may request one export in this time
 _SUFFIXES = {"zip": ".zip", "gzip": ".gz", "wasm": ".wasm", "other": ".bin"}

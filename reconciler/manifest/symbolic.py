@@ -30,7 +30,7 @@ class Offline:
     subjects: frozenset[str]
 
 
-def resolve_offline(rules: Rules) -> Offline:
+def resolve_symbolically(rules: Rules) -> Offline:
     """Resolve without an inventory. `resolution.problems` are conflicts that no state of the API can remove."""
     groups = tuple(group if is_explicit(group.select) else symbolic(group) for group in rules.groups)
     rules = replace(rules, groups=groups)
@@ -68,7 +68,7 @@ class _Side:
         self.aliases: dict[FlowId, str] = {}
         if rules is None:
             return
-        offline = resolve_offline(rules)
+        offline = resolve_symbolically(rules)
         priorities = {group.name: group.priority for group in rules.groups}
         contested = _contested(offline)
         self.aliases = {flow_id: alias for alias, flow_id in sorted(offline.resolution.aliases.items(), reverse=True)}
