@@ -98,10 +98,15 @@ def test_what_is_published_is_what_was_tested(git: Git) -> None:
     ):
         assert name in announced.split()
 
-    again = git.folder.parent / "again"
-    (git.folder / ".venv").symlink_to(sys.prefix)
-    processes.run([git.folder / ".ci/build", again], check=True)
-    assert sums(again) == sums(published)
+
+@pytest.mark.parametrize("git", [PROJECTS["now"]], ids=["now"], indirect=True)
+def test_whoever_builds_the_commit_again_gets_the_same_bytes(git: Git) -> None:
+    clone = git.folder.parent / "clone"
+    git("clone", "-q", str(git.folder), str(clone))
+    for folder in (git.folder, clone):
+        (folder / ".venv").symlink_to(sys.prefix)
+        processes.run([folder / ".ci/build", folder / "dist"], check=True)
+    assert sums(git.folder / "dist") == sums(clone / "dist")
 
 
 def refused(git: Git, tag: str, said: str) -> None:
