@@ -14,6 +14,7 @@ from reconciler.simulator import Clock, serve
 from tests.support.cli import Ended, Here
 from tests.support.fleet import Shop
 from tests.support.time import skip_pauses
+from tests.support.waiting import join
 
 APPLICATION = "5f0c8a1b2d3e4f5061728394"
 FLEET = f"""
@@ -137,7 +138,7 @@ def test_apply_waits_flow_by_flow(shop: Shop, here: Here) -> None:
     thread.start()
     done = here("apply", "shop.yaml", "--yes", "--wait", "--timeout", "2m", "--format", "json")
     over.set()
-    thread.join()
+    join(thread)
     assert done.code == 5, done.err
     wait = only(done, "results")["wait"]
     assert wait["rows"] == {"converged": 2, "pending": 0, "offline": 1, "failed": 1, "drift": 0}

@@ -17,14 +17,6 @@ from tests.gitops.hub import REPOSITORY, Hub, serve_hub
 from tests.gitops.steps import HOME, PROJECT, load
 from tests.support import processes
 
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Each process here has a minute of its own, and a scenario is dozens of them: on a slow machine more than one."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.timeout(300))
-
-
 WORKFLOW = ".github/workflows/reconcile.yml"
 PLANT = "5f0c8a1b2d3e4f5061728394"
 FLEET = f"""

@@ -16,6 +16,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from tests.support.waiting import join
+
 REPOSITORY = "acme/fleet"
 _EITHER = ("issues", "pull-requests")
 BOT = {"login": "github-actions[bot]", "type": "Bot"}
@@ -227,4 +229,4 @@ def serve_hub() -> Iterator[Hub]:
     finally:
         server.shutdown()
         server.server_close()
-        thread.join()
+        join(thread)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -190,3 +191,22 @@ def test_zizmor_finds_nothing() -> None:
 def check(command: str, *arguments: str) -> None:
     done = processes.run([BIN / command, *arguments])
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_gate_runs_the_tests_with_signals_ignored(tmp_path: Path) -> None:
+    """As from nohup, in the background of a script: whoever starts them so gets the same."""
+    lines = (PROJECT / ".ci/run").read_text().splitlines()
+    (line,) = [line for line in lines if '"$test_command"' in line and "|" in line]
+    ask = f"{sys.executable} -c 'import signal; print(*[signal.getsignal(n) is signal.SIG_IGN for n in (1, 2, 15)])'"
+    done = processes.run(["bash", "-euo", "pipefail", "-c", f"test_command=$1\n{line}", "bash", ask], cwd=tmp_path)
+    assert done.stdout == (tmp_path / "pytest.log").read_text() == "True True False\n", done.stderr
+
+
+def test_contributors_are_told_of_files_that_are_there() -> None:
+    named = re.findall(r"`([\w./-]+\.(?:py|yml|toml|txt))`", (GITHUB / "CONTRIBUTING.md").read_text())
+    assert len(named) > 10
+    folders = ("reconciler", "tests", ".ci", ".github")
+    files = [*PROJECT.glob("*"), *(file for folder in folders for file in (PROJECT / folder).rglob("*"))]
+    there = [f"/{file.relative_to(PROJECT)}" for file in files]
+    for one in named:
+        assert any(path.endswith(f"/{one}") for path in there), one

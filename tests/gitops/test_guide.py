@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -122,7 +123,8 @@ INSTALLED = [
 
 
 BY_NAME = re.compile(
-    r"\b(pipx? (install|run|download)|uv (add|tool|pip install)|uvx)\b[^\n]*[ '\"]losant[-_.]reconciler(?!\S*\.(whl|tar))"
+    r"\b(pipx? (install|run|download)|uv (add|tool|pip install)|uvx)\b[^\n]*"
+    r"[ '\"]losant[-_.]reconciler(?!\S*\.(whl|tar))"
 )
 
 
@@ -135,7 +137,8 @@ def test_nobody_is_told_to_install_a_bare_name(file: str) -> None:
     files = [place] if place.is_file() else [one for one in place.rglob("*") if one.is_file() and one.suffix != ".pyc"]
     assert files
     for one in files:
-        assert not BY_NAME.search(one.read_text(encoding="utf-8").replace("\\\n", " ")), one
+        found = BY_NAME.search(one.read_text(encoding="utf-8").replace("\\\n", " "))
+        assert found is None, one
 
 
 @pytest.mark.parametrize(
@@ -151,6 +154,33 @@ def test_nobody_is_told_to_install_a_bare_name(file: str) -> None:
 )
 def test_what_a_bare_name_is(text: str, is_by_name: bool) -> None:
     assert bool(BY_NAME.search(text)) is is_by_name
+
+
+PIP_TOOL = """\
+#!/usr/bin/env bash
+echo "$*" | sed 's,/dev/fd/.*,FILE,' >> pip.log
+cat "${@: -1}" >> pip.log
+"""
+
+
+@pytest.mark.parametrize("is_replaced", [False, True])
+def test_a_release_is_installed_with_the_lock_that_the_pipeline_knows(is_replaced: bool, tmp_path: Path) -> None:
+    (script,) = re.findall(r"^```sh\n(sha256sum .*?)^```$", GUIDE, re.MULTILINE | re.DOTALL)
+    executable(tmp_path / "pip", PIP_TOOL)
+    lock = "rich==15.0.0\n"
+    known = f"{hashlib.sha256(lock.encode()).hexdigest()}  runtime.txt"
+    (tmp_path / "runtime.txt").write_text("rich==6.6.6\n" if is_replaced else lock)
+    env = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "RECONCILER_LOCK": known, "RECONCILER": "wheel --hash=sha256:00"}
+    done = processes.run(["bash", "-c", script], cwd=tmp_path, env=env)
+    assert (done.returncode == 0) is not is_replaced, done.stderr
+    assert (tmp_path / "pip.log").exists() is not is_replaced
+    if not is_replaced:
+        assert (tmp_path / "pip.log").read_text().splitlines() == [
+            "install --require-hashes --only-binary :all: -r runtime.txt",
+            "rich==15.0.0",
+            "install --require-hashes --no-deps -r FILE",
+            "wheel --hash=sha256:00",
+        ]
 
 
 class TestGitLab:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 
 import pytest
 
-from tests.gitops.conftest import PLANT, Build
+from tests.gitops.conftest import PLANT, Build, World
 from tests.gitops.steps import Job
 from tests.hostile import NAMES, check_page, harmless
 
@@ -73,30 +74,49 @@ PLACES = [
 ]
 
 
-@pytest.mark.parametrize("place", PLACES)
-def test_a_path_of_any_spelling_is_a_path(place: str, build: Build) -> None:
-    """Folder, file and branch are named by somebody careless or evil."""
-    file = f"{place}/a b::c ${{{{ secrets.OTHER }}}}.yaml"
-    world = build(fleet=fleet(["pump"]), files={file: manifest("v1")}, path=place)
-    branch = "x;echo${IFS}`id`$(id)'@team"
-    wrong = world.pull(1, {file: manifest("v2").replace("select", "selekt")}, branch=branch)
+BRANCH = "x;echo${IFS}`id`$(id)'@team"
+FILE = "a b::c ${{ secrets.OTHER }}.yaml"
+
+
+@pytest.fixture(params=PLACES)
+def place(request: pytest.FixtureRequest) -> str:
+    """A folder; it, the file and the branch are named by somebody careless or evil."""
+    return str(request.param)
+
+
+@pytest.fixture
+def named(place: str, build: Build) -> Iterator[World]:
+    world = build(fleet=fleet(["pump"]), files={f"{place}/{FILE}": manifest("v1")}, path=place)
+    yield world
+    assert not list(world.git.folder.parent.rglob("pwned"))
+
+
+def test_a_mistake_at_a_path_of_any_spelling_is_told(place: str, named: World) -> None:
+    wrong = named.pull(1, {f"{place}/{FILE}": manifest("v2").replace("select", "selekt")}, branch=BRANCH)
     assert wrong.conclusion == "failure"
-    opened = world.pull(1, {file: manifest("v2")}, branch=branch)
-    assert opened.conclusion == "success", [job.log for job in opened.jobs]
-    for line in [line for run in (opened, wrong) for job in run.jobs for line in commands(job)]:
+    for line in [line for job in wrong.jobs for line in commands(job)]:
         assert line.startswith("::error"), line
+
+
+def test_what_is_at_a_path_of_any_spelling_is_reviewed_and_applied(place: str, named: World) -> None:
+    world = named
+    opened = world.pull(1, {f"{place}/{FILE}": manifest("v2")}, branch=BRANCH)
+    assert opened.conclusion == "success", [job.log for job in opened.jobs]
+    assert not [line for job in opened.jobs for line in commands(job)]
     (body,) = world.hub.bodies(1)
     assert "Plan: 0 to add, 1 to change" in body
     check_page(body.partition("\n")[2], 65_000)  # the first line is for us alone
-    merged = world.merge(1, branch=branch)
+    merged = world.merge(1, branch=BRANCH)
     assert merged.conclusion == "success", [job.log for job in merged.jobs]
     assert "Applied as reviewed" in merged.job("apply").summary
-    world.server.control.set_released("pump", "telemetry", "v1")
-    assert world.night().conclusion == "failure"
-    (issue,) = world.hub.issues.values()
+
+
+def test_drift_at_a_path_of_any_spelling_is_an_issue(named: World) -> None:
+    named.server.control.set_released("pump", "telemetry", "v2")
+    assert named.night().conclusion == "failure"
+    (issue,) = named.hub.issues.values()
     assert "\n" not in issue["title"]
     harmless(issue["body"].replace("](https://github.example/acme/fleet/actions/runs/7)", ""))
-    assert not list(world.git.folder.parent.rglob("pwned"))
 
 
 def test_a_folder_named_like_a_revision_hides_nothing(build: Build) -> None:

@@ -19,6 +19,7 @@ WORKFLOW = PROJECT / ".github/workflows/newest.yml"
 NEWEST = """\
 #!/usr/bin/env bash
 [[ "$1" == newest ]] || exit "$(cat oldest-ends)"
+echo "not younger than $UV_EXCLUDE_NEWER"
 mkdir -p "$2" && cp newest.txt "$2/dev.txt" && echo "click 8.2.0 -> 8.5.1" > "$2/moved"
 exit "$(cat newest-ends)"
 """
@@ -59,6 +60,15 @@ def test_what_moved_is_proposed_and_kept_up_to_date(git: Git) -> None:
     assert git("show", "lock:requirements/dev.txt") == "click==8.5.2"
     assert git("rev-parse", "lock^") == git("rev-parse", "main")
     assert "gh pr edit lock " in run.job("propose").log
+
+
+def test_what_is_proposed_has_been_public_for_as_long_as_actions_have(git: Git) -> None:
+    run = week(git)
+    days = load((PROJECT / ".github/dependabot.yml").read_text())["updates"][0]["cooldown"]["default-days"]
+    proposed = run.artifacts["newest-3.11"]
+    assert proposed.is_dir()
+    assert run.job("newest 3.11").log == f"not younger than {days} days\n"
+    assert run.job("newest 3.15").log == "not younger than 0 days\n"
 
 
 def test_nothing_is_proposed_where_nothing_moved(git: Git) -> None:

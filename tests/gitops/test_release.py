@@ -6,6 +6,7 @@ import hashlib
 import re
 import shutil
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -98,10 +99,35 @@ def test_what_is_published_is_what_was_tested(git: Git) -> None:
     ):
         assert name in announced.split()
 
-    again = git.folder.parent / "again"
+
+@pytest.mark.skipif(not (PROJECT / ".git").exists(), reason="this is a source distribution")
+def test_the_source_distribution_has_all_that_the_project_has(tmp_path: Path) -> None:
+    """The README's commands and the tests need the lock, the scripts, the workflows and the guides."""
+    git = Git(tmp_path / "origin")
+    listed = processes.run(
+        ["git", "-C", str(PROJECT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"], check=True
+    )
+    files = {name for name in listed.stdout.split("\0") if (PROJECT / name).is_file()}
+    for name in files:
+        (git.folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(PROJECT / name, git.folder / name)
+    git.commit({})
     (git.folder / ".venv").symlink_to(sys.prefix)
-    processes.run([git.folder / ".ci/build", again], check=True)
-    assert sums(again) == sums(published)
+    processes.run([git.folder / ".ci/build", tmp_path / "dist"], check=True)
+    (archive,) = (tmp_path / "dist").glob("*.tar.gz")
+    with tarfile.open(archive) as tar:
+        shipped = {name.partition("/")[2] for name in tar.getnames()}
+    assert shipped == files | {"PKG-INFO"}
+
+
+@pytest.mark.parametrize("git", [PROJECTS["now"]], ids=["now"], indirect=True)
+def test_whoever_builds_the_commit_again_gets_the_same_bytes(git: Git) -> None:
+    clone = git.folder.parent / "clone"
+    git("clone", "-q", str(git.folder), str(clone))
+    for folder in (git.folder, clone):
+        (folder / ".venv").symlink_to(sys.prefix)
+        processes.run([folder / ".ci/build", folder / "dist"], check=True)
+    assert sums(git.folder / "dist") == sums(clone / "dist")
 
 
 def refused(git: Git, tag: str, said: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.gitops.conftest import PLANT, Build, World, manifest
 
 MANIFEST = "manifests/plant.yaml"
@@ -48,7 +50,7 @@ def test_a_mistake_is_told_on_its_line_and_ends_the_run(world: World) -> None:
     assert run.ran() == ["check", "comment"]
 
 
-def test_merging_applies_what_was_reviewed_and_the_night_finds_nothing(world: World) -> None:
+def test_merging_applies_what_was_reviewed(world: World) -> None:
     world.pull(1, {MANIFEST: manifest("v2")})
     merged = world.merge(1)
     assert merged.conclusion == "success"
@@ -65,6 +67,8 @@ def test_merging_applies_what_was_reviewed_and_the_night_finds_nothing(world: Wo
     }
     assert '"exit_code"' in (merged.artifacts[f"reconciler-result-{PLANT}-embedded"] / "result.json").read_text()
 
+
+def test_a_night_finds_nothing_where_nothing_moved(world: World) -> None:
     night = world.night()
     assert night.conclusion == "success"
     assert world.hub.issues == {}
@@ -81,15 +85,18 @@ def test_a_merge_says_when_its_plan_is_not_the_reviewed_one(world: World) -> Non
     assert any(line.startswith("::warning::") and "was applied" in line for line in apply.annotations)
 
 
-def test_a_required_review_passes_its_plan_refuses_another_and_a_hand_finishes_that(build: Build) -> None:
+def test_a_required_review_passes_its_plan(build: Build) -> None:
     world = build(**{"require-reviewed-plan": True})
     world.pull(1, {MANIFEST: manifest("v2")})
     assert world.merge(1).conclusion == "success"
     assert world.reported() == {"v2"}
 
-    world.pull(2, {MANIFEST: manifest("v3")}, branch="next")
-    world.server.control.set_released("leeds-01", "telemetry", "v1")
-    merged = world.merge(2, branch="next")
+
+def test_a_required_review_refuses_another_plan_and_a_hand_finishes_that(build: Build) -> None:
+    world = build(**{"require-reviewed-plan": True})
+    world.pull(1, {MANIFEST: manifest("v3")})
+    world.server.control.set_released("leeds-01", "telemetry", "v2")
+    merged = world.merge(1)
     assert merged.conclusion == "failure"
     assert merged.job("apply").exit_codes["Apply"] == 4
     assert "nothing was applied: look at a plan by hand" in merged.job("apply").log
@@ -204,21 +211,33 @@ def test_what_a_guard_refuses_at_the_merge_is_not_reported_as_applied(world: Wor
     assert world.released() == {"v1"}
 
 
-def test_several_applications_fan_out_with_a_token_each(build: Build) -> None:
-    other = "5f0c8a1b2d3e4f5061728395"
+OTHER = "5f0c8a1b2d3e4f5061728395"
+
+
+def elsewhere(version: str) -> str:
+    return manifest(version).replace(PLANT, OTHER).replace("name: plant", "name: other")
+
+
+@pytest.fixture
+def two(build: Build) -> World:
+    """Two applications, each with a token of its own."""
     fleet = f"""
 applications:
   - {{id: {PLANT}, name: plant, flows: {{telemetry: [v1, v2]}}, devices: [{{name: a, deployed: {{telemetry: v1}}}}]}}
-  - id: {other}
+  - id: {OTHER}
     name: other
     flows: {{telemetry: [v1, v2]}}
     devices: [{{name: b, deployed: {{telemetry: v1}}}}]
     tokens: [{{text: token-of-the-other-application, scopes: [all.Application]}}]
 """
-    world = build(fleet=fleet)
-    elsewhere = manifest("v2").replace(PLANT, other).replace("name: plant", "name: other")
-    world.runner.secrets[f"LOSANT_API_TOKEN_{other}"] = "token-of-the-other-application"
-    run = world.pull(1, {MANIFEST: manifest("v2"), "manifests/other.yaml": elsewhere})
+    world = build(fleet=fleet, files={MANIFEST: manifest("v1"), "manifests/other.yaml": elsewhere("v1")})
+    world.runner.secrets[f"LOSANT_API_TOKEN_{OTHER}"] = "token-of-the-other-application"
+    return world
+
+
+def test_several_applications_fan_out_with_a_token_each(two: World) -> None:
+    world = two
+    run = world.pull(1, {MANIFEST: manifest("v2"), "manifests/other.yaml": elsewhere("v2")})
     assert run.conclusion == "success"
     tokens = {job.name: {env["LOSANT_API_TOKEN"] for env in job.seen if "LOSANT_API_TOKEN" in env} for job in run.jobs}
     assert tokens["plan plant embedded"] == {world.server.token}
@@ -226,9 +245,16 @@ applications:
     (body,) = world.hub.bodies(1)
     assert "| `other` | embedded | 0 | 1 | 0 |  |" in body
     assert "**Plan: 0 to add, 2 to change, 0 to destroy.**" in body
-    assert world.merge(1).conclusion == "success"
-    assert world.reported() == {"v2"}
-    only = world.by_hand("plan", application="other")
+
+
+def test_a_merge_applies_every_application(two: World) -> None:
+    two.git.commit({MANIFEST: manifest("v2"), "manifests/other.yaml": elsewhere("v2")})
+    assert two.push().conclusion == "success"
+    assert two.reported() == {"v2"}
+
+
+def test_a_run_by_hand_is_for_one_application(two: World) -> None:
+    only = two.by_hand("plan", application="other")
     assert only.ran() == ["check", "plan other embedded"]
     assert "No changes." in only.job("plan other").summary
 

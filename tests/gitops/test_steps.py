@@ -29,7 +29,7 @@ from tests.gitops.steps import read_outputs
 from tests.hostile import NAMES
 from tests.support.cli import run_here
 from tests.support.processes import usual_signals
-from tests.support.waiting import until
+from tests.support.waiting import join, until
 
 A, B = "5f0c8a1b2d3e4f5061728394", "5f0c8a1b2d3e4f5061728395"
 HERE = "acme/fleet"
@@ -268,7 +268,7 @@ signal.pause()
             other.start()
             with pytest.raises(KeyboardInterrupt):
                 command.Application("m.yaml", A, "embedded").run("apply")
-            other.join()
+            join(other)
         assert Path("result").read_text() == "whole"
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from reconciler.simulator.api.export import is_loopback, wasm_module
 from tests.simulator.wire import Api
-from tests.support.waiting import until
+from tests.support.waiting import join, until
 
 EXPORT = "/embedded/deployments/export"
 
@@ -51,7 +51,7 @@ def inbox() -> Iterator[Inbox]:
     yield box
     box.server.shutdown()
     box.server.server_close()
-    thread.join()
+    join(thread)
 
 
 def job(api: Api) -> dict[str, Any]:

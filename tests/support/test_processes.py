@@ -60,3 +60,12 @@ def test_nothing_is_started_in_another_way() -> None:
     others = [path for path in TESTS.rglob("*.py") if TESTS / "bench" not in path.parents]
     starting = {path for path in others if STARTS.search(path.read_text(encoding="utf-8"))}
     assert starting == {Path(processes.__file__), Path(__file__)}
+
+
+LONG = re.compile(r"mark\.timeout|LIMIT_S \*|\.join\(\)|\btimeout=([6-9]\d|\d{3,})\b")
+
+
+def test_nothing_is_waited_for_longer_than_a_minute() -> None:
+    """A test has 60 s as a whole (pyproject.toml): none gives itself more, and what it waits for has less."""
+    others = [path for path in TESTS.rglob("*.py") if TESTS / "bench" not in path.parents]
+    assert [path for path in others if LONG.search(path.read_text(encoding="utf-8"))] == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 
@@ -14,3 +15,9 @@ def until(condition: Callable[[], object], *, within_s: float = LIMIT_S) -> None
     while not condition():
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.005)
+
+
+def join(thread: threading.Thread) -> None:
+    """Wait for the end of a thread, but not for ever."""
+    thread.join(LIMIT_S)
+    assert not thread.is_alive(), "waited in vain"
