@@ -117,7 +117,11 @@ def test_yes(shop: Shop) -> None:
         ("y\n", 1, "Error: not applied"),
         ("\n", 1, "Error: not applied"),
         (CTRL_D, 1, "Error: not applied"),
-        (CTRL_C, 130, "Error: interrupted (the next plan shows what is left)"),
+        (
+            CTRL_C,
+            130,
+            "Error: interrupted (plan shows what is left to send, status what is pending)",
+        ),
     ],
 )
 def test_other_answers(keys: str, code: int, told: str, shop: Shop) -> None:

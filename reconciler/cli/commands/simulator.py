@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from errno import EADDRINUSE
 from pathlib import Path
 
 import click
@@ -40,7 +41,8 @@ def command(console: Console, *, port: int, fleet: str | None, db: str | None, o
     except FleetError as error:
         raise ReconcilerError([Problem(inert(line)) for line in error.problems]) from None
     except OSError as error:
-        raise UsageError(f"the simulator cannot start: {error.strerror or error}") from None
+        hint = "--port 0 takes a port that is free" if error.errno == EADDRINUSE else None
+        raise UsageError(f"the simulator cannot start: {error.strerror or error}", hint=hint) from None
 
 
 @contextlib.contextmanager
