@@ -34,9 +34,7 @@ def apply(console: Console, flags: dict[str, Any]) -> ExitCode:
     try:
         command.run()
     except KeyboardInterrupt:
-        failure = Interrupted(
-            "interrupted", hint="plan shows what is left to send, status what is pending"
-        )
+        failure = Interrupted("interrupted", hint="plan shows what is left to send, status what is pending")
     except BrokenPipeError:
         failure = ReconcilerError("stdout was closed by its reader, so nothing was sent")
     except ReconcilerError as error:

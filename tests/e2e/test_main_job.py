@@ -291,9 +291,7 @@ def test_interrupted_midway(number: signal.Signals, shop: Shop, here: Here) -> N
     process.send_signal(number)
     out, err = processes.end(process)
     assert process.returncode == 130
-    assert err.endswith(
-        "Error: interrupted (plan shows what is left to send, status what is pending)\n"
-    )
+    assert err.endswith("Error: interrupted (plan shows what is left to send, status what is pending)\n")
     assert "Apply interrupted:" in out.splitlines()[-1]
     document = shop.read_json("result.json")
     assert document["error"]["code"] == 130
