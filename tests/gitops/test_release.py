@@ -104,9 +104,7 @@ def test_what_is_published_is_what_was_tested(git: Git) -> None:
 def test_the_source_distribution_has_all_that_the_project_has(tmp_path: Path) -> None:
     """The README's commands and the tests need the lock, the scripts, the workflows and the guides."""
     git = Git(tmp_path / "origin")
-    listed = processes.run(
-        ["git", "-C", str(PROJECT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"], check=True
-    )
+    listed = processes.run(["git", "-C", str(PROJECT), "ls-files", "-z"], check=True)
     files = {name for name in listed.stdout.split("\0") if (PROJECT / name).is_file()}
     for name in files:
         (git.folder / name).parent.mkdir(parents=True, exist_ok=True)
