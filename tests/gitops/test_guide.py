@@ -134,11 +134,11 @@ BY_NAME = re.compile(
 def test_nobody_is_told_to_install_a_bare_name(file: str) -> None:
     """Whose that is on a package index is not known."""
     place = PROJECT / file
-    files = [place] if place.is_file() else [one for one in place.rglob("*") if one.is_file() and one.parent.name != "__pycache__"]
+    found = [place] if place.is_file() else place.rglob("*")
+    files = [one for one in found if one.is_file() and one.parent.name != "__pycache__"]
     assert files
     for one in files:
-        found = BY_NAME.search(one.read_text(encoding="utf-8").replace("\\\n", " "))
-        assert found is None, one
+        assert BY_NAME.search(one.read_text(encoding="utf-8").replace("\\\n", " ")) is None, one
 
 
 @pytest.mark.parametrize(
