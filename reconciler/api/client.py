@@ -13,7 +13,8 @@ from reconciler.api.edge import EdgePages, EdgeRecord
 from reconciler.api.embedded import EmbeddedPages
 from reconciler.api.failures import unreadable
 from reconciler.api.inventory import DevicePages, FlowPages, VersionPages, of_class, parse_query, queries
-from reconciler.api.paging import Page, Pages, read_all
+from reconciler.api.pages import Page, Pages
+from reconciler.api.paging import read_all
 from reconciler.api.request import ApiRequest, path
 from reconciler.api.wire import Missing, NamedShape, S, SuccessShape, Unreadable, parse_strictly, shaped
 from reconciler.errors import IncompleteRead

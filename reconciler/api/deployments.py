@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any, Final, TypeVar
 
-from reconciler.api.paging import Pages
+from reconciler.api.pages import Pages
 from reconciler.model.state import NOTHING, DeviceId, Entry, FlowId, LiveDevice, LogEntry
 
 T = TypeVar("T")

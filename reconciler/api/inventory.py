@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
-from reconciler.api.paging import Pages
+from reconciler.api.pages import Pages
 from reconciler.api.wire import DeviceShape, FlowShape, Unreadable, VersionShape, shaped
 from reconciler.errors import UsageError
 from reconciler.model.state import NO_TAGS, Device, Flow, Version

@@ -1,0 +1,104 @@
+"""The pages of a listing: from the bytes of one to its records."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
+
+from reconciler.api.wire import Missing, Shape, Unreadable, envelope, parse_quickly, parse_strictly, shaped
+from reconciler.model.text import is_id
+from reconciler.runtime import gc_paused
+
+T = TypeVar("T")
+
+
+class Span(NamedTuple):
+    """A page by its number and size."""
+
+    number: int
+    size: int
+
+    @property
+    def begin(self) -> int:
+        """How many records come before it."""
+        return self.number * self.size
+
+    @property
+    def end(self) -> int:
+        """How many there are up to its end."""
+        return self.begin + self.size
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """One page: the total and page size that it states, and its records as `(record id, value)`."""
+
+    total: int
+    per_page: int | None
+    records: list[tuple[str, T]]
+
+    def reaches_end(self, span: Span) -> bool:
+        """Whether no record follows, by its own total."""
+        return span.begin + len(self.records) >= self.total
+
+
+class Pages(ABC, Generic[T]):
+    """Parses the records of one listing, page by page."""
+
+    shape: ClassVar[type[Shape]]
+
+    @abstractmethod
+    def record(self, item: Any) -> tuple[str, T]:
+        """A record's id and value. If it raises an exception of `_ODD`, `shape` explains what is wrong."""
+
+    def page(self, body: bytes) -> Page[T]:
+        """The records of one page.
+
+        Raises:
+            Missing: a record lacks an identifying field.
+            Unreadable: anything else that does not have the API's format.
+        """
+        with gc_paused():
+            return self._page(body)
+
+    def _page(self, body: bytes) -> Page[T]:
+        items, total, per_page = envelope(parse_quickly(body))
+        records = []
+        for number, item in enumerate(items):
+            try:
+                records.append(self.record(item))
+            except _ODD:
+                raise _explained(item, number, self.shape) from None
+        return Page(total, per_page, records)
+
+    def one(self, body: bytes) -> T:
+        """The record of a response that is a single record.
+
+        Raises:
+            Missing, Unreadable: as for `page`.
+        """
+        item = parse_strictly(body)
+        try:
+            return self.record(item)[1]
+        except _ODD:
+            raise _explained(item, 0, self.shape) from None
+
+
+_ODD = (AttributeError, KeyError, TypeError, Unreadable)
+
+
+def _explained(item: object, number: int, shape: type[Shape]) -> Unreadable:
+    """The error for a malformed record, found by validating it against its shape."""
+    if not isinstance(item, dict):
+        return Unreadable(f"record {number} is not an object")
+    for key in shape.identity:
+        if item.get(key) is None:
+            return Missing(f"record {number} has no {key}")
+    device_id = item.get("deviceId")
+    place = f"record {number}" + (f" (device {device_id})" if isinstance(device_id, str) and is_id(device_id) else "")
+    try:
+        shaped(item, shape)
+    except Unreadable as error:
+        return Unreadable(f"{place}: {error}")
+    return Unreadable(f"{place} does not have the API's format")
