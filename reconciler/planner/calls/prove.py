@@ -1,6 +1,7 @@
 """Proves a plan before it is shown or sent: its calls are run on a model of the API, under every reading.
 
-The model is `effects`. On purpose, this module shares no code and no reasoning with the search for calls.
+The model is `effects`. On purpose, this module shares no reasoning with the search for calls, and no code beyond the
+values of `model/`.
 
 Calls do not make rows depend on each other, so the proof follows one row at a time, and only one per profile: rows
 that were read alike, must end alike and are named by the same calls end alike. 100,000 devices are thus reduced to a
@@ -169,12 +170,12 @@ def _alike(changes: Changes, index: _CallIndex, live: Live) -> dict[_Likeness, l
     records, moves_of, cleared_by = live.devices, changes.devices.get, index.clearing.get
     found: dict[_Likeness, list[DeviceId]] = defaultdict(list)
     named = {*changes.devices, *index.clearing}.union(*index.naming.values())
-    read = records if index.flow_wide else {one: records[one] for one in records.keys() & named}
+    read = records if index.flow_wide else {one: records[one] for one in sorted(records.keys() & named)}
     entries = numbers([device.flows for device in read.values()], entries_of)
     for device_id, device in read.items():
         moves, cleared = moves_of(device_id, ()), cleared_by(device_id, ())
         found[entries[id(device.flows)], device.unknown_bundle, moves, cleared].append(device_id)
-    for device_id in named - records.keys():
+    for device_id in sorted(named - records.keys()):
         found[-1, False, moves_of(device_id, ()), cleared_by(device_id, ())].append(device_id)
     return found
 
