@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import httpx
-from jsonschema import Draft202012Validator
+from jsonschema_rs import Draft202012Validator
 
 from reconciler.simulator.api.actions import ACTIONS, Action
 from reconciler.simulator.http.handler import route

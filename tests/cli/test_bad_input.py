@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-import jsonschema
 import pytest
+from jsonschema_rs import Draft202012Validator
 
 from reconciler.documents.json_schema import output_schema
 from reconciler.simulator import faults, serve
@@ -217,7 +217,7 @@ def check_document(done: Ended, lines: list[str], *, command: str) -> None:
         assert problem["message"] in line
         assert (problem["path"] or "Error") == line.partition(":")[0]
     if command in ("plan", "apply", "status", "validate", "show"):
-        jsonschema.Draft202012Validator(output_schema()).validate(data)
+        Draft202012Validator(output_schema()).validate(data)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from jsonschema import Draft202012Validator
+from jsonschema_rs import meta
 
 from tests.support.cli import run_here
 
@@ -14,7 +14,7 @@ def test_the_schema_of_the_manifest() -> None:
     ended = run_here("schema")
     assert ended.code == 0
     schema = json.loads(ended.out)
-    Draft202012Validator.check_schema(schema)
+    meta.validate(schema)
     assert schema["properties"]["prune"]["description"]
 
 
@@ -31,4 +31,4 @@ def test_it_is_the_file_that_the_manifests_of_this_repository_point_to() -> None
 def test_the_schema_of_the_output_documents() -> None:
     ended = run_here("schema", "--output")
     assert ended.code == 0
-    Draft202012Validator.check_schema(json.loads(ended.out))
+    meta.validate(json.loads(ended.out))

@@ -92,7 +92,7 @@ class Row(BaseModel):
 def rows() -> Iterator[Row]:
     """All rows of all tables, those of both kinds twice."""
     for path in sorted((HERE / "rows").glob("*.yaml")):
-        for data in yaml.safe_load(path.read_text(encoding="utf-8")):
+        for data in yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader):
             kinds = list(CASTS) if "{kind}" in data["ask"] else []
             row = Row.model_validate(data)
             if not kinds:

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from jsonschema import ValidationError
+from jsonschema_rs import ValidationError
 
 from tests.field_tables import check_answer, check_request
 

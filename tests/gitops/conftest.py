@@ -53,6 +53,7 @@ class Git:
         folder.mkdir()
         self("init", "-q", "-b", "main")
         self("config", "uploadpack.allowAnySHA1InWant", "true")  # as GitHub does
+        self("config", "maintenance.auto", "false")
 
     def __call__(self, *arguments: str) -> str:
         who = ["-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "commit.gpgsign=false"]

@@ -113,7 +113,9 @@ class Machine:
             executable(self.folder / "tools" / tool, text)
         self.path = [str(self.folder / "tools"), os.environ["PATH"]]
         home = f"https://github.example/{REPOSITORY}"
-        (self.folder / "home/.gitconfig").write_text(f'[url "{self.origin.as_uri()}"]\n  insteadOf = {home}\n')
+        (self.folder / "home/.gitconfig").write_text(
+            f'[url "{self.origin.as_uri()}"]\n  insteadOf = {home}\n[maintenance]\n  auto = false\n'
+        )
 
     @property
     def workspace(self) -> Path:

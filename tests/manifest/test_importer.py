@@ -37,33 +37,32 @@ odd_text = st.one_of(
 )  # fmt: skip
 versions = st.one_of(st.none(), st.sampled_from(["v1", "v2"]), odd_text)
 entries = st.builds(Entry, versions, st.sampled_from([None, "v1"]))
+flow_names = st.one_of(st.sampled_from(["telemetry", "alarms"]), odd_text, st.none())
+device_names = st.one_of(st.none(), odd_text)
+tag_maps = st.dictionaries(
+    st.one_of(st.sampled_from(["site", "rev"]), odd_text),
+    st.lists(st.one_of(st.sampled_from(["a", "b"]), odd_text), min_size=1, max_size=2).map(tuple),
+    max_size=2,
+)
+states_of_devices = st.lists(st.dictionaries(st.sampled_from(FLOWS), entries, max_size=3), min_size=1, max_size=3)
+custom_nodes = st.sets(st.sampled_from(FLOWS), max_size=1)
 
 
 @st.composite
 def fleets(draw: st.DrawFn) -> FakeApi:
     api = FakeApi(kind=draw(st.sampled_from(list(Kind))))
-    names = {
-        flow_id: draw(st.one_of(st.sampled_from(["telemetry", "alarms"]), odd_text, st.none())) for flow_id in FLOWS
-    }
-    for flow_id, name in names.items():
-        api.add_flow(flow_id, name)
-    states = draw(st.lists(st.dictionaries(st.sampled_from(FLOWS), entries, max_size=3), min_size=1, max_size=3))
+    for flow_id in FLOWS:
+        api.add_flow(flow_id, draw(flow_names))
+    states = draw(states_of_devices)
     for number in range(draw(st.integers(0, 12))):
         device_class = draw(st.sampled_from([api.kind.device_class] * 9 + ["gateway"]))
-        tags = draw(
-            st.dictionaries(
-                st.one_of(st.sampled_from(["site", "rev"]), odd_text),
-                st.lists(st.one_of(st.sampled_from(["a", "b"]), odd_text), min_size=1, max_size=2).map(tuple),
-                max_size=2,
-            )
-        )
         api.add_device(
             hex_id(number, "d"),
-            draw(st.one_of(st.none(), odd_text)),
+            draw(device_names),
             device_class=device_class,
-            tags=tags,
+            tags=draw(tag_maps),
             flows=dict(draw(st.sampled_from(states))) if draw(st.booleans()) else None,
-            unmanageable=frozenset(draw(st.sets(st.sampled_from(FLOWS), max_size=1))),
+            unmanageable=frozenset(draw(custom_nodes)),
         )
     return api
 

@@ -29,17 +29,20 @@ from tests.planner.worlds import allowed, legal_plans, wildcards
 
 VERSIONS = ["1", "2", "3"]
 version = st.sampled_from([None, *VERSIONS])
+released_versions = st.sampled_from([*VERSIONS, *VERSIONS, None])
 slow = settings(max_examples=200, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 
 
 @st.composite
 def entries(draw: st.DrawFn) -> Entry:
     """Mostly converged, since that is what makes cohorts."""
-    released = draw(st.sampled_from([*VERSIONS, *VERSIONS, None]))
+    released = draw(released_versions)
     return Entry(released, released if draw(st.integers(0, 9)) else draw(version))
 
 
+entry = entries()  # made once: a strategy that is made at each draw costs more than the draw
 kinds = st.sampled_from(Kind)
+targets_of_versions = st.permutations(VERSIONS) | st.lists(version, min_size=3, max_size=3)
 
 
 def _record(flows: dict[FlowId, Entry], kind: Kind, *, is_odd: bool) -> LiveDevice:
@@ -62,15 +65,13 @@ def worlds(
     """
     kind = kind or draw(kinds)
     names = "fgh"[:flows]
-    anywhere = st.lists(version, min_size=3, max_size=3)
     targets = {
-        flow: {None: draw(version), **dict(zip(VERSIONS, draw(st.permutations(VERSIONS) | anywhere), strict=True))}
-        for flow in names
+        flow: {None: draw(version), **dict(zip(VERSIONS, draw(targets_of_versions), strict=True))} for flow in names
     }
     wanted: dict[str, dict[str, Decision]] = {}
     records: dict[str, LiveDevice] = {}
-    for device_id in "abcdefghijkl"[: draw(st.sampled_from([devices, devices, devices - 1, 3, 2, 1]))]:
-        flows_of = {flow: draw(entries()) for flow in names if draw(st.integers(0, 9))}
+    for device_id in "abcdefghijkl"[: draw(st.sampled_from((devices, devices, devices - 1, 3, 2, 1)))]:
+        flows_of = {flow: draw(entry) for flow in names if draw(st.integers(0, 9))}
         records[device_id] = _record(flows_of, kind, is_odd=not draw(st.integers(0, odd_in - 1)))
         released = {flow: flows_of[flow].released if flow in flows_of else None for flow in names}
         wanted[device_id] = {

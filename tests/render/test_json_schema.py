@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
+from jsonschema_rs import Draft202012Validator, meta
 
 from reconciler.documents.json_schema import output_schema
 from reconciler.simulator import Server, serve
@@ -31,10 +31,10 @@ limits: {removals: {count: 0, percent: 0}}
 
 
 @pytest.fixture(scope="module")
-def validator() -> jsonschema.Draft202012Validator:
+def validator() -> Draft202012Validator:
     schema = output_schema()
-    jsonschema.Draft202012Validator.check_schema(schema)
-    return jsonschema.Draft202012Validator(schema)
+    meta.validate(schema)
+    return Draft202012Validator(schema)
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def written(server: Server, folder: Path, *argv: str) -> tuple[int, dict[str, An
     ],
 )
 def test_documents_fit(
-    argv: list[str], code: int, validator: jsonschema.Draft202012Validator, server: Server, tmp_path: Path
+    argv: list[str], code: int, validator: Draft202012Validator, server: Server, tmp_path: Path
 ) -> None:
     returned, document = written(server, tmp_path, *argv)
     assert returned == code
@@ -82,7 +82,7 @@ def test_documents_fit(
 
 
 def test_a_document_with_an_unknown_key_does_not_fit(
-    validator: jsonschema.Draft202012Validator, server: Server, tmp_path: Path
+    validator: Draft202012Validator, server: Server, tmp_path: Path
 ) -> None:
     _, document = written(server, tmp_path, "plan", "shop.yaml")
     document["plans"][0]["surprise"] = 1

@@ -105,6 +105,7 @@ class Switches(BaseModel):
     empty_records: Literal["kept", "dropped"] = "kept"
     empty_edge_records: Literal["kept", "dropped"] = "kept"
     per_page_cap: Annotated[int, Field(ge=1)] | None = None
+    logs_kept: Annotated[int, Field(ge=1)] | None = None
     effect_delay_s: Annotated[float, Field(ge=0)] = 0.0
     rerelease: Literal["log", "silent"] = "log"
     empty_bundle: Literal["null", "nullVersion"] = "nullVersion"
