@@ -16,7 +16,7 @@ from tests.hostile import NAMES, check_page, harmless
 def fleet(names: list[str]) -> dict[str, object]:
     devices = [{"name": name, "deployed": {"telemetry": "v1"}} for name in names]
     flows = {"telemetry": ["v1", "v2"]}
-    return {"applications": [{"id": PLANT, "name": "plant", "flows": flows, "devices": devices}]}
+    return {"take_up_s": 0, "applications": [{"id": PLANT, "name": "plant", "flows": flows, "devices": devices}]}
 
 
 def manifest(version: str, name: str = "plant") -> str:

@@ -222,6 +222,7 @@ def elsewhere(version: str) -> str:
 def two(build: Build) -> World:
     """Two applications, each with a token of its own."""
     fleet = f"""
+take_up_s: 0
 applications:
   - {{id: {PLANT}, name: plant, flows: {{telemetry: [v1, v2]}}, devices: [{{name: a, deployed: {{telemetry: v1}}}}]}}
   - id: {OTHER}

@@ -13,6 +13,7 @@ from reconciler.simulator import Server, serve
 from tests.support.cli import run_installed
 
 FLEET = """
+take_up_s: 0
 applications:
   - id: 5f0c8a1b2d3e4f5061728394
     name: shop
