@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from reconciler.simulator import Server, serve
-from tests.gitops.actions import Event, Run, Runner
-from tests.gitops.hub import REPOSITORY, Hub, serve_hub
-from tests.gitops.steps import HOME, PROJECT, load
+from tests.gitops.runner.actions import Event, Run, Runner
+from tests.gitops.runner.hub import REPOSITORY, Hub, serve_hub
+from tests.gitops.runner.steps import HOME, PROJECT, load
 from tests.support import processes
 
 WORKFLOW = ".github/workflows/reconcile.yml"

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.gitops.steps import BIN, PROJECT, load
+from tests.gitops.runner.steps import BIN, PROJECT, load
 from tests.support import processes
 
 GITHUB = PROJECT / ".github"

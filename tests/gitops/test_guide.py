@@ -17,7 +17,7 @@ import pytest
 
 from reconciler.simulator import Server, serve
 from tests.gitops.conftest import FLEET, Git, manifest
-from tests.gitops.steps import BIN, PROJECT, PYTHON, executable, load
+from tests.gitops.runner.steps import BIN, PROJECT, PYTHON, executable, load
 from tests.support import processes
 
 GUIDE = (PROJECT / "docs/ci.md").read_text(encoding="utf-8")

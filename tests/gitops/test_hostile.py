@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.gitops.conftest import PLANT, Build, World
-from tests.gitops.steps import Job
+from tests.gitops.runner.steps import Job
 from tests.hostile import NAMES, check_page, harmless
 
 

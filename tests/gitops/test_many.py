@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.gitops.actions import MOST_JOBS, Run, Runner
 from tests.gitops.conftest import Build, World
-from tests.gitops.steps import Job
+from tests.gitops.runner.actions import MOST_JOBS, Run, Runner
+from tests.gitops.runner.steps import Job
 
 MANY = 600
 NAME = "🚰 plant ::error:: | `x` " * 10  # 250 characters, as long as Losant takes them

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.gitops.actions import Event, Run, Runner
 from tests.gitops.conftest import Git
-from tests.gitops.hub import Hub
-from tests.gitops.steps import PROJECT, load
+from tests.gitops.runner.actions import Event, Run, Runner
+from tests.gitops.runner.hub import Hub
+from tests.gitops.runner.steps import PROJECT, load
 from tests.support import processes
 
 WORKFLOW = PROJECT / ".github/workflows/newest.yml"

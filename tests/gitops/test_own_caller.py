@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.gitops.conftest import WORKFLOW, Build, Git, snippet
-from tests.gitops.steps import HOME, PROJECT, load
+from tests.gitops.runner.steps import HOME, PROJECT, load
 from tests.support.cli import run_here
 
 FILES = [".github/workflows/manifests.yml", "manifests/demo.yaml", "manifests/production.yaml"]

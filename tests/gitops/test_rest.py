@@ -20,8 +20,8 @@ from reconciler.ci.github_rest import Repository
 from reconciler.ci.provider import PAUSES_S, Post
 from reconciler.ci.reports import Report
 from reconciler.errors import ReconcilerError
-from tests.gitops.hub import BOT, REPOSITORY, Hub, Trouble, serve_hub
-from tests.gitops.reports import one
+from tests.gitops.runner.hub import BOT, REPOSITORY, Hub, Trouble, serve_hub
+from tests.gitops.runner.reports import one
 from tests.support.cli import Ended, run_here
 
 

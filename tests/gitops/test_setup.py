@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from tests.gitops.actions import Event, Runner
 from tests.gitops.conftest import Git
-from tests.gitops.hub import Hub
-from tests.gitops.steps import PROJECT, load
+from tests.gitops.runner.actions import Event, Runner
+from tests.gitops.runner.hub import Hub
+from tests.gitops.runner.steps import PROJECT, load
 
 CALLER = """
 on: {push: {}}

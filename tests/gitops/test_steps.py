@@ -23,9 +23,9 @@ from reconciler.ci.github import GitHub
 from reconciler.ci.provider import Post
 from reconciler.errors import Problem, UsageError
 from reconciler.render.inert import inert
-from tests.gitops.actions import MOST_JOBS
-from tests.gitops.reports import DIGEST, one
-from tests.gitops.steps import read_outputs
+from tests.gitops.runner.actions import MOST_JOBS
+from tests.gitops.runner.reports import DIGEST, one
+from tests.gitops.runner.steps import read_outputs
 from tests.hostile import NAMES
 from tests.support.cli import run_here
 from tests.support.processes import usual_signals

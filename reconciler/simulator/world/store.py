@@ -22,7 +22,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from reconciler.simulator.faults import Faults
+from reconciler.simulator.faults.active import Faults
 
 Row: TypeAlias = dict[str, Any]
 _TABLES = """

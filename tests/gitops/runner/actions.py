@@ -10,9 +10,9 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from tests.gitops.expressions import Secrets, as_text, condition, render
-from tests.gitops.hub import REPOSITORY, Hub
-from tests.gitops.steps import Job, Machine, Steps, load, project_file, texts
+from tests.gitops.runner.expressions import Secrets, as_text, condition, render
+from tests.gitops.runner.hub import REPOSITORY, Hub
+from tests.gitops.runner.steps import Job, Machine, Steps, load, project_file, texts
 
 MOST_JOBS = 256  # of one matrix
 GRANTABLE = dict.fromkeys(("contents", "id-token", "issues", "pull-requests"), "write")

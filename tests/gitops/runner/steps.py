@@ -19,11 +19,11 @@ from typing import Any
 
 import yaml
 
-from tests.gitops.expressions import as_text, condition, render
-from tests.gitops.hub import REPOSITORY
+from tests.gitops.runner.expressions import as_text, condition, render
+from tests.gitops.runner.hub import REPOSITORY
 from tests.support import processes
 
-PROJECT = Path(__file__).parents[2]
+PROJECT = Path(__file__).parents[3]
 HOME = "example/reconciler"  # where the tests pretend that this project lives
 BIN = Path(sys.executable).parent
 
