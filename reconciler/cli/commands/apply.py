@@ -41,6 +41,6 @@ def command(console: Console, /, **flags: Any) -> int:
 
     PATH is a file, a directory or `-`; the default is `manifests`.
     """
-    from reconciler.cli.applying import apply
+    from reconciler.cli.apply import apply
 
     return apply(console, flags)
