@@ -7,9 +7,10 @@ Lines are limited to 60 columns, except for longer ids, digests and words.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from heapq import nsmallest
-from itertools import groupby, repeat
+from itertools import groupby
 from operator import itemgetter
 from typing import TypeAlias
 
@@ -54,6 +55,29 @@ def painter(*, color: bool) -> Paint:
     return lambda text, style: f"\x1b[{_ANSI[style]}m{text}\x1b[0m"
 
 
+class _Cohort:
+    """Devices with the same moves; what several flows show of them is worked out once."""
+
+    def __init__(self, device_ids: Sequence[DeviceId], names: Mapping[DeviceId, str]) -> None:
+        self.device_ids = device_ids
+        self._names = names
+
+    @cached_property
+    def examples(self) -> list[str]:
+        """The first names."""
+        return nsmallest(EXAMPLES, map(self._names.get, self.device_ids, self.device_ids))
+
+    @cached_property
+    def _members(self) -> set[DeviceId]:
+        return set(self.device_ids)
+
+    def has_row_of(self, call: PlannedCall, flow_id: FlowId) -> bool:
+        """Whether a call carries the row of that flow on one of the devices."""
+        if isinstance(call.rows, FlowDevices):
+            return call.rows.flow_id == flow_id and not self._members.isdisjoint(call.rows.device_ids)
+        return any(flow == flow_id and device_id in self._members for device_id, flow in call.rows)
+
+
 class _PlanText:
     """The section of one plan."""
 
@@ -87,9 +111,11 @@ class _PlanText:
             yield "Partial plan: --target and --exclude leave rows out."
 
     def _moves(self) -> Iterator[str]:
-        groups: dict[tuple[FlowId, Op, Version | None, Version | None], list[DeviceId]] = defaultdict(list)
-        for move, device_ids in self._changes.by_move.items():
-            groups[move.flow_id, move.op, move.from_version, move.to_version] += device_ids
+        groups: dict[tuple[FlowId, Op, Version | None, Version | None], list[_Cohort]] = defaultdict(list)
+        for moves, device_ids in self._changes.cohorts.items():
+            cohort = _Cohort(device_ids, self._plan.device_names)
+            for move in moves:
+                groups[move.flow_id, move.op, move.from_version, move.to_version].append(cohort)
         ordered = sorted(groups, key=self._reading_order)
         for flow_id, in_flow in groupby(ordered, key=itemgetter(0)):
             yield ""
@@ -105,21 +131,21 @@ class _PlanText:
         return (self._plan.flow_names.get(flow_id, ""), flow_id, _ORDER[op], from_version or "", to_version or "")
 
     def _group(
-        self, flow_id: FlowId, op: Op, from_version: Version | None, to_version: Version | None, ids: list[DeviceId]
+        self, flow_id: FlowId, op: Op, from_version: Version | None, to_version: Version | None, cohorts: list[_Cohort]
     ) -> Iterator[str]:
         sign, style = _SIGN[op]
         movement = f"{sign} {' -> '.join(map(inert, filter(None, (from_version, to_version))))}"
-        extent = ", ".join([counted(len(ids), "device"), *self._how(flow_id, ids)])
+        total = sum(len(cohort.device_ids) for cohort in cohorts)
+        extent = ", ".join([counted(total, "device"), *self._how(flow_id, cohorts)])
         yield from self._painted(f"{movement}  {extent}", movement, style, indent=4)
-        names = self._plan.device_names
-        named = zip(map(names.get, ids, repeat("")), ids, strict=False)  # `repeat` has no end
         if op is Op.REMOVE or self._verbose:
+            named = [(self._plan.device_names.get(one, ""), one) for cohort in cohorts for one in cohort.device_ids]
             for name, device_id in sorted(named):
                 place = self._changes.decided[device_id][flow_id].place
                 yield f"        {sign} {with_id(name or None, device_id)}  {inert(str(place))}"
         else:
-            examples = [self._device(device_id) for _, device_id in nsmallest(EXAMPLES, named)]
-            yield fitting(examples, total=len(ids), indent=8)
+            examples = nsmallest(EXAMPLES, (name for cohort in cohorts for name in cohort.examples))
+            yield fitting(list(map(inert, examples)), total=total, indent=8)
 
     def _painted(self, text: str, part: str, style: str, *, indent: int) -> Iterator[str]:
         """Wrapped lines, with the initial part in colour."""
@@ -127,10 +153,9 @@ class _PlanText:
         yield first.replace(part, self._paint(part, style), 1)
         yield from others
 
-    def _how(self, flow_id: FlowId, device_ids: Sequence[DeviceId]) -> Iterator[str]:
+    def _how(self, flow_id: FlowId, cohorts: Iterable[_Cohort]) -> Iterator[str]:
         """The calls, by action. A saved plan that was edited may lack some."""
-        moved = set(device_ids)
-        calls = {call.id: call for call in self._plan.calls if _carries(call, flow_id, moved)}
+        calls = {call.id: call for call in self._plan.calls if any(one.has_row_of(call, flow_id) for one in cohorts)}
         by_action: dict[str, list[int]] = {}
         for number in sorted(calls):
             request = calls[number].request
@@ -215,13 +240,6 @@ class _PlanText:
                 yield from wrapped(self._row(row), indent=6)
             yield from left_out(len(refusal.rows) - LISTED, indent=6)
             yield from wrapped(f"Way out: {inert(refusal.hint)}", indent=4)
-
-
-def _carries(call: PlannedCall, flow_id: FlowId, device_ids: set[DeviceId]) -> bool:
-    """Whether a call carries the row of that flow on one of the devices."""
-    if isinstance(call.rows, FlowDevices):
-        return call.rows.flow_id == flow_id and not device_ids.isdisjoint(call.rows.device_ids)
-    return any(flow == flow_id and device_id in device_ids for device_id, flow in call.rows)
 
 
 def _place(place: Place | None) -> str:
