@@ -71,6 +71,8 @@ class EmbeddedPages(DeploymentPages[Record]):
         device_id = device_id.lower()
         # The API's schema does not require a record id; with one record per device, the device id identifies it.
         record_id = device_id if (own := item.get("id")) is None else own.lower()
+        if reported_bundle == released_bundle:
+            reported_bundle = released_bundle  # one text instead of two
         device = LiveDevice(flows, name, connected, time, bool(unknown), released_bundle, reported_bundle, kept)
         return record_id, (device_id, device)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Mapping
+from sys import intern
 from typing import Any
 from urllib.parse import quote
 
@@ -36,7 +37,8 @@ class DevicePages(Pages[Device]):
                 raise Unreadable
         if not is_id(device_id):
             raise Unreadable
-        device = Device(device_id.lower(), name, device_class, self._shared(item.get("tags")))
+        tags = self._shared(item.get("tags"))
+        device = Device(device_id.lower(), name, device_class and intern(device_class), tags)
         return device.id, device
 
     def _shared(self, tags: list[dict[str, str]] | None) -> Mapping[str, tuple[str, ...]]:

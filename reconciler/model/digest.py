@@ -13,7 +13,7 @@ from reconciler.model.changes import Changes
 if TYPE_CHECKING:
     from reconciler.model.plan import Plan
 
-DEVICES_AT_ONCE = 10_000  # bounds the memory
+DEVICES_AT_ONCE = 1_000  # bounds the memory
 
 
 def digest(plans: Iterable[Plan]) -> str:

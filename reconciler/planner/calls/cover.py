@@ -58,7 +58,8 @@ def cover(
     devices.
     """
     changes = Changes.of(changes)
-    moves = moves_of(changes)
+    # Only wildcards of removals ask for single moves.
+    moves = moves_of(changes) if any(move.to_version is None for move in changes.by_move) else {}
     parts = list(_parts(changes, moves, live, mode, chunk))
     removals = [part for part in parts if part.version is None]
     cleared = devices_to_clear(removals, moves, live) if mode is CallMode.FEWEST else []
