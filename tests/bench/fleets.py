@@ -9,8 +9,10 @@ from itertools import product
 from pathlib import Path
 
 from tests.bench.fleet import LISTINGS, Bench, lay_out
-from tests.bench.measure import HERE, Cost, exponent, header, median, repeated, row, run, serving
+from tests.bench.measure import HERE, Cost, exponent, header, median, row, run, serving
 from tests.support.cli import RECONCILER
+
+POLLS = (1, 4)  # until every device has converged
 
 
 def plans(
@@ -75,39 +77,40 @@ def _growth(told: dict[tuple[str, int, int], dict[int, float]]) -> None:
 
 
 def applies(sizes: Sequence[int], latencies_ms: Sequence[int], runs: int) -> None:
-    """`apply` by explicit releases of a fleet that changes whole, and of one that is in sync."""
-    header("apply --calls explicit", "devices", "changed", "latency", "wall, CPU, memory", "requests")
-    for devices in sizes:
-        for percent in (0, 100):
-            for latency_ms in latencies_ms:
-                _apply(Bench(devices, percent, "group"), latency_ms, runs, polls=0)
+    """`apply` by explicit releases of a fleet that changes whole, and of one that is in sync, each beside its plan."""
+    header("apply --calls explicit", "devices", "changed", "latency", "wall, CPU, memory", "CPU / plan", "requests")
+    for devices, percent, latency_ms in product(sizes, (0, 100), latencies_ms):
+        apply, plan, requests = _apply(Bench(devices, percent, "group"), latency_ms, runs, polls=0)
+        row(f"{devices:,}", f"{percent} %", f"{latency_ms} ms", _shown(apply), apply.cpu_s / plan.cpu_s, requests)
 
 
 def waits(sizes: Sequence[int], runs: int) -> None:
-    """`apply --wait`, with devices that need several polls: memory stays as it is."""
-    header("apply --wait", "devices", "changed", "polls until converged", "wall, CPU, memory", "requests")
+    """`apply --wait`, every row pending, with devices that need one poll and some that need more: memory stays."""
+    few, many = POLLS
+    polls = [f"{number} polls: wall, CPU, memory" for number in POLLS]
+    header("apply --wait", "devices", *polls, "CPU of a poll / CPU of a plan", "requests")
     for devices in sizes:
-        for polls in (1, 4):
-            _apply(Bench(devices, 100, "group"), 0, runs, polls=polls)
+        short, plan, _ = _apply(Bench(devices, 100, "group"), 0, runs, polls=few)
+        long, _, requests = _apply(Bench(devices, 100, "group"), 0, runs, polls=many)
+        each = (long.cpu_s - short.cpu_s) / (many - few)
+        row(f"{devices:,}", _shown(short), _shown(long), each / plan.cpu_s, requests)
 
 
-def _apply(bench: Bench, latency_ms: int, runs: int, *, polls: int) -> None:
+def _apply(bench: Bench, latency_ms: int, runs: int, *, polls: int) -> tuple[Cost, Cost, str]:
+    """Apply, a plan of the same world, and the requests of one apply."""
     with tempfile.TemporaryDirectory(prefix="reconciler-bench-") as name:
         folder = Path(name)
         lay_out(bench, folder, LISTINGS)
-        asked = ""
-
-        def apply() -> Cost:
-            nonlocal asked
-            argv = [*RECONCILER, "apply", "--yes", "--calls", "explicit", str(folder / "fleet.yaml")]
+        manifest = str(folder / "fleet.yaml")
+        argv = [*RECONCILER, "apply", "--yes", "--calls", "explicit", manifest, *(["--wait"] if polls else [])]
+        applies, plans, requests = [], [], ""
+        for _ in range(runs):
             with serving(folder, latency_s=latency_ms / 1000, polls=polls) as served:
-                cost = run([*argv, "--wait"] if polls else argv, url=served.url)
-            asked = str(served)
-            return cost
-
-        cost = repeated(apply, runs)
-    between = str(polls) if polls else f"{latency_ms} ms"
-    row(f"{bench.devices:,}", f"{bench.changed} %", between, _shown(cost), asked)
+                applies.append(run(argv, url=served.url))
+            requests = str(served)
+            with serving(folder, latency_s=latency_ms / 1000) as served:
+                plans.append(run([*RECONCILER, "plan", manifest], url=served.url))
+    return median(applies), median(plans), requests
 
 
 def _shown(cost: Cost) -> str:
