@@ -474,7 +474,7 @@ def test_a_bar_at_a_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_documents_fit_the_published_schema(export: Any) -> None:
-    from jsonschema import Draft202012Validator
+    from jsonschema_rs import Draft202012Validator
 
     from reconciler.documents.json_schema import output_schema
 

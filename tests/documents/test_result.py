@@ -11,7 +11,7 @@ from inspect import signature
 from typing import Any
 
 import pytest
-from jsonschema import Draft202012Validator
+from jsonschema_rs import Draft202012Validator
 
 from reconciler.documents.json import dump
 from reconciler.documents.json_schema import output_schema
