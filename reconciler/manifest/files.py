@@ -22,6 +22,7 @@ STDIN = "<stdin>"
 RENAME_HINT = "rename it to end in .yaml or .yml, in lower case"
 LINKS_HINT = "check it out as a link (git config core.symlinks true, then git checkout), or copy what it leads to"
 _PATH_MAX = 4096
+_OPEN = ("/dev/", "/proc/")  # where the files that a process has open are: `extends` in them is as in standard input
 _LIKE_A_MANIFEST = re.compile(r"[.]ya?ml(?:[.~].*)?$", re.IGNORECASE)
 
 
@@ -69,7 +70,9 @@ class DiskFiles:
         if "\0" in path:
             return [], [Problem("cannot be read: a path cannot contain a NUL character", path)]
         if not os.path.lexists(path):
-            return [], [NothingThere("no such file or directory", show(path), hint="check the path")]
+            lost = not Path(path).is_absolute() and working_directory() is None
+            hint = "the working directory was deleted" if lost else "check the path"
+            return [], [NothingThere("no such file or directory", show(path), hint=hint)]
         if not Path(path).is_dir():
             return [File(show(path), path if _is_open(path) else os.path.realpath(path))], []
         found = _Walk(Path(path))
@@ -101,13 +104,14 @@ class DiskFiles:
 
     def beside(self, file: File, relative: str) -> File | Problem:
         """Resolve `extends`, written in `file`."""
-        directory = Path() if file.real == STDIN or _is_open(file.real) else Path(file.shown).parent
-        root = work_tree(directory.resolve())
+        directory = Path() if file.real == STDIN or file.shown.startswith(_OPEN) else Path(file.shown).parent
         try:
+            root = work_tree(directory.resolve())
             real = (directory / relative).resolve()
         except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: a symlink loop
             return Problem(f"extends {relative} cannot be resolved: {error}", hint="check the path")
-        if not real.is_relative_to(root or Path.cwd()):
+        reach = root or working_directory()
+        if reach is None or not real.is_relative_to(reach):
             where = "the git work tree" if root else "the working directory"
             return Problem(f"extends {relative} leaves {where}", hint="keep the base inside it")
         return File(show(directory / relative), str(real))
@@ -171,7 +175,7 @@ def work_tree(directory: Path) -> Path | None:
 
 def _is_open(path: str) -> bool:
     """Whether a path is a pipe that this process already has open: `/dev/stdin`, or a shell's `<(command)`."""
-    return path.startswith(("/dev/", "/proc/")) and Path(path).is_fifo()
+    return path.startswith(_OPEN) and Path(path).is_fifo()
 
 
 class _Walk:
