@@ -216,9 +216,11 @@ class _Walk:
 
     def _is_inside(self, directory: str, name: str) -> bool:
         """Whether an entry is in the work tree; a symlink that leaves it is a problem, and is not followed."""
-        path = os.path.join(directory, name)  # noqa: PTH118 - the directory may be empty
+        path = Path(directory, name)
+        if not path.is_symlink():
+            return True
         target = Path(os.path.realpath(path))
-        if not Path(path).is_symlink() or any(target.is_relative_to(root) for root in self._roots):
+        if any(target.is_relative_to(root) for root in self._roots):
             return True
         self.problems.append(leaves_work_tree(show(path)))
         return False

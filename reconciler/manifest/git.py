@@ -139,7 +139,8 @@ class GitFiles:
 
     def _submodule_of(self, path: str) -> str | None:
         """The submodule that a path is, or is in."""
-        return next((one for one in (path, *_parents(path)) if one in self._submodules), None)
+        inside = (path, *_parents(path)) if self._submodules else ()
+        return next((one for one in inside if one in self._submodules), None)
 
     def _real(self, path: str) -> str | None:
         """A path from the root of the tree with symlinks resolved; None if it leaves the tree."""

@@ -6,6 +6,7 @@ A side that looks empty, or smaller than it is, would be shown as rows that come
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -75,7 +76,7 @@ def _ends(base: str, head: str | None) -> tuple[str, str | None]:
     ends = None if _is_written_as_path(base) else revision.ends_of(base)
     if ends is None:
         return base, head
-    if Path(base).exists():
+    if os.path.exists(base):  # noqa: PTH110
         raise UsageError(f"{base} is both two git revisions and a folder", hint=f"write ./{base} for the folder")
     if head is not None:
         raise UsageError(f"{base} are two sides already", hint=f"leave out {head}, or give two revisions")
@@ -90,7 +91,7 @@ def _opened(name: str | None, path: str) -> _Side:
 
 def _source(name: str, path: str) -> tuple[str, Files]:
     """Where the manifests of a side are: on disk or in a revision, but never in either by chance."""
-    exists = "\0" not in name and Path(name).exists()
+    exists = os.path.exists(name)  # noqa: PTH110 - that of Path fails for a name that is too long
     if _is_written_as_path(name):
         if not exists:
             raise UsageError(f"there is no folder {name}", hint="give an existing folder, or a git revision")
