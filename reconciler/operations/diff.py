@@ -97,6 +97,8 @@ def _source(name: str, path: str) -> tuple[str, Files]:
             raise UsageError(f"there is no folder {name}", hint="give an existing folder, or a git revision")
         return name, DiskFiles()
     of_revision, own_path = revision.with_path(name)
+    if own_path is not None and own_path.startswith("/"):
+        raise UsageError(f"{name}: a path in a revision does not begin with a /", hint="it counts from the root")
     try:
         files = GitFiles(of_revision)
     except (revision.NoRevision, NoRepository) as error:
@@ -107,14 +109,16 @@ def _source(name: str, path: str) -> tuple[str, Files]:
         if "/" in name and not revision.is_only_revision(name) and not name.startswith("-"):
             raise UsageError(f"{name} is neither a folder nor a git revision", hint=error.problems[0].hint) from None
         raise
-    if exists and not revision.is_full_id(name):
-        hint = f"write {files.commit} for the revision, ./{name} for the folder"
+    if exists and not revision.is_full_id(of_revision):
+        spelled = name.replace(of_revision, files.commit, 1)
+        hint = f"write {spelled} for the revision, ./{name} for the folder"
         raise UsageError(f"{name} is both a git revision and a file or folder", hint=hint)
     return (path if own_path is None else files.from_root(own_path)), files
 
 
 def _is_written_as_path(name: str) -> bool:
-    return name in (".", "..") or name.startswith(("./", "../")) or name.endswith("/") or Path(name).is_absolute()
+    ends = name.endswith("/") and ":" not in name
+    return name in (".", "..") or name.startswith(("./", "../")) or ends or Path(name).is_absolute()
 
 
 def _rules(side: _Side) -> tuple[Rules, ...]:

@@ -63,6 +63,15 @@ class TestRevisionAndFolder:
         plant("HEAD^5")
         assert refused("HEAD^5").endswith("; the folder is written ./HEAD^5\n")
 
+    def test_a_path_in_a_revision_is_both_as_well(self) -> None:
+        base = git("rev-parse", "first").strip()
+        plant("first:manifests")
+        assert f"write {base}:manifests for the revision, ./first:manifests for the folder" in refused(
+            "first:manifests"
+        )
+        plant(f"{base}:manifests")
+        assert differences(f"{base}:manifests") == differences("first") == ["<all> f v1 v3 base.yaml:2"]
+
     def test_a_file_counts_as_well(self) -> None:
         write("main", "")
         assert "main is both a git revision and a file or folder" in refused("main")
@@ -137,6 +146,8 @@ class TestPaths:
         assert differences("first:manifests", "HEAD:fleet") == ["<all> f v1 v3 HEAD:base.yaml:2"]
         assert differences("first:manifests", "./fleet") == ["<all> f v1 v3 base.yaml:2"]
         assert differences("first:manifests", "--path", "fleet") == ["<all> f v1 v3 base.yaml:2"]
+        assert differences("first:manifests/", "HEAD:fleet/") == ["<all> f v1 v3 HEAD:base.yaml:2"]
+        assert "a path in a revision does not begin with a /" in refused("first:/manifests")
         assert differences("first:", "HEAD:") == ["<all> f v1 v3 HEAD:base.yaml:2"]
 
     def test_they_count_from_the_root_unless_they_begin_with_a_dot(self, monkeypatch: pytest.MonkeyPatch) -> None:
