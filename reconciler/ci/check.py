@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from reconciler.ci.command import git
 from reconciler.ci.provider import Provider, Trigger
-from reconciler.errors import ReconcilerError, UsageError
+from reconciler.errors import ManifestError
 from reconciler.operations.applications import validate
 from reconciler.operations.diff import diff as compare
 from reconciler.render.differences import differences_markdown
+from reconciler.render.page import code
 
 _SUMMARY_BYTES, _COMMENT_BYTES = 60_000, 15_000  # the comment needs room for the plans
 
@@ -29,13 +29,16 @@ def step(provider: Provider, *, path: str, diff: Path) -> int:
 
 
 def difference(path: str, base: str, *, max_bytes: int) -> str:
-    """The diff as Markdown. An unreadable base is not an error of the pull request."""
-    if Path(base).exists():  # `diff` would use it as a folder, and a pull request could add one
-        raise UsageError(f"the repository contains a file named {base}, which hides the revision of that name")
-    if not git("ls-tree", "--name-only", base, "--", path):
-        return "The base has no manifests there: everything is new."
+    """The diff as Markdown. Unreadable manifests of the base are not an error of the pull request.
+
+    Raises:
+        UsageError: git cannot tell what the base is, or this clone does not have it.
+    """
     try:
         found = compare(base, None, path=path)
-    except ReconcilerError:
-        return "The manifests of the base could not be read, so there is no diff."
+    except ManifestError as error:
+        reason = code(error.problems[0].message, limit=200)
+        return f"The manifests of the base cannot be compared, so there is no diff: {reason}."
+    if found.missing:
+        return "The base has no manifests there: everything is new."
     return differences_markdown(found.differences, base, None, max_bytes=max_bytes)

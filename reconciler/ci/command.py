@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from reconciler.errors import ReconcilerError
+from reconciler.manifest import git_command
 
 # -P: do not import modules from the working directory, which a pull request may add.
 _PROGRAM = (sys.executable, "-P", "-m", "reconciler")
@@ -62,7 +64,7 @@ class Application:
 
 def git(*arguments: str) -> str:
     """The output of a git command."""
-    return _run(f"git {arguments[0]}", "git", *arguments).text().strip()
+    return os.fsdecode(git_command.git(*arguments)).strip()
 
 
 def _run(command: str, *argv: str, capture: bool = True) -> Answer:

@@ -82,8 +82,20 @@ def run(argv: Sequence[str]) -> int:
             return console.fail(Interrupted("interrupted"))
         except BrokenPipeError:  # the reader of our output closed the pipe (`| head`)
             return int(ExitCode.ERROR)
+        except FileNotFoundError as error:
+            return console.fail(console.bug(error) if _has_working_directory() else _NO_WORKING_DIRECTORY)
         except Exception as error:  # noqa: BLE001 - the last resort, so that no traceback reaches a user
             return console.fail(console.bug(error))
+
+
+_NO_WORKING_DIRECTORY = UsageError("the working directory was deleted", hint="change to a folder that exists")
+
+
+def _has_working_directory() -> bool:
+    try:
+        return bool(os.getcwd())  # noqa: PTH109 - one system call
+    except FileNotFoundError:
+        return False
 
 
 def _invoke(argv: list[str], console: Console) -> int:

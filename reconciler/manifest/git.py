@@ -4,23 +4,36 @@ from __future__ import annotations
 
 import os
 import posixpath
-import subprocess
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from reconciler.errors import Problem, UsageError
-from reconciler.manifest.files import MAX_BYTES, SUFFIXES, File, NothingThere, too_large
+from reconciler.errors import Problem
+from reconciler.manifest.files import (
+    MAX_BYTES,
+    File,
+    NothingThere,
+    is_hidden,
+    is_like_a_manifest,
+    is_picked,
+    leaves_work_tree,
+    nothing_below,
+    too_large,
+)
+from reconciler.manifest.git_command import GitFailed, git, incomplete
+from reconciler.manifest.revision import commit_of
+from reconciler.model.text import counted
 
 _SYMLINK = "120000"
 _MAX_LINKS = 40  # as many as Linux follows
-_TIMEOUT_S = 60
 
 
 class _Blob(NamedTuple):
+    """A file of the revision. `size` is None if this clone lacks its contents."""
+
     mode: str
     sha: str
-    size: int
+    size: int | None
 
 
 class GitFiles:
@@ -30,41 +43,53 @@ class GitFiles:
         """Look up the revision.
 
         Raises:
-            UsageError: there is no git, no repository, or no such revision.
+            UsageError: there is no git, no repository, no such revision, or more than one.
         """
         self._revision = revision
-        if revision.startswith("-"):
-            raise UsageError(f"{revision!r} is not a revision", hint="a revision does not start with a dash")
-        self._prefix = _git("rev-parse", "--show-prefix").decode().strip()
-        try:
-            commit = _git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}").decode().strip()
-        except UsageError:
-            hint = "give a commit, branch or tag, or a folder with a /"
-            raise UsageError(f"git has no revision {revision!r}", hint=hint) from None
-        self._blobs = dict(_listed(_git("ls-tree", "-r", "-z", "-l", "--full-tree", commit)))
+        self.commit = commit_of(revision)
+        self._prefix = os.fsdecode(git("rev-parse", "--show-prefix")).removesuffix("\n")
+        self._blobs, self._submodules = _listing(self.commit)
         self._contents: dict[str, bytes] = {}
-        self._fetch(blob for blob in self._blobs.values() if blob.mode == _SYMLINK)
-        self._folders = {"", *(str(parent) for path in self._blobs for parent in _parents(path))}
+        self.skipped: dict[str, None] = {}
+        self._fetch(blob for blob in self._blobs.values() if blob.mode == _SYMLINK and blob.size is not None)
+        self._folders = {"", *(str(parent) for path in (*self._blobs, *self._submodules) for parent in _parents(path))}
+
+    def from_root(self, path: str) -> str:
+        """A path as git reads it after a colon: from the root of the tree, unless it begins with `./` or `../`."""
+        if path in (".", "..") or path.startswith(("./", "../")):
+            return path
+        return posixpath.relpath(path or ".", self._prefix or ".")
 
     def expand(self, path: str) -> tuple[list[File], list[Problem]]:
         """A file, or the `*.yaml` and `*.yml` below a directory."""
         path = os.path.relpath(path) if Path(path).is_absolute() else path
         start = self._real(posixpath.join(self._prefix, Path(path).as_posix()))
+        if start is None:
+            return [], [Problem("is outside of the git work tree", self._shown(path), hint="check --path")]
+        if submodule := self._submodule_of(start):
+            return [], [_in_submodule(self._shown(path), submodule)]
         if start in self._blobs:
             return [File(self._shown(path), start)], []
         if start not in self._folders:
             return [], [NothingThere("no such file or directory", self._shown(path), hint="check --path")]
+        return self._picked(path, start)
+
+    def _picked(self, path: str, folder: str) -> tuple[list[File], list[Problem]]:
+        """The manifests below a folder, and what is wrong there."""
         files: list[File] = []
         problems: list[Problem] = []
-        for below, real in self._below(start, set()):
+        for below, real in self._below(folder, set()):
             shown = self._shown(posixpath.join(path, below))
             if real is None:
-                problems.append(Problem("is a symlink that leaves the work tree", shown, hint="copy the file"))
-            else:
+                problems.append(leaves_work_tree(shown))
+            elif submodule := self._submodule_of(real):
+                problems.append(_in_submodule(shown, submodule))
+            elif is_picked(below):
                 files.append(File(shown, real))
+            elif is_like_a_manifest(below):
+                self.skipped[shown] = None
         if not files and not problems:
-            message = "no *.yaml or *.yml below this directory"
-            problems.append(NothingThere(message, self._shown(path), hint="check --path"))
+            problems.append(nothing_below(self._shown(path), list(self.skipped), "check --path"))
         self._fetch(self._blobs[file.real] for file in files if file.real in self._blobs)
         return files, problems
 
@@ -73,7 +98,7 @@ class GitFiles:
         blob = self._blobs.get(file.real)
         if blob is None:
             return Problem("no such file or directory", file.shown, hint="check the path")
-        if blob.size > MAX_BYTES:
+        if blob.size is not None and blob.size > MAX_BYTES:
             return too_large(file.shown)
         self._fetch([blob])
         return self._contents[blob.sha]
@@ -85,26 +110,37 @@ class GitFiles:
         real = self._real(posixpath.join(self._prefix, path))
         if real is None:
             return Problem(f"extends {relative} leaves the git work tree", hint="keep the base inside the repository")
+        if submodule := self._submodule_of(real):
+            return Problem(f"extends {relative} is in the submodule {submodule}", hint="keep the base outside of it")
         return File(self._shown(posixpath.normpath(path)), real)
 
     def _shown(self, path: str) -> str:
         return f"{self._revision}:{posixpath.normpath(path)}"
 
     def _below(self, folder: str, seen: set[str]) -> Iterator[tuple[str, str | None]]:
-        """Manifests below a folder, following symlinks: path relative to it, and real path (None: outside)."""
+        """What is below a folder, following symlinks: path relative to it, and real path (None: outside).
+
+        Of links that leave the tree, only those that may be manifests, or folders of them.
+        """
         if folder in seen:
             return
         seen.add(folder)
         start = f"{folder}/" if folder else ""
-        for path, blob in self._blobs.items():
-            if not path.startswith(start):
+        for path in (*self._submodules, *self._blobs):
+            below = path.removeprefix(start)
+            if not path.startswith(start) or is_hidden(below):
                 continue
-            real = path if blob.mode != _SYMLINK else self._real(path)
+            blob = self._blobs.get(path)
+            real = self._real(path) if blob and blob.mode == _SYMLINK else path
             if real in self._folders:
-                inner = path.removeprefix(start)
-                yield from ((posixpath.join(inner, below), target) for below, target in self._below(real, seen))
-            elif path.endswith(SUFFIXES):  # a broken symlink is reported when it is read
-                yield path.removeprefix(start), real
+                yield from ((posixpath.join(below, inner), target) for inner, target in self._below(real, seen))
+            elif real is not None or is_picked(below) or not posixpath.splitext(below)[1]:
+                yield below, real  # a broken symlink is reported when it is read
+
+    def _submodule_of(self, path: str) -> str | None:
+        """The submodule that a path is, or is in."""
+        inside = (path, *_parents(path)) if self._submodules else ()
+        return next((one for one in inside if one in self._submodules), None)
 
     def _real(self, path: str) -> str | None:
         """A path from the root of the tree with symlinks resolved; None if it leaves the tree."""
@@ -122,6 +158,8 @@ class GitFiles:
             blob = self._blobs.get("/".join(done))
             if blob is not None and blob.mode == _SYMLINK:
                 links += 1
+                if blob.size is None:
+                    raise incomplete(f"{self._revision}:{'/'.join(done)}")
                 target = os.fsdecode(self._contents.get(blob.sha, b"/")) if links <= _MAX_LINKS else "/"
                 if target.startswith("/"):
                     return None
@@ -131,39 +169,60 @@ class GitFiles:
 
     def _fetch(self, blobs: Iterable[_Blob]) -> None:
         """Read the contents of many blobs in one process."""
-        wanted = {blob.sha: None for blob in blobs if blob.size <= MAX_BYTES and blob.sha not in self._contents}
-        if wanted:
-            self._contents.update(_contents(_git("cat-file", "--batch", stdin="\n".join(wanted).encode())))
+        wanted = {blob.sha: blob.size for blob in blobs if blob.sha not in self._contents}
+        if missing := sum(size is None for size in wanted.values()):
+            raise incomplete(f"{counted(missing, 'file')} of {self._revision}")
+        shas = [sha for sha, size in wanted.items() if size is not None and size <= MAX_BYTES]
+        if shas:
+            self._contents.update(_contents(git("cat-file", "--batch", stdin="\n".join(shas).encode())))
 
 
-def _git(*arguments: str, stdin: bytes = b"") -> bytes:
-    environment = {**os.environ, "LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", "GIT_NO_LAZY_FETCH": "1"}
+def _listing(commit: str) -> tuple[dict[str, _Blob], frozenset[str]]:
+    """The files and the submodules of a commit, by path."""
+    if _is_partial():
+        listing = git("ls-tree", "-r", "-z", "--full-tree", commit)
+        sizes = _local_sizes(commit, listing)
+    else:
+        listing, sizes = git("ls-tree", "-r", "-z", "-l", "--full-tree", commit), {}
+    blobs: dict[str, _Blob] = {}
+    submodules: set[str] = set()
+    for (mode, kind, sha, *size), path in _listed(listing):
+        if kind == "blob":
+            blobs[path] = _Blob(mode, sha, int(size[0]) if size and size[0].isdigit() else sizes.get(sha))
+        else:
+            submodules.add(path)
+    return blobs, frozenset(submodules)
+
+
+def _is_partial() -> bool:
+    """Whether this clone was made with `--filter`."""
     try:
-        done = subprocess.run(  # noqa: S603 - a fixed program, a list of arguments, no shell
-            ["git", *arguments],  # noqa: S607 - wherever the user's git is
-            env=environment,
-            input=stdin,
-            capture_output=True,
-            check=False,
-            timeout=_TIMEOUT_S,
-        )
-    except FileNotFoundError:
-        raise UsageError("git is not installed", hint="compare two folders, or install git") from None
-    except subprocess.TimeoutExpired:
-        raise UsageError(f"git {arguments[0]} timed out after {_TIMEOUT_S} s") from None
-    if done.returncode:
-        reason = os.fsdecode(done.stderr).strip().removeprefix("fatal: ") or f"exit code {done.returncode}"
-        raise UsageError(f"git {arguments[0]}: {reason}", hint="run this inside a git repository")
-    return done.stdout
+        return bool(git("config", "--get-regexp", r"^(remote\..*\.promisor|extensions\.partialclone)$"))
+    except GitFailed as error:
+        if error.said:
+            raise
+        return False
 
 
-def _listed(listing: bytes) -> Iterator[tuple[str, _Blob]]:
-    r"""`mode type sha size\tpath`, ended by NUL."""
+def _local_sizes(commit: str, listing: bytes) -> dict[str, int]:
+    """The sizes of the blobs of a commit that a partial clone has. `ls-tree -l` ends at the first that it lacks."""
+    objects = git("rev-list", "--objects", "--no-object-names", "--missing=print", "--no-walk", commit).decode().split()
+    shas = {sha for (_, kind, sha), _ in _listed(listing) if kind == "blob"}
+    local = sorted(shas.difference(one[1:] for one in objects if one.startswith("?")))
+    sizes = git("cat-file", "--batch-check=%(objectname) %(objectsize)", stdin="\n".join(local).encode()).decode()
+    return {sha: int(size) for sha, size in (line.split() for line in sizes.splitlines())} if local else {}
+
+
+def _listed(listing: bytes) -> Iterator[tuple[list[str], str]]:
+    r"""`mode kind sha[ size]\tpath`, ended by NUL."""
     for line in filter(None, listing.split(b"\0")):
         about, _, path = line.partition(b"\t")
-        mode, kind, sha, size = about.decode().split()
-        if kind == "blob":
-            yield os.fsdecode(path), _Blob(mode, sha, int(size))
+        yield about.decode().split(), os.fsdecode(path)
+
+
+def _in_submodule(shown: str, submodule: str) -> Problem:
+    message = f"is in the submodule {submodule}, whose files are in another repository"
+    return Problem(message, shown, hint="run `reconciler diff` in the submodule, or compare two folders")
 
 
 def _contents(output: bytes) -> Iterator[tuple[str, bytes]]:
@@ -173,7 +232,7 @@ def _contents(output: bytes) -> Iterator[tuple[str, bytes]]:
         end = output.index(b"\n", start)
         sha, *about = output[start:end].decode().split()
         if about == ["missing"]:
-            raise UsageError(f"git does not have the object {sha}", hint="fetch it: this clone is incomplete")
+            raise incomplete(f"the object {sha}")
         size = about[1]
         start = end + 1 + int(size)
         yield sha, output[end + 1 : start]

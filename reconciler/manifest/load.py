@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from os import PathLike
 from typing import BinaryIO
 
@@ -109,7 +109,8 @@ class _Loader:
                     key = (whole.application.id, whole.kind or Kind.EMBEDDED)
                     layers.setdefault(key, []).append(whole)
         merging: list[Problem] = []
-        rules = tuple(merge(layers[key], merging) for key in sorted(layers))
+        skipped = tuple(sorted(self._files.skipped))
+        rules = tuple(replace(merge(layers[key], merging), skipped=skipped) for key in sorted(layers))
         problems = dict.fromkeys([*self._problems, *merging])
         return Loaded(rules, tuple(sorted(problems, key=lambda problem: problem.sort_key)), len(self._contents))
 

@@ -69,7 +69,16 @@ def _query(value: Any) -> str:
             raise wrong("a query given as text must be JSON", "see Losant's advanced device queries") from None
     if not isinstance(value, dict) or not value:
         raise wrong("a query must be a non-empty map", "to select every device write `all: true`")
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    try:
+        text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+        text.encode()
+    except UnicodeEncodeError:
+        raise wrong("a query holds half of a surrogate pair, which is not text", "write the character itself") from None
+    except ValueError:
+        raise wrong(
+            "a query holds a number that JSON cannot hold", "write a finite number, or text in quotes"
+        ) from None
+    return text
 
 
 def _listed(value: Any) -> Any:

@@ -27,6 +27,7 @@ from yaml.events import (
 )
 
 from reconciler.errors import Problem
+from reconciler.manifest.foreign import foreign
 from reconciler.manifest.tree import EMPTY, REFUSED, Map, Mark, Node, Seq, shown
 from reconciler.nesting import MAX_DEPTH, TOO_DEEP, CuttingLoader
 
@@ -40,6 +41,8 @@ def fastest_parser() -> Callable[[str], Any]:
 
 def parse(data: bytes, path: str, *, parser: Callable[[str], Any] | None = None) -> tuple[list[Node], list[Problem]]:
     """The documents of a file and their YAML problems. Documents before a syntax error are returned."""
+    if problems := foreign(data, path):
+        return [], problems
     text = _decode(data, path)
     if isinstance(text, Problem):
         return [], [text]

@@ -149,7 +149,10 @@ DEFAULT_LIMITS: Final = Limits()
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The merged manifests of one application and kind."""
+    """The merged manifests of one application and kind.
+
+    `skipped`: files beside the manifests that look like one by their names, and were not read.
+    """
 
     application: ApplicationRef
     kind: Kind = Kind.EMBEDDED
@@ -162,6 +165,7 @@ class Rules:
     protect: tuple[Protection, ...] = ()
     limits: Limits = DEFAULT_LIMITS
     manifests: tuple[Source, ...] = ()
+    skipped: tuple[str, ...] = ()
 
     @property
     def paths(self) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from reconciler.manifest.files import DiskFiles, Files
 from reconciler.manifest.symbolic import resolve_symbolically
 from reconciler.model.plan import Warning
 from reconciler.model.rules import Rules
-from reconciler.planner.resolution.resolve import expired_pins
+from reconciler.planner.resolution.resolve import expired_pins, skipped_files
 from reconciler.runtime import utc_today
 
 DEFAULT_PATHS = ("manifests",)
@@ -64,8 +64,9 @@ def validate(
     loaded = load_sound(tuple(paths) or DEFAULT_PATHS, DiskFiles(stdin))
     rules = loaded.rules
     chosen = manifests.pick(rules, application=application, kind=kind) if application or kind else rules
-    warnings = tuple(warning for one in chosen for warning in expired_pins(one, utc_today()))
-    return Validated(chosen, warnings, loaded.files)
+    skipped = dict.fromkeys(warning for one in chosen for warning in skipped_files(one))
+    expired = (warning for one in chosen for warning in expired_pins(one, utc_today()))
+    return Validated(chosen, (*skipped, *expired), loaded.files)
 
 
 def load_sound(paths: Iterable[str | PathLike[str]], files: Files) -> manifests.Loaded:

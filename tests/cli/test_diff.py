@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import subprocess
 from pathlib import Path
@@ -10,50 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.support import processes
 from tests.support.cli import run_here
-
-HEAD = "apiVersion: reconciler/v1\napplication: 575ec8687ae143cd83dc4a97\n"
-
-
-def git(*arguments: str) -> str:
-    return processes.run(
-        ["git", "-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "commit.gpgsign=false", *arguments],
-        check=True,
-    ).stdout
-
-
-def write(name: str, text: str) -> None:
-    Path(name).parent.mkdir(parents=True, exist_ok=True)
-    Path(name).write_text(text)
-
-
-@pytest.fixture
-def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Two commits: v1, then v2; the work tree is at v3."""
-    monkeypatch.chdir(tmp_path)
-    git("init", "-q", "-b", "main")
-    write("base.yaml", "apiVersion: reconciler/v1\ngroups: {all: {select: {all: true}, flows: {f: v1}}}\n")
-    write("manifests/deep/a.yaml", HEAD + "extends: ../../base.yaml\ndevices: {pump: {g: v1}}\n")
-    git("add", ".")
-    git("commit", "-qm", "one")
-    git("tag", "first")
-    write("base.yaml", "apiVersion: reconciler/v1\ngroups: {all: {select: {all: true}, flows: {f: v2}}}\n")
-    git("commit", "-qam", "two")
-    git("branch", "feature/x")
-    write("base.yaml", "apiVersion: reconciler/v1\ngroups: {all: {select: {all: true}, flows: {f: v3}}}\n")
-    return tmp_path
-
-
-def differences(*arguments: str) -> list[str]:
-    ended = run_here("diff", "--format", "json", *arguments)
-    assert ended.code == 0
-    document = json.loads(ended.out)
-    assert (document["command"], document["error"]) == ("diff", None)
-    return [
-        f"{one['subject']} {one['flow']} {one['from']} {one['to']} {one['source']}" for one in document["differences"]
-    ]
-
+from tests.support.repository import HEAD, differences, git, write
 
 PAGE = """\
 **4 differences.**
@@ -136,7 +93,7 @@ class TestRevisions:
         start = subprocess.run
 
         def counted(argv: list[str], **options: Any) -> Any:
-            started.append(argv[1])
+            started.extend(argv)
             return start(argv, **options)
 
         monkeypatch.setattr(subprocess, "run", counted)
@@ -173,7 +130,7 @@ class TestRevisions:
             (["--", "--output=x"], "'--output=x' is not a revision"),
             (["first", "--path", "nowhere"], "nowhere: no such file or directory"),
             (["first", "HEAD", "--path", "manifests/nowhere"], "first:manifests/nowhere: no such file or directory"),
-            (["first", "HEAD", "--path", "../.."], "no such file or directory"),
+            (["first", "HEAD", "--path", "../.."], "first:../..: is outside of the git work tree"),
             ([], "BASE"),
         ],
     )

@@ -128,4 +128,4 @@ def test_a_folder_named_like_a_revision_hides_nothing(build: Build) -> None:
     assert "| `telemetry` | version | `v1` | `v2` | 1 |" in run.job("check").summary
     run = world.pull(1, {**files, "HEAD^1/plant.yaml": manifest("v2")}, fork=True)
     assert run.conclusion == "failure"
-    assert "hides the revision of that name" in run.job("check").log
+    assert "HEAD^1 is both a git revision and a file or folder" in run.job("check").log

@@ -20,14 +20,17 @@ from reconciler.cli.console import Console
 def command(console: Console, base: str, head: str | None, *, path: str) -> None:
     """Show how the desired state differs between BASE and HEAD, in meaning, not as text. Needs no token.
 
-    BASE and HEAD are git revisions or folders; a name with a `/`, or of an existing folder, is a folder. Without HEAD,
-    BASE is compared with --path on disk. Selectors that only the API can expand are compared as written.
+    BASE and HEAD are git revisions (`REV:PATH` for another path than --path) or existing folders; `./NAME` is always a
+    folder. Without HEAD, BASE is compared with --path on disk; `A..B` and `A...B` (what B did since it left A) are two
+    revisions. Selectors that only the API can expand are compared as written.
     """
+    from reconciler.cli.output import write_warnings
     from reconciler.operations.diff import diff
     from reconciler.render.differences import differences_markdown, differences_text
     from reconciler.render.inert import inert
 
     found = diff(base, head, path=path)
+    write_warnings(console, found.warnings)
     if found.missing:
         console.note(inert(f"{found.missing.path}: {found.missing.message}: nothing is declared there"))
     if console.wants_json:

@@ -79,9 +79,12 @@ def command(
 
 def _manifest(console: Console, root: Path, application: str | None, kind: str, *, from_live: bool) -> str:
     """Write the skeleton or the live state, unless manifests exist."""
-    found = next((file for file in sorted(root.glob("manifests/**/*.y*ml"))), None)
+    from reconciler.manifest.files import is_picked
+
+    names = (file.relative_to(root).as_posix() for file in sorted(root.glob("manifests/**/*.y*ml")))
+    found = next(filter(is_picked, names), None)
     if found is not None:
-        return f"kept   {found.relative_to(root)}"
+        return f"kept   {found}"
     if application and from_live:
         from reconciler.cli.commands.import_ import live_manifest
 

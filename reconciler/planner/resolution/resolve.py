@@ -88,6 +88,13 @@ def decide(votes: Sequence[Vote]) -> tuple[Decisions, list[tuple[Vote, Vote]]]:
     return decisions, conflicts
 
 
+def skipped_files(rules: Rules) -> Iterator[Warning]:
+    """Files that may have been meant as manifests: what they declare is not managed, and may be pruned."""
+    for path in rules.skipped:
+        message = f"{path} looks like a manifest, but is not read"
+        yield Warning(message, hint="rename it to end in .yaml or .yml, in lower case, or move it elsewhere")
+
+
 def expired_pins(rules: Rules, today: date) -> Iterator[Warning]:
     """Pins past their `until` date. They stay in force, so that no hotfix ends at midnight."""
     for pin in rules.pins:
@@ -106,7 +113,7 @@ class _Resolver:
         self.selection = Selection(inventory, self.names)
         self.written: dict[DeviceId, Place] = {}
         self.flows: set[FlowId] = set()
-        self.warnings = list(expired_pins(rules, today))
+        self.warnings = [*skipped_files(rules), *expired_pins(rules, today)]
         self.problems: list[Problem] = []
         self.conflicts: dict[tuple[Vote, Vote], list[DeviceId]] = defaultdict(list)
         self.groups = sorted(rules.groups, key=lambda group: (-group.priority, group.name))
