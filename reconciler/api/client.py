@@ -152,7 +152,11 @@ class LosantApi:
 
     async def _post(self, action: str, body: Mapping[str, object]) -> SuccessShape:
         request = ApiRequest(
-            f"{self._deployments}.{action}", "POST", self._path(self.kind.value, "deployments", action), body=body
+            f"{self._deployments}.{action}",
+            "POST",
+            self._path(self.kind.value, "deployments", action),
+            body=body,
+            remedy="check that the flow and the version still exist, and that the token belongs to this application",
         )
         shape = await self._answer(request, SuccessShape, retry=False)
         if not shape.success:

@@ -11,6 +11,7 @@ from reconciler.errors import ExitCode, Problem
 from reconciler.model.changes import Op
 from reconciler.model.export import ExportedFile
 from reconciler.model.health import Laggard, Verdict, Wait
+from reconciler.model.plan import Warning
 from reconciler.model.result import CallResult, CallState, Moved, Removal, Result, Unconfirmed
 from reconciler.model.text import counted
 from reconciler.render.inert import inert, left_out, title, version_text
@@ -100,12 +101,19 @@ def _verdict(results: Sequence[Result], code: int, paint: Paint) -> Iterator[str
 
 def _one(result: Result, paint: Paint) -> Iterator[str]:
     lines = [f"  {inert(note)}" for note in (result.stopped_by, *result.notes) if note]
+    lines += _warnings(result.warnings, paint)
     lines += _what_became(result, paint)
     if not lines:
         return
     yield paint(title(result.application, result.kind), "bold")
     yield from lines
     yield ""
+
+
+def _warnings(warnings: Sequence[Warning], paint: Paint) -> Iterator[str]:
+    for warning in warnings[:LISTED]:
+        yield f"  {paint('Warning:', 'yellow')} {inert(str(warning.problem).removeprefix('Error: '))}"
+    yield from left_out(len(warnings) - LISTED, "warning", indent=4)
 
 
 def _what_became(result: Result, paint: Paint) -> Iterator[str]:
