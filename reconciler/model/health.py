@@ -14,12 +14,14 @@ from reconciler.model.state import NOBODY, Application, ChangedBy, Count, Device
 class Verdict(StrEnum):
     """Health of one row, worst last.
 
+    `device_deleted`: the device does not exist any more, so nothing is expected of it.
     `drift`: the released version is not the desired one, so the device cannot make it converge. Otherwise `converged`
     if the reported version equals the released one; `failed` on an error after the row's last release, or on an unknown
     bundle; `offline` if the device was not connected at first nor seen connected since; else `pending`.
     """
 
     CONVERGED = "converged"
+    DEVICE_DELETED = "device_deleted"
     OFFLINE = "offline"
     PENDING = "pending"
     DRIFT = "drift"
@@ -108,11 +110,14 @@ class Wait:
 
     @property
     def exit_code(self) -> ExitCode:
-        """5 unless every row has converged; rows of offline devices are ignored if the policy says so."""
+        """5 unless every row has converged; rows of offline devices are ignored if the policy says so.
+
+        Rows of deleted devices are always ignored.
+        """
         if self.verdicts is None or self.stopped_by:
             return ExitCode.NOT_CONVERGED
         rows = self.verdicts.rows
-        excused = rows[Verdict.OFFLINE] if self.offline == Offline.SKIP else 0
+        excused = rows[Verdict.DEVICE_DELETED] + (rows[Verdict.OFFLINE] if self.offline == Offline.SKIP else 0)
         return ExitCode.DONE if rows[Verdict.CONVERGED] + excused == sum(rows.values()) else ExitCode.NOT_CONVERGED
 
 

@@ -14,7 +14,7 @@ from reconciler.model.health import Laggard, Verdict, Wait
 from reconciler.model.plan import Warning
 from reconciler.model.result import CallResult, CallState, Moved, Removal, Result, Unconfirmed
 from reconciler.model.text import counted
-from reconciler.render.inert import inert, left_out, title, version_text
+from reconciler.render.inert import inert, left_out, title, version_text, words
 from reconciler.render.page import DEFAULT_MAX_BYTES, MOVES, Page, Rank, code, heading, move_row, version_code
 from reconciler.render.text import LISTED, Paint, painter
 
@@ -165,7 +165,7 @@ def _wait(wait: Wait) -> Iterator[str]:
     if wait.verdicts is None:
         yield f"  Waited {wait.elapsed_s:.0f} s without reading the devices: {inert(str(wait.read_error))}"
         return
-    rows = ", ".join(f"{number:,} {verdict}" for verdict, number in wait.verdicts.rows.items() if number)
+    rows = ", ".join(f"{number:,} {words(verdict)}" for verdict, number in wait.verdicts.rows.items() if number)
     over = ", time is up" if wait.timed_out else ""
     yield f"  Rows after {wait.elapsed_s:.0f} s{over}: {rows or 'none'}"
     for text in dict.fromkeys(filter(None, (wait.stopped_by, wait.read_error))):
@@ -176,7 +176,7 @@ def _wait(wait: Wait) -> Iterator[str]:
 def laggards(rows: Sequence[Laggard]) -> Iterator[str]:
     """Up to 20 rows that have not converged, each with its explanation."""
     for row in rows[:LISTED]:
-        yield f"    {_names(row)}: {row.verdict}, {version_text(standing(row))} -> {version_text(row.expected)}"
+        yield f"    {_names(row)}: {words(row.verdict)}, {version_text(standing(row))} -> {version_text(row.expected)}"
         for line in explanation(row):
             yield f"        {line}"
     yield from left_out(len(rows) - LISTED, "row", indent=4)

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 
 from reconciler.model.health import FlowStatus, Laggard, Logged, Standing, StatusReport, VersionStatus
 from reconciler.model.text import counted
-from reconciler.render.inert import inert, title, version_text, with_id
+from reconciler.render.inert import inert, title, version_text, with_id, words
 from reconciler.render.page import DEFAULT_MAX_BYTES, Page, Rank, code, heading, version_code
 from reconciler.render.result import explanation, laggards, standing
 from reconciler.render.text import LISTED, Paint, painter
 
-_WORDS = {column: column.replace("_", " ") for column in Standing}
+_WORDS = {column: words(column) for column in Standing}
 _COLORS = {Standing.IN_SYNC: "green", Standing.FAILED: "red", Standing.DRIFT: "red"}
 
 
@@ -133,7 +133,7 @@ def _laggard(row: Laggard) -> str:
     versions = f"{version_code(standing(row))} to {version_code(row.expected)}"
     why = "".join(f", {code(line)}" for line in explanation(row))
     device, flow = row.device_name or row.device_id, row.flow_name or row.flow_id
-    return f"- {code(device)} {code(flow)}: {row.verdict}, {versions}{why}"
+    return f"- {code(device)} {code(flow)}: {words(row.verdict)}, {versions}{why}"
 
 
 def _logged(line: Logged) -> str:

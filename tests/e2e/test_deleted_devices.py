@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from reconciler.api.client import LosantApi
 from reconciler.model.requests import Request
-from reconciler.model.state import Kind
+from reconciler.model.state import Kind, Read
 from reconciler.simulator import faults
 from tests.support.cli import Here
-from tests.support.fleet import HEAD, Shop, of_kind
+from tests.support.fleet import APPLICATION, HEAD, Shop, of_kind
+from tests.support.plant import fleet_of, plant_at
 
 TWO = f"{HEAD}devices:\n  leeds-1: {{telemetry: v2}}\n  leeds-2: {{telemetry: v2}}\n"
 APPLY = ("apply", "go.yaml", "--yes")
@@ -31,7 +33,11 @@ def before_a_call(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]
 
 
 def delete(shop: Shop, *devices: str) -> Callable[[], object]:
-    return lambda: [shop.control.delete_device(device) for device in devices]
+    def happen() -> None:
+        for device in devices:
+            shop.control.delete_device(device)
+
+    return happen
 
 
 @pytest.mark.parametrize("release", ["atomic", "partial"])
@@ -109,3 +115,34 @@ def test_a_token_that_may_not_look_is_told_the_scope(
     assert done.code == 6
     assert "whether its devices still exist could not be read: " in done.out
     assert "devices.get" in done.out
+
+
+@pytest.mark.parametrize("pumps", [1, 2, 3])
+def test_a_wait_ends_without_a_device_that_was_deleted(
+    pumps: int, kind: Kind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of one device the API says that it is not found (embedded), or nothing at all; in the list its record stays."""
+    devices = [{"name": f"pump-{number}", "deployed": {"telemetry": "v1"}} for number in range(pumps)]
+    description = {**fleet_of(kind, devices), "take_up_s": 40}
+    with plant_at(tmp_path, monkeypatch, description=description, kind=kind) as plant:
+        wanted = "".join(f"  pump-{number}: {{telemetry: v2}}\n" for number in range(pumps))
+        plant.manifest(f"apiVersion: reconciler/v1\napplication: {APPLICATION}\ndevices:\n{wanted}")
+        live, reads = LosantApi.live, [0]
+
+        async def later(api: LosantApi, **options: str) -> Read:
+            reads[0] += 1
+            if reads[0] == 4:
+                plant.control.delete_device("pump-0")
+            return await live(api, **options)
+
+        monkeypatch.setattr(LosantApi, "live", later)
+        began = plant.clock.monotonic()
+        done = plant.here(monkeypatch)("apply", "plant.yaml", "--yes", "--wait", "--format", "json")
+        assert done.code == 0, done.err
+        assert plant.clock.monotonic() - began < 90
+        wait = done.result["wait"]
+        assert (wait["timed_out"], wait["rows"]["device_deleted"]) == (False, 1)
+        assert wait["rows"]["converged"] == pumps - 1
+        assert [(one["device_name"], one["verdict"]) for one in wait["laggards"]] == [("pump-0", "device_deleted")]
+        plant.write("result.json", done.out)
+        assert "pump-0 / telemetry: device deleted, v1 -> v2" in plant.here(monkeypatch)("show", "result.json").out
