@@ -41,7 +41,7 @@ KEYS: Mapping[type, str] = {
     Removal: f"{_NAMED} from=from_version source",
     Result: "application kind digest dry_run interrupted stopped_by exit_code rows calls unconfirmed collateral "
     "moved_meanwhile warnings notes operations moves removals wait",
-    StatusReport: "application kind rows devices flows laggards log",
+    StatusReport: "application kind rows devices flows laggards deleted_devices log",
     Rules: "application=application.id name=application.name kind paths",
     Difference: "application kind what subject flow from=before to=after source",
 }

@@ -8,7 +8,18 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from reconciler.errors import ExitCode
-from reconciler.model.state import NOBODY, Application, ChangedBy, Count, DeviceId, FlowId, Kind, Row, Version
+from reconciler.model.state import (
+    NOBODY,
+    Application,
+    ChangedBy,
+    Count,
+    DeletedDevice,
+    DeviceId,
+    FlowId,
+    Kind,
+    Row,
+    Version,
+)
 
 
 class Verdict(StrEnum):
@@ -122,7 +133,10 @@ class Wait:
 
 
 class Standing(StrEnum):
-    """The columns of the status table. Each live or managed row counts in exactly one; `in_sync` means converged."""
+    """The columns of the status table. Each live or managed row counts in exactly one; `in_sync` means converged.
+
+    `device_deleted`: what is left of a device that was deleted, which is never managed.
+    """
 
     IN_SYNC = "in_sync"
     PENDING = "pending"
@@ -130,6 +144,7 @@ class Standing(StrEnum):
     FAILED = "failed"
     DRIFT = "drift"
     UNMANAGED = "unmanaged"
+    DEVICE_DELETED = "device_deleted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +161,7 @@ class VersionStatus:
     failed: Count
     drift: Count
     unmanaged: Count
+    device_deleted: Count = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +196,7 @@ class StatusReport:
     """One application and kind. `laggards`: managed rows that are not in sync, worst first.
 
     `devices_named`: the devices that the report was restricted to, with their names; `log` is theirs, newest first
-    for each.
+    for each. `deleted_devices`: the devices that were deleted and still have a record.
     """
 
     application: Application
@@ -191,6 +207,7 @@ class StatusReport:
     laggards: tuple[Laggard, ...]
     devices_named: Mapping[DeviceId, str | None] = field(default_factory=dict)
     log: tuple[Logged, ...] = ()
+    deleted_devices: tuple[DeletedDevice, ...] = ()
 
     def exit_code(self, *, detailed: bool) -> ExitCode:
         """5 if a device failed; 2 on drift if `detailed`; else 0."""
