@@ -32,11 +32,13 @@ class Reader(Protocol):
         names: Collection[str] | None = None,
         query: str | None = None,
         any_class: bool = False,
+        deleted: bool = False,
     ) -> tuple[Device, ...]:
         """Devices sorted by id: those with one of `ids` or `names`, those that `query` selects, or all.
 
         `query` is the JSON text of a Losant advanced device query. Only devices of the kind's class, unless
-        `any_class`. Ids and names are requested 100 at a time, the API's limit for a `$in`.
+        `any_class`. Ids and names are requested 100 at a time, the API's limit for a `$in`. `deleted`: recently deleted
+        devices instead of those that exist.
         """
 
     async def device_count(self) -> int:

@@ -171,6 +171,7 @@ class FakeApi:
         self.in_flight = 0
         self.most_in_flight = 0
         self.released_partly: Callable[[Release], Collection[str]] | None = None
+        self.deleted: dict[str, FakeDevice] = {}
         self._application = application
         self._scripts: list[Script] = []
 
@@ -225,6 +226,13 @@ class FakeApi:
             for flow_id, seen in (owner.flows or {}).items()
             if seen != (None, None)
         }
+
+    def delete_device(self, device_id: str, *, record: bool = False) -> None:
+        """Delete a device; with `record`, its deployment record stays, as the simulator has it."""
+        gone = self.deleted[device_id] = self.devices_by_id.pop(device_id)
+        gone.connected = False
+        if not record:
+            gone.flows = None
 
     def settle(self, *device_ids: str) -> None:
         """Connected devices (all, or those named) take what is released, or log why they can not."""
@@ -293,7 +301,7 @@ class FakeApi:
         await self._enter("live", flow_id=flow_id, device_id=device_id)
         if device_id is not None and device_id not in self.devices_by_id:
             raise NotFound("GET deployments: device was not found", status=404)
-        owners = sorted(self.devices_by_id.values(), key=lambda owner: owner.id)
+        owners = sorted([*self.devices_by_id.values(), *self.deleted.values()], key=lambda owner: owner.id)
         records = {
             owner.id: _record(owner, owner.flows, keep_logs=device_id is not None)
             for owner in owners
@@ -316,12 +324,13 @@ class FakeApi:
         names: Collection[str] | None = None,
         query: str | None = None,
         any_class: bool = False,
+        deleted: bool = False,
     ) -> tuple[Device, ...]:
-        await self._enter("devices", ids=ids, names=names, query=query, any_class=any_class)
+        await self._enter("devices", ids=ids, names=names, query=query, any_class=any_class, deleted=deleted)
         wanted = parse_query(query) if query is not None else {}
         found = [
             Device(owner.id, owner.name, owner.device_class, owner.tags)
-            for owner in self.devices_by_id.values()
+            for owner in (self.deleted if deleted else self.devices_by_id).values()
             if (any_class or owner.device_class == self.kind.device_class)
             and (ids is None or owner.id in ids)
             and (names is None or owner.name in names)

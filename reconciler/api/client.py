@@ -73,13 +73,15 @@ class LosantApi:
         names: Collection[str] | None = None,
         query: str | None = None,
         any_class: bool = False,
+        deleted: bool = False,
     ) -> tuple[Device, ...]:
         """Devices sorted by id. `ids`, `names` and `query` all apply when given together."""
         device_class = None if any_class else self.kind.device_class
         ids, names = _distinct(ids), _distinct(names)
         pages = DevicePages()
         narrowed = _narrowings(ids=ids, names=names, query=query)
-        answers = await gather(*(self._listing(self._devices(of_class(one, device_class)), pages) for one in narrowed))
+        requests = [self._devices(of_class(one, device_class), deleted=deleted) for one in narrowed]
+        answers = await gather(*(self._listing(request, pages) for request in requests))
         found = answers[0] if len(answers) == 1 else dict(sorted(item for one in answers for item in one.items()))
         classes = (None, device_class)  # the filters are applied again, in case the server ignores a query
         return tuple(
@@ -92,8 +94,9 @@ class LosantApi:
             ]
         )
 
-    def _devices(self, query: str) -> ApiRequest:
-        return ApiRequest("devices.get", "GET", self._path("devices"), {"query": query})
+    def _devices(self, query: str, *, deleted: bool = False) -> ApiRequest:
+        params = {"query": query, "queryDeleted": "true"} if deleted else {"query": query}
+        return ApiRequest("devices.get", "GET", self._path("devices"), params)
 
     async def device_count(self) -> int:
         """The number of devices of the kind's class."""
@@ -152,7 +155,11 @@ class LosantApi:
 
     async def _post(self, action: str, body: Mapping[str, object]) -> SuccessShape:
         request = ApiRequest(
-            f"{self._deployments}.{action}", "POST", self._path(self.kind.value, "deployments", action), body=body
+            f"{self._deployments}.{action}",
+            "POST",
+            self._path(self.kind.value, "deployments", action),
+            body=body,
+            remedy="check that the flow and the version still exist, and that the token belongs to this application",
         )
         shape = await self._answer(request, SuccessShape, retry=False)
         if not shape.success:

@@ -15,7 +15,7 @@ from reconciler.executor import Observer
 from reconciler.model.health import Verdict, Wait
 from reconciler.model.result import CallResult, CallState
 from reconciler.ports import Clock
-from reconciler.render.inert import inert
+from reconciler.render.inert import inert, words
 
 QUIET_S = 30.0  # between two lines without a terminal
 _REPORTED = {CallState.FAILED, CallState.SKIPPED, CallState.UNKNOWN}
@@ -94,7 +94,7 @@ class Phase(Observer):
         if wait.verdicts is None:
             return
         rows = wait.verdicts.rows
-        others = (Verdict.PENDING, Verdict.OFFLINE, Verdict.FAILED, Verdict.DRIFT)
-        counts = ", ".join(f"{rows[verdict]:,} {verdict}" for verdict in others if rows[verdict])
+        others = (Verdict.PENDING, Verdict.OFFLINE, Verdict.FAILED, Verdict.DRIFT, Verdict.DEVICE_DELETED)
+        counts = ", ".join(f"{rows[verdict]:,} {words(verdict)}" for verdict in others if rows[verdict])
         self.total = sum(rows.values())
         self.display.draw(self, rows[Verdict.CONVERGED], f" ({counts})" if counts else "")

@@ -4,6 +4,10 @@ Three rules keep the count low. A manifest that contains only ids needs the depl
 needs the whole device list, that listing serves all other look-ups of devices. Existence is checked only for what is
 new or would change: what is already released was once accepted by the platform.
 
+A device that was deleted leaves its record. If the device list was read, it shows which records those are; else only
+records of devices that are not connected can be such, and only their devices are looked up. A token that may not read
+devices does without.
+
 If only some rows of an application are needed (`Extent`), only those are read and checked. The rules are still
 resolved as a whole, since a row's version may come from any of them.
 """
@@ -78,6 +82,8 @@ class _Discovery:
         self.excluded = frozenset(text.lower() if is_id(text) else text for text in excluded)
         self.index = DeviceIndex(reader, rules.kind)
         self.flows: tuple[Flow, ...] | None = None
+        self.deleted: dict[str, tuple[DeviceId, ...]] = {}  # by name
+        self.missing: frozenset[DeviceId] = frozenset()
         self.warnings: list[Warning] = []
 
     async def run(self) -> World:
@@ -88,6 +94,8 @@ class _Discovery:
         self.index.at_least = len(live.devices)
         await self.index.look_up(ids=needs.device_ids, names=needs.device_names)
         resolution = self.resolved(queries)
+        if await self.find_deleted(resolution, live):
+            resolution = self.resolved(queries)
         if resolution.unknown and await self.index.try_to_name(resolution.unknown):
             resolution = self.resolved(queries)  # again with all names, to suggest the nearest ones
         if resolution.problems:
@@ -95,10 +103,12 @@ class _Discovery:
         desired = await self.pruned(resolution, live)
         checks = ExistenceChecks(self.rules, self.reader, self.index, live, self.flows)
         self.warnings += await checks.run(*self.in_question(desired, resolution, live), self.excluded_ids(live))
+        deleted = self.deleted_rows(desired, resolution, live)
+        kept = {one: flows for one, flows in desired.devices.items() if one not in deleted} if deleted else None
         return World(
             application=application,
             kind=self.rules.kind,
-            desired=desired,
+            desired=desired if kept is None else Desired(kept),
             read=read,
             protected=resolution.protected,
             warnings=tuple(sorted({*resolution.warnings, *self.warnings}, key=lambda warning: warning.sort_key)),
@@ -107,7 +117,45 @@ class _Discovery:
             aliases=resolution.aliases,
             groups=frozenset(group.name for group in self.rules.groups),
             excluded_devices=resolution.excluded_devices,
+            deleted_devices=self.missing & live.devices.keys(),
+            deleted_names=frozenset(self.deleted) & self.excluded,
+            deleted_rows=sum(deleted.values()),
         )
+
+    async def find_deleted(self, resolution: Resolution, live: Live) -> bool:
+        """Look up what may have been deleted: records, and devices that the rules allow to be.
+
+        Returns whether the rules have to be resolved again.
+        """
+        records, known = live.devices, self.index.devices
+        ids = {one for one in resolution.forgivable if is_id(one)} - known.keys()
+        if not self.index.complete:
+            ids = {one for one in ids if one not in records or not records[one].connected}
+        names = resolution.unknown & resolution.forgivable
+        if self.excluded:
+            names |= {one for one in self.excluded if not is_id(one)}.difference(self.device_names(live).values())
+        named = {one: record.name for one, record in records.items() if record.name in names} if names else {}
+        left = records.keys() - known.keys()
+        if not self.index.complete:
+            left = {one for one in left if not records[one].connected}
+        self.missing = await self.index.missing(ids | named.keys(), left)
+        for device_id, name in named.items():
+            if name and device_id in self.missing:
+                self.deleted[name] = (*self.deleted.get(name, ()), device_id)
+        self.deleted |= await self.index.deleted(names - self.deleted.keys())
+        return not resolution.forgivable.isdisjoint({*self.missing, *self.deleted})
+
+    def deleted_rows(self, desired: Desired, resolution: Resolution, live: Live) -> dict[DeviceId, int]:
+        """The number of declared rows of each deleted device; nothing of them would change.
+
+        Excluded devices are left to the filters.
+        """
+        deleted = (self.missing & live.devices.keys() & desired.devices.keys()) - self.excluded_ids(live)
+        for device_id in deleted & resolution.written.keys():
+            name = live.devices[device_id].name
+            message = f"device {f'{name} ({device_id})' if name else device_id} was deleted: nothing of it is managed"
+            self.warnings.append(Warning(message, resolution.written[device_id], "remove what names it"))
+        return {device_id: len(desired.devices[device_id]) for device_id in deleted}
 
     def device_names(self, live: Live) -> dict[DeviceId, str]:
         """Every name that is known; that in the device list counts before that in a deployment record."""
@@ -205,7 +253,9 @@ class _Discovery:
         for flow in self.flows or ():
             if flow.name is not None:
                 flows[flow.name] = (*flows.get(flow.name, ()), flow.id)
-        inventory = Inventory(self.index.devices, flows, queries, self.index.other_classes())
+        inventory = Inventory(
+            self.index.devices, flows, queries, self.index.other_classes(), self.deleted, self.missing
+        )
         return resolve(self.rules, inventory, today=self.today, excluded_devices=self.excluded)
 
     async def pruned(self, resolution: Resolution, live: Live) -> Desired:

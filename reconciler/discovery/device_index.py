@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Collection, Iterable
+from collections.abc import Awaitable, Collection, Iterable, Set
 from typing import TypeVar
 
 from reconciler.errors import PermissionDenied
@@ -26,6 +26,7 @@ class DeviceIndex:
         self._kind = kind
         self.devices: dict[DeviceId, Device] = {}
         self.others: dict[DeviceId, Device] = {}
+        self._absent: set[DeviceId] = set()  # looked up, and not found
         self.complete = False
         self.at_least = 0
 
@@ -52,7 +53,7 @@ class DeviceIndex:
 
     async def look_up(self, *, ids: Iterable[DeviceId] = (), names: Iterable[str] = ()) -> None:
         """Read these devices, in batches or by the whole list, whichever takes fewer requests."""
-        wanted_ids, wanted_names = set(ids) - self.devices.keys() - self.others.keys(), set(names)
+        wanted_ids, wanted_names = set(ids) - self.devices.keys() - self.others.keys() - self._absent, set(names)
         look_ups = -(-len(wanted_ids) // LOOK_UP_SIZE) + -(-len(wanted_names) // LOOK_UP_SIZE)
         if self.complete or not look_ups:
             return
@@ -61,6 +62,7 @@ class DeviceIndex:
             return
         if wanted_ids:
             self._learn(await _allowed(self._reader.devices(ids=wanted_ids, any_class=True)))
+            self._absent |= wanted_ids - self.devices.keys() - self.others.keys()
         if wanted_names:
             self._learn(await _allowed(self._reader.devices(names=wanted_names)))
 
@@ -69,11 +71,36 @@ class DeviceIndex:
         await self.look_up(ids=ids)
         return self.devices.keys()
 
+    async def missing(self, ids: Set[DeviceId], others: Set[DeviceId]) -> frozenset[DeviceId]:
+        """Those of these ids that no device has. Empty if the token may not read devices.
+
+        `others` have deployment records; where the whole list was read, they are not checked for another class.
+        """
+        wanted = ids | others
+        try:
+            await self.look_up(ids=wanted)
+            await self.other_class(ids - self.devices.keys())
+        except PermissionDenied:
+            return frozenset()
+        return frozenset(wanted - self.devices.keys() - self.others.keys())
+
+    async def deleted(self, names: Collection[str]) -> dict[str, tuple[DeviceId, ...]]:
+        """Ids of the recently deleted devices with these names. Empty if the token may not read devices."""
+        try:
+            found = await self._reader.devices(names=names, any_class=True, deleted=True) if names else ()
+        except PermissionDenied:
+            return {}
+        by_name: dict[str, tuple[DeviceId, ...]] = {}
+        for device in found:
+            by_name[device.name or ""] = (*by_name.get(device.name or "", ()), device.id)
+        return by_name
+
     async def other_class(self, ids: Iterable[DeviceId]) -> None:
         """Read which of these devices, none of which is of the class, are of another class."""
-        unknown = set(sorted(set(ids) - self.others.keys())[:LOOK_UP_SIZE])
+        unknown = set(sorted(set(ids) - self.others.keys() - self._absent)[:LOOK_UP_SIZE])
         if self.complete and unknown:
             self._learn(await _allowed(self._reader.devices(ids=unknown, any_class=True)))
+            self._absent |= unknown - self.devices.keys() - self.others.keys()
 
     def other_classes(self) -> dict[str, str]:
         """Classes of the known devices of other classes, by name."""

@@ -18,7 +18,7 @@ from reconciler.model.digest import digest
 from reconciler.model.plan import Guards, Plan, Refusal, Summary, Tool, Warning
 from reconciler.model.requests import Action
 from reconciler.model.rules import Source
-from reconciler.model.state import Application, Count, DeviceId, FlowId, Kind, Version
+from reconciler.model.state import Application, Count, DeletedDevice, DeviceId, FlowId, Kind, Version
 
 
 class NamedRow(TypedDict):
@@ -75,6 +75,7 @@ class PlanPart(NamedTuple):
     calls: tuple[CallPart, ...]
     pending: list[PendingPart]
     unmanaged: tuple[UnmanagedRow, ...]
+    deleted_devices: tuple[DeletedDevice, ...]
     warnings: tuple[Warning, ...]
     refused: tuple[Refusal, ...]
 
@@ -154,6 +155,7 @@ def _part(plan: Plan) -> PlanPart:
         calls=tuple(CallPart(call.id, call.action, call.body, call.count, call.after) for call in plan.calls),
         pending=pending,
         unmanaged=plan.unmanaged,
+        deleted_devices=plan.deleted_devices,
         warnings=plan.warnings,
         refused=plan.refused,
     )

@@ -104,6 +104,7 @@ def _plan(part: PlanPart, judged_by: Mapping[str, Guards], number: int, *, later
     if key not in judged_by:
         raise wrong("is missing", "guards", key)
     named = [*part.changes, *part.pending]
+    deleted = {one.device_id: one.device_name for one in part.deleted_devices if one.device_name}
     plan = Plan(
         application=part.application,
         kind=part.kind,
@@ -120,8 +121,9 @@ def _plan(part: PlanPart, judged_by: Mapping[str, Guards], number: int, *, later
         warnings=part.warnings,
         guards=judged_by[key],
         refused=part.refused,
-        device_names={item["device_id"]: name for item in named if (name := item["device_name"])},
+        device_names={**deleted, **{one["device_id"]: name for one in named if (name := one["device_name"])}},
         flow_names={item["flow_id"]: name for item in named if (name := item["flow_name"])},
+        deleted_devices=part.deleted_devices,
     )
     _check_digest(part.digest, plan.digest, *at)
     # The refusals follow from the guards, so neither can be edited without the other; not so those of later versions.

@@ -21,7 +21,8 @@ class CallPhase(Enum):
     PLANNED    -> SKIPPED    a call that it waits for failed or was abandoned, or the run stops
     SENT       -> ACCEPTED   the API returns 201
     SENT       -> IN_DOUBT   no response, or one that does not show whether it took effect
-    SENT       -> PLANNED    it certainly had no effect (429, no connection), and is retried after a pause
+    SENT       -> PLANNED    it certainly had no effect (429, no connection), and is retried after a pause; or it was
+                             rejected because of devices that were deleted, and goes again for the others
     SENT       -> FAILED     it was rejected, or its retries are used up
     ACCEPTED   -> CONFIRMED  a read shows every row in place
     ACCEPTED   -> OVERDUE    reads have not shown that in time: calls that wait for it are skipped
@@ -38,7 +39,7 @@ class CallPhase(Enum):
     RETRY      -> GIVEN_UP   the run stops
     RESENT     -> ACCEPTED   the API returns 201
     RESENT     -> IN_DOUBT   again no conclusive response
-    RESENT     -> RETRY      this try certainly had no effect (429, no connection)
+    RESENT     -> RETRY      as for SENT -> PLANNED
     RESENT     -> GIVEN_UP   this try was rejected, or retries are used up; an earlier try may have taken effect
     GIVEN_UP   -> CONFIRMED  a later read shows every row in place
     GIVEN_UP   -> FAILED     rows have not moved by the end of the run, or others moved them
@@ -101,7 +102,8 @@ class Call:
 
     Attributes:
         changes: the changes that it is responsible for. Each change of the plan belongs to exactly one call.
-        count: the changes that it was planned to carry, including those that other calls finish for it.
+        count: the changes that it was planned to carry, including those that other calls finish for it, but without
+            those of devices that were deleted.
         open: those of `changes` neither seen at their `to` yet, nor known to have been moved by others.
         moved: those of `changes` that others moved elsewhere; they are not overwritten.
         failure: the error of the last request of unknown outcome.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import Enum, auto
 
+from reconciler.errors import ReconcilerError
 from reconciler.executor.call import ABANDONED, Call, CallPhase
 from reconciler.executor.control import RunControl
 from reconciler.executor.journal import Journal
@@ -14,6 +15,7 @@ CONFIRM_S = 60.0  # how long to wait until reads show the effect of an accepted 
 DOUBT_S = 5.0  # how long to wait for a call of unknown outcome before its rows are resent
 WILDCARD_DOUBT_S = 15.0  # longer, because giving up a wildcard also skips the calls that wait for it
 FIRST_POLL_S, POLL_GROWTH, LONGEST_POLL_S = 0.5, 2.0, 10.0
+MOVED_S = 5.0  # how long rows that somebody else moved elsewhere may still take the effect of an accepted call
 
 
 class Look(Enum):
@@ -68,8 +70,11 @@ class Confirmation:
             took_s = self._clock.monotonic() - began
             left_s = until - self._clock.monotonic()
             if look is Look.SEEN:
+                if left_s <= 0:
+                    await self._drop_deleted(self._waiting(last=last))
                 self._decide(time_is_up=left_s <= 0)
-            if look is Look.HOPELESS or left_s <= 0 or self._is_settled(last=last):
+            is_over = left_s <= 0 or (look is Look.SEEN and self._are_moved(self._waiting(last=last)))
+            if look is Look.HOPELESS or is_over or self._is_settled(last=last):
                 break
             await self._clock.sleep(pause.wait_s(took_s=took_s, left_s=left_s))
         return look
@@ -86,6 +91,22 @@ class Confirmation:
         self._control.unseen = self._control.unseen and only not in (None, self._view.only_flow)
         self._journal.judge()
         return Look.SEEN
+
+    def _are_moved(self, waiting: list[Call]) -> bool:
+        """Whether there is nothing to wait for: somebody else moved every open row of these calls."""
+        latest = max((call.acted_at or 0.0 for call in waiting), default=0.0)
+        if any(call.is_in_doubt for call in waiting) or self._clock.monotonic() - latest < MOVED_S:
+            return False
+        return all(len(self._journal.moved_by_other(call)) == len(call.open) for call in waiting)
+
+    async def _drop_deleted(self, waiting: list[Call]) -> None:
+        """Drop the rows that have not moved because their devices were deleted; an API may accept calls for those."""
+        open_devices = {change.device_id for call in waiting for change in call.open}
+        deleted = await self._view.deleted(open_devices) if open_devices else frozenset()
+        if not isinstance(deleted, ReconcilerError):
+            for call in waiting:
+                if self._journal.drop(call, deleted) and not call.open:
+                    self._journal.conclude(call)
 
     def _decide(self, *, time_is_up: bool) -> None:
         """Retry or give up calls in doubt whose rows have not moved for long enough."""
@@ -109,6 +130,10 @@ class Confirmation:
         if not self._control.unseen:
             self._journal.review()
         for call in [call for call in self._journal.calls if call.is_unsettled]:
+            if seen and (call.is_explicit or call.state is CallState.ACCEPTED):
+                self._journal.give_up_moved(call)
+                if not call.open:
+                    continue
             text = f"{len(call.open)} of {call.count} rows had not moved {CONFIRM_S:.0f} s after the last call"
             if not seen:
                 text = f"not confirmed: {self._control.read_error}"

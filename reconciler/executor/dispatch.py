@@ -5,11 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Iterable
 
-from reconciler.errors import ApiError, AuthenticationFailed, ConnectionFailed, RateLimited
+from reconciler.errors import (
+    ApiError,
+    AuthenticationFailed,
+    ConnectionFailed,
+    NotFound,
+    RateLimited,
+    ReconcilerError,
+    RequestRefused,
+)
 from reconciler.executor.call import DUE, IN_FLIGHT, REFUSED, Call, CallPhase
 from reconciler.executor.control import RunControl
 from reconciler.executor.journal import Journal
 from reconciler.executor.preflight import Preflight
+from reconciler.model.requests import RemoveFlow, Replace
 from reconciler.model.state import DeviceId
 from reconciler.ports import Writer
 
@@ -74,7 +83,7 @@ class Sender:
         try:
             await self._api.send(call.request)
         except ApiError as error:
-            self._fail(call, error)
+            await self._fail(call, error)
         except BaseException:
             self._journal.move(call, CallPhase.IN_DOUBT, error="interrupted before the response came")
             raise
@@ -82,7 +91,7 @@ class Sender:
             self._journal.move(call, CallPhase.ACCEPTED)
         self._control.unseen = self._control.unseen or call.acted_at is not None
 
-    def _fail(self, call: Call, error: ApiError) -> None:
+    async def _fail(self, call: Call, error: ApiError) -> None:
         match error:
             case RateLimited():
                 # A 429 during a pause does not lower the limit again.
@@ -94,10 +103,32 @@ class Sender:
                 call.failure = error
             case ConnectionFailed():
                 self._postpone(call, error)
+            case NotFound() | RequestRefused() if error.status in (400, 404):
+                await self._try_without_deleted(call, error)
             case _:
                 self._journal.move(call, *REFUSED, error=error.problems[0].text)
         if isinstance(error, AuthenticationFailed):
             self._control.stop(error.problems[0].text)
+
+    async def _try_without_deleted(self, call: Call, error: ApiError) -> None:
+        """A rejected call goes again without the devices that were deleted; if there are none, it has failed.
+
+        Each look drops at least one device, so this ends.
+        """
+        text = error.problems[0].text
+        names_devices = not isinstance(call.request, Replace | RemoveFlow)
+        try:
+            device_ids = {change.device_id for change in call.open}
+            deleted = await self._journal.view.deleted(device_ids) if names_devices else ()
+        except BaseException:
+            self._journal.move(call, *REFUSED, error=text)
+            raise
+        if isinstance(deleted, ReconcilerError):
+            text += f"; whether its devices still exist could not be read: {deleted.problems[0].text}"
+        elif self._journal.drop(call, deleted):
+            self._journal.move(call, *DUE)
+            return
+        self._journal.move(call, *REFUSED, error=text)
 
     def _postpone(self, call: Call, error: ApiError) -> None:
         """Retry later: the request certainly had no effect (429, or never sent), so even a wildcard is safe."""

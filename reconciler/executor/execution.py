@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Protocol
 
@@ -27,10 +28,11 @@ from reconciler.executor.dispatch import Sender
 from reconciler.executor.journal import Journal, Observer
 from reconciler.executor.live_view import LiveView
 from reconciler.executor.preflight import Preflight
-from reconciler.model.plan import Plan
+from reconciler.model.changes import Change
+from reconciler.model.plan import Plan, Warning
 from reconciler.model.requests import RemoveDevice, outcome
 from reconciler.model.result import Moved, Result, named, not_started
-from reconciler.model.state import Read, Row, Version
+from reconciler.model.state import DeviceId, Read, Row, Version
 from reconciler.ports import Clock, Reader, Writer
 
 
@@ -100,9 +102,10 @@ class Execution:
     def result(self) -> Result:
         """The result so far."""
         confirmed, total = self._journal.progress()
+        deleted = self._journal.deleted
         collateral, meanwhile = self._moved()
         return replace(
-            self._not_started,
+            not_started(self._plan, without=deleted) if deleted else self._not_started,
             calls=tuple(call.snapshot() for call in sorted(self._journal.calls, key=lambda call: call.id)),
             total=total,
             confirmed=confirmed,
@@ -112,8 +115,14 @@ class Execution:
             dry_run=self._dry_run,
             interrupted=self._interrupted,
             stopped_by=self._control.stopped_by,
+            warnings=tuple(_deleted_devices(self._plan, deleted)),
             notes=(f"the last read failed: {self._control.read_error}",) if self._control.read_error else (),
         )
+
+    @property
+    def deleted_devices(self) -> frozenset[DeviceId]:
+        """The devices whose changes were dropped because they do not exist any more."""
+        return frozenset(device_id for device_id, _ in self._journal.deleted)
 
     async def _rounds(self) -> None:
         while True:
@@ -137,6 +146,18 @@ class Execution:
                     blocker = next((call.id for call in acted if _could_move(call, row, now)), None)
                     (meanwhile if blocker is None else collateral).append(Moved(*row, before, now, blocker))
         return collateral, meanwhile
+
+
+def _deleted_devices(plan: Plan, dropped: Mapping[Row, Change]) -> Iterator[Warning]:
+    """A warning for each device that does not exist any more, at the first place that decided a change of it."""
+    rows: dict[DeviceId, list[Change]] = {}
+    for change in sorted(dropped.values()):
+        rows.setdefault(change.device_id, []).append(change)
+    for device_id, changes in rows.items():
+        name = plan.device_names.get(device_id)
+        message = f"device {f'{name} ({device_id})' if name else device_id} was deleted: "
+        message += "its change was left out" if len(changes) == 1 else f"its {len(changes)} changes were left out"
+        yield Warning(message, min(change.source for change in changes), "remove what names it from the manifests")
 
 
 def _could_move(call: Call, row: Row, now: Version | None) -> bool:

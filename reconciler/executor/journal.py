@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from itertools import count
 
@@ -12,7 +12,8 @@ from reconciler.model.changes import Change
 from reconciler.model.plan import Plan
 from reconciler.model.requests import MAX_DEVICES, Release, Request
 from reconciler.model.result import CallResult, CallState, Unconfirmed
-from reconciler.model.state import FlowId, Version
+from reconciler.model.state import DeviceId, FlowId, Row, Version
+from reconciler.model.text import counted
 from reconciler.ports import Clock
 
 
@@ -30,7 +31,10 @@ class Observer:
 
 
 class Journal:
-    """All calls of a run. Every transition of a call goes through `move`, which notifies the observer."""
+    """All calls of a run. Every transition of a call goes through `move`, which notifies the observer.
+
+    `deleted`: the changes that were dropped because their devices do not exist any more, by row.
+    """
 
     def __init__(self, plan: Plan, *, view: LiveView, clock: Clock, observe: Observer) -> None:
         changes = {change.row: change for change in plan.changes}
@@ -39,6 +43,7 @@ class Journal:
         ]
         self.view = view
         self.observe = observe
+        self.deleted: dict[Row, Change] = {}
         self._clock = clock
         self._ids = count(max((call.id for call in plan.calls), default=-1) + 1)
 
@@ -127,6 +132,20 @@ class Journal:
 
     # Effects of reads.
 
+    def drop(self, call: Call, device_ids: Collection[DeviceId]) -> bool:
+        """Drop the open changes of devices that do not exist any more. Returns whether there are any."""
+        dropped = {change.row: change for change in call.open if change.device_id in device_ids}
+        if not dropped:
+            return False
+        call.open = [change for change in call.open if change.row not in dropped]
+        call.changes = [change for change in call.changes if change.row not in dropped]
+        call.count -= len(dropped)
+        self.deleted |= dropped
+        note = f"left out {counted(len(dropped), 'row')} of devices that no longer exist"
+        call.note = f"{call.note}; {note}" if call.note else note
+        self.observe.note(f"call {call.id}: {note}")
+        return True
+
     def trim(self, call: Call) -> None:
         """Before a call is sent, drop the rows that are already in place or that others moved.
 
@@ -154,6 +173,19 @@ class Journal:
                 if not call.open:
                     self.conclude(call)
         self.observe.rows(*self.progress())
+
+    def moved_by_other(self, call: Call) -> list[Change]:
+        """The open changes whose rows are neither where the plan found them nor where it moves them."""
+        released = self.view.released
+        return [one for one in call.open if released(one.row) not in (one.from_version, one.to_version)]
+
+    def give_up_moved(self, call: Call) -> None:
+        """At the end of the run, give up the rows that others moved; a call that has no others has failed."""
+        moved = {change.row: change for change in self.moved_by_other(call)}
+        call.open = [change for change in call.open if change.row not in moved]
+        call.moved += moved.values()
+        if not call.open:
+            self.conclude(call)
 
     def review(self) -> None:
         """At the end of the run, find confirmed changes whose rows have moved away since."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from reconciler.errors import AuthenticationFailed, ReconcilerError
 from reconciler.executor.control import RunControl
-from reconciler.model.state import NO_RECORD, NOTHING, FlowId, Live, Read, Row, Version
+from reconciler.model.state import NO_RECORD, NOTHING, DeviceId, FlowId, Live, Read, Row, Version
 from reconciler.planner.calls.reach import overlay
 from reconciler.ports import Reader
 
@@ -51,6 +51,16 @@ class LiveView:
         else:
             self._flows[read.live.only_flow] = read
         return None
+
+    async def deleted(self, device_ids: Collection[DeviceId]) -> frozenset[DeviceId] | ReconcilerError:
+        """Which of these devices do not exist any more, or the error if that could not be read; a 401 stops the run."""
+        try:
+            there = await self._api.devices(ids=device_ids, any_class=True)
+        except ReconcilerError as error:
+            if isinstance(error, AuthenticationFailed):
+                self._control.stop(error.problems[0].text)
+            return error
+        return frozenset(device_ids).difference(device.id for device in there)
 
     @property
     def is_patched(self) -> bool:

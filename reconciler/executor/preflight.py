@@ -36,7 +36,7 @@ class Preflight:
     async def prepare(self, call: Call) -> list[Call]:
         """The calls to send for a call whose turn has come: itself, replacements, or none."""
         more: list[Call] = []
-        if reason := await self._why_not(call):
+        if call.open and (reason := await self._why_not(call)):
             more = self._journal.break_up(call, f"sent as releases: {reason}")
         self._journal.trim(call)
         return [call, *more] if call.is_due else more

@@ -19,6 +19,7 @@ def summarise(world: World, *, only: Collection[DeviceId] | None = None) -> Stat
     """Report on every row of a world, or on those of some devices, then including their logs."""
     table: Counter[tuple[FlowId, Version | None, Standing]] = Counter()
     laggards: list[Laggard] = []
+    deleted: set[DeviceId] = set()
     live = world.live
     flow_names = {**live.flow_names, **world.flow_names}
     managed = {
@@ -41,7 +42,10 @@ def summarise(world: World, *, only: Collection[DeviceId] | None = None) -> Stat
             laggards.append(laggard)
     for device_id, flow_id, entry in live.rows():
         if (device_id, flow_id) not in managed and entry != NOTHING and (only is None or device_id in only):
-            table[flow_id, entry.released, Standing.UNMANAGED] += 1
+            is_deleted = device_id in world.deleted_devices
+            table[flow_id, entry.released, Standing.DEVICE_DELETED if is_deleted else Standing.UNMANAGED] += 1
+            if is_deleted:
+                deleted.add(device_id)
     verdicts = tally(laggards, rows=len(managed), devices=len({device_id for device_id, _ in managed}))
     return StatusReport(
         application=world.application,
@@ -51,6 +55,7 @@ def summarise(world: World, *, only: Collection[DeviceId] | None = None) -> Stat
         devices=verdicts.devices,
         laggards=verdicts.laggards,
         devices_named={one: world.device_name(one) for one in sorted(only or ())},
+        deleted_devices=world.deleted(deleted),
         log=tuple(line for one in sorted(only or ()) for line in _log(world, one, flow_names)),
     )
 

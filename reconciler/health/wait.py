@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from reconciler.errors import NotFound, ReconcilerError
+from reconciler.errors import NotFound, PermissionDenied, ReconcilerError
 from reconciler.health.verdict import expected_rows, judge, tally
 from reconciler.model.health import Laggard, Offline, Verdict, Verdicts, Wait
 from reconciler.model.state import NO_RECORD, Desired, DeviceId, FlowId, Live, Read, Row
@@ -13,6 +13,8 @@ from reconciler.ports import Clock, Reader
 from reconciler.runtime import PollPause
 
 FIRST_POLL_S, POLL_GROWTH, LONGEST_POLL_S = 1.0, 1.6, 30.0
+MANY = 1000  # devices; so many are looked for in the list of all, and less often
+DELETED_EVERY_S, MANY_DELETED_EVERY_S = 10.0, 60.0  # how often to look whether open devices still exist
 DRIFT_S = 60.0  # how long to tolerate a row that is not released as desired: reads may lag behind writes
 
 
@@ -55,7 +57,11 @@ async def wait(
 
 
 class _Watch:
-    """The rows that are still open, and what is known about them. Converged rows are only counted."""
+    """The rows that are still open, and what is known about them. Converged rows are only counted.
+
+    The list of deployments does not show whether a device was deleted, so the list of devices is asked now and then. If
+    the token may not read that, only a device that is read alone, and then is not found, is known to be deleted.
+    """
 
     def __init__(self, desired: Desired, first: Live, *, clock: Clock, offline: Offline) -> None:
         self._clock = clock
@@ -69,6 +75,11 @@ class _Watch:
         self._drifting: dict[Row, float] = {}
         self._standing = Wait(offline, 0.0)
         self._whole = False
+        self._not_found: DeviceId | None = None  # read alone, and not read as a part of the whole list since
+        self._deleted: set[DeviceId] = set()
+        self._left: list[Laggard] = []  # the rows of deleted devices
+        self._looked_at = self._began
+        self._may_look = True
         self.read_took_s = 0.0
 
     def is_open(self) -> bool:
@@ -96,13 +107,17 @@ class _Watch:
         verdicts = self._standing.verdicts
         error: ReconcilerError | None = None
         try:
-            verdicts = self._judge((await reader.live(flow_id=flow_id, device_id=device_id)).live)
+            live = (await reader.live(flow_id=flow_id, device_id=device_id)).live
+            verdicts = self._judge(live)
+            if await self._find_deleted(reader):
+                verdicts = self._judge(live)
         except ReconcilerError as failure:
             error = failure
         now = self._clock.monotonic()
         self.read_took_s = now - began
         # Read individually, a deleted device is "not found"; in the list of all it is simply missing.
         self._whole = isinstance(error, NotFound) and (flow_id, device_id) != (None, None)
+        self._not_found = device_id if self._whole else self._not_found
         text = error.problems[0].message if error else None
         self._standing = replace(
             self._standing,
@@ -124,6 +139,32 @@ class _Watch:
         flows = {flow_id for _, flow_id in self.open}
         return (flows.pop(), None) if len(flows) == 1 and None not in self.open.values() else (None, None)
 
+    async def _find_deleted(self, reader: Reader) -> bool:
+        """Look which devices with open rows were deleted, if it is time to. Returns whether there are any.
+
+        A look that fails changes nothing; the next one may succeed.
+        """
+        open_devices = {device_id for device_id, _ in self.open}
+        not_found, self._not_found = open_devices & {self._not_found}, None
+        every_s = DELETED_EVERY_S if len(open_devices) <= MANY else MANY_DELETED_EVERY_S
+        is_time = bool(not_found) or self._clock.monotonic() - self._looked_at >= every_s
+        if not (open_devices and is_time):
+            return False
+        self._looked_at = self._clock.monotonic()
+        found = not_found
+        if self._may_look:
+            only = open_devices if len(open_devices) <= MANY else None
+            try:
+                there = await reader.devices(ids=only, any_class=only is not None)
+            except PermissionDenied:
+                self._may_look = False
+            except ReconcilerError:
+                return False
+            else:
+                found = open_devices.difference(device.id for device in there)
+        self._deleted |= found
+        return bool(found)
+
     def _judge(self, live: Live) -> Verdicts:
         now = self._clock.monotonic()
         self._reachable |= {device_id for device_id, record in live.devices.items() if record.connected}
@@ -142,9 +183,13 @@ class _Watch:
             if laggard is None:
                 del self.open[row]
                 continue
+            if device_id in self._deleted:
+                del self.open[row]
+                self._left.append(laggard._replace(verdict=Verdict.DEVICE_DELETED))
+                continue
             if laggard.verdict is Verdict.DRIFT:
                 self._drifting.setdefault(row, now)
             else:
                 self._drifting.pop(row, None)
             self._laggards.append(laggard)
-        return tally(self._laggards, rows=self._rows, devices=self._devices)
+        return tally([*self._laggards, *self._left], rows=self._rows, devices=self._devices)

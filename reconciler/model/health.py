@@ -8,18 +8,31 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from reconciler.errors import ExitCode
-from reconciler.model.state import NOBODY, Application, ChangedBy, Count, DeviceId, FlowId, Kind, Row, Version
+from reconciler.model.state import (
+    NOBODY,
+    Application,
+    ChangedBy,
+    Count,
+    DeletedDevice,
+    DeviceId,
+    FlowId,
+    Kind,
+    Row,
+    Version,
+)
 
 
 class Verdict(StrEnum):
     """Health of one row, worst last.
 
+    `device_deleted`: the device does not exist any more, so nothing is expected of it.
     `drift`: the released version is not the desired one, so the device cannot make it converge. Otherwise `converged`
     if the reported version equals the released one; `failed` on an error after the row's last release, or on an unknown
     bundle; `offline` if the device was not connected at first nor seen connected since; else `pending`.
     """
 
     CONVERGED = "converged"
+    DEVICE_DELETED = "device_deleted"
     OFFLINE = "offline"
     PENDING = "pending"
     DRIFT = "drift"
@@ -108,16 +121,22 @@ class Wait:
 
     @property
     def exit_code(self) -> ExitCode:
-        """5 unless every row has converged; rows of offline devices are ignored if the policy says so."""
+        """5 unless every row has converged; rows of offline devices are ignored if the policy says so.
+
+        Rows of deleted devices are always ignored.
+        """
         if self.verdicts is None or self.stopped_by:
             return ExitCode.NOT_CONVERGED
         rows = self.verdicts.rows
-        excused = rows[Verdict.OFFLINE] if self.offline == Offline.SKIP else 0
+        excused = rows[Verdict.DEVICE_DELETED] + (rows[Verdict.OFFLINE] if self.offline == Offline.SKIP else 0)
         return ExitCode.DONE if rows[Verdict.CONVERGED] + excused == sum(rows.values()) else ExitCode.NOT_CONVERGED
 
 
 class Standing(StrEnum):
-    """The columns of the status table. Each live or managed row counts in exactly one; `in_sync` means converged."""
+    """The columns of the status table. Each live or managed row counts in exactly one; `in_sync` means converged.
+
+    `device_deleted`: what is left of a device that was deleted, which is never managed.
+    """
 
     IN_SYNC = "in_sync"
     PENDING = "pending"
@@ -125,6 +144,7 @@ class Standing(StrEnum):
     FAILED = "failed"
     DRIFT = "drift"
     UNMANAGED = "unmanaged"
+    DEVICE_DELETED = "device_deleted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +161,7 @@ class VersionStatus:
     failed: Count
     drift: Count
     unmanaged: Count
+    device_deleted: Count = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +196,7 @@ class StatusReport:
     """One application and kind. `laggards`: managed rows that are not in sync, worst first.
 
     `devices_named`: the devices that the report was restricted to, with their names; `log` is theirs, newest first
-    for each.
+    for each. `deleted_devices`: the devices that were deleted and still have a record.
     """
 
     application: Application
@@ -186,6 +207,7 @@ class StatusReport:
     laggards: tuple[Laggard, ...]
     devices_named: Mapping[DeviceId, str | None] = field(default_factory=dict)
     log: tuple[Logged, ...] = ()
+    deleted_devices: tuple[DeletedDevice, ...] = ()
 
     def exit_code(self, *, detailed: bool) -> ExitCode:
         """5 if a device failed; 2 on drift if `detailed`; else 0."""

@@ -13,7 +13,7 @@ from reconciler.model.changes import Change, PendingRow, UnmanagedRow
 from reconciler.model.digest import digest
 from reconciler.model.requests import Action, Request
 from reconciler.model.rules import Forbid, Limits, Source
-from reconciler.model.state import Application, Count, DeviceId, FlowId, Kind, Place, Row
+from reconciler.model.state import Application, Count, DeletedDevice, DeviceId, FlowId, Kind, Place, Row
 
 
 class Tool(NamedTuple):
@@ -137,6 +137,7 @@ class Plan:
     """The plan of one application and kind. Everything is sorted; equal inputs give equal bytes.
 
     `device_names` and `flow_names`: the names of the rows' devices and flows, of those that have one.
+    `deleted_devices`: those of the unmanaged rows that were deleted; their rows are what is left of them.
     """
 
     application: Application
@@ -153,6 +154,7 @@ class Plan:
     refused: tuple[Refusal, ...]
     device_names: Mapping[DeviceId, str]
     flow_names: Mapping[FlowId, str]
+    deleted_devices: tuple[DeletedDevice, ...] = ()
 
     @property
     def digest(self) -> str:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple, TypeVar
 
 from reconciler.errors import ExitCode
-from reconciler.model.changes import Op
+from reconciler.model.changes import Change, Op
 from reconciler.model.health import Wait
-from reconciler.model.plan import Plan
+from reconciler.model.plan import Plan, Warning
 from reconciler.model.requests import Action
-from reconciler.model.state import Application, Count, DeviceId, Digest, FlowId, Kind, Version
+from reconciler.model.state import Application, Count, DeviceId, Digest, FlowId, Kind, Row, Version
 
 
 class CallState(StrEnum):
@@ -122,6 +122,7 @@ class Result:
     """The result of carrying out one plan. Rows are sorted by device, then flow; calls by id.
 
     `total` and `confirmed` count the changes of the plan; `operations`, `moves` and `removals` describe them.
+    Changes of devices that turned out to be deleted count in none of these; each such device is one of `warnings`.
     `stopped_by`: why the run ended early (an expired token, for example). `notes`: what else a reader should know.
     `wait` is None if there was no wait.
     """
@@ -141,6 +142,7 @@ class Result:
     dry_run: bool = False
     interrupted: bool = False
     stopped_by: str | None = None
+    warnings: tuple[Warning, ...] = ()
     notes: tuple[str, ...] = ()
     wait: Wait | None = None
 
@@ -168,35 +170,40 @@ class Result:
         return ExitCode.DONE if self.dry_run or self.is_confirmed else ExitCode.NOT_CONFIRMED
 
 
-def not_started(plan: Plan) -> Result:
-    """The result of a plan before anything was sent: every call is `planned`."""
+def not_started(plan: Plan, *, without: Container[Row] = ()) -> Result:
+    """The result of a plan before anything was sent: every call is `planned`.
+
+    `without`: rows whose changes are left out of all that describes the changes.
+    """
+    changes = [change for change in plan.changes if change.row not in without] if without else plan.changes
     calls = tuple(
         CallResult(call.id, call.action, call.body, call.count, call.after, CallState.PLANNED) for call in plan.calls
     )
-    operations = Counter(change.op for change in plan.changes)
+    operations = Counter(change.op for change in changes)
     return Result(
         application=plan.application,
         kind=plan.kind,
         digest=plan.digest,
         calls=calls,
-        total=len(plan.changes),
+        total=len(changes),
         confirmed=0,
         operations=Operations(*(operations[op] for op in Op)),
-        moves=moves_of(plan),
-        removals=tuple(_removals(plan)),
+        moves=moves_of(plan, changes),
+        removals=tuple(_removals(plan, changes)),
     )
 
 
-def moves_of(plan: Plan) -> tuple[Move, ...]:
-    """The changes of a plan grouped by flow, from and to; removals first within a flow."""
-    counts = Counter((one.flow_id, one.op, one.from_version, one.to_version) for one in plan.changes)
+def moves_of(plan: Plan, changes: Iterable[Change] | None = None) -> tuple[Move, ...]:
+    """The changes of a plan, or some of them, grouped by flow, from and to; removals first within a flow."""
+    chosen = plan.changes if changes is None else changes
+    counts = Counter((one.flow_id, one.op, one.from_version, one.to_version) for one in chosen)
     order = sorted(counts, key=lambda key: (key[0], key[1] != Op.REMOVE, key[2] or "", key[3] or ""))
     return tuple(Move(key[0], plan.flow_names.get(key[0]), *key[1:], counts[key]) for key in order)
 
 
-def _removals(plan: Plan) -> Iterable[Removal]:
+def _removals(plan: Plan, changes: Iterable[Change]) -> Iterable[Removal]:
     devices, flows = plan.device_names, plan.flow_names
-    for change in plan.changes:
+    for change in changes:
         if change.op is Op.REMOVE:
             (device_id, flow_id), source = change.row, str(change.source)
             yield Removal(device_id, devices.get(device_id), flow_id, flows.get(flow_id), change.from_version, source)

@@ -195,6 +195,13 @@ class Device(NamedTuple):
     tags: Mapping[str, tuple[str, ...]] = NO_TAGS
 
 
+class DeletedDevice(NamedTuple):
+    """A device that was deleted and still has a deployment record."""
+
+    device_id: DeviceId
+    device_name: str | None
+
+
 class Flow(NamedTuple):
     """A flow of the application; `flow_class` is the API's (`embedded`, `edge`, `customNode`, …)."""
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from reconciler.errors import UsageError
 from reconciler.model.plan import Protected, Warning
 from reconciler.model.requests import MAX_DEVICES
-from reconciler.model.state import Application, Desired, DeviceId, FlowId, Kind, Live, Read
+from reconciler.model.state import Application, DeletedDevice, Desired, DeviceId, FlowId, Kind, Live, Read
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +17,10 @@ class World:
     """Everything that planning uses, for one application and kind: read, resolved, pruned, checked.
 
     `groups`: every group of the manifests, even those that decide no row. `excluded_devices`: names given to
-    `--exclude device=` that occur in the manifests but match no device, which is allowed.
+    `--exclude device=` that occur in the manifests but match no device, which is allowed. `deleted_devices`: devices
+    with a record that were deleted, as far as that is known. `deleted_names`: of the names given to `--exclude
+    device=`, those of deleted devices without a record. `deleted_rows`: the number of declared rows of deleted
+    devices, which are not in `desired`.
     """
 
     application: Application
@@ -31,6 +34,9 @@ class World:
     aliases: Mapping[str, FlowId] = field(default_factory=dict)
     groups: frozenset[str] = frozenset()
     excluded_devices: frozenset[str] = frozenset()
+    deleted_devices: frozenset[DeviceId] = frozenset()
+    deleted_names: frozenset[str] = frozenset()
+    deleted_rows: int = 0
 
     @property
     def live(self) -> Live:
@@ -41,6 +47,12 @@ class World:
         """The name in the device list, else the one in the device's deployment record."""
         record = self.live.devices.get(device_id)
         return self.device_names.get(device_id) or (record.name if record else None)
+
+    def deleted(self, device_ids: Iterable[DeviceId]) -> tuple[DeletedDevice, ...]:
+        """Those of these devices that were deleted, sorted."""
+        return tuple(
+            DeletedDevice(one, self.device_name(one)) for one in sorted(self.deleted_devices.intersection(device_ids))
+        )
 
     def names_of(self, device_ids: list[DeviceId]) -> Mapping[DeviceId, str]:
         """The names of these devices, of those that have one, by `device_name`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
@@ -16,7 +16,7 @@ from reconciler.model.health import Offline, Wait
 from reconciler.model.plan import Plan
 from reconciler.model.result import Result, not_started
 from reconciler.model.rules import Rules
-from reconciler.model.state import Desired, Read
+from reconciler.model.state import Desired, DeviceId, Read
 from reconciler.model.world import Options
 from reconciler.operations.gateway import Gateway
 from reconciler.operations.plan import NO_OPTIONS, Plans, plan, refused
@@ -110,7 +110,7 @@ class PlanRun:
 
         try:
             await wait(
-                self.desired,
+                self._without_deleted(self.execution.deleted_devices),
                 api,
                 clock=gateway.clock,
                 timeout_s=request.timeout_s,
@@ -121,6 +121,12 @@ class PlanRun:
         except asyncio.CancelledError:
             self.wait_interrupted = True
             raise
+
+    def _without_deleted(self, device_ids: Set[DeviceId]) -> Desired:
+        """The rows to wait for, without those of devices that turned out to be deleted."""
+        if not device_ids:
+            return self.desired
+        return Desired({one: flows for one, flows in self.desired.devices.items() if one not in device_ids})
 
 
 @dataclass(slots=True)

@@ -135,6 +135,8 @@ async def _unknown(text: str, api: LosantApi) -> UsageError:
     for other in await api.devices(names=[text], any_class=True):
         message = f"device {text}: that device is of class {other.device_class}"
         return UsageError(message, hint=f"{api.kind} deployments support devices of class {wanted} only")
+    if deleted := await api.devices(names=[text], any_class=True, deleted=True):
+        return UsageError(f"device {text}: it was deleted", hint=f"its id was {deleted[0].id}")
     near = Spelling({device.name for device in await api.devices() if device.name}).nearest(text)
     hint = f"nearest: {', '.join(near)}" if near else "check the spelling"
     return UsageError(f"device {text}: there is no such device of class {wanted}", hint=hint)
@@ -143,9 +145,12 @@ async def _unknown(text: str, api: LosantApi) -> UsageError:
 async def _unknown_everywhere(text: str, apis: Sequence[LosantApi]) -> UsageError:
     ids = ", ".join(dict.fromkeys(api.application_id for api in apis))
     error = UsageError(f"device {text}: there is no such device in application {ids}", hint="check both ids")
-    for api in () if is_id(text) else apis:
+    for api in apis:
         try:
-            error = await _unknown(text, api)
+            if not is_id(text):
+                error = await _unknown(text, api)
+            elif await api.devices(ids=[text.lower()], any_class=True, deleted=True):
+                error = UsageError(error.problems[0].message, hint="it was deleted")
         except ApiError:
             continue
     return error

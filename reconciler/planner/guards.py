@@ -27,7 +27,7 @@ def guards_of(world: World, *, released: int, limits: Limits, options: Options) 
         released,
         live=_released_rows(world.live, world.live.only_flow),
         only_flow=world.live.only_flow,
-        empty=all(decision.rule == PRUNE for decision in decided),
+        empty=not world.deleted_rows and all(decision.rule == PRUNE for decision in decided),
         allow_removals=options.allow_removals,
         allow_empty=options.allow_empty,
         strict=options.strict,

@@ -65,10 +65,11 @@ def make_plan(
         calls=calls,
         pending=difference.pending,
         unmanaged=difference.unmanaged,
-        warnings=tuple(sorted(set(world.warnings), key=lambda warning: warning.sort_key)),
+        warnings=tuple(sorted({*world.warnings, *scope.warnings}, key=lambda warning: warning.sort_key)),
         guards=guards.guards_of(world, released=whole.released, limits=limits, options=options),
         refused=(),
         device_names=world.names_of(device_ids),
+        deleted_devices=world.deleted({row.device_id for row in difference.unmanaged}) if world.deleted_devices else (),
         flow_names={one: name for one in sorted(flow_ids) if (name := world.flow_name(one))},
     )
     return replace(plan, refused=guards.check(plan))

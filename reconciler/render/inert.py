@@ -39,6 +39,11 @@ def version_text(version: str | None) -> str:
     return "nothing" if version is None else inert(version)
 
 
+def words(name: str) -> str:
+    """The name of a verdict or a column as words."""
+    return name.replace("_", " ")
+
+
 def with_id(name: str | None, identifier: str) -> str:
     """Name and id, or only the id if there is no name."""
     return f"{inert(name)} ({identifier})" if name else identifier

@@ -41,6 +41,7 @@ class _PlanPage:
 
     def __init__(self, plan: Plan, page: Page) -> None:
         self._plan = plan
+        self._deleted = {device.device_id for device in plan.deleted_devices}
         self._section = page.section
         self._heading = heading(plan.application, plan.kind)
 
@@ -77,7 +78,8 @@ class _PlanPage:
         return f"{self._row(row)}: {versions}{offline}{failed}"
 
     def _unmanaged(self, row: UnmanagedRow) -> str:
-        return f"{self._row(row)}: {version_code(row.released)}"
+        deleted = ", device deleted" if row.device_id in self._deleted else ""
+        return f"{self._row(row)}: {version_code(row.released)}{deleted}"
 
     def _row(self, row: Change | PendingRow | UnmanagedRow) -> str:
         name = self._plan.device_names.get(row.device_id)

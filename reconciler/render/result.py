@@ -11,9 +11,10 @@ from reconciler.errors import ExitCode, Problem
 from reconciler.model.changes import Op
 from reconciler.model.export import ExportedFile
 from reconciler.model.health import Laggard, Verdict, Wait
+from reconciler.model.plan import Warning
 from reconciler.model.result import CallResult, CallState, Moved, Removal, Result, Unconfirmed
 from reconciler.model.text import counted
-from reconciler.render.inert import inert, left_out, title, version_text
+from reconciler.render.inert import inert, left_out, title, version_text, words
 from reconciler.render.page import DEFAULT_MAX_BYTES, MOVES, Page, Rank, code, heading, move_row, version_code
 from reconciler.render.text import LISTED, Paint, painter
 
@@ -100,12 +101,19 @@ def _verdict(results: Sequence[Result], code: int, paint: Paint) -> Iterator[str
 
 def _one(result: Result, paint: Paint) -> Iterator[str]:
     lines = [f"  {inert(note)}" for note in (result.stopped_by, *result.notes) if note]
+    lines += _warnings(result.warnings, paint)
     lines += _what_became(result, paint)
     if not lines:
         return
     yield paint(title(result.application, result.kind), "bold")
     yield from lines
     yield ""
+
+
+def _warnings(warnings: Sequence[Warning], paint: Paint) -> Iterator[str]:
+    for warning in warnings[:LISTED]:
+        yield f"  {paint('Warning:', 'yellow')} {inert(str(warning.problem).removeprefix('Error: '))}"
+    yield from left_out(len(warnings) - LISTED, "warning", indent=4)
 
 
 def _what_became(result: Result, paint: Paint) -> Iterator[str]:
@@ -157,7 +165,7 @@ def _wait(wait: Wait) -> Iterator[str]:
     if wait.verdicts is None:
         yield f"  Waited {wait.elapsed_s:.0f} s without reading the devices: {inert(str(wait.read_error))}"
         return
-    rows = ", ".join(f"{number:,} {verdict}" for verdict, number in wait.verdicts.rows.items() if number)
+    rows = ", ".join(f"{number:,} {words(verdict)}" for verdict, number in wait.verdicts.rows.items() if number)
     over = ", time is up" if wait.timed_out else ""
     yield f"  Rows after {wait.elapsed_s:.0f} s{over}: {rows or 'none'}"
     for text in dict.fromkeys(filter(None, (wait.stopped_by, wait.read_error))):
@@ -168,7 +176,7 @@ def _wait(wait: Wait) -> Iterator[str]:
 def laggards(rows: Sequence[Laggard]) -> Iterator[str]:
     """Up to 20 rows that have not converged, each with its explanation."""
     for row in rows[:LISTED]:
-        yield f"    {_names(row)}: {row.verdict}, {version_text(standing(row))} -> {version_text(row.expected)}"
+        yield f"    {_names(row)}: {words(row.verdict)}, {version_text(standing(row))} -> {version_text(row.expected)}"
         for line in explanation(row):
             yield f"        {line}"
     yield from left_out(len(rows) - LISTED, "row", indent=4)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from reconciler.model.health import FlowStatus, Laggard, Logged, Standing, StatusReport, VersionStatus
+from reconciler.model.state import DeletedDevice
 from reconciler.model.text import counted
-from reconciler.render.inert import inert, title, version_text, with_id
+from reconciler.render.inert import inert, left_out, title, version_text, with_id, words
 from reconciler.render.page import DEFAULT_MAX_BYTES, Page, Rank, code, heading, version_code
 from reconciler.render.result import explanation, laggards, standing
 from reconciler.render.text import LISTED, Paint, painter
 
-_WORDS = {column: column.replace("_", " ") for column in Standing}
+_WORDS = {column: words(column) for column in Standing}
 _COLORS = {Standing.IN_SYNC: "green", Standing.FAILED: "red", Standing.DRIFT: "red"}
 
 
@@ -33,11 +34,17 @@ def _report(report: StatusReport, paint: Paint) -> Iterator[str]:
     for flow in report.flows:
         yield ""
         yield f"  flow {with_id(flow.flow_name, flow.flow_id)}"
-        yield from _table(flow, paint)
+        yield from _table(flow, _columns([report]), paint)
     if report.laggards:
         yield ""
         yield f"  Not in sync: {counted(len(report.laggards), 'row')}"
         yield from laggards(report.laggards)
+    if report.deleted_devices:
+        yield ""
+        yield f"  Device deleted: {counted(len(report.deleted_devices), 'device')} with a record left"
+        for device in report.deleted_devices[:LISTED]:
+            yield f"    {with_id(device.device_name, device.device_id)}"
+        yield from left_out(len(report.deleted_devices) - LISTED, "device", indent=4)
     for device_id, device_name in report.devices_named.items():
         yield ""
         yield from _log(device_id, device_name, [line for line in report.log if line.device_id == device_id])
@@ -82,13 +89,19 @@ def _happening(line: Logged) -> str:
     return f"{event} ({shown})" if shown else event
 
 
-def _table(flow: FlowStatus, paint: Paint) -> Iterator[str]:
+def _columns(reports: Iterable[StatusReport]) -> list[Standing]:
+    """The columns to show: all, but that of deleted devices only if there are any."""
+    is_deleted = any(report.rows.get(Standing.DEVICE_DELETED) for report in reports)
+    return [column for column in Standing if is_deleted or column is not Standing.DEVICE_DELETED]
+
+
+def _table(flow: FlowStatus, columns: Sequence[Standing], paint: Paint) -> Iterator[str]:
     """The version and six more columns; with version names of up to nine characters it fits 60 columns."""
     versions = [version_text(line.version) for line in flow.versions]
     width = max(map(len, ["version", *versions]))
-    yield "    " + " ".join(["version".ljust(width), *_WORDS.values()])
+    yield "    " + " ".join(["version".ljust(width), *(_WORDS[column] for column in columns)])
     for version, line in zip(versions, flow.versions, strict=True):
-        cells = [_cell(getattr(line, column), column, paint) for column in Standing]
+        cells = [_cell(getattr(line, column), column, paint) for column in columns]
         yield "    " + " ".join([version.ljust(width), *cells])
 
 
@@ -105,16 +118,19 @@ def status_markdown(
     page = Page(max_bytes, elsewhere="Run `reconciler status` for the whole of it.")
     page.line(f"**{_totals(reports)}**")
     page.commit(commit)
-    head = " | ".join(["flow", "version", *_WORDS.values()])
-    rule = " | ".join(["---", "---", *["---:"] * len(Standing)])
+    columns = _columns(reports)
+    head = " | ".join(["flow", "version", *(_WORDS[column] for column in columns)])
+    rule = " | ".join(["---", "---", *["---:"] * len(columns)])
     headings = [heading(report.application, report.kind) for report in reports]
     for above, report in zip(headings, reports, strict=True):
-        versions = [(flow, line) for flow in report.flows for line in flow.versions]
+        versions = [(flow, line, columns) for flow in report.flows for line in flow.versions]
         opening = f"{above}\n| {head} |\n| {rule} |\n"
         page.section("versions", versions, _version_row, opening=opening, rank=Rank.LEADS)
     for above, report in zip(headings, reports, strict=True):
         summary = f"{counted(len(report.laggards), 'row')} not in sync"
         page.section("rows", report.laggards, _laggard, opening=above, summary=summary)
+        summary = f"{counted(len(report.deleted_devices), 'device')} deleted, with a record left"
+        page.section("deleted devices", report.deleted_devices, _deleted, opening=above, summary=summary)
         for device_id, name in report.devices_named.items():
             lines = [line for line in report.log if line.device_id == device_id]
             opening = f"\nLog of {code(name or device_id)}: {_entries(lines)}\n\n"
@@ -122,9 +138,9 @@ def status_markdown(
     return page.text()
 
 
-def _version_row(row: tuple[FlowStatus, VersionStatus]) -> str:
-    flow, line = row
-    counts = [getattr(line, column) for column in Standing]
+def _version_row(row: tuple[FlowStatus, VersionStatus, Sequence[Standing]]) -> str:
+    flow, line, columns = row
+    counts = [getattr(line, column) for column in columns]
     cells = [f"{count:,}" if count else "" for count in counts]
     return f"| {' | '.join([code(flow.flow_name or flow.flow_id), version_code(line.version), *cells])} |"
 
@@ -133,7 +149,11 @@ def _laggard(row: Laggard) -> str:
     versions = f"{version_code(standing(row))} to {version_code(row.expected)}"
     why = "".join(f", {code(line)}" for line in explanation(row))
     device, flow = row.device_name or row.device_id, row.flow_name or row.flow_id
-    return f"- {code(device)} {code(flow)}: {row.verdict}, {versions}{why}"
+    return f"- {code(device)} {code(flow)}: {words(row.verdict)}, {versions}{why}"
+
+
+def _deleted(device: DeletedDevice) -> str:
+    return f"- {code(device.device_name or device.device_id)}: device deleted"
 
 
 def _logged(line: Logged) -> str:

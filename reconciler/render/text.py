@@ -205,9 +205,11 @@ class _PlanText:
         if plan.pending:
             yield f"  Pending: {len(plan.pending):,} of these, released but not yet reported"
             yield from self._some([(row, self._pending(row)) for row in plan.pending])
-        if plan.unmanaged:
-            yield f"  Unmanaged: {counted(len(plan.unmanaged), 'row')}, left alone"
-            yield from self._some([(row, self._unmanaged(row)) for row in plan.unmanaged])
+        deleted = {device.device_id for device in plan.deleted_devices}
+        for heading, is_deleted in (("Unmanaged", False), ("Unmanaged, device deleted", True)):
+            if rows := [row for row in plan.unmanaged if (row.device_id in deleted) is is_deleted]:
+                yield f"  {heading}: {counted(len(rows), 'row')}, left alone"
+                yield from self._some([(row, self._unmanaged(row)) for row in rows])
 
     def _some(self, rows: Sequence[tuple[PendingRow | UnmanagedRow, str]]) -> Iterator[str]:
         """A few of the rows, by name; all with `-v`."""

@@ -69,6 +69,10 @@ class Side(Protocol):
         """Somebody else releases a version."""
         ...
 
+    def delete(self, device_id: str) -> None:
+        """Somebody deletes a device; its record stays."""
+        ...
+
 
 class FakeSide:
     """The world in memory."""
@@ -100,6 +104,9 @@ class FakeSide:
         reported = self.api.entry(device_id, flow_id).reported
         self.api.set_entry(device_id, flow_id, Entry(version, reported))
 
+    def delete(self, device_id: str) -> None:
+        self.api.delete_device(device_id, record=True)
+
 
 class SimulatedSide:
     """The client over loopback HTTP. Pages hold three items, so that every listing has several."""
@@ -113,6 +120,9 @@ class SimulatedSide:
 
     def set_released(self, device_id: str, flow_id: str, version: str | None) -> None:
         self._control.set_released(device_id, flow_id, version)
+
+    def delete(self, device_id: str) -> None:
+        self._control.delete_device(device_id)
 
 
 def fleet(kind: Kind) -> dict[str, Any]:

@@ -151,6 +151,25 @@ def test_devices(side: str, kind: Kind) -> None:
 
 @both
 @kinds
+def test_deleted_devices(side: str, kind: Kind) -> None:
+    async def script(world: Side) -> None:
+        world.delete(D1)
+        world.delete(D6)
+        api = world.api
+        assert await api.devices(deleted=True, names=["pump-1"]) == (
+            Device(D1, "pump-1", kind.device_class, {"site": ("leeds",)}),
+        )
+        assert [one.id for one in await api.devices(deleted=True, names=["twin", "pump-2"], any_class=True)] == [D6]
+        assert [one.id for one in await api.devices(deleted=True)] == [D1, D6]
+        assert [one.id for one in await api.devices(ids=[D1, D2, SHELF], any_class=True)] == [D2, SHELF]
+        record = (await api.live()).live.devices[D1]
+        assert (record.name, record.connected, record.flows[PUMP]) == ("pump-1", False, Entry("v1", "v1"))
+
+    during(side, script, kind=kind)
+
+
+@both
+@kinds
 def test_flows_and_versions(side: str, kind: Kind) -> None:
     async def script(world: Side) -> None:
         api = world.api

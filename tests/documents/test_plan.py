@@ -34,7 +34,7 @@ PLACE = Place("prod.yaml", 14, 5)
 OTHER = Place("prod.yaml", 15, 1)
 SEEN = live(
     "a/f=1 a/g=1 b/f=1 c/f=2>1 c/h=3>- d/f=absent",
-    names={"a": "pump-001", "c": "pump-003"},
+    names={"a": "pump-001", "c": "pump-003", "d": "pump-004"},
     flow_names={"f": "telemetry"},
     offline=["c"],
 )
@@ -42,6 +42,7 @@ AT = replace(
     world(desired("a/f=2 a/g=absent b/f=2 c/f=2 e/f=2", place=PLACE), SEEN),
     warnings=(Warning("pin 1 has expired", PLACE, "renew it"), Warning("odd")),
     protected=(Protected(None, "g", Forbid.REMOVAL, PLACE),),
+    deleted_devices=frozenset("de"),
 )
 JUDGED = f"{'5' * 24}/embedded"
 SOURCES = (Source("prod.yaml", "b" * 64), Source("base.yaml", "a" * 64))
@@ -111,6 +112,7 @@ def test_one_plan_is_exactly_this() -> None:
             {"device_id": "c", "flow_id": "h", "released": "3", "reported": None},
             {"device_id": "d", "flow_id": "f", "released": "absent", "reported": "absent"},
         ],
+        "deleted_devices": [{"device_id": "d", "device_name": "pump-004"}],
         "warnings": [
             {"path": None, "line": None, "column": None, "message": "odd", "hint": None},
             {"path": "prod.yaml", "line": 14, "column": 5, "message": "pin 1 has expired", "hint": "renew it"},
@@ -132,7 +134,7 @@ def test_one_plan_is_exactly_this() -> None:
     }  # fmt: skip
     assert list(told) == [
         "tool", "application", "kind", "manifests", "partial", "digest", "summary", "changes", "calls", "pending",
-        "unmanaged", "warnings", "refused",
+        "unmanaged", "deleted_devices", "warnings", "refused",
     ]  # fmt: skip
 
 
@@ -519,7 +521,7 @@ def test_a_saved_plan_holds_nothing_secret() -> None:
         "format_version command error digest plans tool name version application id kind manifests path sha256 partial "
         "summary add update remove keep pending unmanaged devices calls changes op device_id device_name flow_id "
         "flow_name from to reported source call action body flowId deviceIds deviceId count after released connected "
-        "last_error oldVersion newVersion warnings line column message hint refused guard rows "
+        "last_error oldVersion newVersion deleted_devices warnings line column message hint refused guard rows "
         "guards limits removals percent protect forbid live only_flow empty allow_removals allow_empty strict"
     )
     assert keys - {JUDGED} == set(known.split())

@@ -20,9 +20,10 @@ from reconciler.documents.values import KEYS, keys
 from reconciler.errors import ExitCode, ManifestError, Problem
 from reconciler.model.changes import Op
 from reconciler.model.health import Laggard, Offline, StatusReport, Verdict, Verdicts, Wait
+from reconciler.model.plan import Warning
 from reconciler.model.result import CallResult, CallState, Move, Moved, Operations, Removal, Result, Unconfirmed
 from reconciler.model.rules import Limits, Rules
-from reconciler.model.state import Application, ChangedBy, Kind
+from reconciler.model.state import Application, ChangedBy, Kind, Place
 from reconciler.render.result import result_markdown, result_text
 
 PROBLEM = Problem("it broke", "m.yaml", 3, 5, "mend it")
@@ -51,6 +52,7 @@ RESULT = Result(
     collateral=(Moved("b", "f", None, "2", 1, None, "telemetry"),),
     moved_meanwhile=(Moved("c", "f", "2", None),),
     stopped_by="the token has expired",
+    warnings=(Warning("device pump was deleted", Place("m.yaml", 4), "remove it"), Warning("odd")),
     notes=("one", "two"),
     wait=WAIT,
 )

@@ -141,7 +141,8 @@ def test_apply_waits_flow_by_flow(shop: Shop, here: Here) -> None:
     join(thread)
     assert done.code == 5, done.err
     wait = only(done, "results")["wait"]
-    assert wait["rows"] == {"converged": 2, "pending": 0, "offline": 1, "failed": 1, "drift": 0}
+    nothing = {"pending": 0, "drift": 0, "device_deleted": 0}
+    assert wait["rows"] == {"converged": 2, "offline": 1, "failed": 1, **nothing}
     verdicts = {(one["device_name"], one["flow_name"]): one for one in wait["laggards"]}
     assert verdicts["weak", "collect"]["verdict"] == "failed"
     assert verdicts["weak", "collect"]["error"] == "no space"
@@ -159,7 +160,8 @@ def test_status_knows_each_standing(shop: Shop, here: Here) -> None:
     status = only(done, "status")
     assert status["kind"] == "edge"
     unmanaged = len([row for row in BEFORE if "pump" not in row]) - 3  # the custom nodes are among them
-    assert status["rows"] == {"in_sync": 1, "pending": 0, "offline": 1, "failed": 1, "drift": 0, "unmanaged": unmanaged}
+    nothing = {"pending": 0, "drift": 0, "device_deleted": 0}
+    assert status["rows"] == {"in_sync": 1, "offline": 1, "failed": 1, "unmanaged": unmanaged, **nothing}
     shop.control.set_released("leeds-1", "collect", "v3")
     drifted = here("status", "shop.yaml", "--device", "leeds-1", "--detailed-exitcode")
     assert drifted.code == 2

@@ -236,7 +236,11 @@ def test_a_declared_device_that_is_gone(kind: Kind, shop: Shop, here: Here) -> N
     done = here("status", "shop.yaml", "--device", PUMP)
     # Embedded, the API says 404; edge, its records are still there, as leftovers.
     assert done.code == (1 if kind == "embedded" else 0), done.err
-    assert (f"device {PUMP}: there is no such device" in done.err) == (kind == "embedded")
+    told = f"device {PUMP}: there is no such device in application {APPLICATION} (it was deleted)"
+    assert (told in done.err) == (kind == "embedded")
+    by_name = here("status", "shop.yaml", "--device", "pump-1")
+    assert (by_name.code, by_name.out) == (1, "")
+    assert f"device pump-1: it was deleted (its id was {PUMP})" in by_name.err
 
 
 def test_a_failed_read_is_told(kind: Kind, shop: Shop, here: Here) -> None:

@@ -19,8 +19,9 @@ from reconciler.errors import (
     ServerFailed,
     UnexpectedAnswer,
 )
-from reconciler.model.requests import Release, Replace
+from reconciler.model.requests import Release, Replace, Request
 from reconciler.model.result import CallState, Result
+from reconciler.model.state import Entry
 from tests.executor.worlds import Stage
 from tests.fakes import Effect
 
@@ -306,3 +307,45 @@ def test_a_row_outside_the_plan_that_another_moves_is_shown_only() -> None:
     assert [moved[:5] for moved in result.moved_meanwhile] == [("c", "x", "7", "8", None)]
     assert result.collateral == ()
     assert result.exit_code is ExitCode.DONE
+
+
+@pytest.mark.parametrize("dependent", [False, True], ids=["at the end", "where another call waits"])
+def test_rows_that_were_all_moved_by_somebody_else_are_not_waited_for(dependent: bool) -> None:
+    """They were seen elsewhere for as long as an accepted call takes to show; it used to be a minute."""
+    stage = Stage("a/f=1 b/f=1 c/f=2", "a/f=2 b/f=2 c/f=3")
+    if dependent:
+        stage.by(
+            (Release("f", "2", ("a", "b")), "a/f b/f", ()),
+            (Release("f", "3", ("c",)), "c/f", (0,)),
+        )
+    else:
+        stage.by(
+            (Release("f", "3", ("c",)), "c/f", ()),
+            (Release("f", "2", ("a", "b")), "a/f b/f", (0,)),
+        )
+    moved = stage.api.carry_out
+
+    def overtaken(request: Request) -> None:
+        moved(request)
+        if isinstance(request, Release) and request.version == "2":
+            for device_id in request.device_ids:
+                stage.api.set_entry(device_id, "f", Entry("9", "9"))
+
+    stage.api.carry_out = overtaken  # type: ignore[method-assign]
+    result = asyncio.run(stage.apply())
+    assert stage.clock.monotonic() < 15
+    assert result.exit_code is ExitCode.NOT_CONFIRMED
+    (call,) = [call for call in result.calls if call.body["version"] == "2"]
+    assert (call.state, call.error) == (CallState.FAILED, "2 rows were moved by somebody else during the run")
+    assert [(row.actual, row.moved_by_other) for row in result.unconfirmed if row.expected == "2"] == [("9", True)] * 2
+
+
+def test_a_row_that_has_yet_to_move_is_waited_for_beside_one_that_was_moved() -> None:
+    stage = Stage("a/f=1 b/f=1", "a/f=2 b/f=2")
+    stage.api.released_partly = lambda _: ()
+    stage.clock.at(0.1, lambda: stage.api.set_entry("a", "f", Entry("9", "9")))
+    stage.clock.at(40, lambda: stage.api.set_entry("b", "f", Entry("2", "1")))
+    result = asyncio.run(stage.apply())
+    assert 40 <= stage.clock.monotonic() < 55
+    assert [(row.device_id, row.actual, row.moved_by_other) for row in result.unconfirmed] == [("a", "9", True)]
+    assert result.calls[0].error == "1 row was moved by somebody else during the run"

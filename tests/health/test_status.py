@@ -43,6 +43,7 @@ def test_each_row_counts_once() -> None:
         Standing.FAILED: 1,
         Standing.DRIFT: 1,
         Standing.UNMANAGED: 3,
+        Standing.DEVICE_DELETED: 0,
     }
     assert [laggard.device_id for laggard in report.laggards] == ["e", "d", "b", "c"]
     assert [flow.flow_name for flow in report.flows] == [None, "telemetry"]
@@ -82,13 +83,30 @@ def test_exit_codes() -> None:
 
 def test_data() -> None:
     told = data(summarise(world(desired("a/f=2"), live("a/f=1"))))
-    assert told["rows"] == {"in_sync": 0, "pending": 0, "offline": 0, "failed": 0, "drift": 1, "unmanaged": 0}
+    assert told["rows"] == {
+        "in_sync": 0,
+        "pending": 0,
+        "offline": 0,
+        "failed": 0,
+        "drift": 1,
+        "unmanaged": 0,
+        "device_deleted": 0,
+    }
     assert told["flows"] == [
         {
             "flow_id": "f",
             "flow_name": None,
             "versions": [
-                {"version": "2", "in_sync": 0, "pending": 0, "offline": 0, "failed": 0, "drift": 1, "unmanaged": 0}
+                {
+                    "version": "2",
+                    "in_sync": 0,
+                    "pending": 0,
+                    "offline": 0,
+                    "failed": 0,
+                    "drift": 1,
+                    "unmanaged": 0,
+                    "device_deleted": 0,
+                }
             ],
         }
     ]

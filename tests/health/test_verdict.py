@@ -128,6 +128,7 @@ def test_rows_and_devices_are_counted_and_the_worst_comes_first() -> None:
     told = verdicts(desired("a/f=2 a/g=1 b/f=2 c/f=2 c/g=2 d/f=2"), seen)
     assert told.rows == {
         Verdict.CONVERGED: 2,
+        Verdict.DEVICE_DELETED: 0,
         Verdict.OFFLINE: 1,
         Verdict.PENDING: 1,
         Verdict.DRIFT: 1,
@@ -135,6 +136,7 @@ def test_rows_and_devices_are_counted_and_the_worst_comes_first() -> None:
     }
     assert told.devices == {
         Verdict.CONVERGED: 0,
+        Verdict.DEVICE_DELETED: 0,
         Verdict.OFFLINE: 1,
         Verdict.PENDING: 1,
         Verdict.DRIFT: 1,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.errors import AuthenticationFailed, ExitCode, ServerFailed
+from reconciler.errors import AuthenticationFailed, ExitCode, PermissionDenied, ServerFailed
 from reconciler.health import wait
 from reconciler.model.health import Offline, Verdict, Wait
 from tests.builders import desired, entry, live, read
@@ -189,13 +189,44 @@ def test_a_token_that_stops_working_ends_the_wait() -> None:
     assert ended.verdicts.rows[Verdict.PENDING] == 1
 
 
-def test_a_device_that_is_deleted_meanwhile_is_not_an_error() -> None:
-    fleet = Fleet("a/f=2>1", "a/f=2")
-    fleet.clock.at(20, fleet.api.devices_by_id.clear)
+DENIED = PermissionDenied("GET devices: 403", status=403)
+
+
+@pytest.mark.parametrize("record", [False, True], ids=["its record is gone too", "its record stays"])
+@pytest.mark.parametrize("denied", [False, True], ids=["devices are listed", "devices may not be listed"])
+@pytest.mark.parametrize("others", ["", "b/f=2>1", "b/g=2>1"])
+def test_a_device_that_is_deleted_meanwhile_is_no_longer_waited_for(others: str, *, record: bool, denied: bool) -> None:
+    fleet = Fleet(f"a/f=2>1 {others}", f"a/f=2 {others.replace('>1', '')}")
+    fleet.clock.at(20, lambda: fleet.api.delete_device("a", record=record))
+    fleet.clock.at(60, lambda: fleet.api.settle("b"))
+    if denied:
+        fleet.api.forbidden["devices"] = DENIED
     ended = fleet.wait(timeout_s=300)
-    assert ended.stopped_by is None
-    assert ended.verdicts is not None
-    assert ended.verdicts.rows[Verdict.DRIFT] == 1
+    assert ended.elapsed_s < 120
+    assert ended.exit_code is ExitCode.DONE
+    assert [(one.device_id, str(one.verdict)) for one in ended.laggards] == [("a", "device_deleted")]
+    assert ended.rows is not None
+    assert (ended.rows[Verdict.DEVICE_DELETED], sum(ended.rows.values())) == (1, 2 if others else 1)
+    assert sum(action == "devices" for action, _ in fleet.api.log) <= 8
+
+
+def test_whether_devices_exist_is_not_asked_of_many_one_by_one() -> None:
+    rows = " ".join(f"d{number}/f=2>1" for number in range(1001))
+    fleet = Fleet(rows, rows.replace(">1", ""))
+    fleet.clock.at(70, lambda: fleet.api.delete_device("d7"))
+    fleet.clock.at(130, fleet.api.settle)
+    ended = fleet.wait(timeout_s=300)
+    asked = [details["ids"] for action, details in fleet.api.log if action == "devices"]
+    assert (ended.exit_code, asked) == (ExitCode.DONE, [None, None])
+    assert [(one.device_id, str(one.verdict)) for one in ended.laggards] == [("d7", "device_deleted")]
+
+
+def test_a_list_of_devices_that_cannot_be_read_lets_the_wait_go_on() -> None:
+    fleet = Fleet("a/f=2>1", "a/f=2")
+    fleet.api.fail("devices", times=2)
+    fleet.clock.at(5, lambda: fleet.api.delete_device("a", record=True))
+    ended = fleet.wait(timeout_s=300)
+    assert (ended.exit_code, [one.device_id for one in ended.laggards]) == (ExitCode.DONE, ["a"])
 
 
 def test_a_slow_list_is_not_read_all_the_time() -> None:

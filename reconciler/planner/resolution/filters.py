@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from reconciler.errors import Problem, UsageError
+from reconciler.model.plan import Warning
 from reconciler.model.state import Decision, Desired, DeviceId, FlowId
 from reconciler.model.text import is_id
 from reconciler.model.world import Filter, Options, World
@@ -37,13 +38,14 @@ class Scope:
     """The rows that a plan covers: all, or those that the filters select.
 
     `desired`: the declared rows in scope. `targets` None means all rows. `is_partial`: there are filters, even if those
-    for other applications match nothing here.
+    for other applications match nothing here. `warnings`: excluded devices that do not exist any more.
     """
 
     desired: Desired
     targets: Choice | None = None
     excludes: Choice = Choice()
     is_partial: bool = False
+    warnings: tuple[Warning, ...] = ()
 
     def holds(self, device_id: DeviceId, flow_id: FlowId, group: str | None = None) -> bool:
         """Whether a row is in scope; `group` is None if no group decided the row."""
@@ -78,18 +80,32 @@ def scopes_of(worlds: Sequence[World], options: Options) -> tuple[Scope, ...]:
     known = [_known(world) for world in worlds]
     found = [{one: _matches(one, names) for _, one in filters} for names in known]
     problems: list[Problem] = []
+    deleted: list[Warning] = []
     for flag, one in filters:
         matched = [(names, matches[one]) for names, matches in zip(known, found, strict=True) if matches[one]]
         if not matched and not (flag == "--exclude" and any(_is_excused(one, world) for world in worlds)):
-            problems.append(_problem(flag, one, known[0], ()))
+            if flag == "--exclude" and (warning := _was_deleted(one, worlds)):
+                deleted.append(warning)
+            else:
+                problems.append(_problem(flag, one, known[0], ()))
         problems += [_problem(flag, one, names, matches) for names, matches in matched if len(matches) > 1]
     if problems:
         raise UsageError(problems)
     scopes = []
     for world, matches in zip(worlds, found, strict=True):
         targets = _choice(options.targets, matches) if options.targets else None
-        scopes.append(Scope(world.desired, targets, _choice(options.excludes, matches), is_partial=True).narrowed())
+        excludes = _choice(options.excludes, matches)
+        scopes.append(Scope(world.desired, targets, excludes, is_partial=True).narrowed())
+    scopes[0] = replace(scopes[0], warnings=tuple(deleted))  # told once
     return tuple(scopes)
+
+
+def _was_deleted(one: Filter, worlds: Iterable[World]) -> Warning | None:
+    """The warning for an `--exclude device=` that matches nothing, but may once have matched; None for another."""
+    if one.by == "device" and (is_id(one.text) or any(one.text in world.deleted_names for world in worlds)):
+        what = "does not exist: it was deleted, or its id is misspelt" if is_id(one.text) else "was deleted"
+        return Warning(f"the excluded device {one.text} {what}", hint=f"leave out --exclude device={one.text}")
+    return None
 
 
 def _choice(filters: Iterable[Filter], matches: Mapping[Filter, Collection[str]]) -> Choice:

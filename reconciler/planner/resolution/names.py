@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from reconciler.errors import Problem
+from reconciler.model.plan import Warning
 from reconciler.model.rules import Ref
 from reconciler.model.state import Device, DeviceId, FlowId, Place
 from reconciler.model.text import and_more, is_id
@@ -24,13 +25,26 @@ class Inventory:
 
     `devices`: those of the manifest's class that were read, by id. `flows`: ids by name; a name may have several.
     `queries`: ids of the devices that each query selects, by its JSON text. `other_classes`: the class of each device
-    of another class, by name; only of those that were looked up.
+    of another class, by name; only of those that were looked up. `deleted`: ids of deleted devices by name, for names
+    that no device has; `missing`: ids that no device has; both only of those that were looked up.
     """
 
     devices: Mapping[DeviceId, Device] = field(default_factory=dict)
     flows: Mapping[str, tuple[FlowId, ...]] = field(default_factory=dict)
     queries: Mapping[str, frozenset[DeviceId]] = field(default_factory=dict)
     other_classes: Mapping[str, str] = field(default_factory=dict)
+    deleted: Mapping[str, tuple[DeviceId, ...]] = field(default_factory=dict)
+    missing: frozenset[DeviceId] = frozenset()
+
+
+class Former(NamedTuple):
+    """What a reference to a device that may have been deleted refers to.
+
+    `ids`: none if it did not resolve. A name may have several if they were all deleted.
+    """
+
+    ids: tuple[DeviceId, ...] = ()
+    is_deleted: bool = False
 
 
 class _Unresolved(NamedTuple):
@@ -41,6 +55,8 @@ class _Unresolved(NamedTuple):
 class Names:
     """Resolves references, and records those that cannot be resolved.
 
+    `forgivable`: ids and names of devices that may have been deleted; whether they were has yet to be looked up.
+    `warnings`: one for each place that refers to a deleted device where that is allowed.
     `excluded`: device references that may be unknown (`--exclude device=`). Unknown ones are recorded in
     `excluded_devices`.
     """
@@ -50,6 +66,8 @@ class Names:
         self._inventory = inventory
         self._excluded = excluded
         self.excluded_devices: set[str] = set()
+        self.forgivable: set[str] = set()
+        self.warnings: list[Warning] = []
         self._flows: dict[str, FlowId] = {}
         self._spellings: dict[str, Spelling] = {}
         self._unresolved: dict[tuple[str, str], _Unresolved] = {}
@@ -82,6 +100,25 @@ class Names:
     def device(self, ref: Ref) -> DeviceId | None:
         """The id of a device, or None (recorded as a problem)."""
         return ref.text if is_id(ref.text) else self._one("device", ref, self.devices_by_name)
+
+    def former(self, ref: Ref, role: str) -> Former:
+        """A device that is `protected`, `pinned` or `excluded` (the role), and may have been deleted.
+
+        Such an entry says what must not happen to the device, or nothing for any other, so a deleted one is a warning.
+        A name that no device ever had stays a problem: a typing error would let a device in.
+        """
+        self.forgivable.add(ref.text)
+        deleted = self._inventory.deleted.get(ref.text, ()) if ref.text not in self.devices_by_name else ()
+        if deleted:
+            message = f'the {role} device "{ref.text}" was deleted (id {", ".join(deleted)})'
+        elif is_id(ref.text) and ref.text in self._inventory.missing:
+            deleted = (ref.text,)
+            message = f"the {role} device {ref.text} does not exist: it was deleted, or its id is misspelt"
+        else:
+            device_id = self.device(ref)
+            return Former(() if device_id is None else (device_id,))
+        self.warnings.append(Warning(message, ref.place, "remove this entry"))
+        return Former(deleted, is_deleted=True)
 
     def unknown_devices(self) -> frozenset[str]:
         """Device names that match no device."""

@@ -45,7 +45,8 @@ class Resolution:
 
     `flows`: those that some rule gives a version or `absent`, whether or not it selects a device. `written`: devices
     that a rule names, with the place; their existence has yet to be checked. `unknown`: names of devices that did not
-    resolve. `excluded_devices`: excluded names that match no device.
+    resolve. `excluded_devices`: excluded names that match no device. `forgivable`: ids and names of devices that may
+    have been deleted, see `Names.former`.
     """
 
     desired: Desired
@@ -57,6 +58,7 @@ class Resolution:
     written: Mapping[DeviceId, Place] = field(default_factory=dict)
     unknown: frozenset[str] = frozenset()
     excluded_devices: frozenset[str] = frozenset()
+    forgivable: frozenset[str] = frozenset()
 
 
 def resolve(rules: Rules, inventory: Inventory, *, today: date, excluded_devices: Collection[str] = ()) -> Resolution:
@@ -130,7 +132,7 @@ class _Resolver:
         return Resolution(
             desired=Desired({device_id: decided[device_id] for device_id in sorted(decided)}),
             protected=protected,
-            warnings=tuple(sorted(self.warnings, key=lambda warning: warning.sort_key)),
+            warnings=tuple(sorted([*self.warnings, *self.names.warnings], key=lambda warning: warning.sort_key)),
             problems=tuple(sorted(problems, key=lambda problem: problem.sort_key)),
             # An unused alias declares nothing, so its flow need not be known.
             aliases={alias: known for alias in self.rules.aliases if (known := self.names.known_flow(alias))},
@@ -138,6 +140,7 @@ class _Resolver:
             written={**self.selection.written, **self.written},
             unknown=self.names.unknown_devices(),
             excluded_devices=frozenset(self.names.excluded_devices),
+            forgivable=frozenset(self.names.forgivable),
         )
 
     def votes(self, level: tuple[int, int], flows: Iterable[FlowRule], rule: str) -> list[Vote]:
@@ -182,9 +185,9 @@ class _Resolver:
     def pins(self) -> dict[DeviceId, list[tuple[Pin, list[Vote]]]]:
         pins: dict[DeviceId, list[tuple[Pin, list[Vote]]]] = {}
         for pin in sorted(self.rules.pins, key=lambda pin: pin.place):  # of two pins that agree, the first decides
-            device_id = self.names.device(pin.device)
+            former = self.names.former(pin.device, "pinned")
             votes = self.votes(_PIN, pin.flows, "pin")
-            if device_id is not None:
+            for device_id in () if former.is_deleted else former.ids:
                 self.written.setdefault(device_id, pin.device.place)
                 pins.setdefault(device_id, []).append((pin, votes))
         return pins
@@ -230,10 +233,12 @@ class _Resolver:
 
     def protections(self) -> Iterator[Protected]:
         for rule in self.rules.protect:
-            device_id = self.names.device(rule.device) if rule.device else None
+            # A deleted device stays protected: it may be restored.
+            device_ids = self.names.former(rule.device, "protected").ids if rule.device else (None,)
             flow_id = self.names.flow(rule.flow) if rule.flow else None
-            if (device_id is None) == (rule.device is None) and (flow_id is None) == (rule.flow is None):
-                yield Protected(device_id, flow_id, rule.forbid, rule.place)
+            if (flow_id is None) == (rule.flow is None):
+                for device_id in device_ids:
+                    yield Protected(device_id, flow_id, rule.forbid, rule.place)
 
     def conflict(self, votes: tuple[Vote, Vote], device_ids: list[DeviceId]) -> Problem:
         first, second = sorted(votes, key=lambda vote: vote.decision.place)

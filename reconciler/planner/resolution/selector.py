@@ -126,12 +126,17 @@ class Selection:
         self._by_tag: dict[str, dict[str, set[DeviceId]]] = {}
         self.written: dict[DeviceId, Place] = {}
 
-    def members(self, selector: Selector, salt: str, *, among: Set[DeviceId] | None = None) -> Set[DeviceId]:
-        """The devices that a selector selects, unordered, from `among` or else from all that were read."""
+    def members(
+        self, selector: Selector, salt: str, *, among: Set[DeviceId] | None = None, excluding: bool = False
+    ) -> Set[DeviceId]:
+        """The devices that a selector selects, unordered, from `among` or else from all that were read.
+
+        `excluding`: they are left out of a group, so they may have been deleted.
+        """
         _place, devices, tags, query, _all, percent, exclude = selector
         parts: list[Set[DeviceId]] = [] if among is None else [among]
         if devices is not None:
-            parts.append(self._named(devices))
+            parts.append(self._named(devices, excluding=excluding))
         if query is not None:
             parts.append(self._inventory.queries[query])
         parts += [self._tagged(key, values) for key, values in (tags or {}).items()]
@@ -139,10 +144,10 @@ class Selection:
         if percent is not None:
             found = set(within_percent(found, percent, salt))
         if exclude is not None:
-            found = found - self.members(exclude, salt, among=found)
+            found = found - self.members(exclude, salt, among=found, excluding=not excluding)
         return found
 
-    def _named(self, refs: Iterable[Ref]) -> set[DeviceId]:
+    def _named(self, refs: Iterable[Ref], *, excluding: bool) -> set[DeviceId]:
         found: set[DeviceId] = set()
         for ref in refs:
             if is_glob(ref):
@@ -150,6 +155,8 @@ class Selection:
                 for name, ids in self._names.devices_by_name.items():
                     if _fits(name, parts):
                         found.update(ids)
+            elif excluding and (former := self._names.former(ref, "excluded")).is_deleted:
+                found.update(former.ids)
             elif device_id := self._names.device(ref):
                 self.written.setdefault(device_id, ref.place)
                 found.add(device_id)
