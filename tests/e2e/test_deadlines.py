@@ -9,10 +9,11 @@ import pytest
 
 from reconciler.simulator import faults, serve
 from reconciler.simulator.faults import When
-from tests.support.cli import Here
 from tests.support.fleet import FLEET, Shop
+from tests.support.time import skip_pauses
 
 LISTS = "embeddedDeployments.get"
+COMMAND = "apply shop.yaml --yes --wait --timeout 0.5s --format json --result result.json".split()
 
 
 @pytest.fixture
@@ -34,13 +35,24 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
 def test_a_wait_ends_with_its_timeout(fault: faults.Fault, shop: Shop) -> None:
     """The plan is made on the first read, the second confirms it, and a read of the wait takes a minute or more."""
     shop.control.fault(fault)
-    ended = shop.run(*"apply shop.yaml --yes --wait --timeout 0.5s --format json --result result.json".split())
+    ended = shop.run(*COMMAND)
     assert ended.code == 5, ended.err
     wait = ended.result["wait"]
     assert wait["timed_out"]
     assert wait["read_error"] == "the last read did not end in time"
     assert shop.read_json("result.json") == ended.document
     assert shop.released()["leeds-1/telemetry"] == "v2"
+
+
+@pytest.mark.parametrize("date", ["99999999999999999999", "Mon, 01 Jun 99999999999999999999 12:00:30 GMT"])
+def test_a_write_that_is_put_off_for_ever_is_given_up(date: str, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    skip_pauses(monkeypatch)
+    shop.control.fault(faults.Status(status=429, retry_after=date, when=When(method="POST")))
+    ended = shop.here(monkeypatch)("apply", "shop.yaml", "--yes", "--format", "json")
+    assert ended.code == 6
+    assert "this is a bug" not in ended.err
+    assert "gave up: the server requires a wait of 1000000000 s" in ended.err
+    assert not ended.result["stopped_by"]
 
 
 def test_a_wait_needs_time(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:

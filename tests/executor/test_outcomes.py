@@ -306,3 +306,23 @@ def test_a_row_outside_the_plan_that_another_moves_is_shown_only() -> None:
     assert [moved[:5] for moved in result.moved_meanwhile] == [("c", "x", "7", "8", None)]
     assert result.collateral == ()
     assert result.exit_code is ExitCode.DONE
+
+
+def test_confirming_ends_after_a_minute_whatever_a_read_takes() -> None:
+    stage = three()
+
+    def stall(action: str, _: object) -> None:
+        if action == "release":
+            stage.api.latency_s["live"] = 3600
+
+    stage.api.before = stall
+    result = asyncio.run(stage.apply())
+    assert result.exit_code is ExitCode.NOT_CONFIRMED
+    assert stage.clock.monotonic() == 60
+    assert {call.error for call in result.calls} == {"not confirmed: a read did not end within 60 s"}
+
+
+def test_a_fleet_that_is_slow_to_read_is_confirmed_by_one_read() -> None:
+    stage = three()
+    stage.api.latency_s["live"] = 70
+    assert asyncio.run(stage.apply()).exit_code is ExitCode.DONE
