@@ -13,7 +13,7 @@ from tests.support.fleet import FLEET, Shop
 from tests.support.time import skip_pauses
 
 LISTS = "embeddedDeployments.get"
-COMMAND = "apply shop.yaml --yes --wait --timeout 0.5s --format json --result result.json".split()
+COMMAND = ["apply", "shop.yaml", "--yes", "--wait", "--timeout", "0.5s", "--format", "json", "--result", "result.json"]
 
 
 @pytest.fixture
