@@ -23,6 +23,9 @@ _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TOO_DEEP = 64  # with what aliases stand for
 
 
+MAX_BYTES = 64 * 1024 * 1024
+
+
 class FleetError(ValueError):
     """The fleet is invalid. `problems` has a line for each problem, with its place."""
 
@@ -34,9 +37,12 @@ class FleetError(ValueError):
 def load_fleet(path: Path | str) -> Fleet:
     """Read a fleet file; raises FleetError."""
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        with Path(path).open("rb") as file:
+            text = file.read(MAX_BYTES + 1).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise FleetError([f"{path}: {getattr(error, 'strerror', None) or error}"]) from error
+    if len(text) > MAX_BYTES:
+        raise FleetError([f"{path}: larger than {MAX_BYTES >> 20} MiB"])
     return parse_fleet(text, source=str(path))
 
 
