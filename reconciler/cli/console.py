@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import click
 
 from reconciler.cli.registry import COMMANDS
-from reconciler.errors import ExitCode, Problem, ReconcilerError
+from reconciler.errors import ExitCode, Problem, ReconcilerError, told
 
 
 class Console:
@@ -108,10 +108,10 @@ class Console:
         return error.exit_code
 
     def report(self, problems: Sequence[Problem]) -> None:
-        """Write one line per problem to stderr."""
+        """Write one line per problem to stderr, and of very many how many more there are."""
         from reconciler.render.inert import inert
 
-        for problem in problems:
+        for problem in told(problems):
             self.note(inert(str(problem)))
 
     def bug(self, error: Exception) -> ReconcilerError:

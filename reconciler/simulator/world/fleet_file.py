@@ -23,6 +23,7 @@ _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TOO_DEEP = 64  # with what aliases stand for
 
 
+MOST_TOLD = 500  # problems
 MAX_BYTES = 64 * 1024 * 1024
 
 
@@ -30,8 +31,9 @@ class FleetError(ValueError):
     """The fleet is invalid. `problems` has a line for each problem, with its place."""
 
     def __init__(self, problems: list[str]) -> None:
-        self.problems = tuple(problems)
-        super().__init__("\n".join(problems))
+        left = len(problems) - MOST_TOLD
+        self.problems = (*problems[:MOST_TOLD], *([f"{left:,} more problems are not shown"] if left > 0 else []))
+        super().__init__("\n".join(self.problems))
 
 
 def load_fleet(path: Path | str) -> Fleet:
