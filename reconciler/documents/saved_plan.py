@@ -18,7 +18,7 @@ from reconciler.model.requests import Action, Release, RemoveDevice, RemoveFlow,
 from reconciler.model.state import DeviceId, FlowId, Place, Row
 from reconciler.planner.guards import check
 
-MAX_BYTES = 512 * 1024 * 1024  # four times a plan that changes three flows on each of 100,000 devices
+MAX_BYTES = 512 * 1024 * 1024  # several times a plan that changes three flows on each of 100,000 devices
 _HINT = "make the plan again with `reconciler plan --out FILE`"
 _EDITED = "the file was edited or damaged"
 

@@ -40,11 +40,12 @@ def load_fleet(path: Path | str) -> Fleet:
     """Read a fleet file; raises FleetError."""
     try:
         with Path(path).open("rb") as file:
-            text = file.read(MAX_BYTES + 1).decode("utf-8")
+            data = file.read(MAX_BYTES + 1)
+        if len(data) > MAX_BYTES:
+            raise FleetError([f"{path}: larger than {MAX_BYTES >> 20} MiB"])
+        text = data.decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise FleetError([f"{path}: {getattr(error, 'strerror', None) or error}"]) from error
-    if len(text) > MAX_BYTES:
-        raise FleetError([f"{path}: larger than {MAX_BYTES >> 20} MiB"])
     return parse_fleet(text, source=str(path))
 
 
