@@ -128,6 +128,23 @@ def test_a_plan_for_a_pipe(shop: Shop) -> None:
     assert json.loads(out)["plans"]
 
 
+MOUNTED = 'exec unshare -m sh -c "mount --bind other.json plan.json && exec \\"\\$@\\"" sh "$@"'
+
+
+def test_a_file_that_is_mounted_is_written_in_place_and_that_is_said(shop: Shop) -> None:
+    if processes.run(["sh", "-c", "unshare -m true"]).returncode:
+        pytest.skip("nothing may be mounted here")
+    shop.write("plan.json", "old")
+    shop.write("other.json", "an old one, and longer")
+    process = shop.start("plan", "shop.yaml", "--out", "plan.json", by=MOUNTED)
+    out, err = processes.end(process)
+    assert process.returncode == 0, err
+    assert "Plan: 1 to add" in out
+    assert err == "Note: --out plan.json cannot be replaced; it was written in place.\n"
+    assert shop.read_json("other.json")["plans"]
+    assert names(shop) == {"shop.yaml", "plan.json", "other.json"}
+
+
 def test_after_a_kill_no_old_result_passes_for_the_new_one(shop: Shop) -> None:
     assert shop.run(*APPLY, "--result", "result.json").code == 0
     shop.control.fault(faults.Latency(seconds=60, when=When(method="GET")))
