@@ -1,5 +1,6 @@
 """The entry point of `python -m reconciler` and of the installed command."""
 
+import contextlib
 import gc
 import os
 import sys
@@ -21,11 +22,12 @@ def _end(code: int) -> NoReturn:
     Python would first tear down every module, which takes a tenth of a second; and if an interrupt arrived during an
     `exec`, as in the making of a dataclass, it would end with that signal whatever the code.
     """
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except (OSError, ValueError):  # its reader is gone, or it is closed
-            code = code or 1
+    with contextlib.suppress(OSError, ValueError):  # messages cannot change what was done
+        sys.stderr.flush()
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):  # its reader is gone, or it is closed
+        code = code or 1
     os._exit(code)
 
 

@@ -23,7 +23,7 @@ Exceptions of other packages are mapped to these where they arise; only `cli.app
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -75,6 +75,17 @@ class Problem:
         return (self.path or "", self.line or 0, self.column or 0, self.message)
 
 
+MOST_TOLD = 500
+
+
+def told(problems: Sequence[Problem]) -> Sequence[Problem]:
+    """The problems to show: all, or the first 500 and how many more there are. A small file can have a million."""
+    if len(problems) <= MOST_TOLD + 1:  # also if they were cut before
+        return problems
+    left = len(problems) - MOST_TOLD
+    return (*problems[:MOST_TOLD], Problem(f"{left:,} more problems are not shown", hint="see to these first"))
+
+
 class ReconcilerError(Exception):
     """Any error reported to the user. `problems` is never empty. `final`: retrying later cannot help."""
 
@@ -85,7 +96,7 @@ class ReconcilerError(Exception):
         if isinstance(problems, str):
             problems = (Problem(problems, hint=hint),)
         self.problems = tuple(problems)
-        super().__init__("\n".join(str(problem) for problem in self.problems))
+        super().__init__("\n".join(str(problem) for problem in told(self.problems)))
 
 
 class UsageError(ReconcilerError):

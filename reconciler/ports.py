@@ -7,6 +7,7 @@ method may raise an `ApiError`; readers also `IncompleteRead`. Nothing is cached
 from __future__ import annotations
 
 from collections.abc import Collection
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from reconciler.model.requests import Request
@@ -73,3 +74,6 @@ class Clock(Protocol):
 
     async def sleep(self, seconds: float) -> None:
         """Wait; cancellation ends it at once."""
+
+    def deadline(self, seconds: float) -> AbstractAsyncContextManager[object]:
+        """What still runs inside after so many seconds is cancelled, and the block ends with a TimeoutError."""

@@ -31,6 +31,12 @@ class SystemClock:
 
         await asyncio.sleep(seconds)
 
+    def deadline(self, seconds: float) -> contextlib.AbstractAsyncContextManager[object]:
+        """What still runs inside after so many seconds is cancelled, and the block ends with a TimeoutError."""
+        import asyncio  # noqa: PLC0415 - as above
+
+        return asyncio.timeout(seconds)
+
 
 @dataclass(frozen=True, slots=True)
 class Backoff:

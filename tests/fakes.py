@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import Enum, StrEnum
@@ -32,6 +33,7 @@ class FakeClock:
         self._sleepers: list[tuple[float, int]] = []
         self._tickets = itertools.count()
         self._alarms: list[tuple[float, Callable[[], None]]] = []
+        self._deadlines: dict[asyncio.Timeout, float] = {}
 
     def monotonic(self) -> float:
         return self._now
@@ -49,13 +51,34 @@ class FakeClock:
         ticket = (self._now + max(0.0, seconds), next(self._tickets))
         self._sleepers.append(ticket)
         try:
-            for _ in range(TURNS):
-                await asyncio.sleep(0)
-            while min(self._sleepers) != ticket:
-                await asyncio.sleep(0)
-            self.advance_to(ticket[0])
+            await _let_others_run()
+            while True:
+                if min(self._sleepers) != ticket:
+                    await asyncio.sleep(0)
+                elif self._now_at_most(ticket[0]) >= ticket[0]:
+                    break
+                else:  # a deadline is over: whom it ends has to get to know that before time moves on
+                    await _let_others_run()
         finally:
             self._sleepers.remove(ticket)
+
+    @contextlib.asynccontextmanager
+    async def deadline(self, seconds: float) -> AsyncIterator[None]:
+        """Virtual time stops there once, for what runs inside to be cancelled."""
+        async with asyncio.timeout(None) as limit:
+            self._deadlines[limit] = self._now + seconds
+            try:
+                yield
+            finally:
+                self._deadlines.pop(limit, None)
+
+    def _now_at_most(self, due: float) -> float:
+        """Move on, but no further than to the next deadline, which expires. Returns the time that it is then."""
+        self.advance_to(min([due, *self._deadlines.values()]))
+        for limit in [limit for limit, end in self._deadlines.items() if end <= self._now]:
+            del self._deadlines[limit]
+            limit.reschedule(asyncio.get_running_loop().time())
+        return self._now
 
     def advance(self, seconds: float) -> None:
         """Move on, ringing every alarm on the way."""
@@ -73,6 +96,11 @@ class FakeClock:
     def at(self, seconds_from_now: float, ring: Callable[[], None]) -> None:
         """Call something when virtual time gets there."""
         self._alarms.append((self._now + seconds_from_now, ring))
+
+
+async def _let_others_run() -> None:
+    for _ in range(TURNS):
+        await asyncio.sleep(0)
 
 
 class Match(StrEnum):

@@ -26,6 +26,7 @@ from reconciler.errors import (
 )
 
 MAX_QUOTED = 300
+LONGEST_S = 1e9  # of a Retry-After; nobody waits that long, and any number may come
 _TOO_LONG = 10_000  # maximum characters of a server's message to examine
 
 
@@ -79,16 +80,35 @@ def _message(body: bytes) -> str | None:
 
 
 def retry_after_s(headers: Mapping[str, str], now: str) -> float | None:
-    """`Retry-After`, a number or a date, in seconds from `now`; None if it is neither."""
+    """`Retry-After`, a number or a date, in seconds of at most `LONGEST_S`; None if it is neither.
+
+    A date is measured against the response's own `Date`: this machine's clock may be off. `now` is only for responses
+    without one.
+    """
     text = headers.get("retry-after", "").strip()
     if text.isascii() and text.isdigit():
-        return float(text[:9])
+        return min(float(text), LONGEST_S)
+    try:
+        date = _date(text)
+    except OverflowError:
+        return LONGEST_S
+    if date is None:
+        return None
+    try:
+        sent = _date(headers.get("date", ""))
+    except OverflowError:
+        sent = None
+    left_s = (date - (sent or datetime.fromisoformat(now))).total_seconds()
+    return min(max(0.0, left_s), LONGEST_S)
+
+
+def _date(text: str) -> datetime | None:
+    """An HTTP date, or None. OverflowError if it has numbers that no date has."""
     try:
         date = parsedate_to_datetime(text)
     except ValueError:
         return None
-    date = date if date.tzinfo else date.replace(tzinfo=UTC)
-    return max(0.0, (date - datetime.fromisoformat(now)).total_seconds())
+    return date if date.tzinfo else date.replace(tzinfo=UTC)
 
 
 def redirected(request: ApiRequest, status: int, location: str, token: Token) -> UnexpectedAnswer:

@@ -34,9 +34,9 @@ Fetch = Callable[[int, int], Awaitable[Page[T]]]
 
 
 class _Changed(Exception):
-    """The list, or the server's limit, changed while it was read. It has to be read again, with this limit."""
+    """The list, or the server's limit, changed while it was read. It has to be read again, with this limit if any."""
 
-    def __init__(self, why: str, limit: int) -> None:
+    def __init__(self, why: str, limit: int | None = None) -> None:
         self.why = why
         self.limit = limit
         super().__init__(why)
@@ -62,7 +62,7 @@ async def read_all(fetch: Fetch[T], *, name: str, per_page: int, parallelism: in
         try:
             return await _read_overlapping(fetch, name=name, limit=limit, parallelism=parallelism)
         except _Changed as changed:
-            why, limit = changed.why, changed.limit
+            why, limit = changed.why, changed.limit or limit
         except _SizesIgnored as ignored:
             return await _read_until_equal(fetch, name=name, size=ignored.size, parallelism=parallelism)
     raise _incomplete(f"{name}: {why}, in every one of {REREADS + 1} reads")
@@ -91,6 +91,8 @@ async def _read_overlapping(fetch: Fetch[T], *, name: str, limit: int, paralleli
         raise _SizesIgnored(size)
     ahead = spans(size)
     pages = [(next(ahead), first)]
+    _believable(first.total, size, name)
+    _check_filled(first, pages[0][0])
     while not pages[-1][1].reaches_end(pages[-1][0]):
         wanted = _up_to(_believable(pages[-1][1].total, size, name), ahead, size)
         found = await _fetch_all(fetch, wanted, check_sizes=True, parallelism=parallelism)
@@ -134,8 +136,9 @@ async def _read_until_equal(fetch: Fetch[T], *, name: str, size: int, parallelis
         size = _size_of(first, size)
         count = -(-_believable(first.total, size, name) // size)
         wanted = [Span(number, size) for number in range(count)] or [Span(0, size)]
-        pages = [first, *await _fetch_all(fetch, wanted[1:], parallelism=parallelism)]
         try:
+            _check_filled(first, wanted[0])
+            pages = [first, *await _fetch_all(fetch, wanted[1:], parallelism=parallelism)]
             found = _complete([*zip(wanted, pages, strict=True)], size)
         except _Changed as changed:
             why, before = changed.why, None
@@ -178,6 +181,7 @@ async def _fetch_all(
                 page = await fetch(*span)
                 if check_sizes:
                     _check_size(page, span)
+                _check_filled(page, span)
             except Exception as error:  # noqa: BLE001 - kept, and raised below
                 failures[place] = error
                 deque(numbered, maxlen=0)  # no worker starts another page of a listing that failed
@@ -190,6 +194,16 @@ async def _fetch_all(
     if failures:
         raise failures[min(failures)]
     return [pages[place] for place in range(len(wanted))]
+
+
+def _check_filled(page: Page[Any], span: Span) -> None:
+    """Whether a page holds at least half of what its own total and size promise.
+
+    Otherwise a server that promises millions of records, and sends one at a time, would be read for hours.
+    """
+    got, promised = len(page.records), min(span.size, page.total - span.begin)
+    if 2 * got < promised:
+        raise _Changed(f"page {span.number} holds {got} of the {promised} records that its total promises")
 
 
 def _check_size(page: Page[Any], span: Span) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.ci.provider import Forge, Row, Run, Trigger
-from reconciler.errors import Problem, UsageError
+from reconciler.errors import Problem, UsageError, told
 from reconciler.render.inert import inert
 
 MOST_JOBS = 256  # GitHub's limit per matrix
@@ -63,7 +63,7 @@ class GitHub:
         return Repository(url, self._env("GITHUB_TOKEN"), self.log)
 
     def annotate(self, level: str, problems: Iterable[Problem]) -> None:
-        for problem in problems:
+        for problem in told(tuple(problems)):
             place = {"file": problem.path, "line": problem.line, "col": problem.column}
             where = ",".join(f"{key}={_property(str(value))}" for key, value in place.items() if value is not None)
             self.log(f"::{level}{' ' if where else ''}{where}::{_data(inert(problem.text))}")

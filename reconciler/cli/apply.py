@@ -9,12 +9,12 @@ from typing import Any
 from reconciler.cli.connect import connect
 from reconciler.cli.console import Console
 from reconciler.cli.options import planning_options, standard_input
-from reconciler.cli.output import ResultFile, keep_inputs, write_results
+from reconciler.cli.output import OutputFile, keep_inputs, write_results
 from reconciler.cli.progress import Display
 from reconciler.cli.signals import current, run_async, undisturbed
 from reconciler.documents.json import dump
 from reconciler.documents.result import result_document
-from reconciler.errors import ExitCode, Interrupted, ReconcilerError, UsageError
+from reconciler.errors import ExitCode, Interrupted, Problem, ReconcilerError, UsageError
 from reconciler.executor import Observer
 from reconciler.model.digest import digest
 from reconciler.model.health import Offline, Wait
@@ -60,7 +60,7 @@ class _Apply(ApplyObserver):
         self._display = Display(console, SystemClock())
         self._run: ApplyRun | None = None
         self._result_path: str | None = flags["result_file"]
-        self._result_file: ResultFile | None = None
+        self._result_file: OutputFile | None = None
 
     def run(self) -> None:
         """Everything before the report."""
@@ -71,7 +71,8 @@ class _Apply(ApplyObserver):
         self._keep([*flags["paths"], *filter(None, [flags["plan_file"]])])
         changes = self._changes()
         if self._result_path is not None:
-            self._result_file = ResultFile(self._result_path)
+            self._result_file = OutputFile(self._console, "--result", self._result_path)
+            self._result_file.forget_old()
         gateway = connect(
             self._console,
             [one.application.id for one in changes],
@@ -143,7 +144,11 @@ class _Apply(ApplyObserver):
         problems = failure.problems if failure else ()
         self._console.report(problems)
         document = result_document(results, "apply", code=code, problems=problems)
-        self._save(document, failure)
+        if unsaved := self._save(document, failure):
+            if code is ExitCode.DONE:
+                code = ExitCode.ERROR
+                document = result_document(results, "apply", code=code, problems=unsaved)
+            self._console.note(dump(document, ascii_only=True))  # so that it is not lost
         try:
             if self._console.wants_json:
                 self._console.write_document(document)
@@ -156,17 +161,19 @@ class _Apply(ApplyObserver):
             code = code or (ExitCode.DONE if wrote else error.exit_code)
         return code
 
-    def _save(self, document: Mapping[str, object], failure: ReconcilerError | None) -> None:
-        """Write the result file or, if that fails, write the result to stderr so that it is not lost."""
+    def _save(self, document: Mapping[str, object], failure: ReconcilerError | None) -> Sequence[Problem]:
+        """Write the result file, and report why that failed, unless this was why nothing was done."""
         if self._result_path is None:
-            return
+            return ()
         try:
-            (self._result_file or ResultFile(self._result_path)).write(document)
+            file = self._result_file or OutputFile(self._console, "--result", self._result_path)
+            file.write(dump(document) + "\n")
         except UsageError as error:
             if failure and failure.problems == error.problems:
-                return  # this file is the reason why nothing was done
+                return ()
             self._console.report(error.problems)
-            self._console.note(dump(document, ascii_only=True))
+            return error.problems
+        return ()
 
 
 def exit_code(results: Sequence[Result], failure: ReconcilerError | None) -> ExitCode:

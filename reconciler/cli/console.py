@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import click
 
 from reconciler.cli.registry import COMMANDS
-from reconciler.errors import ExitCode, Problem, ReconcilerError
+from reconciler.errors import ExitCode, Problem, ReconcilerError, told
 
 
 class Console:
@@ -37,6 +37,7 @@ class Console:
         self.max_bytes = 65_000
         self.commit: str | None = None
         self._written = False
+        self._was_terminal = sys.stdout.isatty()
 
     @property
     def color(self) -> bool:
@@ -52,7 +53,7 @@ class Console:
         """Write the result to stdout.
 
         Raises:
-            BrokenPipeError: the reader closed the pipe.
+            BrokenPipeError: the reader closed the pipe, or somebody the terminal.
             ReconcilerError: stdout cannot be written, for example because a disk is full.
         """
         self._written = True
@@ -64,6 +65,8 @@ class Console:
             raise
         except OSError as error:
             _lead_nowhere()
+            if self._was_terminal:
+                raise BrokenPipeError(*error.args) from None
             raise ReconcilerError(f"stdout cannot be written: {error.strerror or error}") from None
 
     def write_document(self, document: Mapping[str, object]) -> None:
@@ -82,16 +85,17 @@ class Console:
 
     def note(self, text: str) -> None:
         """Write one line to stderr: progress, a warning, an explanation. Write errors are ignored."""
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):  # the latter of a closed stream
             click.echo(text, file=sys.stderr, color=not self.no_color and sys.stderr.isatty())
 
     def ask(self, question: str) -> str:
-        """Ask on the terminal and return the line typed; empty at end of input (Ctrl-D)."""
+        """Ask on the terminal and return the line typed; empty at end of input (Ctrl-D), or where it was closed."""
         answer = ""
         try:
-            click.echo(question, file=sys.stderr, nl=False)
-            _wait_for_input()
-            answer = sys.stdin.readline()
+            with contextlib.suppress(OSError):
+                click.echo(question, file=sys.stderr, nl=False)
+                _wait_for_input()
+                answer = sys.stdin.readline()
         finally:
             if not answer.endswith("\n"):  # Ctrl-C, Ctrl-D: start a new line for the next message
                 self.note("")
@@ -108,10 +112,10 @@ class Console:
         return error.exit_code
 
     def report(self, problems: Sequence[Problem]) -> None:
-        """Write one line per problem to stderr."""
+        """Write one line per problem to stderr, and of very many how many more there are."""
         from reconciler.render.inert import inert
 
-        for problem in problems:
+        for problem in told(problems):
             self.note(inert(str(problem)))
 
     def bug(self, error: Exception) -> ReconcilerError:
@@ -121,7 +125,7 @@ class Console:
         if self.verbose > 1:
             import traceback
 
-            traceback.print_exception(error)
+            self.note("".join(traceback.format_exception(error)).rstrip())
         return ReconcilerError(
             f"unexpected {type(error).__name__} in {_last_own_frame(error)}; this is a bug in reconciler",
             hint="please report it with the command that you ran; -vv shows where it happened",

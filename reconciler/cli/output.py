@@ -1,15 +1,14 @@
-"""Writes plans and results to stdout, in the requested format, and atomically to files."""
+"""Writes plans and results to stdout, in the requested format, and whole to files."""
 
 from __future__ import annotations
 
 import os
-import stat
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import IO, TYPE_CHECKING, Literal
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 from reconciler.cli.console import Console
 from reconciler.errors import Problem, ReconcilerError, UsageError, cannot_write
+from reconciler.files import WholeFile
 from reconciler.model.digest import digest
 from reconciler.model.plan import Plan, Warning
 from reconciler.model.rules import Rules
@@ -65,50 +64,42 @@ def write_results(console: Console, results: Sequence[Result], code: int, proble
         console.write(result_text(results, code=code, problems=problems, color=console.color))
 
 
-def save_text(path: str, text: str) -> None:
-    """Write the file of `--out` atomically: write a temporary file, then rename it. UsageError if that fails.
-
-    Anything but a regular file, such as a pipe, is written directly.
-    """
-    target = Path(os.path.realpath(path))
-    try:
-        if target.exists() and not stat.S_ISREG(target.stat().st_mode):
-            target.write_text(text, encoding="utf-8")
-            return
-        draft = target.with_name(f".{target.name}.{os.getpid()}.part")
-        try:
-            draft.write_text(text, encoding="utf-8")
-            draft.replace(target)
-        except BaseException:
-            draft.unlink(missing_ok=True)
-            raise
-    except (OSError, ValueError) as error:
-        raise cannot_write("--out", path, error) from None
-
-
 def keep_inputs(what: str, path: str | None, inputs: Iterable[str]) -> None:
     """Raise UsageError if an output file is also an input of this run."""
     if path is not None and os.path.realpath(path) in map(os.path.realpath, inputs):
         raise UsageError(f"{what} {path} would overwrite an input file", hint="choose another file")
 
 
-class ResultFile:
-    """The file of `--result`: opened before anything is sent, written once at the end, whatever the outcome."""
+class OutputFile:
+    """A file that an option asks for: opened before anything is read or sent, written at the end, and whole."""
 
-    def __init__(self, path: str) -> None:
-        """Open the file; UsageError if that fails."""
+    def __init__(self, console: Console, option: str, path: str) -> None:
+        """Open it; UsageError if that fails."""
+        self._console = console
+        self._option = option
         self._path = path
         try:
-            self._file: IO[str] = open(path, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - `write` closes it
+            self._file = WholeFile(path)
         except (OSError, ValueError) as error:
-            raise cannot_write("--result", path, error) from None
+            raise cannot_write(option, path, error) from None
 
-    def write(self, data: Mapping[str, object]) -> None:
-        """Write the document. UsageError where that fails, as on a full disk."""
-        from reconciler.documents.json import dump
+    def __enter__(self) -> OutputFile:
+        return self
 
+    def __exit__(self, *error: Any) -> None:
+        """Leave nothing behind if it was not written."""
+        self._file.__exit__(*error)
+
+    def forget_old(self) -> None:
+        """Remove the file that it is to replace."""
+        self._file.forget_old()
+
+    def write(self, text: str) -> None:
+        """Write the text. UsageError if that fails, as on a full disk. What had to be written in place is said."""
         try:
-            with self._file:
-                self._file.write(dump(data) + "\n")
+            self._file.write(text)
         except OSError as error:
-            raise UsageError(f"--result {self._path} could not be written: {error.strerror or error}") from None
+            reason = error.strerror or error
+            raise UsageError(f"{self._option} {self._path} could not be written: {reason}") from None
+        if self._file.in_place:
+            self._console.note(inert(f"Note: {self._option} {self._path} cannot be replaced; it was written in place."))

@@ -1,4 +1,8 @@
-"""Progress on stderr: bars on a terminal, occasional lines elsewhere."""
+"""Progress on stderr: bars on a terminal, occasional lines elsewhere.
+
+Whatever happens to the terminal, nothing here raises: what shows progress must not change what is done. Once drawing
+has failed, as on a terminal that was closed, nothing more is drawn.
+"""
 
 from __future__ import annotations
 
@@ -30,39 +34,54 @@ class Display:
         self._bars: Progress | None = None
         self._last_line = clock.monotonic()
         self._shown = ExitStack()
+        self._lost = False
 
     @contextmanager
     def shown(self) -> Iterator[Display]:
         """Draw inside the block, starting with the first phase."""
-        with self._shown:
+        try:
             yield self
-        self._bars = None
+        finally:
+            with self._harmless():
+                self._shown.close()
+            self._bars = None
+
+    @contextmanager
+    def _harmless(self) -> Iterator[None]:
+        try:
+            yield
+        except (Exception, SystemExit):  # noqa: BLE001 - rich ends the program where its output is a closed pipe
+            self._lost, self._bars = True, None
 
     def phase(self, title: str, total: int) -> Phase:
         """Add a bar with `total` steps."""
-        if self._bars is None and sys.stderr.isatty():
-            text = TextColumn("{task.description}", markup=False)
-            terminal = Terminal(stderr=True, no_color=self._console.no_color or None, highlight=False, markup=False)
-            columns = (text, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-            self._bars = self._shown.enter_context(Progress(*columns, console=terminal, transient=True))
-        title = inert(title, limit=60)
-        task = self._bars.add_task(title, total=total) if self._bars else None
-        return Phase(self, title, total, task)
+        phase = Phase(self, inert(title, limit=60), total, None)
+        with self._harmless():
+            if self._bars is None and not self._lost and sys.stderr.isatty():
+                text = TextColumn("{task.description}", markup=False)
+                terminal = Terminal(stderr=True, no_color=self._console.no_color or None, highlight=False, markup=False)
+                columns = (text, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+                self._bars = self._shown.enter_context(Progress(*columns, console=terminal, transient=True))
+            if self._bars is not None:
+                phase.task = self._bars.add_task(phase.title, total=total)
+        return phase
 
     def draw(self, phase: Phase, done: int, suffix: str) -> None:
         """Show a phase at `done` steps."""
-        if self._bars is not None and phase.task is not None:
-            self._bars.update(phase.task, completed=done, total=phase.total, description=f"{phase.title}{suffix}")
-        elif self.clock.monotonic() - self._last_line >= QUIET_S:
-            self._last_line = self.clock.monotonic()
-            self._console.note(f"{phase.title}: {done:,} of {phase.total:,}{suffix}")
+        with self._harmless():
+            if self._bars is not None and phase.task is not None:
+                self._bars.update(phase.task, completed=done, total=phase.total, description=f"{phase.title}{suffix}")
+            elif self.clock.monotonic() - self._last_line >= QUIET_S:
+                self._last_line = self.clock.monotonic()
+                self._console.note(f"{phase.title}: {done:,} of {phase.total:,}{suffix}")
 
     def note(self, text: str) -> None:
         """Write a line above the bars."""
-        if self._bars is not None:
-            self._bars.console.print(inert(text), markup=False, highlight=False, soft_wrap=True)
-        else:
-            self._console.note(inert(text))
+        with self._harmless():
+            if self._bars is not None:
+                self._bars.console.print(inert(text), markup=False, highlight=False, soft_wrap=True)
+            else:
+                self._console.note(inert(text))
 
 
 @dataclass(slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final, Literal, NamedTuple, TypedDict
 
 from reconciler.documents.values import data
-from reconciler.errors import Problem
+from reconciler.errors import Problem, told
 
 FORMAT_VERSION: Final = "1"
 
@@ -27,8 +27,11 @@ class Document(TypedDict):
 
 
 def error_data(code: int, problems: Iterable[Problem]) -> dict[str, Any]:
-    """`{"code", "problems": [{"path", "line", "column", "message", "hint"}]}`; unknown values are null."""
-    return {"code": int(code), "problems": data(tuple(problems))}
+    """`{"code", "problems": [{"path", "line", "column", "message", "hint"}]}`; unknown values are null.
+
+    Of very many problems the last one says how many more there are.
+    """
+    return {"code": int(code), "problems": data(tuple(told(tuple(problems))))}
 
 
 def document(command: str, *, error: Mapping[str, Any] | None = None, **parts: object) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TypedDict, cast, get_args
 
 from reconciler.documents.json import RepeatedKey, load
@@ -11,6 +10,7 @@ from reconciler.documents.plan import CallPart, ChangePart, PendingPart, PlanDoc
 from reconciler.documents.reading import Misshapen, checked, headed, reported, wrong
 from reconciler.documents.result import SAVING, Ended, read_results
 from reconciler.errors import UsageError
+from reconciler.files import TooLarge, read_bounded
 from reconciler.model.changes import Change, PendingRow
 from reconciler.model.digest import digest
 from reconciler.model.plan import Guard, Guards, Plan, PlannedCall
@@ -18,6 +18,7 @@ from reconciler.model.requests import Action, Release, RemoveDevice, RemoveFlow,
 from reconciler.model.state import DeviceId, FlowId, Place, Row
 from reconciler.planner.guards import check
 
+MAX_BYTES = 512 * 1024 * 1024  # several times a plan that changes three flows on each of 100,000 devices
 _HINT = "make the plan again with `reconciler plan --out FILE`"
 _EDITED = "the file was edited or damaged"
 
@@ -48,7 +49,9 @@ def read_document(data: object) -> PlanDocument:
 
 def _read(path: str) -> object:
     try:
-        return load(Path(path).read_text(encoding="utf-8"))
+        return load(read_bounded(path, MAX_BYTES).decode("utf-8"))
+    except TooLarge as error:
+        reason = f"{path} is neither a plan nor a result: it is {error}"
     except OSError as error:
         reason = f"{path} cannot be read: {error.strerror or error}"
     except RepeatedKey:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from math import inf
 
 from reconciler.errors import AuthenticationFailed, ReconcilerError
 from reconciler.executor.control import RunControl
@@ -30,13 +31,13 @@ class LiveView:
         self._flows: dict[FlowId, Read] = {}
         self._view: Live | None = None
 
-    async def read(self, flow_id: FlowId | None) -> ReconcilerError | None:
+    async def read(self, flow_id: FlowId | None, *, within_s: float = inf) -> ReconcilerError | None:
         """Read the run's whole scope again, or one flow. Returns the error if it failed; a 401 stops the run.
 
         A newer read of the whole scope replaces everything known before.
         """
         try:
-            read = await self._api.live(flow_id=flow_id or self.only_flow)
+            read = await self._live(flow_id or self.only_flow, within_s)
         except ReconcilerError as error:
             self._control.read_error = error.problems[0].text
             if isinstance(error, AuthenticationFailed):
@@ -61,6 +62,13 @@ class LiveView:
                 self._control.stop(error.problems[0].text)
             return error
         return frozenset(device_ids).difference(device.id for device in there)
+
+    async def _live(self, flow_id: FlowId | None, within_s: float) -> Read:
+        try:
+            async with self._control.clock.deadline(within_s):
+                return await self._api.live(flow_id=flow_id)
+        except TimeoutError:
+            raise ReconcilerError(f"a read did not end within {within_s:.0f} s") from None
 
     @property
     def is_patched(self) -> bool:

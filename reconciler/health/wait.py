@@ -34,7 +34,7 @@ async def wait(
         desired: the managed rows.
         reader: reads the deployments, all or only those still open; never one request per device.
         clock: measures the wait.
-        timeout_s: after this time the wait ends, whatever its state.
+        timeout_s: after this time the wait ends, whatever its state, even amid a read.
         first: the first read of the apply; devices not connected then, and never seen connected since, are offline.
         offline: how offline devices count.
         observe: called with the state of the wait after each read, and before an interrupt.
@@ -43,13 +43,13 @@ async def wait(
     pause = PollPause(FIRST_POLL_S, POLL_GROWTH, LONGEST_POLL_S)
     while True:
         before = len(watch.open)
-        standing = await watch.look(reader)
+        standing = await watch.look(reader, until_s=timeout_s)
         left_s = timeout_s - standing.elapsed_s
         over = standing.stopped_by is not None or not watch.is_open()
-        standing = replace(standing, timed_out=not over and left_s <= 0)
+        standing = replace(standing, timed_out=standing.timed_out or (not over and left_s <= 0))
         if observe:
             observe(standing)
-        if over or left_s <= 0:
+        if over or standing.timed_out:
             return standing
         if before != len(watch.open):
             pause.restart()
@@ -100,19 +100,23 @@ class _Watch:
             case _:
                 return False
 
-    async def look(self, reader: Reader) -> Wait:
-        """Read the open rows and update their verdicts. A failed read leaves them unchanged."""
+    async def look(self, reader: Reader, *, until_s: float) -> Wait:
+        """Read the open rows and update their verdicts. A read that fails, or does not end in time, changes none."""
         began = self._clock.monotonic()
         flow_id, device_id = (None, None) if self._whole else self._scope()
         verdicts = self._standing.verdicts
         error: ReconcilerError | None = None
+        timed_out = False
         try:
-            live = (await reader.live(flow_id=flow_id, device_id=device_id)).live
-            verdicts = self._judge(live)
-            if await self._find_deleted(reader):
+            async with self._clock.deadline(max(0.0, self._began + until_s - began)):
+                live = (await reader.live(flow_id=flow_id, device_id=device_id)).live
                 verdicts = self._judge(live)
+                if await self._find_deleted(reader):
+                    verdicts = self._judge(live)
         except ReconcilerError as failure:
             error = failure
+        except TimeoutError:
+            error, timed_out = ReconcilerError("the last read did not end in time"), True
         now = self._clock.monotonic()
         self.read_took_s = now - began
         # Read individually, a deleted device is "not found"; in the list of all it is simply missing.
@@ -123,6 +127,7 @@ class _Watch:
             self._standing,
             elapsed_s=now - self._began,
             verdicts=verdicts,
+            timed_out=timed_out,
             read_error=text,
             stopped_by=text if error and error.final and not self._whole else None,
         )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from reconciler.api.client import LosantApi
-from reconciler.errors import ReconcilerError, Stale
+from reconciler.errors import ReconcilerError, Stale, UsageError
 from reconciler.executor import Execution, Observer
 from reconciler.health import wait
 from reconciler.model.digest import digest
@@ -52,7 +52,7 @@ class ApplyRequest:
         expect_digest: refuse any other plan as stale.
         dry_run: stop before the first write.
         wait: wait until every managed device runs its desired versions.
-        timeout_s: the timeout of the wait.
+        timeout_s: the timeout of the wait, more than 0. The wait ends then, even amid a read.
         offline: how the wait treats devices that are not connected.
         approve: called with the plans before the first write if there are changes; False ends the apply.
         observer: notified of progress.
@@ -66,6 +66,10 @@ class ApplyRequest:
     offline: Offline = Offline.SKIP
     approve: Approve | None = None
     observer: ApplyObserver = field(default_factory=ApplyObserver)
+
+    def __post_init__(self) -> None:
+        if self.wait and not self.timeout_s > 0:
+            raise UsageError("the timeout of the wait is not more than 0", hint="write 90s, 15m or 2h")
 
 
 @dataclass(slots=True)

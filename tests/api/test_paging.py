@@ -206,6 +206,29 @@ def test_a_total_beyond_reason_is_not_read(cap: int) -> None:
     assert len(asked) == 1
 
 
+@pytest.mark.parametrize("held", [0, 1, 400])
+@pytest.mark.parametrize("ignores_sizes", [False, True])
+@pytest.mark.parametrize("empty_from", [0, 2])
+def test_a_listing_that_promises_much_and_holds_little_has_an_end(
+    held: int, empty_from: int, *, ignores_sizes: bool
+) -> None:
+    """Ten million records, a thousand a page by its own word."""
+    asked = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        number, size = (int(request.url.params[key]) for key in ("page", "perPage"))
+        if ignores_sizes:
+            size = 1000
+        begin = number * size
+        records = [record(n) for n in range(begin, begin + (held if number >= empty_from else size))]
+        return httpx.Response(200, json=listing(records, total=10_000_000, perPage=size))
+
+    with pytest.raises(IncompleteRead, match=rf"holds {held} of the \d+ records that its total promises"):
+        read(handle)
+    assert len(asked) < 100
+
+
 class Changing(Pages):
     """A listing that changes before each of the first `times` second pages."""
 
@@ -358,7 +381,7 @@ def test_cancelling_a_read_cancels_its_pages() -> None:
         async def fetch(number: int, size: int) -> Page[int]:
             nonlocal under_way
             if number == 0:
-                return Page(100, 10, [])
+                return Page(100, 10, [(str(n), n) for n in range(10)])
             under_way += 1
             try:
                 await asyncio.Event().wait()

@@ -95,7 +95,17 @@ def test_the_waits_grow_at_random_within_their_bounds() -> None:
 
 @pytest.mark.parametrize(
     ("header", "wait_s"),
-    [("0", 0), ("7", 7), ("3600", 60), ("99999999999999999999", 60), ("Mon, 01 Jun 2026 12:00:30 GMT", 30)],
+    [
+        ("0", 0),
+        ("7", 7),
+        ("3600", 60),
+        ("99999999999999999999", 60),
+        ("9" * 5000, 60),
+        ("Mon, 01 Jun 2026 12:00:30 GMT", 30),
+        ("Mon, 01 Jun 99999999999999999999 12:00:30 GMT", 60),
+        ("Mon, 01 Jun 2026 12:00:30 +99999999999999999999", 60),
+        ("Fri, 31 Dec 9999 23:59:59 -2359", 60),
+    ],
 )
 @pytest.mark.parametrize("code", [429, 503])
 def test_retry_after_is_followed_up_to_a_minute(code: int, header: str, wait_s: float) -> None:
@@ -121,6 +131,20 @@ def test_retry_after_is_followed_up_to_a_minute(code: int, header: str, wait_s: 
 )
 def test_reading_retry_after(header: str, seconds: float | None) -> None:
     assert retry_after_s({"retry-after": header}, "2026-06-01T12:00:00.000Z") == seconds
+
+
+@pytest.mark.parametrize("off", ["Sun, 31 May 2026 12:00:00 GMT", "Tue, 02 Jun 2026 12:00:00 GMT"])
+@pytest.mark.parametrize("code", [429, 503])
+def test_a_retry_after_date_is_measured_against_the_servers_own_clock(code: int, off: str) -> None:
+    """This machine's clock says 1 June, twelve o'clock: it is a day off in either direction."""
+    then = off.replace("12:00:00", "12:00:20")
+    assert waits(status(code, retry_after=then, date=off), good)[0] == pytest.approx(20, abs=0.01)
+
+
+@pytest.mark.parametrize("date", ["", "yesterday", "Mon, 01 Jun 99999999999999999999 12:00:30 GMT"])
+def test_without_a_date_it_is_measured_against_this_machines(date: str) -> None:
+    headers = {"retry-after": "Mon, 01 Jun 2026 12:00:30 GMT", "date": date}
+    assert retry_after_s(headers, "2026-06-01T12:00:00.000Z") == 30
 
 
 def test_no_retry_after_header() -> None:

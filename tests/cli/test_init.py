@@ -162,3 +162,14 @@ def test_import_writes_what_is_live(monkeypatch: pytest.MonkeyPatch) -> None:
             "application.get",
             "flows.get",
         }
+
+
+@pytest.mark.parametrize(
+    ("name", "told"), [("CODEOWNERS", "larger than 3 MiB"), (".github/CODEOWNERS", "Is a directory")]
+)
+def test_owners_that_lead_elsewhere_are_read_with_a_bound(name: str, told: str) -> None:
+    Path(name).parent.mkdir(exist_ok=True)
+    Path(name).symlink_to("/dev/zero" if "larger" in told else "/dev")
+    ended = run_here("init", "--no-workflow")
+    assert ended.code == 1
+    assert ended.err == f"Error: {name} cannot be read: {told} (check where it leads to)\n"

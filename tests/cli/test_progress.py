@@ -51,3 +51,30 @@ def test_what_goes_wrong_is_told_at_once(capsys: pytest.CaptureFixture[str]) -> 
         "call #3 (release) unknown",
         r"slower\x07",
     ]
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(5, "Input/output error"), BrokenPipeError(), ValueError("closed"), SystemExit(1)]
+)
+@pytest.mark.parametrize("broken", ["start", "update", "stop", "add_task"])
+def test_what_goes_wrong_with_progress_stops_nothing(
+    broken: str, error: BaseException, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[str] = []
+
+    def fail(*_: object, **__: object) -> None:
+        tried.append(broken)
+        raise error
+
+    monkeypatch.setattr(f"rich.progress.Progress.{broken}", fail)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    display = Display(Console([]), FakeClock())
+    done = []
+    with display.shown():
+        phase = display.phase("plant: applying", 3)
+        for number in range(3):
+            phase.rows(number, 3)
+            phase.note("slower")
+            done.append(number)
+    assert done == [0, 1, 2]
+    assert tried == [broken]  # and not again

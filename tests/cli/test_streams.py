@@ -164,6 +164,12 @@ def test_a_reader_that_goes_away(shop: Shop) -> None:
     assert shop.writes()
 
 
+def test_an_export_is_received_whoever_reads_the_id_of_its_job(shop: Shop) -> None:
+    words = ("export", "--application", APPLICATION, "--listen", "--out", "shop.zip")
+    assert unread(shop, *words)[0] == 0
+    assert (shop.folder / "shop.zip").stat().st_size
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full disk to write to")
 def test_a_full_disk(shop: Shop) -> None:
     def run(*argv: str) -> tuple[int, str]:

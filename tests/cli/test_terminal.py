@@ -22,13 +22,15 @@ import pytest
 from reconciler.simulator import faults, serve
 from tests.support import processes
 from tests.support.fleet import FLEET, MANIFEST, Shop
-from tests.support.waiting import LIMIT_S
+from tests.support.waiting import LIMIT_S, until
 
 COLUMNS = 60
 QUESTION = "Only 'yes' is accepted: "
 CTRL_C, CTRL_D = "\x03", "\x04"
 _ON_ITS_TERMINAL = """
-import fcntl, termios
+import fcntl, os, signal, termios
+if os.environ.get("HANG_UP") == "ignored":  # by the shell's `trap '' HUP`
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # so that Ctrl-C reaches it
 from reconciler.__main__ import main
 main()
@@ -47,7 +49,7 @@ class Terminal:
     def __init__(self, process: subprocess.Popen[str], master: int) -> None:
         self.process = process
         self.shown = ""
-        self._master = master
+        self._master: int | None = master
 
     def read_until(self, text: str, *, within_s: float = LIMIT_S) -> None:
         """Wait until the terminal shows a text."""
@@ -57,7 +59,14 @@ class Terminal:
 
     def type(self, keys: str) -> None:
         """Press keys."""
+        assert self._master is not None
         os.write(self._master, keys.encode())
+
+    def close(self) -> None:
+        """Close the terminal's window."""
+        if self._master is not None:
+            os.close(self._master)
+            self._master = None
 
     def end(self) -> int:
         """Wait for the end; the exit code."""
@@ -66,6 +75,8 @@ class Terminal:
         return self.process.wait(LIMIT_S)
 
     def _read(self, within_s: float) -> bool:
+        if self._master is None:
+            return False
         ready, _, _ = select.select([self._master], [], [], within_s)
         if not ready:
             return False
@@ -92,12 +103,13 @@ def terminal(shop: Shop, *argv: str, **env: str) -> Iterator[Terminal]:
         start_new_session=True,
     )
     os.close(slave)
+    screen = Terminal(process, master)
     try:
-        yield Terminal(process, master)
+        yield screen
     finally:
         process.kill()
         process.wait(LIMIT_S)
-        os.close(master)
+        screen.close()
 
 
 def test_yes(shop: Shop) -> None:
@@ -220,3 +232,72 @@ def test_pauses_are_told_above_the_bar(shop: Shop) -> None:
     clear_line = "\r\x1b[2K"
     assert re.search(rf"{re.escape(clear_line)}POST \S+: 429 in .*\nshop: applying", screen.shown)
     assert re.search(rf"{re.escape(clear_line)}GET .*HTTP 503.*; trying again in 0\.0 s\nshop: ", screen.shown)
+
+
+# The window is closed
+
+
+WAYS = pytest.mark.parametrize("more", [[], ["--wait"], ["-vv"], ["--format", "json"]], ids=" ".join)
+APPLY = ["apply", "shop.yaml", "--yes", "--result", "result.json"]
+
+
+def is_sending(shop: Shop) -> bool:
+    return bool(shop.writes())
+
+
+@WAYS
+def test_a_window_closed_amid_an_apply_interrupts_it(more: list[str], shop: Shop) -> None:
+    shop.control.fault(faults.Latency(seconds=0.5, when=faults.When(method="POST")))
+    with terminal(shop, *APPLY, *more) as screen:
+        until(lambda: is_sending(shop))
+        screen.close()
+        assert screen.end() == 130
+    error = shop.read_json("result.json")["error"]
+    assert error["code"] == 130
+    assert [problem["message"] for problem in error["problems"]] == ["interrupted"]
+
+
+@WAYS
+def test_an_apply_that_ignores_a_closed_window_does_all_and_says_so(more: list[str], shop: Shop) -> None:
+    shop.control.fault(faults.Latency(seconds=0.5, when=faults.When(method="POST")))
+    with terminal(shop, *APPLY, *more, HANG_UP="ignored") as screen:
+        until(lambda: is_sending(shop))
+        screen.close()
+        assert screen.end() == 0
+    result = shop.read_json("result.json")
+    assert result["error"] is None
+    assert {call["state"] for one in result["results"] for call in one["calls"]} == {"confirmed"}
+    assert shop.released()["leeds-1/telemetry"] == "v2"
+
+
+def test_an_apply_with_nothing_to_do_is_done_without_a_window(shop: Shop) -> None:
+    assert shop.run("apply", "shop.yaml", "--yes").code == 0
+    asked = len(shop.control.requests())
+    shop.control.fault(faults.Latency(seconds=0.5, when=faults.When(method="GET")))
+    with terminal(shop, *APPLY, "--format", "json", HANG_UP="ignored") as screen:
+        until(lambda: len(shop.control.requests()) > asked)
+        screen.close()
+        assert screen.end() == 0
+    assert shop.read_json("result.json")["error"] is None
+
+
+def test_a_plan_that_nobody_can_see_is_not_carried_out(shop: Shop) -> None:
+    shop.control.fault(faults.Latency(seconds=0.5, when=faults.When(method="GET")))
+    with terminal(shop, *APPLY, HANG_UP="ignored") as screen:
+        until(shop.control.requests)
+        screen.close()
+        assert screen.end() == 1
+    (problem,) = shop.read_json("result.json")["error"]["problems"]
+    assert problem["message"] == "stdout was closed by its reader, so nothing was sent"
+    assert shop.writes() == []
+
+
+@pytest.mark.parametrize(("hang_up", "code"), [("", 130), ("ignored", 1)])
+def test_a_window_closed_while_the_question_stands_is_no_yes(hang_up: str, code: int, shop: Shop) -> None:
+    with terminal(shop, "apply", "shop.yaml", "--result", "result.json", HANG_UP=hang_up) as screen:
+        screen.read_until(QUESTION)
+        screen.close()
+        assert screen.end() == code
+    (problem,) = shop.read_json("result.json")["error"]["problems"]
+    assert problem["message"] == ("interrupted" if code == 130 else "not applied: the answer was not 'yes'")
+    assert shop.writes() == []

@@ -147,3 +147,30 @@ def test_a_file_that_is_a_base_needs_no_application() -> None:
     ended = run_here("validate", "base.yaml")
     assert ended.code == 0
     assert ended.out == "1 file checked, no problems found.\n"
+
+
+def test_thirty_thousand_problems_are_counted_but_not_all_told() -> None:
+    """A manifest of half a megabyte, broken in every line."""
+    lines = "".join(f"  pump-{number:05}: {{f: develop, g: }}\n" for number in range(15_000))
+    write("a.yaml", f"{HEAD}devices:\n{lines}")
+    ended = run_here("validate", "a.yaml")
+    assert ended.code == 1
+    told = ended.err.splitlines()
+    assert told[:2] == [
+        'a.yaml:4:19: "f": "develop" is not deployable (use a version of the flow)',
+        'a.yaml:4:28: "g" has no version (write `absent` if this flow must not run here)',
+    ]
+    assert told[499].startswith("a.yaml:253:")
+    assert told[500:] == ["Error: 29,500 more problems are not shown (see to these first)"]
+
+    problems = run_here("validate", "a.yaml", "--format", "json").document["error"]["problems"]
+    assert len(problems) == 501
+    assert problems[-1]["message"] == "29,500 more problems are not shown"
+
+
+@pytest.mark.parametrize("number", [499, 500, 501, 502])
+def test_what_is_told_adds_up(number: int) -> None:
+    write("a.yaml", f"{HEAD}devices:\n" + "".join(f"  pump-{one}: {{f: develop}}\n" for one in range(number)))
+    told = run_here("validate", "a.yaml").err.splitlines()
+    assert len(told) == min(number, 501)
+    assert (told[-1] == "Error: 2 more problems are not shown (see to these first)") == (number == 502)

@@ -43,6 +43,20 @@ def test_cancellation_ends_a_sleep_at_once(clock: Clock) -> None:
     asyncio.run(go())
 
 
+@clocks
+def test_a_deadline_ends_what_runs_inside(clock: Clock) -> None:
+    async def go() -> None:
+        before = clock.monotonic()
+        with pytest.raises(TimeoutError):
+            async with clock.deadline(0.02), asyncio.TaskGroup() as group:
+                group.create_task(clock.sleep(3600))
+        assert 0.01 < clock.monotonic() - before < 3600
+        async with clock.deadline(3600):
+            await clock.sleep(0.01)
+
+    asyncio.run(go())
+
+
 def test_virtual_sleepers_wake_in_the_order_of_their_times() -> None:
     clock = FakeClock()
     woken: list[tuple[str, float]] = []

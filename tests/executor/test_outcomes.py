@@ -349,3 +349,23 @@ def test_a_row_that_has_yet_to_move_is_waited_for_beside_one_that_was_moved() ->
     assert 40 <= stage.clock.monotonic() < 55
     assert [(row.device_id, row.actual, row.moved_by_other) for row in result.unconfirmed] == [("a", "9", True)]
     assert result.calls[0].error == "1 row was moved by somebody else during the run"
+
+
+def test_confirming_ends_after_a_minute_whatever_a_read_takes() -> None:
+    stage = three()
+
+    def stall(action: str, _: object) -> None:
+        if action == "release":
+            stage.api.latency_s["live"] = 3600
+
+    stage.api.before = stall
+    result = asyncio.run(stage.apply())
+    assert result.exit_code is ExitCode.NOT_CONFIRMED
+    assert stage.clock.monotonic() == 60
+    assert {call.error for call in result.calls} == {"not confirmed: a read did not end within 60 s"}
+
+
+def test_a_fleet_that_is_slow_to_read_is_confirmed_by_one_read() -> None:
+    stage = three()
+    stage.api.latency_s["live"] = 70
+    assert asyncio.run(stage.apply()).exit_code is ExitCode.DONE

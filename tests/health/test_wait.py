@@ -236,6 +236,22 @@ def test_a_slow_list_is_not_read_all_the_time() -> None:
     assert len(fleet.reads) <= 11
 
 
+def test_a_deadline_is_a_deadline_amid_a_read() -> None:
+    fleet = Fleet("a/f=2>1", "a/f=2")
+    fleet.api.latency_s["live"] = 50
+    ended = fleet.wait(timeout_s=8)
+    assert (ended.elapsed_s, ended.timed_out) == (8, True)
+    assert ended.verdicts is None
+    assert ended.read_error == "the last read did not end in time"
+    assert ended.exit_code is ExitCode.NOT_CONVERGED
+
+    ended = fleet.wait(timeout_s=120)  # one read ends, the next does not
+    assert (ended.elapsed_s, ended.timed_out) == (120, True)
+    assert ended.verdicts is not None
+    assert ended.verdicts.rows[Verdict.PENDING] == 1
+    assert fleet.told[-1] == ended
+
+
 def test_cancelled_the_last_standing_has_been_told() -> None:
     fleet = Fleet("a/f=2>1", "a/f=2")
 

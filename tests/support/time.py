@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 import pytest
@@ -20,6 +22,7 @@ class SimulatedTime:
 
     def __init__(self, server: Server) -> None:
         self._control = server.control
+        self._deadlines: dict[asyncio.Timeout, float] = {}
 
     def monotonic(self) -> float:
         return self._control.now_ms() / 1000
@@ -30,8 +33,25 @@ class SimulatedTime:
     async def sleep(self, seconds: float) -> None:
         due = self.monotonic() + seconds
         await asyncio.sleep(0)
-        if (left := due - self.monotonic()) > 0:
+        while (left := min([due, *self._deadlines.values()]) - self.monotonic()) > 0:
             self._control.advance(max(0.001, left))  # the simulator counts milliseconds
+            self._expire()
+            for _ in range(10):  # whom a deadline ends gets to know that before time moves on
+                await asyncio.sleep(0)
+
+    @contextlib.asynccontextmanager
+    async def deadline(self, seconds: float) -> AsyncIterator[None]:
+        async with asyncio.timeout(None) as limit:
+            self._deadlines[limit] = self.monotonic() + seconds
+            try:
+                yield
+            finally:
+                self._deadlines.pop(limit, None)
+
+    def _expire(self) -> None:
+        for limit in [limit for limit, due in self._deadlines.items() if due <= self.monotonic()]:
+            del self._deadlines[limit]
+            limit.reschedule(asyncio.get_running_loop().time())
 
 
 class JumpyTime(SimulatedTime):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -79,9 +80,16 @@ def command(
     from reconciler.render.result import file_text
     from reconciler.runtime import SystemClock
 
+    unwritten: list[ReconcilerError] = []
+
     def queued(job_id: str | None) -> None:
         if job_id and not console.wants_json:  # immediately, unless stdout is one JSON document
-            console.write(inert(job_id))
+            try:
+                console.write(inert(job_id))
+            except BrokenPipeError:
+                pass  # who reads it is gone; the file is still to come
+            except ReconcilerError as error:
+                unwritten.append(error)
 
     listening = _listening(flags, timeout, listen=listen)
     # The remaining options are fields of the Export schema, spelled differently.
@@ -102,13 +110,14 @@ def command(
         except ReconcilerError as error:
             failure = error
     with undisturbed():
-        done = run.export
-        if console.wants_json:
-            console.write_json(error=failure, exports=(done,) if done else ())
-        elif done and done.file:
-            console.write(file_text(done.file))
-            if done.file.type == "other":
-                console.note("Warning: the file is not a zip archive, a gzip file or a WASM module; inspect it.")
+        done, failure = run.export, failure or next(iter(unwritten), None)
+        with contextlib.suppress(BrokenPipeError):
+            if console.wants_json:
+                console.write_json(error=failure, exports=(done,) if done else ())
+            elif done and done.file:
+                console.write(file_text(done.file))
+        if done and done.file and done.file.type == "other" and not console.wants_json:
+            console.note("Warning: the file is not a zip archive, a gzip file or a WASM module; inspect it.")
         return console.fail(failure) if failure else None
 
 

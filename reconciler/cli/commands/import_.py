@@ -28,14 +28,15 @@ def command(console: Console, *, application: str, kind: str, out: str | None, g
     Devices that run the same become a group if every device with a tag, and no other, runs that; all others are
     listed individually, with their names as comments.
     """
-    from reconciler.cli.output import save_text
+    from reconciler.cli.output import OutputFile
+    from reconciler.render.inert import inert
 
-    text = live_manifest(console, application, kind, group_by=group_by, parallelism=parallelism)
     if out is None:
-        console.write(text)
-    else:
-        save_text(out, text)
-        console.note(f"Wrote {out}.")
+        console.write(live_manifest(console, application, kind, group_by=group_by, parallelism=parallelism))
+        return
+    with OutputFile(console, "--out", out) as file:
+        file.write(live_manifest(console, application, kind, group_by=group_by, parallelism=parallelism))
+    console.note(inert(f"Wrote {out}."))
 
 
 def live_manifest(

@@ -10,11 +10,13 @@ import click
 from reconciler.cli import options as opt
 from reconciler.cli.console import Console
 from reconciler.errors import UsageError
+from reconciler.files import TooLarge, read_bounded
 
 MANIFEST = "manifests/fleet.yaml"
 WORKFLOW = ".github/workflows/reconcile.yml"
 CODEOWNERS = ".github/CODEOWNERS"
 _CODEOWNERS_PLACES = (CODEOWNERS, "CODEOWNERS", "docs/CODEOWNERS")  # GitHub uses the first that exists
+_MAX_BYTES = 3 * 1024 * 1024  # GitHub reads no larger CODEOWNERS
 _NO_ID = "put-the-application-id-here"  # not a valid id, so `validate` reports its place until it is replaced
 
 # Values that are written to files are restricted to patterns without special characters.
@@ -109,7 +111,12 @@ def _codeowners(root: Path, owner: str | None) -> str:
     found = next((place for place in _CODEOWNERS_PLACES if (root / place).exists()), None)
     if found is None:
         return _write(root, CODEOWNERS, text)
-    if "/manifests/" in (root / found).read_text(encoding="utf-8", errors="replace"):
+    try:
+        owners = read_bounded(root / found, _MAX_BYTES).decode("utf-8", errors="replace")
+    except (OSError, TooLarge) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise UsageError(f"{found} cannot be read: {reason or error}", hint="check where it leads to") from None
+    if "/manifests/" in owners:
         return f"kept   {found}"
     hint = "\n".join(f"         {line.removeprefix('# ')}" for line in text.splitlines() if "/manifests/" in line)
     return f"kept   {found}; consider adding\n{hint}"
@@ -124,8 +131,13 @@ def _write(root: Path, name: str, text: str) -> str:
         return f"kept   {name}"
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with target.open("x", encoding="utf-8") as file:
-            file.write(text)
+        with target.open("xb") as file:
+            try:
+                file.write(text.encode())
+                file.flush()
+            except OSError:
+                target.unlink()  # whole or not at all
+                raise
     except OSError as error:
         raise UsageError(f"{name} cannot be written: {error.strerror or error}") from None
     return f"wrote  {name}"

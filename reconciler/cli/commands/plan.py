@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import click
@@ -31,7 +32,7 @@ def command(console: Console, /, paths: tuple[str, ...], **flags: Any) -> ExitCo
     calls than otherwise.
     """
     from reconciler.cli.connect import connect
-    from reconciler.cli.output import keep_inputs, save_text, write_plans
+    from reconciler.cli.output import OutputFile, keep_inputs, write_plans
     from reconciler.cli.signals import run_async
     from reconciler.operations.applications import load
     from reconciler.operations.plan import plan, refused
@@ -40,23 +41,24 @@ def command(console: Console, /, paths: tuple[str, ...], **flags: Any) -> ExitCo
     rules = load(*paths, application=flags["application"], kind=flags["kind"], stdin=stdin)
     keep_inputs("--out", flags["out"], [source.path for one in rules for source in one.manifests])
     gateway = connect(console, [one.application.id for one in rules], parallelism=flags["parallelism"])
-    planned = run_async(plan(rules, gateway, opt.planning_options(flags)))
-    plans = [one.plan for one in planned]
-    if console.verbose:
-        from reconciler.render.decisions import decisions_text
+    with OutputFile(console, "--out", flags["out"]) if flags["out"] is not None else nullcontext() as out:
+        planned = run_async(plan(rules, gateway, opt.planning_options(flags)))
+        plans = [one.plan for one in planned]
+        if console.verbose:
+            from reconciler.render.decisions import decisions_text
 
-        for one in planned:
-            console.note(decisions_text(one.world))
+            for one in planned:
+                console.note(decisions_text(one.world))
 
-    failure: ReconcilerError | None = refused(plans)
-    if flags["out"] is not None:
-        from reconciler.documents.json import dump
-        from reconciler.documents.plan import plan_document
+        failure: ReconcilerError | None = refused(plans)
+        if out:
+            from reconciler.documents.json import dump
+            from reconciler.documents.plan import plan_document
 
-        try:
-            save_text(flags["out"], dump(plan_document(plans, "plan")) + "\n")
-        except UsageError as error:
-            failure = UsageError([*error.problems, *(failure.problems if failure else ())])
+            try:
+                out.write(dump(plan_document(plans, "plan")) + "\n")
+            except UsageError as error:
+                failure = UsageError([*error.problems, *(failure.problems if failure else ())])
     write_plans(console, "plan", plans, failure)
     if failure:
         return console.fail(failure)

@@ -23,18 +23,27 @@ _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TOO_DEEP = 64  # with what aliases stand for
 
 
+MOST_TOLD = 500  # problems
+MAX_BYTES = 64 * 1024 * 1024
+
+
 class FleetError(ValueError):
     """The fleet is invalid. `problems` has a line for each problem, with its place."""
 
     def __init__(self, problems: list[str]) -> None:
-        self.problems = tuple(problems)
-        super().__init__("\n".join(problems))
+        left = len(problems) - MOST_TOLD
+        self.problems = (*problems[:MOST_TOLD], *([f"{left:,} more problems are not shown"] if left > 0 else []))
+        super().__init__("\n".join(self.problems))
 
 
 def load_fleet(path: Path | str) -> Fleet:
     """Read a fleet file; raises FleetError."""
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        with Path(path).open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+        if len(data) > MAX_BYTES:
+            raise FleetError([f"{path}: larger than {MAX_BYTES >> 20} MiB"])
+        text = data.decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise FleetError([f"{path}: {getattr(error, 'strerror', None) or error}"]) from error
     return parse_fleet(text, source=str(path))

@@ -190,3 +190,11 @@ def test_a_fleet_in_python_is_checked_too(start: Any) -> None:
         start(fleet)
     api: Api = start(Fleet.model_validate({"applications": [{"name": "A", "devices": [{"name": "d"}]}]}))
     assert api.get("/devices")["totalCount"] == 1
+
+
+def test_a_file_is_read_with_a_bound_and_its_problems_are_counted() -> None:
+    with pytest.raises(FleetError, match="/dev/zero: larger than 64 MiB"):
+        load_fleet("/dev/zero")
+    told = problems("applications:\n" + "- {name: 1, nme: 1}\n" * 600)
+    assert len(told) == 501
+    assert told[-1] == "100 more problems are not shown"
