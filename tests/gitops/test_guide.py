@@ -114,7 +114,7 @@ def installed(home: Path) -> list[str]:
     return (home / "pip.log").read_text().replace(f"{home}/", "").splitlines()
 
 
-PIP = "-I -m pip install --quiet --disable-pip-version-check"
+PIP = "-I -m pip install --quiet --disable-pip-version-check --no-cache-dir"
 LOCKS = "-r reconciler/requirements/runtime.txt -r reconciler/requirements/build.txt"
 INSTALLED = [
     f"{PIP} --require-hashes --only-binary :all: {LOCKS}",
