@@ -41,6 +41,8 @@ def decide(run: Run, *, command: str = "", branch: str = "", scheduled_apply: bo
         return Decision(apply=False, plan="" if run.withheld else "review", reason=why)
     if run.trigger is Trigger.SCHEDULE:
         return Decision(apply=scheduled_apply, plan="drift", reason="a scheduled run looks for drift")
+    if run.trigger is Trigger.QUEUE:
+        return Decision(apply=False, plan="", reason="its plan was shown on the pull request")
     if command != "apply" and (run.trigger is not Trigger.PUSH or command == "plan"):
         return Decision(apply=False, plan="plan", reason="a plan was requested")
     trusted = branch or run.default_branch
@@ -52,10 +54,12 @@ def decide(run: Run, *, command: str = "", branch: str = "", scheduled_apply: bo
 
 
 def step(provider: Provider, *, command: str, branch: str, scheduled_apply: bool) -> int:
-    """Output `apply` and `plan`."""
-    decision = decide(provider.run(), command=command, branch=branch, scheduled_apply=scheduled_apply)
+    """Output `apply` and `plan`, and whether somebody started the run `by-hand`."""
+    run = provider.run()
+    decision = decide(run, command=command, branch=branch, scheduled_apply=scheduled_apply)
     provider.output("apply", str(decision.apply).lower())
     provider.output("plan", decision.plan)
+    provider.output("by-hand", str(run.trigger is Trigger.HAND).lower())
     what = f"plan: {decision.plan or 'no'}; apply: {'yes' if decision.apply else 'no'}"
     provider.log(f"Validate; {what}. {decision.reason}")
     return 0
