@@ -34,15 +34,14 @@ def decide(run: Run, *, command: str = "", branch: str = "", scheduled_apply: bo
     """
     if command not in COMMANDS:
         raise UsageError(f"command {command!r} is not validate, plan or apply")
-    if command == "validate":
-        return Decision(apply=False, plan="", reason="only validate and diff were requested")
+    if command == "validate" or run.trigger is Trigger.QUEUE:
+        why = "only validate and diff were requested" if command == "validate" else "its pull request showed the plan"
+        return Decision(apply=False, plan="", reason=why)
     if run.trigger is Trigger.REVIEW:
         why = run.withheld or "the plan is shown before it is merged"
         return Decision(apply=False, plan="" if run.withheld else "review", reason=why)
     if run.trigger is Trigger.SCHEDULE:
         return Decision(apply=scheduled_apply, plan="drift", reason="a scheduled run looks for drift")
-    if run.trigger is Trigger.QUEUE:
-        return Decision(apply=False, plan="", reason="its plan was shown on the pull request")
     if command != "apply" and (run.trigger is not Trigger.PUSH or command == "plan"):
         return Decision(apply=False, plan="plan", reason="a plan was requested")
     trusted = branch or run.default_branch
