@@ -19,6 +19,7 @@ import httpx
 
 from reconciler import __version__
 from reconciler.api.address import api_url, is_loopback
+from reconciler.api.body import ACCEPT_ENCODING, Undecodable, read_body
 from reconciler.api.credentials import Token
 from reconciler.api.failures import no_answer, redirected, refused, unreadable
 from reconciler.api.request import ApiRequest
@@ -28,7 +29,7 @@ from reconciler.ports import Clock
 from reconciler.runtime import SystemClock
 
 ACCEPT_VERSION = "^1.30.0"
-MAX_BODY = 256 * 1024 * 1024
+MAX_BODY = 64 * 1024 * 1024  # the largest page of flows, with all of their nodes, is a small part of that
 MAX_ERROR_BODY = 64 * 1024
 # Shorter than common server idle timeouts: a write must not be sent on a connection that is being closed.
 KEEPALIVE_S = 4.0
@@ -104,10 +105,13 @@ class Connection:
             return redirected(request, status, response.extensions[_LOCATION], token)
         if not response.is_success:
             body = b""
-            with contextlib.suppress(httpx.HTTPError):  # the status says enough
-                body = await _body(response, MAX_ERROR_BODY)
+            with contextlib.suppress(httpx.HTTPError, Undecodable):  # the status says enough
+                body = await read_body(response, MAX_ERROR_BODY)
             return refused(request, status, response.headers, body, token=token, now=self.clock.utc_now())
-        body = await _body(response, MAX_BODY)
+        try:
+            body = await read_body(response, MAX_BODY)
+        except Undecodable as error:
+            return unreadable(request, str(error), status=status)
         if len(body) > MAX_BODY:
             return unreadable(request, f"the response is larger than {MAX_BODY >> 20} MiB", status=status)
         if token.is_in(body):
@@ -121,17 +125,6 @@ class _Answer:
 
     status: int
     body: bytes
-
-
-async def _body(response: httpx.Response, limit: int) -> bytes:
-    """The body, truncated if it is longer than `limit` bytes."""
-    pieces, size = [], 0
-    async for piece in response.aiter_bytes():
-        pieces.append(piece)
-        size += len(piece)
-        if size > limit:
-            break
-    return b"".join(pieces)
 
 
 _LOCATION = "reconciler.location"
@@ -182,7 +175,7 @@ def _open_http(
             headers={
                 "Accept": "application/json",
                 "Accept-Version": ACCEPT_VERSION,
-                "Accept-Encoding": "gzip, deflate",
+                "Accept-Encoding": ACCEPT_ENCODING,
                 "User-Agent": f"reconciler/{__version__}",
             },
             timeout=httpx.Timeout(timeouts.read_s, connect=timeouts.connect_s, pool=None),

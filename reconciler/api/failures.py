@@ -117,8 +117,6 @@ def unreadable(request: ApiRequest, problem: str, *, status: int | None = None) 
 def no_answer(request: ApiRequest, error: Exception, *, host: str, token: Token) -> ApiError:
     """The error for a request without a complete response."""
     causes = list(_chain(error))
-    if isinstance(error, httpx.DecodingError):
-        return unreadable(request, "the response's compressed body is corrupt")
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return CertificateRejected(
