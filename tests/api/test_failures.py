@@ -249,6 +249,35 @@ def test_answers_that_are_none(answer: dict[str, Any], problem: str) -> None:
     assert SECRET not in str(error)
 
 
+@pytest.mark.parametrize("piece", [b"[]", b"{}", b"[[]]", b'{"a":{}}'])
+def test_a_page_of_nothing_but_brackets_is_not_parsed(piece: bytes) -> None:
+    """8 MiB of them take 200 MiB as objects."""
+    pieces = b",".join([piece] * ((8 << 20) // (len(piece) + 1)))
+    for body in (b'{"items":[' + pieces + b'],"totalCount":1}', b"[" + pieces + b"]"):
+        tracemalloc.start()
+        try:
+            error = failure(answering(200, stream=httpx.ByteStream(body)), retry_budget=0)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert "more lists and objects than text" in str(error)
+        assert peak < 4 * len(body)
+
+
+def test_a_page_of_bare_records_is_parsed() -> None:
+    """The smallest records that the API could send, and templates of flows, which are full of braces."""
+    records: list[dict[str, Any]] = [
+        {"id": hex_id(n, "e"), "deviceId": hex_id(n, "d"), "flows": {}, "logs": []} for n in range(1000)
+    ]
+    records[0]["logs"] = [{"details": {"error": "{{a}}" * 20_000}}]
+
+    async def read() -> int:
+        async with api_over(answering(200, json=listing(records, perPage=1000))) as api:
+            return len((await api.live()).live.devices)
+
+    assert asyncio.run(read()) == 1000
+
+
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308, 300, 304])
 @pytest.mark.parametrize(
     ("location", "shown"),
