@@ -238,6 +238,7 @@ def test_a_compressed_bomb_is_decoded_only_to_its_bound(
         (coded(gzip.compress(gzip.compress(EMPTY)), "gzip, gzip"), "Content-Encoding is not the one"),
         (coded(EMPTY, "br"), "Content-Encoding is not the one"),
         ({"json": {"items": [], "totalCount": 0, "echo": SECRET}}, "repeats the API token"),
+        ({"text": '{"items": [], "totalCount": 0, "echo": "\\u0065' + SECRET[1:] + '"}'}, "repeats the API token"),
     ],
 )
 def test_answers_that_are_none(answer: dict[str, Any], problem: str) -> None:
