@@ -7,48 +7,52 @@ Here one coding is accepted, the one that requests ask for, and no more is decod
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
-from typing import Final, TypeAlias
+from typing import Final
 
 import httpx
 
 ACCEPT_ENCODING: Final = "gzip"
 _GZIP: Final = 16 + zlib.MAX_WBITS
-
-_Decode: TypeAlias = Callable[[bytes, int], bytes]
+_CORRUPT: Final = "the response's compressed body is corrupt"
 
 
 class Undecodable(Exception):
     """The body's coding was not asked for, or the body is damaged; the message says which."""
 
 
+class Body:
+    """A body as it arrives. It is truncated soon after `limit` bytes if it is longer."""
+
+    def __init__(self, response: httpx.Response, limit: int) -> None:
+        """Raises Undecodable if its coding was not asked for."""
+        coding = response.headers.get("content-encoding", "").strip().lower()
+        if coding not in ("", "identity", "gzip", "x-gzip"):
+            raise Undecodable("the response's Content-Encoding is not the one that was asked for")
+        self._gzip = zlib.decompressobj(_GZIP) if "gzip" in coding else None
+        self._pieces: list[bytes] = []
+        self._left = limit + 1
+
+    def add(self, raw: bytes) -> bool:
+        """Add what has arrived; whether there is room for more. Raises Undecodable if it is damaged."""
+        try:
+            piece = self._gzip.decompress(raw, self._left) if self._gzip else raw
+        except zlib.error:
+            raise Undecodable(_CORRUPT) from None
+        self._pieces.append(piece)
+        self._left -= len(piece)
+        return self._left > 0
+
+    def decoded(self) -> bytes:
+        """All of it. Raises Undecodable if it ends too early or too late."""
+        if self._gzip and self._left > 0 and (not self._gzip.eof or self._gzip.unused_data):
+            raise Undecodable(_CORRUPT)
+        return b"".join(self._pieces)
+
+
 async def read_body(response: httpx.Response, limit: int) -> bytes:
-    """The body, truncated soon after `limit` bytes if it is longer.
-
-    Raises:
-        Undecodable: its coding was not asked for, or it is damaged.
-    """
-    coding = response.headers.get("content-encoding", "").strip().lower()
-    if coding in ("", "identity"):
-        return await _read(response, limit, lambda piece, _: piece)
-    if coding not in ("gzip", "x-gzip"):
-        raise Undecodable("the response's Content-Encoding is not the one that was asked for")
-    stream = zlib.decompressobj(_GZIP)
-    try:
-        body = await _read(response, limit, stream.decompress)
-    except zlib.error:
-        raise Undecodable("the response's compressed body is corrupt") from None
-    if len(body) <= limit and (not stream.eof or stream.unused_data):
-        raise Undecodable("the response's compressed body is corrupt")
-    return body
-
-
-async def _read(response: httpx.Response, limit: int, decode: _Decode) -> bytes:
-    pieces, left = [], limit + 1
+    """The body of a response, truncated soon after `limit` bytes. Raises Undecodable."""
+    body = Body(response, limit)
     async for raw in response.aiter_raw():
-        piece = decode(raw, left)
-        pieces.append(piece)
-        left -= len(piece)
-        if left <= 0:
+        if not body.add(raw):
             break
-    return b"".join(pieces)
+    return body.decoded()

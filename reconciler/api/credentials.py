@@ -114,7 +114,7 @@ def _read(path: str) -> str:
         raise UsageError(f"--token-file {path}: not UTF-8 text", hint="save it as plain ASCII text") from None
 
 
-def read_token(text: str, *, source: str) -> Token:
+def read_token(text: str, *, source: str, issuer: str = "Losant") -> Token:
     """Parse a token, ignoring surrounding white space (files end in a newline).
 
     Raises:
@@ -122,7 +122,9 @@ def read_token(text: str, *, source: str) -> Token:
     """
     text = text.strip(" \t\r\n")
     if problem := _problem(text):
-        raise UsageError(f"{source}: the token {problem}", hint="give the token alone, exactly as Losant displayed it")
+        raise UsageError(
+            f"{source}: the token {problem}", hint=f"give the token alone, exactly as {issuer} displayed it"
+        )
     return Token(text, source=source)
 
 
