@@ -90,7 +90,7 @@ def _excepts(rule: str, url: httpx.URL) -> bool:
         return rule == "*"
     if found["scheme"] not in (None, "all", url.scheme):
         return False
-    if found["port"] and int(found["port"]) != (url.port or _PORTS[url.scheme]):
+    if found["port"] and int(found["port"]) != (url.port or _PORTS.get(url.scheme)):
         return False
     name = found["name"] if found["v6"] is None else found["v6"] + (found["size"] or "")
     host = url.host.lower().rstrip(".")

@@ -95,6 +95,7 @@ def shell(tmp_path: Path, fleet: Server) -> Any:
         env = {
             "PATH": f"{tools}:{os.environ['PATH']}",
             "HOME": str(tmp_path),
+            "TMPDIR": str(tmp_path),
             "AGENT_TEMPDIRECTORY": str(tmp_path),
             "RECONCILER": f"{project.folder.as_uri()}@{pin}",
             "LANG": "C.UTF-8",
@@ -123,7 +124,7 @@ def shell(tmp_path: Path, fleet: Server) -> Any:
 
 def installed(home: Path) -> list[str]:
     """What pip was asked for, without the paths."""
-    return (home / "pip.log").read_text().replace(f"{home}/", "").splitlines()
+    return re.sub(rf"{home}/(tmp\.\w+/)?", "", (home / "pip.log").read_text()).splitlines()
 
 
 PIP = "-I -m pip install --quiet --disable-pip-version-check --no-cache-dir"
@@ -239,6 +240,19 @@ class TestGitLab:
         )
         assert self.jobs["apply"]["environment"]["name"] == "losant"
         assert [name for name, job in self.jobs.items() if "environment" in job] == ["apply"]
+
+    def test_what_another_job_left_at_home_is_not_run(self, shell: Any, fleet: Server, tmp_path: Path) -> None:
+        """As on runners that share one: a hook that a checkout would run, a program that would be found first."""
+        for place in ("reconciler", "reconciler-venv"):
+            (tmp_path / place / "bin").mkdir(parents=True)
+            executable(tmp_path / place / "bin/reconciler", "#!/usr/bin/env bash\necho taken in\n")
+        hooks = Git(tmp_path / "reconciler/left").folder / ".git/hooks"
+        (hooks.parent.parent / ".git").rename(tmp_path / "reconciler/.git")
+        (tmp_path / "reconciler/.git/hooks").mkdir(exist_ok=True)
+        executable(tmp_path / "reconciler/.git/hooks/post-checkout", "#!/usr/bin/env bash\necho taken in\n")
+        planned = shell(self.script("plan"))
+        assert planned.returncode == DONE, planned.stderr
+        assert "taken in" not in planned.stdout + planned.stderr
 
     def test_jobs_exclude_each_other_where_they_must(self) -> None:
         assert self.jobs["apply"]["resource_group"] == self.jobs["drift"]["resource_group"]

@@ -55,6 +55,16 @@ def test_no_job_reads_a_cache_that_another_may_have_filled(file: Path) -> None:
         assert "PIP_CACHE_DIR" not in str(step)
 
 
+def test_what_is_in_the_folder_already_is_cleared(tmp_path: Path) -> None:
+    """A virtual environment made over another keeps the packages of that."""
+    caller = load(CALLER)
+    leave = 'mkdir -p "$RUNNER_TEMP/reconciler/lib" && touch "$RUNNER_TEMP/reconciler/lib/left.pth"'
+    caller["jobs"]["try"]["steps"].insert(0, {"run": leave})
+    caller["jobs"]["try"]["steps"].append({"run": '[[ ! -e "$RUNNER_TEMP/reconciler/lib/left.pth" ]]'})
+    run = Runner(tmp_path / "scratch", tmp_path, Hub(), {}).run(caller, Event("push", "refs/heads/main", "0" * 40, {}))
+    assert run.conclusion == "success", run.job("try").log
+
+
 def test_python_looks_for_no_module_in_the_repository_that_it_is_run_in(tmp_path: Path) -> None:
     git = Git(tmp_path / "origin")
     trap = "raise SystemExit('the repository was asked')"

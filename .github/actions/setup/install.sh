@@ -9,6 +9,6 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd)
 folder=$1
 pip=("$folder/bin/python" -I -m pip install --quiet --disable-pip-version-check --no-cache-dir)
 
-python3 -I -m venv "$folder"
+python3 -I -m venv --clear "$folder"
 "${pip[@]}" --require-hashes --only-binary :all: -r "$root/requirements/runtime.txt" -r "$root/requirements/build.txt"
 "${pip[@]}" --no-index --no-deps --no-build-isolation "$root"

@@ -34,6 +34,7 @@ isolated=()
 if [[ "$1" == "-I" ]]; then isolated=(-I) && shift; fi
 if [[ "$1" == "-m" && -f "$2.py" ]]; then "{bin}/python" "${{isolated[@]}}" -c "import $2" || exit; fi
 if [[ "$1 $2" == "-m venv" ]]; then
+  [[ "$3" != "--clear" ]] || {{ rm -rf "$4" && set -- "$1" "$2" "$4"; }}
   mkdir -p "$3/bin" && ln -sf "{bin}/reconciler" "$3/bin/reconciler" && ln -sf "$0" "$3/bin/python"
 elif [[ "$1 $2" == "-m pip" ]]; then
   echo "${{isolated[@]}}" "$@" >> "${{RUNNER_TEMP:-$HOME}}/pip.log"
