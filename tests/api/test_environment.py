@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import httpx
 import pytest
 
 from reconciler.api.environment import bypasses, way_to
 from reconciler.errors import UsageError
+from reconciler.simulator import serve
+from tests.support.cli import run_here
 
 API = httpx.URL("https://api.losant.com")
 PROXY = "http://proxy.example:3128"
@@ -125,3 +129,29 @@ def test_an_https_proxy_is_verified_by_the_same_authorities(monkeypatch: pytest.
     way = way_to(API)
     assert way.proxy is not None
     assert way.proxy.ssl_context is way.verify
+
+
+def test_every_command_names_the_variable_and_keeps_the_password(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "m.yaml").write_text("apiVersion: reconciler/v1\napplication: 5f0c8a1b2d3e4f5061728394\n")
+    monkeypatch.setenv("LOSANT_API_TOKEN", "a-token-that-goes-nowhere")
+    monkeypatch.setenv("LOSANT_API_URL", "https://api.example.test")
+    monkeypatch.setenv("HTTPS_PROXY", "http://user:s3cr/et@h")
+    for command in ("plan", "status"):
+        ended = run_here(command, str(tmp_path / "m.yaml"))
+        assert ended.code == 1
+        assert ended.err.startswith("Error: HTTPS_PROXY is not the URL of a proxy")
+        assert "s3c" not in ended.out + ended.err
+
+
+def test_no_form_of_no_proxy_stops_a_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    fleet = "applications: [{name: A, flows: {f: [v1]}, devices: [{name: pump-1, deployed: {f: v1}}]}]"
+    monkeypatch.setenv("NO_PROXY", "[::1],fe80::/10,[fd00::]/8,10.0.0.0/8,*:x,://,]")
+    with serve(fleet) as server:
+        text = f"apiVersion: reconciler/v1\napplication: {server.application_id}\n"
+        (tmp_path / "m.yaml").write_text(text + "devices: {pump-1: {f: v1}}\n")
+        monkeypatch.setenv("LOSANT_API_TOKEN", server.token)
+        for url in (server.url, server.url.replace("127.0.0.1", "localhost")):
+            ended = run_here("--api-url", url, "plan", str(tmp_path / "m.yaml"))
+            assert ended.code == 0, ended.err
