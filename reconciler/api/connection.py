@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import logging
 import random
-import ssl
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -18,17 +17,20 @@ from functools import partial
 import httpx
 
 from reconciler import __version__
-from reconciler.api.address import api_url, is_loopback
+from reconciler.api.address import api_url
+from reconciler.api.body import ACCEPT_ENCODING, Undecodable, read_body
+from reconciler.api.certificates import validity
 from reconciler.api.credentials import Token
-from reconciler.api.failures import no_answer, redirected, refused, unreadable
+from reconciler.api.environment import Way, way_to
+from reconciler.api.failures import mistimed, no_answer, redirected, refused, unreadable, untimely
 from reconciler.api.request import ApiRequest
 from reconciler.api.retry import BUDGET, Pace, Retries
-from reconciler.errors import ApiError, UsageError
+from reconciler.errors import ApiError
 from reconciler.ports import Clock
 from reconciler.runtime import SystemClock
 
 ACCEPT_VERSION = "^1.30.0"
-MAX_BODY = 256 * 1024 * 1024
+MAX_BODY = 64 * 1024 * 1024  # the largest page of flows, with all of their nodes, is a small part of that
 MAX_ERROR_BODY = 64 * 1024
 # Shorter than common server idle timeouts: a write must not be sent on a connection that is being closed.
 KEEPALIVE_S = 4.0
@@ -58,6 +60,7 @@ class Connection:
     """An open connection, made by `connect`. `counts`: requests sent, by the API's name of the action."""
 
     http: httpx.AsyncClient
+    way: Way
     clock: Clock
     parallelism: int
     pace: Pace
@@ -89,6 +92,9 @@ class Connection:
             async with asyncio.timeout(self.timeouts.total_s), self._stream(request, token) as response:
                 return await self._answer(request, response, token)
         except (httpx.HTTPError, TimeoutError, OSError) as error:
+            if untimely(error):
+                valid = await validity(self.http.base_url, self.way.proxy)
+                return mistimed(request, error, host=self.http.base_url.host, valid=valid, now=self.clock.utc_now())
             return no_answer(request, error, host=self.http.base_url.host, token=token)
         except (httpx.InvalidURL, UnicodeError):
             return unreadable(request, "the request's URL could not be built")
@@ -104,10 +110,13 @@ class Connection:
             return redirected(request, status, response.extensions[_LOCATION], token)
         if not response.is_success:
             body = b""
-            with contextlib.suppress(httpx.HTTPError):  # the status says enough
-                body = await _body(response, MAX_ERROR_BODY)
+            with contextlib.suppress(httpx.HTTPError, Undecodable):  # the status says enough
+                body = await read_body(response, MAX_ERROR_BODY)
             return refused(request, status, response.headers, body, token=token, now=self.clock.utc_now())
-        body = await _body(response, MAX_BODY)
+        try:
+            body = await read_body(response, MAX_BODY)
+        except Undecodable as error:
+            return unreadable(request, str(error), status=status)
         if len(body) > MAX_BODY:
             return unreadable(request, f"the response is larger than {MAX_BODY >> 20} MiB", status=status)
         if token.is_in(body):
@@ -121,17 +130,6 @@ class _Answer:
 
     status: int
     body: bytes
-
-
-async def _body(response: httpx.Response, limit: int) -> bytes:
-    """The body, truncated if it is longer than `limit` bytes."""
-    pieces, size = [], 0
-    async for piece in response.aiter_bytes():
-        pieces.append(piece)
-        size += len(piece)
-        if size > limit:
-            break
-    return b"".join(pieces)
 
 
 _LOCATION = "reconciler.location"
@@ -167,40 +165,32 @@ async def connect(
     rng = rng or random.Random()  # noqa: S311 - spreads retries, guards nothing
     for name in ("httpx", "httpcore"):  # they log the headers of responses, and a response may echo the token
         logging.getLogger(name).setLevel(logging.WARNING)
-    async with _open_http(api_url(url), parallelism, timeouts, transport) as http:
+    url = api_url(url)
+    way = Way(verify=False, proxy=None) if transport else way_to(httpx.URL(url))
+    async with _open_http(url, way, parallelism, timeouts, transport) as http:
         retries = Retries(clock, rng, budget=retry_budget, note=note)
-        yield Connection(http, clock, parallelism, Pace(parallelism, clock), retries, timeouts, observe)
+        yield Connection(http, way, clock, parallelism, Pace(parallelism, clock), retries, timeouts, observe)
 
 
 def _open_http(
-    url: str, parallelism: int, timeouts: Timeouts, transport: httpx.AsyncBaseTransport | None
+    url: str, way: Way, parallelism: int, timeouts: Timeouts, transport: httpx.AsyncBaseTransport | None
 ) -> httpx.AsyncClient:
-    """The HTTP client. Loopback bypasses any proxy, which could not reach it and would see the token in plain text."""
-    try:
-        return httpx.AsyncClient(
-            base_url=url,
-            headers={
-                "Accept": "application/json",
-                "Accept-Version": ACCEPT_VERSION,
-                "Accept-Encoding": "gzip, deflate",
-                "User-Agent": f"reconciler/{__version__}",
-            },
-            timeout=httpx.Timeout(timeouts.read_s, connect=timeouts.connect_s, pool=None),
-            limits=httpx.Limits(
-                max_connections=parallelism, max_keepalive_connections=parallelism, keepalive_expiry=KEEPALIVE_S
-            ),
-            event_hooks={"response": [_take_location]},
-            follow_redirects=False,
-            trust_env=not is_loopback(httpx.URL(url).host),
-            verify=url.startswith("https:"),  # without TLS no certificates need to be loaded
-            transport=transport,
-        )
-    except (ValueError, ImportError, httpx.InvalidURL) as error:
-        raise UsageError(
-            f"the proxy variables are not valid: {error}",
-            hint="HTTPS_PROXY, HTTP_PROXY and ALL_PROXY must be http:// URLs",
-        ) from None
-    except (OSError, ssl.SSLError) as error:
-        raise UsageError(
-            f"the certificates cannot be loaded: {error}", hint="SSL_CERT_FILE names a PEM file, SSL_CERT_DIR a folder"
-        ) from None
+    return httpx.AsyncClient(
+        base_url=url,
+        headers={
+            "Accept": "application/json",
+            "Accept-Version": ACCEPT_VERSION,
+            "Accept-Encoding": ACCEPT_ENCODING,
+            "User-Agent": f"reconciler/{__version__}",
+        },
+        timeout=httpx.Timeout(timeouts.read_s, connect=timeouts.connect_s, pool=None),
+        limits=httpx.Limits(
+            max_connections=parallelism, max_keepalive_connections=parallelism, keepalive_expiry=KEEPALIVE_S
+        ),
+        event_hooks={"response": [_take_location]},
+        follow_redirects=False,
+        trust_env=False,
+        verify=way.verify,
+        proxy=way.proxy,
+        transport=transport,
+    )

@@ -53,14 +53,28 @@ class Token:
         return "".join([*kept, text[start:]])
 
     def is_in(self, body: bytes) -> bool:
-        """Whether a response repeats the token. A token too short to be real is ignored."""
-        return len(self._text) > _PIECE and self._text.encode() in body
+        """Whether a JSON response repeats the token, however it spells it. A token too short to be real is ignored."""
+        if len(self._text) <= _PIECE:
+            return False
+        token = self._text.encode()
+        return token in body or (b"\\" in body and token in _ESCAPE.sub(_unescaped, body))
 
     def __repr__(self) -> str:
         return f"<Token from {self.source}>"
 
     def __reduce__(self) -> tuple[object, ...]:
         raise TypeError("a token cannot be pickled")
+
+
+_ESCAPE = re.compile(rb"\\(?:u([0-9a-fA-F]{4})|(.))", re.DOTALL)
+
+
+def _unescaped(escape: re.Match[bytes]) -> bytes:
+    """The character of a JSON escape; `?` for those that no token has."""
+    if escape[1] is None:
+        return b"?" if escape[2] in b"bfnrtu" else escape[2]
+    code = int(escape[1], 16)
+    return bytes([code]) if code < 128 else b"?"
 
 
 def find_token(environ: Mapping[str, str], application_id: str, *, token_file: str | None = None) -> Token:
@@ -100,7 +114,7 @@ def _read(path: str) -> str:
         raise UsageError(f"--token-file {path}: not UTF-8 text", hint="save it as plain ASCII text") from None
 
 
-def read_token(text: str, *, source: str) -> Token:
+def read_token(text: str, *, source: str, issuer: str = "Losant") -> Token:
     """Parse a token, ignoring surrounding white space (files end in a newline).
 
     Raises:
@@ -108,7 +122,9 @@ def read_token(text: str, *, source: str) -> Token:
     """
     text = text.strip(" \t\r\n")
     if problem := _problem(text):
-        raise UsageError(f"{source}: the token {problem}", hint="give the token alone, exactly as Losant displayed it")
+        raise UsageError(
+            f"{source}: the token {problem}", hint=f"give the token alone, exactly as {issuer} displayed it"
+        )
     return Token(text, source=source)
 
 

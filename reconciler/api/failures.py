@@ -11,6 +11,7 @@ from email.utils import parsedate_to_datetime
 
 import httpx
 
+from reconciler.api.certificates import EXPIRED, NOT_YET_VALID
 from reconciler.api.credentials import Token
 from reconciler.api.request import ApiRequest
 from reconciler.errors import (
@@ -137,8 +138,6 @@ def unreadable(request: ApiRequest, problem: str, *, status: int | None = None) 
 def no_answer(request: ApiRequest, error: Exception, *, host: str, token: Token) -> ApiError:
     """The error for a request without a complete response."""
     causes = list(_chain(error))
-    if isinstance(error, httpx.DecodingError):
-        return unreadable(request, "the response's compressed body is corrupt")
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return CertificateRejected(
@@ -152,6 +151,33 @@ def no_answer(request: ApiRequest, error: Exception, *, host: str, token: Token)
     if isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)):
         failure.outcome_unknown = False  # nothing was sent
     return failure
+
+
+def untimely(error: Exception) -> int | None:
+    """Whether a certificate was rejected for the time on this machine: OpenSSL's code, or None."""
+    for cause in _chain(error):
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            code = getattr(cause, "verify_code", None)  # absent if the host name does not match
+            return code if code in (NOT_YET_VALID, EXPIRED) else None
+    return None
+
+
+def mistimed(
+    request: ApiRequest, error: Exception, *, host: str, valid: tuple[datetime, datetime] | None, now: str
+) -> ApiError:
+    """The error for an `untimely` certificate; `valid`: from when until when it is valid, if that is known."""
+    early = untimely(error) == NOT_YET_VALID
+    times = f"this machine's clock says {datetime.fromisoformat(now):{_TIME}}"
+    if valid:
+        times = f"it is valid from {valid[0]:{_TIME}} to {valid[1]:{_TIME}}, and {times}"
+    return CertificateRejected(
+        f"{request.name}: the certificate of {host} {'is not yet valid' if early else 'has expired'}: {times}",
+        hint="this machine's clock may be wrong: set its date and time"
+        + ("" if early else "; if it is right, the server needs a new certificate"),
+    )
+
+
+_TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 
 def _reason(error: Exception, causes: list[BaseException], token: Token) -> str:

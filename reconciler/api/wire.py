@@ -21,6 +21,9 @@ REPORTED: Final = "currentVersion"
 RELEASED_BUNDLE: Final = "desiredBundleVersion"
 REPORTED_BUNDLE: Final = "currentBundleVersion"
 
+_CONTAINERS, _BYTES_EACH = 100_000, 8
+"""Lists and objects that any body may have, and how many bytes there must be for each further one."""
+
 Id = Annotated[str, StringConstraints(pattern=f"^{ID_PATTERN}$", to_lower=True)]
 VersionName = Annotated[str, StringConstraints(min_length=1)]
 
@@ -132,6 +135,7 @@ S = TypeVar("S", bound=Shape)
 
 def parse_strictly(body: bytes) -> object:
     """Parse JSON without Python's leniency: no duplicate keys, NaN, lone surrogates or unbounded depth."""
+    _check_density(body)
     try:
         text = body.decode("utf-8")
         data = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
@@ -146,6 +150,12 @@ def parse_strictly(body: bytes) -> object:
     except ValueError:
         raise Unreadable(_not_json(body)) from None
     return data
+
+
+def _check_density(body: bytes) -> None:
+    """Refuse a body that is hardly more than brackets: each takes 60 bytes or more, however short its text."""
+    if body.count(b"[") + body.count(b"{") > _CONTAINERS + len(body) // _BYTES_EACH:
+        raise Unreadable("the response has more lists and objects than text")
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -168,6 +178,7 @@ def _not_json(body: bytes) -> str:
 
 def parse_quickly(body: bytes) -> object:
     """Like `parse_strictly`, but much faster, for pages of listings. The last of duplicate keys wins."""
+    _check_density(body)
     try:
         return from_json(body, allow_inf_nan=False, cache_strings="keys")
     except ValueError:

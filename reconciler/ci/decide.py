@@ -34,8 +34,9 @@ def decide(run: Run, *, command: str = "", branch: str = "", scheduled_apply: bo
     """
     if command not in COMMANDS:
         raise UsageError(f"command {command!r} is not validate, plan or apply")
-    if command == "validate":
-        return Decision(apply=False, plan="", reason="only validate and diff were requested")
+    if command == "validate" or run.trigger is Trigger.QUEUE:
+        why = "only validate and diff were requested" if command == "validate" else "its pull request showed the plan"
+        return Decision(apply=False, plan="", reason=why)
     if run.trigger is Trigger.REVIEW:
         why = run.withheld or "the plan is shown before it is merged"
         return Decision(apply=False, plan="" if run.withheld else "review", reason=why)
@@ -52,10 +53,12 @@ def decide(run: Run, *, command: str = "", branch: str = "", scheduled_apply: bo
 
 
 def step(provider: Provider, *, command: str, branch: str, scheduled_apply: bool) -> int:
-    """Output `apply` and `plan`."""
-    decision = decide(provider.run(), command=command, branch=branch, scheduled_apply=scheduled_apply)
+    """Output `apply` and `plan`, and whether somebody started the run `by-hand`."""
+    run = provider.run()
+    decision = decide(run, command=command, branch=branch, scheduled_apply=scheduled_apply)
     provider.output("apply", str(decision.apply).lower())
     provider.output("plan", decision.plan)
+    provider.output("by-hand", str(run.trigger is Trigger.HAND).lower())
     what = f"plan: {decision.plan or 'no'}; apply: {'yes' if decision.apply else 'no'}"
     provider.log(f"Validate; {what}. {decision.reason}")
     return 0

@@ -13,7 +13,15 @@ from reconciler.errors import Problem, UsageError, told
 from reconciler.render.inert import inert
 
 MOST_JOBS = 256  # GitHub's limit per matrix
-_TRIGGERS = {"pull_request": Trigger.REVIEW, "push": Trigger.PUSH, "schedule": Trigger.SCHEDULE}
+_TRIGGERS = {
+    "pull_request": Trigger.REVIEW,
+    "push": Trigger.PUSH,
+    "schedule": Trigger.SCHEDULE,
+    "merge_group": Trigger.QUEUE,
+    "workflow_dispatch": Trigger.HAND,
+    "repository_dispatch": Trigger.HAND,
+}
+"""Events that are handled. Of all others, most run with secrets for whoever may comment, fork or open an issue."""
 
 
 class GitHub:
@@ -32,13 +40,14 @@ class GitHub:
 
     def run(self) -> Run:
         name, ref = self._env("GITHUB_EVENT_NAME"), self._env("GITHUB_REF")
-        if name == "pull_request_target":
-            raise UsageError(f"{name} would give secrets to the manifests of forks; trigger on pull_request")
+        if name not in _TRIGGERS:
+            why = "secrets would go to whoever can cause it, a fork included"
+            raise UsageError(f"runs for the event {name} are refused: {why}", hint=f"trigger on {', '.join(_TRIGGERS)}")
         event = json.loads(Path(self._env("GITHUB_EVENT_PATH")).read_text(encoding="utf-8"))
         pull: Mapping[str, Any] = event.get("pull_request") or {}
         repository = self._env("GITHUB_REPOSITORY")
         return Run(
-            _TRIGGERS.get(name, Trigger.OTHER),
+            _TRIGGERS[name],
             url=f"{self._env('GITHUB_SERVER_URL')}/{repository}/actions/runs/{self._env('GITHUB_RUN_ID')}",
             branch=ref.removeprefix("refs/heads/") if ref.startswith("refs/heads/") else "",
             default_branch=event.get("repository", {}).get("default_branch", ""),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from itertools import count
@@ -9,6 +10,9 @@ from typing import Any, TypeVar
 
 import httpx
 
+from reconciler.api.body import ACCEPT_ENCODING, Body, Undecodable
+from reconciler.api.credentials import read_token
+from reconciler.api.environment import way_to
 from reconciler.ci.provider import Gone, Merged, Post, Unsettled, settled
 from reconciler.errors import ReconcilerError
 from reconciler.render.inert import inert
@@ -16,6 +20,7 @@ from reconciler.render.inert import inert
 _BOT = "github-actions[bot]"  # the author of what a job's own token writes
 _PER_PAGE = 100
 _TIMEOUT_S = 30
+_MAX_BODY = 64 * 1024 * 1024
 _PASSING = frozenset({429, 500, 502, 503, 504})
 
 Data = Mapping[str, Any]
@@ -28,15 +33,20 @@ class Repository:
     def __init__(self, url: str, token: str, log: Callable[[str], None]) -> None:
         """`url`: the API's URL of the repository."""
         self._log = log
+        self._token = read_token(token, source="GITHUB_TOKEN", issuer="GitHub")
+        way = way_to(httpx.URL(url))
         self._http = httpx.Client(
             base_url=url,
             headers={
-                "Authorization": f"Bearer {token}",
+                "Authorization": self._token.header,
                 "Accept": "application/vnd.github+json",
+                "Accept-Encoding": ACCEPT_ENCODING,
                 "X-GitHub-Api-Version": "2022-11-28",
             },
             timeout=_TIMEOUT_S,
-            verify=url.startswith("https:"),  # without TLS no certificates need to be loaded
+            trust_env=False,
+            verify=way.verify,
+            proxy=way.proxy,
         )
 
     def head(self, number: int) -> str:
@@ -88,11 +98,12 @@ class Repository:
             ReconcilerError: GitHub refuses the request.
         """
         try:
-            answer = self._http.request(method, path, json=body, params=query, follow_redirects=method == "GET")
-            if answer.is_success:
-                return answer.json() if answer.content else None
-        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-            reason = inert(str(error), limit=200)
+            follow = method == "GET"
+            with self._http.stream(method, path, json=body, params=query, follow_redirects=follow) as answer:
+                if answer.is_success:
+                    return json.loads(text) if (text := _read(answer)) else None
+        except (httpx.HTTPError, httpx.InvalidURL, Undecodable, ValueError) as error:
+            reason = inert(self._token.redact(str(error)), limit=200)
             raise Unsettled(f"no usable response from GitHub to {method} {path}: {reason}") from None
         raise _error(answer, method, path)
 
@@ -114,6 +125,15 @@ class Repository:
             yield from page
             if len(page) < _PER_PAGE:
                 return
+
+
+def _read(answer: httpx.Response) -> bytes:
+    """The body; Undecodable if it is longer than any that is needed."""
+    body = Body(answer, _MAX_BODY)
+    for raw in answer.iter_raw():
+        if not body.add(raw):
+            raise Undecodable(f"the response is larger than {_MAX_BODY >> 20} MiB")
+    return body.decoded()
 
 
 def _is_ours(post: Data) -> bool:

@@ -105,7 +105,8 @@ class Trigger(Enum):
     REVIEW = auto()  # a pull request, or the forge's equivalent
     PUSH = auto()
     SCHEDULE = auto()
-    OTHER = auto()  # by hand, or by something else
+    QUEUE = auto()  # what a merge queue is about to merge
+    HAND = auto()  # somebody who may write to the repository, or a program that acts for them
 
 
 @dataclass(frozen=True, slots=True)

@@ -240,6 +240,7 @@ class Control:
         return str(found[0][0])
 
 
+_READS = frozenset({"counts", "faults", "jobs", "now_ms", "requests", "rows", "switch"})  # without arguments
 COMMANDS = tuple(
     sorted(name for name, _ in inspect.getmembers(Control, inspect.isfunction) if not name.startswith("_"))
 )
@@ -251,10 +252,10 @@ def carry_out(control: Control, command: str, *, method: str, body: bytes) -> tu
         return 200, {"result": {"commands": COMMANDS}}
     if command not in COMMANDS:
         return 404, {"error": f"there is no command {command}", "commands": COMMANDS}
-    if method not in ("GET", "POST"):
-        return 405, {"error": "send GET, or POST with the arguments as a JSON object"}
+    if method != "POST" and not (method == "GET" and command in _READS):
+        return 405, {"error": "send POST with the arguments as a JSON object; GET is for what only reads"}
     try:
-        arguments = TypeAdapter(Row).validate_json(body or b"{}")
+        arguments = TypeAdapter(Row).validate_json(body if method == "POST" and body else b"{}")
         return 200, {"result": validate_call(getattr(control, command))(**arguments)}
     except (ValueError, TypeError) as error:
         return 400, {"error": str(error)}

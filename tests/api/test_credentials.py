@@ -1,7 +1,9 @@
 """Where a token comes from, and that it shows nowhere."""
 
 import copy
+import json
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -134,3 +136,27 @@ def test_redacted_text_holds_no_run_of_the_token(parts: list[str]) -> None:
 
 def test_a_short_token_is_redacted_whole() -> None:
     assert Token("abc", source="x").redact("xabcx") == f"x{REMOVED}x"
+
+
+ECHOES: dict[str, Callable[[str], str]] = {
+    "every character": lambda text: "".join(f"\\u{ord(char):04x}" for char in text),
+    "in capitals": lambda text: "".join(f"\\u{ord(char):04X}" for char in text),
+    "the first": lambda text: f"\\u{ord(text[0]):04x}" + json.dumps(text[1:])[1:-1],
+    "the last": lambda text: json.dumps(text[:-1])[1:-1] + f"\\u{ord(text[-1]):04x}",
+    "as JSON has to": lambda text: json.dumps(text)[1:-1],
+    "as JSON may": lambda text: json.dumps(text)[1:-1].replace("/", "\\/"),
+}
+
+
+@pytest.mark.parametrize("echo", ECHOES.values(), ids=ECHOES)
+@pytest.mark.parametrize("text", [SECRET, 'a/token"with\\all-that-json-escapes/'])
+@pytest.mark.parametrize("before", ["", "é \\n\\u00e9\\ud83d\\ude00 ", "C:\\\\"])
+def test_a_token_is_found_however_json_spells_it(before: str, text: str, echo: Callable[[str], str]) -> None:
+    body = f'{{"name": "{before}{echo(text)}"}}'
+    assert json.loads(body)["name"].endswith(text)
+    assert Token(text, source="test").is_in(body.encode())
+    assert not Token(text + "!", source="test").is_in(body.encode())
+
+
+def test_text_that_only_looks_like_an_escape_is_no_token() -> None:
+    assert not Token("abcdefghijklmn", source="test").is_in(rb'"\\u0061bcdefghijklmn"')

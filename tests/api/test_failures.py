@@ -7,6 +7,8 @@ import logging
 import socket
 import ssl
 import traceback
+import tracemalloc
+import zlib
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -154,8 +156,53 @@ def test_an_endless_answer_is_read_only_to_its_bound(monkeypatch: pytest.MonkeyP
     assert "larger than 1 MiB" in str(error)
 
 
-def cut_gzip() -> dict[str, object]:
-    return {"content": gzip.compress(json.dumps(listing([])).encode())[:-12], "headers": {"Content-Encoding": "gzip"}}
+EMPTY = json.dumps(listing([])).encode()
+
+
+def coded(content: bytes, coding: str = "gzip") -> dict[str, Any]:
+    """An answer that is sent as it is; with `content`, httpx would decode it at once."""
+    return {"stream": httpx.ByteStream(content), "headers": {"Content-Encoding": coding}}
+
+
+@pytest.mark.parametrize("coding", ["gzip", "GZIP", " x-gzip ", "identity", ""])
+def test_the_one_coding_that_is_asked_for(coding: str) -> None:
+    seen: list[str] = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        seen.append(request.headers["Accept-Encoding"])
+        return httpx.Response(200, **coded(gzip.compress(EMPTY) if "gzip" in coding.lower() else EMPTY, coding))
+
+    async def read() -> int:
+        async with api_over(handle) as api:
+            return len((await api.live()).live.devices)
+
+    assert asyncio.run(read()) == 0
+    assert set(seen) == {"gzip"}
+
+
+def bomb(size: int, times: int = 1) -> bytes:
+    """That many spaces, compressed; and that again."""
+    packer = zlib.compressobj(9, wbits=31)
+    body = b"".join(packer.compress(b" " * (1 << 20)) for _ in range(size >> 20)) + packer.flush()
+    return body if times == 1 else gzip.compress(body)
+
+
+@pytest.mark.parametrize("status", [200, 400])
+@pytest.mark.parametrize(("coding", "times"), [("gzip", 1), ("gzip, gzip", 2)])
+def test_a_compressed_bomb_is_decoded_only_to_its_bound(
+    status: int, coding: str, times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection_module, "MAX_BODY", 1 << 20)
+    answer = coded(bomb(300 << 20, times), coding)
+    tracemalloc.start()
+    try:
+        error = failure(answering(status, **answer), retry_budget=0)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 8 << 20
+    if status == 200:
+        assert ("Content-Encoding" if times == 2 else "larger than 1 MiB") in str(error)
 
 
 @pytest.mark.parametrize(
@@ -184,9 +231,14 @@ def cut_gzip() -> dict[str, object]:
         ({"text": '{"x":' + "[" * 100_000}, "nested too deeply|not JSON"),
         ({"text": '{"x":' + "[" * 100_000 + "]" * 100_000 + "}"}, "nested too deeply|not JSON"),
         ({"text": '{"items": [], "totalCount": ' + "9" * 10_000 + "}"}, "not JSON|not plausible"),
-        ({"content": b"\x1f\x8bnonsense", "headers": {"Content-Encoding": "gzip"}}, "compressed body is corrupt"),
-        (cut_gzip(), "not JSON"),
+        (coded(b"\x1f\x8bnonsense"), "compressed body is corrupt"),
+        (coded(gzip.compress(EMPTY)[:-12]), "compressed body is corrupt"),
+        (coded(gzip.compress(EMPTY) + b"more"), "compressed body is corrupt"),
+        (coded(zlib.compress(EMPTY), "deflate"), "Content-Encoding is not the one"),
+        (coded(gzip.compress(gzip.compress(EMPTY)), "gzip, gzip"), "Content-Encoding is not the one"),
+        (coded(EMPTY, "br"), "Content-Encoding is not the one"),
         ({"json": {"items": [], "totalCount": 0, "echo": SECRET}}, "repeats the API token"),
+        ({"text": '{"items": [], "totalCount": 0, "echo": "\\u0065' + SECRET[1:] + '"}'}, "repeats the API token"),
     ],
 )
 def test_answers_that_are_none(answer: dict[str, Any], problem: str) -> None:
@@ -196,6 +248,35 @@ def test_answers_that_are_none(answer: dict[str, Any], problem: str) -> None:
     with pytest.raises(ReconcilerError, match=problem):
         raise error
     assert SECRET not in str(error)
+
+
+@pytest.mark.parametrize("piece", [b"[]", b"{}", b"[[]]", b'{"a":{}}'])
+def test_a_page_of_nothing_but_brackets_is_not_parsed(piece: bytes) -> None:
+    """8 MiB of them take 200 MiB as objects."""
+    pieces = b",".join([piece] * ((8 << 20) // (len(piece) + 1)))
+    for body in (b'{"items":[' + pieces + b'],"totalCount":1}', b"[" + pieces + b"]"):
+        tracemalloc.start()
+        try:
+            error = failure(answering(200, stream=httpx.ByteStream(body)), retry_budget=0)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert "more lists and objects than text" in str(error)
+        assert peak < 4 * len(body)
+
+
+def test_a_page_of_bare_records_is_parsed() -> None:
+    """The smallest records that the API could send, and templates of flows, which are full of braces."""
+    records: list[dict[str, Any]] = [
+        {"id": hex_id(n, "e"), "deviceId": hex_id(n, "d"), "flows": {}, "logs": []} for n in range(1000)
+    ]
+    records[0]["logs"] = [{"details": {"error": "{{a}}" * 20_000}}]
+
+    async def read() -> int:
+        async with api_over(answering(200, json=listing(records, perPage=1000))) as api:
+            return len((await api.live()).live.devices)
+
+    assert asyncio.run(read()) == 1000
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308, 300, 304])

@@ -123,7 +123,6 @@ def test_an_export_sends_its_options_and_returns_the_job() -> None:
 
 
 def test_a_netrc_does_not_replace_our_header(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`trust_env` is on for proxies and certificates; httpx must not start to read netrc with it."""
     netrc = tmp_path / ".netrc"
     netrc.write_text("machine api.example.test login somebody password else\ndefault login a password b\n")
     netrc.chmod(0o600)
@@ -179,9 +178,14 @@ def test_loopback_is_never_asked_through_a_proxy(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize(
     ("name", "value", "problem"),
     [
-        ("HTTPS_PROXY", "carrier-pigeon://roof", "proxy variables"),
-        ("ALL_PROXY", "socks5://127.0.0.1:1", "proxy variables"),
-        ("SSL_CERT_FILE", "/nowhere/ca.pem", "certificates"),
+        ("HTTPS_PROXY", "carrier-pigeon://roof", "HTTPS_PROXY is not the URL of a proxy"),
+        ("https_proxy", "http://", "https_proxy is not the URL of a proxy"),
+        ("ALL_PROXY", "socks5://127.0.0.1:1", "ALL_PROXY is a SOCKS proxy, which needs the package socksio"),
+        ("SSL_CERT_FILE", "/nowhere/ca.pem", "SSL_CERT_FILE /nowhere/ca.pem: No such file or directory"),
+        ("SSL_CERT_FILE", "/", "SSL_CERT_FILE /: Is a directory"),
+        ("SSL_CERT_FILE", __file__, f"SSL_CERT_FILE {__file__}: it holds no certificate in PEM format"),
+        ("SSL_CERT_DIR", "/nowhere/certs", "SSL_CERT_DIR /nowhere/certs: there is no such folder"),
+        ("SSLKEYLOGFILE", "/nowhere/keys.log", "SSLKEYLOGFILE /nowhere/keys.log: No such file or directory"),
     ],
 )
 def test_variables_that_make_no_sense(monkeypatch: pytest.MonkeyPatch, name: str, value: str, problem: str) -> None:
@@ -191,8 +195,11 @@ def test_variables_that_make_no_sense(monkeypatch: pytest.MonkeyPatch, name: str
         async with over_network("https://api.example.test"):
             pass
 
-    with pytest.raises(UsageError, match=problem):
+    with pytest.raises(UsageError) as raised:
         asyncio.run(open_and_close())
+    assert str(raised.value).startswith(f"Error: {problem} (")
+    other = {"SSLKEYLOGFILE": "SSL_CERT", "SSL_CERT_FILE": "KEYLOG"}
+    assert other.get(name, "!") not in str(raised.value)
 
 
 def over_network(url: str) -> AbstractAsyncContextManager[LosantApi]:

@@ -20,7 +20,6 @@ FILES = [*WORKFLOWS, *ACTIONS, PROJECT / "reconciler/cli/init_files/workflow.yml
 KNOWN = {
     "actions/checkout",
     "actions/setup-python",
-    "actions/cache",
     "actions/upload-artifact",
     "actions/download-artifact",
     "pypa/gh-action-pypi-publish",

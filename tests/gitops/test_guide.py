@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from reconciler.simulator import Server, serve
-from tests.gitops.conftest import FLEET, Git, manifest
+from tests.gitops.conftest import FLEET, WORKFLOW, Build, Git, World, manifest
 from tests.gitops.runner.steps import BIN, PROJECT, PYTHON, executable, load
 from tests.support import processes
 
@@ -74,6 +74,13 @@ def shell(tmp_path: Path, fleet: Server) -> Any:
     git("switch", "-qc", "feature")
     git.commit({"manifests/plant.yaml": manifest("v2")})
     git("switch", "-q", "main")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    for name in ("report", "plan.json", "plan.md", "counts.json", "result.json"):
+        (git.folder / name).symlink_to(elsewhere if name == "report" else elsewhere / name)
+    git("add", "--all")
+    git("commit", "-qm", "links that lead out")
+    git("remote", "add", "origin", git.folder.as_uri())
     git("merge", "-q", "--no-ff", "-m", "merge", "feature")
     tools = tmp_path / "tools"
     tools.mkdir()
@@ -88,6 +95,7 @@ def shell(tmp_path: Path, fleet: Server) -> Any:
         env = {
             "PATH": f"{tools}:{os.environ['PATH']}",
             "HOME": str(tmp_path),
+            "TMPDIR": str(tmp_path),
             "AGENT_TEMPDIRECTORY": str(tmp_path),
             "RECONCILER": f"{project.folder.as_uri()}@{pin}",
             "LANG": "C.UTF-8",
@@ -95,26 +103,31 @@ def shell(tmp_path: Path, fleet: Server) -> Any:
             "LOSANT_API_TOKEN": fleet.token,
             "CI_MERGE_REQUEST_DIFF_BASE_SHA": base,
             "CI_COMMIT_SHA": "c0ffee",
+            "CI_DEFAULT_BRANCH": "main",
+            "BUILD_SOURCEBRANCH": "refs/heads/main",
             "BUILD_SOURCEVERSION": "c0ffee",
             **variables,
         }
-        return processes.run(
+        done = processes.run(
             ["bash", "-eo", "pipefail", "-c", script],
             cwd=git.folder,
             env=env,
         )
+        assert list(elsewhere.iterdir()) == []  # no committed link was followed
+        return done
 
     run.folder = git.folder  # type: ignore[attr-defined]
+    run.git = git  # type: ignore[attr-defined]
     run.branch = f"{project.folder.as_uri()}@main"  # type: ignore[attr-defined]
     return run
 
 
 def installed(home: Path) -> list[str]:
     """What pip was asked for, without the paths."""
-    return (home / "pip.log").read_text().replace(f"{home}/", "").splitlines()
+    return re.sub(rf"{home}/(tmp\.\w+/)?", "", (home / "pip.log").read_text()).splitlines()
 
 
-PIP = "-I -m pip install --quiet --disable-pip-version-check"
+PIP = "-I -m pip install --quiet --disable-pip-version-check --no-cache-dir"
 LOCKS = "-r reconciler/requirements/runtime.txt -r reconciler/requirements/build.txt"
 INSTALLED = [
     f"{PIP} --require-hashes --only-binary :all: {LOCKS}",
@@ -196,9 +209,9 @@ class TestGitLab:
         planned = shell(self.script("plan"), **variables)
         assert planned.returncode == DONE, planned.stderr
         assert "telemetry v1 → v2" in planned.stdout
-        assert "**Plan: 0 to add, 20 to change, 0 to destroy.**" in (shell.folder / "plan.md").read_text()
-        assert "commit `c0ffee`" in (shell.folder / "plan.md").read_text()
-        assert json.loads((shell.folder / "counts.json").read_text()) == {"create": 0, "update": 20, "delete": 0}
+        assert "**Plan: 0 to add, 20 to change, 0 to destroy.**" in (shell.folder / "report/plan.md").read_text()
+        assert "commit `c0ffee`" in (shell.folder / "report/plan.md").read_text()
+        assert json.loads((shell.folder / "report/counts.json").read_text()) == {"create": 0, "update": 20, "delete": 0}
         assert {row["released"] for row in fleet.control.rows()} == {"v1"}
         assert installed(tmp_path) == INSTALLED
 
@@ -206,7 +219,7 @@ class TestGitLab:
         assert drifted.returncode == CHANGES
         applied = shell(self.script("apply"), **variables)
         assert applied.returncode == DONE, applied.stderr
-        assert (shell.folder / "result.json").exists()
+        assert (shell.folder / "report/result.json").exists()
         assert {row["reported"] for row in fleet.control.rows()} == {"v2"}
         assert shell(self.script("drift"), **variables).returncode == DONE
 
@@ -214,6 +227,32 @@ class TestGitLab:
         refused = shell(self.script("drift"), RECONCILER=shell.branch)
         assert refused.returncode == 1
         assert "pathspec 'main' did not match" in refused.stderr
+
+    def test_an_old_job_that_is_run_again_applies_the_tip(self, shell: Any, fleet: Server) -> None:
+        shell.git("checkout", "-q", "--detach", "HEAD^1")
+        assert shell(self.script("apply")).returncode == DONE
+        assert {row["reported"] for row in fleet.control.rows()} == {"v2"}
+
+    def test_the_token_that_may_write_is_said_to_be_protected(self) -> None:
+        (advice,) = re.findall(r"^## GitLab CI$.*?^```$(.*?)^## ", GUIDE, re.MULTILINE | re.DOTALL)
+        assert re.search(
+            r"may write is masked \*and protected\*, with the environment scope `losant`", " ".join(advice.split())
+        )
+        assert self.jobs["apply"]["environment"]["name"] == "losant"
+        assert [name for name, job in self.jobs.items() if "environment" in job] == ["apply"]
+
+    def test_what_another_job_left_at_home_is_not_run(self, shell: Any, fleet: Server, tmp_path: Path) -> None:
+        """As on runners that share one: a hook that a checkout would run, a program that would be found first."""
+        for place in ("reconciler", "reconciler-venv"):
+            (tmp_path / place / "bin").mkdir(parents=True)
+            executable(tmp_path / place / "bin/reconciler", "#!/usr/bin/env bash\necho taken in\n")
+        hooks = Git(tmp_path / "reconciler/left").folder / ".git/hooks"
+        (hooks.parent.parent / ".git").rename(tmp_path / "reconciler/.git")
+        (tmp_path / "reconciler/.git/hooks").mkdir(exist_ok=True)
+        executable(tmp_path / "reconciler/.git/hooks/post-checkout", "#!/usr/bin/env bash\necho taken in\n")
+        planned = shell(self.script("plan"))
+        assert planned.returncode == DONE, planned.stderr
+        assert "taken in" not in planned.stdout + planned.stderr
 
     def test_jobs_exclude_each_other_where_they_must(self) -> None:
         assert self.jobs["apply"]["resource_group"] == self.jobs["drift"]["resource_group"]
@@ -247,8 +286,8 @@ class TestAzure:
         planned = self.run(shell, "plan")
         assert planned.returncode == DONE, planned.stderr
         assert "telemetry v1 → v2" in planned.stdout
-        assert f"##vso[task.uploadsummary]{shell.folder}/plan.md" in planned.stdout
-        assert "commit `c0ffee`" in (shell.folder / "plan.md").read_text()
+        assert f"##vso[task.uploadsummary]{tmp_path}/plan.md" in planned.stdout
+        assert "commit `c0ffee`" in (tmp_path / "plan.md").read_text()
         assert installed(tmp_path) == INSTALLED
         assert self.run(shell, "drift").returncode == CHANGES
         applied = self.run(shell, "apply")
@@ -261,10 +300,62 @@ class TestAzure:
         assert refused.returncode == 1
         assert "pathspec 'main' did not match" in refused.stderr
 
+    def test_an_old_run_that_is_run_again_applies_the_tip(self, shell: Any, fleet: Server) -> None:
+        shell.git("checkout", "-q", "--detach", "HEAD^1")
+        assert self.run(shell, "apply").returncode == DONE
+        assert {row["reported"] for row in fleet.control.rows()} == {"v2"}
+
+    def test_the_token_that_may_write_is_for_the_apply_job_alone(self) -> None:
+        with_it = [
+            job["job"] if "job" in job else job["deployment"] for job in self.pipeline["jobs"] if "APPLY" in str(job)
+        ]
+        assert with_it == ["apply"]
+        assert "$(LOSANT_API_TOKEN)" not in str(self.steps("apply"))
+
     def test_the_token_is_not_there_while_installing(self) -> None:
         for job in ("plan", "apply", "drift"):
             (install,) = [step for step in self.steps(job) if step["bash"] == "$(INSTALL)"]
             assert "env" not in install
+
+
+class TestRequired:
+    """The check that a branch protection can require."""
+
+    def caller(self, text: str) -> str:
+        """The workflow of a caller who follows the guide."""
+        workflow, advised = load(text), load(snippet("required"))
+        del workflow["on"]["pull_request"]["paths"]
+        workflow["jobs"] = {name: {**workflow["jobs"].get(name, {}), **job} for name, job in advised["jobs"].items()}
+        return json.dumps(workflow)
+
+    @pytest.fixture
+    def world(self, build: Build) -> World:
+        world = build()
+        world.git.commit({WORKFLOW: self.caller((world.git.folder / WORKFLOW).read_text())})
+        return world
+
+    def test_it_ends_green_where_no_manifest_changed(self, world: World) -> None:
+        run = world.pull(1, {"README.md": "words"})
+        assert run.conclusion == "success"
+        assert run.ran() == ["changed", "reconciled"]
+
+    def test_it_ends_as_the_plan_does(self, world: World) -> None:
+        good = world.pull(1, {"manifests/plant.yaml": manifest("v2"), "README.md": "words"})
+        assert good.job("reconciled").conclusion == "success"
+        assert "plan plant embedded" in good.ran()
+        bad = world.pull(2, {"manifests/plant.yaml": manifest("v2").replace("select", "selekt")}, branch="other")
+        assert bad.job("reconciled").conclusion == "failure"
+
+    def test_what_is_merged_is_applied(self, world: World) -> None:
+        world.pull(1, {"manifests/plant.yaml": manifest("v2")})
+        assert world.merge(1).job("reconciled").conclusion == "success"
+        assert world.reported() == {"v2"}
+
+    def test_github_takes_it(self, world: World, tmp_path: Path) -> None:
+        file = tmp_path / "reconcile.yml"
+        file.write_text((world.git.folder / WORKFLOW).read_text())
+        done = processes.run([BIN / "check-jsonschema", "--builtin-schema", "vendor.github-workflows", str(file)])
+        assert done.returncode == 0, done.stdout
 
 
 class TestPreCommit:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.gitops.conftest import PLANT, Build, World
 from tests.gitops.runner.steps import Job
 from tests.hostile import NAMES, check_page, harmless
+from tests.support import processes
 
 
 def fleet(names: list[str]) -> dict[str, object]:
@@ -117,6 +119,24 @@ def test_drift_at_a_path_of_any_spelling_is_an_issue(named: World) -> None:
     (issue,) = named.hub.issues.values()
     assert "\n" not in issue["title"]
     harmless(issue["body"].replace("](https://github.example/acme/fleet/actions/runs/7)", ""))
+
+
+def test_a_committed_link_is_not_written_through(build: Build, tmp_path: Path) -> None:
+    """Nothing is written into the checkout at all: the links wait under every name that a step writes to."""
+    world = build(fleet=fleet(["pump"]), files={"manifests/plant.yaml": manifest("v1")})
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    for name in ("diff", "report", "reports", "result", "reconciler", "diff.md", "plan.json", "result.json"):
+        (world.git.folder / name).symlink_to(elsewhere)
+    world.git.commit({}, "links")
+    assert world.pull(1, {"manifests/plant.yaml": manifest("v2")}).conclusion == "success"
+    assert world.merge(1).conclusion == "success"
+    assert world.night().conclusion == "success"
+    assert list(elsewhere.iterdir()) == []
+    checkouts = [place for place in (tmp_path / "scratch").glob("*/workspace") if (place / ".git").exists()]
+    assert len(checkouts) == 6
+    for place in checkouts:
+        assert processes.run(["git", "-C", str(place), "status", "--porcelain", "--ignored"], check=True).stdout == ""
 
 
 def test_a_folder_named_like_a_revision_hides_nothing(build: Build) -> None:

@@ -118,6 +118,42 @@ class TestRest:
         assert len(lines) == 4
         assert not [line for line in lines if line.startswith("::set-output")]
 
+    @pytest.mark.parametrize("token", ["ghs_a-token-of-some-length\n::set-output", "ghs_a-token-of-some-length-é"])
+    def test_a_token_that_cannot_be_sent_is_not_told(
+        self, token: str, hub: Hub, pauses: list[float], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("GITHUB_TOKEN", token)
+        ended = run_here("ci", "drift", "--reports", "reports")
+        assert ended.code == 1
+        assert "a-token-of" not in ended.out + ended.err
+        assert "bug" not in ended.out + ended.err
+
+    def test_a_token_may_end_in_a_newline(self, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("GITHUB_TOKEN", os.environ["GITHUB_TOKEN"] + "\n")
+        assert list(repository().issues()) == []
+
+    def test_the_variables_for_proxies_are_read_as_by_every_command(
+        self, job_files: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("GITHUB_API_URL", "https://api.github.example")
+        monkeypatch.setenv("GITHUB_TOKEN", "t")
+        monkeypatch.setenv("HTTPS_PROXY", "http://user:s3cr/et@h")
+        ended = run_here("ci", "drift", "--reports", "reports")
+        assert ended.code == 1
+        assert "::error::HTTPS_PROXY is not the URL of a proxy" in ended.out
+        assert "s3c" not in ended.out + ended.err
+        monkeypatch.setenv("NO_PROXY", "[::1],fd00::/8,github.example")
+        repository()
+
+    def test_an_answer_is_decoded_only_to_its_bound(
+        self, hub: Hub, pauses: list[float], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(github_rest, "_MAX_BODY", 100)
+        for number in range(3):
+            hub.issues[number] = {"number": number, "state": "open", "user": BOT, "body": "x" * 50}
+        with pytest.raises(ReconcilerError, match="GET issues: the response is larger than"):
+            list(repository().issues())
+
     def test_a_redirect_is_followed_without_the_token(self, hub: Hub) -> None:
         """To another host a read goes on as a stranger; a write does not go on at all."""
         hub.issues[1] = {"number": 1, "state": "open", "user": BOT, "body": "here"}

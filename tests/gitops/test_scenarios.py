@@ -169,6 +169,23 @@ def test_a_scheduled_apply_is_asked_for_and_then_looks_again(build: Build) -> No
     assert world.hub.issues == {}
 
 
+def test_what_a_review_refuses_at_the_merge_is_not_applied_at_night(build: Build) -> None:
+    world = build(**{"require-reviewed-plan": True, "scheduled-apply": True})
+    world.pull(1, {MANIFEST: manifest("v3")})
+    world.server.control.set_released("leeds-01", "telemetry", "v2")
+    assert world.merge(1).job("apply").exit_codes["Apply"] == 4
+    night = world.night()
+    assert night.conclusion == "failure"
+    assert night.job("apply").exit_codes["Apply"] == 4
+    assert night.job("plan plant").conclusion == "success"
+    assert world.released() == {"v1", "v2"}
+    assert [issue["state"] for issue in world.hub.issues.values()] == ["open"]
+
+    world.server.control.set_released("leeds-01", "telemetry", "v1")  # the fleet that the review saw
+    assert world.night().conclusion == "success"
+    assert world.released() == {"v3"}
+
+
 def test_a_late_run_applies_the_tip_and_never_goes_back(world: World) -> None:
     first = world.git.commit({MANIFEST: manifest("v2")})
     world.git.commit({MANIFEST: manifest("v3")})

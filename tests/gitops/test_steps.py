@@ -40,6 +40,7 @@ def pull(head: str | None = HERE) -> dict[str, Any]:
 
 
 ABOUT = {"repository": {"default_branch": "main"}}
+OTHERS = ("issue_comment", "workflow_run", "pull_request_review", "issues", "fork", "discussion", "deployment", "")
 MAIN, OTHER = "refs/heads/main", "refs/heads/other"
 MAX_BYTES = GitHub.max_bytes
 
@@ -77,6 +78,8 @@ class TestDecide:
             ("workflow_dispatch", ABOUT, {"command": "apply"}, True, ""),
             ("workflow_dispatch", ABOUT, {}, False, "plan"),
             ("repository_dispatch", ABOUT, {}, False, "plan"),
+            ("merge_group", ABOUT, {"command": "apply"}, False, ""),
+            ("merge_group", ABOUT, {"ref": "refs/heads/gh-readonly-queue/main/pr-1-c0ffee"}, False, ""),
         ],
     )
     def test_what_an_event_may_do(
@@ -88,7 +91,12 @@ class TestDecide:
     @pytest.mark.parametrize(
         ("name", "options", "why"),
         [
-            ("pull_request_target", {}, "would give secrets"),
+            ("pull_request_target", {}, "are refused: secrets .*trigger on pull_request, push, schedule, "),
+            *(
+                (event, {"command": command}, f"runs for the event {event} are refused")
+                for event in OTHERS
+                for command in ("", "apply")
+            ),
             ("workflow_dispatch", {"command": "apply", "ref": OTHER}, "only main is applied"),
             ("workflow_dispatch", {"command": "aply"}, "is not validate, plan or apply"),
         ],

@@ -189,18 +189,37 @@ def test_one_file_at_a_time(tmp_path: Path) -> None:
     play(tmp_path, story, limits=PATIENT, seen=seen)
 
 
-def test_only_so_many_connections_are_held(tmp_path: Path) -> None:
+def test_idle_connections_do_not_shut_the_rightful_sender_out(tmp_path: Path) -> None:
     async def story(listener: Listener) -> None:
-        idle = [(await asyncio.open_connection("127.0.0.1", listener.port))[1] for _ in range(3)]
-        answer = await say(listener, post(listener, b"good"))
-        assert answer == b"" or status(answer) == 503
-        for writer in idle:
-            writer.close()
-        while status(await say(listener, post(listener, b"good")) or b"HTTP/1.1 503") == 503:
-            await asyncio.sleep(0.01)
+        idle = [await asyncio.open_connection("127.0.0.1", listener.port) for _ in range(70)]
+        assert status(await say(listener, post(listener, b"good"))) == 200
         await take(listener, b"good")
+        for _, writer in idle:
+            writer.close()
 
-    play(tmp_path, story, limits=PATIENT)
+    play(tmp_path, story, limits=Limits(idle_s=3600))
+
+
+def test_the_oldest_connection_that_has_not_shown_the_path_makes_room(tmp_path: Path) -> None:
+    async def story(listener: Listener) -> None:
+        _, sender = await asyncio.open_connection("127.0.0.1", listener.port)
+        sender.write(half(listener))
+        while not seen:
+            await asyncio.sleep(0)
+        idle = [await asyncio.open_connection("127.0.0.1", listener.port) for _ in range(5)]
+        for reader, _ in idle[:2]:
+            with contextlib.suppress(ConnectionError):
+                assert await reader.read() == b""  # of five, three are held
+        for _, writer in idle[2:]:
+            writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert [status(await reader.read()) for reader, _ in idle[2:]] == [404, 404, 404]
+        sender.write(b"anhour")
+        await take(listener, b"halfanhour")
+        for _, writer in [*idle, (None, sender)]:
+            writer.close()
+
+    seen: list[tuple[int, int | None]] = []
+    play(tmp_path, story, limits=PATIENT, seen=seen)
 
 
 def test_a_sender_that_leaves_before_the_answer_has_delivered(tmp_path: Path) -> None:

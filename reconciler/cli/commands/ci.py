@@ -65,6 +65,7 @@ def _step(name: str, help_text: str, *options: Callable[[Any], Any], function: s
 
 _path = _given("path", "File or folder of the manifests.", default="manifests", show_default=True)
 _digest = _given("expect-digest", "Refuse unless the plan has this digest.")
+_scheduled = _given("scheduled-apply", "Also apply on a schedule.", is_flag=True, default=False)
 _application = (
     _path,
     _given("application", "Id of the application.", required=True, default=None),
@@ -83,10 +84,10 @@ _reports = (
 
 _step(
     "decide",
-    "Output what this run may do: `apply` (true or false) and `plan` (review, drift, plan or empty).",
+    "Output what this run may do: `apply`, `plan` (review, drift, plan or empty), and whether it is `by-hand`.",
     _given("command", "validate, plan or apply, if requested."),
     _given("branch", "The only branch that is ever applied. Default: the repository's default branch."),
-    _given("scheduled-apply", "Also apply on a schedule.", is_flag=True, default=False),
+    _scheduled,
 )
 _step(
     "check",
@@ -100,6 +101,7 @@ _step(
     _path,
     _given("application", "Only this application, by id or name."),
     _digest,
+    _scheduled,
 )
 _step(
     "plan",

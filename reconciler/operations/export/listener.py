@@ -1,7 +1,7 @@
 """A local HTTP server that receives one file, for the callback of an export.
 
 Its path is a 192-bit secret, so only a client that was given the URL can send the file. All other requests (garbage,
-other paths, endless bodies, stalled clients) are rejected and do not affect the server.
+other paths, endless bodies, stalled clients, connections without end) are rejected and do not affect the server.
 """
 
 from __future__ import annotations
@@ -24,13 +24,16 @@ from reconciler.errors import UsageError, cannot_write
 MAX_HEAD = 16 << 10
 _PIECE = 1 << 16
 _TEXTS = {200: "taken", 400: "no file", 404: "nothing here", 405: "post it", 408: "too slow", 409: "one file only"}
-_TEXTS |= {413: "too large", 503: "too many at once", 507: "no room"}
+_TEXTS |= {413: "too large", 507: "no room"}
 Event: TypeAlias = h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Limits for clients: bytes of a body, idle seconds (and seconds for a whole head), concurrent connections."""
+    """Limits for clients: bytes of a body, idle seconds (and seconds for a whole head), concurrent connections.
+
+    Only connections that have not yet shown the secret path are counted; one too many drops the oldest.
+    """
 
     body: int = 1 << 30
     idle_s: float = 30.0
@@ -85,6 +88,7 @@ class Listener:
         self._observe = observe
         self._busy = False
         self._open: set[asyncio.Task[None]] = set()
+        self._strangers: dict[asyncio.Task[None], None] = {}  # oldest first
 
     @property
     def url(self) -> str:
@@ -128,11 +132,17 @@ class Listener:
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = cast("asyncio.Task[None]", asyncio.current_task())
         self._open.add(task)
+        self._strangers[task] = None
+        if len(self._strangers) > self._limits.connections:
+            oldest = next(iter(self._strangers))
+            del self._strangers[oldest]
+            oldest.cancel()
         try:
             with contextlib.suppress(OSError, asyncio.CancelledError):
                 await self._answer(_Wire(reader, writer, self._limits.idle_s))
         finally:
             self._open.discard(task)
+            self._strangers.pop(task, None)
             writer.transport.abort() if task.cancelling() else writer.close()
             with contextlib.suppress(OSError, asyncio.CancelledError):
                 await writer.wait_closed()
@@ -167,10 +177,9 @@ class Listener:
 
     def _expected(self, request: h11.Request) -> int | None:
         """The Content-Length of a request that sends the file; raises `_Refused` for any other request."""
-        if len(self._open) > self._limits.connections:
-            raise _Refused(503)
         if not hmac.compare_digest(request.target, b"/" + self.path.encode()):
             raise _Refused(404)
+        self._strangers.pop(cast("asyncio.Task[None]", asyncio.current_task()), None)
         if request.method not in (b"POST", b"PUT"):
             raise _Refused(405)
         length = next((int(value) for name, value in request.headers if name == b"content-length"), None)

@@ -6,6 +6,7 @@ import asyncio
 import ipaddress
 import json
 import logging
+import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -52,6 +53,10 @@ class Simulator:
         except ClientDisconnect:
             return
         path = scope.get("raw_path", b"").decode("latin-1").partition("?")[0]
+        if problem := _of_a_page(http, path):
+            envelope = {"type": "Forbidden", "message": problem}
+            await send_reply(Reply(403, json.dumps(envelope).encode(), JSON), send, None)
+            return
         if path.startswith(CONTROL):
             await send_reply(await self._control(http, path, body), send, None)
             return
@@ -126,6 +131,27 @@ class Simulator:
         names = tuple(fault.kind for fault in struck)
         with self.world.lock:
             self.control.log.append({**entry, "body": _loggable(request.body), "status": status, "faults": names})
+
+
+def _of_a_page(http: HttpRequest, path: str) -> str | None:
+    """Why a request may be that of a web page, which must not reach this machine's port, or None."""
+    if not _is_loopback(http.headers.get("host", "")):
+        return "the simulator is for this machine only: the Host must be 127.0.0.1, [::1] or localhost"
+    if "origin" in http.headers:
+        return "the simulator does not serve web pages: a request must have no Origin"
+    kind = http.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if http.method == "POST" and path.startswith(CONTROL) and kind != "application/json":
+        return "a command is sent as JSON, with the Content-Type application/json"
+    return None
+
+
+def _is_loopback(host: str) -> bool:
+    """Whether a Host header, which may have a port, names this machine."""
+    name = re.sub(r":\d*$", "", host).removeprefix("[").removesuffix("]")
+    try:
+        return name.lower() == "localhost" or ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
 
 
 def _reply(given: Answer, struck: tuple[Fault, ...]) -> Reply:

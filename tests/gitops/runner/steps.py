@@ -32,7 +32,9 @@ PYTHON = """\
 # `python` of a runner. Only venv and pip are not what they seem: they would need the network.
 isolated=()
 if [[ "$1" == "-I" ]]; then isolated=(-I) && shift; fi
+if [[ "$1" == "-m" && -f "$2.py" ]]; then "{bin}/python" "${{isolated[@]}}" -c "import $2" || exit; fi
 if [[ "$1 $2" == "-m venv" ]]; then
+  [[ "$3" != "--clear" ]] || {{ rm -rf "$4" && set -- "$1" "$2" "$4"; }}
   mkdir -p "$3/bin" && ln -sf "{bin}/reconciler" "$3/bin/reconciler" && ln -sf "$0" "$3/bin/python"
 elif [[ "$1 $2" == "-m pip" ]]; then
   echo "${{isolated[@]}}" "$@" >> "${{RUNNER_TEMP:-$HOME}}/pip.log"
@@ -169,7 +171,6 @@ class Machine:
 
     def stand_in(self, action: str, options: Mapping[str, str]) -> dict[str, str]:
         known: dict[str, Callable[[Mapping[str, str]], dict[str, str] | None]] = {
-            "actions/cache": lambda _: None,
             "actions/checkout": self._checkout,
             "actions/download-artifact": self._download,
             "actions/setup-python": lambda _: {"python-version": "3.13.1"},
