@@ -1,7 +1,7 @@
 """What comes and goes while a list is read, which moves whatever is behind it from page to page.
 
 What is deleted is kept aside, so that it can be restored as it was: in its old place, with its old dates. What is
-created sorts behind everything else, so that a list which loses its first record does not become shorter.
+created sorts behind the rest, or among the last of many records: a swap of the first leaves the list as long as it was.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from reconciler.simulator.world.records import Kind, object_id, record_id
 from reconciler.simulator.world.store import World
 
 _HIGHEST: Final = 16**24 - 1
+_LATE: Final = "ff"  # ids of records are hashes; those that begin so are among the last
 _DEVICES: Final = "select id from devices where application_id = :application and deleted_ms is"
 _PRESENT: Final = {
     "embedded": "select id from records where application_id = :application",
@@ -106,7 +107,7 @@ def _create_device(world: World, model: str, **other: Any) -> str:
 
 
 def _create_record(world: World, model: str) -> None:
-    """A device like the record's, with a record like it. Ids of records are hashes: the first that fits is taken."""
+    """A device like the record's, with a record like it."""
     entries = world.rows(f"select * from entries where {_PARTS['records']['entries']}", {"id": model})
     flow_id = next((row["flow_id"] for row in entries if row["record_id"]), None)
     owners = "select device_id, application_id from records where id = :id union select device_id, application_id "
@@ -114,7 +115,7 @@ def _create_record(world: World, model: str) -> None:
     every = "select max(id) from (select id from records union all select record_id as id from entries)"
     ((highest,),) = world.db.execute(every)
     devices = (object_id(application, "device", device, str(number)) for number in count())
-    new = next(one for one in devices if record_id(application, one, flow_id) > highest)
+    new = next(one for one in devices if record_id(application, one, flow_id) > min(highest, _LATE))
     own = record_id(application, _create_device(world, device, id=new), flow_id)
     if flow_id is None:
         _copy(world, "records", model, id=own, device_id=new)
