@@ -110,6 +110,7 @@ class Switches(BaseModel):
     per_page_cap: Annotated[int, Field(ge=1)] | None = None
     per_page_fixed: Annotated[int, Field(ge=1)] | None = None
     logs_kept: Annotated[int, Field(ge=1)] | None = None
+    write_status: Literal["201", "202"] = "201"
     effect_delay_s: Annotated[float, Field(ge=0)] = 0.0
     rerelease: Literal["log", "silent"] = "log"
     empty_bundle: Literal["null", "nullVersion"] = "nullVersion"
