@@ -187,10 +187,16 @@ class _Discovery:
         return found
 
     async def read(self, needs: Needs) -> tuple[Read, dict[str, frozenset[str]]]:
-        """Read concurrently: deployments, the device list, flows, queries."""
-        flow_id = await self.only_flow(needs)
+        """Read concurrently: deployments, the device list, flows, queries.
+
+        With pruning, queries are sent after the deployments were read. A device created between the two would else
+        have rows that nothing declares, because the query was answered too early to select it.
+        """
+        live = self.live(await self.only_flow(needs))
+        if self.rules.prune is not Prune.OFF and needs.queries:
+            live = _known(await live)
         read, _, _, *selected = await gather(
-            self.live(flow_id),
+            live,
             self.list_devices(needs),
             self.list_flows(needs),
             *(self.selected(query, needs.queries[query]) for query in sorted(needs.queries)),
@@ -272,3 +278,7 @@ class _Discovery:
                 self.warnings.append(Warning(message, place, "the token needs the scope devices.get"))
         flows = resolution.flows
         return prune(resolution.desired, live, setting, flows=flows, place=place, existing=existing)
+
+
+async def _known(read: Read) -> Read:
+    return read

@@ -44,8 +44,10 @@ def test_reading_only() -> None:
     assert skipped == sum(row.live != "read" for row in rows())
 
 
-def test_writing_too() -> None:
+@pytest.mark.parametrize("status", ["201", "202"])
+def test_writing_too(status: str) -> None:
     with serve(HERE / "fleet.yaml") as server:
+        server.control.switch(write_status=status)
         passed, _ = run_live(server, "-k", "edge", RECONCILER_LIVE_WRITES="1")
         methods = {request["method"] for request in server.control.requests()}
 

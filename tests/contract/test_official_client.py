@@ -1,10 +1,12 @@
 """Losant's own Python client, unchanged, against the simulator: every action of deployments and their neighbours.
 
-Each answer is checked against the action's schema. The client tells the API's errors as `LosantError`.
+Each answer is checked against the action's schema, and its status against those that the client documents. The client
+tells the API's errors as `LosantError`.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -42,6 +44,11 @@ NAMES = {
 }
 
 
+def declared(method: Callable[..., Any]) -> set[int]:
+    """The statuses that the client's own documentation of an action names as its successes."""
+    return {int(text) for text in re.findall(r"^ +\*  (2\d\d) - ", method.__doc__ or "", re.MULTILINE)}
+
+
 class Plant:
     """The official client, with the application's id filled in and each answer checked."""
 
@@ -55,7 +62,9 @@ class Plant:
         part = getattr(self.client, "".join(f"_{char.lower()}" if char.isupper() else char for char in resource))
         method: Callable[..., Any] = getattr(part, NAMES.get(name, name))
         body = method(applicationId=self.server.application_id, **arguments)
-        check_answer(action, 200, body)
+        status = self.server.control.requests()[-1]["status"]
+        assert status in declared(method), f"the client does not know {status} from {action}"
+        check_answer(action, status, body)
         self.called.add(action)
         return body
 
@@ -77,6 +86,8 @@ class Plant:
 @pytest.fixture
 def plant() -> Iterator[Plant]:
     with serve(FLEET) as server:
+        (status,) = declared(Client("", "").embedded_deployments.release)
+        server.control.switch(write_status=str(status))
         yield Plant(server)
 
 

@@ -69,6 +69,8 @@ READINGS: list[dict[str, Any]] = [
     {"empty_edge_records": "dropped"},
     {"release": "partial", "unknown_device": "skip"},
     {"per_page_cap": 2},
+    {"per_page_fixed": 2},
+    {"write_status": "202"},
     {"effect_delay_s": 3.0},
     {"rerelease": "silent"},
     {"empty_bundle": "null"},

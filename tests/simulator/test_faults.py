@@ -304,6 +304,110 @@ def test_devices_that_report_between_pages_reorder_them(start: Callable[..., Api
     assert len(set(by_id)) == 6
 
 
+LISTED = {
+    "records": "/{kind}/deployments",
+    "devices": "/devices",
+    "flows": "/flows",
+    "versions": "/flows/{flow}/versions",
+}
+
+
+def six(start: Callable[..., Api], kind: str) -> Api:
+    """Six of everything: devices, records, flows, and versions of `f1`."""
+    flows = {f"f{n}": {"class": kind, "versions": [f"v{n}" for n in range(1, 7)]} for n in range(1, 7)}
+    device_class = "embedded" if kind == "embedded" else "edgeCompute"
+    device = {"class": device_class, "tags": {"site": "leeds"}, "deployed": {"f1": "v1"}}
+    return start({"applications": [{"name": "A", "flows": flows, "devices": [{"count": 6, "name": "d{n}", **device}]}]})
+
+
+@pytest.mark.parametrize("what", LISTED)
+@pytest.mark.parametrize("kind", ["embedded", "edge"])
+def test_what_is_swapped_between_pages_hides_what_was_there_all_the_time(
+    start: Callable[..., Api], kind: str, what: str
+) -> None:
+    api = six(start, kind)
+    path = LISTED[what].format(kind=kind, flow=api.flow("f1"))
+    order = {"sortField": "id", "sortDirection": "asc", "flowClass": kind}
+    before = [item["id"] for item in api.all(path, **order)]
+    assert len(before) == 6
+
+    number = api.control.fault(FAULT.validate_python({"kind": "shift", "what": what, "when": {"query": {"page": "1"}}}))
+    pages = [api.get(path, **order, perPage=3, page=page) for page in (0, 1)]
+    assert [page["totalCount"] for page in pages] == [6, 6]
+    seen = [item["id"] for page in pages for item in page["items"]]
+    assert set(before) - set(seen) == {before[3]}
+    api.control.clear_faults(number)
+
+    (new,) = set(seen) - set(before)
+    assert [item["id"] for item in api.all(path, **order)] == [*before[1:], new]
+    api.control.fault(FAULT.validate_python({"kind": "shift", "what": what, "how": "restore", "when": {"times": 1}}))
+    assert [item["id"] for item in api.all(path, **order)] == [*before, new]
+
+
+@pytest.mark.parametrize(("how", "count"), [("delete", 4), ("create", 8)])
+@pytest.mark.parametrize("end", ["first", "last"])
+@pytest.mark.parametrize("kind", ["embedded", "edge"])
+def test_records_that_only_go_or_only_come(
+    start: Callable[..., Api], kind: str, end: str, how: str, count: int
+) -> None:
+    api = six(start, kind)
+    order = {"sortField": "id", "sortDirection": "asc"}
+    before = api.all(f"/{kind}/deployments", **order)
+    fault = {"kind": "shift", "how": how, "end": end, "count": 2, "when": {"times": 1}}
+    api.control.fault(FAULT.validate_python(fault))
+    after = api.all(f"/{kind}/deployments", **order)
+
+    assert len(after) == count
+    kept = [item for item in before if item in after]
+    assert kept == (before if how == "create" else before[2:] if end == "first" else before[:4])
+    for item in after[len(kept) :]:
+        assert item["id"] > before[-1]["id"]
+        assert api.get(f"/devices/{item['deviceId']}")["tags"] == [{"key": "site", "value": "leeds"}]
+        assert api.get(f"/{kind}/deployments", deviceId=item["deviceId"])["totalCount"] == 1
+
+
+def test_a_restored_record_is_as_old_as_it_was(pumps: Api) -> None:
+    before = pumps.all("/embedded/deployments", sortField="id", sortDirection="asc")
+    pumps.control.fault(faults.Shift(how="delete", end="last", when=When(times=1)))
+    assert pumps.get("/embedded/deployments")["totalCount"] == 2
+    pumps.control.advance(3600)
+    pumps.control.fault(faults.Shift(how="restore", when=When(times=1)))
+
+    assert pumps.all("/embedded/deployments", sortField="id", sortDirection="asc") == before
+
+
+def test_a_deleted_device_leaves_its_record_and_comes_back_offline(pumps: Api) -> None:
+    pumps.control.fault(faults.Shift(how="delete", what="devices", when=When(times=1)))
+    devices, records = pumps.get("/devices")["totalCount"], pumps.get("/embedded/deployments")["totalCount"]
+    pumps.control.fault(faults.Shift(how="restore", what="devices", count=9, when=When(times=1)))
+
+    assert (devices, records) == (4, 3)
+    assert pumps.get("/devices")["totalCount"] == 5
+
+
+def test_shifts_stay_in_the_application_and_kind_of_the_request(start: Callable[..., Api]) -> None:
+    other = {"name": "B", "flows": {"g": ["v1"]}, "devices": [{"count": 3, "name": "x{n}", "deployed": {"g": "v1"}}]}
+    mixed = [
+        {"name": "d", "deployed": {"f": "v1"}},
+        {"name": "e", "class": "edgeCompute", "deployed": {"h": "v1"}},
+    ]
+    flows = {"f": ["v1"], "h": {"class": "edge", "versions": ["v1"]}}
+    api = start({"applications": [{"name": "A", "flows": flows, "devices": mixed}, other]})
+    api.control.fault(faults.Shift(how="delete", count=9, when=When(times=1)))
+
+    assert api.get("/embedded/deployments")["totalCount"] == 0
+    assert api.get("/edge/deployments")["totalCount"] == 1
+    assert len(api.control.rows()) == 4
+
+
+def test_the_size_of_pages_may_be_the_server_s_own(pumps: Api) -> None:
+    pumps.control.switch(per_page_fixed=2)
+    sizes = [pumps.get("/embedded/deployments", perPage=size)["perPage"] for size in (1, 2, 1000)]
+
+    assert sizes == [2, 2, 2]
+    assert pumps.get("/embedded/deployments", perPage=1, page=1)["count"] == 1
+
+
 def test_several_faults_at_once(pumps: Api) -> None:
     pumps.control.fault(faults.Latency(seconds=0.01))
     pumps.control.fault(faults.Total(delta=5))

@@ -251,7 +251,10 @@ def test_late_writes_and_take_ups_happen_in_the_order_of_their_times(pumps: Api)
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("values", [{"release": "maybe"}, {"per_page_cap": 0}, {"nonsense": 1}, {"effect_delay_s": -1}])
+@pytest.mark.parametrize(
+    "values",
+    [{"release": "maybe"}, {"per_page_cap": 0}, {"per_page_fixed": 0}, {"nonsense": 1}, {"effect_delay_s": -1}],
+)
 def test_a_switch_that_cannot_be(pumps: Api, values: dict[str, Any]) -> None:
     with pytest.raises(ControlError, match=next(iter(values))):
         pumps.control.switch(**values)

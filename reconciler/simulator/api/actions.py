@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 from reconciler.simulator.api import devices, flows, schemas
 from reconciler.simulator.api.collection import APPLICATIONS, Collection, Entity
 from reconciler.simulator.api.deployments import DEPLOYMENTS
-from reconciler.simulator.api.schemas import DIGITS, ID, NAME, QUERIES, TEXT, one_of
+from reconciler.simulator.api.schemas import DIGITS, ID, QUERIES, TEXT, one_of
 from reconciler.simulator.api.validation import Schema
 from reconciler.simulator.world.records import Kind
 from reconciler.simulator.world.store import World
@@ -126,14 +126,13 @@ _DEVICE_FILTERS: dict[str, Schema] = {
     **_filter("name"),
     "deviceClass": schemas.DEVICE_CLASS,
     "tagFilter": schemas.TAGS,
-    "parentId": ID,
+    "parentId": TEXT,
     "queryDeleted": TEXT,
 }
 # Accepted but ignored: versions with custom nodes, all versions, triggers.
 _NODES: dict[str, Schema] = {"includeCustomNodes": TEXT}
 _FLOW_FORM: dict[str, Schema] = {
     **_NODES,
-    "allVersions": TEXT,
     "triggerFilter": {},
     **_order(flows.FLOWS, "name", "id", *_DATES),
     **_filter("name"),
@@ -164,13 +163,19 @@ ACTIONS: tuple[Action, ...] = (
         )
     ),
     _get("/devices/{deviceId}", devices.DEVICES.get, "device.get", query=_DEVICE_FORM),
-    _get("/flows", flows.flows_list, "flows.get", query=_FLOW_FORM, json_params=_ADVANCED["Flow"]),
+    _get(
+        "/flows",
+        flows.flows_list,
+        "flows.get",
+        query={**_FLOW_FORM, "allVersions": TEXT},
+        json_params=_ADVANCED["Flow"],
+    ),
     _get(
         "/flows/version",
         flows.flows_by_version,
         "flows.getByVersion",
         "flowVersions",
-        query={"version": {**NAME, "required": True}, **_FLOW_FORM},
+        query={"version": TEXT, **_FLOW_FORM},
         json_params=_ADVANCED["FlowByVersion"],
     ),
     _get("/flows/{flowId}", flows.FLOWS.get, "flow.get", query=_NODES),
@@ -181,6 +186,6 @@ ACTIONS: tuple[Action, ...] = (
         query=_VERSION_FORM,
         json_params=_ADVANCED["FlowVersion"],
     ),
-    _get("/flows/{flowId}/versions/{flowVersionId}", flows.version_get, "flowVersion.get"),
+    _get("/flows/{flowId}/versions/{flowVersionId}", flows.version_get, "flowVersion.get", query=_NODES),
     _get("", APPLICATIONS.get, "application.get", query={"summaryInclude": TEXT, "summaryExclude": TEXT}),
 )

@@ -63,6 +63,7 @@ class Collection:
         cap = world.switches.per_page_cap
         page = _number(params.get("page"))
         per_page = min(_number(params.get("perPage")) or self.per_page, _LARGEST if cap is None else cap)
+        per_page = world.switches.per_page_fixed or per_page
         field, direction = params.get("sortField", self.sort_field), params.get("sortDirection", self.sort_direction)
         column = "connected" if field == "connectionStatus" else field
         order = ", ".join(f"{name} {direction}" for name in dict.fromkeys((column, "id")))

@@ -85,7 +85,7 @@ EDGE = Collection(
     from entries e left join devices d on d.id = e.device_id left join flows f on f.id = e.flow_id
     where e.record_id is not null""",
     _complete_edge,
-    "id",
+    "lastUpdated",
 )
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 
 from reconciler.simulator.api.collection import Collection, Entity, Params, connection_info, echoed, is_true, selected
 from reconciler.simulator.api.query import Sql, compile_query, every, matches, tag_queries
+from reconciler.simulator.world.records import ID_PATTERN
 from reconciler.simulator.world.store import World
 
 _SUMMARY_LIMIT = 1000
@@ -44,6 +46,8 @@ def devices_list(world: World, params: Params) -> Entity:
     deleted = Sql(f"deletedAt is {'not null' if is_true(params.get('queryDeleted')) else 'null'}")
     conditions = [deleted, *selected(params, "name", *_filters(world, params))]
     echo = echoed(params, "applicationId", "filter", "filterField", "parentId", "tagFilter", "query")
+    if re.search(ID_PATTERN, echo.get("parentId", "")) is None:  # any text is taken, but the answer has ids only
+        echo.pop("parentId", None)
     if isinstance(params.get("deviceClass"), str):
         echo["deviceClass"] = params["deviceClass"]
     return DEVICES.page(world, params, conditions, echo)

@@ -55,8 +55,10 @@ def flows_list(world: World, params: Params) -> Entity:
 
 
 def flows_by_version(world: World, params: Params) -> Entity:
-    """flows.getByVersion: the versions with one name, across workflows."""
-    conditions = [*_flow_conditions(params), Sql("version = ?", (params["version"],))]
+    """flows.getByVersion: the versions across workflows, those with one name if it is given."""
+    conditions = _flow_conditions(params)
+    if params.get("version"):
+        conditions.append(Sql("version = ?", (params["version"],)))
     return _ACROSS_FLOWS.page(world, params, conditions, echoed(params, "filter", "filterField", "applicationId"))
 
 

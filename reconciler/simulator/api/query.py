@@ -50,7 +50,7 @@ def matches(column: str, pattern: str) -> Sql:
 
 
 _TYPES: Mapping[str, Literal["id", "date", "flag"]] = {
-    **dict.fromkeys(("id", "parentId", "ancestorId", "flowId"), "id"),
+    **dict.fromkeys(("id", "parentId", "ancestorId", "flowId", "defaultVersion"), "id"),
     **dict.fromkeys(("gatewayId", "experienceUserId", "experienceGroupId"), "id"),
     **dict.fromkeys(("creationDate", "lastUpdated", "deletedAt", "connectedAt", "disconnectedAt"), "date"),
     "enabled": "flag",
@@ -60,6 +60,7 @@ _EXPRESSIONS = {
     "ancestorId": "parentId",
     "connectionStatus": "(case connected when 1 then 'connected' when 0 then 'disconnected' end)",
     **dict.fromkeys(("gatewayId", "experienceUserId", "experienceGroupId", "attributeName"), "null"),
+    **dict.fromkeys(("defaultVersion", "customNodeSupports"), "null"),
 }
 """The fields that are not columns. Fields with `null` have no value in any object."""
 _ORDER = {"$gt": ">", "$lt": "<", "$gte": ">=", "$lte": "<="}
@@ -86,6 +87,8 @@ def compile_query(query: Query) -> Sql:
                 parts.append(_not(some(map(compile_query, value))))
             case "tags":
                 parts.append(_tags(value))
+            case "triggers" | "nodes":  # no workflow has any
+                parts.append(Sql("1" if "$ne" in value else "0"))
             case _:
                 parts.append(_field(key, value))
     return every(parts)

@@ -148,6 +148,18 @@ def _query(own_name: str, ids: tuple[str, ...], fields: tuple[str, ...], extra: 
     return {"type": "object", "properties": properties, "additionalProperties": False}
 
 
+def _part_query(own: dict[str, Schema]) -> Schema:
+    """A query for a trigger or node: what it is like, or what none is like."""
+    config = {"type": "object", "patternProperties": {TAG_KEY_PATTERN: {**_SCALAR, "maxLength": 1024}}}
+    form = _closed({"type": {"type": "string", "maxLength": 255}, **own, "config": config}, ["type"])
+    return {"oneOf": [form, _closed({"$eq": form}, ["$eq"]), _closed({"$ne": form}, ["$ne"])]}
+
+
+_FLOW_PARTS: dict[str, Schema] = {
+    "triggers": _part_query({"key": {"type": "string", "pattern": TAG_KEY_PATTERN}}),
+    "nodes": _part_query({}),
+    "customNodeSupports": _FIELD_QUERY,
+}
 _FLOW_FIELDS = ("name", "creationDate", "lastUpdated", "flowClass", "enabled")
 _DEVICE_IDS = ("id", "gatewayId", "parentId", "ancestorId", "experienceUserId", "experienceGroupId")
 _DEVICE_FIELDS = (
@@ -158,8 +170,8 @@ QUERIES: dict[str, Schema] = {
     name: _query(name, ids, fields, extra)
     for name, ids, fields, extra in (
         ("advancedDeviceQuery", _DEVICE_IDS, _DEVICE_FIELDS, {"tags": _TAG_QUERY}),
-        ("advancedFlowQuery", ("id",), _FLOW_FIELDS, {}),
-        ("advancedFlowVersionQuery", ("id",), (*_FLOW_FIELDS, "version"), {}),
-        ("advancedFlowByVersionQuery", ("id", "flowId"), (*_FLOW_FIELDS, "version"), {}),
+        ("advancedFlowQuery", ("id", "defaultVersion"), _FLOW_FIELDS, _FLOW_PARTS),
+        ("advancedFlowVersionQuery", ("id",), (*_FLOW_FIELDS, "version"), _FLOW_PARTS),
+        ("advancedFlowByVersionQuery", ("id", "flowId"), (*_FLOW_FIELDS, "version"), _FLOW_PARTS),
     )
 }

@@ -35,6 +35,8 @@ class Token:
             accepted |= {f"{family}.read" for family in families}
         if action.name in ("devices.get", "device.get"):
             accepted |= {"all.Device", "all.Device.read"}
+        if action.name == "application.get":
+            accepted |= {"all.Application.cli", "all.User.cli"}
         return not accepted.isdisjoint(self.scopes)
 
 

@@ -167,6 +167,21 @@ class Reports(_Fault):
     devices: Count = 1
 
 
+class Shift(_Fault):
+    """Things of the application come and go before the request is processed, which moves others between pages.
+
+    `swap`: some are deleted, and as many like them are created behind all others. `create`: the same, and nothing is
+    deleted. `restore`: some that were deleted are back in their old places. They are the `count` first or last ones by
+    id. Deleted devices leave their records; a deleted record takes its rows along.
+    """
+
+    kind: Literal["shift"] = "shift"
+    how: Literal["swap", "delete", "create", "restore"] = "swap"
+    what: Literal["records", "devices", "flows", "versions"] = "records"
+    end: Literal["first", "last"] = "first"
+    count: Count = 1
+
+
 _Effect: TypeAlias = Latency | Status | Redirect | Reset | Late | Lost | Partial
 _Answer: TypeAlias = Garble | SlowHeaders | SlowBody | Total | Duplicate | Missing | Damage
-Fault: TypeAlias = Annotated[_Effect | _Answer | Reports, Field(discriminator="kind")]
+Fault: TypeAlias = Annotated[_Effect | _Answer | Reports | Shift, Field(discriminator="kind")]

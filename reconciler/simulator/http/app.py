@@ -25,6 +25,7 @@ from reconciler.simulator.faults import Fault
 from reconciler.simulator.http.handler import Answer, Request, answer, read_query, route
 from reconciler.simulator.http.replies import JSON, Reply, abort, damage_page, garbled, refusal, send_reply
 from reconciler.simulator.world.devices import report_again
+from reconciler.simulator.world.shifts import shift
 
 CONTROL: Final = "/_simulator/"
 _LOG = logging.getLogger(__name__)
@@ -117,8 +118,11 @@ class Simulator:
         with self.world.lock:
             bring_up_to_date(self.world)
             for fault in struck:
-                if isinstance(fault, faults.Reports):
-                    report_again(self.world, fault.devices)
+                match fault:
+                    case faults.Reports():
+                        report_again(self.world, fault.devices)
+                    case faults.Shift():
+                        shift(self.world, fault, request.path)
             try:
                 return answer(self.world, request, fate)
             except Exception:  # noqa: BLE001 - a bug in the simulator is reported, and the server goes on

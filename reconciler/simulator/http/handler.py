@@ -123,7 +123,7 @@ def _answer(world: World, request: Request, fate: Fate) -> Answer:
         return Answer(action.status, {"jobQueued": True, "jobId": job.id, "success": True}, job)
     write = Write(action.does.kind, action.does.verb, own, cast("Mapping[str, Any]", body), token.author)
     accept(world, write, fate)
-    return Answer(action.status, {"success": True})
+    return Answer(int(world.switches.write_status), {"success": True})
 
 
 def _query_params(request: Request, action: Action) -> dict[str, Any]:

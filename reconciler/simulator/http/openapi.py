@@ -61,7 +61,7 @@ def _operation(action: Action) -> Node:
         "tags": [action.name.partition(".")[0]],
         "parameters": list(_parameters(action)),
         "responses": {
-            str(action.status): _response(action.answer, "Done" if action.status == 200 else "Accepted"),
+            **{status: _response(action.answer, words) for status, words in _successes(action).items()},
             **{str(status): _response(*words) for status, words in refusals.items()},
         },
     }
@@ -73,6 +73,12 @@ def _operation(action: Action) -> Node:
             "content": {"application/json": {"schema": _plain(schema)}},
         }
     return operation
+
+
+def _successes(action: Action) -> dict[str, str]:
+    if action.answer == "success":
+        return {"201": "Accepted", "202": "Accepted for processing"}
+    return {str(action.status): "Done" if action.status == 200 else "Accepted"}
 
 
 def _parameters(action: Action) -> Iterator[Node]:

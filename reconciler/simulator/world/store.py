@@ -63,6 +63,9 @@ create table if not exists late_writes (
 create table if not exists jobs (
     id text primary key, application_id text not null, created_ms integer not null, status text not null,
     detail text not null);
+create table if not exists removed (
+    sequence integer primary key, id text not null, what text not null, application_id text not null,
+    table_name text not null, row text not null);
 create temp table if not exists touched (device_id text not null, flow_id text not null,
     primary key (device_id, flow_id)) without rowid;
 create temp table if not exists page (position integer primary key, id text not null);
@@ -105,7 +108,9 @@ class Switches(BaseModel):
     empty_records: Literal["kept", "dropped"] = "kept"
     empty_edge_records: Literal["kept", "dropped"] = "kept"
     per_page_cap: Annotated[int, Field(ge=1)] | None = None
+    per_page_fixed: Annotated[int, Field(ge=1)] | None = None
     logs_kept: Annotated[int, Field(ge=1)] | None = None
+    write_status: Literal["201", "202"] = "201"
     effect_delay_s: Annotated[float, Field(ge=0)] = 0.0
     rerelease: Literal["log", "silent"] = "log"
     empty_bundle: Literal["null", "nullVersion"] = "nullVersion"
