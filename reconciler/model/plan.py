@@ -136,7 +136,8 @@ class Summary(NamedTuple):
 class Plan:
     """The plan of one application and kind. Everything is sorted; equal inputs give equal bytes.
 
-    `device_names` and `flow_names`: the names of the rows' devices and flows, of those that have one.
+    `device_names` and `flow_names`: the names of the rows' devices and flows, of those that have one. `notes`: what a
+    reader of a saved plan should know of it, beside what it holds; never saved.
     """
 
     application: Application
@@ -153,6 +154,7 @@ class Plan:
     refused: tuple[Refusal, ...]
     device_names: Mapping[DeviceId, str]
     flow_names: Mapping[FlowId, str]
+    notes: tuple[str, ...] = ()
 
     @property
     def digest(self) -> str:

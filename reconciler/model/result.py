@@ -10,6 +10,7 @@ from typing import NamedTuple, TypeVar
 
 from reconciler.errors import ExitCode
 from reconciler.model.changes import Op
+from reconciler.model.digest import digests
 from reconciler.model.health import Wait
 from reconciler.model.plan import Plan
 from reconciler.model.requests import Action
@@ -121,6 +122,7 @@ class Removal(NamedTuple):
 class Result:
     """The result of carrying out one plan. Rows are sorted by device, then flow; calls by id.
 
+    `review_digest` covers what the plan was guarded with, too.
     `total` and `confirmed` count the changes of the plan; `operations`, `moves` and `removals` describe them.
     `stopped_by`: why the run ended early (an expired token, for example). `notes`: what else a reader should know.
     `wait` is None if there was no wait.
@@ -129,6 +131,7 @@ class Result:
     application: Application
     kind: Kind
     digest: Digest
+    review_digest: Digest
     calls: tuple[CallResult, ...]
     total: int
     confirmed: int
@@ -173,11 +176,13 @@ def not_started(plan: Plan) -> Result:
     calls = tuple(
         CallResult(call.id, call.action, call.body, call.count, call.after, CallState.PLANNED) for call in plan.calls
     )
+    both = digests([plan])
     operations = Counter(change.op for change in plan.changes)
     return Result(
         application=plan.application,
         kind=plan.kind,
-        digest=plan.digest,
+        digest=both.changes,
+        review_digest=both.review,
         calls=calls,
         total=len(plan.changes),
         confirmed=0,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
+from typing import Any
 
 import pytest
 
@@ -49,6 +51,75 @@ def test_neither_a_refusal_nor_what_it_follows_from_can_be_edited_away(
             assert done.code == 1
             assert "plans[0].refused does not match its guards: the file was edited or damaged" in done.err
     assert shop.writes() == []
+
+
+def digests_of(document: dict[str, Any]) -> dict[str, Any]:
+    """The document with the digests that fit it, as a forger would make them."""
+    rows = [
+        [part["application"]["id"], part["kind"], one["device_id"], one["flow_id"], one["from"], one["to"]]
+        for part in document["plans"]
+        for one in part["changes"]
+    ]
+    guards = []
+    for key, judged_by in document["guards"].items():
+        own = key.split("/")
+        for name, limit in judged_by["limits"].items():
+            if isinstance(limit, dict):
+                guards.append([*own, f"limits.{name}", limit["count"], limit["percent"]])
+        protect = [[*own, "protect", one["device_id"], one["flow_id"], one["forbid"]] for one in judged_by["protect"]]
+        guards += sorted(protect, key=lambda one: [word or "" for word in one])
+    review = json.dumps([*rows, *guards], separators=(",", ":"), ensure_ascii=False)
+    return {**document, "review_digest": f"sha256:{hashlib.sha256(review.encode()).hexdigest()}"}
+
+
+def test_what_a_reviewer_saw_covers_what_a_plan_is_guarded_with(kind: Kind, shop: Shop, here: Here) -> None:
+    """Limits, protections and refusals edited together make a plan that reads well; its review digest is another."""
+    shop.write("go.yaml", of_kind(kind, GUARDED + TWENTY + PROTECTED))
+    here("plan", "go.yaml", "--out", "plan.json")
+    data = shop.read_json("plan.json")
+    assert digests_of(data) == data
+    (shop.folder / "go.yaml").unlink()  # an apply elsewhere
+    key = f"{APPLICATION}/{kind}"
+    free = {"removals": {"count": None, "percent": None}, "changes": {"count": None, "percent": None}}
+    judged_by = {**data["guards"][key], "protect": [], "limits": {**data["guards"][key]["limits"], **free}}
+    forged = {**data, "guards": {key: judged_by}, "plans": [{**data["plans"][0], "refused": []}]}
+    shop.write("plan.json", json.dumps(forged))
+    done = here("apply", "--plan", "plan.json", "--yes")
+    assert (done.code, "but the digest of the changes and guards is sha256:" in done.err) == (1, True)
+    shop.write("plan.json", json.dumps(digests_of(forged)))
+    reviewed = here("apply", "--plan", "plan.json", "--yes", "--expect-digest", data["review_digest"])
+    assert (reviewed.code, shop.writes()) == (4, [])
+    assert f"not {data['review_digest']}" in reviewed.err
+    own = digests_of(forged)["review_digest"]
+    assert here("apply", "--plan", "plan.json", "--yes", "--dry-run", "--expect-digest", own).code == 0
+
+
+def test_either_digest_is_expected(kind: Kind, shop: Shop, here: Here) -> None:
+    shop.write("go.yaml", of_kind(kind, GUARDED + HALF))
+    planned = here("plan", "go.yaml", "--out", "plan.json", "--format", "json").document
+    for path in (["go.yaml"], ["--plan", "plan.json"]):
+        for key in ("digest", "review_digest"):
+            assert here("apply", *path, "--yes", "--dry-run", "--expect-digest", planned[key]).code == 0
+    shop.write("go.yaml", of_kind(kind, GUARDED + HALF.replace("50", "60")))
+    assert here("apply", "go.yaml", "--yes", "--dry-run", "--expect-digest", planned["digest"]).code == 0
+    looser = here("apply", "go.yaml", "--yes", "--expect-digest", planned["review_digest"])
+    assert (looser.code, shop.writes()) == (4, [])
+    result = here("apply", "go.yaml", "--yes", "--format", "json").result
+    assert result["digest"] == planned["digest"]
+    assert result["review_digest"] != planned["review_digest"]
+
+
+def test_an_edited_summary_is_counted_again(kind: Kind, shop: Shop, here: Here) -> None:
+    shop.write("go.yaml", of_kind(kind, GUARDED + HALF))
+    assert "1 to destroy" in here("plan", "go.yaml", "--out", "plan.json").out
+    data = shop.read_json("plan.json")
+    data["plans"][0]["summary"] |= {"remove": 0, "keep": 4, "calls": 0}
+    shop.write("plan.json", json.dumps(data))
+    shown = here("show", "plan.json")
+    assert shown.out.endswith("Plan: 0 to add, 1 to change, 1 to destroy.\n")
+    assert "Note: the summary did not match the changes" in shown.out
+    assert here("show", "plan.json", "--format", "json").document["plans"][0]["summary"]["remove"] == 1
+    assert "1 to destroy" in here("show", "plan.json", "--format", "markdown").out
 
 
 def test_a_key_that_comes_twice_is_refused(kind: Kind, shop: Shop, here: Here) -> None:

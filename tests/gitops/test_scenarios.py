@@ -81,7 +81,7 @@ def test_a_merge_says_when_its_plan_is_not_the_reviewed_one(world: World) -> Non
     assert merged.conclusion == "success"
     assert world.reported() == {"v2"}
     apply = merged.job("apply plant embedded")
-    assert "**Not as reviewed**: pull request #1 shows digest sha256:" in apply.summary
+    assert "**Not as reviewed**: pull request #1 shows review digest sha256:" in apply.summary
     assert any(line.startswith("::warning::") and "was applied" in line for line in apply.annotations)
 
 
