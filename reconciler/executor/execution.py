@@ -101,6 +101,7 @@ class Execution:
         """The result so far."""
         confirmed, total = self._journal.progress()
         collateral, meanwhile = self._moved()
+        failed = [f"the last read failed: {self._control.read_error}"] if self._control.read_error else []
         return replace(
             self._not_started,
             calls=tuple(call.snapshot() for call in sorted(self._journal.calls, key=lambda call: call.id)),
@@ -112,7 +113,7 @@ class Execution:
             dry_run=self._dry_run,
             interrupted=self._interrupted,
             stopped_by=self._control.stopped_by,
-            notes=(f"the last read failed: {self._control.read_error}",) if self._control.read_error else (),
+            notes=(*self._plan.notes, *failed),
         )
 
     async def _rounds(self) -> None:

@@ -189,6 +189,7 @@ def not_started(plan: Plan) -> Result:
         operations=Operations(*(operations[op] for op in Op)),
         moves=moves_of(plan),
         removals=tuple(_removals(plan)),
+        notes=plan.notes,
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from reconciler.model.state import Kind
-from tests.support.cli import Here
+from tests.support.cli import Ended, Here
 from tests.support.fleet import APPLICATION, HEAD, Shop, of_kind
 
 GUARDED = f"""{HEAD}
@@ -22,6 +22,7 @@ devices:
 """
 HALF = "limits: {removals: {count: 1, percent: 50}}\n"
 TWENTY = "limits: {removals: {percent: 20}}\n"
+FIFTH = HALF.replace("50", "20")
 PROTECTED = "protect: [{device: leeds-1}, {flow: alarms, forbid: change}]\n"
 
 
@@ -183,3 +184,112 @@ def test_what_was_half_done_is_judged_by_what_is_left(kind: Kind, shop: Shop, he
     shop.control.set_released("leeds-1", "telemetry", None)
     assert here("apply", "--plan", "plan.json", "--yes").code == 0
     assert shop.released()["leeds-2/telemetry"] == "v2"
+
+
+def told(done: Ended) -> str:
+    """The note on the guards of an apply, in one line."""
+    return " ".join(done.out.split())
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "code", "note"),
+    [
+        (HALF, FIFTH, 3, "limits stricter in the manifests, protections the same in both"),
+        (FIFTH, HALF, 3, "limits stricter in the plan, protections the same in both"),
+        (
+            HALF,
+            "limits: {removals: {count: 2, percent: 40}}\n",
+            0,
+            "limits from both, the stricter of each, protections the same in both",
+        ),
+        (HALF, HALF + PROTECTED, 3, "limits the same in both, protections stricter in the manifests"),
+        (HALF + PROTECTED, HALF, 3, "limits the same in both, protections stricter in the plan"),
+        (
+            HALF + "protect: [{device: leeds-4}]\n",
+            HALF + "protect: [{flow: telemetry, forbid: change}]\n",
+            3,
+            "protections from both, the stricter of each",
+        ),
+    ],
+)
+def test_the_stricter_of_the_plan_and_of_its_manifests_counts(
+    kind: Kind, shop: Shop, here: Here, then: str, now: str, code: int, note: str
+) -> None:
+    shop.write("go.yaml", of_kind(kind, GUARDED + then))
+    here("plan", "go.yaml", "--out", "plan.json")
+    shop.write("go.yaml", of_kind(kind, GUARDED + now))
+    applied = here("apply", "--plan", "plan.json", "--yes", "--result", "result.json")
+    assert applied.code == code
+    assert "Note: guarded by the plan and by go.yaml as of now: limits" in told(applied)
+    assert note in told(applied)
+    (noted,) = shop.read_json("result.json")["results"][0]["notes"]
+    assert note in noted
+    assert bool(shop.writes()) is (code == 0)
+
+
+def test_a_forged_plan_is_guarded_by_the_manifests_beside_it(kind: Kind, shop: Shop, here: Here) -> None:
+    shop.write("go.yaml", of_kind(kind, GUARDED + TWENTY + PROTECTED))
+    here("plan", "go.yaml", "--out", "plan.json")
+    data, key = shop.read_json("plan.json"), f"{APPLICATION}/{kind}"
+    free = {"removals": {"count": None, "percent": None}, "changes": {"count": None, "percent": None}}
+    judged_by = {**data["guards"][key], "protect": [], "limits": {**data["guards"][key]["limits"], **free}}
+    forged = {**data, "guards": {key: judged_by}, "plans": [{**data["plans"][0], "refused": []}]}
+    shop.write("plan.json", json.dumps(digests_of(forged)))
+    applied = here("apply", "--plan", "plan.json", "--yes")
+    assert (applied.code, shop.writes()) == (3, [])
+    assert "refused (removals)" in applied.err
+    assert "refused (protect)" in applied.err
+
+
+def test_where_a_manifest_is_missing_the_plan_counts(kind: Kind, shop: Shop, here: Here) -> None:
+    shop.write("base.yaml", "apiVersion: reconciler/v1\n" + TWENTY)
+    shop.write("go.yaml", of_kind(kind, GUARDED.replace("devices:", "extends: base.yaml\ndevices:")))
+    here("plan", "go.yaml", "--out", "plan.json", "--allow-removals", "1")
+    (shop.folder / "base.yaml").unlink()
+    applied = here("apply", "--plan", "plan.json", "--yes")
+    assert applied.code == 0
+    assert "Note: guarded by the plan's own limits and protections: base.yaml cannot be read here" in told(applied)
+
+
+def test_where_the_manifests_declare_something_else_the_plan_counts(kind: Kind, shop: Shop, here: Here) -> None:
+    shop.write("go.yaml", of_kind(kind, GUARDED + HALF))
+    here("plan", "go.yaml", "--out", "plan.json")
+    shop.write("go.yaml", of_kind(kind, GUARDED + PROTECTED).replace(APPLICATION, "4" * 24))
+    applied = here("apply", "--plan", "plan.json", "--yes")
+    assert applied.code == 0
+    assert "guarded by the plan's own limits and protections: none in go.yaml now" in told(applied)
+
+
+def test_manifests_that_are_broken_now_are_told(kind: Kind, shop: Shop, here: Here) -> None:
+    shop.write("go.yaml", of_kind(kind, GUARDED + HALF))
+    here("plan", "go.yaml", "--out", "plan.json")
+    shop.write("go.yaml", of_kind(kind, GUARDED + HALF + "protekt: []\n"))
+    applied = here("apply", "--plan", "plan.json", "--yes")
+    assert (applied.code, shop.writes()) == (1, [])
+    assert "go.yaml:" in applied.err
+    assert "protekt" in applied.err
+
+
+def test_a_share_is_of_no_more_rows_than_there_are(kind: Kind, shop: Shop, here: Here) -> None:
+    """A file may say that a million rows are managed: no more are than there are in the fleet."""
+    shop.write("go.yaml", of_kind(kind, GUARDED + HALF.replace("50", "5")))
+    here("plan", "go.yaml", "--out", "plan.json")
+    data, key = shop.read_json("plan.json"), f"{APPLICATION}/{kind}"
+    for counts in ({"released": 10**6}, {"released": 10**6, "live": 10**6}):
+        forged = {
+            **data,
+            "guards": {key: data["guards"][key] | counts},
+            "plans": [{**data["plans"][0], "refused": []}],
+        }
+        shop.write("plan.json", json.dumps(forged))
+        applied = here("apply", "--plan", "plan.json", "--yes")
+        assert (applied.code, shop.writes()) == (3, [])
+
+
+def test_nothing_is_said_where_plan_and_manifests_say_the_same(kind: Kind, shop: Shop, here: Here) -> None:
+    shop.write("go.yaml", of_kind(kind, GUARDED + HALF))
+    here("plan", "go.yaml", "--out", "plan.json")
+    shop.write("go.yaml", of_kind(kind, "# moved down\n" + GUARDED + HALF))
+    applied = here("apply", "--plan", "plan.json", "--yes")
+    assert (applied.code, applied.err) == (0, "")
+    assert "guarded by" not in applied.out
