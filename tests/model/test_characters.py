@@ -1,0 +1,61 @@
+"""What a reader cannot tell apart, and how it is told apart."""
+
+from __future__ import annotations
+
+import pytest
+
+from reconciler.model.characters import apart, is_hidden, look_alikes, skeleton
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "v1.3.0\u3164", "v1.3.0\ufe0f", "v1.\u200b3.0", "\u2800v1.3.0", "v1.3.0 ", "v1.3.0\xa0", "V1.3.0", "v1.3.O",
+        "vl.3.0", "vI.3.0", "v1.3.\u041e", "v1.3.\u03bf", "\uff561.3.0", "\u03bd1.3.0", "v1.3.0\u00ad\U000e0041",
+    ],
+)  # fmt: skip
+def test_what_looks_like_it(other: str) -> None:
+    assert skeleton(other) == skeleton("v1.3.0")
+    assert look_alikes(["v1.3.0", other, "v1.3.1"]) == [sorted(["v1.3.0", other])]
+
+
+@pytest.mark.parametrize("other", ["v1.3.1", "v1.3.00", "v1.30", "v13.0", "w1.3.0", "\u6cf51.3.0"])
+def test_what_does_not(other: str) -> None:
+    assert look_alikes(["v1.3.0", other]) == []
+
+
+def test_letters_of_other_alphabets() -> None:
+    assert skeleton("\u0420\u0410\u0423\u0420\u0410\u04cf") == skeleton("PAYPAl")
+    assert skeleton("\u0391\u0392\u0395\u0396\u0397") == skeleton("ABEZH")
+    assert skeleton("u\u0308ber") == skeleton("\u00fcber")
+
+
+def test_equal_names_are_one_and_many_are_quick_to_tell() -> None:
+    assert look_alikes(["a", "a", "b"]) == look_alikes([]) == []
+    assert look_alikes([f"pump-{number}" for number in range(2_000)]) == []
+    assert look_alikes(["a\nb", "A\nb", "b"]) == [["A\nb", "a\nb"]]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "told"),
+    [
+        ("v1", "v1\u3164", "U+3164 HANGUL FILLER where this has nothing"),
+        ("v1 ", "v1", "nothing where this has U+0020 SPACE"),
+        (
+            "Pumpe Su\u0308d", "Pumpe S\u00fcd",
+            "U+00FC LATIN SMALL LETTER U WITH DIAERESIS where this has U+0075 LATIN SMALL LETTER U U+0308 COMBINING "
+            "DIAERESIS",
+        ),
+        ("va", "v\u0430", "U+0430 CYRILLIC SMALL LETTER A where this has U+0061 LATIN SMALL LETTER A"),
+        ("v\ue000", "v", "nothing where this has U+E000"),
+        ("abcdef", "ABCDEF", "U+0041 LATIN CAPITAL LETTER A U+0042 LATIN CAPITAL LETTER B U+0043 LATIN CAPITAL LETTER C "
+         "U+0044 LATIN CAPITAL LETTER D … where this has U+0061 LATIN SMALL LETTER A U+0062 LATIN SMALL LETTER B "
+         "U+0063 LATIN SMALL LETTER C U+0064 LATIN SMALL LETTER D …"),
+    ],
+)  # fmt: skip
+def test_what_differs_is_told(one: str, other: str, told: str) -> None:
+    assert apart(one, other) == told
+
+
+def test_letters_signs_and_marks_are_seen() -> None:
+    assert not any(map(is_hidden, "aé\u0308泵🚰→ß"))
