@@ -17,6 +17,7 @@ from reconciler.model.digest import Digests, digests
 from reconciler.model.plan import Guards, Plan, PlannedCall
 from reconciler.model.requests import Action, Release, RemoveDevice, RemoveFlow, RemoveRow, Replace, Request
 from reconciler.model.state import DeviceId, FlowId, Place, Row
+from reconciler.model.text import encoding_of
 
 _HINT = "make the plan again with `reconciler plan --out FILE`"
 
@@ -47,7 +48,8 @@ def read_document(data: object) -> PlanDocument:
 
 def _read(path: str) -> object:
     try:
-        return load(Path(path).read_text(encoding="utf-8"))
+        data = Path(path).read_bytes()
+        return load(data.decode(encoding_of(data)))
     except OSError as error:
         reason = f"{path} cannot be read: {error.strerror or error}"
     except RepeatedKey:

@@ -45,6 +45,15 @@ _ALPHABETS = {int(number, 16): latin for latin, numbers in _FOREIGN.items() for 
 _DIGITS = str.maketrans("1i|0", "lllo")
 
 
+# What reorders text, or takes no room in it: bidirectional controls, zero width characters, fillers.
+_DECEIVING = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u2800\u3164"
+    "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e0fff]"
+)
+_IN_EMOJI = frozenset("\u200d\ufe0e\ufe0f")
+_KEYCAP = "\u20e3"
+
+
 def is_hidden(char: str) -> bool:
     """Whether a reader sees nothing, or nothing certain, where this character is."""
     if " " <= char <= "~":
@@ -95,3 +104,14 @@ def apart(one: str, other: str) -> str:
 def _spelt(text: str) -> str:
     most = 4
     return " ".join([*map(named, text[:most]), *(["…"] if len(text) > most else [])]) or "nothing"
+
+
+def deceiving(text: str) -> Mapping[str, list[int]]:
+    """The characters that reorder text or take no room in it, and where they are; not those that make up an emoji."""
+    found: dict[str, list[int]] = defaultdict(list)
+    for match in _DECEIVING.finditer(text):
+        before, after = text[max(0, match.start() - 1) : match.start()] or " ", text[match.end() : match.end() + 1]
+        of_emoji = before in _IN_EMOJI or after == _KEYCAP or unicodedata.category(before) in ("So", "Sk", "Sm")
+        if match[0] not in _IN_EMOJI or not of_emoji:
+            found[match[0]].append(match.start())
+    return found

@@ -64,8 +64,10 @@ def validate(
     loaded = load_sound(tuple(paths) or DEFAULT_PATHS, DiskFiles(stdin))
     rules = loaded.rules
     chosen = manifests.pick(rules, application=application, kind=kind) if application or kind else rules
-    warnings = tuple(warning for one in chosen for warning in expired_pins(one, utc_today()))
-    return Validated(chosen, warnings, loaded.files)
+    paths = {path for one in chosen for path in one.paths}
+    seen = [one for one in loaded.warnings if chosen == rules or (one.place and one.place.path in paths)]
+    warnings = [*seen, *(warning for one in chosen for warning in expired_pins(one, utc_today()))]
+    return Validated(chosen, tuple(sorted(warnings, key=lambda warning: warning.sort_key)), loaded.files)
 
 
 def load_sound(paths: Iterable[str | PathLike[str]], files: Files) -> manifests.Loaded:

@@ -293,3 +293,20 @@ def test_nothing_is_said_where_plan_and_manifests_say_the_same(kind: Kind, shop:
     applied = here("apply", "--plan", "plan.json", "--yes")
     assert (applied.code, applied.err) == (0, "")
     assert "guarded by" not in applied.out
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_what_was_written_is_read_as_a_shell_saved_it(kind: Kind, shop: Shop, here: Here, encoding: str) -> None:
+    """PowerShell writes UTF-16 with a mark and CRLF."""
+    shop.write("go.yaml", of_kind(kind, GUARDED + HALF))
+    planned = here("plan", "go.yaml", "--format", "json")
+    applied = here("apply", "go.yaml", "--yes", "--dry-run", "--format", "json")
+    for name, done in (("plan.json", planned), ("result.json", applied)):
+        data = json.dumps(done.document, indent=1).replace("\n", "\r\n").encode(encoding)
+        (shop.folder / name).write_bytes(data)
+        assert here("show", name, "--format", "json").document == {**done.document, "command": "show"}
+    imported = here("import", "--application", APPLICATION, "--kind", str(kind))
+    assert imported.code == 0, imported.err
+    (shop.folder / "all.yaml").write_bytes(imported.out.replace("\n", "\r\n").encode(encoding))
+    assert here("plan", "all.yaml").out.endswith("No changes.\n")
+    assert here("apply", "--plan", "plan.json", "--yes").code == 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.model.characters import apart, is_hidden, look_alikes, skeleton
+from reconciler.model.characters import apart, deceiving, is_hidden, look_alikes, skeleton
 
 
 @pytest.mark.parametrize(
@@ -53,3 +53,17 @@ def test_what_differs_is_told(one: str, other: str, told: str) -> None:
 
 def test_letters_signs_and_marks_are_seen() -> None:
     assert not any(map(is_hidden, "aé\u0308泵🚰→ß"))
+
+
+@pytest.mark.parametrize("text", ["\u202ev1", "v1\u200b", "a\u2066b", "v1.3.0\ufe0f", "\u200d", "\u3164", "x\u00ady"])
+def test_what_does_not_show_is_found(text: str) -> None:
+    (places,) = deceiving(text).values()
+    assert places == [next(at for at, char in enumerate(text) if not char.isascii())]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "caf\u00e9 泵 🚰", "\u26a0\ufe0f careful", "👩\u200d🚀", "👩🏽\u200d🚀", "1\ufe0f\u20e3", "\u2194\ufe0f"],
+)
+def test_an_emoji_deceives_nobody(text: str) -> None:
+    assert deceiving(text) == {}

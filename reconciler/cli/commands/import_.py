@@ -32,7 +32,7 @@ def command(console: Console, *, application: str, kind: str, out: str | None, g
 
     text = live_manifest(console, application, kind, group_by=group_by, parallelism=parallelism)
     if out is None:
-        console.write(text)
+        console.write(text, is_document=True)
     else:
         save_text(out, text)
         console.note(f"Wrote {out}.")
