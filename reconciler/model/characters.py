@@ -103,7 +103,7 @@ def apart(one: str, other: str) -> str:
 
 def _spelt(text: str) -> str:
     most = 4
-    return " ".join([*map(named, text[:most]), *(["…"] if len(text) > most else [])]) or "nothing"
+    return " + ".join([*map(named, text[:most]), *(["…"] if len(text) > most else [])]) or "nothing"
 
 
 def deceiving(text: str) -> Mapping[str, list[int]]:

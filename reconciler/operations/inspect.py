@@ -135,8 +135,7 @@ async def _unknown(text: str, api: LosantApi) -> UsageError:
     for other in await api.devices(names=[text], any_class=True):
         message = f"device {text}: that device is of class {other.device_class}"
         return UsageError(message, hint=f"{api.kind} deployments support devices of class {wanted} only")
-    near = Spelling({device.name for device in await api.devices() if device.name}).nearest(text)
-    hint = f"nearest: {', '.join(near)}" if near else "check the spelling"
+    hint = Spelling({device.name for device in await api.devices() if device.name}).hint(text) or "check the spelling"
     return UsageError(f"device {text}: there is no such device of class {wanted}", hint=hint)
 
 

@@ -44,7 +44,7 @@ def test_equal_names_are_one_and_many_are_quick_to_tell() -> None:
         ("xoy", "x\u00f8y", "U+00F8 LATIN SMALL LETTER O WITH STROKE where this has U+006F LATIN SMALL LETTER O"),
         ("va", "v\u0430", "U+0430 CYRILLIC SMALL LETTER A where this has U+0061 LATIN SMALL LETTER A"),
         ("v\ue000", "v", "nothing where this has U+E000"),
-        ("-", "xxxxx", "U+0078 LATIN SMALL LETTER X " * 4 + "… where this has U+002D HYPHEN-MINUS"),
+        ("-", "xxxxx", "U+0078 LATIN SMALL LETTER X + " * 4 + "… where this has U+002D HYPHEN-MINUS"),
     ],
 )  # fmt: skip
 def test_what_differs_is_told(one: str, other: str, told: str) -> None:
