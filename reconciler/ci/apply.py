@@ -69,12 +69,13 @@ def report(provider: Provider, *, pull_request: str, reviewed: str, result: Path
 
 def _compare(provider: Provider, results: Sequence[Result], pull_request: str, reviewed: str) -> None:
     """Report whether the applied plan is the reviewed one, if anything was sent."""
-    applied = next((one.digest for one in results if one.wrote), "")
+    wrote = next((one for one in results if one.wrote), None)
     number = provider.named(pull_request)
-    if applied and applied == reviewed:
-        provider.summary(f"Applied as reviewed on {number}, digest `{applied}`.")
-    elif applied:
-        shown = f"{number} shows digest {reviewed}" if reviewed else _not_shown(provider, pull_request)
+    applied = wrote.review_digest if wrote else ""
+    if wrote and reviewed in (wrote.digest, wrote.review_digest):
+        provider.summary(f"Applied as reviewed on {number}, digest `{reviewed}`.")
+    elif wrote:
+        shown = f"{number} shows review digest {reviewed}" if reviewed else _not_shown(provider, pull_request)
         message = f"{shown}, and {applied} was applied"
         say(provider, "warning", f"{message}: the fleet, or the branch, moved after the review")
         provider.summary(f"**Not as reviewed**: {message}.")

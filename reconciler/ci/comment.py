@@ -17,7 +17,7 @@ from reconciler.ci.provider import Forge, Post, Provider, put, say, settled
 from reconciler.ci.reports import Report, body, load_reports
 from reconciler.render.page import code, folded
 
-NO_CHANGES = "sha256:" + hashlib.sha256(b"[]").hexdigest()  # digest of a plan without changes
+NO_CHANGES = "sha256:" + hashlib.sha256(b"[]").hexdigest()  # digest of any plan without changes
 _LINE = re.compile(r"<!-- reconciler (\{.*\}) -->")
 _DIGEST = re.compile("sha256:[0-9a-f]{64}")
 _MOST = 250  # maximum digests in one comment; each takes about a hundred bytes
@@ -37,7 +37,7 @@ class Review:
     Attributes:
         path: the path of the manifests, to distinguish workflows for several paths.
         commit: the head commit that was planned.
-        digests: by `application kind`, for plans with changes; None if there is no plan.
+        digests: the review digests by `application kind`, for plans with changes; None if there is no plan.
         complete: whether all applications not in `digests` were planned and have no changes.
     """
 

@@ -36,7 +36,7 @@ def _plan(provider: Provider, application: Application, folder: Path) -> Report:
         kind=application.kind,
         code=answer.code,
         commit=commit(provider),
-        digest=plan.digest if plan else "",
+        digest=(document.get("review_digest") or "") if plan else "",
         summary={name: getattr(plan.summary, name) for name in SUMMED} if plan else {},
         partial=bool(plan and plan.partial),
         problems=error.problems if error else (),

@@ -18,7 +18,7 @@ from pydantic import TypeAdapter
 from reconciler.documents.result import Ended
 from reconciler.documents.saved_plan import load_saved
 from reconciler.errors import Problem
-from reconciler.model.digest import digest
+from reconciler.model.digest import digests
 from reconciler.render.markdown import plan_markdown
 from reconciler.render.page import DEFAULT_MAX_BYTES, SMALLEST, code, size
 from reconciler.render.result import result_markdown
@@ -35,7 +35,7 @@ class Report:
     Attributes:
         code: exit code of `plan`: 0 no changes, 2 changes, 3 refused, anything else no plan.
         commit: the commit of the manifests.
-        digest: the digest of the plan; empty if there is none.
+        digest: the review digest of the plan; empty if there is none.
         summary: the number of rows to add, update and remove.
         problems: errors and refusals.
         folder: the folder with `plan.json`.
@@ -74,7 +74,9 @@ def show(file: Path, *, commit: str = "", max_bytes: int = DEFAULT_MAX_BYTES) ->
     """A saved plan or result as Markdown; `commit` is the commit of the manifests."""
     saved = load_saved(str(file))
     if not isinstance(saved, Ended):
-        return plan_markdown(saved, digest(saved), commit=commit, max_bytes=max_bytes).strip()
+        both = digests(saved)
+        page = plan_markdown(saved, both.changes, review_digest=both.review, commit=commit, max_bytes=max_bytes)
+        return page.strip()
     results, code, _ = saved
     return result_markdown(
         results, exit_code=code, problems=saved.unexplained, commit=commit, max_bytes=max_bytes

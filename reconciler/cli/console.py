@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import re
 import sys
@@ -49,14 +50,19 @@ class Console:
         """Whether stdout must be one JSON document, whatever happens."""
         return self.fmt == "json"
 
-    def write(self, text: str) -> None:
+    def write(self, text: str, *, is_document: bool = False) -> None:
         """Write the result to stdout.
+
+        A document, such as a manifest or a Markdown page, is for files and programs: unless a terminal shows it, it is
+        UTF-8, whatever the code page. Other text follows the encoding of the stream.
 
         Raises:
             BrokenPipeError: the reader closed the pipe, or somebody the terminal.
             ReconcilerError: stdout cannot be written, for example because a disk is full.
         """
         self._written = True
+        if is_document or self.fmt not in ("text", "json"):
+            _write_utf_8()
         try:
             # The stream is passed explicitly: by default click would write UTF-8 to an ASCII stream.
             click.echo(text, file=sys.stdout, nl=not text.endswith("\n"), color=self.color)
@@ -130,6 +136,12 @@ class Console:
             f"unexpected {type(error).__name__} in {_last_own_frame(error)}; this is a bug in reconciler",
             hint="please report it with the command that you ran; -vv shows where it happened",
         )
+
+
+def _write_utf_8() -> None:
+    """Write UTF-8 to stdout from here on, unless it is a terminal."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and not sys.stdout.isatty():
+        sys.stdout.reconfigure(encoding="utf-8")
 
 
 def _format_in(argv: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from reconciler.cli.console import Console
 from reconciler.errors import Problem, ReconcilerError, UsageError, cannot_write
 from reconciler.files import WholeFile
-from reconciler.model.digest import digest
+from reconciler.model.digest import digest, digests
 from reconciler.model.plan import Plan, Warning
 from reconciler.model.rules import Rules
 from reconciler.render.inert import inert
@@ -46,7 +46,8 @@ def write_plans(
     elif console.fmt == "markdown":
         from reconciler.render.markdown import plan_markdown
 
-        console.write(plan_markdown(plans, digest(plans), commit=console.commit, max_bytes=console.max_bytes))
+        both, commit, most = digests(plans), console.commit, console.max_bytes
+        console.write(plan_markdown(plans, both.changes, review_digest=both.review, commit=commit, max_bytes=most))
     else:
         console.write(plan_text(plans, digest(plans), verbose=console.verbose, color=console.color))
 

@@ -126,8 +126,7 @@ class ExistenceChecks:
             known = ()  # the list was needed only for the hint
         spelling = Spelling(known)
         for version in missing:
-            near = spelling.nearest(version)
-            hint = f"nearest: {', '.join(near)}" if near else "create it in Losant, or check the spelling"
+            hint = spelling.hint(version) or "create it in Losant, or check the spelling"
             self._problem(places[version], f"flow {self._name(flow_id)} has no version {version}", hint)
 
     def _name(self, flow_id: FlowId) -> str:

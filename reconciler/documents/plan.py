@@ -1,8 +1,7 @@
 """The document of a plan: written by `plan` and `show`, saved by `--out`, read by `apply --plan`.
 
-The digest covers the changes alone, and only the changes are ever carried out: calls are recomputed from them. So
-editing a call in a saved plan affects what is shown but nothing that is sent, and editing a change invalidates the
-digest.
+The digest covers the changes alone, and only the changes are ever carried out: calls are computed again from them. The
+review digest covers what they are guarded with, too. What follows from the changes is derived again on reading.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from typing import Annotated, Any, Literal, NamedTuple, NotRequired, TypedDict
 from reconciler.documents.json import Document, document
 from reconciler.documents.values import data
 from reconciler.model.changes import Op, UnmanagedRow
-from reconciler.model.digest import digest
+from reconciler.model.digest import digests
 from reconciler.model.plan import Guards, Plan, Refusal, Summary, Tool, Warning
 from reconciler.model.requests import Action
 from reconciler.model.rules import Source
@@ -81,13 +80,14 @@ class PlanPart(NamedTuple):
 
 
 class PlanDocument(Document):
-    """The output of `plan`, and of `show` for a saved plan. `digest` and `guards` are missing if planning failed.
+    """The output of `plan`, and of `show` for a saved plan. The digests and `guards` are missing if planning failed.
 
     The keys of `guards` have the form `application id/kind`.
     """
 
     command: Literal["plan", "show"]
     digest: NotRequired[Annotated[str, "stated digest"] | None]
+    review_digest: NotRequired[Annotated[str, "stated digest"] | None]
     guards: NotRequired[Mapping[str, Guards] | None]
     plans: tuple[PlanPart, ...]
 
@@ -97,13 +97,15 @@ def plan_document(
 ) -> dict[str, Any]:
     """The JSON document of plans, sorted by application and kind."""
     ordered = sorted(plans, key=lambda plan: (plan.application.id, plan.kind))
-    parts = tuple(map(_part, ordered))
+    each = [digests([plan]) for plan in ordered]
+    whole = each[0] if len(each) == 1 else digests(ordered)
     return document(
         command,
         error=error,
-        digest=parts[0].digest if len(parts) == 1 else digest(ordered),
+        digest=whole.changes,
+        review_digest=whole.review,
         guards={guards_key(plan.application.id, plan.kind): data(plan.guards) for plan in ordered},
-        plans=parts,
+        plans=tuple(_part(plan, one.changes) for plan, one in zip(ordered, each, strict=True)),
     )
 
 
@@ -112,7 +114,7 @@ def guards_key(application_id: str, kind: Kind) -> str:
     return f"{application_id}/{kind}"
 
 
-def _part(plan: Plan) -> PlanPart:
+def _part(plan: Plan, digest: str) -> PlanPart:
     device_name, flow_name = plan.device_names.get, plan.flow_names.get
     call_of = plan.calls_by_row()
     changes: list[ChangePart] = [
@@ -149,7 +151,7 @@ def _part(plan: Plan) -> PlanPart:
         kind=plan.kind,
         manifests=plan.manifests,
         partial=plan.partial,
-        digest=plan.digest,
+        digest=digest,
         summary=plan.summary,
         changes=changes,
         calls=tuple(CallPart(call.id, call.action, call.body, call.count, call.after) for call in plan.calls),

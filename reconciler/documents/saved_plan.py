@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TypedDict, cast, get_args
 
-from reconciler.documents.json import RepeatedKey, load
+from reconciler.documents.derived import EDITED, derived
+from reconciler.documents.json import FORMAT_VERSION, RepeatedKey, load
 from reconciler.documents.plan import CallPart, ChangePart, PendingPart, PlanDocument, PlanPart, guards_key
 from reconciler.documents.reading import Misshapen, checked, headed, reported, wrong
 from reconciler.documents.result import SAVING, Ended, read_results
 from reconciler.errors import UsageError
 from reconciler.files import TooLarge, read_bounded
 from reconciler.model.changes import Change, PendingRow
-from reconciler.model.digest import digest
-from reconciler.model.plan import Guard, Guards, Plan, PlannedCall
+from reconciler.model.digest import Digests, digests
+from reconciler.model.plan import Guards, Plan, PlannedCall
 from reconciler.model.requests import Action, Release, RemoveDevice, RemoveFlow, RemoveRow, Replace, Request
 from reconciler.model.state import DeviceId, FlowId, Place, Row
-from reconciler.planner.guards import check
+from reconciler.model.text import encoding_of
 
 MAX_BYTES = 512 * 1024 * 1024  # several times a plan that changes three flows on each of 100,000 devices
 _HINT = "make the plan again with `reconciler plan --out FILE`"
-_EDITED = "the file was edited or damaged"
 
 
 def load_plans(path: str) -> tuple[Plan, ...]:
@@ -49,7 +49,8 @@ def read_document(data: object) -> PlanDocument:
 
 def _read(path: str) -> object:
     try:
-        return load(read_bounded(path, MAX_BYTES).decode("utf-8"))
+        data = read_bounded(path, MAX_BYTES)
+        return load(data.decode(encoding_of(data)))
     except TooLarge as error:
         reason = f"{path} is neither a plan nor a result: it is {error}"
     except OSError as error:
@@ -73,28 +74,34 @@ def read_plans(data: object, *, path: str | None = None, later: bool = False) ->
         head = headed(data, later=later)
         if head.get("error") is not None:
             raise Misshapen("the document reports an error, not a plan")
-        return _plans(checked(PlanDocument, head, later=later), later=later)
+        newer = isinstance(data, dict) and data["format_version"] != FORMAT_VERSION
+        return _plans(checked(PlanDocument, head, later=later), later=later, newer=newer)
 
 
-def _plans(document: PlanDocument, *, later: bool) -> tuple[Plan, ...]:
-    stated, judged_by = document.get("digest"), document.get("guards")
-    if stated is None or judged_by is None:
-        raise wrong("is missing", "digest" if stated is None else "guards")
-    plans = tuple(_plan(part, judged_by, number, later=later) for number, part in enumerate(document["plans"]))
+def _plans(document: PlanDocument, *, later: bool, newer: bool) -> tuple[Plan, ...]:
+    """`newer`: of a later version, whose reviews may cover more than is known here."""
+    for key in ("digest", "review_digest", "guards"):
+        if document.get(key) is None:
+            raise wrong("is missing", key)
+    judged_by = document.get("guards") or {}
+    read = [_plan(part, judged_by, number, later=later) for number, part in enumerate(document["plans"])]
+    plans = tuple(plan for plan, _ in read)
     seen = [(plan.application.id, plan.kind) for plan in plans]
     if len(set(seen)) < len(seen):
         raise Misshapen("plans has two entries for one application and kind")
-    only = document["plans"][0].digest if len(plans) == 1 else None  # already compared
-    _check_digest(stated, only or digest(plans))
+    actual = read[0][1] if len(read) == 1 else digests(plans)
+    _check_digest(document.get("digest"), actual.changes, "digest")
+    if not newer:
+        _check_digest(document.get("review_digest"), actual.review, "review_digest", of="changes and guards")
     return plans
 
 
-def _check_digest(stated: str, actual: str, *at: str | int) -> None:
+def _check_digest(stated: str | None, actual: str, *at: str | int, of: str = "changes") -> None:
     if stated != actual:
-        raise wrong(f"is {stated}, but the digest of the changes is {actual}: {_EDITED}", *at, "digest")
+        raise wrong(f"is {stated}, but the digest of the {of} is {actual}: {EDITED}", *at)
 
 
-def _plan(part: PlanPart, judged_by: Mapping[str, Guards], number: int, *, later: bool) -> Plan:
+def _plan(part: PlanPart, judged_by: Mapping[str, Guards], number: int, *, later: bool) -> tuple[Plan, Digests]:
     at = ("plans", number)
     changes = tuple(_change(item, *at, "changes", place) for place, item in enumerate(part.changes))
     rows = [change.row for change in changes]
@@ -128,13 +135,9 @@ def _plan(part: PlanPart, judged_by: Mapping[str, Guards], number: int, *, later
         flow_names={item["flow_id"]: name for item in named if (name := item["flow_name"])},
         deleted_devices=part.deleted_devices,
     )
-    _check_digest(part.digest, plan.digest, *at)
-    # The refusals follow from the guards, so neither can be edited without the other; not so those of later versions.
-    known = [one for one in plan.refused if isinstance(one.guard, Guard)]
-    stated, actual = ([(one.guard, one.rows) for one in refusals] for refusals in (known, check(plan)))
-    if stated != actual:
-        raise wrong(f"does not match its guards: {_EDITED}", *at, "refused")
-    return plan
+    actual = digests([plan])
+    _check_digest(part.digest, actual.changes, *at, "digest")
+    return derived(plan, *at), actual
 
 
 def _change(item: ChangePart, *at: str | int) -> Change:

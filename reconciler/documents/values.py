@@ -39,8 +39,8 @@ KEYS: Mapping[type, str] = {
     Moved: f"{_NAMED} before after call",
     Move: "flow_id flow_name op from=from_version to=to_version count",
     Removal: f"{_NAMED} from=from_version source",
-    Result: "application kind digest dry_run interrupted stopped_by exit_code rows calls unconfirmed collateral "
-    "moved_meanwhile warnings notes operations moves removals wait",
+    Result: "application kind digest review_digest dry_run interrupted stopped_by exit_code rows calls unconfirmed "
+    "collateral moved_meanwhile warnings notes operations moves removals wait",
     StatusReport: "application kind rows devices flows laggards deleted_devices log",
     Rules: "application=application.id name=application.name kind paths",
     Difference: "application kind what subject flow from=before to=after source",

@@ -104,6 +104,7 @@ class Execution:
         confirmed, total = self._journal.progress()
         deleted = self._journal.deleted
         collateral, meanwhile = self._moved()
+        failed = [f"the last read failed: {self._control.read_error}"] if self._control.read_error else []
         return replace(
             not_started(self._plan, without=deleted) if deleted else self._not_started,
             calls=tuple(call.snapshot() for call in sorted(self._journal.calls, key=lambda call: call.id)),
@@ -116,7 +117,7 @@ class Execution:
             interrupted=self._interrupted,
             stopped_by=self._control.stopped_by,
             warnings=tuple(_deleted_devices(self._plan, deleted)),
-            notes=(f"the last read failed: {self._control.read_error}",) if self._control.read_error else (),
+            notes=(*self._plan.notes, *failed),
         )
 
     @property

@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple, TypeAlias
 
+from reconciler.model.characters import is_hidden
 from reconciler.model.state import Application, Device, DeviceId, FlowId, Kind, Live, Version
 from reconciler.model.text import is_id
 
@@ -87,7 +88,7 @@ def _runs_of(live: Live, devices: Mapping[DeviceId, Device] | None) -> tuple[dic
 
 
 def _is_text(text: str) -> bool:
-    return 0 < len(text) <= 255 and not re.search("[\ud800-\udfff]", text)
+    return 0 < len(text) <= 255 and not re.search("[\0-\x1f\x7f-\x9f\ud800-\udfff]", text)
 
 
 # --- groups -----------------------------------------------------------------------------------------------------
@@ -211,7 +212,13 @@ def quoted(text: str) -> str:
     if is_plain or (is_id(text) and text.islower() and not _NUMBER_LIKE.fullmatch(text)):
         return text
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return '"' + _BREAKS.sub(lambda found: f"\\u{ord(found[0]):04x}", escaped) + '"'
+    if not text.isascii():
+        escaped = "".join(_escape(char) if is_hidden(char) else char for char in escaped)
+    return '"' + _BREAKS.sub(lambda found: _escape(found[0]), escaped) + '"'
+
+
+def _escape(char: str) -> str:
+    return f"\\u{ord(char):04x}" if ord(char) < 0x10000 else f"\\U{ord(char):08x}"
 
 
 def _comment(name: str | None) -> str:
@@ -220,4 +227,4 @@ def _comment(name: str | None) -> str:
 
 def _inert(text: str) -> str:
     """Text that stays on its line."""
-    return "".join(char if char.isprintable() else "?" for char in text)
+    return "".join("?" if is_hidden(char) else char for char in text)

@@ -19,8 +19,9 @@ from reconciler.manifest.files import DiskFiles, File, Files
 from reconciler.manifest.merge import extend, merge
 from reconciler.manifest.problems import problems_of, salvage
 from reconciler.manifest.schema import Document
-from reconciler.manifest.syntax import parse
+from reconciler.manifest.syntax import deception, parse
 from reconciler.manifest.tree import EMPTY, Map, Node
+from reconciler.model.plan import Warning
 from reconciler.model.rules import Rules, Source
 from reconciler.model.state import Kind, Place
 from reconciler.runtime import gc_paused
@@ -35,6 +36,7 @@ class Loaded:
     rules: tuple[Rules, ...]
     problems: tuple[Problem, ...]
     files: int
+    warnings: tuple[Warning, ...] = ()
 
 
 def load_manifests(paths: Iterable[str | PathLike[str]], *, stdin: BinaryIO | None = None) -> tuple[Rules, ...]:
@@ -96,6 +98,7 @@ class _Loader:
         self._contents: dict[str, _Content] = {}
         self._problems: dict[Problem, None] = {}
         self._cycles: set[frozenset[str]] = set()
+        self._warnings: list[Warning] = []
 
     def load(self, paths: Sequence[str]) -> Loaded:
         layers: dict[tuple[str, Kind], list[Layer]] = {}
@@ -112,7 +115,9 @@ class _Loader:
         skipped = tuple(sorted(self._files.skipped))
         rules = tuple(replace(merge(layers[key], merging), skipped=skipped) for key in sorted(layers))
         problems = dict.fromkeys([*self._problems, *merging])
-        return Loaded(rules, tuple(sorted(problems, key=lambda problem: problem.sort_key)), len(self._contents))
+        warnings = tuple(sorted(self._warnings, key=lambda warning: warning.sort_key))
+        ordered = tuple(sorted(problems, key=lambda problem: problem.sort_key))
+        return Loaded(rules, ordered, len(self._contents), warnings)
 
     def _listed(self, paths: Sequence[str]) -> list[File]:
         """Every file once, with the first of its paths."""
@@ -135,6 +140,8 @@ class _Loader:
             content.unreadable = data
             return content
         trees, problems = parse(data, file.shown)
+        if not data.isascii():
+            self._warnings += deception(data, file.shown)
         self._problems.update(dict.fromkeys(problems))
         source = Source(file.shown, hashlib.sha256(data).hexdigest())
         documents = [tree for tree in trees if tree is not EMPTY]

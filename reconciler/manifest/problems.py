@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -11,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from reconciler.errors import Problem
 from reconciler.manifest import schema
 from reconciler.manifest.tree import EMPTY, REFUSED, Map, Mark, Node, Seq, place_of, shown
+from reconciler.model.characters import named
 
 Loc: TypeAlias = tuple[int | str, ...]
 
@@ -77,6 +79,9 @@ def _words(item: Mapping[str, Any], loc: Loc) -> tuple[str, str | None]:
         return _unknown_key(str(loc[-1]), loc[:-1])
     if given is EMPTY or given == "":
         return _empty(loc, name)
+    if item["type"] == "string_pattern_mismatch":
+        control = next(char for char in given if unicodedata.category(char) == "Cc")
+        return f"{name}: the control character {named(control)} is not allowed in a name or version", "remove it"
     return f"{name}: {_expectation(item['type'], context, given)}", None
 
 

@@ -105,15 +105,23 @@ def _or_number(pattern: str, *, kind: str = "number", **bounds: float) -> WithJs
     return WithJsonSchema({"anyOf": [{"type": "string", "pattern": f"^{pattern}$"}, {"type": kind, **bounds}]})
 
 
+_NO_CONTROLS = r"^[^\x00-\x1f\x7f-\x9f]*$"
+_NAME_SCHEMA = {**_ANY_TEXT, "pattern": _NO_CONTROLS}
+Name = Annotated[str, Field(min_length=1, max_length=255, pattern=_NO_CONTROLS), WithJsonSchema(_NAME_SCHEMA)]
 Text = Annotated[str, Field(min_length=1, max_length=255), WithJsonSchema(_ANY_TEXT)]
 LongText = Annotated[str, Field(min_length=1), WithJsonSchema({"type": _SCALARS, "minLength": 1})]
 _VERSION_SCHEMA = {
-    **_ANY_TEXT,
+    **_NAME_SCHEMA,
     "not": {"enum": ["develop", "default"]},
     "description": "A version's name, or `absent` if the flow must not run here.",
 }
-Version = Annotated[str, Field(min_length=1, max_length=255), AfterValidator(_version), WithJsonSchema(_VERSION_SCHEMA)]
-AliasName = Annotated[Text, AfterValidator(_alias)]
+Version = Annotated[
+    str,
+    Field(min_length=1, max_length=255, pattern=_NO_CONTROLS),
+    AfterValidator(_version),
+    WithJsonSchema(_VERSION_SCHEMA),
+]
+AliasName = Annotated[Name, AfterValidator(_alias)]
 ApplicationId = Annotated[str, AfterValidator(_application_id), _or_number(ID_PATTERN, minimum=1e20)]
 Percent = Annotated[
     Decimal,
@@ -142,7 +150,7 @@ PruneSetting = Annotated[
     Literal["false", "devices", "flows", "application"],
     WithJsonSchema({"enum": [False, "false", "devices", "flows", "application"]}),
 ]
-Flows = Annotated[dict[Text, Version], Field(min_length=1)]
+Flows = Annotated[dict[Name, Version], Field(min_length=1)]
 TagValues = Annotated[
     list[Text],
     Field(min_length=1),
@@ -161,13 +169,13 @@ class ApplicationPart(Part):
     """`application` in its long form."""
 
     id: ApplicationId = Field(description="The application's id, 24 hex digits.")
-    name: Text | None = Field(None, description="The application's name, verified before anything else is read.")
+    name: Name | None = Field(None, description="The application's name, verified before anything else is read.")
 
 
 class SelectPart(Part):
     """Selects devices. Keys are ANDed."""
 
-    devices: Annotated[list[Text], Field(min_length=1)] | None = Field(
+    devices: Annotated[list[Name], Field(min_length=1)] | None = Field(
         None, description="Ids or names; names may contain `*`."
     )
     tags: Annotated[dict[Text, TagValues], Field(min_length=1)] | None = Field(
@@ -200,7 +208,7 @@ class GroupPart(Part):
 class PinPart(Part):
     """An exception for one device."""
 
-    device: Text = Field(description="Id or name.")
+    device: Name = Field(description="Id or name.")
     flows: Flows = Field(description="Flow to version.")
     reason: LongText = Field(description="Why.")
     until: Day | None = Field(None, description="Last day (UTC). After it the pin stays in force, with a warning.")
@@ -209,8 +217,8 @@ class PinPart(Part):
 class ProtectPart(Part):
     """Rows that must not be removed, or not be changed at all. Keys are ANDed."""
 
-    device: Text | None = Field(None, description="Id or name.")
-    flow: Text | None = Field(None, description="Alias, id or name.")
+    device: Name | None = Field(None, description="Id or name.")
+    flow: Name | None = Field(None, description="Alias, id or name.")
     forbid: Literal["removal", "change"] | None = Field(None, description="Default: removal.")
 
     @model_validator(mode="after")
@@ -244,9 +252,9 @@ class Document(Part):
     )
     kind: Literal["embedded", "edge"] | None = Field(None, description="Kind of deployments. Default: embedded.")
     prune: PruneSetting | None = Field(None, description="Which undeclared rows to remove. Default: false.")
-    flows: dict[AliasName, Text] | None = Field(None, description="Alias to flow id or name. Declares nothing.")
-    groups: dict[Text, GroupPart] | None = Field(None, description="Group name to selector and flows.")
-    devices: dict[Text, Flows] | None = Field(None, description="Device id or name to flow to version.")
+    flows: dict[AliasName, Name] | None = Field(None, description="Alias to flow id or name. Declares nothing.")
+    groups: dict[Name, GroupPart] | None = Field(None, description="Group name to selector and flows.")
+    devices: dict[Name, Flows] | None = Field(None, description="Device id or name to flow to version.")
     pins: list[PinPart] | None = Field(None, description="Exceptions, which win over devices and groups.")
     protect: list[ProtectPart] | None = Field(None, description="Rows that a plan must not touch.")
     limits: LimitsPart | None = Field(None, description="How much one plan may change.")

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import yaml
@@ -29,6 +29,10 @@ from yaml.events import (
 from reconciler.errors import Problem
 from reconciler.manifest.foreign import foreign
 from reconciler.manifest.tree import EMPTY, REFUSED, Map, Mark, Node, Seq, shown
+from reconciler.model.characters import deceiving, named
+from reconciler.model.plan import Warning
+from reconciler.model.state import Place
+from reconciler.model.text import counted, encoding_of
 from reconciler.nesting import MAX_DEPTH, TOO_DEEP, CuttingLoader
 
 MAX_ALIASED_NODES = 1_000_000  # maximum expansion by aliases: a map of three flows for 250,000 devices
@@ -43,7 +47,7 @@ def parse(data: bytes, path: str, *, parser: Callable[[str], Any] | None = None)
     """The documents of a file and their YAML problems. Documents before a syntax error are returned."""
     if problems := foreign(data, path):
         return [], problems
-    text = _decode(data, path)
+    text = decode(data, path)
     if isinstance(text, Problem):
         return [], [text]
     builder = _Builder(path)
@@ -255,27 +259,40 @@ def _json_value(text: str) -> Node:
 
 # --- bytes ------------------------------------------------------------------------------------------------------
 
-_UTF16_32 = (b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")
+_UTF_32 = (b"\xff\xfe\0\0", b"\0\0\xfe\xff")
 # Characters that YAML does not allow unescaped, byte order marks after the start (libyaml and PyYAML differ), and line
 # breaks of YAML 1.1 that YAML 1.2 and editors do not count: all positions below them would be wrong.
 _NOT_YAML = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
 
 
-def _decode(data: bytes, path: str) -> str | Problem:
+def decode(data: bytes, path: str) -> str | Problem:
     """The text of a file, or the problem with the first byte or character that is not allowed."""
-    if data.startswith(_UTF16_32):
-        return Problem("the file is not UTF-8 but UTF-16 or UTF-32", path, 1, 1, hint="save it as UTF-8")
+    if data.startswith(_UTF_32):
+        return Problem("the file is not UTF-8 but UTF-32", path, 1, 1, hint="save it as UTF-8")
+    encoding = encoding_of(data)
     try:
-        text = data.decode("utf-8-sig")
+        text = data.decode(encoding)
     except UnicodeDecodeError as error:
-        before = data[: error.start].decode("utf-8-sig", "replace")
-        message = f"byte 0x{data[error.start]:02x} is not UTF-8"
+        before = data[: error.start].decode(encoding, "replace")
+        message = f"byte 0x{data[error.start]:02x} is not {'UTF-16' if encoding == 'utf-16' else 'UTF-8'}"
         return Problem(message, path, *_line_and_column(before), hint="save the file as UTF-8")
     if found := _NOT_YAML.search(text):
         message = f"character U+{ord(found[0]):04X} is not allowed in a YAML file"
         hint = "remove it, or write it as an escape in double quotes"
         return Problem(message, path, *_line_and_column(text[: found.start()]), hint=hint)
     return text
+
+
+def deception(data: bytes, path: str) -> Iterator[Warning]:
+    """What in a file reorders text or takes no room in it: a reviewer would not see what it says."""
+    text = decode(data, path)
+    if isinstance(text, Problem):
+        return
+    for char, places in deceiving(text).items():
+        more = f", here and in {counted(len(places) - 1, 'more place')}" if len(places) > 1 else ""
+        message = f"{named(char)} does not show{more}: the text may not be what it looks like"
+        line, column = _line_and_column(text[: places[0]])
+        yield Warning(message, Place(path, line, column), "remove it, or write it as an escape in double quotes")
 
 
 def _line_and_column(before: str) -> tuple[int, int]:

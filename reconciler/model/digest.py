@@ -1,12 +1,13 @@
-"""The digest of a plan's changes."""
+"""The digests of a plan: of its changes, and of the changes together with what guards them."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
+from decimal import Decimal
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.model.changes import Changes
 
@@ -16,20 +17,38 @@ if TYPE_CHECKING:
 DEVICES_AT_ONCE = 1_000  # bounds the memory
 
 
-def digest(plans: Iterable[Plan]) -> str:
-    """`sha256:` and a hash over application, kind, device, flow, from and to of every change.
+class Digests(NamedTuple):
+    """Both digests of the same plans; whoever expects a plan may give either.
 
-    Time, connection state, logs, names and calls are never included.
+    `changes` is over application, kind, device, flow, from and to of every change. `review` is over these and over the
+    limits and protections of the manifests, so that neither can be altered after a review. Time, connection state,
+    logs, names, places, options and calls are in none of them.
     """
+
+    changes: str
+    review: str
+
+
+def digests(plans: Iterable[Plan]) -> Digests:
+    """Each is `sha256:` and the hash of a JSON array: the changes, sorted; for the review also the guards, sorted."""
     found = hashlib.sha256(b"[")
     begun = b""
-    for plan in sorted(plans, key=lambda plan: (plan.application.id, plan.kind)):
+    plans = sorted(plans, key=lambda plan: (plan.application.id, plan.kind))
+    for plan in plans:
         for rows in _rows(plan):
             # A lone surrogate is not valid UTF-8, yet JSON from the API may hold one in a name: hash it, do not fail.
             found.update(begun + rows.encode("utf-8", "surrogatepass"))
             begun = b","
+    review = found.copy()
+    guards = ",".join(json.dumps(part, separators=(",", ":")) for plan in plans for part in _guards(plan))
+    review.update((begun if guards else b"") + guards.encode() + b"]")
     found.update(b"]")
-    return f"sha256:{found.hexdigest()}"
+    return Digests(f"sha256:{found.hexdigest()}", f"sha256:{review.hexdigest()}")
+
+
+def digest(plans: Iterable[Plan]) -> str:
+    """The digest of the changes."""
+    return digests(plans).changes
 
 
 def _rows(plan: Plan) -> Iterator[str]:
@@ -44,6 +63,21 @@ def _rows(plan: Plan) -> Iterator[str]:
     while some := list(islice(devices, DEVICES_AT_ONCE)):
         heads = [(f'{begin}"{one}"' if one.isalnum() else begin + _json(one), ends[moves]) for one, moves in some]
         yield ",".join([f"{head}{end}" for head, ends_of in heads for end in ends_of])
+
+
+def _guards(plan: Plan) -> Iterator[list[str | int | None]]:
+    """What the manifests guard a plan with, without the places: moving a line alters nothing."""
+    limits = plan.guards.limits
+    for name, limit in (("limits.removals", limits.removals), ("limits.changes", limits.changes)):
+        yield [plan.application.id, plan.kind, name, limit.count, _percent(limit.percent)]
+    protected = {(one.device_id or "", one.flow_id or "", str(one.forbid)) for one in plan.guards.protect}
+    for device_id, flow_id, forbid in sorted(protected):
+        yield [plan.application.id, plan.kind, "protect", device_id or None, flow_id or None, forbid]
+
+
+def _percent(percent: Decimal | None) -> str | None:
+    """However many zeros it was written with."""
+    return None if percent is None else f"{percent.normalize():f}"
 
 
 def _json(value: str | None) -> str:

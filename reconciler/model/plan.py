@@ -138,6 +138,7 @@ class Plan:
 
     `device_names` and `flow_names`: the names of the rows' devices and flows, of those that have one.
     `deleted_devices`: those of the unmanaged rows that were deleted; their rows are what is left of them.
+    `notes`: what a reader of a saved plan should know of it, beside what it holds; never saved.
     """
 
     application: Application
@@ -155,6 +156,7 @@ class Plan:
     device_names: Mapping[DeviceId, str]
     flow_names: Mapping[FlowId, str]
     deleted_devices: tuple[DeletedDevice, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def digest(self) -> str:

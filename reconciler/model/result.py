@@ -10,6 +10,7 @@ from typing import NamedTuple, TypeVar
 
 from reconciler.errors import ExitCode
 from reconciler.model.changes import Change, Op
+from reconciler.model.digest import digests
 from reconciler.model.health import Wait
 from reconciler.model.plan import Plan, Warning
 from reconciler.model.requests import Action
@@ -121,6 +122,7 @@ class Removal(NamedTuple):
 class Result:
     """The result of carrying out one plan. Rows are sorted by device, then flow; calls by id.
 
+    `review_digest` covers what the plan was guarded with, too.
     `total` and `confirmed` count the changes of the plan; `operations`, `moves` and `removals` describe them.
     Changes of devices that turned out to be deleted count in none of these; each such device is one of `warnings`.
     `stopped_by`: why the run ended early (an expired token, for example). `notes`: what else a reader should know.
@@ -130,6 +132,7 @@ class Result:
     application: Application
     kind: Kind
     digest: Digest
+    review_digest: Digest
     calls: tuple[CallResult, ...]
     total: int
     confirmed: int
@@ -179,17 +182,20 @@ def not_started(plan: Plan, *, without: Container[Row] = ()) -> Result:
     calls = tuple(
         CallResult(call.id, call.action, call.body, call.count, call.after, CallState.PLANNED) for call in plan.calls
     )
+    both = digests([plan])
     operations = Counter(change.op for change in changes)
     return Result(
         application=plan.application,
         kind=plan.kind,
-        digest=plan.digest,
+        digest=both.changes,
+        review_digest=both.review,
         calls=calls,
         total=len(changes),
         confirmed=0,
         operations=Operations(*(operations[op] for op in Op)),
         moves=moves_of(plan, changes),
         removals=tuple(_removals(plan, changes)),
+        notes=plan.notes,
     )
 
 

@@ -1,4 +1,4 @@
-"""Helpers for text: recognising ids, and counts with plurals."""
+"""Helpers for text: recognising ids, the encoding of files, and counts with plurals."""
 
 from __future__ import annotations
 
@@ -7,6 +7,12 @@ from typing import Final
 
 ID_PATTERN: Final = "[0-9A-Fa-f]{24}"
 is_id: Final = re.compile(ID_PATTERN).fullmatch  # whether text is an id of the API; called for each record of a fleet
+
+
+def encoding_of(data: bytes) -> str:
+    """The encoding of a file, by its mark: UTF-16 with one, else UTF-8 with or without one."""
+    utf_16 = data.startswith((b"\xff\xfe", b"\xfe\xff")) and not data.startswith(b"\xff\xfe\0\0")
+    return "utf-16" if utf_16 else "utf-8-sig"
 
 
 def counted(number: int, noun: str) -> str:

@@ -65,8 +65,10 @@ def validate(
     rules = loaded.rules
     chosen = manifests.pick(rules, application=application, kind=kind) if application or kind else rules
     skipped = dict.fromkeys(warning for one in chosen for warning in skipped_files(one))
-    expired = (warning for one in chosen for warning in expired_pins(one, utc_today()))
-    return Validated(chosen, (*skipped, *expired), loaded.files)
+    paths = {path for one in chosen for path in one.paths}
+    seen = [one for one in loaded.warnings if chosen == rules or (one.place and one.place.path in paths)]
+    warnings = [*skipped, *seen, *(warning for one in chosen for warning in expired_pins(one, utc_today()))]
+    return Validated(chosen, tuple(sorted(warnings, key=lambda warning: warning.sort_key)), loaded.files)
 
 
 def load_sound(paths: Iterable[str | PathLike[str]], files: Files) -> manifests.Loaded:

@@ -11,7 +11,7 @@ from reconciler.api.client import LosantApi
 from reconciler.errors import ReconcilerError, Stale, UsageError
 from reconciler.executor import Execution, Observer
 from reconciler.health import wait
-from reconciler.model.digest import digest
+from reconciler.model.digest import digest, digests
 from reconciler.model.health import Offline, Wait
 from reconciler.model.plan import Plan
 from reconciler.model.result import Result, not_started
@@ -49,7 +49,7 @@ class ApplyRequest:
 
     Attributes:
         options: the planning options. For saved plans, only those that say how to plan, not what, have an effect.
-        expect_digest: refuse any other plan as stale.
+        expect_digest: the `digest` or `review_digest` of the plan; any other is refused as stale.
         dry_run: stop before the first write.
         wait: wait until every managed device runs its desired versions.
         timeout_s: the timeout of the wait, more than 0. The wait ends then, even amid a read.
@@ -191,9 +191,9 @@ class ApplyRun:
         """Refuse a plan other than the expected one, or one that a guard refuses."""
         expected = self.request.expect_digest
         planned = self.changes.plans if isinstance(self.changes, Plans) else self.plans
-        if expected is not None and expected != (actual := digest(planned)):
+        if expected is not None and expected not in (actual := digests(planned)):
             raise Stale(
-                f"the digest of this plan is {actual}, not {expected}",
+                f"the digest of this plan is {actual.changes} (with its guards {actual.review}), not {expected}",
                 hint="the manifests or the fleet have changed; review the plan again and pass its digest",
             )
         if refusal := refused(self.plans):

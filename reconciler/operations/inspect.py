@@ -137,8 +137,7 @@ async def _unknown(text: str, api: LosantApi) -> UsageError:
         return UsageError(message, hint=f"{api.kind} deployments support devices of class {wanted} only")
     if deleted := await api.devices(names=[text], any_class=True, deleted=True):
         return UsageError(f"device {text}: it was deleted", hint=f"its id was {deleted[0].id}")
-    near = Spelling({device.name for device in await api.devices() if device.name}).nearest(text)
-    hint = f"nearest: {', '.join(near)}" if near else "check the spelling"
+    hint = Spelling({device.name for device in await api.devices() if device.name}).hint(text) or "check the spelling"
     return UsageError(f"device {text}: there is no such device of class {wanted}", hint=hint)
 
 

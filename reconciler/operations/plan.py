@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from reconciler.discovery import EVERYTHING, Extent, discover
 from reconciler.errors import ManifestError, Problem, Refused
-from reconciler.model.digest import digest
+from reconciler.model.digest import digest, digests
 from reconciler.model.plan import Guard, Plan, Refusal
 from reconciler.model.rules import Rules
 from reconciler.model.state import Desired
@@ -42,6 +42,11 @@ class Plans:
     def digest(self) -> str:
         """The digest of all changes; the same as in the JSON document."""
         return digest(self.plans)
+
+    @property
+    def review_digest(self) -> str:
+        """The digest of all changes and of what the manifests guard them with; the same as in the JSON document."""
+        return digests(self.plans).review
 
     @property
     def refused(self) -> tuple[Refusal, ...]:

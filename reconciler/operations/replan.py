@@ -14,6 +14,7 @@ from reconciler.model.plan import Plan
 from reconciler.model.state import Decision, Desired, DeviceId, Place, Read, Version
 from reconciler.model.world import Options
 from reconciler.operations.gateway import Gateway
+from reconciler.operations.guarding import guarding
 from reconciler.operations.plan import Plans
 from reconciler.planner.guards import check, guards_again
 from reconciler.planner.replan import again
@@ -43,6 +44,7 @@ async def replan(plans: Plans, gateway: Gateway, options: Options) -> list[tuple
 
     Raises:
         Stale: a row was moved by others, or a device was deleted.
+        ManifestError: the manifests that the plan names are there, but not valid.
         ApiError, IncompleteRead: reading failed.
     """
     left: list[tuple[Plan, Read, Desired]] = []
@@ -62,8 +64,9 @@ async def replan(plans: Plans, gateway: Gateway, options: Options) -> list[tuple
                 keep=saved.summary.keep + len(saved.changes) - len(rest.left),  # including what is already done
                 calls=len(calls),
             )
-            guards = guards_again(saved, read.live, options)
-            plan = replace(saved, changes=tuple(rest.left), calls=calls, summary=summary, guards=guards)
+            guards, notes = await guarding(saved, api, read)
+            guards = guards_again(replace(saved, guards=guards), read.live, options)
+            plan = replace(saved, changes=tuple(rest.left), calls=calls, summary=summary, guards=guards, notes=notes)
             left.append((replace(plan, refused=check(plan)), read, _managed(saved)))
     if drift:
         raise Stale(drift)

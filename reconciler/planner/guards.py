@@ -39,12 +39,14 @@ def guards_again(saved: Plan, live: Live, options: Options) -> Guards:
 
     A plan does not list unchanged rows. So if fewer rows are live now than at planning, the base of percentages shrinks
     by the difference, as if every row that disappeared had been managed; rows added since offset that but never raise
-    the base. Overrides given at planning still apply, and the apply may widen them.
+    the base. No more rows are managed than are live, whatever the file says. Overrides given at
+    planning still apply, and the apply may widen them.
     """
     guards = saved.guards
-    gone = guards.live - _released_rows(live, guards.only_flow)
+    now = _released_rows(live, guards.only_flow)
+    gone = guards.live - now
     return guards._replace(
-        released=max(guards.released - max(gone, 0), 0),
+        released=min(max(guards.released - max(gone, 0), 0), now),
         allow_removals=max(guards.allow_removals, options.allow_removals),
         allow_empty=guards.allow_empty or options.allow_empty,
         strict=guards.strict or options.strict,

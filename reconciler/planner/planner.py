@@ -12,6 +12,7 @@ from reconciler.model.world import Options, World
 from reconciler.planner import guards
 from reconciler.planner.calls.cover import cover
 from reconciler.planner.calls.prove import prove
+from reconciler.planner.deception import deceptive
 from reconciler.planner.diff import compare
 from reconciler.planner.resolution.filters import Scope, scopes_of
 
@@ -46,6 +47,9 @@ def make_plan(
     changing = difference.changes.devices  # in the order of ids
     device_ids = sorted({*changing, *(row.device_id for row in others)}) if others else [*changing]
     flow_ids = {move.flow_id for move in difference.changes.by_move} | {row.flow_id for row in others}
+    device_names = world.names_of(device_ids)
+    flow_names = {one: name for one in sorted(flow_ids) if (name := world.flow_name(one))}
+    warnings = {*world.warnings, *deceptive(difference, device_names, flow_names)}
     plan = Plan(
         application=world.application,
         kind=world.kind,
@@ -65,11 +69,11 @@ def make_plan(
         calls=calls,
         pending=difference.pending,
         unmanaged=difference.unmanaged,
-        warnings=tuple(sorted({*world.warnings, *scope.warnings}, key=lambda warning: warning.sort_key)),
+        warnings=tuple(sorted(warnings, key=lambda warning: warning.sort_key)),
         guards=guards.guards_of(world, released=whole.released, limits=limits, options=options),
         refused=(),
-        device_names=world.names_of(device_ids),
+        device_names=device_names,
         deleted_devices=world.deleted({row.device_id for row in difference.unmanaged}) if world.deleted_devices else (),
-        flow_names={one: name for one in sorted(flow_ids) if (name := world.flow_name(one))},
+        flow_names=flow_names,
     )
     return replace(plan, refused=guards.check(plan))

@@ -1,25 +1,24 @@
 """Escapes untrusted text from the API or a file for display, and fits it into lines.
 
-In a terminal control characters must have no effect. In a CI log no line may act as a command of the CI system: GitHub
-reads `::name::` at the start of a line and `##[name]` anywhere in it, Azure Pipelines `##vso[name]`.
+In a terminal control characters must have no effect, and nobody may take two texts for one because of a character that
+shows nothing. In a CI log no line may act as a command of the CI system: GitHub reads `::name::` at the start of a line
+and `##[name]` anywhere in it, Azure Pipelines `##vso[name]`, TeamCity `##teamcity[name]`.
 """
 
 from __future__ import annotations
 
 import re
 import textwrap
-import unicodedata
 from collections.abc import Iterator, Sequence
 
+from reconciler.model.characters import is_hidden
 from reconciler.model.state import Application, Kind
 from reconciler.model.text import and_more
 
 WIDTH = 60
 
-# C0, DEL and C1 controls, surrogates, line and paragraph separators, and everything that is invisible or reorders text.
-_UNPRINTABLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 _SUSPECT = re.compile(r"[^\x20-\x7e]|##|^\s*::", re.ASCII)
-_CI_ANYWHERE = re.compile(r"##(?=\[|vso\[)", re.IGNORECASE)
+_CI_ANYWHERE = re.compile(r"##(?=[a-z]*\[)", re.IGNORECASE)
 _CI_AT_START = re.compile(r"^(\s*):(?=:)")
 
 
@@ -81,9 +80,7 @@ def left_out(number: int, noun: str = "", *, indent: int) -> Iterator[str]:
 
 
 def _escape(char: str) -> str:
-    if " " <= char <= "~":
-        return char
-    if unicodedata.category(char) not in _UNPRINTABLE:
+    if not is_hidden(char):
         return char
     code = ord(char)
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

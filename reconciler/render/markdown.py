@@ -15,13 +15,19 @@ _ELSEWHERE = "Run `reconciler plan`, or see the plan that the job saved, for the
 
 
 def plan_markdown(
-    plans: Sequence[Plan], digest: str, *, commit: str | None = None, max_bytes: int = DEFAULT_MAX_BYTES
+    plans: Sequence[Plan],
+    digest: str,
+    *,
+    review_digest: str | None = None,
+    commit: str | None = None,
+    max_bytes: int = DEFAULT_MAX_BYTES,
 ) -> str:
     """The plans of one run on one page of at most `max_bytes` bytes; `commit` is the commit of the manifests."""
     page = Page(max_bytes, elsewhere=_ELSEWHERE)
     page.line(f"**{_verdict(plans)}**")
     page.line()
-    page.line(f"Digest: `{digest}`" + (f", commit {code(commit, limit=40)}" if commit else ""))
+    review = f", review digest `{review_digest}`" if review_digest else ""
+    page.line(f"Digest: `{digest}`{review}" + (f", commit {code(commit, limit=40)}" if commit else ""))
     parts = [_PlanPage(plan, page) for plan in plans]
     for write in (_PlanPage.refusals, _PlanPage.changes, _PlanPage.removals, _PlanPage.details):
         for part in parts:
@@ -61,6 +67,7 @@ class _PlanPage:
         plan, section = self._plan, self._section
         others = [change for change in plan.changes if change.op is not Op.REMOVE]
         pending, unmanaged = (counted(len(rows), "row") for rows in (plan.pending, plan.unmanaged))
+        section("notes", plan.notes, lambda note: f"- {code(note)}", opening=f"{self._heading}\nNotes:\n\n")
         section("warnings", plan.warnings, _warning, opening=f"{self._heading}\nWarnings:\n\n")
         section("calls", plan.calls, _call, summary=counted(len(plan.calls), "call"))
         section("changes", others, self._change, summary=counted(len(others), "device change"))

@@ -229,6 +229,8 @@ class _PlanText:
         return f"{version_text(row.released)}{reports}"
 
     def _warnings(self) -> Iterator[str]:
+        for note in self._plan.notes:
+            yield from self._painted(f"Note: {inert(note)}", "Note:", "yellow", indent=2)
         for warning in self._plan.warnings:
             hint = f" ({inert(warning.hint)})" if warning.hint else ""
             text = f"Warning: {_place(warning.place)}{inert(warning.message)}{hint}"

@@ -139,6 +139,25 @@ def test_ascii_only(tmp_path: Path) -> None:
             assert shop.run("plan", "shop.yaml", "--format", "markdown", env=env).code == 0
 
 
+def test_documents_are_utf_8_in_a_file_whatever_the_code_page(tmp_path: Path) -> None:
+    with serve(ODD_FLEET) as server:
+        shop = Shop(server, tmp_path)
+        flow_id = next(row["flow_id"] for row in shop.control.rows() if row["flow"] == FLOW)
+        shop.write(
+            "shop.yaml",
+            f"apiVersion: reconciler/v1\napplication: {APPLICATION}\ndevices: {{é ü 泵 🚰: {{{flow_id}: v2}}}}\n",
+        )
+        for encoding in ("cp1252", "cp850", "ascii", "utf-16"):
+            env = {"PYTHONIOENCODING": encoding}
+            for *argv, wanted in (
+                ["import", "--application", APPLICATION, "# é ü 泵 🚰"],
+                ["plan", "shop.yaml", "--format", "markdown", "é ü 泵 🚰"],
+            ):
+                done = shop.run(*argv, env=env)
+                assert done.code == 0
+                assert wanted in done.out, encoding
+
+
 def unread(shop: Shop, *argv: str) -> tuple[int, str]:
     """Exit code and stderr of a command whose stdout nobody reads."""
     process = shop.start(*argv)

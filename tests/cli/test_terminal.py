@@ -214,12 +214,12 @@ def test_60_columns(shop: Shop) -> None:
 
 
 def test_a_bar_while_it_works(tmp_path: Path) -> None:
-    with serve(FLEET.replace("name: shop", 'name: "[/b]\\e[2Jshop"')) as server:
+    with serve(FLEET.replace("name: shop", 'name: "[/b]\\u202eshop"')) as server:
         shop = Shop(server, tmp_path)
-        shop.write("shop.yaml", MANIFEST.replace("name: shop", 'name: "[/b]\\e[2Jshop"'))
+        shop.write("shop.yaml", MANIFEST.replace("name: shop", 'name: "[/b]\\u202eshop"'))
         with terminal(shop, "apply", "shop.yaml", "--yes", "--wait") as screen:
             assert screen.end() == 0, screen.shown
-    assert re.search(r"\[/b\]\\x1b\[2Jshop: (applying|converging)", screen.shown)
+    assert re.search(r"\[/b\]\\u202eshop: (applying|converging)", screen.shown)
     assert screen.shown.rstrip().endswith("Resources: 1 added, 8 changed, 1 destroyed.")
 
 

@@ -174,3 +174,67 @@ def test_what_is_told_adds_up(number: int) -> None:
     told = run_here("validate", "a.yaml").err.splitlines()
     assert len(told) == min(number, 501)
     assert (told[-1] == "Error: 2 more problems are not shown (see to these first)") == (number == 502)
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ('"v1\\e[31m"', '3:27: "f": the control character U+001B is not allowed in a name or version (remove it)'),
+        ('"v1\\n"', '3:27: "f": the control character U+000A is not allowed in a name or version (remove it)'),
+        ('"v1\\x85"', '3:27: "f": the control character U+0085 is not allowed in a name or version (remove it)'),
+    ],
+)
+def test_control_characters_in_versions_are_refused(written: str, told: str) -> None:
+    write("a.yaml", f"{HEAD}devices: {{ pump-001: {{ f: {written} }}}}\n")
+    ended = run_here("validate", "a.yaml")
+    assert (ended.code, ended.err) == (1, f"a.yaml:{told}\n")
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        'devices: {"pump\\x1b": {f: v1}}',
+        'devices: {pump: {"f\\t": v1}}',
+        'flows: {"f\\x7f": g}',
+        'flows: {f: "g\\x00"}',
+        'groups: {"g\\r": {select: {all: true}, flows: {f: v1}}}',
+        'groups: {g: {select: {devices: ["pump\\x07"]}, flows: {f: v1}}}',
+        'pins: [{device: "pump\\x1b", flows: {f: v1}, reason: because}]',
+        'protect: [{device: "pump\\x1b"}]',
+        'protect: [{flow: "f\\x1b"}]',
+    ],
+)
+def test_control_characters_in_names_are_refused(part: str) -> None:
+    write("a.yaml", f"{HEAD}{part}\n")
+    ended = run_here("validate", "a.yaml")
+    assert ended.code == 1
+    assert "is not allowed in a name or version" in ended.err
+
+
+def test_a_reason_may_have_lines() -> None:
+    write("a.yaml", HEAD + 'pins: [{device: pump, flows: {f: v1}, reason: "one\\ntwo"}]\n')
+    assert run_here("validate", "a.yaml").code == 0
+
+
+LOOKS = "the text may not be what it looks like (remove it, or write it as an escape in double quotes)"
+
+
+def test_what_does_not_show_is_warned_of() -> None:
+    text = "# \u202e gnp\ndevices: {pump: {f: v1\u200b, g: v\u200b1\u200b}}  # \u26a0\ufe0f\n"
+    Path("a.yaml").write_text(HEAD + text, encoding="utf-8")
+    ended = run_here("validate", "a.yaml", "--format", "json")
+    assert ended.code == 0
+    assert ended.err.splitlines() == [
+        f"Warning: a.yaml:3: U+202E RIGHT-TO-LEFT OVERRIDE does not show: {LOOKS}",
+        f"Warning: a.yaml:4: U+200B ZERO WIDTH SPACE does not show, here and in 2 more places: {LOOKS}",
+    ]
+    told = [(one["line"], one["column"]) for one in ended.document["warnings"]]
+    assert told == [(3, 3), (4, 23)]
+
+
+def test_warnings_are_those_of_the_application_that_is_asked_for() -> None:
+    Path("a.yaml").write_text(HEAD + "devices: {pump: {f: v1}}  # \u200b\n", encoding="utf-8")
+    other = HEAD.replace("575ec8687ae143cd83dc4a97", "4" * 24)
+    Path("b.yaml").write_text(other + "devices: {pump: {f: v1}}\n", encoding="utf-8")
+    assert "U+200B" in run_here("validate", "a.yaml", "b.yaml").err
+    assert run_here("validate", "a.yaml", "b.yaml", "--application", "4" * 24).err == ""

@@ -18,14 +18,13 @@ from reconciler.documents.json import Failure, error_data
 from reconciler.documents.plan import plan_document
 from reconciler.documents.saved_plan import read_document, read_plans
 from reconciler.errors import ExitCode, ManifestError, Problem
-from reconciler.model.digest import digest
+from reconciler.model.digest import digest, digests
 from reconciler.model.plan import Plan, Protected, Warning
-from reconciler.model.requests import RemoveDevice, RemoveFlow, RemoveRow, Replace
+from reconciler.model.requests import RemoveDevice, RemoveFlow, RemoveRow, Replace, outcome
 from reconciler.model.rules import Forbid, Limits, Source
 from reconciler.model.state import Application, Kind, LiveDevice, LogEntry, Place
 from reconciler.model.world import Options
 from reconciler.planner.planner import make_plan
-from reconciler.planner.replan import again
 from reconciler.render.markdown import plan_markdown
 from reconciler.render.text import plan_text
 from tests.builders import desired, live, read, world
@@ -223,6 +222,53 @@ def test_the_digest_is_of_changes_and_nothing_else() -> None:
     assert digest([]) == "sha256:" + hashlib.sha256(b"[]").hexdigest()
 
 
+def test_the_review_digest_is_of_the_changes_and_of_what_the_manifests_guard_with() -> None:
+    application, kind = "5" * 24, "embedded"
+    protected = (Protected(None, "g", Forbid.REMOVAL, OTHER), Protected("a", None, Forbid.CHANGE, PLACE))
+    judged = make_plan(
+        replace(AT, protected=protected), limits=Limits(7, Decimal("0.50"), None, Decimal("1E+1")), manifests=(),
+        options=Options(),
+    )  # fmt: skip
+    hashed = [
+        [application, kind, "a", "f", "1", "2"],
+        [application, kind, "a", "g", "1", None],
+        [application, kind, "b", "f", "1", "2"],
+        [application, kind, "e", "f", None, "2"],
+        [application, kind, "limits.removals", 7, "0.5"],
+        [application, kind, "limits.changes", None, "10"],
+        [application, kind, "protect", None, "g", "removal"],
+        [application, kind, "protect", "a", None, "change"],
+    ]
+    text = json.dumps(hashed, separators=(",", ":"))
+    assert saved(judged)["review_digest"] == "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+    assert saved(judged)["digest"] == saved()["digest"]
+    assert digests([]).review == digests([]).changes
+
+
+def test_the_review_digest_is_the_same_wherever_the_guards_are_written_and_whatever_the_options() -> None:
+    base = digests([plan()])
+    for same in (
+        plan(chunk=1, allow_removals=9, allow_empty=True, strict=True),
+        make_plan(AT, limits=Limits(removals_percent=Decimal("10.00")), manifests=(), options=Options()),
+        replace(
+            plan(), guards=plan().guards._replace(protect=tuple(p._replace(place=OTHER) for p in AT.protected * 2))
+        ),
+    ):
+        assert digests([same]) == base
+    for other in (
+        Limits(11),
+        Limits(removals_percent=None),
+        Limits(changes_count=10),
+        Limits(changes_percent=Decimal(1)),
+    ):
+        told = digests([replace(plan(), guards=plan().guards._replace(limits=other))])
+        assert told.changes == base.changes
+        assert told.review != base.review
+    lifted = digests([replace(plan(), guards=plan().guards._replace(protect=()))])
+    softer = plan().guards._replace(protect=tuple(p._replace(forbid=Forbid.CHANGE) for p in AT.protected))
+    assert len({base.review, lifted.review, digests([replace(plan(), guards=softer)]).review}) == 3
+
+
 def test_names_that_are_not_ascii_are_hashed_as_they_are() -> None:
     odd = make_plan(world(desired("a/f=ü\ud800"), live("a/f=1")), limits=Limits(), manifests=(), options=Options())
     text = f'[["{"5" * 24}","embedded","a","f","1","ü\ud800"]]'
@@ -257,14 +303,82 @@ def test_every_request_comes_back(rows: str, seen: str, request_: object) -> Non
     assert [call.request for call in read.calls] == [request_]
 
 
-def test_editing_a_call_changes_nothing_that_is_sent() -> None:
-    told = saved()
-    told["plans"][0]["calls"][1]["body"] = {"flowId": "f", "version": "666", "deviceIds": ["victim"]}
-    told["plans"][0]["calls"][0] |= {"action": "remove", "body": {"flowId": None, "deviceId": "victim"}}
-    (read,) = read_plans(told)
-    rest, calls = again(read, SEEN)
-    assert [call.request.body for call in calls] == [call.request.body for call in plan().calls]
-    assert [change.row for change in rest.left] == [change.row for change in plan().changes]
+@pytest.mark.parametrize(
+    ("rows", "seen", "chunk", "edit"),
+    [
+        ("a/f=2", "a/f=1", 9, {"version": "1"}),
+        ("a/f=2 b/f=2", "a/f=1 b/f=1", 9, {"deviceIds": ["b", "a"]}),
+        ("a/f=2 b/f=2", "a/f=1 b/f=1", 9, {"deviceIds": ["a", "b", "c"]}),
+        ("a/f=absent", "a/f=1", 1, {"deviceId": "b"}),
+        ("a/f=absent a/g=absent", "a/f=1 a/g=1", 1, {"deviceId": "b"}),
+        ("a/f=absent a/g=absent", "a/f=1 a/g=1", 1, {"flowId": "f", "deviceId": None}),
+        ("a/f=absent b/f=absent", "a/f=1 b/f=2", 1, {"flowId": "g"}),
+        ("a/f=2 b/f=2", "a/f=1 b/f=1", 1, {"oldVersion": "0"}),
+        ("a/f=2 b/f=2", "a/f=1 b/f=1", 1, {"newVersion": None}),
+        ("a/f=2 b/f=2", "a/f=1 b/f=1", 1, {"flowId": "g"}),
+    ],
+)
+def test_calls_that_do_not_say_what_the_changes_say_are_made_again(
+    rows: str, seen: str, chunk: int, edit: dict[str, object]
+) -> None:
+    made = make_plan(world(desired(rows), live(seen)), limits=Limits(), manifests=(), options=Options(chunk=chunk))
+    data = saved(made)
+    assert read_plans(data)[0].notes == ()
+    data["plans"][0]["calls"][0]["body"].update(edit)
+    (read,) = read_plans(data)
+    assert {call.action for call in read.calls} <= {"release", "remove"}
+    assert sorted(row for call in read.calls for row in call.rows) == [change.row for change in read.changes]
+    assert all(outcome(call.request) == read.changes[0].to_version for call in read.calls)
+    assert read.summary.calls == len(read.calls)
+    assert read.notes == (f"the calls did not match the changes ({EDITED}); shown are explicit ones",)
+
+
+def _forget(calls: list[dict[str, Any]]) -> None:
+    calls[1]["after"] = []
+
+
+def _wait_for_each_other(calls: list[dict[str, Any]]) -> None:
+    calls[0]["after"] = [1]
+
+
+@pytest.mark.parametrize("edit", [_forget, _wait_for_each_other, list.reverse])
+def test_calls_have_the_order_that_follows_from_the_changes(edit: Callable[[list[dict[str, Any]]], None]) -> None:
+    """What moves a row to 2 waits for the replace of 2."""
+    seen = "a/f=1 b/f=1 c/f=2 d/f=2"
+    made = make_plan(
+        world(desired("a/f=2 b/f=2 c/f=3 d/f=3"), live(seen)), limits=Limits(), manifests=(), options=Options(chunk=1)
+    )
+    assert sorted(call.after for call in made.calls) == [(), (0,)]
+    data = saved(made)
+    edit(data["plans"][0]["calls"])
+    (read,) = read_plans(data)
+    assert {call.action for call in read.calls} == {"release"}
+    assert len(read.notes) == 1
+
+
+@pytest.mark.parametrize(
+    ("edit", "keep", "devices"),
+    [
+        ({"add": 0, "update": 0, "remove": 0, "pending": 0, "unmanaged": 0}, 1, 4),
+        ({"add": 9, "update": 9, "remove": 9, "pending": 9, "unmanaged": 9}, 1, 4),
+        ({"remove": 0}, 1, 4),
+        ({"keep": 0}, 1, 4),
+        ({"keep": 7}, 7, 4),
+        ({"devices": 3}, 1, 4),
+        ({"devices": 6}, 1, 5),
+    ],
+)
+def test_a_summary_is_that_of_the_changes(edit: dict[str, int], keep: int, devices: int) -> None:
+    data = saved()
+    data["plans"][0]["summary"].update(edit)
+    (read,) = read_plans(data)
+    assert read.summary == plan().summary._replace(keep=keep, devices=devices)
+    told = f"the summary did not match the changes ({EDITED}); it is counted again"
+    assert read.notes == (() if keep == 7 else (told,))
+    shown = plan_text([read], read.digest)
+    assert shown.endswith("Plan: 1 to add, 2 to change, 1 to destroy.\n")
+    assert ("  Note: the summary did not match" in shown) is bool(read.notes)
+    assert ("Notes:" in plan_markdown([read], read.digest)) is bool(read.notes)
 
 
 def _plan0(**values: Any) -> Callable[[dict[str, Any]], object]:
@@ -319,6 +433,14 @@ EDITS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "the digest": (
         lambda d: d.update(digest="sha256:0"),
         "digest is sha256:0, but the digest of the changes is sha256:…",
+    ),
+    "no review": (lambda d: d.pop("review_digest"), "review_digest is missing"),
+    "the review": (
+        lambda d: d.update(review_digest=d["digest"]),
+        "review_digest is sha256:…",
+    ),
+    "protection of a row without a change": (
+        _judged("protect", 0, flow_id="z", forbid="change"), f"plans[0].refused {NOT_GIVEN}",
     ),
     "no guards": (lambda d: d.pop("guards"), "guards is missing"),
     "guards of another": (lambda d: d.update(guards={}), f"guards.{JUDGED} is missing"),
@@ -380,6 +502,7 @@ EDITS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "summary": (_at("summary", add=-1), f"plans[0].summary.add {WHOLE}"),
     "summary flag": (_at("summary", add=True), f"plans[0].summary.add {WHOLE}"),
     "summary text": (_at("summary", calls="1"), f"plans[0].summary.calls {WHOLE}"),
+    "a change without a call": (_at("changes", 1, call=None), "plans[0].calls[0].count must be 0, …"),
     "manifest": (_at("manifests", 0, path=None), f"plans[0].manifests[0].path {TEXT}"),
     "empty text": (_at("changes", 0, reported=""), f"plans[0].changes[0].reported {TEXT}"),
     "number text": (_at("changes", 0, to=2), f"plans[0].changes[0].to {TEXT}"),
@@ -430,12 +553,10 @@ def test_a_document_that_was_edited_is_told_where(edit: str) -> None:
 def test_what_a_document_may_hold() -> None:
     data = saved()
     told = data["plans"][0]
-    told["calls"].append({"id": 2, "action": "release", "count": 0, "after": [0]} | {"body": told["calls"][1]["body"]})
     for change in told["changes"]:
         change["source"] = "C:\\fleet\\prod.yaml:14"
     told["pending"][0]["last_error"] = "out of memory"
     (read,) = read_plans(data)
-    assert (read.calls[2].rows, read.calls[2].after) == ((), (0,))
     assert {change.source for change in read.changes} == {Place("C:\\fleet\\prod.yaml", 14)}
     assert read.pending[0].last_error == "out of memory"
 
@@ -518,7 +639,8 @@ def test_a_saved_plan_holds_nothing_secret() -> None:
 
     walk(saved(plan(chunk=1)))
     known = (
-        "format_version command error digest plans tool name version application id kind manifests path sha256 partial "
+        "format_version command error digest review_digest plans tool name version application id kind manifests path "
+        "sha256 partial "
         "summary add update remove keep pending unmanaged devices calls changes op device_id device_name flow_id "
         "flow_name from to reported source call action body flowId deviceIds deviceId count after released connected "
         "last_error oldVersion newVersion deleted_devices warnings line column message hint refused guard rows "

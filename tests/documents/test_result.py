@@ -39,6 +39,7 @@ RESULT = Result(
     application=Application("5" * 24, "plant"),
     kind=Kind.EDGE,
     digest=f"sha256:{'0' * 64}",
+    review_digest=f"sha256:{'1' * 64}",
     calls=tuple(
         CallResult(number, "release", BODY, 1, (number - 1,), state, 1, 2, "boom", "late", "noon", "night")
         for number, state in enumerate(CallState, start=1)

@@ -208,7 +208,9 @@ def test_a_dry_run_sends_nothing_and_reports_the_same_calls(shop: Shop, here: He
 
 def test_markdown_of_an_apply(shop: Shop, here: Here) -> None:
     planned = here("plan", "shop.yaml", "--format", "markdown", "--commit", "c0ffee").out
-    (digest,) = re.findall("Digest: `(sha256:[0-9a-f]{64})`, commit `c0ffee`\n", planned)
+    (digest,) = re.findall(
+        "Digest: `(sha256:[0-9a-f]{64})`, review digest `sha256:[0-9a-f]{64}`, commit `c0ffee`\n", planned
+    )
     done = here("apply", "shop.yaml", "--yes", "--format", "markdown", "--commit", "c0ffee", "--result", "result.json")
     assert done.code == 0
     assert done.out.startswith(

@@ -81,7 +81,7 @@ def test_a_merge_says_when_its_plan_is_not_the_reviewed_one(world: World) -> Non
     assert merged.conclusion == "success"
     assert world.reported() == {"v2"}
     apply = merged.job("apply plant embedded")
-    assert "**Not as reviewed**: pull request #1 shows digest sha256:" in apply.summary
+    assert "**Not as reviewed**: pull request #1 shows review digest sha256:" in apply.summary
     assert any(line.startswith("::warning::") and "was applied" in line for line in apply.annotations)
 
 
@@ -106,6 +106,20 @@ def test_a_required_review_refuses_another_plan_and_a_hand_finishes_that(build: 
     assert world.reported() == {"v3"}
     again = world.push()  # the merge's job run again: nothing is left to do, so nothing needs a review
     assert again.conclusion == "success"
+
+
+def test_a_required_review_covers_what_the_manifests_guard_with(build: Build) -> None:
+    """The changes are those that were shown; the limits were raised beside them."""
+    world = build(**{"require-reviewed-plan": True})
+    world.pull(1, {MANIFEST: manifest("v2")})
+    limits = f"apiVersion: reconciler/v1\napplication: {PLANT}\nlimits: {{removals: {{count: 99}}}}\n"
+    world.git("switch", "-q", "main")
+    world.git.commit({"manifests/limits.yaml": limits})
+    merged = world.merge(1)
+    assert merged.conclusion == "failure"
+    assert merged.job("apply").exit_codes["Apply"] == 4
+    assert "The plan is not the one that was reviewed (sha256:" in merged.job("apply").log
+    assert world.released() == {"v1"}
 
 
 def test_what_was_never_shown_is_no_review(build: Build) -> None:

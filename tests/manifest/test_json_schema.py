@@ -18,6 +18,7 @@ from reconciler.manifest.load import validate
 from reconciler.manifest.syntax import parse
 from reconciler.manifest.tree import EMPTY, Map, Seq
 from reconciler.model.rules import Source
+from reconciler.model.text import encoding_of
 from tests.manifest.test_cases import CASES
 
 SCHEMA = manifest_schema()
@@ -85,7 +86,7 @@ def plain(tree: Any) -> Any:
 
 def typed(path: Path) -> list[Any]:
     """The documents of a file as an editor sees them. Keys are text, as in JSON."""
-    documents = yaml.load_all(path.read_text(encoding="utf-8-sig"), Yaml12)
+    documents = yaml.load_all((data := path.read_bytes()).decode(encoding_of(data)), Yaml12)
     return [json.loads(json.dumps(document)) for document in documents]
 
 

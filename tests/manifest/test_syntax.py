@@ -259,7 +259,9 @@ def test_a_tab_that_indents_is_told(parser: Any) -> None:
         ("é: \x07".encode(), "1:4", "character U+0007 is not allowed"),
         (b"a: \x00", "1:4", "character U+0000 is not allowed"),
         ("a: b\nc: \ufeff".encode(), "2:4", "character U+FEFF is not allowed"),
-        ("a: b".encode("utf-16"), "1:1", "not UTF-8 but UTF-16"),
+        ("a: b".encode("utf-32"), "1:1", "not UTF-8 but UTF-32"),
+        (b"\xff\xfea\0:\0\n\0b\0\0\xdc", "2:2", "byte 0x00 is not UTF-16"),
+        ("a: b\nc: \x07".encode("utf-16"), "2:4", "character U+0007 is not allowed"),
     ],
 )
 def test_what_is_no_text_is_placed(data: bytes, place: str, words: str) -> None:
@@ -268,8 +270,14 @@ def test_what_is_no_text_is_placed(data: bytes, place: str, words: str) -> None:
     assert words in problem
 
 
-def test_a_byte_order_mark_at_the_start_is_not_text() -> None:
-    assert parsed(b"\xef\xbb\xbfa: b\n", None) == ([{"a": "b"}], [])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be-sig"])
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_what_an_editor_or_a_shell_saved_is_read(encoding: str, newline: str) -> None:
+    text = newline.join(["a: b", "c: pompe \u00e9", "c: d", ""])
+    data = b"\xfe\xff" + text.encode("utf-16-be") if encoding == "utf-16-be-sig" else text.encode(encoding)
+    [tree], [problem] = parsed(data, None)
+    assert tree == {"a": "b", "c": "pompe \u00e9"}
+    assert problem.startswith('f.yaml:3:1: duplicate key "c"')
 
 
 def test_shown_text_is_cut_and_escaped() -> None:

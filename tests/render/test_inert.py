@@ -26,6 +26,18 @@ from reconciler.render.inert import inert
         ("  ::add-mask::x", "  \\x3a:add-mask::x"),
         ("x ##[error]boom", "x #\\x23[error]boom"),
         ("##vso[task.complete]", "#\\x23vso[task.complete]"),
+        ("##teamcity[buildStop]", "#\\x23teamcity[buildStop]"),
+        ("## heading [1]", "## heading [1]"),
+        ("v1.3.0\u3164", "v1.3.0\\u3164"),
+        ("v1.3.0\ufe0f", "v1.3.0\\ufe0f"),
+        ("v1.3.0\u2800", "v1.3.0\\u2800"),
+        ("v1.3.0\u115f\u1160\uffa0", "v1.3.0\\u115f\\u1160\\uffa0"),
+        ("v1.3.0\xa0\u2003\u3000\u1680", "v1.3.0\\xa0\\u2003\\u3000\\u1680"),
+        (
+            "\ue000\U000f0000\u0378\U000e0100\u034f\u17b4\u180b",
+            "\\ue000\\U000f0000\\u0378\\U000e0100\\u034f\\u17b4\\u180b",
+        ),
+        ("泵 🚰 é", "泵 🚰 é"),
     ],
 )
 def test_examples(text: str, shown: str) -> None:
@@ -36,11 +48,13 @@ def test_limit_counts_characters() -> None:
     assert inert("x" * 300, limit=10) == "x" * 9 + "…"
 
 
-@given(st.text(alphabet=st.one_of(st.characters(), st.sampled_from(":#[vso\x1b\n\u2028 "))))
+@given(st.text(alphabet=st.one_of(st.characters(), st.sampled_from(":#[vso\x1b\n\u2028\u3164\ufe0f "))))
 def test_never_acts(text: str) -> None:
     shown = inert(text)
-    assert not any(unicodedata.category(char) in {"Cc", "Cf", "Cs", "Zl", "Zp"} for char in shown)
+    assert not any(unicodedata.category(char) in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"} for char in shown)
     assert not shown.lstrip().startswith("::")
     assert "##[" not in shown
     assert "##vso[" not in shown.lower()
+    assert not any(unicodedata.category(char) == "Zs" and char != " " for char in shown)
+    assert not set(shown) & set("\u3164\u115f\u1160\uffa0\u2800\ufe0f\u034f")
     assert shown.splitlines() in ([shown], [])

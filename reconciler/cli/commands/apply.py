@@ -20,7 +20,12 @@ from reconciler.cli.console import Console
 @opt.max_bytes
 @opt.commit
 @click.option("--plan", "plan_file", metavar="FILE", type=click.Path(), help="Carry out this saved plan.")
-@click.option("--expect-digest", type=opt.digest, metavar="SHA", help="Refuse (exit 4) any other plan.")
+@click.option(
+    "--expect-digest",
+    type=opt.digest,
+    metavar="SHA",
+    help="Refuse (exit 4) any other plan; takes its digest or review digest.",
+)
 @click.option("--yes", is_flag=True, help="Do not ask for approval.")
 @click.option("--dry-run", is_flag=True, help="Stop before the first write; report the same calls.")
 @click.option("--wait", is_flag=True, help="Wait until every managed device runs its desired versions.")

@@ -32,7 +32,8 @@ def command(console: Console, *, application: str, kind: str, out: str | None, g
     from reconciler.render.inert import inert
 
     if out is None:
-        console.write(live_manifest(console, application, kind, group_by=group_by, parallelism=parallelism))
+        text = live_manifest(console, application, kind, group_by=group_by, parallelism=parallelism)
+        console.write(text, is_document=True)
         return
     with OutputFile(console, "--out", out) as file:
         file.write(live_manifest(console, application, kind, group_by=group_by, parallelism=parallelism))

@@ -22,4 +22,4 @@ def command(console: Console, *, output: bool) -> None:
         from reconciler.documents.json_schema import output_schema as schema
     else:
         from reconciler.manifest.json_schema import manifest_schema as schema
-    console.write(json.dumps(schema(), indent=2, ensure_ascii=False))
+    console.write(json.dumps(schema(), indent=2, ensure_ascii=False), is_document=True)

@@ -155,7 +155,6 @@ def _problem(flag: str, one: Filter, known: _Known, matches: Collection[str]) ->
         more = f" and {len(matches) - 5} more" if len(matches) > 5 else ""
         hint = f"use one of their ids: {', '.join(sorted(matches)[:5])}{more}"
         return Problem(f"{subject}: {len(matches)} {one.by}s have that name", hint=hint)
-    near = Spelling(known[one.by]).nearest(one.text)
-    hint = f"nearest: {', '.join(near)}" if near else "check the spelling"
+    hint = Spelling(known[one.by]).hint(one.text) or "check the spelling"
     where = "in the manifests" if one.by == "group" else "in the manifests or among the deployments"
     return Problem(f"{subject}: there is no such {one.by} {where}", hint=hint)

@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from reconciler.errors import Problem
+from reconciler.model.characters import apart, skeleton
 from reconciler.model.plan import Warning
 from reconciler.model.rules import Ref
 from reconciler.model.state import Device, DeviceId, FlowId, Place
@@ -153,9 +154,8 @@ class Names:
         known = {*self._aliases, *self._inventory.flows} if noun == "flow" else self.devices_by_name.keys()
         if noun not in self._spellings:
             self._spellings[noun] = Spelling(known)
-        near = self._spellings[noun].nearest(text)
-        if near:
-            return f"nearest: {', '.join(near)}"
+        if near := self._spellings[noun].hint(text):
+            return near
         if noun == "device" and text in self._inventory.other_classes:
             other_class = self._inventory.other_classes[text]
             return f"a device of class {other_class} is, but these deployments do not support that class"
@@ -177,6 +177,18 @@ class Spelling:
         self._names = {name.casefold(): name for name in sorted(known, reverse=True)}
         self._by_beginning = sorted(self._names)
         self._by_end = sorted(name[::-1] for name in self._names)
+
+    @cached_property
+    def _looks(self) -> Mapping[str, str]:
+        return {skeleton(name): name for name in self._names.values()}
+
+    def hint(self, text: str) -> str:
+        """`nearest: …`, or nothing; of a name that only looks like the text, what it has instead."""
+        alike = self._looks.get(skeleton(text))
+        if alike is not None and alike.casefold() != text.casefold():
+            return f"nearest: {alike}, which looks alike but has {apart(text, alike)}"
+        near = self.nearest(text)
+        return f"nearest: {', '.join(near)}" if near else ""
 
     def nearest(self, text: str, *, count: int = 3) -> list[str]:
         """The most similar names, best first."""

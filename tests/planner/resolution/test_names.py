@@ -76,3 +76,21 @@ def test_an_alias_of_no_flow_is_one_problem_however_often_it_is_used() -> None:
         assert names.flow(Ref("pumping", Place("m.yaml", line))) is None
     (problem,) = names.problems()
     assert (problem.message, problem.line) == ('no flow is named "pumpnig"', 2)
+
+
+U = "LATIN SMALL LETTER U"
+
+
+@pytest.mark.parametrize(
+    ("written", "name", "has"),
+    [
+        ("Su\u0308d", "S\u00fcd", f"U+00FC {U} WITH DIAERESIS where this has U+0075 {U} + U+0308 COMBINING DIAERESIS"),
+        ("p", "p\u3164\u3164", "U+3164 HANGUL FILLER + U+3164 HANGUL FILLER where this has nothing"),
+        ("v1.3.0 ", "v1.3.0", "nothing where this has U+0020 SPACE"),
+        ("pump-l", "pump-1", "U+0031 DIGIT ONE where this has U+006C LATIN SMALL LETTER L"),
+    ],
+)  # fmt: skip
+def test_of_a_name_that_looks_alike_what_differs_is_told(written: str, name: str, has: str) -> None:
+    for known in ([name], ["pump-2", name, "v1.2.9"]):
+        assert Spelling(known).hint(written) == f"nearest: {name}, which looks alike but has {has}"
+    assert Spelling([written.upper(), name.upper()]).hint(written.lower()).startswith("nearest: ")
