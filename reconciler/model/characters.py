@@ -63,22 +63,17 @@ def is_hidden(char: str) -> bool:
 
 def skeleton(text: str) -> str:
     """What a reader may take text for: without hidden characters and spaces, in one case, with look-alikes as one."""
-    if text.isascii():
-        return _folded(text.replace(" ", ""))
-    plain = unicodedata.normalize("NFKC", "".join(char for char in text if not is_hidden(char)))
-    return _folded("".join(char for char in plain if not char.isspace()))
-
-
-def _folded(text: str) -> str:
-    latin = text if text.isascii() else text.translate(_ALPHABETS)
-    return latin.casefold().translate(_DIGITS)
+    if not text.isascii():
+        hidden = {ord(char): None for char in set(text) if char != "\n" and is_hidden(char)}
+        text = unicodedata.normalize("NFKC", text.translate(hidden)).translate(_ALPHABETS)
+    return text.replace(" ", "").casefold().translate(_DIGITS)
 
 
 def look_alikes(texts: Iterable[str]) -> list[list[str]]:
     """Different texts that a reader may take for one, together, sorted."""
     distinct = set(texts)
     joined = "\n".join(distinct)
-    if joined.isascii() and len(set(_folded(joined.replace(" ", "")).split("\n"))) == joined.count("\n") + 1:
+    if len(set(skeleton(joined).split("\n"))) == joined.count("\n") + 1:
         return []  # quickly, for a hundred thousand names
     found: Mapping[str, list[str]] = defaultdict(list)
     for text in sorted(distinct):
