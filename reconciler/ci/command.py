@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from reconciler.errors import ReconcilerError
-from reconciler.manifest import git_command
+from reconciler.manifest.git import command as git_command
 
 # -P: do not import modules from the working directory, which a pull request may add.
 _PROGRAM = (sys.executable, "-P", "-m", "reconciler")

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from reconciler.errors import ManifestError, Problem, UsageError
-from reconciler.manifest import revision
-from reconciler.manifest.checkout import not_checked_out, places_of
 from reconciler.manifest.files import DiskFiles, Files, NothingThere
-from reconciler.manifest.git import GitFiles
-from reconciler.manifest.git_command import NoRepository
+from reconciler.manifest.git import revision
+from reconciler.manifest.git.checkout import not_checked_out, places_of
+from reconciler.manifest.git.command import NoRepository
+from reconciler.manifest.git.files import GitFiles
 from reconciler.manifest.symbolic import compare
 from reconciler.model.plan import Warning
 from reconciler.model.rules import Difference, Rules

@@ -20,8 +20,8 @@ from reconciler.manifest.files import (
     nothing_below,
     too_large,
 )
-from reconciler.manifest.git_command import GitFailed, git, incomplete
-from reconciler.manifest.revision import commit_of
+from reconciler.manifest.git.command import GitFailed, git, incomplete
+from reconciler.manifest.git.revision import commit_of
 from reconciler.model.text import counted
 
 _SYMLINK = "120000"

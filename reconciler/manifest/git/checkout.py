@@ -8,7 +8,7 @@ from pathlib import Path
 
 from reconciler.errors import Problem
 from reconciler.manifest.files import LINKS_HINT, is_hidden, show
-from reconciler.manifest.git_command import GitFailed, git
+from reconciler.manifest.git.command import GitFailed, git
 
 _SUBMODULE, _SYMLINK = "160000", "120000"
 _SPARSE = "S"  # git's tag of a file that a sparse checkout leaves out

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 from reconciler.errors import UsageError
-from reconciler.manifest.git_command import GitFailed, Incomplete, git, run
+from reconciler.manifest.git.command import GitFailed, Incomplete, git, run
 
 _ID = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
 _FULL_ID = re.compile("[0-9a-fA-F]{40}|[0-9a-fA-F]{64}")

@@ -1,0 +1,1 @@
+"""Manifests in git: of a revision, and what a checkout lacks."""
