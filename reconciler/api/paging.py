@@ -9,7 +9,7 @@ Page `p` of size `s` begins at record `p * s`, and the size is free for each req
 follow from the server's limit, so pages are fetched concurrently once the first has said how many records there are. At
 1,000 records a page this takes 4 % more requests, at 100 a page 15 %.
 
-A server that ignores sizes is read until two whole reads in a row list the same ids.
+A server that ignores sizes, or the order, is read until two whole reads in a row list the same ids.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class _Changed(Exception):
 
 
 class _SizesIgnored(Exception):
-    """The server sends pages of a size of its own, or pages so small that they cannot overlap."""
+    """The server sends pages of a size or in an order of its own, or so small that they cannot overlap."""
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -97,6 +97,8 @@ async def _read_overlapping(fetch: Fetch[T], *, name: str, limit: int, paralleli
         wanted = _up_to(_believable(pages[-1][1].total, size, name), ahead, size)
         found = await _fetch_all(fetch, wanted, check_sizes=True, parallelism=parallelism)
         pages += zip(wanted, found, strict=True)
+    if len(pages) > 1 and not all(_is_in_order(page) for _, page in pages):
+        raise _SizesIgnored(size)
     for number, ((span, page), (_, after)) in enumerate(pairwise(pages)):
         if page.reaches_end(span):
             break  # what follows has come since
@@ -109,6 +111,11 @@ def _size_of(first: Page[Any], limit: int) -> int:
     """The size of pages by the first one; that of a server which does not echo it shows where more follow."""
     got = len(first.records)
     return first.per_page or (got if 0 < got < first.total else limit)
+
+
+def _is_in_order(page: Page[Any]) -> bool:
+    ids = [*dict(page.records)]
+    return ids == sorted(ids)
 
 
 def _believable(total: int, size: int, name: str) -> int:
@@ -146,7 +153,7 @@ async def _read_until_equal(fetch: Fetch[T], *, name: str, size: int, parallelis
         if before == found.keys():
             return found
         why, before = "two reads in a row never listed the same records", set(found)
-    raise _incomplete(f"{name}: {why}, in {EQUAL_READS} reads of a server that ignores page sizes")
+    raise _incomplete(f"{name}: {why}, in {EQUAL_READS} reads of a server that ignores page sizes or the order")
 
 
 def _incomplete(why: str) -> IncompleteRead:
