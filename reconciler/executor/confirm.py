@@ -13,6 +13,7 @@ from reconciler.runtime import PollPause
 
 CONFIRM_S = 60.0  # how long to wait until reads show the effect of an accepted call
 READS_OF_GRACE = 2  # for fleets that are slow to read
+SHORTEST_READ_S = 5.0  # what a read is given that begins as the time is up
 DOUBT_S = 5.0  # how long to wait for a call of unknown outcome before its rows are resent
 WILDCARD_DOUBT_S = 15.0  # longer, because giving up a wildcard also skips the calls that wait for it
 FIRST_POLL_S, POLL_GROWTH, LONGEST_POLL_S = 0.5, 2.0, 10.0
@@ -87,13 +88,14 @@ class Confirmation:
     async def _look(self, waiting: list[Call], *, everything: bool, within_s: float = CONFIRM_S) -> Look:
         """Read the flows of the calls, and update the calls. Nothing may be in flight.
 
-        A read that is under way after `within_s` gets as long again as the newest one of everything took, twice.
+        A read that is under way after `within_s` gets as long again as the newest one of everything took, twice. Every
+        read has a few seconds: the last one begins as the time is up.
         """
         grace_s = READS_OF_GRACE * (self._view.full.ended - self._view.full.began)
         flows = {change.flow_id for call in waiting for change in call.open}
         only = flows.pop() if len(flows) == 1 and not everything else None
         before = self._control.read_error
-        if error := await self._view.read(only, within_s=within_s + grace_s):
+        if error := await self._view.read(only, within_s=max(within_s + grace_s, SHORTEST_READ_S)):
             if self._control.read_error != before:
                 self._journal.observe.note(f"the calls cannot be confirmed: {self._control.read_error}")
             return Look.HOPELESS if error.final else Look.FAILED

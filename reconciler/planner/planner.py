@@ -49,7 +49,7 @@ def make_plan(
     flow_ids = {move.flow_id for move in difference.changes.by_move} | {row.flow_id for row in others}
     device_names = world.names_of(device_ids)
     flow_names = {one: name for one in sorted(flow_ids) if (name := world.flow_name(one))}
-    warnings = {*world.warnings, *deceptive(difference, device_names, flow_names)}
+    warnings = {*world.warnings, *scope.warnings, *deceptive(difference, device_names, flow_names)}
     plan = Plan(
         application=world.application,
         kind=world.kind,
