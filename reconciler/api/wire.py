@@ -23,6 +23,7 @@ REPORTED_BUNDLE: Final = "currentBundleVersion"
 
 _CONTAINERS, _BYTES_EACH = 100_000, 8
 """Lists and objects that any body may have, and how many bytes there must be for each further one."""
+_HARMLESS = 2 * 1024 * 1024  # bytes; most pages are smaller, and need no counting
 
 Id = Annotated[str, StringConstraints(pattern=f"^{ID_PATTERN}$", to_lower=True)]
 VersionName = Annotated[str, StringConstraints(min_length=1)]
@@ -154,7 +155,7 @@ def parse_strictly(body: bytes) -> object:
 
 def _check_density(body: bytes) -> None:
     """Refuse a body that is hardly more than brackets: each takes 60 bytes or more, however short its text."""
-    if body.count(b"[") + body.count(b"{") > _CONTAINERS + len(body) // _BYTES_EACH:
+    if len(body) > _HARMLESS and body.count(b"[") + body.count(b"{") > _CONTAINERS + len(body) // _BYTES_EACH:
         raise Unreadable("the response has more lists and objects than text")
 
 
