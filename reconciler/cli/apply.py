@@ -146,7 +146,7 @@ class _Apply(ApplyObserver):
         document = result_document(results, "apply", code=code, problems=problems)
         if unsaved := self._save(document, failure):
             if code is ExitCode.DONE:
-                code = ExitCode.ERROR
+                code = ExitCode.NOT_CONFIRMED if wrote else ExitCode.ERROR  # 1 says that nothing was sent
                 document = result_document(results, "apply", code=code, problems=unsaved)
             self._console.note(dump(document, ascii_only=True))  # so that it is not lost
         try:

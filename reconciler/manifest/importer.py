@@ -203,6 +203,7 @@ def _runs_lines(head: str, runs: Runs, aliases: Mapping[FlowId, str], comment: s
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./+-]*")
 _NUMBER_LIKE = re.compile("[0-9]+e[0-9]+")
 _WORDS = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})  # text here, but not to other tools
+_CI_COMMAND = re.compile(r"##(?=[a-z]*\[)", re.IGNORECASE)  # acted on anywhere in a line of a CI log
 _BREAKS = re.compile("[^\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -214,6 +215,7 @@ def quoted(text: str) -> str:
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     if not text.isascii():
         escaped = "".join(_escape(char) if is_hidden(char) else char for char in escaped)
+    escaped = _CI_COMMAND.sub(r"#\\x23", escaped)
     return '"' + _BREAKS.sub(lambda found: _escape(found[0]), escaped) + '"'
 
 
@@ -227,4 +229,4 @@ def _comment(name: str | None) -> str:
 
 def _inert(text: str) -> str:
     """Text that stays on its line."""
-    return "".join("?" if is_hidden(char) else char for char in text)
+    return _CI_COMMAND.sub("#?", "".join("?" if is_hidden(char) else char for char in text))

@@ -12,10 +12,13 @@ _CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"})
 # Assigned and of another category, and yet nothing to see: Default_Ignorable_Code_Point of Unicode's
 # DerivedCoreProperties, and what is blank by design (the empty Braille pattern, a note without a head).
 _BLANK = re.compile(
-    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U0001d159\U000e0100-\U000e01ef]"
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\ufffc\U0001d159\U00016fe4\U000e0100-\U000e01ef]"
 )
-# Cyrillic, Greek and phonetic letters that look like a Latin one, by their numbers: here they would deceive, too.
+# Letters, dashes, strokes and dots that look like one of ASCII, by their numbers: here they would deceive, too.
 _FOREIGN = {
+    "-": "2010 2011 2012 2013 2014 2015 2043 02d7 2212",
+    "/": "2044 2215 29f8",
+    ".": "a4f8 0660 06f0 0701 0702",
     "a": "0391 0410 0430 03b1 0251",
     "b": "0392 0412 044c 0432",
     "c": "0421 0441",
@@ -25,17 +28,17 @@ _FOREIGN = {
     "h": "0397 041d 04bb 043d",
     "j": "0408 0458",
     "k": "039a 041a 043a 03ba",
-    "l": "0399 0406 0456 0131 03b9 04cf",
+    "l": "0399 0406 0456 0131 03b9 04cf 04c0",
     "m": "039c 041c 043c",
     "n": "039d 043f",
-    "o": "039f 041e 043e 03bf",
+    "o": "039f 041e 043e 03bf 0966 0ce6",
     "p": "03a1 0420 0440 03c1",
     "q": "051b",
     "r": "0433",
     "s": "0405 0455",
     "t": "03a4 0422 0442 03c4",
     "u": "03c5",
-    "v": "03bd",
+    "v": "03bd 0474 0475",
     "w": "051d 03c9",
     "x": "03a7 0425 0445 03c7",
     "y": "03a5 0423 0443 03b3",
@@ -48,7 +51,7 @@ _DIGITS = str.maketrans("1i|0", "lllo")
 # What reorders text, or takes no room in it: bidirectional controls, zero width characters, fillers.
 _DECEIVING = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u2800\u3164"
-    "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e0fff]"
+    "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffc\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U00016fe4\U000e0000-\U000e0fff]"
 )
 _IN_EMOJI = frozenset("\u200d\ufe0e\ufe0f")
 _KEYCAP = "\u20e3"

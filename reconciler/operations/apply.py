@@ -181,7 +181,9 @@ class ApplyRun:
     async def _plan(self) -> None:
         """Read the live state and plan."""
         if isinstance(self.changes, Plans):
-            left = await replan(self.changes, self.gateway, self.request.options)
+            left = await replan(
+                self.changes, self.gateway, self.request.options, is_expected=bool(self.request.expect_digest)
+            )
             self.runs = [PlanRun(*one) for one in left]
         else:
             planned = await plan(self.changes, self.gateway, self.request.options)

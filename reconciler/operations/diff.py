@@ -7,7 +7,7 @@ A side that looks empty, or smaller than it is, would be shown as rows that come
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
@@ -64,9 +64,8 @@ def diff(base: str, head: str | None, *, path: str) -> Diff:
     if problems := [one for one in absent if one]:
         raise ManifestError(problems)
     before, after = (side if side.nothing else side._replace(rules=_rules(side)) for side in sides)
-    for side, other in ((before, after), (after, before)):
-        if side.nothing and in_git:
-            _refuse_if_moved(side, side.nothing, other.rules)
+    for side, other in ((before, after), (after, before)) if in_git else ():
+        _refuse_if_moved(side, {one.application.id for one in other.rules} - {one.application.id for one in side.rules})
     warnings = dict.fromkeys(warning for one in (*before.rules, *after.rules) for warning in skipped_files(one))
     return Diff(compare(before.rules, after.rules), missing[0] if missing else None, tuple(warnings))
 
@@ -125,11 +124,12 @@ def _rules(side: _Side) -> tuple[Rules, ...]:
     return load_sound([side.where], side.files).rules
 
 
-def _refuse_if_moved(side: _Side, nothing: Problem, rules: Sequence[Rules]) -> None:
-    """Refuse a side that has the manifests of the same applications at another path."""
+def _refuse_if_moved(side: _Side, applications: Collection[str]) -> None:
+    """Refuse a side that has the manifests of applications, which it lacks at its path, at another one."""
     commit = side.files.commit if isinstance(side.files, GitFiles) else None
-    places = places_of([one.application.id for one in rules], commit)
-    if places:
-        message = f"{nothing.message}, but the application is declared in {places[0]}"
-        hint = "if the folder was moved, give each side its own path: `reconciler diff REV:PATH ./PATH`"
-        raise ManifestError([Problem(message, nothing.path, hint=hint)])
+    for application in sorted(applications):
+        if places := places_of([application], commit):
+            lacks = side.nothing.message if side.nothing else f"{side.where} has nothing of application {application}"
+            message = f"{lacks}, but the application is declared in {places[0]}"
+            hint = "if it was moved, give each side its own path: `reconciler diff REV:PATH ./PATH`"
+            raise ManifestError([Problem(message, side.nothing.path if side.nothing else None, hint=hint)])

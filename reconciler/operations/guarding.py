@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from reconciler.discovery import Extent, discover
-from reconciler.errors import ManifestError
+from reconciler.errors import ManifestError, UsageError
 from reconciler.manifest.files import STDIN, DiskFiles
 from reconciler.manifest.load import load
 from reconciler.model.plan import Guards, Plan, Protected
@@ -32,14 +32,17 @@ async def guarding(plan: Plan, reader: Reader, read: Read) -> tuple[Guards, tupl
     """The guards of a saved plan, and a note that says where they come from, unless plan and manifests say the same.
 
     Raises:
+        UsageError: the plan names no manifests.
         ManifestError: the manifests are there, but not valid, or protect what the application does not have.
         ApiError, IncompleteRead: names in protections could not be looked up.
     """
     saved, paths = plan.guards, [source.path for source in plan.manifests]
+    if not paths:  # every plan has some; without them nothing could be compared
+        raise UsageError("the plan names no manifests", hint="make the plan again with `reconciler plan --out FILE`")
     missing = [path for path in paths if path == STDIN or not Path(path).is_file()]
-    rules = None if missing or not paths else _rules(plan, paths)
+    rules = None if missing else _rules(plan, paths)
     if rules is None:
-        why = f"{_some(missing)} cannot be read here" if missing else f"none in {_some(paths) or 'any file'} now"
+        why = f"{_some(missing)} cannot be read here" if missing else f"none in {_some(paths)} now"
         return saved, (f"guarded by the plan's own limits and protections: {why}",)
     limits, protect = _stricter(saved.limits, rules.limits), await _protected(rules, reader, read)
     together = {_key(one): one for one in (*protect, *saved.protect)}
@@ -48,6 +51,12 @@ async def guarding(plan: Plan, reader: Reader, read: Read) -> tuple[Guards, tupl
     note = f"guarded by the plan and by {_some(paths)} as of now: limits {of_limits}, protections {of_protections}"
     whole = tuple(sorted(together.values(), key=lambda one: one.place))
     return saved._replace(limits=limits, protect=whole), (note,) if {of_limits, of_protections} != {_SAME} else ()
+
+
+def lifting(guards: Guards) -> str:
+    """The options that lift a guard, as they are written on the command line; empty if there are none."""
+    removals = f"--allow-removals {guards.allow_removals}" if guards.allow_removals else ""
+    return " ".join(filter(None, (removals, "--allow-empty" if guards.allow_empty else "")))
 
 
 def _some(paths: Sequence[str]) -> str:

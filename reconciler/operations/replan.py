@@ -14,7 +14,7 @@ from reconciler.model.plan import Plan
 from reconciler.model.state import Decision, Desired, DeviceId, Place, Read, Version
 from reconciler.model.world import Options
 from reconciler.operations.gateway import Gateway
-from reconciler.operations.guarding import guarding
+from reconciler.operations.guarding import guarding, lifting
 from reconciler.operations.plan import Plans
 from reconciler.planner.guards import check, guards_again
 from reconciler.planner.replan import again
@@ -39,8 +39,13 @@ def load_plans(path: str, *, application: str | None = None, kind: str | None = 
     return Plans(picked)
 
 
-async def replan(plans: Plans, gateway: Gateway, options: Options) -> list[tuple[Plan, Read, Desired]]:
+async def replan(
+    plans: Plans, gateway: Gateway, options: Options, *, is_expected: bool = False
+) -> list[tuple[Plan, Read, Desired]]:
     """What remains of each plan, the read that it is based on, and the rows to wait for.
+
+    Options that lift a guard are in no digest. So those that a plan was saved with are told; and where its digest is
+    expected, they count only if they are given again.
 
     Raises:
         Stale: a row was moved by others, or a device was deleted.
@@ -64,7 +69,13 @@ async def replan(plans: Plans, gateway: Gateway, options: Options) -> list[tuple
                 keep=saved.summary.keep + len(saved.changes) - len(rest.left),  # including what is already done
                 calls=len(calls),
             )
+            lifted = lifting(saved.guards)
             guards, notes = await guarding(saved, api, read)
+            if lifted and is_expected:
+                guards = guards._replace(allow_removals=0, allow_empty=False)
+                notes = (*notes, f"{lifted}, with which the plan was saved, is in no digest: give it again to use it")
+            elif lifted:
+                notes = (*notes, f"guards are lifted by what the plan was saved with: {lifted}")
             guards = guards_again(replace(saved, guards=guards), read.live, options)
             plan = replace(saved, changes=tuple(rest.left), calls=calls, summary=summary, guards=guards, notes=notes)
             left.append((replace(plan, refused=check(plan)), read, _managed(saved)))

@@ -165,6 +165,16 @@ class TestPaths:
             assert "no such file or directory, but the application is declared in " in said
             assert "give each side its own path: `reconciler diff REV:PATH ./PATH`" in said
 
+    def test_one_application_of_several_that_was_moved_is_not_all_gone(self) -> None:
+        other = HEAD.replace("575ec8687ae143cd83dc4a97", "575ec8687ae143cd83dc4a98")
+        write("manifests/other.yaml", other + "devices: {valve: {g: v1}}\n")
+        commit("another application")
+        git("mv", "manifests/deep", "fleet")
+        commit("moved")
+        for sides in (("first", "HEAD"), ("first",), ("HEAD", "first")):
+            said = refused(*sides)
+            assert " has nothing of application 575ec8687ae143cd83dc4a97, but the application is declared in " in said
+
     def test_a_folder_of_another_application_is_new(self) -> None:
         other = HEAD.replace("575ec8687ae143cd83dc4a97", "575ec8687ae143cd83dc4a98")
         write("others/b.yaml", other + "devices: {valve: {g: v1}}\n")

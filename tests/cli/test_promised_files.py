@@ -52,17 +52,24 @@ def test_two_applies_with_one_result_leave_one_whole_document(shop: Shop) -> Non
 @full_disk
 def test_a_result_that_cannot_be_written_shows_in_the_exit_code(shop: Shop) -> None:
     ended = shop.run(*APPLY, "--result", "/dev/full")
-    assert ended.code == 1
+    assert ended.code == 6
     problem, lost = ended.err.splitlines()
     assert problem == "Error: --result /dev/full could not be written: No space left on device"
     assert json.loads(lost) == ended.document
-    assert ended.document["error"]["code"] == 1
+    assert ended.document["error"]["code"] == 6
     assert "could not be written" in ended.document["error"]["problems"][0]["message"]
     assert {call["state"] for call in ended.result["calls"]} == {"confirmed"}  # all the same
     assert shop.writes()
 
 
 @full_disk
+def test_what_was_sent_is_told_as_sent_though_its_result_cannot_be_written(shop: Shop, here: Here) -> None:
+    ended = here("apply", "shop.yaml", "--yes", "--result", "/dev/full")
+    assert ended.code == 6
+    assert shop.writes()
+    assert "Nothing was sent" not in ended.out
+
+
 def test_what_went_wrong_before_keeps_its_exit_code(shop: Shop, here: Here) -> None:
     shop.control.fault(faults.Status(status=403, when=When(method="POST")))
     ended = here(*APPLY, "--result", "/dev/full")

@@ -271,7 +271,7 @@ def test_a_disk_that_is_full(plant: Plant) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("this system has no /dev/full")
     ended = run_here(*COMMANDS["apply"], "--result", "/dev/full")
-    assert ended.code == 1  # all is done, and the promised file is not there
+    assert ended.code == 6  # all is done, and the promised file is not there
     assert plant.released() == AFTER
     assert "--result /dev/full could not be written" in ended.err
     assert '"state":"confirmed"' in ended.err

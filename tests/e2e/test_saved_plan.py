@@ -241,6 +241,34 @@ def test_a_forged_plan_is_guarded_by_the_manifests_beside_it(kind: Kind, shop: S
     assert "refused (protect)" in applied.err
 
 
+def test_options_that_lift_guards_are_in_no_digest(kind: Kind, shop: Shop, here: Here) -> None:
+    """Whoever had the file may have written them into it; where a digest is expected they have to be given again."""
+    shop.write("go.yaml", of_kind(kind, GUARDED + TWENTY))
+    here("plan", "go.yaml", "--out", "plan.json")
+    data, key = shop.read_json("plan.json"), f"{APPLICATION}/{kind}"
+    lifted = {**data["guards"][key], "allow_removals": 20, "allow_empty": True}
+    forged = {**data, "guards": {key: lifted}, "plans": [{**data["plans"][0], "refused": []}]}
+    shop.write("plan.json", json.dumps(forged))
+    expected = ("--expect-digest", data["review_digest"])
+    applied = here("apply", "--plan", "plan.json", "--yes", *expected)
+    assert (applied.code, shop.writes()) == (3, [])
+    assert "--allow-removals 20 --allow-empty, with which the plan was saved, is in no digest" in told(applied)
+    assert here("apply", "--plan", "plan.json", "--yes", "--dry-run", *expected, "--allow-removals", "20").code == 0
+    plain = here("apply", "--plan", "plan.json", "--yes", "--dry-run")
+    assert plain.code == 0
+    assert "guards are lifted by what the plan was saved with: --allow-removals 20 --allow-empty" in told(plain)
+
+
+def test_a_plan_that_names_no_manifests_is_not_applied(kind: Kind, shop: Shop, here: Here) -> None:
+    shop.write("go.yaml", of_kind(kind, GUARDED + HALF))
+    here("plan", "go.yaml", "--out", "plan.json")
+    data = shop.read_json("plan.json")
+    shop.write("plan.json", json.dumps({**data, "plans": [{**data["plans"][0], "manifests": []}]}))
+    applied = here("apply", "--plan", "plan.json", "--yes")
+    assert (applied.code, shop.writes()) == (1, [])
+    assert "the plan names no manifests" in applied.err
+
+
 def test_where_a_manifest_is_missing_the_plan_counts(kind: Kind, shop: Shop, here: Here) -> None:
     shop.write("base.yaml", "apiVersion: reconciler/v1\n" + TWENTY)
     shop.write("go.yaml", of_kind(kind, GUARDED.replace("devices:", "extends: base.yaml\ndevices:")))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import unicodedata
 from collections.abc import Mapping
 from datetime import date
@@ -213,3 +214,14 @@ def test_quoted_text_means_itself_to_every_reader(text: str) -> None:
     assert yaml.safe_load(line) == [text, {text: text}]
     [found], problems = parse(line.encode(), "f")
     assert (found, problems) == ([text, {text: text}], [])
+
+
+@pytest.mark.parametrize("name", ["##teamcity[message text='x']", "##vso[task.setvariable variable=x]y", "##[group]"])
+def test_no_line_is_a_command_of_a_ci_system(name: str) -> None:
+    """What is imported may be printed into a log."""
+    api = FakeApi()
+    api.add_flow(FLOWS[0], name)
+    api.add_device(hex_id(1, "d"), name, flows={FLOWS[0]: Entry(name, name)})
+    text = imported(api, "none")
+    assert not re.search(r"##[a-z]*\[", text, re.IGNORECASE)
+    assert "#?" in text

@@ -36,6 +36,15 @@ def test_versions_that_look_alike_are_told(to: str) -> None:
     assert "Warning: versions of flow telemetry look alike" in " ".join(plan_text([made], "").split())
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("v1-rc", "v1\u2010rc"), ("v1-rc", "v1\u2013rc"), ("r/1", "r\u22151"), ("vl", "v\u04c0"), ("v1", "v1\ufffc")],
+)
+def test_dashes_and_strokes_look_alike_too(one: str, other: str) -> None:
+    (warning,) = planned(f"a/f={other}", f"a/f={one}").warnings
+    assert "look alike" in warning.message
+
+
 def test_what_a_device_still_reports_counts() -> None:
     (warning,) = planned("a/f=V1", "a/f=V1>v1").warnings
     assert '"V1" and "v1"' in warning.message
