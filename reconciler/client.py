@@ -9,8 +9,8 @@ from collections.abc import Collection, Coroutine, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, TypeAlias, TypeVar
 
-from reconciler.api.address import api_url as checked_url
-from reconciler.api.credentials import find_token, read_token
+from reconciler.api.http.address import api_url as checked_url
+from reconciler.api.http.credentials import find_token, read_token
 from reconciler.errors import (
     ApiError,
     ExitCode,

@@ -6,16 +6,16 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from reconciler.api.connection import Connection
-from reconciler.api.credentials import Token
 from reconciler.api.deployments import DeploymentPages
 from reconciler.api.edge import EdgePages, EdgeRecord
 from reconciler.api.embedded import EmbeddedPages
-from reconciler.api.failures import unreadable
+from reconciler.api.http.connection import Connection
+from reconciler.api.http.credentials import Token
+from reconciler.api.http.failures import unreadable
+from reconciler.api.http.request import ApiRequest, path
 from reconciler.api.inventory import DevicePages, FlowPages, VersionPages, of_class, parse_query, queries
 from reconciler.api.pages import Page, Pages
 from reconciler.api.paging import read_all
-from reconciler.api.request import ApiRequest, path
 from reconciler.api.wire import Missing, NamedShape, S, SuccessShape, Unreadable, parse_strictly, shaped
 from reconciler.errors import IncompleteRead
 from reconciler.model.requests import Request

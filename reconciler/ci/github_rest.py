@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 
 import httpx
 
-from reconciler.api.body import ACCEPT_ENCODING, Body, Undecodable
-from reconciler.api.credentials import read_token
-from reconciler.api.environment import way_to
+from reconciler.api.http.body import ACCEPT_ENCODING, Body, Undecodable
+from reconciler.api.http.credentials import read_token
+from reconciler.api.http.environment import way_to
 from reconciler.ci.provider import Gone, Merged, Post, Unsettled, settled
 from reconciler.errors import ReconcilerError
 from reconciler.render.inert import inert

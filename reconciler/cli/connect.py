@@ -6,9 +6,9 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterable
 
-from reconciler.api.address import api_url
-from reconciler.api.connection import Exchange
-from reconciler.api.credentials import find_token
+from reconciler.api.http.address import api_url
+from reconciler.api.http.connection import Exchange
+from reconciler.api.http.credentials import find_token
 from reconciler.cli.console import Console
 from reconciler.operations.gateway import Gateway
 from reconciler.ports import Clock

@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from reconciler.api.address import DEFAULT_URL
 from reconciler.api.client import LosantApi
-from reconciler.api.connection import Exchange, connect
-from reconciler.api.credentials import Token
+from reconciler.api.http.address import DEFAULT_URL
+from reconciler.api.http.connection import Exchange, connect
+from reconciler.api.http.credentials import Token
 from reconciler.errors import UsageError
 from reconciler.model.state import Kind
 from reconciler.ports import Clock

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 
 from reconciler.api.client import LosantApi
-from reconciler.api.credentials import Token
+from reconciler.api.http.credentials import Token
 from reconciler.model.state import Kind
 from tests.builders import hex_id
 from tests.fakes import FakeClock

@@ -2,7 +2,7 @@
 
 import pytest
 
-from reconciler.api.address import api_url
+from reconciler.api.http.address import api_url
 from reconciler.errors import UsageError
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.api.credentials import REMOVED, Token, find_token
+from reconciler.api.http.credentials import REMOVED, Token, find_token
 from reconciler.errors import UsageError
 from tests.api.speaking import SECRET
 

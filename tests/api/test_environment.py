@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from reconciler.api.environment import bypasses, way_to
+from reconciler.api.http.environment import bypasses, way_to
 from reconciler.errors import UsageError
 from reconciler.simulator import serve
 from tests.support.cli import run_here

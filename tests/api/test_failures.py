@@ -15,8 +15,8 @@ from typing import Any
 import httpx
 import pytest
 
-from reconciler.api import connection as connection_module
-from reconciler.api.connection import Exchange, Timeouts
+from reconciler.api.http import connection as connection_module
+from reconciler.api.http.connection import Exchange, Timeouts
 from reconciler.errors import (
     ApiError,
     AuthenticationFailed,

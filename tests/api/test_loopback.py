@@ -16,8 +16,8 @@ from typing import Any, TypeVar
 import pytest
 
 from reconciler.api.client import LosantApi
-from reconciler.api.connection import Timeouts
-from reconciler.api.credentials import Token
+from reconciler.api.http.connection import Timeouts
+from reconciler.api.http.credentials import Token
 from reconciler.errors import (
     ApiError,
     AuthenticationFailed,

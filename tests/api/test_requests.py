@@ -13,7 +13,7 @@ import pytest
 
 from reconciler import __version__
 from reconciler.api.client import LosantApi
-from reconciler.api.request import ApiRequest, path
+from reconciler.api.http.request import ApiRequest, path
 from reconciler.errors import ConnectionFailed, UsageError
 from reconciler.model.requests import Release, RemoveDevice, RemoveFlow, RemoveRow, Replace, Request
 from reconciler.model.state import Kind

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from reconciler.api.failures import retry_after_s
-from reconciler.api.retry import MAX_TRIES, Pace
+from reconciler.api.http.failures import retry_after_s
+from reconciler.api.http.retry import MAX_TRIES, Pace
 from reconciler.errors import ApiError, RateLimited, ServerFailed
 from tests.api.speaking import Pages, api_over, listing, record
 from tests.fakes import FakeClock

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from reconciler.api.credentials import Token
+from reconciler.api.http.credentials import Token
 from reconciler.model.state import Application, Entry, Kind, Live, Row
 from reconciler.ports import Reader, Writer
 from reconciler.simulator import Clock, serve

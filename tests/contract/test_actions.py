@@ -13,7 +13,7 @@ import pytest
 
 import reconciler.simulator
 from reconciler.api.client import LosantApi
-from reconciler.api.credentials import Token
+from reconciler.api.http.credentials import Token
 from reconciler.model.requests import Release, RemoveRow, Replace
 from reconciler.model.state import Kind
 from reconciler.simulator import Server, serve

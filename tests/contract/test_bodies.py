@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reconciler.api.client import LosantApi
-from reconciler.api.credentials import Token
+from reconciler.api.http.credentials import Token
 from reconciler.model.requests import Release, RemoveDevice, RemoveFlow, RemoveRow, Replace, Request
 from reconciler.model.state import Kind
 from reconciler.simulator import Server, serve

@@ -9,8 +9,8 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from reconciler.api.client import LosantApi
-from reconciler.api.connection import Timeouts
-from reconciler.api.credentials import Token
+from reconciler.api.http.connection import Timeouts
+from reconciler.api.http.credentials import Token
 from reconciler.executor import Execution
 from reconciler.health import wait
 from reconciler.model.health import Wait

@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 
 from reconciler.api.client import LosantApi
-from reconciler.api.connection import connect
-from reconciler.api.credentials import Token
+from reconciler.api.http.connection import connect
+from reconciler.api.http.credentials import Token
 from reconciler.model.state import Kind
 
 

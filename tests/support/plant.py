@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.api.connection import Timeouts
+from reconciler.api.http.connection import Timeouts
 from reconciler.model.state import Kind
 from reconciler.runtime import SystemClock
 from reconciler.simulator import Clock, Server, serve
@@ -118,7 +118,7 @@ class Plant(Bench):
     def hurry(self, *, read_s: float) -> None:
         """Let commands give up on an answer after this real time."""
         limits = Timeouts(connect_s=1.0, read_s=read_s, total_s=10 * read_s)
-        self._monkeypatch.setattr("reconciler.api.connection.Timeouts", lambda: limits)
+        self._monkeypatch.setattr("reconciler.api.http.connection.Timeouts", lambda: limits)
 
     def jump_about(self) -> None:
         """Let the wall clock of commands jump."""

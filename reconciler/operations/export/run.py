@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from reconciler.api.address import is_loopback
 from reconciler.api.client import LosantApi
+from reconciler.api.http.address import is_loopback
 from reconciler.errors import ApiError, ExitCode, NotFound, RateLimited, ReconcilerError, UsageError, cannot_write
 from reconciler.model.export import Export, ExportedFile
 from reconciler.model.state import Kind

@@ -11,9 +11,9 @@ from email.utils import parsedate_to_datetime
 
 import httpx
 
-from reconciler.api.certificates import EXPIRED, NOT_YET_VALID
-from reconciler.api.credentials import Token
-from reconciler.api.request import ApiRequest
+from reconciler.api.http.certificates import EXPIRED, NOT_YET_VALID
+from reconciler.api.http.credentials import Token
+from reconciler.api.http.request import ApiRequest
 from reconciler.errors import (
     ApiError,
     AuthenticationFailed,

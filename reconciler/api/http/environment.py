@@ -16,8 +16,8 @@ from urllib.request import getproxies
 
 import httpx
 
-from reconciler.api.address import is_loopback
-from reconciler.api.certificates import trusted
+from reconciler.api.http.address import is_loopback
+from reconciler.api.http.certificates import trusted
 from reconciler.errors import UsageError
 
 _RULE = re.compile(

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TypeVar
 
-from reconciler.api.failures import CertificateRejected
+from reconciler.api.http.failures import CertificateRejected
 from reconciler.errors import ApiError, ConnectionFailed, RateLimited, ServerFailed
 from reconciler.ports import Clock
 from reconciler.runtime import Backoff

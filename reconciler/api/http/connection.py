@@ -17,14 +17,14 @@ from functools import partial
 import httpx
 
 from reconciler import __version__
-from reconciler.api.address import api_url
-from reconciler.api.body import ACCEPT_ENCODING, Undecodable, read_body
-from reconciler.api.certificates import validity
-from reconciler.api.credentials import Token
-from reconciler.api.environment import Way, way_to
-from reconciler.api.failures import mistimed, no_answer, redirected, refused, unreadable, untimely
-from reconciler.api.request import ApiRequest
-from reconciler.api.retry import BUDGET, Pace, Retries
+from reconciler.api.http.address import api_url
+from reconciler.api.http.body import ACCEPT_ENCODING, Undecodable, read_body
+from reconciler.api.http.certificates import validity
+from reconciler.api.http.credentials import Token
+from reconciler.api.http.environment import Way, way_to
+from reconciler.api.http.failures import mistimed, no_answer, redirected, refused, unreadable, untimely
+from reconciler.api.http.request import ApiRequest
+from reconciler.api.http.retry import BUDGET, Pace, Retries
 from reconciler.errors import ApiError
 from reconciler.ports import Clock
 from reconciler.runtime import SystemClock

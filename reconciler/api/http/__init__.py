@@ -1,0 +1,1 @@
+"""How requests reach the API: address, proxy, certificates and token; sending, decoding, retrying; what went wrong."""
