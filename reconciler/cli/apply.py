@@ -158,7 +158,9 @@ class _Apply(ApplyObserver):
             pass  # the run is over, and its result is in the result file
         except ReconcilerError as error:
             self._console.report(error.problems)
-            code = code or (ExitCode.DONE if wrote else error.exit_code)
+            code = code or (ExitCode.NOT_CONFIRMED if wrote else error.exit_code)
+            if self._result_path is None:
+                self._console.note(dump(document, ascii_only=True))  # so that it is not lost
         return code
 
     def _save(self, document: Mapping[str, object], failure: ReconcilerError | None) -> Sequence[Problem]:

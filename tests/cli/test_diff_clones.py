@@ -145,8 +145,8 @@ class TestCheckouts:
         assert differences("HEAD") == []
 
     def test_a_link_that_was_checked_out_as_text_is_not_gone(self) -> None:
-        Path("manifests/more").symlink_to("../shared")
-        write("shared/b.yaml", HEAD + "devices: {valve: {g: v1}}\n")
+        Path("manifests/more").symlink_to("../common")
+        write("common/b.yaml", HEAD + "devices: {valve: {g: v1}}\n")
         commit("link")
         git("config", "core.symlinks", "false")
         Path("manifests/more").unlink()

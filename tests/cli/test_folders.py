@@ -132,16 +132,16 @@ class TestLinkedFolders:
 
     def test_one_that_stays_is_followed(self) -> None:
         Path("m/away").unlink()
-        manifest("shared/b.yaml", "valve")
-        Path("m/near").symlink_to("../shared")
+        manifest("common/b.yaml", "valve")
+        Path("m/near").symlink_to("../common")
         assert run_here("validate", "m").out.startswith(APPLICATION + "m/a.yaml, m/near/b.yaml\n")
 
     def test_one_that_was_checked_out_as_text_is_told(self) -> None:
         Path("m/away").unlink()
-        manifest("shared/b.yaml", "valve")
-        Path("m/near").write_text("../shared")
+        manifest("common/b.yaml", "valve")
+        Path("m/near").write_text("../common")
         [problem] = refused("m")
-        assert problem.startswith("m/near: is a symlink to the folder ../shared that was checked out as a text file (")
+        assert problem.startswith("m/near: is a symlink to the folder ../common that was checked out as a text file (")
 
 
 class TestOpenPipes:
@@ -210,7 +210,7 @@ BEGINNINGS = {
     b"\0GITCRYPT\0\x8f\xff\x00": "the file is encrypted by git-crypt (`git-crypt unlock`",
     b"$ANSIBLE_VAULT;1.1;AES256\n6162\n": "the file is encrypted by Ansible Vault (",
     b"-----BEGIN PGP MESSAGE-----\n\nabc\n": "the file is encrypted by PGP (",
-    b"../shared/base.yaml": "the file is a symlink to ../shared/base.yaml that was checked out as text (",
+    b"../common/base.yaml": "the file is a symlink to ../common/base.yaml that was checked out as text (",
     b"b.yml": "the file is a symlink to b.yml that was checked out as text (",
 }
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -121,14 +123,21 @@ def test_odd_names_are_data_in_json(odd: Here) -> None:
 # What stdout can hold, and who reads it
 
 
-def test_ascii_only(tmp_path: Path) -> None:
+@contextmanager
+def odd_shop(folder: Path) -> Iterator[Shop]:
+    """A manifest for one of the odd devices."""
     with serve(ODD_FLEET) as server:
-        shop = Shop(server, tmp_path)
+        shop = Shop(server, folder)
         flow_id = next(row["flow_id"] for row in shop.control.rows() if row["flow"] == FLOW)
         shop.write(
             "shop.yaml",
             f"apiVersion: reconciler/v1\napplication: {APPLICATION}\ndevices: {{é ü 泵 🚰: {{{flow_id}: v2}}}}\n",
         )
+        yield shop
+
+
+def test_ascii_only(tmp_path: Path) -> None:
+    with odd_shop(tmp_path) as shop:
         for env in ({"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}):
             text = shop.run("plan", "shop.yaml", env=env)
             assert text.code == 0
@@ -140,13 +149,7 @@ def test_ascii_only(tmp_path: Path) -> None:
 
 
 def test_documents_are_utf_8_in_a_file_whatever_the_code_page(tmp_path: Path) -> None:
-    with serve(ODD_FLEET) as server:
-        shop = Shop(server, tmp_path)
-        flow_id = next(row["flow_id"] for row in shop.control.rows() if row["flow"] == FLOW)
-        shop.write(
-            "shop.yaml",
-            f"apiVersion: reconciler/v1\napplication: {APPLICATION}\ndevices: {{é ü 泵 🚰: {{{flow_id}: v2}}}}\n",
-        )
+    with odd_shop(tmp_path) as shop:
         for encoding in ("cp1252", "cp850", "ascii", "utf-16"):
             env = {"PYTHONIOENCODING": encoding}
             for *argv, wanted in (
@@ -201,7 +204,10 @@ def test_a_full_disk(shop: Shop) -> None:
 
     told = "Error: stdout cannot be written: No space left on device\n"
     assert run("plan", "shop.yaml") == (1, told)
-    assert run("apply", "shop.yaml", "--yes", "--format", "json") == (0, told)  # everything is confirmed
+    code, said = run("apply", "shop.yaml", "--yes", "--format", "json")
+    assert (code, said.startswith(told)) == (6, True)
+    (result,) = json.loads(said.removeprefix(told))["results"]
+    assert {call["state"] for call in result["calls"]} == {"confirmed"}
     assert shop.writes()
 
 
