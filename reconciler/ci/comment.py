@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from reconciler.ci.provider import Forge, Post, Provider, put, say, settled
-from reconciler.ci.reports import Report, body, load_reports
+from reconciler.ci.reports import Report, body, load_reports, read_page
 from reconciler.render.page import code, folded
 
 NO_CHANGES = "sha256:" + hashlib.sha256(b"[]").hexdigest()  # digest of any plan without changes
@@ -88,7 +88,7 @@ def step(provider: Provider, *, path: str, reports: Path, applications: int) -> 
         path=path,
         commit=run.head,
         expected=applications,
-        diff=diff.read_text(encoding="utf-8") if diff.exists() else "",
+        diff=read_page(diff),
         max_bytes=provider.max_bytes,
     )
 

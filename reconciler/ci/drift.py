@@ -12,7 +12,7 @@ from pathlib import Path
 
 from reconciler.ci.comment import hidden
 from reconciler.ci.provider import Forge, Gone, Post, Provider, put, say, settled
-from reconciler.ci.reports import Report, body, load_reports
+from reconciler.ci.reports import Report, body, load_reports, read_page
 from reconciler.errors import ReconcilerError
 from reconciler.render.inert import inert
 from reconciler.render.page import code
@@ -54,9 +54,8 @@ def text(reports: Sequence[Report], *, path: str, run_url: str, max_bytes: int) 
     )
     page = head + body(reports, max_bytes=max_bytes - len(head.encode()))
     for one in reports:
-        status = one.folder / "status.md"
-        if one.changes and status.exists():
-            more = "\n" + status.read_text(encoding="utf-8")
+        if one.changes and (status := read_page(one.folder / "status.md")):
+            more = f"\n{status}"
             if len((page + more).encode()) <= max_bytes:
                 page += more
     return page

@@ -17,7 +17,8 @@ from pydantic import TypeAdapter
 
 from reconciler.documents.result import Ended
 from reconciler.documents.saved_plan import load_saved
-from reconciler.errors import Problem
+from reconciler.errors import Problem, ReconcilerError
+from reconciler.files import TooLarge, read_bounded
 from reconciler.model.digest import digests
 from reconciler.render.markdown import plan_markdown
 from reconciler.render.page import DEFAULT_MAX_BYTES, SMALLEST, code, size
@@ -68,6 +69,7 @@ class Report:
 
 
 _DOCUMENT = TypeAdapter(Report)
+_MAX_BYTES = 16 * 1024 * 1024  # far more than any page or report of a job
 
 
 def show(file: Path, *, commit: str = "", max_bytes: int = DEFAULT_MAX_BYTES) -> str:
@@ -85,9 +87,25 @@ def show(file: Path, *, commit: str = "", max_bytes: int = DEFAULT_MAX_BYTES) ->
 
 def load_reports(folder: Path) -> list[Report]:
     """The reports of all jobs, sorted; none if there is no such folder."""
-    files = folder.glob("*/report.json")
-    found = [replace(_DOCUMENT.validate_json(file.read_bytes()), folder=file.parent) for file in files]
+    found = [_report(file) for file in folder.glob("*/report.json")]
     return sorted(found, key=lambda one: (one.name, one.application, one.kind))
+
+
+def _report(file: Path) -> Report:
+    try:
+        return replace(_DOCUMENT.validate_json(read_page(file)), folder=file.parent)
+    except ValueError:
+        raise ReconcilerError(f"{file} is not a report", hint="run the jobs again that write the reports") from None
+
+
+def read_page(file: Path) -> str:
+    """What another job of the run wrote for people; empty if it wrote nothing. ReconcilerError beyond any such size."""
+    try:
+        return read_bounded(file, _MAX_BYTES).decode("utf-8", errors="replace")
+    except FileNotFoundError:
+        return ""
+    except (OSError, TooLarge) as error:
+        raise ReconcilerError(f"{file} cannot be read: {error}") from None
 
 
 def body(reports: Sequence[Report], *, max_bytes: int) -> str:

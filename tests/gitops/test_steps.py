@@ -21,7 +21,7 @@ from reconciler.ci.comment import NO_CHANGES, Review, read_review
 from reconciler.ci.decide import Decision, decide
 from reconciler.ci.github import GitHub
 from reconciler.ci.provider import Post
-from reconciler.errors import Problem, UsageError
+from reconciler.errors import Problem, ReconcilerError, UsageError
 from reconciler.render.inert import inert
 from tests.gitops.runner.actions import MOST_JOBS
 from tests.gitops.runner.reports import DIGEST, one
@@ -226,6 +226,29 @@ class TestComment:
         large = comment.text([one()], diff="x" * MAX_BYTES, **few)
         assert "the plan" in large
         assert "xxx" not in large
+
+
+class TestReports:
+    def test_a_report_comes_back_and_one_that_was_lost_is_none(self, tmp_path: Path) -> None:
+        saved = one(folder=tmp_path / "one")
+        saved.folder.mkdir()
+        saved.save()
+        assert reports.load_reports(tmp_path) == [saved]
+        assert reports.load_reports(tmp_path / "none") == []
+        assert reports.read_page(tmp_path / "none") == ""
+
+    @pytest.mark.parametrize("text", ["", "{", "{}", "[]", '{"code": "two"}'])
+    def test_a_damaged_report_is_told_with_its_place(self, text: str, tmp_path: Path) -> None:
+        (tmp_path / "one").mkdir()
+        (tmp_path / "one/report.json").write_text(text)
+        with pytest.raises(ReconcilerError, match=r"one/report.json is not a report"):
+            reports.load_reports(tmp_path)
+
+    def test_what_another_job_left_is_read_with_a_bound(self, tmp_path: Path) -> None:
+        (tmp_path / "one").mkdir()
+        (tmp_path / "one/report.json").symlink_to("/dev/zero")
+        with pytest.raises(ReconcilerError, match="cannot be read: larger than 16 MiB"):
+            reports.load_reports(tmp_path)
 
 
 class TestAnnotations:
