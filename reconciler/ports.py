@@ -20,10 +20,13 @@ class Reader(Protocol):
     async def application(self) -> Application:
         """The application's own record."""
 
-    async def live(self, *, flow_id: FlowId | None = None, device_id: DeviceId | None = None) -> Read:
+    async def live(
+        self, *, flow_id: FlowId | None = None, device_id: DeviceId | None = None, evidence: bool = False
+    ) -> Read:
         """Read every deployment record, or those with that flow, or that device's.
 
-        The result is complete: pages are sorted by id, de-duplicated, and checked against `totalCount`.
+        `evidence`: with what rollouts are judged by, of every device (`LiveDevice.evidence`). The result is complete:
+        pages are sorted by id, de-duplicated, and checked against `totalCount`.
         """
 
     async def devices(

@@ -8,7 +8,7 @@ from operator import attrgetter
 
 from reconciler.health.verdict import expected_rows, judge, tally
 from reconciler.model.health import FlowStatus, Laggard, Logged, Standing, StatusReport, VersionStatus
-from reconciler.model.log import moment
+from reconciler.model.log import unix_time
 from reconciler.model.state import NO_RECORD, NOTHING, DeviceId, FlowId, Version
 from reconciler.model.world import World
 
@@ -63,7 +63,7 @@ def summarise(world: World, *, only: Collection[DeviceId] | None = None) -> Stat
 def _log(world: World, device_id: DeviceId, flow_names: Mapping[FlowId, str]) -> Iterator[Logged]:
     """The log of a device, newest first; entries of the same time keep the API's order."""
     name, logs = world.device_name(device_id), world.live.devices.get(device_id, NO_RECORD).logs
-    for entry in sorted(logs, key=moment, reverse=True):
+    for entry in sorted(logs, key=lambda log: unix_time(log.date), reverse=True):
         flow_name = flow_names.get(entry.flow_id or "")
         yield Logged(device_id, name, entry.flow_id, flow_name, *_DETAILS(entry))
 

@@ -1,27 +1,30 @@
 """The last release of a flow according to a device's deployment log, and whether an error followed it.
 
-`plan` and `status` both use this module, so they agree. The rules:
+Plans, `status`, waits and rollouts all use this module, so they agree. The rules:
 
 - A release of a flow is a `desired` entry that made a version its target. An entry that repeats the version of the
   previous release is not a release (the bundle was recompiled), nor is one without a flow (changed globals, for
   example), except `clear`, which removes every flow.
 - An error concerns the flow of its entry; without a flow, as in errors of embedded devices, it concerns every flow.
 - An error counts unless it is older than the flow's last release. At the same instant, or without a readable date, it
-  counts as later: showing an old failure does less harm than hiding a current one.
+  counts as later: showing an old failure does less harm than hiding a current one. A success at the same instant, or
+  without a readable date, counts as earlier.
 
 The API does not document the order of entries, and dates may be malformed or missing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from operator import itemgetter
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias, TypeVar
 
-from reconciler.model.state import FlowId, LogEntry
+from reconciler.model.state import FlowId, LogEntry, LogLine
 
-_NEVER = datetime.min.replace(tzinfo=UTC)
+Line: TypeAlias = LogEntry | LogLine
+AnyLine = TypeVar("AnyLine", LogEntry, LogLine)
+UNDATED = float("-inf")  # before everything else
+LATEST = float("inf")
 
 
 class History(NamedTuple):
@@ -35,37 +38,59 @@ def history_of(logs: Sequence[LogEntry], flow_id: FlowId) -> History:
     """The history of a flow in a device's log."""
     if not logs:
         return History()
-    release = _last_release(logs, flow_id)
-    released_at = moment(release) if release else _NEVER
-    errors = [log for log in logs if log.error is not None and log.flow_id in (None, flow_id)]
-    since = [(at, log.error, log) for log in errors if (at := moment(log)) == _NEVER or at >= released_at]
-    return History(release, max(since, key=itemgetter(0, 1))[2] if since else None)
+    lines = [line for _, line in in_order((unix_time(log.date), log) for log in logs)]
+    release = last_release(lines, flow_id)
+    error = last_error(lines, {flow_id}, release)
+    return History(None if release is None else lines[release], None if error is None else lines[error])
 
 
-def _last_release(logs: Sequence[LogEntry], flow_id: FlowId) -> LogEntry | None:
-    targets = [log for log in logs if log.change == "desired" and (log.flow_id == flow_id or _clears(log))]
-    release = None
-    for log in sorted(targets, key=lambda log: (moment(log), log.version or "")):
-        if not _repeats(log, release):
-            release = log
-    return release
+def in_order(dated: Iterable[tuple[float, AnyLine]]) -> list[tuple[float, AnyLine]]:
+    """Lines with their Unix times (`UNDATED`: none), oldest first, so that "later" means "after" in the list.
+
+    At the same instant successes come first, then releases, then errors; errors without a date come last.
+    """
+    return sorted([(LATEST if at == UNDATED and line.error is not None else at, line) for at, line in dated], key=_key)
 
 
-def _clears(log: LogEntry) -> bool:
-    return log.flow_id is None and log.update == "clear"
+def _key(dated: tuple[float, Line]) -> tuple[float, int, str]:
+    at, line = dated
+    return at, 2 if line.error is not None else 1 if line.change == "desired" else 0, line.error or line.version or ""
 
 
-def _repeats(log: LogEntry, release: LogEntry | None) -> bool:
+def last_release(lines: Sequence[Line], flow_id: FlowId) -> int | None:
+    """The index of the last release of a flow among lines in order; None if there is none."""
+    last: int | None = None
+    for index, line in enumerate(lines):
+        if names(line, flow_id) and not _repeats(line, None if last is None else lines[last]):
+            last = index
+    return last
+
+
+def names(line: Line, flow_id: FlowId) -> bool:
+    """Whether a line says which version of a flow is released, be it a release or a repetition."""
+    return line.change == "desired" and (line.flow_id == flow_id or (line.flow_id is None and line.update == "clear"))
+
+
+def last_error(lines: Sequence[Line], flow_ids: Iterable[FlowId], after: int | None) -> int | None:
+    """The index of the newest error of some flows that is later than the line `after` (None: than the first)."""
+    concerned = {None, *flow_ids}
+    for index in range(len(lines) - 1, -1 if after is None else after, -1):
+        if lines[index].error is not None and lines[index].flow_id in concerned:
+            return index
+    return None
+
+
+def _repeats(line: Line, release: Line | None) -> bool:
     """Whether an entry changes nothing; only edge logs contain the previous version."""
-    if log.previous is not None:
-        return log.previous == log.version
-    return release is not None and release.version == log.version
+    if line.previous is not None:
+        return line.previous == line.version
+    return release is not None and release.version == line.version
 
 
-def moment(log: LogEntry) -> datetime:
-    """The time of an entry; without a readable date, earlier than any other."""
+def unix_time(date: str | None) -> float:
+    """The Unix time of an RFC 3339 date, in UTC if it names no zone; `UNDATED` if it cannot be read."""
     try:
-        written = datetime.fromisoformat(log.date or "")
-    except ValueError:
-        return _NEVER
-    return written if written.tzinfo else written.replace(tzinfo=UTC)
+        written = datetime.fromisoformat(date or "")
+        return (written if written.tzinfo else written.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return UNDATED

@@ -59,8 +59,79 @@ class Selector(NamedTuple):
     exclude: Selector | None = None
 
 
+class Wave(NamedTuple):
+    """A wave of a policy: the devices that its selector picks (no query), but for those of earlier waves."""
+
+    place: Place
+    select: Selector
+
+
+class Gate(NamedTuple):
+    """When a wave has passed.
+
+    `converged`: the percentage of the devices so far that must be proven; the rest is what may fail. `soak_s`: how long
+    a device must have been seen running its targets. `sample`: the least number of proven devices in each wave.
+    """
+
+    converged: Decimal = Decimal(95)
+    soak_s: Count = 3600
+    sample: Count = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How many devices that share the values of the tags `by` may be away at once; a number or a percentage.
+
+    Without `by` all devices of the group are one set.
+    """
+
+    by: tuple[Text, ...]
+    count: Count | None
+    percent: Decimal | None
+
+
+class Window(NamedTuple):
+    """When a rollout may send: on these weekdays (Monday is 0), from one minute of the day to another.
+
+    `end_min` before `start_min` runs over midnight, and belongs to the day on which it begins. `zone` is an IANA name.
+    """
+
+    days: tuple[Count, ...]
+    start_min: Count
+    end_min: Count
+    zone: Text
+
+
+class Policy(NamedTuple):
+    """How a change of a group reaches its devices: in waves, each of which must pass the gate.
+
+    `patience_s`: a device that is reachable and does not report its targets for longer is silent.
+    """
+
+    name: Text
+    place: Place
+    waves: tuple[Wave, ...]
+    gate: Gate = Gate()
+    patience_s: Count = 3600
+    budget: Budget | None = None
+    window: Window | None = None
+
+    @property
+    def salt(self) -> str:
+        """The salt that the `percent` of its waves hashes with the device id."""
+        return f"rollout\0{self.name}"
+
+
+class GroupRollout(NamedTuple):
+    """The policy that a group names, and the last wave that may open (None: all; 0 pauses)."""
+
+    policy: str
+    place: Place
+    up_to: int | None = None
+
+
 class Group(NamedTuple):
-    """Devices by selector, and the flows they run."""
+    """Devices by selector, and the flows they run; with `rollout`, changes reach them in waves."""
 
     name: str
     place: Place
@@ -68,6 +139,7 @@ class Group(NamedTuple):
     flows: tuple[FlowRule, ...]
     priority: int = 0
     salt: str = ""  # for `percent`; if empty, the group's name
+    rollout: GroupRollout | None = None
 
     @property
     def effective_salt(self) -> str:
@@ -151,6 +223,7 @@ DEFAULT_LIMITS: Final = Limits()
 class Rules:
     """The merged manifests of one application and kind.
 
+    `policies`: the `rollouts`, by name.
     `skipped`: files beside the manifests that look like one by their names, and were not read.
     """
 
@@ -164,6 +237,7 @@ class Rules:
     pins: tuple[Pin, ...] = ()
     protect: tuple[Protection, ...] = ()
     limits: Limits = DEFAULT_LIMITS
+    policies: Mapping[str, Policy] = field(default_factory=dict)
     manifests: tuple[Source, ...] = ()
     skipped: tuple[str, ...] = ()
 

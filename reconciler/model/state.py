@@ -7,7 +7,7 @@ nothing. A missing entry, an entry with both None and a missing record are equiv
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
@@ -79,11 +79,51 @@ class LogEntry(NamedTuple):
         return ChangedBy(self.source_type, self.source_id)
 
 
+class LogLine(NamedTuple):
+    """What an entry of a log says, without its date. Fleets have few distinct lines, so readers share them.
+
+    The fields are those of `LogEntry`.
+    """
+
+    change: str | None = None
+    flow_id: FlowId | None = None
+    version: Version | None = None
+    bundle: str | None = None
+    error: str | None = None
+    update: str | None = None
+    previous: Version | None = None
+
+
+class EdgeEvidence(NamedTuple):
+    """Of one edge record: the etag that is reported, and when it was last updated (Unix time; -inf: unknown)."""
+
+    etag: str | None
+    updated: float
+
+
+class Evidence(NamedTuple):
+    """What a read keeps of a device for rollouts: its condensed log, and when its record was last updated.
+
+    `lines` are in the order of `model.log.in_order`, oldest first, and shared by devices whose logs say the same;
+    `instants` has the Unix time of each (without a readable date inf for an error, else -inf). `updated`: the record's
+    `lastUpdated`; -inf if it is unknown. `records`: of edge devices, by flow.
+    """
+
+    lines: tuple[LogLine, ...] = ()
+    instants: Sequence[float] = ()
+    updated: float = float("-inf")
+    records: Mapping[FlowId, EdgeEvidence] | None = None
+
+
+NO_EVIDENCE = Evidence()
+
+
 class LiveDevice(NamedTuple):
     """The deployments of one device. A tuple for speed, since a read makes one for every device of a fleet.
 
     `logs` may be omitted (empty) if every entry of the device has converged, unless that device alone was read.
-    `unmanageable`: flows of custom-node records (edge), which are rows but never changes.
+    `unmanageable`: flows of custom-node records (edge), which are rows but never changes. `evidence`: only in reads
+    for rollouts.
     """
 
     flows: Mapping[FlowId, Entry]
@@ -95,6 +135,7 @@ class LiveDevice(NamedTuple):
     reported_bundle: str | None = None
     logs: tuple[LogEntry, ...] = ()
     unmanageable: frozenset[FlowId] = frozenset()
+    evidence: Evidence = NO_EVIDENCE
 
 
 NO_RECORD = LiveDevice(flows={})
@@ -128,12 +169,14 @@ class Read(NamedTuple):
     """A complete read of an application's deployments, made behind the port and passed on unchanged.
 
     `began` and `ended` are monotonic seconds of the run's clock. A read confirms only calls that were accepted before
-    it began; its age counts from its end.
+    it began; its age counts from its end. `server_time` is the `Date` of the first answer, in Unix time; None if it
+    could not be read.
     """
 
     live: Live
     began: float
     ended: float
+    server_time: float | None = None
 
 
 class Place(NamedTuple):

@@ -47,8 +47,8 @@ def error(date: str | None, text: str = "full", flow: str | None = None) -> LogE
         ([release(NOON), error(None)], "full"),
         ([release(NOON), error("yesterday")], "full"),
         ([release(None), error(NOON)], "full"),
-        # of several, one with a date is the newest
-        ([error(None, "a"), error(NOON, "b")], "b"),
+        # of several, one without a date counts as the newest
+        ([error(None, "a"), error(NOON, "b")], "a"),
         ([error("soon", "a")], "a"),
         # an error that names a flow is about that one; one that names none is about all
         ([release(NOON), error(LATER, flow="f")], "full"),

@@ -1,0 +1,177 @@
+"""Rollouts: the policy of a group, as written and as resolved, and where its rollout stands.
+
+A policy divides the devices of a group into waves. A wave opens when the waves before it have proved themselves; until
+then the changes of its devices are withheld. Nothing about a rollout is stored: its position is computed from the
+manifests, the live state with its logs, and the server's time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated, NamedTuple
+
+from reconciler.model.rules import Policy
+from reconciler.model.state import Count, DeviceId, FlowId, Place, Text, Version
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """A group with a policy, resolved.
+
+    Attributes:
+        group: the group's name.
+        place: the place of the group's `rollout`.
+        policy: its policy.
+        up_to: waves above it stay shut; None opens all, in their turn.
+        rows: the rows that the group decides, by device: flow -> version, None for `absent`. Devices that are alike
+            share one mapping.
+        waves: the wave of each of these devices, counted from 1. The last one is the rest.
+        sets: the sets of the budget that each device of the application belongs to; empty without a budget.
+    """
+
+    group: str
+    place: Place
+    policy: Policy
+    up_to: Count | None
+    rows: Mapping[DeviceId, Mapping[FlowId, Version | None]]
+    waves: Mapping[DeviceId, int]
+    sets: Mapping[DeviceId, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def last_wave(self) -> int:
+        """The number of the last wave, which is the rest."""
+        return len(self.policy.waves) + 1
+
+
+class RolloutVerdict(StrEnum):
+    """Where a device stands in a rollout; the first that fits.
+
+    `to_release`: some row is not released at its target. `proven`, `soaking`: it runs its targets and was seen doing so
+    for `soak`, or not that long yet. `failed`: an error later than its last release. `offline`: it was disconnected
+    before its target was first released to it. `silent`: `patience` has passed since its release and since it
+    connected. `waiting`: none of these.
+    """
+
+    TO_RELEASE = "to_release"
+    PROVEN = "proven"
+    SOAKING = "soaking"
+    FAILED = "failed"
+    OFFLINE = "offline"
+    SILENT = "silent"
+    WAITING = "waiting"
+
+
+class Withheld(StrEnum):
+    """Why a change is not sent yet. The first that applies is the reason."""
+
+    STOPPED = "stopped"
+    WAVE = "wave"
+    UP_TO = "up_to"
+    WINDOW = "window"
+    BUDGET = "budget"
+
+
+class Hold(NamedTuple):
+    """What a rollout says of one change: its wave, why it is withheld if it is, and whether it goes back.
+
+    A change that goes back is never withheld. `NO_HOLD` is that of changes that no rollout waves.
+    """
+
+    wave: Count | None = None
+    withheld: Withheld | None = None
+    goes_back: bool = False
+
+
+NO_HOLD = Hold()
+
+
+class RolloutState(StrEnum):
+    """The state of a rollout, see `RolloutReport`."""
+
+    STOPPED = "stopped"
+    OPEN = "open"
+    COMPLETE = "complete"
+    HELD = "held"
+    STALLED = "stalled"
+
+
+@dataclass(frozen=True, slots=True)
+class WaveReport:
+    """One wave: who is in it and how many of them stand where.
+
+    Attributes:
+        wave: its number, from 1.
+        select: its selector as text; None for the rest.
+        devices: its devices.
+        evidence: those that a version of the group is decided for, and so can prove it.
+        proven, soaking, waiting, offline, failed, silent, to_release: devices by standing.
+        open: whether its changes may be sent, the window and the budget aside.
+        passed: whether the next wave may open.
+        needs: what is missing for it to pass, as text.
+        earliest: when it may pass at the earliest, as RFC 3339 text, if that is known.
+    """
+
+    wave: Count
+    select: Annotated[str | None, "text or null"]
+    devices: Count
+    evidence: Count
+    proven: Count
+    soaking: Count
+    waiting: Count
+    offline: Count
+    failed: Count
+    silent: Count
+    to_release: Count
+    open: bool
+    passed: bool
+    needs: Annotated[str | None, "text or null"] = None
+    earliest: Annotated[str | None, "text or null"] = None
+
+
+@dataclass(frozen=True, slots=True)
+class FailingDevice:
+    """A device that failed or fell silent, its last error, and the versions that it ran before, as far as known.
+
+    `former` has every flow that the group decides on the device, None for nothing: what a pin would say.
+    """
+
+    device_id: DeviceId
+    device_name: Annotated[str | None, "any"]
+    verdict: RolloutVerdict
+    since: Annotated[str | None, "any"]
+    error: Annotated[str | None, "any"]
+    former: Mapping[FlowId, Version | None]
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutReport:
+    """Where the rollout of one group stands.
+
+    Attributes:
+        state: `stopped`; `complete`, nothing is left to change; `open`, something is sent now; `held`, nothing may be
+            sent now; `stalled`, held for 7 days and the soak without a release or a new proof.
+        reason: why it is stopped, held or stalled, as text.
+        earliest: when it may go on at the earliest, as RFC 3339 text, if that is known.
+    """
+
+    group: Text
+    policy: Text
+    state: RolloutState
+    reason: Annotated[str | None, "text or null"]
+    up_to: Count | None
+    waves: tuple[WaveReport, ...]
+    failing: tuple[FailingDevice, ...] = ()
+    earliest: Annotated[str | None, "text or null"] = None
+
+    @property
+    def needs_attention(self) -> bool:
+        """Whether somebody has to do something: it is stopped or stalled."""
+        return self.state in (RolloutState.STOPPED, RolloutState.STALLED)
+
+
+def floor_percent(percent: Decimal, number: int) -> int:
+    """That many percent of a number, rounded down."""
+    return int(percent * number // 100)
