@@ -106,12 +106,14 @@ class Evidence(NamedTuple):
 
     `lines` are in the order of `model.log.in_order`, oldest first, and shared by devices whose logs say the same;
     `instants` has the Unix time of each (without a readable date inf for an error, else -inf). `updated`: the record's
-    `lastUpdated`; -inf if it is unknown. `records`: of edge devices, by flow.
+    `lastUpdated`; -inf if it is unknown. `bundle`: the reported bundle as the lines name it; None if they do not.
+    `records`: of edge devices, by flow.
     """
 
     lines: tuple[LogLine, ...] = ()
     instants: Sequence[float] = ()
     updated: float = float("-inf")
+    bundle: str | None = None
     records: Mapping[FlowId, EdgeEvidence] | None = None
 
 

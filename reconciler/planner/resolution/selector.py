@@ -188,10 +188,21 @@ def _fits(name: str, parts: Sequence[str]) -> bool:
 
 def within_percent(device_ids: Iterable[DeviceId], percent: Decimal, salt: str) -> Iterable[DeviceId]:
     """The devices whose hash with the salt is below a percentage: always the same ones, and more as it grows."""
-    threshold = Fraction(percent) * 2**64 / 100
-    if threshold >= 2**64:
+    limit = limit_of(percent)
+    if limit is None:
         return device_ids
-    # A hash h is kept when h < threshold; for whole numbers that is h < ceil(threshold), compared as 8 bytes.
-    limit = (-(-threshold.numerator // threshold.denominator)).to_bytes(8, "big")
     prefix = f"{salt}\0".encode()
     return [one for one in device_ids if hashlib.sha256(prefix + one.encode()).digest()[:8] < limit]
+
+
+def limit_of(percent: Decimal) -> bytes | None:
+    """The hash below which a percentage keeps devices; None if it keeps all."""
+    threshold = Fraction(percent) * 2**64 / 100
+    # A hash h is kept when h < threshold; for whole numbers that is h < ceil(threshold), compared as 8 bytes.
+    return None if threshold >= 2**64 else (-(-threshold.numerator // threshold.denominator)).to_bytes(8, "big")
+
+
+def hashes_of(device_ids: Iterable[DeviceId], salt: str) -> dict[DeviceId, bytes]:
+    """The hash of each device with a salt, by which `percent` picks and by which devices take turns."""
+    prefix = f"{salt}\0".encode()
+    return {one: hashlib.sha256(prefix + one.encode()).digest()[:8] for one in device_ids}

@@ -1,0 +1,250 @@
+"""Where a device stands in a rollout, judged by what it reports and by its log.
+
+It is judged by device, because a device gets one bundle. What the log of a record says is worked out once for all
+records whose logs say the same, if at other times: as indexes of lines, by which each device's times are looked up.
+
+On an edge device each flow has a record, a log and an etag of its own; of an embedded device, all flows share one
+record, and its bundle plays the part of the etags.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from operator import itemgetter
+from typing import Final, NamedTuple, TypeAlias
+
+from reconciler.model.log import LATEST, UNDATED, last_error, last_release, names, unix_time
+from reconciler.model.rollout import RolloutVerdict
+from reconciler.model.rules import Policy
+from reconciler.model.state import NOTHING, FlowId, LiveDevice, LogLine, Version
+
+Rows: TypeAlias = Mapping[FlowId, Version | None]
+_UNKNOWN: Final = "\0"  # no version has this name
+
+
+class Judgement(NamedTuple):
+    """A device's verdict and the Unix times behind it; `UNDATED` or `LATEST` where they are unknown.
+
+    `released`: its last release. `since`: since when it was seen running its targets. `due`: when it will be proven if
+    it stays connected. `oldest`: the oldest entry of its log. `error`: the newest error since its release.
+    """
+
+    verdict: RolloutVerdict
+    released: float = UNDATED
+    since: float = UNDATED
+    due: float = LATEST
+    oldest: float = LATEST
+    error: str | None = None
+
+
+class _Marks(NamedTuple):
+    """What the lines of a record say of some rows, by the index of the line; None: no such line.
+
+    `release`: the last release of any of them. `shown`: for each flow, the first line that shows its target released.
+    `error`: the newest error since the release. `run`: where the unbroken run of what is reported now began.
+    """
+
+    release: int | None
+    shown: Mapping[FlowId, int | None]
+    error: int | None
+    run: int | None
+
+
+class _Record(NamedTuple):
+    """The marks of a record, and the times that belong to them."""
+
+    marks: _Marks
+    instants: Sequence[float]
+    updated: float
+
+    @property
+    def released(self) -> float:
+        return UNDATED if self.marks.release is None else self.instants[self.marks.release]
+
+    @property
+    def since(self) -> float:
+        """Since when it was seen running what it reports; from the log or, if that shows no run, from later dates."""
+        if self.marks.run is not None:
+            return self.instants[self.marks.run]
+        newest = max((at for at in self.instants if at != LATEST), default=UNDATED)
+        return max(self.updated, newest)
+
+
+@dataclass(slots=True)
+class Judge:
+    """Judges devices by one read. `now`: the server's time of the read; None: unknown, so nothing is ever proven."""
+
+    policy: Policy
+    now: float | None
+    _marks: dict[Hashable, _Marks] = field(default_factory=dict)
+    _runs: dict[Hashable, tuple[int, int] | None] = field(default_factory=dict)
+    _stages: dict[Hashable, RolloutVerdict] = field(default_factory=dict)
+    _kept: list[object] = field(default_factory=list)  # what is known by its `id` must live as long as the judge
+
+    def judge(self, device: LiveDevice, rows: Rows) -> Judgement:
+        """Where a device stands; `rows` are those that its group decides, with their targets."""
+        records = self._records(device, rows)
+        released = max([record.released for record in records])
+        oldest = _oldest(device)
+        match self._stage(device, rows):
+            case RolloutVerdict.TO_RELEASE:
+                return Judgement(RolloutVerdict.TO_RELEASE, released, oldest=oldest)
+            case RolloutVerdict.SOAKING:
+                return self._running(device, released, max([record.since for record in records]), oldest)
+        lines = device.evidence.lines
+        failures = [(at[marks.error], lines[marks.error].error) for marks, at, _ in records if marks.error is not None]
+        if failures:
+            return Judgement(RolloutVerdict.FAILED, released, oldest=oldest, error=max(failures, key=itemgetter(0))[1])
+        connection = unix_time(device.connection_time)
+        since = max(released if released > UNDATED else oldest if oldest < LATEST else UNDATED, connection)
+        verdict = RolloutVerdict.WAITING
+        if device.connected is False and UNDATED < connection < _first_shown(device, rows, records):
+            verdict = RolloutVerdict.OFFLINE
+        elif self.now is not None and since > UNDATED and self.now - since > self.policy.patience_s:
+            verdict = RolloutVerdict.SILENT
+        return Judgement(verdict, released, oldest=oldest)
+
+    def _stage(self, device: LiveDevice, rows: Rows) -> RolloutVerdict:
+        """`to_release`, else `soaking` where all targets are reported, else `waiting`; the times say the rest."""
+        key = (id(device.flows), id(rows), device.unknown_bundle)
+        stage = self._stages.get(key)
+        if stage is None:
+            self._kept += [device.flows, rows]
+            entries = [(device.flows.get(flow_id, NOTHING), target) for flow_id, target in rows.items()]
+            if any(entry.released != target for entry, target in entries):
+                stage = RolloutVerdict.TO_RELEASE
+            elif device.unknown_bundle or any(entry.reported != target for entry, target in entries):
+                stage = RolloutVerdict.WAITING
+            else:
+                stage = RolloutVerdict.SOAKING
+            self._stages[key] = stage
+        return stage
+
+    def _running(self, device: LiveDevice, released: float, since: float, oldest: float) -> Judgement:
+        """Proven once it was seen running its targets for the soak: until now, or until it disconnected."""
+        soak, now = self.policy.gate.soak_s, self.now
+        if now is None or not UNDATED < since < LATEST:
+            return Judgement(RolloutVerdict.SOAKING, released, since, oldest=oldest)
+        until = now if device.connected else min(unix_time(device.connection_time), now)
+        verdict = RolloutVerdict.PROVEN if max(until - since, 0.0) >= soak else RolloutVerdict.SOAKING
+        return Judgement(verdict, released, since, since + soak if device.connected else LATEST, oldest)
+
+    def _records(self, device: LiveDevice, rows: Rows) -> list[_Record]:
+        """The device's record; of an edge device those of the rows."""
+        lines, instants, updated, bundle, by_flow = device.evidence
+        if by_flow is None:
+            return [_Record(self._marks_of(lines, rows, bundle, None), instants, updated)]
+        found = []
+        for flow_id, target in rows.items():
+            record = by_flow.get(flow_id)
+            marks = self._marks_of(lines, {flow_id: target}, record.etag if record else None, flow_id)
+            found.append(_Record(marks, instants, record.updated if record else UNDATED))
+        return found
+
+    def _marks_of(self, lines: Sequence[LogLine], rows: Rows, bundle: str | None, flow_id: FlowId | None) -> _Marks:
+        key = (id(lines), bundle, id(rows) if flow_id is None else (flow_id, rows[flow_id]))
+        marks = self._marks.get(key)
+        if marks is None:
+            self._kept += [lines, rows]
+            marks = self._marks[key] = _marks(lines, rows, bundle, flow_id)
+        return marks
+
+    def goes_back(self, device: LiveDevice, flow_id: FlowId, released: Version | None, target: Version | None) -> bool:
+        """Whether a change returns to what the device reports, or to what its log shows that it ran for the soak."""
+        if device.flows.get(flow_id, NOTHING).reported == target and not device.unknown_bundle:
+            return True
+        lines, instants, _, _, records = device.evidence
+        key = (id(lines), flow_id, released, target)
+        if key not in self._runs:
+            self._kept.append(lines)
+            self._runs[key] = run_before(lines, flow_id, released, target, is_edge=records is not None)
+        if (run := self._runs[key]) is None:
+            return False
+        begin, end = instants[run[0]], instants[run[1]]
+        return begin > UNDATED and end - begin >= self.policy.gate.soak_s
+
+
+def former_versions(device: LiveDevice, rows: Rows) -> dict[FlowId, Version | None]:
+    """What the device ran before its targets, as far as is known: what it reports, else what was released before."""
+    if not device.unknown_bundle:
+        return {one: device.flows.get(one, NOTHING).reported for one in rows}
+    former = {}
+    for flow_id in rows:
+        lines = device.evidence.lines
+        release = last_release(lines, flow_id)
+        before = None if release is None else last_release(lines[:release], flow_id)
+        former[flow_id] = device.flows.get(flow_id, NOTHING).reported if before is None else lines[before].version
+    return former
+
+
+def _oldest(device: LiveDevice) -> float:
+    """The oldest entry with a date."""
+    return next((at for at in device.evidence.instants if at > UNDATED), LATEST)
+
+
+def _first_shown(device: LiveDevice, rows: Rows, records: Sequence[_Record]) -> float:
+    """When the log first shows the targets released that the device does not report; `UNDATED` if it does not."""
+    shown = {
+        one: at[index] if index is not None else UNDATED
+        for marks, at, _ in records
+        for one, index in marks.shown.items()
+    }
+    if device.unknown_bundle:  # it reports none of them
+        return max(shown.values()) if UNDATED not in shown.values() else UNDATED
+    return min(shown[one] for one, target in rows.items() if device.flows.get(one, NOTHING).reported != target)
+
+
+def _marks(lines: Sequence[LogLine], rows: Rows, bundle: str | None, only: FlowId | None) -> _Marks:
+    """`only`: the flow of an edge record; other lines are those of other records."""
+    releases = [index for one in rows if (index := last_release(lines, one)) is not None]
+    release = max(releases, default=None)
+    shown = {
+        one: next((index for index, line in enumerate(lines) if names(line, one) and line.version == target), None)
+        for one, target in rows.items()
+    }
+    run = None
+    for index in range(len(lines) - 1, -1 if release is None else release, -1):
+        line = lines[index]
+        if line.change != "current" or line.error is not None or (only is not None and line.flow_id != only):
+            continue
+        by_version = only is not None and bundle is None
+        if not (line.version == rows[only] if by_version and only else line.bundle == bundle is not None):
+            break
+        run = index
+    return _Marks(release, shown, last_error(lines, rows, release), run)
+
+
+def run_before(
+    lines: Sequence[LogLine], flow_id: FlowId, released: Version | None, target: Version | None, *, is_edge: bool
+) -> tuple[int, int] | None:
+    """The lines between which the log shows `target` running right before `released` became the released version."""
+    release = last_release(lines, flow_id)
+    if release is None or lines[release].version != released:
+        return None
+    versions = None if is_edge else _versions_by_bundle(lines, flow_id)
+    begin = None
+    for index in range(release - 1, -1, -1):
+        line = lines[index]
+        if line.change != "current" or line.error is not None or (is_edge and line.flow_id != flow_id):
+            continue
+        ran = line.version if versions is None else versions.get(line.bundle, _UNKNOWN)
+        if ran != target:
+            break
+        begin = index
+    return None if begin is None else (begin, release)
+
+
+def _versions_by_bundle(lines: Sequence[LogLine], flow_id: FlowId) -> dict[str | None, Version | None]:
+    """The version of a flow in each bundle of a log; embedded reports name bundles only."""
+    naming = [line for line in lines if names(line, flow_id)]
+    version: Version | None = None if naming and naming[0].update == "newFlow" else _UNKNOWN
+    found: dict[str | None, Version | None] = {None: _UNKNOWN}
+    for line in lines:
+        if line.change != "desired":
+            continue
+        if names(line, flow_id):
+            version = line.version
+        if line.bundle is not None:
+            found[line.bundle] = version if found.get(line.bundle, version) == version else _UNKNOWN
+    return found

@@ -1,0 +1,158 @@
+"""What people read of a rollout: its state, why it does not go on, when it may, and who fails."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from reconciler.model.log import LATEST, UNDATED
+from reconciler.model.plan import Warning
+from reconciler.model.rollout import (
+    FailingDevice,
+    RolloutReport,
+    RolloutState,
+    RolloutVerdict,
+    WaveReport,
+    Withheld,
+)
+from reconciler.model.state import NO_RECORD, DeviceId, Live
+from reconciler.model.text import and_more, counted
+from reconciler.planner.resolution.selector import selector_text
+from reconciler.planner.rollout.budget import Room, away_since
+from reconciler.planner.rollout.evidence import former_versions
+from reconciler.planner.rollout.position import Position
+from reconciler.planner.rollout.withhold import Step
+
+STALLED_S = 7 * 24 * 3600  # and the soak: so long without a release or a new proof
+_NAMED = 3  # devices of a set without room
+
+
+class _Standing(NamedTuple):
+    """A state and its reason; when it may go on, in Unix time."""
+
+    state: RolloutState
+    reason: str | None = None
+    earliest: float = LATEST
+
+
+def report(position: Position, step: Step, live: Live, device_names: Mapping[DeviceId, str]) -> RolloutReport:
+    """The report on one rollout, given what is sent now."""
+    rollout = position.rollout
+    standing = _standing(position, step, live, device_names)
+    return RolloutReport(
+        group=rollout.group,
+        policy=rollout.policy.name,
+        state=standing.state,
+        reason=standing.reason,
+        up_to=rollout.up_to,
+        waves=tuple(_wave(position, wave) for wave in range(1, rollout.last_wave + 1)),
+        failing=tuple(_failing(position, live, device_names)),
+        earliest=_date(standing.earliest),
+    )
+
+
+def warnings_of(position: Position) -> Iterator[Warning]:
+    """What a reviewer should know of a rollout beside its state."""
+    rollout, (long_gone, base) = position.rollout, position.away
+    if long_gone * 2 > base:
+        message = (
+            f'group "{rollout.group}": {long_gone:,} of {counted(base, "device")} are disconnected for longer than'
+        )
+        hint = f'if such devices sleep, raise `patience` of rollout "{rollout.policy.name}"'
+        yield Warning(f"{message} {rollout.policy.patience_s // 60:,} min", rollout.place, hint)
+    if rollout.up_to is not None and rollout.up_to > 1 and position.counts.get((1, RolloutVerdict.TO_RELEASE), 0):
+        message = f'group "{rollout.group}": what begins at wave 1 now is approved up to wave {rollout.up_to} already'
+        yield Warning(message, rollout.place, "set `up_to: 1`, and raise it when wave 1 has passed")
+
+
+def _standing(position: Position, step: Step, live: Live, device_names: Mapping[DeviceId, str]) -> _Standing:
+    if position.stopped:
+        return _Standing(RolloutState.STOPPED, position.stopped)
+    if position.is_complete:
+        return _Standing(RolloutState.COMPLETE)
+    group, now = position.rollout.group, position.judge.now
+    found = [(wave, why) for (one, wave, why), number in step.counts.items() if one == group and number]
+    if not found:  # the filters leave nothing of it
+        moving = [wave for wave, verdict in position.counts if verdict is RolloutVerdict.TO_RELEASE]
+        found = [(wave, position.closed[wave - 1]) for wave in moving]
+    if any(why is None for _, why in found):
+        return _Standing(RolloutState.OPEN)
+    _, why = min(found, key=lambda one: one[0])
+    reason, earliest = _why(position, why, step.full.get(group, ()), live, device_names)
+    is_known = now is not None and UNDATED < position.last_step < LATEST
+    idle_s = now - position.last_step if now is not None and is_known else 0.0
+    if why not in (Withheld.UP_TO, Withheld.WINDOW) and idle_s > STALLED_S + position.rollout.policy.gate.soak_s:
+        reason = f"nothing was released or proven since {_date(position.last_step)}; {reason}"
+        return _Standing(RolloutState.STALLED, reason, earliest)
+    return _Standing(RolloutState.HELD, reason, earliest)
+
+
+def _why(
+    position: Position,
+    why: Withheld | None,
+    full: Sequence[Room],
+    live: Live,
+    device_names: Mapping[DeviceId, str],
+) -> tuple[str, float]:
+    """Why nothing more is sent now, and when that may change."""
+    match why:
+        case Withheld.UP_TO:
+            return f"waves are approved up to {position.rollout.up_to} (`up_to`)", LATEST
+        case Withheld.WINDOW:
+            opens_at = position.opens_at or LATEST
+            return f"the window opens at {_date(opens_at)}", opens_at
+        case Withheld.BUDGET:
+            rooms = "; ".join(_room(room, live, device_names) for room in full)
+            return f"the budget has no room: {rooms}", LATEST
+        case _:
+            if position.judge.now is None:
+                return "the time of the server could not be read, so nothing can be proven", LATEST
+            number, gate = next((wave, gate) for wave, gate in enumerate(position.gates, 1) if not gate.passed)
+            return f"wave {number} has not passed: {gate.needs}", gate.earliest
+
+
+def _room(room: Room, live: Live, device_names: Mapping[DeviceId, str]) -> str:
+    some = ", ".join(_away(one, live, device_names) for one in room.away[:_NAMED])
+    more = and_more(max(0, len(room.away) - _NAMED), "")
+    return f"{room.name or 'the group'} ({len(room.away):,} of {room.allowed:,} away: {some}{more})"
+
+
+def _away(device_id: DeviceId, live: Live, device_names: Mapping[DeviceId, str]) -> str:
+    since = _date(away_since(live.devices.get(device_id, NO_RECORD)))
+    return f"{device_names.get(device_id, device_id)}{f' since {since}' if since else ''}"
+
+
+def _wave(position: Position, wave: int) -> WaveReport:
+    policy, gate, is_open = position.rollout.policy, position.gates[wave - 1], position.is_open(wave)
+    counts = {verdict: position.counts.get((wave, verdict), 0) for verdict in RolloutVerdict}
+    is_lacking = is_open and not gate.passed
+    selectors = [selector_text(one.select, policy.salt).replace(f" by {policy.salt}", "") for one in policy.waves]
+    return WaveReport(
+        wave=wave,
+        select=[*selectors, None][wave - 1],
+        devices=sum(counts.values()),
+        evidence=position.evidence.get(wave, 0),
+        **{str(verdict): number for verdict, number in counts.items()},
+        open=is_open,
+        passed=gate.passed,
+        needs=gate.needs if is_lacking else None,
+        earliest=_date(gate.earliest) if is_lacking else None,
+    )
+
+
+def _failing(position: Position, live: Live, device_names: Mapping[DeviceId, str]) -> Iterator[FailingDevice]:
+    for device_id, judgement in position.failing:
+        former = former_versions(live.devices.get(device_id, NO_RECORD), position.rollout.rows[device_id])
+        name, since = device_names.get(device_id), _date(judgement.released)
+        yield FailingDevice(device_id, name, judgement.verdict, since, judgement.error, former)
+
+
+def _date(at: float) -> str | None:
+    """RFC 3339 text in UTC, to the second; None for times that are unknown."""
+    if not UNDATED < at < LATEST:
+        return None
+    try:
+        return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    except (OverflowError, ValueError, OSError):
+        return None

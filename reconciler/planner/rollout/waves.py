@@ -1,0 +1,98 @@
+"""Who is in which wave, and who shares a budget. Both depend on the devices alone, so newcomers have a wave, too."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Set
+from typing import TypeAlias
+
+from reconciler.model.rollout import Rollout
+from reconciler.model.rules import Budget, Group, Policy, Selector
+from reconciler.model.state import Decision, Device, DeviceId, FlowId, Version
+from reconciler.planner.resolution.selector import hashes_of, limit_of
+
+Members: TypeAlias = Callable[[Selector, str, Set[DeviceId]], Set[DeviceId]]
+"""The devices that a selector picks from some, `percent` hashed with a salt."""
+Rows: TypeAlias = Mapping[FlowId, Version | None]
+
+
+def rollouts_of(
+    groups: Iterable[Group],
+    policies: Mapping[str, Policy],
+    decided: Mapping[DeviceId, Mapping[FlowId, Decision]],
+    devices: Mapping[DeviceId, Device],
+    members: Members,
+) -> tuple[Rollout, ...]:
+    """The rollout of each group with a policy, by group name. `devices`: those of the application that were read."""
+    rows = rows_by_group(decided)
+    found = []
+    for group in sorted(groups, key=lambda group: group.name):
+        if group.rollout is None:
+            continue
+        policy, mine = policies[group.rollout.policy], rows.get(group.name, {})
+        waves = _waves(policy, mine, len(group.flows), members)
+        sets = sets_of(policy.budget, mine, devices) if policy.budget else {}
+        found.append(Rollout(group.name, group.rollout.place, policy, group.rollout.up_to, mine, waves, sets))
+    return tuple(found)
+
+
+def rows_by_group(decided: Mapping[DeviceId, Mapping[FlowId, Decision]]) -> dict[str, dict[DeviceId, Rows]]:
+    """The rows that each group decides. Devices that shared a mapping of decisions still share one."""
+    shared: dict[int, dict[str, Rows]] = {}
+    found: dict[str, dict[DeviceId, Rows]] = defaultdict(dict)
+    for device_id, decisions in decided.items():
+        parts = shared.get(id(decisions))
+        if parts is None:
+            parts = shared[id(decisions)] = _by_group(decisions)
+        for group, rows in parts.items():
+            found[group][device_id] = rows
+    return found
+
+
+def _by_group(decisions: Mapping[FlowId, Decision]) -> dict[str, Rows]:
+    found: dict[str, dict[FlowId, Version | None]] = defaultdict(dict)
+    for flow_id, decision in decisions.items():
+        if decision.group is not None:
+            found[decision.group][flow_id] = decision.version
+    return dict(found)
+
+
+def _waves(policy: Policy, rows: Mapping[DeviceId, Rows], flows: int, members: Members) -> dict[DeviceId, int]:
+    """The first wave that picks a device, else the last one, which is the rest."""
+    hashed = hashes_of(rows, policy.salt) if any(wave.select.percent is not None for wave in policy.waves) else {}
+    left = set(rows)
+    numbers: dict[DeviceId, int] = {}
+    for number, wave in enumerate(policy.waves, 1):
+        picked = members(wave.select._replace(percent=None), policy.salt, left)
+        if wave.select.percent is not None and (limit := limit_of(wave.select.percent)) is not None and picked:
+            whole = [one for one in picked if len(rows[one]) == flows] or picked
+            first = min(whole, key=lambda one: (hashed[one], one))
+            picked = {one for one in picked if hashed[one] < limit} | {first}
+        left.difference_update(picked)
+        numbers.update(dict.fromkeys(picked, number))
+    rest = len(policy.waves) + 1
+    return {one: numbers.get(one, rest) for one in rows}
+
+
+def sets_of(
+    budget: Budget, rows: Iterable[DeviceId], devices: Mapping[DeviceId, Device]
+) -> dict[DeviceId, tuple[str, ...]]:
+    """The sets of each device: one for each combination of the values of its tags; "" for those without any."""
+    if not budget.by:
+        return dict.fromkeys(rows, ("",))
+    shared: dict[tuple[tuple[str, ...], ...], tuple[str, ...]] = {}
+    found = {}
+    for device_id, device in devices.items():
+        values = tuple(device.tags.get(key, ()) for key in budget.by)
+        if values not in shared:
+            shared[values] = _combined(budget.by, values)
+        found[device_id] = shared[values]
+    return found
+
+
+def _combined(keys: tuple[str, ...], values: tuple[tuple[str, ...], ...]) -> tuple[str, ...]:
+    names = [""]
+    for key, some in zip(keys, values, strict=True):
+        parts = [f"{key}={value}" for value in dict.fromkeys(some)] or [f"no {key}"]
+        names = [f"{name}, {part}" if name else part for name in names for part in parts]
+    return tuple(names)
