@@ -22,6 +22,7 @@ from reconciler.discovery.device_index import DeviceIndex
 from reconciler.discovery.existence import ExistenceChecks
 from reconciler.errors import ManifestError, PermissionDenied, RequestRefused
 from reconciler.model.plan import Warning
+from reconciler.model.rollout import Rollout
 from reconciler.model.rules import Prune, Rules
 from reconciler.model.state import Application, Desired, DeviceId, Flow, FlowId, Live, Place, Read
 from reconciler.model.text import counted, is_id
@@ -86,6 +87,11 @@ class _Discovery:
         self.missing: frozenset[DeviceId] = frozenset()
         self.warnings: list[Warning] = []
 
+    @property
+    def has_rollouts(self) -> bool:
+        """Whether rollouts are to be judged; for that, all devices are needed."""
+        return bool(self.rules.policies_in_use) and self.extent.devices is None
+
     async def run(self) -> World:
         application = await self.application()
         needs = needs_of(self.rules)
@@ -120,6 +126,7 @@ class _Discovery:
             deleted_devices=self.missing & live.devices.keys(),
             deleted_names=frozenset(self.deleted) & self.excluded,
             deleted_rows=sum(deleted.values()),
+            rollouts=tuple(_without(one, deleted) for one in resolution.rollouts) if self.has_rollouts else (),
         )
 
     async def find_deleted(self, resolution: Resolution, live: Live) -> bool:
@@ -213,11 +220,11 @@ class _Discovery:
             raise ManifestError([place.problem(message, hint)]) from None
 
     async def live(self, flow_id: FlowId | None) -> Read:
-        return self.extent.read or await self.reader.live(flow_id=flow_id)
+        return self.extent.read or await self.reader.live(flow_id=flow_id, evidence=self.has_rollouts)
 
     async def only_flow(self, needs: Needs) -> FlowId | None:
-        """The id of the extent's flow, if there is one and its id can be found."""
-        if self.extent.flow is None:
+        """The id of the extent's flow, if there is one and its id can be found. A rollout is judged as a whole."""
+        if self.extent.flow is None or self.has_rollouts:
             return None
         alias = self.rules.aliases.get(self.extent.flow)
         text = alias.text if alias else self.extent.flow
@@ -278,6 +285,15 @@ class _Discovery:
                 self.warnings.append(Warning(message, place, "the token needs the scope devices.get"))
         flows = resolution.flows
         return prune(resolution.desired, live, setting, flows=flows, place=place, existing=existing)
+
+
+def _without(rollout: Rollout, deleted: Collection[DeviceId]) -> Rollout:
+    """A rollout without deleted devices."""
+    gone = rollout.rows.keys() & deleted
+    if not gone:
+        return rollout
+    rows = {one: flows for one, flows in rollout.rows.items() if one not in gone}
+    return replace(rollout, rows=rows, waves={one: rollout.waves[one] for one in rows})
 
 
 async def _known(read: Read) -> Read:

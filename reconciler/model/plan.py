@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import repeat
 from typing import Annotated, Literal, NamedTuple
 
 from reconciler import __version__
 from reconciler.errors import Problem
-from reconciler.model.changes import Change, PendingRow, UnmanagedRow
+from reconciler.model.changes import Change, Changes, PendingRow, UnmanagedRow
 from reconciler.model.digest import digest
 from reconciler.model.requests import Action, Request
+from reconciler.model.rollout import NO_HOLD, Hold, Rollouts
 from reconciler.model.rules import Forbid, Limits, Source
 from reconciler.model.state import Application, Count, DeletedDevice, DeviceId, FlowId, Kind, Place, Row
 
@@ -138,6 +140,7 @@ class Plan:
 
     `device_names` and `flow_names`: the names of the rows' devices and flows, of those that have one.
     `deleted_devices`: those of the unmanaged rows that were deleted; their rows are what is left of them.
+    `rollouts`: None if no group has a policy.
     `notes`: what a reader of a saved plan should know of it, beside what it holds; never saved.
     """
 
@@ -157,6 +160,23 @@ class Plan:
     flow_names: Mapping[FlowId, str]
     deleted_devices: tuple[DeletedDevice, ...] = ()
     notes: tuple[str, ...] = ()
+    rollouts: Rollouts | None = None
+
+    @property
+    def sent(self) -> Sequence[Change]:
+        """The changes that are sent now: all but those that a rollout withholds."""
+        return self.changes if self.rollouts is None else self.rollouts.sent
+
+    @property
+    def withheld(self) -> int:
+        """The number of changes that rollouts withhold."""
+        return len(self.changes) - len(self.sent)
+
+    def holds(self) -> Iterator[Hold]:
+        """What a rollout says of each change, in their order."""
+        of_device = {} if self.rollouts is None else self.rollouts.holds
+        for device_id, moves in Changes.of(self.changes).devices.items():
+            yield from of_device.get(device_id) or repeat(NO_HOLD, len(moves))
 
     @property
     def digest(self) -> str:

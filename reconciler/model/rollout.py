@@ -7,12 +7,13 @@ manifests, the live state with its logs, and the server's time.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, NamedTuple
 
+from reconciler.model.changes import Change
 from reconciler.model.rules import Policy
 from reconciler.model.state import Count, DeviceId, FlowId, Place, Text, Version
 
@@ -170,6 +171,29 @@ class RolloutReport:
     def needs_attention(self) -> bool:
         """Whether somebody has to do something: it is stopped or stalled."""
         return self.state in (RolloutState.STOPPED, RolloutState.STALLED)
+
+
+@dataclass(frozen=True, slots=True)
+class Rollouts:
+    """What the rollouts of a plan say.
+
+    Attributes:
+        groups: the groups with a policy, by name.
+        reports: where each of them stands.
+        sent: the changes that are sent now.
+        holds: by device, what a rollout says of each of its changes, in their order; devices whose changes no rollout
+            concerns are left out.
+    """
+
+    groups: tuple[Rollout, ...]
+    reports: tuple[RolloutReport, ...]
+    sent: Sequence[Change]
+    holds: Mapping[DeviceId, tuple[Hold, ...]]
+
+    @property
+    def needs_attention(self) -> bool:
+        """Whether some rollout is stopped or stalled."""
+        return any(one.needs_attention for one in self.reports)
 
 
 def floor_percent(percent: Decimal, number: int) -> int:

@@ -242,6 +242,12 @@ class Rules:
     skipped: tuple[str, ...] = ()
 
     @property
+    def policies_in_use(self) -> tuple[Policy, ...]:
+        """The policies that some group names, by name."""
+        named = {group.rollout.policy for group in self.groups if group.rollout}
+        return tuple(self.policies[name] for name in sorted(named))
+
+    @property
     def paths(self) -> tuple[str, ...]:
         """The files, as shown to users."""
         return tuple(source.path for source in self.manifests)

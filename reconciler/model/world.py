@@ -9,6 +9,7 @@ from enum import StrEnum
 from reconciler.errors import UsageError
 from reconciler.model.plan import Protected, Warning
 from reconciler.model.requests import MAX_DEVICES
+from reconciler.model.rollout import Rollout
 from reconciler.model.state import Application, DeletedDevice, Desired, DeviceId, FlowId, Kind, Live, Read
 
 
@@ -20,7 +21,7 @@ class World:
     `--exclude device=` that occur in the manifests but match no device, which is allowed. `deleted_devices`: devices
     with a record that were deleted, as far as that is known. `deleted_names`: of the names given to `--exclude
     device=`, those of deleted devices without a record. `deleted_rows`: the number of declared rows of deleted
-    devices, which are not in `desired`.
+    devices, which are not in `desired`. `rollouts`: the groups with a policy, by name.
     """
 
     application: Application
@@ -37,6 +38,7 @@ class World:
     deleted_devices: frozenset[DeviceId] = frozenset()
     deleted_names: frozenset[str] = frozenset()
     deleted_rows: int = 0
+    rollouts: tuple[Rollout, ...] = ()
 
     @property
     def live(self) -> Live:

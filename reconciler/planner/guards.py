@@ -88,11 +88,18 @@ def _removals(plan: Plan) -> Iterator[Refusal]:
 
 
 def _changes(plan: Plan) -> Iterator[Refusal]:
-    limits = plan.guards.limits
-    number, base = len(plan.changes), plan.guards.released
+    limits, base = plan.guards.limits, plan.guards.released
+    counted = plan.changes if plan.rollouts is None else _unwaved(plan)
+    number = len(counted)
     if crossed := _crossed(number, "change", base, limits.changes_count, limits.changes_percent):
         hint = "plan fewer rows at a time with --target, or raise limits.changes in the same pull request"
-        yield Refusal(Guard.CHANGES, crossed, hint, tuple(change.row for change in plan.changes), limits.place)
+        yield Refusal(Guard.CHANGES, crossed, hint, tuple(change.row for change in counted), limits.place)
+
+
+def _unwaved(plan: Plan) -> list[Change]:
+    """Without those that waves send: these are the stronger limit. What goes back goes at once, so it counts."""
+    holds = zip(plan.changes, plan.holds(), strict=True)
+    return [change for change, hold in holds if hold.wave is None or hold.goes_back]
 
 
 def _crossed(number: int, noun: str, base: int, count: int | None, percent: Decimal | None) -> str:

@@ -11,18 +11,20 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import date
 from typing import NamedTuple, TypeAlias
 
 from reconciler.errors import Problem
 from reconciler.model.plan import Protected, Warning
-from reconciler.model.rules import FlowRule, Pin, Rules
+from reconciler.model.rollout import Rollout
+from reconciler.model.rules import FlowRule, Pin, Rules, Selector
 from reconciler.model.state import Decision, Desired, DeviceId, FlowId, Place
 from reconciler.model.text import and_more
 from reconciler.planner.resolution.names import Inventory, Names
 from reconciler.planner.resolution.selector import Selection
+from reconciler.planner.rollout.waves import rollouts_of
 
 Decisions: TypeAlias = Mapping[FlowId, Decision]
 
@@ -46,7 +48,7 @@ class Resolution:
     `flows`: those that some rule gives a version or `absent`, whether or not it selects a device. `written`: devices
     that a rule names, with the place; their existence has yet to be checked. `unknown`: names of devices that did not
     resolve. `excluded_devices`: excluded names that match no device. `forgivable`: ids and names of devices that may
-    have been deleted, see `Names.former`.
+    have been deleted, see `Names.former`. `rollouts`: the groups with a policy.
     """
 
     desired: Desired
@@ -59,6 +61,7 @@ class Resolution:
     unknown: frozenset[str] = frozenset()
     excluded_devices: frozenset[str] = frozenset()
     forgivable: frozenset[str] = frozenset()
+    rollouts: tuple[Rollout, ...] = ()
 
 
 def resolve(rules: Rules, inventory: Inventory, *, today: date, excluded_devices: Collection[str] = ()) -> Resolution:
@@ -128,9 +131,11 @@ class _Resolver:
         shared = {one: mask for one, mask in masks.items() if one not in decided} if decided else masks
         decided.update(self.decide_shared(shared))
         protected = tuple(self.protections())
+        desired = Desired({device_id: decided[device_id] for device_id in sorted(decided)})
+        rollouts = self.rollouts(desired) if self.rules.policies_in_use else ()
         problems = [*self.names.problems(), *self.problems, *itertools.starmap(self.conflict, self.conflicts.items())]
         return Resolution(
-            desired=Desired({device_id: decided[device_id] for device_id in sorted(decided)}),
+            desired=desired,
             protected=protected,
             warnings=tuple(sorted([*self.warnings, *self.names.warnings], key=lambda warning: warning.sort_key)),
             problems=tuple(sorted(problems, key=lambda problem: problem.sort_key)),
@@ -141,7 +146,14 @@ class _Resolver:
             unknown=self.names.unknown_devices(),
             excluded_devices=frozenset(self.names.excluded_devices),
             forgivable=frozenset(self.names.forgivable),
+            rollouts=rollouts,
         )
+
+    def rollouts(self, desired: Desired) -> tuple[Rollout, ...]:
+        def members(selector: Selector, salt: str, among: Set[DeviceId]) -> Set[DeviceId]:
+            return self.selection.members(selector, salt, among=among)
+
+        return rollouts_of(self.rules.groups, self.rules.policies, desired.devices, self.inventory.devices, members)
 
     def votes(self, level: tuple[int, int], flows: Iterable[FlowRule], rule: str) -> list[Vote]:
         """The votes of a `flows` mapping, without flows that did not resolve."""

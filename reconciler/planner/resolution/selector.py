@@ -52,13 +52,21 @@ def needs_of(rules: Rules) -> Needs:
     )
     for group in rules.groups:
         _selector_needs(group.select, needs)
+    for policy in rules.policies_in_use:
+        for wave in policy.waves:  # they pick from the devices of the group, whose records must be known for tags
+            needs.listing |= wave.select.tags is not None or wave.select.exclude is not None
+            _selector_needs(wave.select, needs, picks=True)
+        needs.listing |= policy.budget is not None and bool(policy.budget.by)
     return needs
 
 
-def _selector_needs(selector: Selector, needs: Needs) -> None:
-    """A selector filters a base: its exact devices, else the result of its query, else all devices."""
+def _selector_needs(selector: Selector, needs: Needs, *, picks: bool = False) -> None:
+    """A selector filters a base: its exact devices, else the result of its query, else all devices.
+
+    One that `picks` from devices that are known reads no base of its own.
+    """
     exact = selector.devices is not None and not any(map(is_glob, selector.devices))
-    if not exact and selector.query is None:
+    if not exact and selector.query is None and not picks:
         needs.listing = True
     reads_records = False
     for place, devices, tags, query, _all, _percent, _exclude in with_excludes(selector):

@@ -19,7 +19,15 @@ from reconciler.planner.rollout.budget import Room, Rooms, turns
 from reconciler.planner.rollout.position import Position
 
 Holds: TypeAlias = tuple[Hold, ...]  # one for each move of a device
-_Parts: TypeAlias = tuple[Position | str | None, ...]  # who decides each move: a rollout, `PRUNE`, or neither
+
+
+class _Follower(NamedTuple):
+    """A row that only `prune` moves, on a device of a rollout."""
+
+    position: Position
+
+
+_Parts: TypeAlias = tuple[Position | _Follower | None, ...]  # who decides each move: a rollout or nobody of interest
 
 
 class Step(NamedTuple):
@@ -65,20 +73,19 @@ class _Withholding:
                 key = (id(decided[device_id]), moves)
                 if (parts := parts_of.get(key)) is None:
                     parts = parts_of[key] = self._parts(decided[device_id], moves)
-                if any(type(part) is Position for part in parts):
+                if any(parts):
                     self._ask(device_id, devices.get(device_id, NO_RECORD), moves, parts)
                 else:
                     self._going.add(device_id)
 
     def _parts(self, decisions: Mapping[FlowId, Decision], moves: Iterable[Move]) -> _Parts:
+        mine = [position for one in decisions.values() if (position := self._by_group.get(one.group or ""))]
+        follower = _Follower(mine[0]) if mine else None
         found = [decisions[move.flow_id] for move in moves]
-        return tuple(PRUNE if one.rule == PRUNE else self._by_group.get(one.group or "") for one in found)
+        return tuple(follower if one.rule == PRUNE else self._by_group.get(one.group or "") for one in found)
 
     def _ask(self, device_id: DeviceId, device: LiveDevice, moves: Sequence[Move], parts: _Parts) -> None:
-        holds = [
-            part.hold(device_id, device, move) if isinstance(part, Position) else NO_HOLD
-            for part, move in zip(parts, moves, strict=True)
-        ]
+        holds = [_hold(part, device_id, device, move) for part, move in zip(parts, moves, strict=True)]
         self._holds[device_id], self._parts_of[device_id] = holds, parts
         asking = {
             part.rollout.group
@@ -87,8 +94,7 @@ class _Withholding:
         }
         for group in asking:
             self._candidates[group].append(device_id)
-        goes = [hold.withheld is None for part, hold in zip(parts, holds, strict=True) if part != PRUNE]
-        if sum(goes) > 0 and not asking:
+        if not asking and any(hold.withheld is None for hold in holds):
             self._going.add(device_id)
 
     def budget(self, position: Position) -> tuple[Room, ...]:
@@ -119,13 +125,12 @@ class _Withholding:
     def follow(self) -> None:
         """A row that only `prune` moves waits for the other rows of its device, or they would leave a gap."""
         for device_id, parts in self._parts_of.items():
-            if PRUNE not in parts:
-                continue
-            holds = self._holds[device_id]
-            first = min((hold for hold in holds if hold.wave is not None), key=_reason)
-            for index, part in enumerate(parts):
-                if part == PRUNE:
-                    holds[index] = Hold(first.wave, first.withheld)
+            if any(isinstance(part, _Follower) for part in parts):
+                holds = self._holds[device_id]
+                first = min(holds, key=_reason)
+                for index, part in enumerate(parts):
+                    if isinstance(part, _Follower):
+                        holds[index] = holds[index]._replace(withheld=first.withheld)
 
     def step(self, full: Mapping[str, tuple[Room, ...]]) -> Step:
         """The changes that are sent, those of devices that are alike together."""
@@ -153,6 +158,12 @@ class _Withholding:
                 if isinstance(part, Position):
                     counts[part.rollout.group, hold.wave or 0, hold.withheld] += number
         return counts
+
+
+def _hold(part: Position | _Follower | None, device_id: DeviceId, device: LiveDevice, move: Move) -> Hold:
+    if isinstance(part, Position):
+        return part.hold(device_id, device, move)
+    return Hold(part.position.rollout.waves[device_id]) if part else NO_HOLD
 
 
 def _sent(moves: Iterable[Move], holds: Holds) -> tuple[Move, ...]:
