@@ -38,6 +38,7 @@ class ExitCode(IntEnum):
     STALE = 4
     NOT_CONVERGED = 5
     NOT_CONFIRMED = 6
+    ROLLOUT_STOPPED = 7
     INTERRUPTED = 130
 
 

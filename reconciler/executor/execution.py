@@ -140,7 +140,7 @@ class Execution:
         collateral: list[Moved] = []
         meanwhile: list[Moved] = []
         if self._view.is_newer:
-            planned = {change.row for change in self._plan.changes}
+            planned = {change.row for change in self._plan.sent}
             acted = [call for call in self._journal.calls if call.acted_at is not None]
             for row, before, now in self._view.moved():
                 if row not in planned:

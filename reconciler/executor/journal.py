@@ -37,7 +37,7 @@ class Journal:
     """
 
     def __init__(self, plan: Plan, *, view: LiveView, clock: Clock, observe: Observer) -> None:
-        changes = {change.row: change for change in plan.changes}
+        changes = {change.row: change for change in plan.sent}
         self.calls = [
             Call(call.id, call.request, [changes[row] for row in call.rows], list(call.after)) for call in plan.calls
         ]

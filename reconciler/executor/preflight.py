@@ -17,8 +17,8 @@ class Preflight:
     """Checks calls right before they are sent, and computes the devices that each may touch."""
 
     def __init__(self, plan: Plan, *, clock: Clock, journal: Journal) -> None:
-        self._changes = {change.row: change for change in plan.changes}
-        self._moves = moves_of(plan.changes)
+        self._changes = {change.row: change for change in plan.sent}
+        self._moves = moves_of(plan.sent)
         self._clock = clock
         self._journal = journal
         self._view = journal.view

@@ -11,6 +11,8 @@ from reconciler.model.health import FlowStatus, Laggard, Logged, Standing, Statu
 from reconciler.model.log import unix_time
 from reconciler.model.state import NO_RECORD, NOTHING, DeviceId, FlowId, Version
 from reconciler.model.world import World
+from reconciler.planner.diff import compare
+from reconciler.planner.rollout.look import look
 
 _DETAILS = attrgetter("date", "change", "update", "version", "previous", "bundle", "attempted", "error", "changed_by")
 
@@ -27,6 +29,9 @@ def summarise(world: World, *, only: Collection[DeviceId] | None = None) -> Stat
         for row, version in expected_rows(world.desired, live).items()
         if (only is None or row[0] in only) and live.only_flow in (None, row[1])  # others were not read
     }
+    looked = None
+    if world.rollouts:
+        looked = look(world.rollouts, compare(world.desired, live).changes, world.read, flow_names)
     for row, version in managed.items():
         record = live.devices.get(row[0], NO_RECORD)
         laggard = judge(
@@ -36,6 +41,7 @@ def summarise(world: World, *, only: Collection[DeviceId] | None = None) -> Stat
             reachable=record.connected is True,
             flow_name=flow_names.get(row[1]),
             device_name=world.device_name(row[0]),
+            rollouts=looked,
         )
         table[row[1], version, Standing(laggard.verdict) if laggard else Standing.IN_SYNC] += 1
         if laggard:
@@ -56,6 +62,7 @@ def summarise(world: World, *, only: Collection[DeviceId] | None = None) -> Stat
         laggards=verdicts.laggards,
         devices_named={one: world.device_name(one) for one in sorted(only or ())},
         deleted_devices=world.deleted(deleted),
+        rollouts=looked.reports(world.device_names) if looked else None,
         log=tuple(line for one in sorted(only or ()) for line in _log(world, one, flow_names)),
     )
 

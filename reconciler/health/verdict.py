@@ -7,7 +7,9 @@ from collections.abc import Iterable
 
 from reconciler.model.health import Laggard, Verdict, Verdicts
 from reconciler.model.log import history_of
+from reconciler.model.rollout import RolloutVerdict
 from reconciler.model.state import NO_RECORD, NOBODY, NOTHING, Desired, DeviceId, Live, LiveDevice, Row, Version
+from reconciler.planner.rollout.look import Look
 
 _SEVERITY = {verdict: rank for rank, verdict in enumerate(Verdict)}
 
@@ -30,10 +32,12 @@ def judge(
     reachable: bool,
     flow_name: str | None,
     device_name: str | None,
+    rollouts: Look | None = None,
 ) -> Laggard | None:
     """The verdict on a row that has not converged, with its explanation; None if it has converged.
 
     `record`: the record of its device, or `NO_RECORD`. `reachable`: the device was seen connected at least once.
+    `rollouts`: those of the application, judged by the same read.
     """
     device_id, flow_id = row
     released, reported = record.flows.get(flow_id, NOTHING)
@@ -46,6 +50,8 @@ def judge(
         verdict = Verdict.FAILED
     else:
         verdict = Verdict.PENDING if reachable else Verdict.OFFLINE
+    if rollouts is not None:
+        verdict = _in_rollout(row, verdict, rollouts)
     return Laggard(
         device_id=device_id,
         flow_id=flow_id,
@@ -63,6 +69,22 @@ def judge(
         device_name=device_name,
         flow_name=flow_name,
     )
+
+
+_OF_DEVICE = {
+    RolloutVerdict.FAILED: Verdict.FAILED,
+    RolloutVerdict.SILENT: Verdict.FAILED,
+    RolloutVerdict.OFFLINE: Verdict.OFFLINE,
+    RolloutVerdict.WAITING: Verdict.PENDING,
+}
+
+
+def _in_rollout(row: Row, verdict: Verdict, rollouts: Look) -> Verdict:
+    """A row that has not converged is as its device, which a rollout judges as a whole; or its change is withheld."""
+    if verdict is Verdict.DRIFT:
+        return Verdict.WITHHELD if rollouts.is_withheld(row) else Verdict.DRIFT
+    of_device = rollouts.verdict(row)
+    return verdict if of_device is None else _OF_DEVICE.get(of_device, verdict)
 
 
 def tally(laggards: Iterable[Laggard], *, rows: int, devices: int) -> Verdicts:

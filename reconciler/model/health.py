@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from reconciler.errors import ExitCode
+from reconciler.model.rollout import RolloutReport, need_attention
 from reconciler.model.state import (
     NOBODY,
     Application,
@@ -29,11 +30,14 @@ class Verdict(StrEnum):
     `drift`: the released version is not the desired one, so the device cannot make it converge. Otherwise `converged`
     if the reported version equals the released one; `failed` on an error after the row's last release, or on an unknown
     bundle; `offline` if the device was not connected at first nor seen connected since; else `pending`.
+    In a group with a rollout, a row that has not converged is `withheld` if its change is; else `failed`, `offline` or
+    `pending` like its device, which is judged as a whole (a silent one has failed).
     """
 
     CONVERGED = "converged"
     DEVICE_DELETED = "device_deleted"
     OFFLINE = "offline"
+    WITHHELD = "withheld"
     PENDING = "pending"
     DRIFT = "drift"
     FAILED = "failed"
@@ -94,7 +98,7 @@ class Wait:
     """The progress or outcome of a wait.
 
     `verdicts` is None until a first read succeeded. `stopped_by`: why reading ended early. `read_error`: the error of
-    the newest read, if it failed.
+    the newest read, if it failed. `tolerated`: rows that failed on devices that may fail, as their rollouts say.
     """
 
     offline: Offline
@@ -103,6 +107,7 @@ class Wait:
     timed_out: bool = False
     stopped_by: str | None = None
     read_error: str | None = None
+    tolerated: Count = 0
 
     @property
     def rows(self) -> Mapping[Verdict, Count] | None:
@@ -123,12 +128,13 @@ class Wait:
     def exit_code(self) -> ExitCode:
         """5 unless every row has converged; rows of offline devices are ignored if the policy says so.
 
-        Rows of deleted devices are always ignored.
+        Rows of deleted devices, withheld ones and those that may fail are always ignored.
         """
         if self.verdicts is None or self.stopped_by:
             return ExitCode.NOT_CONVERGED
         rows = self.verdicts.rows
-        excused = rows[Verdict.DEVICE_DELETED] + (rows[Verdict.OFFLINE] if self.offline == Offline.SKIP else 0)
+        excused = rows[Verdict.DEVICE_DELETED] + rows[Verdict.WITHHELD] + self.tolerated
+        excused += rows[Verdict.OFFLINE] if self.offline == Offline.SKIP else 0
         return ExitCode.DONE if rows[Verdict.CONVERGED] + excused == sum(rows.values()) else ExitCode.NOT_CONVERGED
 
 
@@ -142,6 +148,7 @@ class Standing(StrEnum):
     PENDING = "pending"
     OFFLINE = "offline"
     FAILED = "failed"
+    WITHHELD = "withheld"
     DRIFT = "drift"
     UNMANAGED = "unmanaged"
     DEVICE_DELETED = "device_deleted"
@@ -162,6 +169,7 @@ class VersionStatus:
     drift: Count
     unmanaged: Count
     device_deleted: Count = 0
+    withheld: Count = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +204,8 @@ class StatusReport:
     """One application and kind. `laggards`: managed rows that are not in sync, worst first.
 
     `devices_named`: the devices that the report was restricted to, with their names; `log` is theirs, newest first
-    for each. `deleted_devices`: the devices that were deleted and still have a record.
+    for each. `deleted_devices`: the devices that were deleted and still have a record. `rollouts`: None if no group
+    has a policy.
     """
 
     application: Application
@@ -208,9 +217,12 @@ class StatusReport:
     devices_named: Mapping[DeviceId, str | None] = field(default_factory=dict)
     log: tuple[Logged, ...] = ()
     deleted_devices: tuple[DeletedDevice, ...] = ()
+    rollouts: tuple[RolloutReport, ...] | None = None
 
     def exit_code(self, *, detailed: bool) -> ExitCode:
-        """5 if a device failed; 2 on drift if `detailed`; else 0."""
+        """7 if a rollout is stopped or stalled; 5 if a device failed; 2 on drift if `detailed`; else 0."""
+        if need_attention(self.rollouts or ()):
+            return ExitCode.ROLLOUT_STOPPED
         if self.rows[Standing.FAILED]:
             return ExitCode.NOT_CONVERGED
         return ExitCode.CHANGES if detailed and self.rows[Standing.DRIFT] else ExitCode.DONE

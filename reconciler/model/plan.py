@@ -174,9 +174,11 @@ class Plan:
 
     def holds(self) -> Iterator[Hold]:
         """What a rollout says of each change, in their order."""
-        of_device = {} if self.rollouts is None else self.rollouts.holds
+        if self.rollouts is None:
+            yield from repeat(NO_HOLD, len(self.changes))
+            return
         for device_id, moves in Changes.of(self.changes).devices.items():
-            yield from of_device.get(device_id) or repeat(NO_HOLD, len(moves))
+            yield from self.rollouts.of_change(device_id, len(moves))
 
     @property
     def digest(self) -> str:

@@ -14,6 +14,7 @@ from reconciler.model.digest import digests
 from reconciler.model.health import Wait
 from reconciler.model.plan import Plan, Warning
 from reconciler.model.requests import Action
+from reconciler.model.rollout import RolloutReport, need_attention
 from reconciler.model.state import Application, Count, DeviceId, Digest, FlowId, Kind, Row, Version
 
 
@@ -126,7 +127,8 @@ class Result:
     `total` and `confirmed` count the changes of the plan; `operations`, `moves` and `removals` describe them.
     Changes of devices that turned out to be deleted count in none of these; each such device is one of `warnings`.
     `stopped_by`: why the run ended early (an expired token, for example). `notes`: what else a reader should know.
-    `wait` is None if there was no wait.
+    `wait` is None if there was no wait. `withheld` counts the changes that rollouts hold back, which are in none of the
+    above; `rollouts` says where these stand, as of the newest read that judged them.
     """
 
     application: Application
@@ -148,6 +150,8 @@ class Result:
     warnings: tuple[Warning, ...] = ()
     notes: tuple[str, ...] = ()
     wait: Wait | None = None
+    withheld: Count = 0
+    rollouts: tuple[RolloutReport, ...] = ()
 
     @property
     def rows(self) -> Progress:
@@ -167,10 +171,15 @@ class Result:
 
     @property
     def exit_code(self) -> ExitCode:
-        """130 if interrupted; 6 if a change is not confirmed or a row outside the plan moved; else 0."""
+        """130 if interrupted; 6 if a change is not confirmed or a row outside the plan moved; else 7 or 0.
+
+        7 if a rollout is stopped or stalled.
+        """
         if self.interrupted:
             return ExitCode.INTERRUPTED
-        return ExitCode.DONE if self.dry_run or self.is_confirmed else ExitCode.NOT_CONFIRMED
+        if not self.dry_run and not self.is_confirmed:
+            return ExitCode.NOT_CONFIRMED
+        return ExitCode.ROLLOUT_STOPPED if need_attention(self.rollouts) else ExitCode.DONE
 
 
 def not_started(plan: Plan, *, without: Container[Row] = ()) -> Result:
@@ -178,7 +187,7 @@ def not_started(plan: Plan, *, without: Container[Row] = ()) -> Result:
 
     `without`: rows whose changes are left out of all that describes the changes.
     """
-    changes = [change for change in plan.changes if change.row not in without] if without else plan.changes
+    changes = [change for change in plan.sent if change.row not in without] if without else plan.sent
     calls = tuple(
         CallResult(call.id, call.action, call.body, call.count, call.after, CallState.PLANNED) for call in plan.calls
     )
@@ -196,12 +205,14 @@ def not_started(plan: Plan, *, without: Container[Row] = ()) -> Result:
         moves=moves_of(plan, changes),
         removals=tuple(_removals(plan, changes)),
         notes=plan.notes,
+        withheld=plan.withheld,
+        rollouts=plan.rollouts.reports if plan.rollouts else (),
     )
 
 
 def moves_of(plan: Plan, changes: Iterable[Change] | None = None) -> tuple[Move, ...]:
     """The changes of a plan, or some of them, grouped by flow, from and to; removals first within a flow."""
-    chosen = plan.changes if changes is None else changes
+    chosen = plan.sent if changes is None else changes
     counts = Counter((one.flow_id, one.op, one.from_version, one.to_version) for one in chosen)
     order = sorted(counts, key=lambda key: (key[0], key[1] != Op.REMOVE, key[2] or "", key[3] or ""))
     return tuple(Move(key[0], plan.flow_names.get(key[0]), *key[1:], counts[key]) for key in order)

@@ -7,7 +7,7 @@ manifests, the live state with its logs, and the server's time.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
@@ -156,6 +156,7 @@ class RolloutReport:
             sent now; `stalled`, held for 7 days and the soak without a release or a new proof.
         reason: why it is stopped, held or stalled, as text.
         earliest: when it may go on at the earliest, as RFC 3339 text, if that is known.
+        held_by: what withholds the changes that are next, if nothing is sent now.
     """
 
     group: Text
@@ -166,6 +167,7 @@ class RolloutReport:
     waves: tuple[WaveReport, ...]
     failing: tuple[FailingDevice, ...] = ()
     earliest: Annotated[str | None, "text or null"] = None
+    held_by: Withheld | None = None
 
     @property
     def needs_attention(self) -> bool:
@@ -190,10 +192,14 @@ class Rollouts:
     sent: Sequence[Change]
     holds: Mapping[DeviceId, tuple[Hold, ...]]
 
-    @property
-    def needs_attention(self) -> bool:
-        """Whether some rollout is stopped or stalled."""
-        return any(one.needs_attention for one in self.reports)
+    def of_change(self, device_id: DeviceId, moves: int) -> tuple[Hold, ...]:
+        """What a rollout says of each of so many changes of a device."""
+        return self.holds.get(device_id) or (NO_HOLD,) * moves
+
+
+def need_attention(reports: Iterable[RolloutReport]) -> bool:
+    """Whether some rollout is stopped or stalled."""
+    return any(one.needs_attention for one in reports)
 
 
 def floor_percent(percent: Decimal, number: int) -> int:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import replace
 
 from reconciler.model.changes import Op, PendingRow, UnmanagedRow
 from reconciler.model.plan import Plan, Summary
-from reconciler.model.rollout import Rollouts
 from reconciler.model.rules import Limits, Source
 from reconciler.model.world import Options, World
 from reconciler.planner import guards
@@ -17,9 +15,7 @@ from reconciler.planner.calls.prove import prove
 from reconciler.planner.deception import deceptive
 from reconciler.planner.diff import compare
 from reconciler.planner.resolution.filters import Scope, scopes_of
-from reconciler.planner.rollout.position import Position, position_of
-from reconciler.planner.rollout.report import report, warnings_of
-from reconciler.planner.rollout.withhold import Step, withhold
+from reconciler.planner.rollout.look import look
 
 
 def make_plan(
@@ -43,10 +39,10 @@ def make_plan(
     if scope.is_partial:  # unmanaged is decided without filters, then listed within the scope
         unmanaged = tuple(row for row in whole.unmanaged if scope.holds(row.device_id, row.flow_id))
         difference = replace(compare(scope.desired, world.live), unmanaged=unmanaged)
-    positions = [position_of(one, world.read, world.flow_names) for one in world.rollouts]
-    step = withhold(difference.changes, positions, world.read)
-    calls = cover(step.sent, world.live, mode=options.calls, chunk=options.chunk)
-    prove(step.sent, calls, world.live)
+    looked = look(world.rollouts, difference.changes, world.read, world.flow_names)
+    sent = looked.step.sent
+    calls = cover(sent, world.live, mode=options.calls, chunk=options.chunk)
+    prove(sent, calls, world.live)
     ops: Counter[Op] = Counter()
     for move, moved in difference.changes.by_move.items():
         ops[move.op] += len(moved)
@@ -57,7 +53,7 @@ def make_plan(
     device_names = world.names_of(device_ids)
     flow_names = {one: name for one in sorted(flow_ids) if (name := world.flow_name(one))}
     warnings = {*world.warnings, *scope.warnings, *deceptive(difference, device_names, flow_names)}
-    warnings.update(warning for position in positions for warning in warnings_of(position))
+    warnings.update(looked.warnings)
     plan = Plan(
         application=world.application,
         kind=world.kind,
@@ -83,13 +79,6 @@ def make_plan(
         device_names=device_names,
         deleted_devices=world.deleted({row.device_id for row in difference.unmanaged}) if world.deleted_devices else (),
         flow_names=flow_names,
-        rollouts=rollouts_of(world, positions, step) if positions else None,
+        rollouts=looked.rollouts(world.device_names),
     )
     return replace(plan, refused=guards.check(plan))
-
-
-def rollouts_of(world: World, positions: Sequence[Position], step: Step) -> Rollouts:
-    """What the rollouts of a plan say."""
-    names = world.names_of(sorted({device_id for position in positions for device_id, _ in position.failing}))
-    reports = tuple(report(position, step, world.live, names) for position in positions)
-    return Rollouts(world.rollouts, reports, step.sent, step.holds)

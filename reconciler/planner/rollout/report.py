@@ -34,6 +34,7 @@ class _Standing(NamedTuple):
     state: RolloutState
     reason: str | None = None
     earliest: float = LATEST
+    held_by: Withheld | None = None
 
 
 def report(position: Position, step: Step, live: Live, device_names: Mapping[DeviceId, str]) -> RolloutReport:
@@ -49,6 +50,7 @@ def report(position: Position, step: Step, live: Live, device_names: Mapping[Dev
         waves=tuple(_wave(position, wave) for wave in range(1, rollout.last_wave + 1)),
         failing=tuple(_failing(position, live, device_names)),
         earliest=_date(standing.earliest),
+        held_by=standing.held_by,
     )
 
 
@@ -68,7 +70,7 @@ def warnings_of(position: Position) -> Iterator[Warning]:
 
 def _standing(position: Position, step: Step, live: Live, device_names: Mapping[DeviceId, str]) -> _Standing:
     if position.stopped:
-        return _Standing(RolloutState.STOPPED, position.stopped)
+        return _Standing(RolloutState.STOPPED, position.stopped, held_by=Withheld.STOPPED)
     if position.is_complete:
         return _Standing(RolloutState.COMPLETE)
     group, now = position.rollout.group, position.judge.now
@@ -84,8 +86,8 @@ def _standing(position: Position, step: Step, live: Live, device_names: Mapping[
     idle_s = now - position.last_step if now is not None and is_known else 0.0
     if why not in (Withheld.UP_TO, Withheld.WINDOW) and idle_s > STALLED_S + position.rollout.policy.gate.soak_s:
         reason = f"nothing was released or proven since {_date(position.last_step)}; {reason}"
-        return _Standing(RolloutState.STALLED, reason, earliest)
-    return _Standing(RolloutState.HELD, reason, earliest)
+        return _Standing(RolloutState.STALLED, reason, earliest, why)
+    return _Standing(RolloutState.HELD, reason, earliest, why)
 
 
 def _why(
