@@ -52,12 +52,14 @@ def summarise(world: World, *, only: Collection[DeviceId] | None = None) -> Stat
             table[flow_id, entry.released, Standing.DEVICE_DELETED if is_deleted else Standing.UNMANAGED] += 1
             if is_deleted:
                 deleted.add(device_id)
-    verdicts = tally(laggards, rows=len(managed), devices=len({device_id for device_id, _ in managed}))
+    devices = len({device_id for device_id, _ in managed})
+    verdicts = tally(laggards, rows=len(managed), devices=devices, has_rollouts=looked is not None)
+    standings = [one for one in Standing if looked is not None or one is not Standing.WITHHELD]
     return StatusReport(
         application=world.application,
         kind=world.kind,
         flows=_flows(table, flow_names),
-        rows={one: sum(number for key, number in table.items() if key[2] is one) for one in Standing},
+        rows={one: sum(number for key, number in table.items() if key[2] is one) for one in standings},
         devices=verdicts.devices,
         laggards=verdicts.laggards,
         devices_named={one: world.device_name(one) for one in sorted(only or ())},

@@ -87,8 +87,11 @@ def _in_rollout(row: Row, verdict: Verdict, rollouts: Look) -> Verdict:
     return verdict if of_device is None else _OF_DEVICE.get(of_device, verdict)
 
 
-def tally(laggards: Iterable[Laggard], *, rows: int, devices: int) -> Verdicts:
-    """Count the verdicts of `rows` managed rows on `devices` devices, given those that have not converged."""
+def tally(laggards: Iterable[Laggard], *, rows: int, devices: int, has_rollouts: bool = False) -> Verdicts:
+    """Count the verdicts of `rows` managed rows on `devices` devices, given those that have not converged.
+
+    `withheld` is counted only where there are rollouts.
+    """
     listed = sorted(laggards, key=lambda laggard: (-_SEVERITY[laggard.verdict], laggard.row))
     by_row = Counter(laggard.verdict for laggard in listed)
     worst: dict[DeviceId, Verdict] = {}
@@ -97,8 +100,9 @@ def tally(laggards: Iterable[Laggard], *, rows: int, devices: int) -> Verdicts:
     by_device = Counter(worst.values())
     by_row[Verdict.CONVERGED] = rows - len(listed)
     by_device[Verdict.CONVERGED] = devices - len(worst)
+    verdicts = [verdict for verdict in Verdict if has_rollouts or verdict is not Verdict.WITHHELD]
     return Verdicts(
-        {verdict: by_row[verdict] for verdict in Verdict},
-        {verdict: by_device[verdict] for verdict in Verdict},
+        {verdict: by_row[verdict] for verdict in verdicts},
+        {verdict: by_device[verdict] for verdict in verdicts},
         tuple(listed),
     )

@@ -77,7 +77,7 @@ class Verdicts:
     """The verdicts on a set of managed rows.
 
     `rows` counts rows by verdict, `devices` counts devices by the worst verdict of their rows; every verdict is a
-    key. `laggards`: the rows that have not converged, worst first, then by device and flow.
+    key, `withheld` only where there are rollouts. `laggards`: the rows that have not converged, worst first, then by device and flow.
     """
 
     rows: Mapping[Verdict, Count]
@@ -133,7 +133,7 @@ class Wait:
         if self.verdicts is None or self.stopped_by:
             return ExitCode.NOT_CONVERGED
         rows = self.verdicts.rows
-        excused = rows[Verdict.DEVICE_DELETED] + rows[Verdict.WITHHELD] + self.tolerated
+        excused = rows[Verdict.DEVICE_DELETED] + rows.get(Verdict.WITHHELD, 0) + self.tolerated
         excused += rows[Verdict.OFFLINE] if self.offline == Offline.SKIP else 0
         return ExitCode.DONE if rows[Verdict.CONVERGED] + excused == sum(rows.values()) else ExitCode.NOT_CONVERGED
 
