@@ -77,7 +77,8 @@ class Verdicts:
     """The verdicts on a set of managed rows.
 
     `rows` counts rows by verdict, `devices` counts devices by the worst verdict of their rows; every verdict is a
-    key, `withheld` only where there are rollouts. `laggards`: the rows that have not converged, worst first, then by device and flow.
+    key, `withheld` only where there are rollouts. `laggards`: the rows that have not converged, worst first, then by
+    device and flow.
     """
 
     rows: Mapping[Verdict, Count]
