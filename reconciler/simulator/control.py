@@ -10,6 +10,7 @@ import inspect
 from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError, validate_call
@@ -17,6 +18,7 @@ from pydantic import TypeAdapter, ValidationError, validate_call
 from reconciler.simulator.api.writes import bring_up_to_date, next_event_ms
 from reconciler.simulator.faults import Fault
 from reconciler.simulator.world import devices
+from reconciler.simulator.world.clock import FASTEST, LATEST_MS, rfc3339, to_ms
 from reconciler.simulator.world.fleet import Device, Text, Version
 from reconciler.simulator.world.records import Author, Kind, bundle_id, log_entry, object_id, write_logs
 from reconciler.simulator.world.releases import Change, rebundle, release, schedule_touched, touch
@@ -43,12 +45,30 @@ class Control:
         """The current time in the simulated world."""
         return self.world.clock.now_ms()
 
-    def advance(self, seconds: float) -> None:
-        """Advance the time, and process whatever is due by then."""
-        if not 0 <= seconds <= _LONGEST_S:
-            raise ControlError(f"seconds must be between 0 and {_LONGEST_S:,}, not {seconds}")
+    @validate_call
+    def clock(self, at: datetime | None = None, speed: float | None = None) -> Row:
+        """Set the time, or how many times as fast as the wall clock it runs (0: it stands still); returns both.
+
+        Whatever is due by then is processed. Time does not go back.
+        """
         with self.world.lock:
-            self.world.advance(seconds)
+            now = self.now_ms()
+            at_ms = now if at is None else to_ms(at)
+            if not now <= at_ms <= LATEST_MS:
+                raise ControlError(f"at must be from {rfc3339(now)} to {rfc3339(LATEST_MS)}: time does not go back")
+            if speed is not None and not 0 <= speed <= FASTEST:
+                raise ControlError(f"speed must be between 0 and {FASTEST:,}, not {speed}")
+            self.world.set_clock(at_ms, self.world.clock.speed if speed is None else speed)
+            bring_up_to_date(self.world)
+            return {"now": rfc3339(at_ms), "speed": self.world.clock.speed}
+
+    def advance(self, seconds: float = 0, hours: float = 0) -> None:
+        """Advance the time, and process whatever is due by then."""
+        passed_s = seconds + hours * 3600
+        if not 0 <= passed_s <= _LONGEST_S:
+            raise ControlError(f"seconds must be between 0 and {_LONGEST_S:,}, not {passed_s}")
+        with self.world.lock:
+            self.world.advance(passed_s)
             bring_up_to_date(self.world)
 
     def settle(self) -> None:
@@ -240,7 +260,7 @@ class Control:
         return str(found[0][0])
 
 
-_READS = frozenset({"counts", "faults", "jobs", "now_ms", "requests", "rows", "switch"})  # without arguments
+_READS = frozenset({"clock", "counts", "faults", "jobs", "now_ms", "requests", "rows", "switch"})  # without arguments
 COMMANDS = tuple(
     sorted(name for name, _ in inspect.getmembers(Control, inspect.isfunction) if not name.startswith("_"))
 )

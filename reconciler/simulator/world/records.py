@@ -11,7 +11,8 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import Any, NamedTuple
 
-from reconciler.simulator.world.store import Row, World, rfc3339
+from reconciler.simulator.world.clock import rfc3339
+from reconciler.simulator.world.store import Row, World
 
 ID_PATTERN = r"^[A-Fa-f0-9]{24}$"
 TAG_KEY_PATTERN = r"^[0-9a-zA-Z_-]{1,255}$"

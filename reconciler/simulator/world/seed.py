@@ -24,6 +24,7 @@ def seed(world: World, fleet: Fleet) -> None:
     """Fill an empty world. Connected devices that are behind start taking up what is released."""
     with world.changing():
         now = world.clock.now_ms()
+        world.set_clock(now, world.clock.speed)
         world.switch(fleet.switches)
         for fault in fleet.faults:
             world.faults.add(fault)

@@ -12,17 +12,15 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
-from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from reconciler.simulator.faults.active import Faults
+from reconciler.simulator.world.clock import LATEST_MS, Clock
 
 Row: TypeAlias = dict[str, Any]
 _TABLES = """
@@ -118,35 +116,6 @@ class Switches(BaseModel):
     tag_filter: Literal["any", "all"] = "any"
 
 
-class Clock:
-    """Milliseconds since the epoch. A frozen clock advances only by its offset."""
-
-    def __init__(self, *, frozen_at: datetime | None = None) -> None:
-        self._frozen_ms = None if frozen_at is None else round(frozen_at.timestamp() * 1000)
-        self.offset_ms = 0
-
-    def now_ms(self) -> int:
-        """The current time in the simulated world."""
-        base = time.time_ns() // 1_000_000 if self._frozen_ms is None else self._frozen_ms
-        return base + self.offset_ms
-
-
-@lru_cache(maxsize=65536)
-def rfc3339(ms: int) -> str:
-    """Format a time like the API: UTC, milliseconds, `Z`."""
-    moment = datetime.fromtimestamp(ms // 1000, UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{ms % 1000:03}Z"
-
-
-def parse_ms(text: str) -> int | None:
-    """Parse RFC 3339 text to milliseconds; None if it is invalid. No time zone means UTC."""
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
-
-
 class World:
     """The state of a simulator.
 
@@ -163,7 +132,8 @@ class World:
         # A killed process loses no acknowledged write; only a power failure could.
         self.db.executescript("pragma journal_mode = wal; pragma synchronous = off;" + _TABLES)
         self.clock = clock or Clock()
-        self.clock.offset_ms += int(self.recall("clock_offset_ms") or 0)
+        if (text := self.recall("clock")) is not None:
+            self.clock.load(text)
         self.switches = Switches.model_validate_json(self.recall("switches") or "{}")
         self.faults = Faults()
 
@@ -216,10 +186,14 @@ class World:
         )
 
     def advance(self, seconds: float) -> None:
-        """Advance the clock; the offset survives a restart."""
+        """Advance the clock."""
+        self.set_clock(self.clock.now_ms() + round(seconds * 1000), self.clock.speed)
+
+    def set_clock(self, at_ms: int, speed: float) -> None:
+        """Set the clock, which survives a restart."""
         with self.changing():
-            self.clock.offset_ms += round(seconds * 1000)
-            self.remember("clock_offset_ms", str(self.clock.offset_ms))
+            self.clock.set(min(at_ms, LATEST_MS), speed)
+            self.remember("clock", self.clock.dump())
 
     def switch(self, switches: Switches) -> None:
         """Set the switches; they survive a restart."""
