@@ -20,7 +20,7 @@ from reconciler.simulator.faults import Fault
 from reconciler.simulator.world import devices
 from reconciler.simulator.world.clock import FASTEST, LATEST_MS, rfc3339, to_ms
 from reconciler.simulator.world.fleet import Device, Text, Version
-from reconciler.simulator.world.records import Author, Kind, bundle_id, log_entry, object_id, write_logs
+from reconciler.simulator.world.records import Author, Kind, bundle_id, log_entry, object_id, trim_logs, write_logs
 from reconciler.simulator.world.releases import Change, rebundle, release, schedule_touched, touch
 from reconciler.simulator.world.seed import seed_device
 from reconciler.simulator.world.store import Row, Switches, World
@@ -184,6 +184,7 @@ class Control:
                 self.world.switch(Switches.model_validate({**self.world.switches.model_dump(), **values}))
             except ValidationError as error:
                 raise ControlError(str(error)) from error
+            trim_logs(self.world)
             return self.world.switches.model_dump()
 
     def fault(self, fault: Fault) -> int:

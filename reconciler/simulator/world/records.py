@@ -90,5 +90,18 @@ def log_entry(author: Author, at_ms: int, change_type: str, **fields: Any) -> Ro
 
 
 def write_logs(world: World, entries: Iterable[tuple[str, Row]]) -> None:
-    """Append (record id, entry) pairs to the logs of records."""
-    world.insert("logs", ((None, own, json.dumps(entry)) for own, entry in entries))
+    """Append (record id, entry) pairs to the logs of records, and drop what is too old by `log_cap`."""
+    new = list(entries)
+    world.insert("logs", ((None, own, json.dumps(entry)) for own, entry in new))
+    if world.switches.log_cap is not None:
+        trim_logs(world, [*{own for own, _ in new}])
+
+
+def trim_logs(world: World, owners: Sequence[str] | None = None) -> None:
+    """Drop the oldest entries of logs that have more than `log_cap`: of these records, or of all."""
+    among = "" if owners is None else "where record_id in (select value from json_each(:owners))"
+    world.db.execute(
+        "delete from logs where sequence in (select sequence from (select sequence, row_number() over "
+        f"(partition by record_id order by sequence desc) as place from logs {among}) where place > :cap)",
+        {"owners": json.dumps(owners), "cap": world.switches.log_cap},
+    )

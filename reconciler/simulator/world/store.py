@@ -107,7 +107,7 @@ class Switches(BaseModel):
     empty_edge_records: Literal["kept", "dropped"] = "kept"
     per_page_cap: Annotated[int, Field(ge=1)] | None = None
     per_page_fixed: Annotated[int, Field(ge=1)] | None = None
-    logs_kept: Annotated[int, Field(ge=1)] | None = None
+    log_cap: Annotated[int, Field(ge=1)] | None = None
     write_status: Literal["201", "202"] = "201"
     effect_delay_s: Annotated[float, Field(ge=0)] = 0.0
     rerelease: Literal["log", "silent"] = "log"

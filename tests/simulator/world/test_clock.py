@@ -77,8 +77,8 @@ def test_no_date_comes_from_elsewhere(start: Callable[..., Api]) -> None:
     api.control.add_version("telemetry", "v3")
     api.control.set_released("pump", "telemetry", "v3")
     api.control.disconnect("gateway")
-    paths = ("/devices", "/flows?flowClass=embedded", "/embedded/deployments", "/edge/deployments")
-    paths = (*paths, f"/flows/{api.flow('telemetry')}/versions", "")
+    lists = ("/devices", "/flows?flowClass=embedded", "/embedded/deployments", "/edge/deployments")
+    paths = ("", *lists, f"/flows/{api.flow('telemetry')}/versions")
     dates = [date for path in paths for date in DATES.findall(api.send("GET", path).text)]
 
     assert {date[:13] for date in dates} == {"2026-03-02T09", "2026-03-02T10", "2026-03-02T11"}
