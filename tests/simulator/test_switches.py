@@ -276,7 +276,19 @@ def test_the_oldest_entries_of_a_log_are_dropped_for_good(start: Callable[..., A
 
 @pytest.mark.parametrize(
     "values",
-    [{"release": "maybe"}, {"log_cap": 0}, {"per_page_cap": 0}, {"per_page_fixed": 0}, {"nonsense": 1}, {"effect_delay_s": -1}],
+    [
+        {"release": "maybe"},
+        {"log_cap": 0},
+        {"per_page_cap": 0},
+        {"per_page_fixed": 0},
+        {"nonsense": 1},
+        {"effect_delay_s": -1},
+        {"take_up": "explodes"},
+        {"dies_after_s": -1},
+        {"sleeps": {"awake_s": 60}},
+        {"sleeps": {"awake_s": 0, "asleep_s": 1}},
+        {"reconnect": "shout"},
+    ],
 )
 def test_a_switch_that_cannot_be(pumps: Api, values: dict[str, Any]) -> None:
     with pytest.raises(ControlError, match=next(iter(values))):

@@ -93,12 +93,13 @@ def write_logs(world: World, entries: Iterable[tuple[str, Row]]) -> None:
     """Append (record id, entry) pairs to the logs of records, and drop what is too old by `log_cap`."""
     new = list(entries)
     world.insert("logs", ((None, own, json.dumps(entry)) for own, entry in new))
-    if world.switches.log_cap is not None:
-        trim_logs(world, [*{own for own, _ in new}])
+    trim_logs(world, [*{own for own, _ in new}])
 
 
 def trim_logs(world: World, owners: Sequence[str] | None = None) -> None:
     """Drop the oldest entries of logs that have more than `log_cap`: of these records, or of all."""
+    if world.switches.log_cap is None:
+        return
     among = "" if owners is None else "where record_id in (select value from json_each(:owners))"
     world.db.execute(
         "delete from logs where sequence in (select sequence from (select sequence, row_number() over "

@@ -7,6 +7,7 @@ import sqlite3
 from itertools import islice
 from typing import Any
 
+from reconciler.simulator.world.connections import begin_turns
 from reconciler.simulator.world.fleet import Application, Device, Fleet, Flow, TakeUp, Token
 from reconciler.simulator.world.records import NO_BUNDLE, bundle_id, etag_of, object_id, record_id
 from reconciler.simulator.world.releases import empty_bundle
@@ -88,19 +89,20 @@ class _Rows:
         self.take_up_ms = None if seconds == "never" else round(seconds * 1000)
         flow_id = {key: application.flow_id(flows[0]) for key, flows in application.flows_by_reference.items()}
         self.deployed = sorted((flow_id[key], one.released, one.reported) for key, one in device.deployed.items())
-        self.fails = [
-            (flow_id[key], version, error) for key, errors in device.fails.items() for version, error in errors.items()
-        ]
+        self.outcomes = [(flow_id[key], version, *outcome) for _, key, version, outcome in device.outcomes()]
+        self.turns = device.sleeps.turns_ms if device.sleeps else (None, None)
 
     def insert(self, batch: list[tuple[str, str]]) -> None:
         device, ids = self.device, [own for own, _ in batch]
         tags = [(key, text) for key, texts in device.tags.items() for text in texts]
         self.world.insert("devices", (self._device(*one, json.dumps(tags)) for one in batch))
         self.world.insert("tags", ((own, at, *tag) for own in ids for at, tag in enumerate(tags)))
-        self.world.insert("failures", ((own, *one) for own in ids for one in self.fails))
+        self.world.insert("outcomes", ((own, *one) for own in ids for one in self.outcomes))
         if device.device_class != "edgeCompute" and (self.deployed or device.unknown_bundle):
             self.world.insert("records", map(self._record, ids))
         self.world.insert("entries", (self._entry(own, *one) for own in ids for one in self.deployed))
+        if device.sleeps or self.world.switches.sleeps:
+            begin_turns(self.world, ids, self.now)
 
     def _device(self, own: str, name: str, tags: str) -> tuple[Any, ...]:
         device, now = self.device, self.now
@@ -111,6 +113,7 @@ class _Rows:
             *(own, self.application_id, name, device.device_class, device.description, device.parent, tags),
             *(device.connected, *connection, now if device.connected is False else None),
             *(now, now, None, self.take_up_ms, attempt_ms),
+            *(*self.turns, None, None, False),
         )
 
     def _record(self, own: str) -> tuple[Any, ...]:

@@ -40,12 +40,13 @@ create table if not exists devices (
     description text, parent_id text, tags text not null,
     connected integer, connection_ms integer, connected_ms integer, disconnected_ms integer,
     created_ms integer not null, updated_ms integer not null, deleted_ms integer,
-    take_up_ms integer, attempt_ms integer);
+    take_up_ms integer, attempt_ms integer,
+    awake_ms integer, asleep_ms integer, turn_ms integer, death_ms integer, is_dead integer not null default 0);
 create table if not exists tags (
     device_id text not null, position integer not null, key text not null, value text not null,
     primary key (device_id, position)) without rowid;
-create table if not exists failures (
-    device_id text not null, flow_id text not null, version text not null, error text not null,
+create table if not exists outcomes (
+    device_id text not null, flow_id text not null, version text not null, kind text not null, detail text not null,
     primary key (device_id, flow_id, version)) without rowid;
 create table if not exists records (
     id text primary key, application_id text not null, device_id text not null unique,
@@ -73,6 +74,8 @@ create index if not exists devices_by_id on devices (application_id, deleted_ms,
 create index if not exists devices_by_class on devices (application_id, deleted_ms, device_class, id);
 create index if not exists devices_by_name on devices (application_id, deleted_ms, name, id);
 create index if not exists devices_by_attempt on devices (attempt_ms) where attempt_ms is not null;
+create index if not exists devices_by_turn on devices (turn_ms) where turn_ms is not null;
+create index if not exists devices_by_death on devices (death_ms) where death_ms is not null;
 create index if not exists tags_by_text on tags (key, value, device_id);
 create index if not exists records_by_id on records (application_id, id);
 create index if not exists records_by_update on records (application_id, updated_ms, id);
@@ -80,6 +83,20 @@ create index if not exists entries_by_flow on entries (flow_id);
 create index if not exists entries_by_record on entries (application_id, record_id) where record_id is not null;
 create index if not exists logs_by_record on logs (record_id);
 """
+
+
+class Sleeps(BaseModel):
+    """How long a device is awake and asleep, in turns."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    awake_s: Annotated[float, Field(ge=1, le=10**9)]
+    asleep_s: Annotated[float, Field(ge=1, le=10**9)]
+
+    @property
+    def turns_ms(self) -> tuple[int, int]:
+        """Both, in milliseconds."""
+        return round(self.awake_s * 1000), round(self.asleep_s * 1000)
 
 
 class Switches(BaseModel):
@@ -111,9 +128,13 @@ class Switches(BaseModel):
     write_status: Literal["201", "202"] = "201"
     effect_delay_s: Annotated[float, Field(ge=0)] = 0.0
     rerelease: Literal["log", "silent"] = "log"
+    reconnect: Literal["silent", "log"] = "silent"
     empty_bundle: Literal["null", "nullVersion"] = "nullVersion"
     missing_token: Literal["403", "401"] = "403"  # noqa: S105 - a status
     tag_filter: Literal["any", "all"] = "any"
+    take_up: Literal["loads", "fails", "dies", "silent", "unknown"] = "loads"
+    dies_after_s: Annotated[float, Field(ge=0, le=10**9)] = 60.0
+    sleeps: Sleeps | None = None
 
 
 class World:
