@@ -21,7 +21,7 @@ from reconciler.simulator.world import connections, devices
 from reconciler.simulator.world.clock import FASTEST, LATEST_MS, rfc3339, to_ms
 from reconciler.simulator.world.fleet import Device, Seconds, Text, Version
 from reconciler.simulator.world.outcomes import EVERY_DEVICE, Outcome, rule
-from reconciler.simulator.world.records import Author, Kind, log_entry, object_id, trim_logs, write_logs
+from reconciler.simulator.world.records import PERSON, Kind, log_entry, object_id, trim_logs, write_logs
 from reconciler.simulator.world.releases import Change, rebundle, release, schedule_touched, touch
 from reconciler.simulator.world.seed import seed_device
 from reconciler.simulator.world.store import Row, Sleeps, Switches, World
@@ -31,7 +31,6 @@ TakenUp: TypeAlias = Literal["loads", "fails", "dies", "silent", "unknown"]
 _LONGEST_S = 10**9
 _KEPT_REQUESTS = 100_000
 _MOST_STEPS = 10_000
-_PERSON = Author("user", object_id("user", "somebody at the web interface"))
 
 
 class ControlError(ValueError):
@@ -151,7 +150,7 @@ class Control:
             (row,) = self.world.rows("select device_class, application_id from devices where id = ?", (own,))
             if (kind := Kind.of_class(row["device_class"])) is None:
                 raise ControlError(f"a device of class {row['device_class']} does not support deployments")
-            change = Change(kind, row["application_id"], version, _PERSON, self.now_ms())
+            change = Change(kind, row["application_id"], version, PERSON, self.now_ms())
             release(self.world, change, [(own, flow_id)])
 
     def set_reported(self, device: str, flow: str, version: Version | None) -> None:
@@ -170,7 +169,7 @@ class Control:
             db.execute("update applications set globals_revision = globals_revision + 1 where id = ?", (own,))
             rows = db.execute("select device_id, id from records where application_id = ?", (own,)).fetchall()
             bundles = rebundle(self.world, [device_id for device_id, _ in rows], now)
-            entry = log_entry(_PERSON, now, "desired", updateType="globals")
+            entry = log_entry(PERSON, now, "desired", updateType="globals")
             write_logs(self.world, ((record, {**entry, "newBundle": bundles[device]}) for device, record in rows))
             touch(self.world, ((device_id, "") for device_id, _ in rows))
             schedule_touched(self.world, Kind.EMBEDDED, now)

@@ -79,6 +79,7 @@ class Device(_Part):
     connected: bool | None = True
     take_up_s: TakeUp | None = None
     deployed: dict[str, Deployed] = Field(default_factory=dict)
+    deployed_for_s: Seconds | None = None
     fails: dict[str, dict[Version, Text]] = Field(default_factory=dict)
     dies: dict[str, dict[Version, Seconds]] = Field(default_factory=dict)
     silent: dict[str, tuple[Version, ...]] = Field(default_factory=dict)
@@ -175,5 +176,6 @@ class Fleet(_Part):
     applications: tuple[Application, ...]
     tokens: tuple[Token, ...] = ()
     take_up_s: TakeUp = 1.0
+    deployed_for_s: Seconds | None = None
     switches: Switches = Switches()
     faults: tuple[Fault, ...] = ()

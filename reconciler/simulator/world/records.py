@@ -54,6 +54,9 @@ def object_id(*parts: str) -> str:
     return sha256("\0".join(parts).encode()).hexdigest()[:24]
 
 
+PERSON = Author("user", object_id("user", "somebody at the web interface"))
+
+
 def record_id(application_id: str, device_id: str, flow_id: str | None = None) -> str:
     """The id of an embedded record or, with a flow, of an edge record."""
     flow = () if flow_id is None else (flow_id,)
