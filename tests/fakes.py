@@ -16,8 +16,24 @@ from typing import Any
 
 from reconciler.api.inventory import parse_query
 from reconciler.errors import ConnectionFailed, NotFound, RequestRefused
+from reconciler.model.log import in_order, unix_time
 from reconciler.model.requests import Release, RemoveDevice, RemoveFlow, RemoveRow, Replace, Request
-from reconciler.model.state import Application, Device, Entry, Flow, Kind, Live, LiveDevice, LogEntry, Read, Row
+from reconciler.model.state import (
+    NO_EVIDENCE,
+    Application,
+    Device,
+    EdgeEvidence,
+    Entry,
+    Evidence,
+    Flow,
+    Kind,
+    Live,
+    LiveDevice,
+    LogEntry,
+    LogLine,
+    Read,
+    Row,
+)
 from tests.builders import APPLICATION
 
 TURNS = 10  # of the event loop before virtual time moves
@@ -158,6 +174,7 @@ class FakeDevice:
     connection_time: str | None = None
     unknown_bundle: bool = False
     logs: list[LogEntry] = field(default_factory=list)
+    updated: str | None = None
     unmanageable: frozenset[str] = frozenset()
     fails: frozenset[str] = frozenset()  # versions that it can not take
 
@@ -272,6 +289,7 @@ class FakeApi:
         for flow_id, seen in list(flows.items()):
             if seen.released == seen.reported:
                 continue
+            owner.updated = self.clock.utc_now()
             if seen.released in owner.fails:
                 note = f"{seen.released} failed to compile"
                 owner.logs.append(LogEntry(self.clock.utc_now(), "current", flow_id, attempted="1", error=note))
@@ -324,14 +342,14 @@ class FakeApi:
         await self._enter("application")
         return self._application
 
-    async def live(self, *, flow_id: str | None = None, device_id: str | None = None) -> Read:
-        began = self.clock.monotonic()
+    async def live(self, *, flow_id: str | None = None, device_id: str | None = None, evidence: bool = False) -> Read:
+        began, server_time = self.clock.monotonic(), float(int(unix_time(self.clock.utc_now())))
         await self._enter("live", flow_id=flow_id, device_id=device_id)
         if device_id is not None and device_id not in self.devices_by_id:
             raise NotFound("GET deployments: device was not found", status=404)
         owners = sorted([*self.devices_by_id.values(), *self.deleted.values()], key=lambda owner: owner.id)
         records = {
-            owner.id: _record(owner, owner.flows, keep_logs=device_id is not None)
+            owner.id: self._record(owner, owner.flows, keep_logs=device_id is not None, evidence=evidence)
             for owner in owners
             if owner.flows is not None and device_id in (None, owner.id)
         }
@@ -343,7 +361,20 @@ class FakeApi:
             }
         named = {key for record in records.values() for key in record.flows}
         names = {key: known.name for key, known in self.flows_by_id.items() if known.name and key in named}
-        return Read(Live(records, names, flow_id), began, self.clock.monotonic())
+        return Read(Live(records, names, flow_id), began, self.clock.monotonic(), server_time)
+
+    def _record(self, owner: FakeDevice, flows: Mapping[str, Entry], *, keep_logs: bool, evidence: bool) -> LiveDevice:
+        unsettled = keep_logs or owner.unknown_bundle or any(seen.released != seen.reported for seen in flows.values())
+        return LiveDevice(
+            flows={flow_id: seen for flow_id, seen in sorted(flows.items()) if seen != (None, None)},
+            name=owner.name,
+            connected=owner.connected,
+            connection_time=owner.connection_time,
+            unknown_bundle=owner.unknown_bundle,
+            logs=tuple(owner.logs) if unsettled else (),
+            unmanageable=owner.unmanageable,
+            evidence=_evidence(owner, flows if self.kind is Kind.EDGE else None) if evidence else NO_EVIDENCE,
+        )
 
     async def devices(
         self,
@@ -450,22 +481,19 @@ class FakeApi:
         flows[flow_id] = Entry(version, reported)
         if version is None and reported is None:
             del flows[flow_id]
-        owner.logs.append(
-            LogEntry(self.clock.utc_now(), "desired", flow_id, version, bundle="1", source_type="apiToken")
-        )
+        owner.updated = self.clock.utc_now()
+        owner.logs.append(LogEntry(owner.updated, "desired", flow_id, version, bundle="1", source_type="apiToken"))
 
 
-def _record(owner: FakeDevice, flows: dict[str, Entry], *, keep_logs: bool) -> LiveDevice:
-    unsettled = keep_logs or owner.unknown_bundle or any(seen.released != seen.reported for seen in flows.values())
-    return LiveDevice(
-        flows={flow_id: seen for flow_id, seen in sorted(flows.items()) if seen != (None, None)},
-        name=owner.name,
-        connected=owner.connected,
-        connection_time=owner.connection_time,
-        unknown_bundle=owner.unknown_bundle,
-        logs=tuple(owner.logs) if unsettled else (),
-        unmanageable=owner.unmanageable,
+def _evidence(owner: FakeDevice, edge_flows: Mapping[str, Entry] | None) -> Evidence:
+    dated = in_order((unix_time(log.date), log) for log in owner.logs)
+    lines = tuple(
+        LogLine(log.change, log.flow_id, log.version, log.bundle, log.error, log.update, log.previous)
+        for _, log in dated
     )
+    updated = unix_time(owner.updated)
+    records = None if edge_flows is None else {flow_id: EdgeEvidence(None, updated) for flow_id in edge_flows}
+    return Evidence(lines, tuple(at for at, _ in dated), updated, records)
 
 
 def selects(query: Mapping[str, Any], owner: FakeDevice) -> bool:

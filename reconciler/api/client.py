@@ -47,7 +47,9 @@ class LosantApi:
         shape = await self._answer(request, NamedShape, retry=True)
         return Application(shape.id, shape.name)
 
-    async def live(self, *, flow_id: FlowId | None = None, device_id: DeviceId | None = None) -> Read:
+    async def live(
+        self, *, flow_id: FlowId | None = None, device_id: DeviceId | None = None, evidence: bool = False
+    ) -> Read:
         """Read every deployment record, or those with that flow, or that device's."""
         began = self.connection.clock.monotonic()
         params = {"flowId": flow_id, "deviceId": device_id}
@@ -57,14 +59,15 @@ class LosantApi:
             self._path(self.kind.value, "deployments"),
             {key: value for key, value in params.items() if value is not None},
         )
-        pages = self._pages(keep_logs=device_id is not None)  # for a single device the log is always wanted
+        # For a single device the log is always wanted.
+        pages = self._pages(keep_logs=device_id is not None, evidence=evidence)
         found = await self._listing(request, pages)
         devices = _read(request, pages.merged, found)
         live = _narrowed(devices, pages.flow_names, flow_id=flow_id, device_id=device_id)
-        return Read(live, began, self.connection.clock.monotonic())
+        return Read(live, began, self.connection.clock.monotonic(), pages.sent_at)
 
-    def _pages(self, *, keep_logs: bool) -> DeploymentPages[Any]:
-        return (EmbeddedPages if self.kind is Kind.EMBEDDED else EdgePages)(keep_logs=keep_logs)
+    def _pages(self, *, keep_logs: bool, evidence: bool = False) -> DeploymentPages[Any]:
+        return (EmbeddedPages if self.kind is Kind.EMBEDDED else EdgePages)(keep_logs=keep_logs, evidence=evidence)
 
     async def devices(
         self,
@@ -136,12 +139,12 @@ class LosantApi:
             remedy="check the deployment's id, and that it belongs to this application and kind",
         )
         began = self.connection.clock.monotonic()
-        body = await self.connection.read(request, self._token)
+        answer = await self.connection.read(request, self._token)
         pages = self._pages(keep_logs=True)
-        record = _read(request, pages.one, body)
+        record = _read(request, pages.one, answer.body)
         only_flow = record.flow_id if isinstance(record, EdgeRecord) else None
         live = Live(pages.merged({deployment_id: record}), pages.flow_names, only_flow)
-        return Read(live, began, self.connection.clock.monotonic())
+        return Read(live, began, self.connection.clock.monotonic(), answer.sent_at)
 
     # ports.Writer
 
@@ -173,8 +176,8 @@ class LosantApi:
 
     async def _answer(self, request: ApiRequest, shape: type[S], *, retry: bool) -> S:
         send = self.connection.read if retry else self.connection.once
-        body = await send(request, self._token)
-        return _read(request, lambda answer: shaped(parse_strictly(answer), shape), body)
+        answer = await send(request, self._token)
+        return _read(request, lambda body: shaped(parse_strictly(body), shape), answer.body)
 
     async def _listing(self, request: ApiRequest, pages: Pages[T], *, per_page: int = PER_PAGE) -> dict[str, T]:
         async def fetch(number: int, size: int) -> Page[T]:
@@ -186,7 +189,10 @@ class LosantApi:
         """Fetch and parse one page."""
         paging = {"sortField": "id", "sortDirection": "asc", "page": str(number), "perPage": str(per_page)}
         request = replace(request, params={**request.params, **paging})
-        return _read(request, pages.page, await self.connection.read(request, self._token))
+        answer = await self.connection.read(request, self._token)
+        if number == 0:
+            pages.sent_at = answer.sent_at
+        return _read(request, pages.page, answer.body)
 
 
 def _read(request: ApiRequest, read: Callable[[A], T], answer: A) -> T:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any, Final, TypeVar
+from typing import Any, ClassVar, Final, TypeVar
 
+from reconciler.api.evidence import Condenser
 from reconciler.api.pages import Pages
 from reconciler.model.state import NOTHING, DeviceId, Entry, FlowId, LiveDevice, LogEntry
 
@@ -17,11 +18,15 @@ CONNECTED: Final[Mapping[object, bool | None]] = {1: True, 0: False, None: None}
 class DeploymentPages(Pages[T]):
     """The pages of one listing. Equal entries share one object: a fleet has few distinct versions.
 
-    `keep_logs`: keep logs also for devices that already run what was released to them.
+    `keep_logs`: keep logs also for devices that already run what was released to them. `evidence`: condense the log of
+    every device.
     """
 
-    def __init__(self, *, keep_logs: bool = False) -> None:
+    line_fields: ClassVar[Mapping[str, str]]  # the fields of `LogLine` -> the kind's names for them
+
+    def __init__(self, *, keep_logs: bool = False, evidence: bool = False) -> None:
         self._keep_logs = keep_logs
+        self._condenser = Condenser(self.line_fields) if evidence else None
         self._entries: dict[tuple[object, object], Entry] = {NOTHING: NOTHING}
         self._names: dict[str, tuple[FlowId, set[object]]] = {}  # flow id as sent -> in lower case, and its names
 

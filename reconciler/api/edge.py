@@ -7,18 +7,35 @@ and a record omitted by mistake would be a row that was never read.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from reconciler.api.deployments import CONNECTED, DeploymentPages, log_entry
 from reconciler.api.wire import EdgeShape, Missing, shaped
-from reconciler.model.state import NOTHING, DeviceId, Entry, FlowId, LiveDevice, LogEntry
+from reconciler.model.state import (
+    NO_EVIDENCE,
+    NOTHING,
+    DeviceId,
+    EdgeEvidence,
+    Entry,
+    Evidence,
+    FlowId,
+    LiveDevice,
+    LogEntry,
+)
 
 CUSTOM_NODE = "customNode"
 _LOG_FIELDS: Final = {
     "version": "newValue",
     "bundle": "newEtag",
     "attempted": "attemptedValue",
+    "previous": "previousValue",
+}
+_LINE_FIELDS: Final = {
+    "change": "changeType",
+    "version": "newValue",
+    "bundle": "newEtag",
+    "error": "error",
     "previous": "previousValue",
 }
 
@@ -34,12 +51,15 @@ class EdgeRecord(NamedTuple):
     connection_time: str | None
     is_custom_node: bool
     logs: tuple[LogEntry, ...]
+    evidence: Evidence = NO_EVIDENCE  # of this record alone
+    etag: str | None = None
 
 
 class EdgePages(DeploymentPages[EdgeRecord]):
     """The pages of edgeDeployments.get."""
 
     shape = EdgeShape
+    line_fields = _LINE_FIELDS
 
     def record(self, item: Any) -> tuple[str, EdgeRecord]:
         """See `Pages.record`."""
@@ -59,6 +79,10 @@ class EdgePages(DeploymentPages[EdgeRecord]):
             is_custom_node=shape.flowClass == CUSTOM_NODE,
             logs=tuple(log_entry(log, _LOG_FIELDS, flow_id) for log in logs),
         )
+        if self._condenser:
+            etag = item.get("currentEtag")
+            evidence = self._condenser.evidence(shape.logs or (), item.get("lastUpdated"), flow_id)
+            record = record._replace(evidence=evidence, etag=etag if isinstance(etag, str) else None)
         return (shape.id or f"{shape.deviceId}/{flow_id}").lower(), record
 
     def merged(self, found: Mapping[str, EdgeRecord]) -> dict[DeviceId, LiveDevice]:
@@ -66,10 +90,16 @@ class EdgePages(DeploymentPages[EdgeRecord]):
         of_device: dict[DeviceId, list[EdgeRecord]] = defaultdict(list)
         for record in sorted(found.values(), key=lambda record: (record.device_id, record.flow_id)):
             of_device[record.device_id].append(record)
-        return {device_id: _device(records) for device_id, records in of_device.items()}
+        return {device_id: _device(records, self._evidence(records)) for device_id, records in of_device.items()}
+
+    def _evidence(self, records: Sequence[EdgeRecord]) -> Evidence:
+        if self._condenser is None:
+            return NO_EVIDENCE
+        of_flows = {record.flow_id: EdgeEvidence(record.etag, record.evidence.updated) for record in records}
+        return self._condenser.together([record.evidence for record in records])._replace(records=of_flows)
 
 
-def _device(records: list[EdgeRecord]) -> LiveDevice:
+def _device(records: Sequence[EdgeRecord], evidence: Evidence) -> LiveDevice:
     """Merge the records of one device; its connection state is that of the newest report."""
     flows = {record.flow_id: record.entry for record in records}
     if len(flows) != len(records):
@@ -82,4 +112,5 @@ def _device(records: list[EdgeRecord]) -> LiveDevice:
         connection_time=newest.connection_time,
         logs=tuple(log for record in records for log in record.logs),
         unmanageable=frozenset(record.flow_id for record in records if record.is_custom_node),
+        evidence=evidence,
     )

@@ -20,7 +20,7 @@ from reconciler.api.wire import (
     Missing,
     Unreadable,
 )
-from reconciler.model.state import NOTHING, DeviceId, Entry, FlowId, LiveDevice, LogEntry, Version
+from reconciler.model.state import NO_EVIDENCE, NOTHING, DeviceId, Entry, FlowId, LiveDevice, LogEntry, Version
 from reconciler.model.text import is_id
 
 _NO_FLOWS: Final[dict[str, dict[str, Any]]] = {}
@@ -28,6 +28,14 @@ _LOG_FIELDS: Final = {
     "version": RELEASED,
     "bundle": "newBundle",
     "attempted": "attemptedBundle",
+    "update": "updateType",
+}
+_LINE_FIELDS: Final = {
+    "change": "changeType",
+    "flow_id": "updateFlowId",
+    "version": RELEASED,
+    "bundle": "newBundle",
+    "error": "error",
     "update": "updateType",
 }
 
@@ -38,9 +46,10 @@ class EmbeddedPages(DeploymentPages[Record]):
     """The pages of embeddedDeployments.get."""
 
     shape = EmbeddedShape
+    line_fields = _LINE_FIELDS
 
-    def __init__(self, *, keep_logs: bool = False) -> None:
-        super().__init__(keep_logs=keep_logs)
+    def __init__(self, *, keep_logs: bool = False, evidence: bool = False) -> None:
+        super().__init__(keep_logs=keep_logs, evidence=evidence)
         # The flows of the previous device: the next one often has the same, and then shares the parsed result.
         self._raw = _NO_FLOWS
         self._shared: dict[tuple[object, ...], dict[FlowId, Entry]] = {}
@@ -73,7 +82,10 @@ class EmbeddedPages(DeploymentPages[Record]):
         record_id = device_id if (own := item.get("id")) is None else own.lower()
         if reported_bundle == released_bundle:
             reported_bundle = released_bundle  # one text instead of two
-        device = LiveDevice(flows, name, connected, time, bool(unknown), released_bundle, reported_bundle, kept)
+        condenser = self._condenser
+        evidence = NO_EVIDENCE if condenser is None else condenser.evidence(logs or (), get("lastUpdated"))
+        bundles = released_bundle, reported_bundle
+        device = LiveDevice(flows, name, connected, time, bool(unknown), *bundles, kept, evidence=evidence)
         return record_id, (device_id, device)
 
     def _entries_of(self, flows: dict[str, dict[str, Any]]) -> tuple[dict[FlowId, Entry], bool]:

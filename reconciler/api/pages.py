@@ -44,9 +44,13 @@ class Page(Generic[T]):
 
 
 class Pages(ABC, Generic[T]):
-    """Parses the records of one listing, page by page."""
+    """Parses the records of one listing, page by page.
+
+    `sent_at`: when the server sent its first page, by its own clock; a listing that is read again begins anew.
+    """
 
     shape: ClassVar[type[Shape]]
+    sent_at: float | None = None
 
     @abstractmethod
     def record(self, item: Any) -> tuple[str, T]:

@@ -181,7 +181,7 @@ def parse_quickly(body: bytes) -> object:
     """Like `parse_strictly`, but much faster, for pages of listings. The last of duplicate keys wins."""
     _check_density(body)
     try:
-        return from_json(body, allow_inf_nan=False, cache_strings="keys")
+        return from_json(body, allow_inf_nan=False)
     except ValueError:
         parse_strictly(body)  # says what is wrong
         raise Unreadable(_not_json(body)) from None

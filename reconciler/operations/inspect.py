@@ -97,7 +97,10 @@ async def _device(text: str, api: LosantApi) -> Read | None:
 def _together(reads: Sequence[Read]) -> Read:
     devices = {device_id: device for read in reads for device_id, device in read.live.devices.items()}
     flow_names = {flow_id: name for read in reads for flow_id, name in read.live.flow_names.items()}
-    return Read(Live(devices, flow_names), min(read.began for read in reads), max(read.ended for read in reads))
+    times = [read.server_time for read in reads if read.server_time is not None]
+    server_time = min(times) if len(times) == len(reads) else None
+    began, ended = min(read.began for read in reads), max(read.ended for read in reads)
+    return Read(Live(devices, flow_names), began, ended, server_time)
 
 
 async def find_device(text: str, api: LosantApi) -> DeviceId:

@@ -10,22 +10,27 @@ import inspect
 from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from datetime import datetime
+from typing import Any, Literal, TypeAlias, TypeVar
 
-from pydantic import TypeAdapter, ValidationError, validate_call
+from pydantic import BaseModel, TypeAdapter, ValidationError, validate_call
 
 from reconciler.simulator.api.writes import bring_up_to_date, next_event_ms
 from reconciler.simulator.faults import Fault
-from reconciler.simulator.world import devices
-from reconciler.simulator.world.fleet import Device, Text, Version
-from reconciler.simulator.world.records import Author, Kind, bundle_id, log_entry, object_id, write_logs
+from reconciler.simulator.world import connections, devices
+from reconciler.simulator.world.clock import FASTEST, LATEST_MS, rfc3339, to_ms
+from reconciler.simulator.world.fleet import Device, Seconds, Text, Version
+from reconciler.simulator.world.outcomes import EVERY_DEVICE, Outcome, rule
+from reconciler.simulator.world.records import PERSON, Kind, log_entry, object_id, trim_logs, write_logs
 from reconciler.simulator.world.releases import Change, rebundle, release, schedule_touched, touch
 from reconciler.simulator.world.seed import seed_device
-from reconciler.simulator.world.store import Row, Switches, World
+from reconciler.simulator.world.store import Row, Sleeps, Switches, World
+
+TakenUp: TypeAlias = Literal["loads", "fails", "dies", "silent", "unknown"]
 
 _LONGEST_S = 10**9
 _KEPT_REQUESTS = 100_000
-_PERSON = Author("user", object_id("user", "somebody at the web interface"))
+_MOST_STEPS = 10_000
 
 
 class ControlError(ValueError):
@@ -43,49 +48,100 @@ class Control:
         """The current time in the simulated world."""
         return self.world.clock.now_ms()
 
-    def advance(self, seconds: float) -> None:
-        """Advance the time, and process whatever is due by then."""
-        if not 0 <= seconds <= _LONGEST_S:
-            raise ControlError(f"seconds must be between 0 and {_LONGEST_S:,}, not {seconds}")
+    @validate_call
+    def clock(self, at: datetime | None = None, speed: float | None = None) -> Row:
+        """Set the time, or how many times as fast as the wall clock it runs (0: it stands still); returns both.
+
+        Whatever is due by then is processed. Time does not go back.
+        """
         with self.world.lock:
-            self.world.advance(seconds)
+            now = self.now_ms()
+            at_ms = now if at is None else to_ms(at)
+            if not now <= at_ms <= LATEST_MS:
+                raise ControlError(f"at must be from {rfc3339(now)} to {rfc3339(LATEST_MS)}: time does not go back")
+            if speed is not None and not 0 <= speed <= FASTEST:
+                raise ControlError(f"speed must be between 0 and {FASTEST:,}, not {speed}")
+            self.world.set_clock(at_ms, self.world.clock.speed if speed is None else speed)
+            bring_up_to_date(self.world)
+            return {"now": rfc3339(at_ms), "speed": self.world.clock.speed}
+
+    def advance(self, seconds: float = 0, hours: float = 0) -> None:
+        """Advance the time, and process whatever is due by then."""
+        passed_s = seconds + hours * 3600
+        if not 0 <= passed_s <= _LONGEST_S:
+            raise ControlError(f"seconds must be between 0 and {_LONGEST_S:,}, not {passed_s}")
+        with self.world.lock:
+            self.world.advance(passed_s)
             bring_up_to_date(self.world)
 
     def settle(self) -> None:
         """Advance the time until no device is taking up a release and no write is outstanding."""
         with self.world.lock:
             bring_up_to_date(self.world)
-            while (due_ms := next_event_ms(self.world)) is not None:
+            for _ in range(_MOST_STEPS):
+                if (due_ms := next_event_ms(self.world)) is None:
+                    return
                 self.world.advance(max(0.0, (due_ms - self.now_ms()) / 1000))
                 bring_up_to_date(self.world)
+        raise ControlError("this never ends: devices that wake up try again and again; use advance")
 
     def connect(self, device: str) -> None:
         """A device comes online. After its take-up time it tries whatever it lacks, or failed to take up before."""
-        with self._present():
-            devices.connect(self.world, self._device(device), self.now_ms())
+        with self._present() as db:
+            own = self._device(device)
+            if db.execute("select is_dead from devices where id = ?", (own,)).fetchone()[0]:
+                raise ControlError(f"{device} is dead: heal it before")
+            connections.connect(self.world, [own], self.now_ms())
 
     def disconnect(self, device: str) -> None:
         """A device goes offline; a take-up in progress is aborted."""
         with self._present():
-            devices.disconnect(self.world, self._device(device), self.now_ms())
+            connections.disconnect(self.world, [self._device(device)], self.now_ms())
+
+    def sleep(self, device: str, awake_s: float | None = None, asleep_s: float | None = None) -> None:
+        """From now on the device is awake and asleep in turns; without times, as the switch says."""
+        with self._present() as db:
+            own = self._device(device)
+            turns: tuple[int | None, int | None] = (None, None)
+            if (awake_s, asleep_s) != (None, None):
+                turns = _checked(Sleeps, awake_s=awake_s, asleep_s=asleep_s).turns_ms
+            db.execute("update devices set awake_ms = ?, asleep_ms = ? where id = ?", (*turns, own))
+            connections.begin_turns(self.world, [own], self.now_ms())
 
     def report_unknown_bundle(self, device: str, bundle: Text | None = None) -> None:
         """A device reports a bundle that the platform does not know."""
-        with self._present():
+        with self._present() as db:
             own = self._device(device)
-            name = bundle or bundle_id(own, [("unknown", "bundle")], self.now_ms())
+            (device_class,) = db.execute("select device_class from devices where id = ?", (own,)).fetchone()
+            if device_class != Kind.EMBEDDED.device_class:
+                raise ControlError(f"a device of class {device_class} has no bundle")
+            name = bundle or devices.unknown_bundle(own, self.now_ms())
             devices.report_unknown_bundle(self.world, own, name, self.now_ms())
 
-    def fail(self, device: str, flow: str, version: Version, error: Text) -> None:
-        """From now on the device fails to take up this version."""
-        with self._present():
-            row = (self._device(device), self._flow(flow), version, error)
-            self.world.insert("failures", [row], "or replace")
+    def fail(self, device: str | None, flow: str, version: Version, error: Text) -> None:
+        """From now on the device (None: every device) fails to take up this version."""
+        self._rule(device, flow, version, rule("fails", error=error))
 
-    def heal(self, device: str) -> None:
-        """Remove all failures of a device; it tries again when it next connects or gets a release."""
+    def take_up(
+        self, device: str | None, flow: str, version: Version, outcome: TakenUp, after_s: Seconds = 60.0
+    ) -> None:
+        """From now on this becomes of a version that the device (None: every device) takes up.
+
+        `after_s`: how long a device lives on that `dies`. `loads` exempts a device from the rest.
+        """
+        self._rule(device, flow, version, rule(outcome, after_s=after_s))
+
+    def heal(self, device: str | None = None) -> None:
+        """Remove the rules of a device for what it takes up (None: all rules), and let it live if it is dead.
+
+        It tries again when it next connects or gets a release.
+        """
         with self._present() as db:
-            db.execute("delete from failures where device_id = ?", (self._device(device),))
+            own = "%" if device is None else self._device(device)
+            db.execute("delete from outcomes where device_id like ?", (own,))
+            healed = "update devices set is_dead = 0, death_ms = null where id like ? returning id, turn_ms"
+            without = [found for found, turn_ms in db.execute(healed, (own,)).fetchall() if turn_ms is None]
+            connections.begin_turns(self.world, without, self.now_ms())
 
     def set_released(self, device: str, flow: str, version: Version | None) -> None:
         """A person releases (None: removes) a version in the web interface."""
@@ -94,20 +150,17 @@ class Control:
             (row,) = self.world.rows("select device_class, application_id from devices where id = ?", (own,))
             if (kind := Kind.of_class(row["device_class"])) is None:
                 raise ControlError(f"a device of class {row['device_class']} does not support deployments")
-            change = Change(kind, row["application_id"], version, _PERSON, self.now_ms())
+            change = Change(kind, row["application_id"], version, PERSON, self.now_ms())
             release(self.world, change, [(own, flow_id)])
 
     def set_reported(self, device: str, flow: str, version: Version | None) -> None:
         """The device reports another version of a flow, without a release."""
         with self._present() as db:
             own, flow_id, now = self._device(device), self._flow(flow), self.now_ms()
-            found = db.execute(
-                "update entries set reported = ?, updated_ms = ? where device_id = ? and flow_id = ?",
-                (version, now, own, flow_id),
-            )
-            if not found.rowcount:
+            where = "select 1 from entries where device_id = ? and flow_id = ?"
+            if db.execute(where, (own, flow_id)).fetchone() is None:
                 raise ControlError(f"{flow} was never deployed to {device}")
-            db.execute("update records set updated_ms = ? where device_id = ?", (now, own))
+            devices.report(self.world, own, flow_id, version, now)
 
     def change_globals(self, application: str | None = None) -> None:
         """A person changes the application's globals: every device gets a new bundle with the same versions."""
@@ -116,7 +169,7 @@ class Control:
             db.execute("update applications set globals_revision = globals_revision + 1 where id = ?", (own,))
             rows = db.execute("select device_id, id from records where application_id = ?", (own,)).fetchall()
             bundles = rebundle(self.world, [device_id for device_id, _ in rows], now)
-            entry = log_entry(_PERSON, now, "desired", updateType="globals")
+            entry = log_entry(PERSON, now, "desired", updateType="globals")
             write_logs(self.world, ((record, {**entry, "newBundle": bundles[device]}) for device, record in rows))
             touch(self.world, ((device_id, "") for device_id, _ in rows))
             schedule_touched(self.world, Kind.EMBEDDED, now)
@@ -130,11 +183,8 @@ class Control:
 
     def delete_device(self, device: str) -> None:
         """Delete a device; its deployment records remain."""
-        with self._present() as db:
-            db.execute(
-                "update devices set deleted_ms = ?, connected = 0, attempt_ms = null where id = ?",
-                (self.now_ms(), self._device(device)),
-            )
+        with self._present():
+            connections.delete(self.world, self._device(device), self.now_ms())
 
     def add_version(self, flow: str, version: Version) -> None:
         """Add a version of a flow, as if a person had saved it."""
@@ -159,11 +209,13 @@ class Control:
 
     def switch(self, **values: Any) -> Row:
         """Set switches by name; returns all of them."""
-        with self.world.lock:
-            try:
-                self.world.switch(Switches.model_validate({**self.world.switches.model_dump(), **values}))
-            except ValidationError as error:
-                raise ControlError(str(error)) from error
+        with self._present() as db:
+            before = self.world.switches
+            self.world.switch(_checked(Switches, **{**before.model_dump(), **values}))
+            trim_logs(self.world)
+            if self.world.switches.sleeps != before.sleeps:
+                without = db.execute("select id from devices where awake_ms is null").fetchall()
+                connections.begin_turns(self.world, [own for (own,) in without], self.now_ms())
             return self.world.switches.model_dump()
 
     def fault(self, fault: Fault) -> int:
@@ -212,6 +264,11 @@ class Control:
         with self._present():
             return self.world.rows("select id, application_id, status, detail from jobs order by created_ms")
 
+    def _rule(self, device: str | None, flow: str, version: str, outcome: Outcome) -> None:
+        with self._present():
+            own = EVERY_DEVICE if device is None else self._device(device)
+            self.world.insert("outcomes", [(own, self._flow(flow), version, *outcome)], "or replace")
+
     @contextmanager
     def _present(self) -> Iterator[Any]:
         with self.world.changing() as db:
@@ -240,7 +297,17 @@ class Control:
         return str(found[0][0])
 
 
-_READS = frozenset({"counts", "faults", "jobs", "now_ms", "requests", "rows", "switch"})  # without arguments
+Part = TypeVar("Part", bound=BaseModel)
+
+
+def _checked(part: type[Part], **values: Any) -> Part:
+    try:
+        return part.model_validate(values)
+    except ValidationError as error:
+        raise ControlError(str(error)) from error
+
+
+_READS = frozenset({"clock", "counts", "faults", "jobs", "now_ms", "requests", "rows", "switch"})  # without arguments
 COMMANDS = tuple(
     sorted(name for name, _ in inspect.getmembers(Control, inspect.isfunction) if not name.startswith("_"))
 )

@@ -109,7 +109,7 @@ def test_odd_records_are_named(fields: dict[str, Any], kind: type[Unreadable], p
     assert str(raised.value).startswith(problem)
 
 
-def live(server: Pages, **narrow: str) -> Live:
+def live(server: Pages, **narrow: Any) -> Live:
     async def go() -> Live:
         async with api_over(server, kind=Kind.EDGE) as api:
             return (await api.live(**narrow)).live

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -130,7 +131,7 @@ def test_a_wait_ends_without_a_device_that_was_deleted(
         plant.manifest(f"apiVersion: reconciler/v1\napplication: {APPLICATION}\ndevices:\n{wanted}")
         live, reads = LosantApi.live, [0]
 
-        async def later(api: LosantApi, **options: str) -> Read:
+        async def later(api: LosantApi, **options: Any) -> Read:
             reads[0] += 1
             if reads[0] == 4:
                 plant.control.delete_device("pump-0")

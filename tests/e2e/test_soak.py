@@ -24,7 +24,7 @@ def fleet(kind: str) -> dict[str, Any]:
     pumps = [{"name": f"pump-{number}", "deployed": {"flow-0": "v1"}} for number in range(DEVICES)]
     odd = [{"name": f"odd-{number}", "deployed": {"flow-0": "v1", "flow-1": "v2"}} for number in range(3)]
     flows = {f"flow-{flow}": VERSIONS for flow in range(FLOWS)}
-    return {"switches": {"logs_kept": 5}, "applications": [application(kind, [*pumps, *odd], flows)]}
+    return {"switches": {"log_cap": 5}, "applications": [application(kind, [*pumps, *odd], flows)]}
 
 
 def trouble(chance: float) -> list[faults.Fault]:

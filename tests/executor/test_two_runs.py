@@ -40,8 +40,8 @@ class Side:
             parallelism=1,
         )
 
-    async def live(self, *, flow_id: str | None = None, device_id: str | None = None) -> Read:
-        read = await self.stage.api.live(flow_id=flow_id, device_id=device_id)
+    async def live(self, *, flow_id: str | None = None, device_id: str | None = None, evidence: bool = False) -> Read:
+        read = await self.stage.api.live(flow_id=flow_id, device_id=device_id, evidence=evidence)
         self.order.append((self.name, "read"))
         return read
 

@@ -50,7 +50,7 @@ def test_a_fault_of_the_readme_is_one(fault: str) -> None:
 
 
 def test_there_are_examples() -> None:
-    assert (len(blocks("yaml")), len(blocks("python"))) == (2, 2)
+    assert (len(blocks("yaml")), len(blocks("python"))) == (2, 3)
 
 
 def test_the_long_example_uses_every_key() -> None:

@@ -251,9 +251,44 @@ def test_late_writes_and_take_ups_happen_in_the_order_of_their_times(pumps: Api)
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("kind", ["embedded", "edge"])
+def test_the_oldest_entries_of_a_log_are_dropped_for_good(start: Callable[..., Api], kind: str) -> None:
+    device_class = "embedded" if kind == "embedded" else "edgeCompute"
+    devices = [{"name": name, "class": device_class, "deployed": {"f": "v1"}} for name in ("d", "e")]
+    flow = {"class": kind, "versions": ["v1", "v2"]}
+    api = start({"take_up_s": "never", "applications": [{"name": "A", "flows": {"f": flow}, "devices": devices}]})
+
+    def dates(device: str) -> list[str]:
+        items = api.get(f"/{kind}/deployments")["items"]
+        return [log["date"][14:16] for item in items if item["deviceName"] == device for log in item["logs"]]
+
+    for _ in range(4):
+        api.control.advance(60)
+        api.release("f", "v2", "d", "e", kind=kind)
+    assert dates("d") == dates("e") == ["04", "03", "02", "01"]
+    api.control.switch(log_cap=2)
+    assert dates("d") == dates("e") == ["04", "03"]
+    api.control.advance(60)
+    api.release("f", "v1", "d", kind=kind)
+    api.control.switch(log_cap=None)
+    assert (dates("d"), dates("e")) == (["05", "04"], ["04", "03"])
+
+
 @pytest.mark.parametrize(
     "values",
-    [{"release": "maybe"}, {"per_page_cap": 0}, {"per_page_fixed": 0}, {"nonsense": 1}, {"effect_delay_s": -1}],
+    [
+        {"release": "maybe"},
+        {"log_cap": 0},
+        {"per_page_cap": 0},
+        {"per_page_fixed": 0},
+        {"nonsense": 1},
+        {"effect_delay_s": -1},
+        {"take_up": "explodes"},
+        {"dies_after_s": -1},
+        {"sleeps": {"awake_s": 60}},
+        {"sleeps": {"awake_s": 0, "asleep_s": 1}},
+        {"reconnect": "shout"},
+    ],
 )
 def test_a_switch_that_cannot_be(pumps: Api, values: dict[str, Any]) -> None:
     with pytest.raises(ControlError, match=next(iter(values))):

@@ -12,7 +12,7 @@ import pytest
 
 from reconciler.runtime import SystemClock
 from reconciler.simulator import Server
-from reconciler.simulator.world.store import rfc3339
+from reconciler.simulator.world.clock import rfc3339
 
 START = datetime(2026, 3, 2, 9, tzinfo=UTC)
 

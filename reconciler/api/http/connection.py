@@ -12,6 +12,7 @@ import random
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from email.utils import format_datetime
 from functools import partial
 
 import httpx
@@ -22,7 +23,7 @@ from reconciler.api.http.body import ACCEPT_ENCODING, Undecodable, read_body
 from reconciler.api.http.certificates import validity
 from reconciler.api.http.credentials import Token
 from reconciler.api.http.environment import Way, way_to
-from reconciler.api.http.failures import mistimed, no_answer, redirected, refused, unreadable, untimely
+from reconciler.api.http.failures import http_date, mistimed, no_answer, redirected, refused, unreadable, untimely
 from reconciler.api.http.request import ApiRequest
 from reconciler.api.http.retry import BUDGET, Pace, Retries
 from reconciler.errors import ApiError
@@ -56,6 +57,24 @@ class Exchange:
 
 
 @dataclass(frozen=True, slots=True)
+class Answer:
+    """A 2xx response, read in full. `date` is its header, empty without one."""
+
+    status: int
+    body: bytes
+    date: str
+
+    @property
+    def sent_at(self) -> float | None:
+        """When the server sent it, by its own clock, in Unix time; None if it has no date as HTTP prescribes it."""
+        try:
+            date = http_date(self.date)
+            return date.timestamp() if date and format_datetime(date, usegmt=True) == self.date else None
+        except (ValueError, OverflowError):
+            return None
+
+
+@dataclass(frozen=True, slots=True)
 class Connection:
     """An open connection, made by `connect`. `counts`: requests sent, by the API's name of the action."""
 
@@ -69,12 +88,12 @@ class Connection:
     observe: Callable[[Exchange], None] | None
     counts: Counter[str] = field(default_factory=Counter)
 
-    async def read(self, request: ApiRequest, token: Token) -> bytes:
-        """The body of a 2xx response; transient failures are retried."""
+    async def read(self, request: ApiRequest, token: Token) -> Answer:
+        """A 2xx response; transient failures are retried."""
         return await self.retries.run(partial(self.once, request, token))
 
-    async def once(self, request: ApiRequest, token: Token) -> bytes:
-        """The body of a 2xx response; the request is never retried."""
+    async def once(self, request: ApiRequest, token: Token) -> Answer:
+        """A 2xx response; the request is never retried."""
         async with self.pace.turn():
             self.counts[request.action] += 1
             started = self.clock.monotonic()
@@ -84,9 +103,9 @@ class Connection:
                 self.observe(Exchange(request.action, request.name, outcome.status, spent_s))
             if isinstance(outcome, ApiError):
                 raise outcome
-            return outcome.body
+            return outcome
 
-    async def _exchange(self, request: ApiRequest, token: Token) -> _Answer | ApiError:
+    async def _exchange(self, request: ApiRequest, token: Token) -> Answer | ApiError:
         """The response, or an error for the caller to raise, so that it has no foreign exception as its context."""
         try:
             async with asyncio.timeout(self.timeouts.total_s), self._stream(request, token) as response:
@@ -104,7 +123,7 @@ class Connection:
             request.method, request.target, json=request.body, headers={"Authorization": token.header}
         )
 
-    async def _answer(self, request: ApiRequest, response: httpx.Response, token: Token) -> _Answer | ApiError:
+    async def _answer(self, request: ApiRequest, response: httpx.Response, token: Token) -> Answer | ApiError:
         status = response.status_code
         if 300 <= status < 400:
             return redirected(request, status, response.extensions[_LOCATION], token)
@@ -121,15 +140,7 @@ class Connection:
             return unreadable(request, f"the response is larger than {MAX_BODY >> 20} MiB", status=status)
         if token.is_in(body):
             return unreadable(request, "the response repeats the API token", status=status)
-        return _Answer(status, body)
-
-
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    """A 2xx response, read in full."""
-
-    status: int
-    body: bytes
+        return Answer(status, body, response.headers.get("date", ""))
 
 
 _LOCATION = "reconciler.location"

@@ -90,20 +90,20 @@ def retry_after_s(headers: Mapping[str, str], now: str) -> float | None:
     if text.isascii() and text.isdigit():
         return min(float(text), LONGEST_S)
     try:
-        date = _date(text)
+        date = http_date(text)
     except OverflowError:
         return LONGEST_S
     if date is None:
         return None
     try:
-        sent = _date(headers.get("date", ""))
+        sent = http_date(headers.get("date", ""))
     except OverflowError:
         sent = None
     left_s = (date - (sent or datetime.fromisoformat(now))).total_seconds()
     return min(max(0.0, left_s), LONGEST_S)
 
 
-def _date(text: str) -> datetime | None:
+def http_date(text: str) -> datetime | None:
     """An HTTP date, or None. OverflowError if it has numbers that no date has."""
     try:
         date = parsedate_to_datetime(text)

@@ -8,7 +8,8 @@ from typing import Any, TypeAlias
 
 from reconciler.simulator.api.query import Sql, compile_query, every, matches
 from reconciler.simulator.api.validation import not_found
-from reconciler.simulator.world.store import Row, World, rfc3339
+from reconciler.simulator.world.clock import rfc3339
+from reconciler.simulator.world.store import Row, World
 
 Params: TypeAlias = Mapping[str, Any]
 Entity: TypeAlias = Row

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -43,10 +42,8 @@ def _logs(world: World, records: Sequence[Entity]) -> Mapping[str, list[Any]]:
         (json.dumps([record["id"] for record in records]),),
     )
     logs: Mapping[str, list[Any]] = defaultdict(list)
-    kept = world.switches.logs_kept or sys.maxsize
     for record_id, entry in found:
-        if len(logs[record_id]) < kept:
-            logs[record_id].append(json.loads(entry))
+        logs[record_id].append(json.loads(entry))
     return logs
 
 

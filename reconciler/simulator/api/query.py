@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-from reconciler.simulator.world.store import parse_ms
+from reconciler.simulator.world.clock import parse_ms
 
 Query: TypeAlias = Mapping[str, Any]
 

@@ -2,7 +2,7 @@
 
 A write is checked when it arrives, and takes effect then or, because of a switch or a fault, later; its rows are
 selected when it takes effect. Nothing runs in the background: before the world is read, `bring_up_to_date` processes
-late writes and device attempts that are due, in the order of their times.
+late writes and whatever devices do that is due, in the order of their times.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from reconciler.simulator.api.selection import Selection, Write, select
 from reconciler.simulator.api.validation import Problem
+from reconciler.simulator.world.connections import die, take_turns
 from reconciler.simulator.world.devices import attempt
 from reconciler.simulator.world.records import Author, Kind
 from reconciler.simulator.world.releases import Change, release
@@ -60,28 +61,38 @@ def bring_up_to_date(world: World) -> None:
     with world.changing():
         now = world.clock.now_ms()
         while True:
-            write_ms, attempt_ms = _due(world)
-            if write_ms <= min(now, attempt_ms):
-                _carry_out_next(world)
-            elif attempt_ms <= now:
-                attempt(world, min(now, write_ms))
-            else:
+            write_ms, attempt_ms, death_ms, turn_ms = _due(world)
+            next_ms = min(write_ms, attempt_ms, death_ms, turn_ms)
+            if next_ms > now:
                 return
+            if write_ms == next_ms:
+                _carry_out_next(world)
+            elif attempt_ms == next_ms:
+                attempt(world, min(now, write_ms, death_ms, turn_ms))
+            elif death_ms == next_ms:
+                die(world, death_ms)
+            else:
+                take_turns(world, turn_ms)
 
 
 def next_event_ms(world: World) -> int | None:
-    """The time of the next pending event, or None."""
-    due_ms = min(_due(world))
-    return None if due_ms == _NEVER_MS else due_ms
-
-
-def _due(world: World) -> tuple[int, int]:
-    """The due times of the next late write and of the next device attempt."""
-    write_ms, attempt_ms = world.db.execute(
-        "select (select min(due_ms) from late_writes), "
-        "(select min(attempt_ms) from devices where attempt_ms is not null)"
+    """The time of the next late write, or attempt that no sleep and no death will abort; or None."""
+    (due_ms,) = world.db.execute(
+        "select min(due_ms) from (select due_ms from late_writes union all select attempt_ms from devices "
+        "where attempt_ms <= min(coalesce(turn_ms, attempt_ms), coalesce(death_ms, attempt_ms)))"
     ).fetchone()
-    return _NEVER_MS if write_ms is None else write_ms, _NEVER_MS if attempt_ms is None else attempt_ms
+    return None if due_ms is None else int(due_ms)
+
+
+def _due(world: World) -> tuple[int, ...]:
+    """The due times of the next late write, and of the next attempt, death and turn of a device."""
+    found = world.db.execute(
+        "select (select min(due_ms) from late_writes), "
+        "(select min(attempt_ms) from devices where attempt_ms is not null), "
+        "(select min(death_ms) from devices where death_ms is not null), "
+        "(select min(turn_ms) from devices where turn_ms is not null)"
+    ).fetchone()
+    return tuple(_NEVER_MS if due_ms is None else due_ms for due_ms in found)
 
 
 def _carry_out_next(world: World) -> None:

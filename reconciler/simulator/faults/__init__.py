@@ -131,6 +131,15 @@ class SlowBody(Timed):
     kind: Literal["slow_body"] = "slow_body"
 
 
+class Date(_Fault):
+    """The response's `Date` header is off by some seconds, another text, or absent."""
+
+    kind: Literal["date"] = "date"
+    seconds: Annotated[float, Field(ge=-(10**9), le=10**9)] = 0.0
+    text: Annotated[str, Field(pattern=r"^[ -~]*$")] | None = None
+    absent: bool = False
+
+
 class Total(_Fault):
     """A page has a wrong `totalCount`."""
 
@@ -183,5 +192,5 @@ class Shift(_Fault):
 
 
 _Effect: TypeAlias = Latency | Status | Redirect | Reset | Late | Lost | Partial
-_Answer: TypeAlias = Garble | SlowHeaders | SlowBody | Total | Duplicate | Missing | Damage
+_Answer: TypeAlias = Garble | SlowHeaders | SlowBody | Date | Total | Duplicate | Missing | Damage
 Fault: TypeAlias = Annotated[_Effect | _Answer | Reports | Shift, Field(discriminator="kind")]

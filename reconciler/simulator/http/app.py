@@ -24,6 +24,7 @@ from reconciler.simulator.control import Control, carry_out
 from reconciler.simulator.faults import Fault
 from reconciler.simulator.http.handler import Answer, Request, answer, read_query, route
 from reconciler.simulator.http.replies import JSON, Reply, abort, damage_page, garbled, refusal, send_reply
+from reconciler.simulator.world.clock import http_date
 from reconciler.simulator.world.devices import report_again
 from reconciler.simulator.world.shifts import shift
 
@@ -56,10 +57,10 @@ class Simulator:
         path = scope.get("raw_path", b"").decode("latin-1").partition("?")[0]
         if problem := _of_a_page(http, path):
             envelope = {"type": "Forbidden", "message": problem}
-            await send_reply(Reply(403, json.dumps(envelope).encode(), JSON), send, None)
+            await send_reply(self._dated(Reply(403, json.dumps(envelope).encode(), JSON)), send, None)
             return
         if path.startswith(CONTROL):
-            await send_reply(await self._control(http, path, body), send, None)
+            await send_reply(self._dated(await self._control(http, path, body)), send, None)
             return
         query, headers = read_query(scope["query_string"].decode("latin-1")), http.headers
         content_type = headers.get("content-type", "")
@@ -84,9 +85,17 @@ class Simulator:
         if reply is None:
             abort(transport)
         else:
-            await send_reply(reply, send, transport)
+            await send_reply(self._dated(reply, struck), send, transport)
         if job is not None:
             await asyncio.get_running_loop().run_in_executor(self._jobs, deliver, self.world, job, self.outbox)
+
+    def _dated(self, reply: Reply, struck: tuple[Fault, ...] = ()) -> Reply:
+        """The reply with a `Date` header: the simulated time, or what a fault makes of it."""
+        fault = next((fault for fault in struck if isinstance(fault, faults.Date)), faults.Date())
+        if fault.absent:
+            return reply
+        text = http_date(self.world.clock.now_ms() + round(fault.seconds * 1000)) if fault.text is None else fault.text
+        return replace(reply, headers={"Date": text, **reply.headers})
 
     def _outcome(self, request: Request, struck: tuple[Fault, ...]) -> tuple[Reply | None, Job | None]:
         """The reply, or None for a reset; and the job to run after it has been sent."""

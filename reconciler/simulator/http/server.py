@@ -23,10 +23,11 @@ from uvicorn.server import ServerState
 
 from reconciler.simulator.control import Control
 from reconciler.simulator.http.app import Simulator
+from reconciler.simulator.world.clock import Clock
 from reconciler.simulator.world.fleet import Fleet
 from reconciler.simulator.world.fleet_file import build_fleet, load_fleet, parse_fleet
 from reconciler.simulator.world.seed import default_token, seed
-from reconciler.simulator.world.store import Clock, World
+from reconciler.simulator.world.store import World
 
 HOST: Final = "127.0.0.1"
 _START_LIMIT_S = 10.0
@@ -62,7 +63,7 @@ class Server:
             fleet: the initial fleet; ignored if the database already contains one.
             db: a file that preserves the world across restarts; by default it is in memory.
             port: 0 means any free port.
-            clock: the wall clock by default.
+            clock: the wall clock by default; a database that already contains a fleet has its own.
             outbox: a temporary folder by default.
 
         Raises:

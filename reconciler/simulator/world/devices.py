@@ -1,4 +1,4 @@
-"""Device behaviour: a connected device takes up what is released after its take-up time, and may fail.
+"""Device behaviour: a connected device takes up what is released after its take-up time, and tells how that went.
 
 Nothing runs in the background: `api.writes.bring_up_to_date` makes the attempts that are due. Call everything here
 within `world.changing()`.
@@ -6,8 +6,23 @@ within `world.changing()`.
 
 from __future__ import annotations
 
-from reconciler.simulator.world.records import Author, Kind, log_entry, record_id, write_logs
-from reconciler.simulator.world.releases import drop_empty, schedule_touched, touch
+from collections.abc import Sequence
+from typing import Any
+
+from reconciler.simulator.world import outcomes
+from reconciler.simulator.world.outcomes import Outcome, worst
+from reconciler.simulator.world.records import (
+    NO_BUNDLE,
+    Author,
+    Kind,
+    bundle_id,
+    etag,
+    etag_of,
+    log_entry,
+    record_id,
+    write_logs,
+)
+from reconciler.simulator.world.releases import drop_empty, touch
 from reconciler.simulator.world.store import Row, World
 
 
@@ -27,45 +42,53 @@ def attempt(world: World, until_ms: int) -> None:
             drop_empty(world, kind)
 
 
-def _failures(world: World) -> dict[str, dict[str, str]]:
-    """The failures of touched devices for versions now released to them: device id to flow id to error."""
-    found = world.db.execute(
-        "select e.device_id, e.flow_id, f.error from touched t join entries e on e.device_id = t.device_id "
-        "join failures f on f.device_id = e.device_id and f.flow_id = e.flow_id and f.version = e.released "
-        "order by e.device_id, e.flow_id"
-    )
-    failures: dict[str, dict[str, str]] = {}
-    for device_id, flow_id, error in found:
-        failures.setdefault(device_id, {})[flow_id] = error
-    return failures
-
-
 def _take_bundles(world: World, due: list[Row]) -> None:
-    """Take up bundles. All flows of a device are in one bundle: if one fails, none of them changes."""
-    due = [device for device in due if device["record"] is not None]  # the record may have been dropped meanwhile
-    failures = _failures(world)
-    done = [(device["id"],) for device in due if device["id"] not in failures]
+    """Take up bundles. All flows of a device are in one bundle, with one outcome: the worst of its flows."""
+    rules, otherwise = outcomes.of_touched(world), outcomes.of_fleet(world)
+    loaded: list[tuple[Row, Outcome]] = []
+    moments: list[tuple[int, str]] = []
+    logs: list[tuple[str, Row]] = []
+    for device in due:
+        if device["record"] is None:  # it may have been dropped meanwhile
+            continue
+        outcome = worst(rules.get(device["id"], {}).values(), otherwise)
+        told = {"updateType": "knownBundle" if device["was_unknown"] else "device", "newBundle": device["bundle"]}
+        match outcome.kind:
+            case "silent":
+                continue
+            case "unknown":
+                report_unknown_bundle(world, device["id"], unknown_bundle(device["id"]), device["at_ms"])
+                continue
+            case "fails":
+                told = {"updateType": "device", "attemptedBundle": device["bundle"], "error": outcome.detail}
+            case _:
+                loaded.append((device, outcome))
+        entry = log_entry(Author("device", device["id"]), device["at_ms"], "current", **told)
+        logs.append((device["record"], entry))
+        moments.append((device["at_ms"], device["record"]))
+    _load_bundles(world, [device["id"] for device, _ in loaded])
+    world.db.executemany("update records set updated_ms = ? where id = ?", moments)
+    write_logs(world, logs)
+    for device, outcome in loaded:
+        _begin_to_die(world, device["id"], outcome, device["at_ms"])
+
+
+def _load_bundles(world: World, device_ids: Sequence[str]) -> None:
     for statement in (
         "update entries set reported = released where device_id = ?",
         "update records set reported_bundle = released_bundle, unknown_bundle = 0 where device_id = ?",
     ):
-        world.db.executemany(statement, done)
-    moments = [(device["at_ms"], device["id"]) for device in due]
-    world.db.executemany("update records set updated_ms = ? where device_id = ?", moments)
-    logs: list[tuple[str, Row]] = []
-    for device in due:
-        outcome = {"updateType": "knownBundle" if device["was_unknown"] else "device", "newBundle": device["bundle"]}
-        if errors := failures.get(device["id"]):
-            error = next(iter(errors.values()))
-            outcome = {"updateType": "device", "attemptedBundle": device["bundle"], "error": error}
-        entry = log_entry(Author("device", device["id"]), device["at_ms"], "current", **outcome)
-        logs.append((device["record"], entry))
-    write_logs(world, logs)
+        world.db.executemany(statement, ((own,) for own in device_ids))
+
+
+def unknown_bundle(device_id: str, salt: int = 0) -> str:
+    """A bundle that the platform does not know."""
+    return bundle_id(device_id, [("unknown", "bundle")], salt)
 
 
 def _take_flows(world: World, due: list[Row]) -> None:
     """Take up flows. On an edge device each flow is delivered individually."""
-    failures = _failures(world)
+    rules, otherwise = outcomes.of_touched(world), outcomes.of_fleet(world)
     moments = {device["id"]: device["at_ms"] for device in due}
     behind = world.db.execute(
         "select device_id, flow_id, record_id, released, reported, released_etag, reported_etag from entries "
@@ -75,34 +98,59 @@ def _take_flows(world: World, due: list[Row]) -> None:
     logs: list[tuple[str, Row]] = []
     for device_id, flow_id, own, released, reported, new_etag, old_etag in behind:
         at_ms = moments[device_id]
-        error = failures.get(device_id, {}).get(flow_id)
-        if error is None:
-            taken = ", reported = released, reported_etag = released_etag"
-            outcome = {"newValue": released, "previousValue": reported, "newEtag": new_etag, "previousEtag": old_etag}
+        outcome = rules.get(device_id, {}).get(flow_id, otherwise)
+        if outcome.kind == "silent":
+            continue
+        if outcome.kind == "fails":
+            taken: tuple[Any, ...] = (reported, old_etag)
+            told = {"attemptedValue": released, "error": outcome.detail, "attemptedEtag": new_etag}
         else:
-            taken, outcome = "", {"attemptedValue": released, "error": error, "attemptedEtag": new_etag}
-        world.db.execute(f"update entries set updated_ms = ?{taken} where record_id = ?", (at_ms, own))
-        logs.append((own, log_entry(Author("device", device_id), at_ms, "current", **outcome)))
+            strange = outcome.kind == "unknown" and released is not None
+            taken = (released, etag(device_id, flow_id, "unknown") if strange else new_etag)
+            told = {"newValue": released, "previousValue": reported, "newEtag": taken[1], "previousEtag": old_etag}
+            _begin_to_die(world, device_id, outcome, at_ms)
+        world.db.execute(
+            "update entries set updated_ms = ?, reported = ?, reported_etag = ? where record_id = ?",
+            (at_ms, *taken, own),
+        )
+        logs.append((own, log_entry(Author("device", device_id), at_ms, "current", **told)))
     write_logs(world, logs)
 
 
-def connect(world: World, device_id: str, at_ms: int) -> None:
-    """The device comes online. After its take-up time it tries whatever it lacks, or failed to take up before."""
-    (device_class,) = world.db.execute(
-        "update devices set connected = 1, connection_ms = ?, connected_ms = ? where id = ? returning device_class",
-        (at_ms, at_ms, device_id),
-    ).fetchone()
-    if kind := Kind.of_class(device_class):
-        touch(world, [(device_id, "")])
-        schedule_touched(world, kind, at_ms)
+def _begin_to_die(world: World, device_id: str, outcome: Outcome, at_ms: int) -> None:
+    if outcome.kind == "dies":
+        world.db.execute("update devices set death_ms = ? where id = ?", (at_ms + int(outcome.detail), device_id))
 
 
-def disconnect(world: World, device_id: str, at_ms: int) -> None:
-    """The device goes offline; a take-up in progress is aborted."""
-    world.db.execute(
-        "update devices set connected = 0, connection_ms = ?, disconnected_ms = ?, attempt_ms = null where id = ?",
-        (at_ms, at_ms, device_id),
+def report(world: World, device_id: str, flow_id: str, version: str | None, at_ms: int) -> None:
+    """The device reports a version of a flow, and with it the bundle or the etag, without a release."""
+    (row,) = world.rows(
+        "select record_id, reported, reported_etag, application_id, globals_revision from entries "
+        "join applications on applications.id = application_id where device_id = ? and flow_id = ?",
+        (device_id, flow_id),
     )
+    new, device = etag_of(flow_id, version), Author("device", device_id)
+    world.db.execute(
+        "update entries set reported = ?, reported_etag = iif(record_id is null, null, ?), updated_ms = ? "
+        "where device_id = ? and flow_id = ?",
+        (version, new, at_ms, device_id, flow_id),
+    )
+    if row["record_id"] is not None:
+        told = {"newValue": version, "previousValue": row["reported"]}
+        etags = {"newEtag": new, "previousEtag": row["reported_etag"]}
+        write_logs(world, [(row["record_id"], log_entry(device, at_ms, "current", **told, **etags))])
+        return
+    contents = world.db.execute(
+        "select flow_id, reported from entries where device_id = ? and reported is not null order by flow_id",
+        (device_id,),
+    ).fetchall()
+    bundle = bundle_id(device_id, contents, row["globals_revision"]) if contents else NO_BUNDLE
+    for (own,) in world.db.execute(
+        "update records set updated_ms = ?, reported_bundle = ?, unknown_bundle = 0 where device_id = ? returning id",
+        (at_ms, bundle, device_id),
+    ).fetchall():
+        entry = log_entry(device, at_ms, "current", updateType="device", newBundle=bundle)
+        write_logs(world, [(own, entry)])
 
 
 def report_again(world: World, count: int) -> None:

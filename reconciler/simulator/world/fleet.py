@@ -15,8 +15,9 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from reconciler.simulator.faults import Fault
+from reconciler.simulator.world.outcomes import Outcome, rule
 from reconciler.simulator.world.records import ID_PATTERN, RESERVED_VERSIONS, TAG_KEY_PATTERN, object_id
-from reconciler.simulator.world.store import Switches
+from reconciler.simulator.world.store import Sleeps, Switches
 
 _COUNTER = re.compile(r"\{n(:0?\d*)?\}")
 
@@ -78,7 +79,12 @@ class Device(_Part):
     connected: bool | None = True
     take_up_s: TakeUp | None = None
     deployed: dict[str, Deployed] = Field(default_factory=dict)
+    deployed_for_s: Seconds | None = None
     fails: dict[str, dict[Version, Text]] = Field(default_factory=dict)
+    dies: dict[str, dict[Version, Seconds]] = Field(default_factory=dict)
+    silent: dict[str, tuple[Version, ...]] = Field(default_factory=dict)
+    unknown: dict[str, tuple[Version, ...]] = Field(default_factory=dict)
+    sleeps: Sleeps | None = None
     unknown_bundle: bool | Text = False
 
     @model_validator(mode="before")
@@ -92,6 +98,15 @@ class Device(_Part):
         if isinstance(unknown := value.get("unknown_bundle"), str) and unknown.lower() in ("true", "false"):
             value["unknown_bundle"] = unknown.lower() == "true"
         return value
+
+    def outcomes(self) -> Iterator[tuple[str, str, Version, Outcome]]:
+        """What becomes of versions: key of the file, flow, version, outcome."""
+        for flow, errors in self.fails.items():
+            yield from (("fails", flow, version, rule("fails", error=error)) for version, error in errors.items())
+        for flow, lives in self.dies.items():
+            yield from (("dies", flow, version, rule("dies", after_s=after_s)) for version, after_s in lives.items())
+        for key, found in (("silent", self.silent), ("unknown", self.unknown)):
+            yield from ((key, flow, version, rule(key)) for flow, versions in found.items() for version in versions)
 
     @property
     def is_counted(self) -> bool:
@@ -161,5 +176,6 @@ class Fleet(_Part):
     applications: tuple[Application, ...]
     tokens: tuple[Token, ...] = ()
     take_up_s: TakeUp = 1.0
+    deployed_for_s: Seconds | None = None
     switches: Switches = Switches()
     faults: tuple[Fault, ...] = ()

@@ -74,8 +74,14 @@ def _check_flows(application: Application, device: Device) -> Iterator[Finding]:
         yield from _check_use(application, device, ("deployed", reference), used)
         if not used:
             yield ("deployed", reference), "neither released nor reported: remove the flow"
-    for reference, versions in device.fails.items():
-        yield from _check_use(application, device, ("fails", reference), versions)
+    first: dict[tuple[str, Version], str] = {}
+    for key, reference, version, _ in device.outcomes():
+        yield from _check_use(application, device, (key, reference), [version])
+        taken = first.setdefault((reference, version), key)
+        if taken != key:
+            yield (key, reference), f"{version} is already in `{taken}`: only one thing can become of it"
+    if device.unknown_bundle and device.device_class != "embedded":
+        yield ("unknown_bundle",), f"a device of class {device.device_class} has no bundle"
 
 
 def _check_use(

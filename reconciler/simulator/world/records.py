@@ -11,7 +11,8 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import Any, NamedTuple
 
-from reconciler.simulator.world.store import Row, World, rfc3339
+from reconciler.simulator.world.clock import rfc3339
+from reconciler.simulator.world.store import Row, World
 
 ID_PATTERN = r"^[A-Fa-f0-9]{24}$"
 TAG_KEY_PATTERN = r"^[0-9a-zA-Z_-]{1,255}$"
@@ -53,6 +54,9 @@ def object_id(*parts: str) -> str:
     return sha256("\0".join(parts).encode()).hexdigest()[:24]
 
 
+PERSON = Author("user", object_id("user", "somebody at the web interface"))
+
+
 def record_id(application_id: str, device_id: str, flow_id: str | None = None) -> str:
     """The id of an embedded record or, with a flow, of an edge record."""
     flow = () if flow_id is None else (flow_id,)
@@ -89,5 +93,19 @@ def log_entry(author: Author, at_ms: int, change_type: str, **fields: Any) -> Ro
 
 
 def write_logs(world: World, entries: Iterable[tuple[str, Row]]) -> None:
-    """Append (record id, entry) pairs to the logs of records."""
-    world.insert("logs", ((None, own, json.dumps(entry)) for own, entry in entries))
+    """Append (record id, entry) pairs to the logs of records, and drop what is too old by `log_cap`."""
+    new = list(entries)
+    world.insert("logs", ((None, own, json.dumps(entry)) for own, entry in new))
+    trim_logs(world, [*{own for own, _ in new}])
+
+
+def trim_logs(world: World, owners: Sequence[str] | None = None) -> None:
+    """Drop the oldest entries of logs that have more than `log_cap`: of these records, or of all."""
+    if world.switches.log_cap is None:
+        return
+    among = "" if owners is None else "where record_id in (select value from json_each(:owners))"
+    world.db.execute(
+        "delete from logs where sequence in (select sequence from (select sequence, row_number() over "
+        f"(partition by record_id order by sequence desc) as place from logs {among}) where place > :cap)",
+        {"owners": json.dumps(owners), "cap": world.switches.log_cap},
+    )

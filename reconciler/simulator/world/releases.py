@@ -40,7 +40,9 @@ class Change:
     is_clear: bool = False
 
 
-class _Move(NamedTuple):
+class Move(NamedTuple):
+    """A row, and the version that was released on it before."""
+
     device_id: str
     flow_id: str
     before: str | None
@@ -71,7 +73,7 @@ def release(world: World, change: Change, rows: Iterable[tuple[str, str]]) -> No
     drop_empty(world, change.kind)
 
 
-def _moves(world: World, change: Change, rows: Iterable[tuple[str, str]]) -> list[_Move]:
+def _moves(world: World, change: Change, rows: Iterable[tuple[str, str]]) -> list[Move]:
     touch(world, rows)
     found = world.db.execute(
         "select device_id, flow_id, released from touched left join entries e using (device_id, flow_id) "
@@ -79,7 +81,7 @@ def _moves(world: World, change: Change, rows: Iterable[tuple[str, str]]) -> lis
         "order by device_id, flow_id",
         {"version": change.version, "is_silent": world.switches.rerelease == "silent"},
     )
-    return [_Move(*row) for row in found]
+    return [Move(*row) for row in found]
 
 
 def touch(world: World, rows: Iterable[tuple[str, str]]) -> None:
@@ -88,17 +90,18 @@ def touch(world: World, rows: Iterable[tuple[str, str]]) -> None:
     world.db.executemany("insert or ignore into touched values (?, ?)", rows)
 
 
-def _release_bundles(world: World, change: Change, moves: Sequence[_Move]) -> None:
+def _release_bundles(world: World, change: Change, moves: Sequence[Move]) -> None:
     at_ms = change.at_ms
     records = {move.device_id: record_id(change.application_id, move.device_id) for move in moves}
     new = ((own, change.application_id, device, at_ms, at_ms, NO_BUNDLE, None, 0) for device, own in records.items())
     world.insert("records", new, "or ignore")
     bundles = rebundle(world, records, at_ms)
     logged = {move.device_id: move for move in moves}.values() if change.is_clear else moves
-    write_logs(world, ((records[one.device_id], _bundle_log(change, one, bundles[one.device_id])) for one in logged))
+    write_logs(world, ((records[one.device_id], bundle_log(change, one, bundles[one.device_id])) for one in logged))
 
 
-def _bundle_log(change: Change, move: _Move, bundle: str | None) -> Row:
+def bundle_log(change: Change, move: Move, bundle: str | None) -> Row:
+    """The entry in the log of an embedded record."""
     if change.version is None:
         update = "clear" if change.is_clear else "removeFlow"
     else:
@@ -126,17 +129,18 @@ def rebundle(world: World, devices: Iterable[str], at_ms: int) -> dict[str, str 
     return wanted
 
 
-def _release_etags(world: World, change: Change, moves: Sequence[_Move]) -> None:
+def _release_etags(world: World, change: Change, moves: Sequence[Move]) -> None:
     own, at = change.application_id, change.at_ms
     world.db.executemany(
         "update entries set record_id = ?, created_ms = coalesce(created_ms, ?), updated_ms = ?, released_etag = ? "
         "where device_id = ? and flow_id = ?",
         [(record_id(own, *one[:2]), at, at, etag_of(one.flow_id, change.version), *one[:2]) for one in moves],
     )
-    write_logs(world, ((record_id(own, *one[:2]), _etag_log(change, one)) for one in moves))
+    write_logs(world, ((record_id(own, *one[:2]), etag_log(change, one)) for one in moves))
 
 
-def _etag_log(change: Change, move: _Move) -> Row:
+def etag_log(change: Change, move: Move) -> Row:
+    """The entry in the log of an edge record."""
     etags = [etag_of(move.flow_id, version) for version in (change.version, move.before)]
     values = {"newValue": change.version, "previousValue": move.before, "newEtag": etags[0], "previousEtag": etags[1]}
     return log_entry(change.author, change.at_ms, "desired", **values)

@@ -12,6 +12,7 @@ from itertools import count
 from typing import Any, Final
 
 from reconciler.simulator.faults import Shift
+from reconciler.simulator.world.connections import delete
 from reconciler.simulator.world.records import Kind, object_id, record_id
 from reconciler.simulator.world.store import World
 
@@ -64,8 +65,7 @@ def _ids(world: World, among: str, fault: Shift, place: Mapping[str, str]) -> li
 
 def _delete(world: World, what: str, own: str, application: str) -> None:
     if what == "devices":  # their records stay, as in `Control.delete_device`
-        gone = "update devices set deleted_ms = ?, connected = 0, attempt_ms = null where id = ?"
-        world.db.execute(gone, (world.clock.now_ms(), own))
+        delete(world, own, world.clock.now_ms())
         return
     for table, which in _PARTS[what].items():
         for row in world.rows(f"select * from {table} where {which}", {"id": own}):
@@ -100,7 +100,7 @@ def _behind(world: World, table: str) -> str:
 
 
 def _create_device(world: World, model: str, **other: Any) -> str:
-    new = _copy(world, "devices", model, attempt_ms=None, deleted_ms=None, **other)
+    new = _copy(world, "devices", model, attempt_ms=None, death_ms=None, deleted_ms=None, **other)
     tags = world.rows("select position, key, value from tags where device_id = ? order by position", (model,))
     world.insert("tags", ([new, *tag.values()] for tag in tags))
     return new

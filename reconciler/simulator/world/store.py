@@ -12,17 +12,15 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
-from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from reconciler.simulator.faults.active import Faults
+from reconciler.simulator.world.clock import LATEST_MS, Clock
 
 Row: TypeAlias = dict[str, Any]
 _TABLES = """
@@ -42,12 +40,13 @@ create table if not exists devices (
     description text, parent_id text, tags text not null,
     connected integer, connection_ms integer, connected_ms integer, disconnected_ms integer,
     created_ms integer not null, updated_ms integer not null, deleted_ms integer,
-    take_up_ms integer, attempt_ms integer);
+    take_up_ms integer, attempt_ms integer,
+    awake_ms integer, asleep_ms integer, turn_ms integer, death_ms integer, is_dead integer not null default 0);
 create table if not exists tags (
     device_id text not null, position integer not null, key text not null, value text not null,
     primary key (device_id, position)) without rowid;
-create table if not exists failures (
-    device_id text not null, flow_id text not null, version text not null, error text not null,
+create table if not exists outcomes (
+    device_id text not null, flow_id text not null, version text not null, kind text not null, detail text not null,
     primary key (device_id, flow_id, version)) without rowid;
 create table if not exists records (
     id text primary key, application_id text not null, device_id text not null unique,
@@ -75,6 +74,8 @@ create index if not exists devices_by_id on devices (application_id, deleted_ms,
 create index if not exists devices_by_class on devices (application_id, deleted_ms, device_class, id);
 create index if not exists devices_by_name on devices (application_id, deleted_ms, name, id);
 create index if not exists devices_by_attempt on devices (attempt_ms) where attempt_ms is not null;
+create index if not exists devices_by_turn on devices (turn_ms) where turn_ms is not null;
+create index if not exists devices_by_death on devices (death_ms) where death_ms is not null;
 create index if not exists tags_by_text on tags (key, value, device_id);
 create index if not exists records_by_id on records (application_id, id);
 create index if not exists records_by_update on records (application_id, updated_ms, id);
@@ -82,6 +83,20 @@ create index if not exists entries_by_flow on entries (flow_id);
 create index if not exists entries_by_record on entries (application_id, record_id) where record_id is not null;
 create index if not exists logs_by_record on logs (record_id);
 """
+
+
+class Sleeps(BaseModel):
+    """How long a device is awake and asleep, in turns."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    awake_s: Annotated[float, Field(ge=1, le=10**9)]
+    asleep_s: Annotated[float, Field(ge=1, le=10**9)]
+
+    @property
+    def turns_ms(self) -> tuple[int, int]:
+        """Both, in milliseconds."""
+        return round(self.awake_s * 1000), round(self.asleep_s * 1000)
 
 
 class Switches(BaseModel):
@@ -109,42 +124,17 @@ class Switches(BaseModel):
     empty_edge_records: Literal["kept", "dropped"] = "kept"
     per_page_cap: Annotated[int, Field(ge=1)] | None = None
     per_page_fixed: Annotated[int, Field(ge=1)] | None = None
-    logs_kept: Annotated[int, Field(ge=1)] | None = None
+    log_cap: Annotated[int, Field(ge=1)] | None = None
     write_status: Literal["201", "202"] = "201"
     effect_delay_s: Annotated[float, Field(ge=0)] = 0.0
     rerelease: Literal["log", "silent"] = "log"
+    reconnect: Literal["silent", "log"] = "silent"
     empty_bundle: Literal["null", "nullVersion"] = "nullVersion"
     missing_token: Literal["403", "401"] = "403"  # noqa: S105 - a status
     tag_filter: Literal["any", "all"] = "any"
-
-
-class Clock:
-    """Milliseconds since the epoch. A frozen clock advances only by its offset."""
-
-    def __init__(self, *, frozen_at: datetime | None = None) -> None:
-        self._frozen_ms = None if frozen_at is None else round(frozen_at.timestamp() * 1000)
-        self.offset_ms = 0
-
-    def now_ms(self) -> int:
-        """The current time in the simulated world."""
-        base = time.time_ns() // 1_000_000 if self._frozen_ms is None else self._frozen_ms
-        return base + self.offset_ms
-
-
-@lru_cache(maxsize=65536)
-def rfc3339(ms: int) -> str:
-    """Format a time like the API: UTC, milliseconds, `Z`."""
-    moment = datetime.fromtimestamp(ms // 1000, UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{ms % 1000:03}Z"
-
-
-def parse_ms(text: str) -> int | None:
-    """Parse RFC 3339 text to milliseconds; None if it is invalid. No time zone means UTC."""
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
+    take_up: Literal["loads", "fails", "dies", "silent", "unknown"] = "loads"
+    dies_after_s: Annotated[float, Field(ge=0, le=10**9)] = 60.0
+    sleeps: Sleeps | None = None
 
 
 class World:
@@ -163,7 +153,8 @@ class World:
         # A killed process loses no acknowledged write; only a power failure could.
         self.db.executescript("pragma journal_mode = wal; pragma synchronous = off;" + _TABLES)
         self.clock = clock or Clock()
-        self.clock.offset_ms += int(self.recall("clock_offset_ms") or 0)
+        if (text := self.recall("clock")) is not None:
+            self.clock.load(text)
         self.switches = Switches.model_validate_json(self.recall("switches") or "{}")
         self.faults = Faults()
 
@@ -216,10 +207,14 @@ class World:
         )
 
     def advance(self, seconds: float) -> None:
-        """Advance the clock; the offset survives a restart."""
+        """Advance the clock."""
+        self.set_clock(self.clock.now_ms() + round(seconds * 1000), self.clock.speed)
+
+    def set_clock(self, at_ms: int, speed: float) -> None:
+        """Set the clock, which survives a restart."""
         with self.changing():
-            self.clock.offset_ms += round(seconds * 1000)
-            self.remember("clock_offset_ms", str(self.clock.offset_ms))
+            self.clock.set(min(at_ms, LATEST_MS), speed)
+            self.remember("clock", self.clock.dump())
 
     def switch(self, switches: Switches) -> None:
         """Set the switches; they survive a restart."""
