@@ -493,7 +493,7 @@ def _evidence(owner: FakeDevice, edge_flows: Mapping[str, Entry] | None) -> Evid
     )
     updated = unix_time(owner.updated)
     records = None if edge_flows is None else {flow_id: EdgeEvidence(None, updated) for flow_id in edge_flows}
-    return Evidence(lines, tuple(at for at, _ in dated), updated, records)
+    return Evidence(lines, tuple(at for at, _ in dated), updated, records=records)
 
 
 def selects(query: Mapping[str, Any], owner: FakeDevice) -> bool:

@@ -23,10 +23,11 @@ class DeploymentPages(Pages[T]):
     """
 
     line_fields: ClassVar[Mapping[str, str]]  # the fields of `LogLine` -> the kind's names for them
+    bundle_field: ClassVar[str | None] = None  # the kind's name for what is compiled for each device
 
     def __init__(self, *, keep_logs: bool = False, evidence: bool = False) -> None:
         self._keep_logs = keep_logs
-        self._condenser = Condenser(self.line_fields) if evidence else None
+        self._condenser = Condenser(self.line_fields, self.bundle_field) if evidence else None
         self._entries: dict[tuple[object, object], Entry] = {NOTHING: NOTHING}
         self._names: dict[str, tuple[FlowId, set[object]]] = {}  # flow id as sent -> in lower case, and its names
 

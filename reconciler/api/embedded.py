@@ -34,7 +34,6 @@ _LINE_FIELDS: Final = {
     "change": "changeType",
     "flow_id": "updateFlowId",
     "version": RELEASED,
-    "bundle": "newBundle",
     "error": "error",
     "update": "updateType",
 }
@@ -47,6 +46,7 @@ class EmbeddedPages(DeploymentPages[Record]):
 
     shape = EmbeddedShape
     line_fields = _LINE_FIELDS
+    bundle_field = "newBundle"
 
     def __init__(self, *, keep_logs: bool = False, evidence: bool = False) -> None:
         super().__init__(keep_logs=keep_logs, evidence=evidence)
@@ -82,8 +82,9 @@ class EmbeddedPages(DeploymentPages[Record]):
         record_id = device_id if (own := item.get("id")) is None else own.lower()
         if reported_bundle == released_bundle:
             reported_bundle = released_bundle  # one text instead of two
-        condenser = self._condenser
-        evidence = NO_EVIDENCE if condenser is None else condenser.evidence(logs or (), get("lastUpdated"))
+        evidence = NO_EVIDENCE
+        if self._condenser is not None:
+            evidence = self._condenser.evidence(logs or (), get("lastUpdated"), None, reported_bundle)
         bundles = released_bundle, reported_bundle
         device = LiveDevice(flows, name, connected, time, bool(unknown), *bundles, kept, evidence=evidence)
         return record_id, (device_id, device)

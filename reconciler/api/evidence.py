@@ -1,7 +1,8 @@
 """The evidence of one read: each device's log, condensed.
 
 A fleet has few distinct lines in few combinations, so devices share both. What a log has of its own are its dates,
-which become an array of numbers. Nothing is shared beyond a number of kinds that no healthy fleet has: from there on,
+which become an array of numbers, and the names of its bundles, which are compiled for each device: they matter only
+within one log, so they are replaced by their order in it. Nothing is shared beyond a number of kinds that no healthy fleet has: from there on,
 remembering more of them would cost memory and find no second of a kind.
 """
 
@@ -17,6 +18,7 @@ from reconciler.model.log import UNDATED, in_order, unix_time
 from reconciler.model.state import Evidence, FlowId, LogLine
 
 _MOST_KINDS: Final = 10_000
+_TEXTS: Final = {str, type(None)}
 _EPOCH: Final = datetime.fromtimestamp(0, UTC)
 
 K = TypeVar("K")
@@ -45,27 +47,37 @@ class _Lines(_Kinds[tuple[object, ...], LogLine]):
     def __missing__(self, values: tuple[object, ...]) -> LogLine:
         said = {
             field: self._texts.get(value) or self._texts.keep(value, value)
-            for field, value in zip(self._fields, values, strict=True)
+            for field, value in zip(self._fields, values, strict=False)
             if isinstance(value, str)
         }
         flow_id = said.pop("flow_id", self._flow_id)
+        if len(values) > len(self._fields) and values[-1] is not None:
+            said["bundle"] = str(values[-1])
         return self.keep(values, LogLine(flow_id=flow_id and flow_id.lower(), **said))
 
 
 class Condenser:
     """Condenses the logs of one read.
 
-    `fields`: the fields of `LogLine` -> their names on the wire.
+    `fields`: the fields of `LogLine` -> their names on the wire. `bundle`: the name of the field of bundles on the
+    wire, whose names are replaced.
     """
 
-    def __init__(self, fields: Mapping[str, str]) -> None:
+    def __init__(self, fields: Mapping[str, str], bundle: str | None = None) -> None:
         self._fields = tuple(fields)
         self._names = tuple(fields.values())
+        self._bundle = bundle
         self._texts = _Kinds[str, str]()
         self._lines: dict[FlowId | None, _Lines] = {}
         self._shared = _Kinds[tuple[int, ...], tuple[LogLine, ...]]()
 
-    def evidence(self, logs: Sequence[Mapping[str, Any]], updated: object, flow_id: FlowId | None = None) -> Evidence:
+    def evidence(
+        self,
+        logs: Sequence[Mapping[str, Any]],
+        updated: object,
+        flow_id: FlowId | None = None,
+        reported_bundle: str | None = None,
+    ) -> Evidence:
         """The evidence of a record: its log, and when it was last updated. `flow_id`: the flow that the log is about.
 
         An entry that is not an object raises AttributeError. This is a hot path: it runs once per record.
@@ -73,13 +85,29 @@ class Condenser:
         updated_at = unix_time(updated if isinstance(updated, str) else None)
         if not logs:
             return Evidence(updated=updated_at)
-        kinds, names = self._lines.get(flow_id) or self._kinds(flow_id), self._names
+        kinds = self._lines.get(flow_id) or self._kinds(flow_id)
+        bundles: dict[object, int | None] = {None: None}
         try:
-            lines = [kinds[(*map(item.get, names),)] for item in logs]
+            lines = self._lines_of(logs, kinds, bundles)
+            is_odd = self._bundle is not None and {*map(type, bundles)} - _TEXTS != set()
         except TypeError:  # a list or an object where a text should be
+            is_odd = True
+        if is_odd:
+            bundles = {None: None}
             logs = [{key: value for key, value in item.items() if isinstance(value, str)} for item in logs]
-            lines = [kinds[(*map(item.get, names),)] for item in logs]
-        return self._evidence(lines, _instants(logs), updated_at)
+            lines = self._lines_of(logs, kinds, bundles)
+        reported = bundles.get(reported_bundle)
+        made = self._evidence(lines, _instants(logs), updated_at)
+        return made if reported is None else made._replace(bundle=str(reported))
+
+    def _lines_of(
+        self, logs: Sequence[Mapping[str, Any]], kinds: _Lines, bundles: dict[object, int | None]
+    ) -> list[LogLine]:
+        names, bundle = self._names, self._bundle
+        if bundle is None:
+            return [kinds[(*map(item.get, names),)] for item in logs]
+        number = bundles.setdefault
+        return [kinds[(*map(item.get, names), number(item.get(bundle), len(bundles)))] for item in logs]
 
     def _kinds(self, flow_id: FlowId | None) -> _Lines:
         return self._lines.setdefault(flow_id, _Lines(self._fields, flow_id, self._texts))

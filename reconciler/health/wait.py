@@ -9,6 +9,7 @@ from reconciler.errors import NotFound, PermissionDenied, ReconcilerError
 from reconciler.health.verdict import expected_rows, judge, tally
 from reconciler.model.health import Laggard, Offline, Verdict, Verdicts, Wait
 from reconciler.model.state import NO_RECORD, Desired, DeviceId, FlowId, Live, Read, Row
+from reconciler.planner.rollout.look import Look
 from reconciler.ports import Clock, Reader
 from reconciler.runtime import PollPause
 
@@ -27,8 +28,13 @@ async def wait(
     first: Read,
     offline: Offline = Offline.SKIP,
     observe: Callable[[Wait], None] | None = None,
+    rollouts: Callable[[Read], Look] | None = None,
+    began: float | None = None,
 ) -> Wait:
     """Wait for every managed row to converge. Raises nothing but cancellation.
+
+    With rollouts, withheld rows are not waited for; but the wait goes on while a rollout may send more before the
+    timeout, and ends when it may send something now.
 
     Args:
         desired: the managed rows.
@@ -38,14 +44,16 @@ async def wait(
         first: the first read of the apply; devices not connected then, and never seen connected since, are offline.
         offline: how offline devices count.
         observe: called with the state of the wait after each read, and before an interrupt.
+        rollouts: judges the rollouts by a read; everything is read then, with evidence.
+        began: when the wait began, if this goes on with one.
     """
-    watch = _Watch(desired, first.live, clock=clock, offline=offline)
+    watch = _Watch(desired, first.live, clock=clock, offline=offline, rollouts=rollouts, began=began)
     pause = PollPause(FIRST_POLL_S, POLL_GROWTH, LONGEST_POLL_S)
     while True:
         before = len(watch.open)
         standing = await watch.look(reader, until_s=timeout_s)
         left_s = timeout_s - standing.elapsed_s
-        over = standing.stopped_by is not None or not watch.is_open()
+        over = standing.stopped_by is not None or watch.is_due() or not watch.is_open(left_s)
         standing = replace(standing, timed_out=standing.timed_out or (not over and left_s <= 0))
         if observe:
             observe(standing)
@@ -63,10 +71,21 @@ class _Watch:
     the token may not read that, only a device that is read alone, and then is not found, is known to be deleted.
     """
 
-    def __init__(self, desired: Desired, first: Live, *, clock: Clock, offline: Offline) -> None:
+    def __init__(
+        self,
+        desired: Desired,
+        first: Live,
+        *,
+        clock: Clock,
+        offline: Offline,
+        rollouts: Callable[[Read], Look] | None,
+        began: float | None,
+    ) -> None:
         self._clock = clock
         self._offline = offline
-        self._began = clock.monotonic()
+        self._began = clock.monotonic() if began is None else began
+        self._rollouts = rollouts
+        self._looked: Look | None = None
         self.open = expected_rows(desired, first)
         self._rows = len(self.open)
         self._devices = len({device_id for device_id, _ in self.open})
@@ -82,12 +101,18 @@ class _Watch:
         self._may_look = True
         self.read_took_s = 0.0
 
-    def is_open(self) -> bool:
+    def is_open(self, left_s: float) -> bool:
         """Whether waiting longer can change anything."""
         if self._standing.verdicts is None:
             return True
         now = self._clock.monotonic()
-        return any(self._may_change(laggard, now) for laggard in self._laggards)
+        if any(self._may_change(laggard, now) for laggard in self._laggards):
+            return True
+        return self._looked is not None and self._looked.may_send_within(left_s)
+
+    def is_due(self) -> bool:
+        """Whether a rollout may send something now."""
+        return self._looked is not None and len(self._looked.step.sent) > 0
 
     def _may_change(self, laggard: Laggard, now: float) -> bool:
         match laggard.verdict:
@@ -109,10 +134,11 @@ class _Watch:
         timed_out = False
         try:
             async with self._clock.deadline(max(0.0, self._began + until_s - began)):
-                live = (await reader.live(flow_id=flow_id, device_id=device_id)).live
-                verdicts = self._judge(live)
+                read = await self._read(reader, flow_id, device_id)
+                self._looked = self._rollouts(read) if self._rollouts else None
+                verdicts = self._judge(read.live)
                 if await self._find_deleted(reader):
-                    verdicts = self._judge(live)
+                    verdicts = self._judge(read.live)
         except ReconcilerError as failure:
             error = failure
         except TimeoutError:
@@ -128,10 +154,23 @@ class _Watch:
             elapsed_s=now - self._began,
             verdicts=verdicts,
             timed_out=timed_out,
+            tolerated=self._tolerated(),
             read_error=text,
             stopped_by=text if error and error.final and not self._whole else None,
         )
         return self._standing
+
+    async def _read(self, reader: Reader, flow_id: FlowId | None, device_id: DeviceId | None) -> Read:
+        """Rollouts are judged by whole reads."""
+        if self._rollouts:
+            return await reader.live(evidence=True)
+        return await reader.live(flow_id=flow_id, device_id=device_id)
+
+    def _tolerated(self) -> int:
+        """The rows that failed on devices that may fail."""
+        looked = self._looked
+        failed = (one for one in self._laggards if one.verdict is Verdict.FAILED)
+        return sum(looked.may_fail(one.row) for one in failed) if looked else 0
 
     def _scope(self) -> tuple[FlowId | None, DeviceId | None]:
         """The filter for the next read: the flow or the device that is still open, if there is only one.
@@ -184,6 +223,7 @@ class _Watch:
                 reachable=device_id in self._reachable,
                 flow_name=live.flow_names.get(flow_id),
                 device_name=record.name,
+                rollouts=self._looked,
             )
             if laggard is None:
                 del self.open[row]
@@ -197,4 +237,5 @@ class _Watch:
             else:
                 self._drifting.pop(row, None)
             self._laggards.append(laggard)
-        return tally([*self._laggards, *self._left], rows=self._rows, devices=self._devices)
+        laggards = [*self._laggards, *self._left]
+        return tally(laggards, rows=self._rows, devices=self._devices, has_rollouts=self._looked is not None)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from operator import itemgetter
 from typing import NamedTuple, TypeVar
 
 from reconciler.errors import ExitCode
@@ -210,12 +211,44 @@ def not_started(plan: Plan, *, without: Container[Row] = ()) -> Result:
     )
 
 
+def together(results: Sequence[Result]) -> Result:
+    """The result of the steps of one plan, of which there is at least one; their calls are numbered throughout."""
+    first, last = results[0], results[-1]
+    if first is last:
+        return first
+    moves: Counter[Move] = Counter()
+    for one in results:
+        for move in one.moves:
+            moves[replace(move, count=0)] += move.count
+    return replace(
+        last,
+        digest=first.digest,
+        review_digest=first.review_digest,
+        calls=tuple(call for one in results for call in one.calls),
+        total=sum(one.total for one in results),
+        confirmed=sum(one.confirmed for one in results),
+        operations=Operations(*(sum(numbers) for numbers in zip(*(one.operations for one in results), strict=True))),
+        moves=tuple(sorted((replace(move, count=number) for move, number in moves.items()), key=_order)),
+        removals=tuple(sorted((one for part in results for one in part.removals), key=itemgetter(0, 2))),
+        unconfirmed=tuple(sorted((one for part in results for one in part.unconfirmed), key=itemgetter(0, 1))),
+        collateral=tuple(sorted((one for part in results for one in part.collateral), key=itemgetter(0, 1))),
+        moved_meanwhile=tuple(sorted((one for part in results for one in part.moved_meanwhile), key=itemgetter(0, 1))),
+        interrupted=any(one.interrupted for one in results),
+        warnings=tuple(dict.fromkeys(warning for one in results for warning in one.warnings)),
+        notes=tuple(dict.fromkeys(note for one in results for note in one.notes)),
+    )
+
+
 def moves_of(plan: Plan, changes: Iterable[Change] | None = None) -> tuple[Move, ...]:
     """The changes of a plan, or some of them, grouped by flow, from and to; removals first within a flow."""
     chosen = plan.sent if changes is None else changes
     counts = Counter((one.flow_id, one.op, one.from_version, one.to_version) for one in chosen)
-    order = sorted(counts, key=lambda key: (key[0], key[1] != Op.REMOVE, key[2] or "", key[3] or ""))
-    return tuple(Move(key[0], plan.flow_names.get(key[0]), *key[1:], counts[key]) for key in order)
+    moves = (Move(key[0], plan.flow_names.get(key[0]), *key[1:], number) for key, number in counts.items())
+    return tuple(sorted(moves, key=_order))
+
+
+def _order(move: Move) -> tuple[str, bool, str, str]:
+    return move.flow_id, move.op is not Op.REMOVE, move.from_version or "", move.to_version or ""
 
 
 def _removals(plan: Plan, changes: Iterable[Change]) -> Iterable[Removal]:

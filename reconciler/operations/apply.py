@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
@@ -14,13 +14,14 @@ from reconciler.health import wait
 from reconciler.model.digest import digest, digests
 from reconciler.model.health import Offline, Wait
 from reconciler.model.plan import Plan
-from reconciler.model.result import Result, not_started
+from reconciler.model.result import Result, not_started, together
 from reconciler.model.rules import Rules
-from reconciler.model.state import Desired, DeviceId, Read
+from reconciler.model.state import Desired, Read
 from reconciler.model.world import Options
 from reconciler.operations.gateway import Gateway
 from reconciler.operations.plan import NO_OPTIONS, Plans, plan, refused
 from reconciler.operations.replan import replan
+from reconciler.operations.rollout import Rolling
 
 Changes: TypeAlias = Sequence[Rules] | Plans
 """What to apply: rules, which are planned now, or saved plans, whose changes have `from` as a precondition."""
@@ -82,30 +83,52 @@ class PlanRun:
     plan: Plan
     read: Read
     desired: Desired
-    execution: Execution | None = None
+    executions: list[Execution] = field(default_factory=list)
     wait: Wait | None = None
     wait_interrupted: bool = False
+    rolling: Rolling | None = None
 
     @property
     def result(self) -> Result:
         """The result so far, including the wait. Before the start every call is `planned`."""
-        done = self.execution.result() if self.execution else not_started(self.plan)
-        return replace(done, interrupted=done.interrupted or self.wait_interrupted, wait=self.wait)
+        done = together([one.result() for one in self.executions]) if self.executions else not_started(self.plan)
+        done = replace(done, interrupted=done.interrupted or self.wait_interrupted, wait=self.wait)
+        return self.rolling.judged(done) if self.rolling else done
 
     async def carry_out(self, api: LosantApi, gateway: Gateway, request: ApplyRequest) -> None:
-        """Send the calls and confirm them; then wait, if requested and everything is confirmed."""
-        self.execution = Execution(
-            self.plan,
-            self.read,
+        """Send the calls and confirm them; then wait, if requested and everything is confirmed.
+
+        While a rollout may send more before the timeout, its next steps follow.
+        """
+        await self._step(self.plan, self.read, api, gateway, request)
+        if not request.wait or request.dry_run:
+            return
+        rolling = Rolling(self.plan, request.options) if self.plan.rollouts else None
+        began = gateway.clock.monotonic()
+        while not self.result.interrupted and self.result.is_confirmed:
+            await self._wait(api, gateway, request, rolling, began)
+            self.rolling = rolling
+            following = rolling.next_step() if rolling else None
+            if following is None or (self.wait and (self.wait.timed_out or self.wait.stopped_by)):
+                return
+            await self._step(*following, api, gateway, request)
+
+    async def _step(self, plan: Plan, read: Read, api: LosantApi, gateway: Gateway, request: ApplyRequest) -> None:
+        execution = Execution(
+            plan,
+            read,
             api,
             clock=gateway.clock,
             parallelism=gateway.parallelism,
             dry_run=request.dry_run,
-            observe=request.observer.applying(self.plan),
+            observe=request.observer.applying(plan),
         )
-        await self.execution.carry_out()
-        if not request.wait or request.dry_run or self.result.interrupted or not self.result.is_confirmed:
-            return
+        self.executions.append(execution)
+        await execution.carry_out()
+
+    async def _wait(
+        self, api: LosantApi, gateway: Gateway, request: ApplyRequest, rolling: Rolling | None, began: float
+    ) -> None:
         observe = request.observer.waiting(self.plan)
 
         def remember(progress: Wait) -> None:
@@ -114,20 +137,23 @@ class PlanRun:
 
         try:
             await wait(
-                self._without_deleted(self.execution.deleted_devices),
+                self._without_deleted(),
                 api,
                 clock=gateway.clock,
                 timeout_s=request.timeout_s,
                 first=self.read,
                 offline=request.offline,
                 observe=remember,
+                rollouts=rolling.look if rolling else None,
+                began=began,
             )
         except asyncio.CancelledError:
             self.wait_interrupted = True
             raise
 
-    def _without_deleted(self, device_ids: Set[DeviceId]) -> Desired:
+    def _without_deleted(self) -> Desired:
         """The rows to wait for, without those of devices that turned out to be deleted."""
+        device_ids = {device_id for one in self.executions for device_id in one.deleted_devices}
         if not device_ids:
             return self.desired
         return Desired({one: flows for one, flows in self.desired.devices.items() if one not in device_ids})
@@ -165,7 +191,7 @@ class ApplyRun:
         await self._plan()
         request.observer.planned(self.plans)
         self._check()
-        if request.approve and not request.dry_run and any(plan.changes for plan in self.plans):
+        if request.approve and not request.dry_run and any(len(plan.sent) for plan in self.plans):
             shown = digest(self.plans)
             if not request.approve(self.plans):
                 raise ReconcilerError("not applied: the plan was not approved")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
 from reconciler.discovery.device_index import DeviceIndex
 from reconciler.documents.saved_plan import load_plans as read_plans
 from reconciler.errors import PermissionDenied, Problem, Stale, UsageError
-from reconciler.model.changes import Change, Op
+from reconciler.model.changes import Change
 from reconciler.model.plan import Plan
 from reconciler.model.state import Decision, Desired, DeviceId, Place, Read, Version
 from reconciler.model.world import Options
@@ -17,7 +16,7 @@ from reconciler.operations.gateway import Gateway
 from reconciler.operations.guarding import guarding, lifting
 from reconciler.operations.plan import Plans
 from reconciler.planner.guards import check, guards_again
-from reconciler.planner.replan import again
+from reconciler.planner.replan import calls_for, remaining, step_of, with_deciders
 from reconciler.ports import Reader
 
 
@@ -52,23 +51,17 @@ async def replan(
         ManifestError: the manifests that the plan names are there, but not valid.
         ApiError, IncompleteRead: reading failed.
     """
-    left: list[tuple[Plan, Read, Desired]] = []
+    remains: list[tuple[Plan, Read, Desired]] = []
     drift: list[Problem] = []
     async with gateway.open() as api_of:
         for saved in plans:
             api = api_of(saved.application.id, saved.kind)
-            read = await api.live()
-            rest, calls = again(saved, read.live, mode=options.calls, chunk=options.chunk)
+            read = await api.live(evidence=saved.rollouts is not None)
+            rest = remaining(replace(saved, changes=with_deciders(saved)), read, sent_only=True)
+            calls = calls_for(rest, mode=options.calls, chunk=options.chunk)
             drift += [_drift(saved, change, entry.released) for change, entry in rest.moved]
             drift += [_gone(saved, device_id) for device_id in await _missing(api, saved, read, rest.left)]
-            ops = Counter(change.op for change in rest.left)
-            summary = saved.summary._replace(
-                add=ops[Op.ADD],
-                update=ops[Op.UPDATE],
-                remove=ops[Op.REMOVE],
-                keep=saved.summary.keep + len(saved.changes) - len(rest.left),  # including what is already done
-                calls=len(calls),
-            )
+            left = step_of(saved, rest, calls)
             lifted = lifting(saved.guards)
             guards, notes = await guarding(saved, api, read)
             if lifted and is_expected:
@@ -77,11 +70,11 @@ async def replan(
             elif lifted:
                 notes = (*notes, f"guards are lifted by what the plan was saved with: {lifted}")
             guards = guards_again(replace(saved, guards=guards), read.live, options)
-            plan = replace(saved, changes=tuple(rest.left), calls=calls, summary=summary, guards=guards, notes=notes)
-            left.append((replace(plan, refused=check(plan)), read, _managed(saved)))
+            plan = replace(left, guards=guards, notes=notes)
+            remains.append((replace(plan, refused=check(plan)), read, _managed(saved)))
     if drift:
         raise Stale(drift)
-    return left
+    return remains
 
 
 def _drift(plan: Plan, change: Change, released: Version | None) -> Problem:

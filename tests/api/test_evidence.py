@@ -63,8 +63,8 @@ FAILED = {"date": LATEST, "changeType": "current", "updateType": "device", "atte
 def test_a_settled_device_has_its_log_oldest_first_and_the_time_of_its_record() -> None:
     evidence = of_embedded(FAILED, REPORTED, RELEASED, lastUpdated=LATEST)
     assert evidence.lines == (
-        LogLine("desired", PUMP, "v1", "17", update="replaceFlow"),
-        LogLine("current", bundle="17", update="device"),
+        LogLine("desired", PUMP, "v1", "1", update="replaceFlow"),
+        LogLine("current", bundle="1", update="device"),
         LogLine("current", error="full", update="device"),
     )
     assert list(evidence.instants) == [unix_time(NOON), unix_time(NOON) + 0.25, unix_time(NOON) + 3601]
@@ -131,12 +131,15 @@ logs = st.lists(entries, max_size=5)
 def plainly(log: list[dict[str, Any]], flow_id: str | None = None) -> list[tuple[float, LogLine]]:
     """A log read the obvious way, an edge record's with its flow."""
     dated = []
+    bundles: dict[str, str] = {}  # bundles of embedded devices go by their order in the log
     for entry in log:
         said = {key: value for key, value in entry.items() if isinstance(value, str)}
         change, error, date = said.get("changeType"), said.get("error"), unix_time(said.get("date"))
         if flow_id is None:
             named = said.get("updateFlowId")
-            own = (None if named is None else named.lower()), said.get("desiredVersion"), said.get("newBundle")
+            bundle = said.get("newBundle")
+            number = None if bundle is None else bundles.setdefault(bundle, str(len(bundles) + 1))
+            own = (None if named is None else named.lower()), said.get("desiredVersion"), number
             dated.append((date, LogLine(change, *own, error, said.get("updateType"))))
         else:
             own = flow_id, said.get("newValue"), said.get("newEtag")
@@ -155,6 +158,17 @@ def test_embedded_logs_are_read_as_the_plain_way_reads_them(found: list[list[Any
         records = [embedded(*log, number=number) for number, log in enumerate(found)]
         devices = read(EmbeddedPages(evidence=True), *records)
     assert [dated(device.evidence) for device in devices.values()] == [plainly(log) for log in found]
+
+
+def test_bundles_matter_only_within_a_log_so_devices_share_lines_whatever_theirs_are_called() -> None:
+    pages = EmbeddedPages(evidence=True)
+    other = [{**one, "newBundle": "99"} for one in (RELEASED, REPORTED)]
+    found = read(pages, embedded(RELEASED, REPORTED, currentBundleVersion="17"))
+    found |= read(pages, embedded(*other, number=2, currentBundleVersion="99"))
+    found |= read(pages, embedded(*other, number=3, currentBundleVersion="17"))
+    first, second, third = (device.evidence for device in found.values())
+    assert first.lines is second.lines is third.lines
+    assert (first.bundle, second.bundle, third.bundle) == ("1", "1", None)
 
 
 @given(st.lists(logs, min_size=1, max_size=3), st.sampled_from([1, module._MOST_KINDS]))

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from reconciler.model.changes import Changes
+from reconciler.model.log import UNDATED, unix_time
 from reconciler.model.plan import Warning
-from reconciler.model.rollout import Rollout, RolloutReport, Rollouts, RolloutVerdict
+from reconciler.model.rollout import Rollout, RolloutReport, Rollouts, RolloutState, RolloutVerdict, Withheld
 from reconciler.model.state import DeviceId, FlowId, Read, Row
 from reconciler.planner.rollout.position import Position, position_of
 from reconciler.planner.rollout.report import report, warnings_of
@@ -41,6 +42,17 @@ class Look:
             return None
         groups = tuple(position.rollout for position in self.positions)
         return Rollouts(groups, self.reports(device_names), self.step.sent, self.step.holds)
+
+    def may_send_within(self, seconds: float) -> bool:
+        """Whether more may be sent by then: a wave may pass, a window opens, or a budget may have room."""
+        now = self.read.server_time
+        for position in self.positions:
+            one = report(position, self.step, self.read.live, {})
+            at = UNDATED if one.held_by is Withheld.BUDGET else unix_time(one.earliest)
+            may = one.held_by is Withheld.BUDGET or (one.earliest is not None and now is not None)
+            if may and one.state is not RolloutState.STOPPED and at <= (now or 0.0) + seconds:
+                return True
+        return False
 
     def verdict(self, row: Row) -> RolloutVerdict | None:
         """The verdict on the device of a row that a rollout waves; None for other rows."""
