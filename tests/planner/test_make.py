@@ -9,11 +9,11 @@ from reconciler.model.plan import Plan, PlannedCall, Summary, Warning
 from reconciler.model.requests import Replace
 from reconciler.model.rules import Limits, Source
 from reconciler.model.state import Kind, Place
-from reconciler.model.world import Filter, Options, World
+from reconciler.model.world import CallMode, Filter, Options, World
 from reconciler.planner import planner as make
 from reconciler.planner import replan as rest
 from reconciler.planner.planner import make_plan
-from reconciler.planner.replan import again
+from reconciler.planner.replan import calls_for, remaining
 from tests.builders import APPLICATION, desired, hex_id, live, read
 
 UNSOUND = (PlannedCall(0, Replace("f", "1", "2"), (("a", "f"),)),)
@@ -32,7 +32,7 @@ def test_a_plan_whose_calls_are_unsound_is_not_made(monkeypatch: pytest.MonkeyPa
         plan(world)
     monkeypatch.setattr(rest, "cover", lambda *_, **__: UNSOUND)
     with pytest.raises(PlanUnsound, match="device x"):
-        again(made, world.live)
+        calls_for(remaining(made, world.read), mode=CallMode.FEWEST, chunk=1000)
 
 
 def test_names_of_what_is_listed_by_id() -> None:
