@@ -33,7 +33,8 @@ class Offline:
 def resolve_symbolically(rules: Rules) -> Offline:
     """Resolve without an inventory. `resolution.problems` are conflicts that no state of the API can remove."""
     groups = tuple(group if is_explicit(group.select) else symbolic(group) for group in rules.groups)
-    rules = replace(rules, groups=groups)
+    unwaved = tuple(group._replace(rollout=None) for group in groups)  # which devices a wave has, only the API knows
+    rules = replace(rules, groups=unwaved, policies={})
     needs = needs_of(rules)
     inventory = Inventory(
         devices={name: Device(name, name) for name in needs.device_names},
