@@ -147,7 +147,7 @@ def _unknown_key(key: str, parent: Loc) -> tuple[str, str]:
 
 # Keys of a selector that a wave does not have.
 _NO_WAVE = {
-    "query": "a wave must hold the same devices at each reading, which a query does not promise; pick them by a tag",
+    "query": "a query may answer otherwise at the next reading; pick the devices by a tag",
     "all": "leave the wave out: all that is left is the last wave",
 }
 
