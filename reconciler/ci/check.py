@@ -41,4 +41,4 @@ def difference(path: str, base: str, *, max_bytes: int) -> str:
         return f"The manifests of the base cannot be compared, so there is no diff: {reason}."
     if found.missing:
         return "The base has no manifests there: everything is new."
-    return differences_markdown(found.differences, base, None, max_bytes=max_bytes)
+    return differences_markdown(found.differences, base, None, warnings=found.approvals, max_bytes=max_bytes)

@@ -8,7 +8,19 @@ from decimal import Decimal
 from typing import Generic, NamedTuple, TypeVar
 
 from reconciler.errors import Problem
-from reconciler.manifest.schema import Document, GroupPart, LimitsPart, PinPart, ProtectPart, SelectPart
+from reconciler.manifest.policies import PolicyLayer, RolloutLayer, Value, waves_of
+from reconciler.manifest.scalars import NO_ROLLOUT
+from reconciler.manifest.schema import (
+    Document,
+    GroupPart,
+    LimitsPart,
+    PinPart,
+    PolicyPart,
+    ProtectPart,
+    RolloutPart,
+    SelectPart,
+    WavePart,
+)
 from reconciler.manifest.tree import Map, Mark, Seq, place_of, shown
 from reconciler.model.rules import (
     ApplicationRef,
@@ -21,6 +33,7 @@ from reconciler.model.rules import (
     Ref,
     Selector,
     Source,
+    Wave,
 )
 from reconciler.model.state import Kind, Place
 from reconciler.model.text import is_id
@@ -35,6 +48,7 @@ class GroupLayer(NamedTuple):
     flows: tuple[FlowRule, ...] = ()
     priority: int | None = None
     salt: str | None = None
+    rollout: RolloutLayer | None = None
 
 
 T = TypeVar("T")
@@ -49,7 +63,10 @@ class Placed(NamedTuple, Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One document. `extends` is the base's path as written; `limits` has `removals_count` etc. if set."""
+    """One document. `extends` is the base's path as written; `limits` has `removals_count` etc. if set.
+
+    `refused_policies`: names of policies that were dropped for their problems; None if nobody knows how many.
+    """
 
     place: Place
     extends: Ref | None = None
@@ -62,6 +79,8 @@ class Layer:
     pins: tuple[Pin, ...] = ()
     protect: tuple[Protection, ...] = ()
     limits: Placed[Mapping[str, int | Decimal]] | None = None
+    policies: Mapping[str, PolicyLayer] = field(default_factory=dict)
+    refused_policies: frozenset[str] | None = frozenset()
     manifests: tuple[Source, ...] = ()
 
 
@@ -107,6 +126,7 @@ class _Reader:
             pins=self.pins(document.pins or [], tree.get("pins", no_list)),
             protect=self.protect(document.protect or [], tree.get("protect", no_list)),
             limits=Placed(self.place(keys["limits"]), _flat(document.limits)) if document.limits else None,
+            policies=self.policies(document.rollouts or {}, tree.get("rollouts", no_map)),
             manifests=(source,),
         )
 
@@ -150,17 +170,48 @@ class _Reader:
             body: Map = tree[name]
             select = self.selector(part.select, body["select"], body.key_marks["select"]) if part.select else None
             flows = self.flows(body["flows"]) if part.flows else ()
-            groups[name] = GroupLayer(name, self.place(mark), select, flows, part.priority, part.salt)
+            rollout = self.rollout(part.rollout, body) if part.rollout else None
+            groups[name] = GroupLayer(name, self.place(mark), select, flows, part.priority, part.salt, rollout)
         return groups
 
-    def selector(self, part: SelectPart, tree: Map, mark: Mark) -> Selector:
+    def rollout(self, part: RolloutPart, group: Map) -> RolloutLayer:
+        place, written, mark = self.place(group.key_marks["rollout"]), group["rollout"], group.value_marks["rollout"]
+        if not isinstance(written, Map):
+            return RolloutLayer(place, None if written == NO_ROLLOUT else Ref(written, self.place(mark)))
+        marks = written.value_marks
+        policy = Ref(part.policy, self.place(marks["policy"])) if part.policy else None
+        up_to = Value(self.place(marks["up_to"]), part.up_to) if part.up_to is not None else None
+        return RolloutLayer(place, policy, up_to, whole=False)
+
+    def policies(self, parts: Mapping[str, PolicyPart], tree: Map) -> dict[str, PolicyLayer]:
+        policies = {}
+        for (name, part), mark in zip(parts.items(), tree.key_marks.values(), strict=True):
+            body: Map = tree[name]
+            values = {key: Value(self.place(at), None) for key, at in body.key_marks.items()}
+            for key, inner in body.items():
+                if key == "waves" and part.waves:
+                    values[key] = Value(values[key].place, self.waves(part.waves, inner))
+                elif isinstance(inner, Map):
+                    given = getattr(part, key).model_dump(by_alias=True, exclude_none=True)
+                    values |= {f"{key}.{one}": Value(self.place(inner.key_marks[one]), given[one]) for one in inner}
+                else:
+                    values[key] = Value(values[key].place, getattr(part, key))
+            policies[name] = PolicyLayer(name, self.place(mark), values)
+        return policies
+
+    def waves(self, parts: list[WavePart], tree: Seq) -> tuple[Wave, ...]:
+        selectors = [self.selector(part, body, at) for part, body, at in zip(parts, tree, tree.marks, strict=True)]
+        places = [self.place(body.value_marks.get("percent", at)) for body, at in zip(tree, tree.marks, strict=True)]
+        return waves_of(selectors, places, self.problems)
+
+    def selector(self, part: SelectPart | WavePart, tree: Map, mark: Mark) -> Selector:
         listed: Seq = tree.get("devices", Seq(mark))
         return Selector(
             self.place(mark),
             devices=tuple(self.ref(text, at) for text, at in zip(listed, listed.marks, strict=True)) or None,
             tags={key: tuple(values) for key, values in part.tags.items()} if part.tags else None,
-            query=part.query,
-            all=part.all is not None,
+            query=part.query if isinstance(part, SelectPart) else None,
+            all=isinstance(part, SelectPart) and part.all is not None,
             percent=part.percent,
             exclude=self.selector(part.exclude, tree["exclude"], tree.key_marks["exclude"]) if part.exclude else None,
         )

@@ -1,7 +1,8 @@
 """The JSON Schema of a manifest document, generated from the models that validate it.
 
 It cannot express constraints across places (duplicates, conflicts, `extends`, groups without a selector), invalid
-calendar dates, or invalid JSON in text queries. Only the loader finds those.
+calendar dates, unknown time zones, shares that do not grow, or invalid JSON in text queries. Only the loader finds
+those.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from typing import Any
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
-from reconciler.manifest.schema import SELECTING, WHOLE_ID, Document
+from reconciler.manifest.scalars import NO_ROLLOUT, WHOLE_ID
+from reconciler.manifest.schema import PICKING, SELECTING, Document
 
 SCHEMA_ID = "urn:losant-reconciler:manifest:v1"
 
@@ -36,6 +38,15 @@ def manifest_schema() -> dict[str, Any]:
     schema["properties"]["application"] = {"anyOf": [application_id, application], "description": about}
     schema["properties"]["flows"]["propertyNames"] = {"minLength": 1, "maxLength": 255, "not": {"pattern": WHOLE_ID}}
     definitions["SelectPart"]["anyOf"] = [{"required": [key]} for key in sorted(SELECTING)]
+    rollout = definitions["GroupPart"]["properties"]["rollout"]
+    about = rollout.pop("description")
+    policy = {key: part for key, part in definitions["RolloutPart"]["properties"]["policy"].items() if key != "not"}
+    short = {key: part for key, part in policy.items() if key != "description"}
+    definitions["GroupPart"]["properties"]["rollout"] = {"anyOf": [short, rollout], "description": about}
+    definitions["RolloutPart"]["minProperties"] = 1
+    named = {"minLength": 1, "maxLength": 255, "not": {"enum": [NO_ROLLOUT]}}
+    schema["properties"]["rollouts"]["propertyNames"] = named
+    definitions["WavePart"]["anyOf"] = [{"required": [key]} for key in sorted(PICKING)]
     definitions["ProtectPart"]["anyOf"] = [{"required": ["device"]}, {"required": ["flow"]}]
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

@@ -69,6 +69,8 @@ def validate(tree: Node, path: str, source: Source) -> tuple[Layer | None, list[
         hint = "a manifest begins with `apiVersion: reconciler/v1`"
         return None, [Problem("a manifest is a map (key: value)", path, 1, 1, hint)]
     problems: list[Problem] = []
+    rollouts = tree.get("rollouts", {})
+    written = frozenset(rollouts) if isinstance(rollouts, dict) else None
     for _ in range(3):  # dropping invalid items leaves a valid document, except for items shared by an alias
         try:
             document = Document.model_validate(tree)
@@ -77,7 +79,9 @@ def validate(tree: Node, path: str, source: Source) -> tuple[Layer | None, list[
             if not salvage(error, tree):
                 return None, problems
         else:
-            return layer_of(document, tree, path, source, problems), problems
+            layer = layer_of(document, tree, path, source, problems)
+            refused = None if written is None else written - layer.policies.keys()
+            return replace(layer, refused_policies=refused), problems
     return None, problems
 
 
@@ -99,6 +103,7 @@ class _Loader:
         self._problems: dict[Problem, None] = {}
         self._cycles: set[frozenset[str]] = set()
         self._warnings: list[Warning] = []
+        self._complete = True  # no document was refused as a whole
 
     def load(self, paths: Sequence[str]) -> Loaded:
         layers: dict[tuple[str, Kind], list[Layer]] = {}
@@ -106,14 +111,18 @@ class _Loader:
             content = self._read(file)
             if content.unreadable:
                 self._problems[content.unreadable] = None
+                self._complete = False
             for layer in content.layers:
                 whole = layer and self._based(layer, content.file, (content.file.real,))
+                self._complete &= whole is not None
                 if whole and whole.application:
                     key = (whole.application.id, whole.kind or Kind.EMBEDDED)
                     layers.setdefault(key, []).append(whole)
         merging: list[Problem] = []
         skipped = tuple(sorted(self._files.skipped))
-        rules = tuple(replace(merge(layers[key], merging), skipped=skipped) for key in sorted(layers))
+        rules = tuple(
+            replace(merge(layers[key], merging, complete=self._complete), skipped=skipped) for key in sorted(layers)
+        )
         problems = dict.fromkeys([*self._problems, *merging])
         warnings = tuple(sorted(self._warnings, key=lambda warning: warning.sort_key))
         ordered = tuple(sorted(problems, key=lambda problem: problem.sort_key))
@@ -126,6 +135,7 @@ class _Loader:
             files, problems = self._files.expand(path)
             found += files
             self._problems.update(dict.fromkeys(problems))
+            self._complete &= not problems
         by_real: dict[str, File] = {}
         for file in sorted(found):
             by_real.setdefault(file.real, file)
@@ -140,6 +150,7 @@ class _Loader:
             content.unreadable = data
             return content
         trees, problems = parse(data, file.shown)
+        self._complete &= not problems
         if not data.isascii():
             self._warnings += deception(data, file.shown)
         self._problems.update(dict.fromkeys(problems))

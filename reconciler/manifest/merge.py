@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from reconciler.errors import Problem
 from reconciler.manifest.document import GroupLayer, Layer, Placed
+from reconciler.manifest.policies import Declared, PolicyLayer, declared, group_rollout, named, policy_on, rollout_on
 from reconciler.manifest.tree import shown
 from reconciler.model.rules import (
     DEFAULT_LIMITS,
@@ -49,6 +50,11 @@ def extend(base: Layer, child: Layer) -> Layer:
         pins=base.pins + child.pins,
         protect=base.protect + child.protect,
         limits=limits,
+        policies={
+            **base.policies,
+            **{name: policy_on(base.policies.get(name), one) for name, one in child.policies.items()},
+        },
+        refused_policies=_refused((base, child)),
         manifests=tuple(sorted({*base.manifests, *child.manifests})),
     )
 
@@ -63,6 +69,7 @@ def _group_on(base: GroupLayer | None, child: GroupLayer) -> GroupLayer:
         _flows_on(base.flows, child.flows),
         base.priority if child.priority is None else child.priority,
         base.salt if child.salt is None else child.salt,
+        rollout_on(base.rollout, child.rollout),
     )
 
 
@@ -77,25 +84,33 @@ def _flows_on(base: tuple[FlowRule, ...], child: tuple[FlowRule, ...]) -> tuple[
 # --- one application and kind -----------------------------------------------------------------------------------
 
 
-def merge(layers: Sequence[Layer], problems: list[Problem]) -> Rules:
-    """Make one `Rules` from the documents of one application and kind. Problems are appended; valid parts merged."""
+def merge(layers: Sequence[Layer], problems: list[Problem], *, complete: bool = True) -> Rules:
+    """Make one `Rules` from the documents of one application and kind. Problems are appended; valid parts merged.
+
+    `complete`: no other document could be one of them, but was refused.
+    """
     layers = sorted(layers, key=lambda layer: layer.place)
     prune = _one("prune", [layer.prune for layer in layers if layer.prune], problems)
     limits = _one("limits", [layer.limits for layer in layers if layer.limits], problems)
     aliases: dict[str, Placed[Ref]] = _joined("alias", [layer.aliases for layer in layers], problems)
     groups: dict[str, GroupLayer] = _joined("group", [layer.groups for layer in layers], problems)
     devices: dict[str, DeviceRules] = _joined("device", [layer.devices for layer in layers], problems)
+    policies: dict[str, PolicyLayer] = _joined("policy", [layer.policies for layer in layers], problems)
+    refused = _refused(layers)
+    known = declared(policies, refused=refused or (), all_known=complete and refused is not None, problems=problems)
+    rollouts = [group.rollout for group in groups.values() if group.rollout]
     return Rules(
         application=_application(layers, problems),
         kind=layers[0].kind or Kind.EMBEDDED,
         prune=prune.value if prune else Prune.OFF,
         prune_place=prune.place if prune else None,
         aliases={name: alias.value for name, alias in sorted(aliases.items())},
-        groups=tuple(filter(None, (_group(groups[name], problems) for name in sorted(groups)))),
+        groups=tuple(filter(None, (_group(groups[name], known, problems) for name in sorted(groups)))),
         devices=tuple(devices[text] for text in sorted(devices)),
         pins=_distinct(pin for layer in layers for pin in layer.pins),
         protect=_distinct(protection for layer in layers for protection in layer.protect),
         limits=Limits(**limits.value, place=limits.place) if limits else DEFAULT_LIMITS,  # type: ignore[arg-type]
+        policies=named(rollouts, known.policies),
         manifests=tuple(sorted({source for layer in layers for source in layer.manifests})),
     )
 
@@ -128,7 +143,12 @@ def _twice(what: str, one: Place, other: Place, hint: str = "keep one of them") 
     return second.problem(f"{what} is declared in two places, first at {where}", hint)
 
 
-def _place(item: Placed[Ref] | GroupLayer | DeviceRules) -> Place:
+def _refused(layers: Sequence[Layer]) -> frozenset[str] | None:
+    found = [layer.refused_policies for layer in layers]
+    return None if None in found else frozenset[str]().union(*filter(None, found))
+
+
+def _place(item: Placed[Ref] | GroupLayer | DeviceRules | PolicyLayer) -> Place:
     return item.device.place if isinstance(item, DeviceRules) else item.place
 
 
@@ -143,14 +163,15 @@ def _application(layers: Sequence[Layer], problems: list[Problem]) -> Applicatio
     return (named or refs)[0]
 
 
-def _group(group: GroupLayer, problems: list[Problem]) -> Group | None:
+def _group(group: GroupLayer, known: Declared, problems: list[Problem]) -> Group | None:
     for part in ("select", "flows"):
         if not getattr(group, part):
             message = f"group {shown(group.name)} has no `{part}`"
             problems.append(group.place.problem(message, f"add `{part}`, here or in its base"))
+    rollout = group_rollout(group.name, group.rollout, known, problems)
     if group.select is None or not group.flows:
         return None
-    return Group(group.name, group.place, group.select, group.flows, group.priority or 0, group.salt or "")
+    return Group(group.name, group.place, group.select, group.flows, group.priority or 0, group.salt or "", rollout)
 
 
 def _distinct(items: Iterable[Item]) -> tuple[Item, ...]:

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from pydantic import BaseModel, ValidationError
 
 from reconciler.errors import Problem
-from reconciler.manifest import schema
+from reconciler.manifest import scalars, schema
 from reconciler.manifest.tree import EMPTY, REFUSED, Map, Mark, Node, Seq, place_of, shown
 from reconciler.model.characters import named
 
@@ -71,7 +71,7 @@ def _words(item: Mapping[str, Any], loc: Loc) -> tuple[str, str | None]:
     """Message and hint for one of pydantic's errors."""
     given, context = item["input"], item.get("ctx", {})
     name = _name(loc)
-    if item["type"] == schema.OWN:
+    if item["type"] == scalars.OWN:
         return f"{name}: {context['message']}", context["hint"]
     if item["type"] == "missing":
         return f"{name} is missing", f"add `{loc[-1]}: …`" if loc else None
@@ -98,6 +98,8 @@ def _empty(loc: Loc, name: str) -> tuple[str, str]:
     match loc:
         case ("devices", _, str()) | ("groups", _, "flows", str()) | ("pins", _, "flows", str()):
             return f"{name} has no version", "write `absent` if this flow must not run here"
+        case ("groups", _, "rollout"):
+            return f"{name} is empty", "name a policy, or write `none` to lift what a base names"
     return f"{name} is empty", "give it a value or remove the key"
 
 
@@ -111,6 +113,7 @@ _EXPECTATIONS = {
     "literal_error": "expected {expected}, found {noun}",
     "string_too_long": "longer than {max_length} characters",
     "too_short": "needs at least one entry",
+    "too_long": "has {actual_length} entries, {max_length} at most",
 }
 
 
@@ -133,11 +136,20 @@ def _noun(given: object) -> str:
 def _unknown_key(key: str, parent: Loc) -> tuple[str, str]:
     if key == "salt" and parent[-1:] in (("select",), ("exclude",)):
         return f"unknown key {shown(key)}", "it belongs in the group, next to `select`"
+    if parent[:1] == ("rollouts",) and parent[2:3] == ("waves",) and key in _NO_WAVE:
+        return f"unknown key {shown(key)}", _NO_WAVE[key]
     pattern = tuple("*" if index == 1 else part for index, part in enumerate(parent[:3]))
-    known = list(_MODELS.get(pattern, schema.Document).model_fields)
+    model = _MODELS.get(pattern, schema.Document)
+    known = [field.alias or name for name, field in model.model_fields.items()]
     near = difflib.get_close_matches(key, known, n=1)
     return f"unknown key {shown(key)}", f"did you mean {near[0]}?" if near else f"known keys: {', '.join(known)}"
 
+
+# Keys of a selector that a wave does not have.
+_NO_WAVE = {
+    "query": "a query may answer otherwise at the next reading; pick the devices by a tag",
+    "all": "leave the wave out: all that is left is the last wave",
+}
 
 # The model at a location; `*` matches any key or index. Any other location is the document itself.
 _MODELS: dict[Loc, type[BaseModel]] = {
@@ -148,4 +160,10 @@ _MODELS: dict[Loc, type[BaseModel]] = {
     ("protect", "*"): schema.ProtectPart,
     ("limits",): schema.LimitsPart,
     ("limits", "*"): schema.LimitPart,
+    ("groups", "*", "rollout"): schema.RolloutPart,
+    ("rollouts", "*"): schema.PolicyPart,
+    ("rollouts", "*", "waves"): schema.WavePart,
+    ("rollouts", "*", "gate"): schema.GatePart,
+    ("rollouts", "*", "budget"): schema.BudgetPart,
+    ("rollouts", "*", "window"): schema.WindowPart,
 }

@@ -1,162 +1,57 @@
 """The schema of a manifest document, validated by pydantic. `json_schema` publishes it for editors.
 
 The input comes from `syntax.parse`: maps, lists, text and `EMPTY`. So numbers, dates and booleans are still text, and
-are parsed by the rules below, never by YAML's. Constraints across documents are checked after merging.
+`scalars` says what is made of them. Constraints across documents are checked after merging.
 """
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Callable
-from datetime import date
-from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from reconciler.model.text import ID_PATTERN, is_id
+from reconciler.manifest.scalars import (
+    NO_ROLLOUT,
+    AliasName,
+    ApplicationId,
+    Count,
+    Day,
+    Days,
+    Flows,
+    LongText,
+    Name,
+    Patience,
+    Percent,
+    PolicyName,
+    Priority,
+    PruneSetting,
+    Query,
+    Sample,
+    Soak,
+    TagNames,
+    TagValues,
+    Text,
+    Time,
+    True_,
+    Unavailable,
+    Zone,
+    wrong,
+)
 
-OWN = "manifest"  # type of the errors that bring their own message
-
-_INTEGER = "-?[0-9]{1,9}"
-_COUNT = "[0-9]{1,9}"
-_PERCENT = "(100([.]0{1,30})?|[0-9]{1,2}([.][0-9]{1,30})?)"
-_DAY = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
-
-
-def wrong(message: str, hint: str | None = None) -> PydanticCustomError:
-    """An error with its own message."""
-    return PydanticCustomError(OWN, "{message}", {"message": message, "hint": hint})
-
-
-def _matching(pattern: str, read: Callable[[str], Any], expected: str) -> BeforeValidator:
-    """Text that matches a pattern, converted with `read`."""
-
-    def check(text: Any) -> Any:
-        if isinstance(text, str) and re.fullmatch(pattern, text):
-            try:
-                return read(text)
-            except ValueError:  # an invalid calendar date
-                pass
-        raise wrong(f"expected {expected}")
-
-    return BeforeValidator(check)
-
-
-def _version(text: str) -> str:
-    if text in ("develop", "default"):
-        raise wrong(f'"{text}" is not deployable', "use a version of the flow")
-    return text
-
-
-def _application_id(text: str) -> str:
-    if not is_id(text):
-        raise wrong(
-            f"expected an id, 24 hex digits, found {json.dumps(text)}",
-            "a name can be added: {id: …, name: …}",
-        )
-    return text.lower()
-
-
-def _query(value: Any) -> str:
-    """An advanced device query, as JSON text or as YAML; returned as canonical JSON text."""
-    if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except (ValueError, RecursionError):
-            raise wrong("a query given as text must be JSON", "see Losant's advanced device queries") from None
-    if not isinstance(value, dict) or not value:
-        raise wrong("a query must be a non-empty map", "to select every device write `all: true`")
-    try:
-        text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-        text.encode()
-    except UnicodeEncodeError:
-        raise wrong("a query holds half of a surrogate pair, which is not text", "write the character itself") from None
-    except ValueError:
-        raise wrong(
-            "a query holds a number that JSON cannot hold", "write a finite number, or text in quotes"
-        ) from None
-    return text
-
-
-def _listed(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
+MAX_WAVES = 20
 
 
 def _identified(value: Any) -> Any:
     return {"id": value} if isinstance(value, str) else value
 
 
-def _alias(text: str) -> str:
-    if is_id(text):
-        raise wrong("an alias must not look like an id", "choose another name")
-    return text
-
-
-# Editors use YAML 1.2, where an unquoted 1.10 is a number: text here may be any scalar in the JSON Schema.
-_SCALARS = ["string", "number", "boolean"]
-_ANY_TEXT = {"type": _SCALARS, "minLength": 1, "maxLength": 255}
-WHOLE_ID = f"^{ID_PATTERN}$"
-
-
-def _or_number(pattern: str, *, kind: str = "number", **bounds: float) -> WithJsonSchema:
-    return WithJsonSchema({"anyOf": [{"type": "string", "pattern": f"^{pattern}$"}, {"type": kind, **bounds}]})
-
-
-_NO_CONTROLS = r"^[^\x00-\x1f\x7f-\x9f]*$"
-_NAME_SCHEMA = {**_ANY_TEXT, "pattern": _NO_CONTROLS}
-Name = Annotated[str, Field(min_length=1, max_length=255, pattern=_NO_CONTROLS), WithJsonSchema(_NAME_SCHEMA)]
-Text = Annotated[str, Field(min_length=1, max_length=255), WithJsonSchema(_ANY_TEXT)]
-LongText = Annotated[str, Field(min_length=1), WithJsonSchema({"type": _SCALARS, "minLength": 1})]
-_VERSION_SCHEMA = {
-    **_NAME_SCHEMA,
-    "not": {"enum": ["develop", "default"]},
-    "description": "A version's name, or `absent` if the flow must not run here.",
-}
-Version = Annotated[
-    str,
-    Field(min_length=1, max_length=255, pattern=_NO_CONTROLS),
-    AfterValidator(_version),
-    WithJsonSchema(_VERSION_SCHEMA),
-]
-AliasName = Annotated[Name, AfterValidator(_alias)]
-ApplicationId = Annotated[str, AfterValidator(_application_id), _or_number(ID_PATTERN, minimum=1e20)]
-Percent = Annotated[
-    Decimal,
-    _matching(_PERCENT, Decimal, "a percentage from 0 to 100, such as 10 or 0.5"),
-    _or_number(_PERCENT, minimum=0, maximum=100),
-]
-Count = Annotated[
-    int,
-    _matching(_COUNT, int, "a whole number, 0 or more"),
-    _or_number(_COUNT, kind="integer", minimum=0, maximum=999_999_999),
-]
-Priority = Annotated[
-    int,
-    _matching(_INTEGER, int, "a whole number"),
-    _or_number(_INTEGER, kind="integer", minimum=-999_999_999, maximum=999_999_999),
-]
-Day = Annotated[
-    date,
-    _matching(_DAY, date.fromisoformat, "a day as YYYY-MM-DD"),
-    WithJsonSchema({"type": "string", "pattern": f"^{_DAY}$", "format": "date"}),
-]
-_QUERY_SCHEMA = {"anyOf": [{"type": "string"}, {"type": "object", "minProperties": 1}]}
-Query = Annotated[str, BeforeValidator(_query), WithJsonSchema(_QUERY_SCHEMA)]
-True_ = Annotated[Literal["true"], WithJsonSchema({"enum": [True, "true"]})]
-PruneSetting = Annotated[
-    Literal["false", "devices", "flows", "application"],
-    WithJsonSchema({"enum": [False, "false", "devices", "flows", "application"]}),
-]
-Flows = Annotated[dict[Name, Version], Field(min_length=1)]
-TagValues = Annotated[
-    list[Text],
-    Field(min_length=1),
-    BeforeValidator(_listed),
-    WithJsonSchema({"anyOf": [_ANY_TEXT, {"type": "array", "minItems": 1, "items": _ANY_TEXT}]}),
-]
+def _by_policy(value: Any) -> Any:
+    """A group's `rollout` in its short form; `none` names no policy, and an empty map nothing at all."""
+    if value == {}:
+        raise wrong("names no policy", "write the name of a policy, or `none`")
+    if isinstance(value, str):
+        return {} if value == NO_ROLLOUT else {"policy": value}
+    return value
 
 
 class Part(BaseModel):
@@ -196,6 +91,13 @@ class SelectPart(Part):
 SELECTING = frozenset(SelectPart.model_fields) - {"exclude"}  # one of them is required: `exclude` only removes devices
 
 
+class RolloutPart(Part):
+    """The policy of a group, and how far it may go."""
+
+    policy: PolicyName | None = Field(None, description="A policy of `rollouts`. Required here or in the base.")
+    up_to: Count | None = Field(None, description="The last wave that may open; 0 pauses. Default: all of them.")
+
+
 class GroupPart(Part):
     """Devices by selector, and the flows they run."""
 
@@ -203,6 +105,9 @@ class GroupPart(Part):
     flows: Flows | None = Field(None, description="Flow to version. Required here or in the base.")
     priority: Priority | None = Field(None, description="The highest decides where groups overlap. Default: 0.")
     salt: Text | None = Field(None, description="The salt that `percent` hashes with. Default: the group's name.")
+    rollout: Annotated[RolloutPart, BeforeValidator(_by_policy)] | None = Field(
+        None, description="The policy by which changes reach the devices; `none` lifts what a base named."
+    )
 
 
 class PinPart(Part):
@@ -242,6 +147,78 @@ class LimitsPart(Part):
     changes: LimitPart | None = Field(None, description="Adds, updates and removals together. Off by default.")
 
 
+class WavePart(Part):
+    """The devices of a wave, but for those of earlier waves. Keys are ANDed."""
+
+    devices: Annotated[list[Name], Field(min_length=1)] | None = Field(
+        None, description="Ids or names; names may contain `*`."
+    )
+    tags: Annotated[dict[Text, TagValues], Field(min_length=1)] | None = Field(
+        None, description="Tags: AND across keys, OR within a list."
+    )
+    percent: Percent | None = Field(None, description="This percentage of the devices; it grows from wave to wave.")
+    exclude: WavePart | None = Field(None, description="Devices to leave to a later wave.")
+
+    @model_validator(mode="after")
+    def _selects_something(self) -> WavePart:
+        if not PICKING & self.model_fields_set:
+            raise wrong("has no key that picks devices", "add `tags`, `devices` or `percent`")
+        return self
+
+
+PICKING = frozenset(WavePart.model_fields) - {"exclude"}
+
+
+class GatePart(Part):
+    """When the next wave may open."""
+
+    converged: Percent | None = Field(
+        None, description="Percentage of the devices so far that must be proven; the rest may fail. Default: 95."
+    )
+    soak: Soak | None = Field(
+        None, description="How long a device must have been seen running its targets. Default: 1h."
+    )
+    sample: Sample | None = Field(None, description="Least number of proven devices in each wave. Default: 1.")
+
+
+class BudgetPart(Part):
+    """How many devices may be away at once."""
+
+    by: TagNames | None = Field(
+        None, description="Devices that share the values of these tags are a set. Default: the group is one set."
+    )
+    unavailable: Unavailable | None = Field(
+        None, description="How many of a set, or what percentage of it. Required here or in the base."
+    )
+
+
+class WindowPart(Part):
+    """When a rollout may send."""
+
+    days: Days | None = Field(None, description="Days such as `mon` or `mon-fri`, or a list of them. Default: all.")
+    from_: Time | None = Field(None, alias="from", description="HH:MM. Required here or in the base.")
+    to: Time | None = Field(
+        None, description="HH:MM; before `from`, it is that of the next day. Required here or in the base."
+    )
+    zone: Zone | None = Field(
+        None, description="A time zone of the IANA database, such as Europe/London. Default: UTC."
+    )
+
+
+class PolicyPart(Part):
+    """How a change reaches the devices of a group: in waves, each of which must prove itself."""
+
+    waves: Annotated[list[WavePart], Field(min_length=1, max_length=MAX_WAVES)] | None = Field(
+        None, description="The waves but for the last, which is the rest. Required here or in the base."
+    )
+    gate: GatePart | None = Field(None, description="When the next wave may open.")
+    patience: Patience | None = Field(
+        None, description="A reachable device that does not report its targets for longer is silent. Default: 1h."
+    )
+    budget: BudgetPart | None = Field(None, description="How many devices may be away at once. Default: no limit.")
+    window: WindowPart | None = Field(None, description="When it may send. Default: always.")
+
+
 class Document(Part):
     """A manifest document."""
 
@@ -258,3 +235,6 @@ class Document(Part):
     pins: list[PinPart] | None = Field(None, description="Exceptions, which win over devices and groups.")
     protect: list[ProtectPart] | None = Field(None, description="Rows that a plan must not touch.")
     limits: LimitsPart | None = Field(None, description="How much one plan may change.")
+    rollouts: dict[PolicyName, PolicyPart] | None = Field(
+        None, description="Policy name to waves and gate. A group names one by `rollout`."
+    )

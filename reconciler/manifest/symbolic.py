@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import TypeAlias
 
+from reconciler.manifest.rollout_diff import Rollouts
 from reconciler.model.rules import DEFAULT_LIMITS, Difference, Limits, Protection, Prune, Rules
 from reconciler.model.state import Device, FlowId, Kind, Place
 from reconciler.planner.resolution.names import Inventory
@@ -33,7 +34,8 @@ class Offline:
 def resolve_symbolically(rules: Rules) -> Offline:
     """Resolve without an inventory. `resolution.problems` are conflicts that no state of the API can remove."""
     groups = tuple(group if is_explicit(group.select) else symbolic(group) for group in rules.groups)
-    rules = replace(rules, groups=groups)
+    unwaved = tuple(group._replace(rollout=None) for group in groups)  # which devices a wave has, only the API knows
+    rules = replace(rules, groups=unwaved, policies={})
     needs = needs_of(rules)
     inventory = Inventory(
         devices={name: Device(name, name) for name in needs.device_names},
@@ -51,8 +53,19 @@ def compare(base: Iterable[Rules], head: Iterable[Rules]) -> tuple[Difference, .
     """Every difference, sorted by application, kind, subject and flow."""
     before, after = ({(one.application.id, one.kind): one for one in side} for side in (base, head))
     keys = before.keys() | after.keys()
-    found = (one for key in keys for one in _differences(key, _Side(before.get(key)), _Side(after.get(key))))
+    found = (one for key in keys for one in _compared(key, before.get(key), after.get(key)))
     return tuple(sorted(found, key=_order))
+
+
+def _compared(key: tuple[str, Kind], before: Rules | None, after: Rules | None) -> Iterator[Difference]:
+    base, head = _Side(before), _Side(after)
+    yield from _differences(key, base, head)
+    if rollouts := Rollouts(key, before, after):
+        yield from rollouts.differences()
+        aliases = {**base.aliases, **head.aliases}
+        for row in base.groups.keys() & head.groups.keys():
+            subject, flow_id = row
+            yield from rollouts.of_row(subject, aliases.get(flow_id, flow_id), base.groups[row], head.groups[row])
 
 
 def _order(one: Difference) -> tuple[str, ...]:
@@ -60,11 +73,12 @@ def _order(one: Difference) -> tuple[str, ...]:
 
 
 class _Side:
-    """One side of a comparison, perhaps empty: its meaning, the places of its rows, and its aliases by flow."""
+    """One side of a comparison, perhaps empty: its meaning, its aliases by flow, the places and groups of its rows."""
 
     def __init__(self, rules: Rules | None) -> None:
         self.meaning: Meaning = {("prune",): str(Prune.OFF)}
         self.places: dict[tuple[str, FlowId], Place] = {}
+        self.groups: dict[tuple[str, FlowId], str | None] = {}  # None for rows that no group decides
         self.aliases: dict[FlowId, str] = {}
         if rules is None:
             return
@@ -78,6 +92,7 @@ class _Side:
             if decision.group is not None and flow_id in contested:
                 self.meaning["priority", subject, flow_id] = str(priorities[decision.group])
             self.places[subject, flow_id] = decision.place
+            self.groups[subject, flow_id] = decision.group
 
 
 def _contested(offline: Offline) -> set[FlowId]:

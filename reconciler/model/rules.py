@@ -258,10 +258,13 @@ class Difference:
     """One difference between two sets of rules; None means "nothing".
 
     Attributes:
-        what: `version` or `priority` of a row; or a setting: `prune`, `limits`, `protect`, `name` (the application's).
+        what: `version` or `priority` of a row; or a setting: `prune`, `limits`, `protect`, `name` (the application's);
+            `policy`, a policy or one of its keys; `rollout`, what a group, or a row that moved to another group or to
+            none, is guarded by. The latter two are `policy_looser` and `rollout_looser` where more may be sent, sooner,
+            or on less proof.
         subject: for a row, a device (id or name) or a selector in angle brackets; else what the setting applies to.
         flow: for a row, its alias, else its id or name.
-        source: for a row, its place on the new side or, if it is not there, on the old side.
+        source: of a row, a policy or a rollout, its place on the new side or, if it is not there, on the old side.
     """
 
     application: str

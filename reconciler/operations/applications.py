@@ -11,6 +11,7 @@ from reconciler.manifest import load as manifests
 from reconciler.manifest.files import DiskFiles, Files
 from reconciler.manifest.symbolic import resolve_symbolically
 from reconciler.model.plan import Warning
+from reconciler.model.policies import idle_policies
 from reconciler.model.rules import Rules
 from reconciler.planner.resolution.resolve import expired_pins, skipped_files
 from reconciler.runtime import utc_today
@@ -67,7 +68,9 @@ def validate(
     skipped = dict.fromkeys(warning for one in chosen for warning in skipped_files(one))
     paths = {path for one in chosen for path in one.paths}
     seen = [one for one in loaded.warnings if chosen == rules or (one.place and one.place.path in paths)]
-    warnings = [*skipped, *seen, *(warning for one in chosen for warning in expired_pins(one, utc_today()))]
+    pins = [warning for one in chosen for warning in expired_pins(one, utc_today())]
+    idle = [warning for one in chosen for warning in idle_policies(one)]
+    warnings = [*skipped, *seen, *pins, *idle]
     return Validated(chosen, tuple(sorted(warnings, key=lambda warning: warning.sort_key)), loaded.files)
 
 

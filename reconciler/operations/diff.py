@@ -17,6 +17,7 @@ from reconciler.manifest.git import revision
 from reconciler.manifest.git.checkout import not_checked_out, places_of
 from reconciler.manifest.git.command import NoRepository
 from reconciler.manifest.git.files import GitFiles
+from reconciler.manifest.rollout_diff import stale_approvals
 from reconciler.manifest.symbolic import compare
 from reconciler.model.plan import Warning
 from reconciler.model.rules import Difference, Rules
@@ -25,11 +26,16 @@ from reconciler.planner.resolution.resolve import skipped_files
 
 
 class Diff(NamedTuple):
-    """The differences, by application and kind. `missing`: a side without manifests, if there is one."""
+    """The differences, by application and kind.
+
+    `missing`: a side without manifests, if there is one. `approvals`: of the warnings, those of changed targets that
+    are approved for waves already.
+    """
 
     differences: tuple[Difference, ...]
     missing: Problem | None = None
     warnings: tuple[Warning, ...] = ()
+    approvals: tuple[Warning, ...] = ()
 
 
 class _Side(NamedTuple):
@@ -66,8 +72,10 @@ def diff(base: str, head: str | None, *, path: str) -> Diff:
     before, after = (side if side.nothing else side._replace(rules=_rules(side)) for side in sides)
     for side, other in ((before, after), (after, before)) if in_git else ():
         _refuse_if_moved(side, {one.application.id for one in other.rules} - {one.application.id for one in side.rules})
-    warnings = dict.fromkeys(warning for one in (*before.rules, *after.rules) for warning in skipped_files(one))
-    return Diff(compare(before.rules, after.rules), missing[0] if missing else None, tuple(warnings))
+    skipped = dict.fromkeys(warning for one in (*before.rules, *after.rules) for warning in skipped_files(one))
+    approvals = tuple(sorted(stale_approvals(before.rules, after.rules), key=lambda warning: warning.sort_key))
+    found = compare(before.rules, after.rules)
+    return Diff(found, missing[0] if missing else None, (*skipped, *approvals), approvals)
 
 
 def _ends(base: str, head: str | None) -> tuple[str, str | None]:

@@ -10,11 +10,13 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from operator import attrgetter
 
+from reconciler.model.plan import Warning
 from reconciler.model.rules import Difference
 from reconciler.model.text import counted
 from reconciler.render.inert import inert, left_out
 from reconciler.render.page import DEFAULT_MAX_BYTES, Page, Rank, code, version_code
 
+_LOOSER = "_looser"
 SHOWN = 10  # maximum subjects shown of each group, unless verbose
 _HEAD = "\n| flow | | from | to | rows |\n| --- | --- | --- | --- | ---: |\n"
 _Kind = tuple[str, str, str, str]
@@ -29,7 +31,7 @@ def differences_text(found: Sequence[Difference], *, verbose: bool = False) -> s
         lines.append(f"{application} ({kind}):")
         items = list(of_application)
         lines += _rows([one for one in items if one.flow is not None], verbose=verbose)
-        lines += [f"  {inert(_setting(one))}: {_move(one)}" for one in items if one.flow is None]
+        lines += [f"  {inert(_setting(one))}: {_move(one)}{_place(one)}" for one in items if one.flow is None]
     lines.append(f"{counted(len(found), 'difference')}.")
     return "\n".join(lines)
 
@@ -37,11 +39,10 @@ def differences_text(found: Sequence[Difference], *, verbose: bool = False) -> s
 def _rows(rows: Sequence[Difference], *, verbose: bool) -> Iterator[str]:
     for _, group in groupby(sorted(rows, key=_kind), key=_kind):
         same = list(group)
-        yield f"  {inert(same[0].flow or '')} {_priority(same[0])}{_move(same[0])}"
+        yield f"  {inert(same[0].flow or '')} {_word(same[0])}{_move(same[0])}"
         shown = same if verbose or len(same) <= SHOWN else same[: SHOWN - 1]
         for one in shown:
-            place = f"  {inert(str(one.source))}" if one.source else ""
-            yield f"    {inert(one.subject or '')}{place}"
+            yield f"    {inert(one.subject or '')}{_place(one)}"
         yield from left_out(len(same) - len(shown), indent=4)
 
 
@@ -51,26 +52,46 @@ def _kind(one: Difference) -> _Kind:
 
 def _setting(one: Difference) -> str:
     """The subject of a difference in a setting."""
-    words = "application name" if one.what == "name" else one.what
+    words = {"name": "application name", "rollout": "rollout of"}.get(_what(one.what), _what(one.what))
     return f"{words} {one.subject}" if one.subject else words
 
 
-def _priority(one: Difference) -> str:
-    return "priority " if one.what == "priority" else ""
+def _what(what: str) -> str:
+    return what.removesuffix(_LOOSER)
+
+
+def _looser(what: str) -> str:
+    """What a reviewer must not miss in a long list."""
+    return ", **looser**" if what.endswith(_LOOSER) else ""
+
+
+def _word(one: Difference) -> str:
+    return "" if one.what == "version" else f"{_what(one.what)} "
+
+
+def _place(one: Difference) -> str:
+    return f"  {inert(str(one.source))}" if one.source else ""
 
 
 def _move(one: Difference) -> str:
-    return f"{inert(one.before or 'nothing')} → {inert(one.after or 'nothing')}"
+    looser = "  (looser)" if one.what.endswith(_LOOSER) else ""
+    return f"{inert(one.before or 'nothing')} → {inert(one.after or 'nothing')}{looser}"
 
 
 def differences_markdown(
-    found: Sequence[Difference], base: str, head: str | None, *, max_bytes: int = DEFAULT_MAX_BYTES
+    found: Sequence[Difference],
+    base: str,
+    head: str | None,
+    *,
+    warnings: Sequence[Warning] = (),
+    max_bytes: int = DEFAULT_MAX_BYTES,
 ) -> str:
     """The differences between two revisions or folders, on one page of at most `max_bytes` bytes."""
     page = Page(max_bytes, elsewhere="Run `reconciler diff -v` for the whole of it.")
     page.line(f"**{counted(len(found), 'difference') if found else 'No differences'}.**")
     page.line()
     page.line(f"From {code(base, limit=40)} to {code(head, limit=40) if head else 'the files'}.")
+    page.section("warnings", warnings, _warning_line, opening="\nWarnings:\n\n", rank=Rank.LEADS)
     for (application, kind), group in groupby(found, key=attrgetter("application", "kind")):
         title = f"\n### Application {code(application)}, {kind}\n"
         listed = list(group)
@@ -92,14 +113,23 @@ def _is_gone(one: Difference) -> bool:
 
 def _kind_line(kind: tuple[_Kind, int]) -> str:
     (flow, what, before, after), number = kind
-    return f"| {code(flow)} | {what} | {version_code(before or None)} | {version_code(after or None)} | {number:,} |"
+    move = f"{version_code(before or None)} | {version_code(after or None)}"
+    return f"| {code(flow)} | {_what(what)}{_looser(what)} | {move} | {number:,} |"
 
 
 def _setting_line(one: Difference) -> str:
-    return f"- {code(_setting(one))}: {version_code(one.before)} to {version_code(one.after)}"
+    place = f" ({code(str(one.source))})" if one.source else ""
+    move = f"{version_code(one.before)} to {version_code(one.after)}"
+    return f"- {code(_setting(one))}{_looser(one.what)}: {move}{place}"
+
+
+def _warning_line(warning: Warning) -> str:
+    place = f" ({code(str(warning.place))})" if warning.place else ""
+    hint = f": {code(warning.hint)}" if warning.hint else ""
+    return f"- {code(warning.message)}{hint}{place}"
 
 
 def _row_line(one: Difference) -> str:
     place = f" ({code(str(one.source))})" if one.source else ""
-    move = f"{_priority(one)}{version_code(one.before)} to {version_code(one.after)}"
+    move = f"{_word(one)}{version_code(one.before)} to {version_code(one.after)}{_looser(one.what)}"
     return f"- {code(one.subject or '')} {code(one.flow or '')}: {move}{place}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -208,3 +209,64 @@ def test_an_unset_variable_is_no_side(arguments: list[str], repository: Path) ->
     ended = run_here("diff", *arguments)
     assert ended.code == 1
     assert "it is empty; is a variable unset?" in ended.err
+
+
+ROLLOUT = (
+    HEAD + "rollouts: {careful: {waves: [{percent: 1}, {percent: 10}], gate: {soak: 24h}}}\n"
+    "groups:\n  all: {select: {all: true}, rollout: {policy: careful, up_to: 2}, flows: {f: v1}}\n"
+    "devices: {pump: {f: v1}}\n"
+)
+LOOSE = ROLLOUT.replace("24h", "1h").replace("up_to: 2", "up_to: 3").replace("f: v1}}\ndev", "f: v2}}\ndev")
+
+
+@pytest.fixture
+def loosened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write("old/a.yaml", ROLLOUT)
+    write("new/a.yaml", LOOSE)
+
+
+@pytest.mark.usefixtures("loosened")
+class TestRollouts:
+    def test_as_text(self) -> None:
+        ended = run_here("diff", "./old", "./new")
+        assert ended.code == 0
+        assert ended.out == (
+            "575ec8687ae143cd83dc4a97 (embedded):\n"
+            "  f v1 → v2\n"
+            "    <all>  new/a.yaml:5\n"
+            "  policy careful gate.soak: 24h → 1h  (looser)  new/a.yaml:3\n"
+            "  rollout of group all: careful up to wave 2 → careful up to wave 3  (looser)  new/a.yaml:5\n"
+            "3 differences.\n"
+        )
+        assert ended.err == (
+            'Warning: new/a.yaml:5: in group "all", v2 of f is approved up to wave 3 '
+            "(its target changed: lower `up_to` to 1 to approve the waves of the new one, each by itself)\n"
+        )
+
+    def test_as_json(self) -> None:
+        document = json.loads(run_here("diff", "./old", "./new", "--format", "json").out)
+        assert [one["what"] for one in document["differences"]] == ["version", "policy_looser", "rollout_looser"]
+        assert [(one["path"], one["line"]) for one in document["warnings"]] == [("new/a.yaml", 5)]
+        assert "warnings" not in json.loads(run_here("diff", "./old", "./old", "--format", "json").out)
+
+    def test_as_markdown(self) -> None:
+        page = run_here("diff", "./old", "./new", "--format", "markdown").out
+        assert '\nWarnings:\n\n- `in group "all", v2 of f is approved up to wave 3`' in page
+        assert "- `policy careful gate.soak`, **looser**: `24h` to `1h` (`new/a.yaml:3`)\n" in page
+        assert "- `rollout of group all`, **looser**: `careful up to wave 2` to `careful up to wave 3`" in page
+
+    def test_a_row_that_leaves_its_group(self) -> None:
+        write("new/a.yaml", ROLLOUT.replace("all: {select: {all: true}", "some: {select: {devices: [pump, valve]}"))
+        write("old/a.yaml", ROLLOUT.replace("all: {select: {all: true}", "some: {select: {devices: [pump, valve]}")
+              .replace("devices: {pump: {f: v1}}\n", ""))  # fmt: skip
+        ended = run_here("diff", "./old", "./new")
+        assert ended.out == (
+            "575ec8687ae143cd83dc4a97 (embedded):\n"
+            "  f rollout careful up to wave 2 → nothing  (looser)\n"
+            "    pump  old/a.yaml:5\n"
+            "1 difference.\n"
+        )
+        page = run_here("diff", "./old", "./new", "--format", "markdown").out
+        assert "| `f` | rollout, **looser** | `careful up to wave 2` | nothing | 1 |\n" in page
+        assert "- `pump` `f`: rollout `careful up to wave 2` to nothing, **looser** (`old/a.yaml:5`)\n" in page

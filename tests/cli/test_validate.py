@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -238,3 +239,57 @@ def test_warnings_are_those_of_the_application_that_is_asked_for() -> None:
     Path("b.yaml").write_text(other + "devices: {pump: {f: v1}}\n", encoding="utf-8")
     assert "U+200B" in run_here("validate", "a.yaml", "b.yaml").err
     assert run_here("validate", "a.yaml", "b.yaml", "--application", "4" * 24).err == ""
+
+
+GROUPS = "groups:\n  {0}: {{select: {{tags: {{site: {0}}}}}, rollout: {1}, flows: {{f: v1}}}}\n"
+
+
+def test_a_policy_that_no_group_names_is_a_warning() -> None:
+    rollouts = "rollouts:\n  careful: {waves: [{percent: 1}]}\n  bold: {waves: [{percent: 50}]}\n"
+    write("manifests/a.yaml", HEAD + rollouts + GROUPS.format("leeds", "careful"))
+    ended = run_here("validate")
+    assert ended.code == 0
+    assert ended.err == (
+        'Warning: manifests/a.yaml:5: no group names policy "bold", so it guards nothing '
+        "(write `rollout: bold` in a group, or remove the policy)\n"
+    )
+
+
+def test_a_policy_of_a_base_that_a_group_lifted_or_exchanged_is_not_forgotten() -> None:
+    rollouts = "rollouts:\n  careful: {waves: [{percent: 1}]}\n  idle: {waves: [{percent: 1}]}\n"
+    write("base.yaml", "apiVersion: reconciler/v1\n" + rollouts + GROUPS.format("leeds", "careful"))
+    write("manifests/a.yaml", f"{HEAD}extends: ../base.yaml\ngroups: {{leeds: {{rollout: none}}}}\n")
+    ended = run_here("validate")
+    assert ended.code == 0
+    assert re.findall('policy "([^"]+)"', ended.err) == ["idle"]
+
+
+def test_a_policy_in_a_document_that_is_refused_is_not_told_as_missing() -> None:
+    write("manifests/a.yaml", HEAD + "rollouts: [careful]\n" + GROUPS.format("leeds", "careful"))
+    write(
+        "manifests/b.yaml", HEAD + "rollouts: {bold: {waves: [{percent: 1}]}, bold: {}}\n" + GROUPS.format("b", "bold")
+    )
+    ended = run_here("validate")
+    assert ended.code == 1
+    assert [line.split(": ")[0] for line in ended.err.splitlines()] == [
+        "manifests/a.yaml:3:11",
+        "manifests/b.yaml:3:43",
+    ]
+
+
+@pytest.mark.parametrize("refused", ["no such file", "not YAML", "another version", "an extends to nowhere"])
+def test_where_a_document_is_lost_no_policy_is_told_as_missing(refused: str) -> None:
+    write("manifests/a.yaml", HEAD + GROUPS.format("leeds", "careful"))
+    rollouts = "rollouts: {careful: {waves: [{percent: 1}]}}\n"
+    text = {
+        "no such file": "",
+        "not YAML": HEAD + rollouts + "devices: [\n",
+        "another version": HEAD.replace("v1", "v2") + rollouts,
+        "an extends to nowhere": HEAD + "extends: nowhere.yaml\n" + rollouts,
+    }[refused]
+    if text:
+        write("other/b.yaml", text)
+    ended = run_here("validate", "manifests", "other/b.yaml")
+    assert ended.code == 1
+    assert "careful" not in ended.err
+    assert len(ended.err.splitlines()) == 1

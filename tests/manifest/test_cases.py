@@ -13,7 +13,7 @@ import os
 import re
 import shutil
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import date
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from reconciler.manifest.symbolic import resolve_symbolically
 from reconciler.manifest.syntax import fastest_parser
 from reconciler.model.rules import Limits, Rules
 from reconciler.model.state import Decision
+from reconciler.planner.resolution.selector import selector_text
 from tests.manifest.fleet import plant
 
 CASES = Path(__file__).parents[1] / "cases" / "manifest"
@@ -116,9 +117,10 @@ def is_broken(problem: Problem) -> bool:
 def told(rules: Rules) -> str:
     """What one application's rules come to in the plant."""
     api = plant(rules.kind)
+    lines = [f"{word} {text}" for word, text in rollouts_text(rules)]
     world = asyncio.run(discover(rules, api, today=TODAY))
     names = {**world.flow_names, **{flow_id: alias for alias, flow_id in world.aliases.items()}}
-    lines = [f"application {rules.application.id} {rules.kind}"]
+    lines = [f"application {rules.application.id} {rules.kind}", *lines]
     if rules.limits != Limits():
         lines.append(f"limits {limits_text(rules.limits)}")
     lines += [
@@ -135,6 +137,17 @@ def told(rules: Rules) -> str:
 def decision_text(decision: Decision) -> str:
     overrides = "".join(f", over {decision_text(one)}" for one in decision.overrides)
     return f"{decision.version or 'absent'} by {decision.rule} {decision.place}:{decision.place.column}{overrides}"
+
+
+def rollouts_text(rules: Rules) -> Iterator[tuple[str, str]]:
+    for name, policy in rules.policies.items():
+        waves = "; ".join(f"{selector_text(one.select, policy.name)} {one.place.column}" for one in policy.waves)
+        yield "policy", f"{name} {policy.place}:{policy.place.column}: {waves}"
+        yield "  gate", f"{policy.gate.converged} {policy.gate.soak_s} {policy.gate.sample}"
+        yield "  other", f"{policy.patience_s} {policy.budget} {policy.window}"
+    for group in rules.groups:
+        if group.rollout:
+            yield "rollout", f"{group.name} = {group.rollout.policy} up to {group.rollout.up_to} {group.rollout.place}"
 
 
 def limits_text(limits: Limits) -> str:

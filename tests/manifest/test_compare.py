@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.manifest.load import load_manifests
+from reconciler.manifest.rollout_diff import stale_approvals
 from reconciler.manifest.symbolic import compare
 from reconciler.model.rules import Difference
 
@@ -136,3 +137,213 @@ def test_maps_that_share_few_keys_are_still_told_key_by_key() -> None:
     found = differences(before, after)
     assert len(found) == 101
     assert "version same f: v1 -> v2" in {told(one) for one in found}
+
+
+POLICY = (
+    "rollouts:\n"
+    "  careful:\n"
+    "    waves: [{tags: {ring: [canary, dev]}}, {percent: 10, tags: {rev: a}}, {percent: 30}]\n"
+    "    gate: {converged: 95, soak: 24h, sample: 3}\n"
+    "    patience: 1h\n"
+    "    budget: {by: [site, line], unavailable: 2}\n"
+    "    window: {days: mon-fri, from: 01:00, to: 05:00, zone: Europe/London}\n"
+    "  bold: {waves: [{percent: 50}]}\n"
+    "groups:\n"
+    "  leeds: {select: {tags: {site: leeds}}, rollout: {policy: careful, up_to: 2}, flows: {f: v1, g: v1}}\n"
+    "  york: {select: {devices: [pump-1]}, rollout: careful, flows: {f: v1}}\n"
+)
+
+
+def rollouts(after: str, before: str = POLICY) -> list[str]:
+    return [told(one).replace(" None:", ":") for one in differences(before, after) if one.what != "version"]
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        pytest.param(POLICY.replace("24h", "1d").replace("1h\n", "3600s\n"), id="a duration spelt otherwise"),
+        pytest.param(POLICY.replace("95", "95.0").replace("10,", "10.0,"), id="a number spelt otherwise"),
+        pytest.param(POLICY.replace("canary, dev", "dev, canary").replace("site, line", "line, site"), id="order"),
+        pytest.param(POLICY.replace("mon-fri", "[wed-fri, mon-wed]"), id="days spelt otherwise"),
+        pytest.param(POLICY.replace("patience: 1h", "patience: 60m").replace("converged: 95, ", ""), id="a default"),
+        pytest.param(POLICY.replace("percent: 50", "percent: 60"), id="a policy that no group names"),
+        pytest.param(POLICY.replace("leeds: {", "lds: {"), id="a group renamed"),
+    ],
+)  # fmt: skip
+def test_no_difference_in_rollouts(after: str) -> None:
+    assert after != POLICY
+    assert differences(POLICY, after) == []
+
+
+LOOSER = [
+    ("{ring: [canary, dev]}", "{ring: [canary, dev, all]}", "waves"),
+    (", {percent: 30}]", "]", "waves"),
+    ("{percent: 30}", "{percent: 31}", "waves"),
+    ("{percent: 10, tags: {rev: a}}", "{percent: 10}", "waves"),
+    ("{percent: 10, tags: {rev: a}}", "{percent: 10, tags: {ref: a}}", "waves"),
+    ("{percent: 10, tags: {rev: a}}", "{percent: 10.5, tags: {rev: a}}", "waves"),
+    ("{percent: 10, tags: {rev: a}}", "{devices: [pump-1]}", "waves"),
+    ("converged: 95", "converged: 94.9", "gate.converged"),
+    ("soak: 24h", "soak: 23h", "gate.soak"),
+    ("sample: 3", "sample: 2", "gate.sample"),
+    ("patience: 1h", "patience: 61m", "patience"),
+    ("unavailable: 2", "unavailable: 3", "budget"),
+    ("unavailable: 2", "unavailable: 1%", "budget"),
+    ("by: [site, line]", "by: [site, line, shift]", "budget"),
+    ("by: [site, line]", "by: [row]", "budget"),
+    ("by: [site, line], ", "", "budget"),
+    ("    budget: {by: [site, line], unavailable: 2}\n", "", "budget"),
+    ("mon-fri", "mon-sat", "window"),
+    ("to: 05:00", "to: 05:01", "window"),
+    ("from: 01:00", "from: 23:00", "window"),
+    ("Europe/London", "Europe/Paris", "window"),
+    ("    window: {days: mon-fri, from: 01:00, to: 05:00, zone: Europe/London}\n", "", "window"),
+]
+STRICTER = [
+    ("{ring: [canary, dev]}", "{ring: canary}", "waves"),
+    ("{ring: [canary, dev]}", "{ring: [canary, dev], site: leeds}", "waves"),
+    ("{tags: {ring: [canary, dev]}}", "{tags: {ring: [canary, dev]}, exclude: {devices: [x]}}", "waves"),
+    ("[{tags: {ring: [canary, dev]}}, ", "[{tags: {ring: dev}}, {tags: {ring: [canary, dev]}}, ", "waves"),
+    ("{percent: 30}]", "{percent: 30}, {percent: 60}]", "waves"),
+    ("{percent: 30}]", "{percent: 29}]", "waves"),
+    ("converged: 95", "converged: 100", "gate.converged"),
+    ("soak: 24h", "soak: 25h", "gate.soak"),
+    ("sample: 3", "sample: 4", "gate.sample"),
+    ("patience: 1h", "patience: 59m", "patience"),
+    ("unavailable: 2", "unavailable: 1", "budget"),
+    ("by: [site, line]", "by: [site]", "budget"),
+    ("mon-fri", "tue-fri", "window"),
+    ("from: 01:00, to: 05:00", "from: 02:00, to: 04:59", "window"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "key"), LOOSER)
+def test_a_policy_that_becomes_looser_is_told_as_that(old: str, new: str, key: str) -> None:
+    assert POLICY.count(old) == 1
+    [found] = differences(POLICY, POLICY.replace(old, new))
+    assert (found.what, found.subject, found.flow) == ("policy_looser", f"careful {key}", None)
+    assert str(found.source) == "b/0.yaml:4"
+
+
+@pytest.mark.parametrize(("old", "new", "key"), STRICTER)
+def test_a_policy_that_becomes_stricter_is_told_as_changed_and_its_way_back_as_looser(
+    old: str, new: str, key: str
+) -> None:
+    assert POLICY.count(old) == 1
+    stricter = POLICY.replace(old, new)
+    [found] = differences(POLICY, stricter)
+    assert (found.what, found.subject) == ("policy", f"careful {key}")
+    Path("a").rename("c")
+    Path("b").rename("d")
+    [found] = differences(stricter, POLICY)
+    assert (found.what, found.subject) == ("policy_looser", f"careful {key}")
+
+
+def test_what_came_is_stricter_and_what_went_is_looser() -> None:
+    bare = POLICY.replace("    budget: {by: [site, line], unavailable: 2}\n", "")
+    assert rollouts(POLICY, bare) == ["policy careful budget: None -> 2 by line, site"]
+
+
+def test_the_keys_of_a_policy_as_text() -> None:
+    after = (
+        POLICY.replace("[canary, dev]", "x")
+        .replace("10, tags: {rev: a}", "10, tags: {rev: a}, exclude: {devices: [b, a], percent: 1.50}")
+        .replace("24h", "90s").replace("by: [site, line], unavailable: 2", "unavailable: 10.0%")
+        .replace("mon-fri, from: 01:00, to: 05:00, zone: Europe/London", "sun, from: 22:00, to: 00:30")
+    )  # fmt: skip
+    waves = (
+        "tag ring=canary|dev, then tag rev=a, 10 percent, then 30 percent -> "
+        "tag ring=x, then tag rev=a, 10 percent, except (devices a, b, 1.5 percent), then 30 percent"
+    )
+    assert sorted(rollouts(after)) == [
+        "policy_looser careful budget: 2 by line, site -> 10%",
+        "policy_looser careful gate.soak: 24h -> 90s",
+        f"policy_looser careful waves: {waves}",
+        "policy_looser careful window: mon tue wed thu fri 01:00 to 05:00 Europe/London -> sun 22:00 to 00:30 UTC",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "wanted"),
+    [
+        ("up_to: 2", "up_to: 3", ["rollout_looser group leeds: careful up to wave 2 -> careful up to wave 3"]),
+        ("up_to: 2", "up_to: 0", ["rollout group leeds: careful up to wave 2 -> careful up to wave 0"]),
+        ("{policy: careful, up_to: 2}", "careful", ["rollout_looser group leeds: careful up to wave 2 -> careful"]),
+        ("{policy: careful, up_to: 2}", "none", ["rollout_looser group leeds: careful up to wave 2 -> None"]),
+        ("rollout: careful,", "rollout: {policy: careful, up_to: 1},",
+         ["rollout group york: careful -> careful up to wave 1"]),
+        ("rollout: careful,", "rollout: {policy: careful, up_to: 4},",
+         ["rollout group york: careful -> careful up to wave 4"]),
+        ("rollout: careful,", "", ["rollout_looser group york: careful -> None"]),
+        ("rollout: careful,", "rollout: bold,",
+         ["rollout_looser group york: careful -> bold",
+          "policy bold: None -> waves 50 percent; gate.converged 95; gate.soak 1h; gate.sample 1; patience 1h"]),
+        ("select: {devices: [pump-1]}, rollout: careful,", "select: {devices: [pump-1, pump-2]}, ",
+         ["rollout_looser group york: careful -> None"]),
+    ],
+)  # fmt: skip
+def test_what_a_group_names(old: str, new: str, wanted: list[str]) -> None:
+    assert POLICY.count(old) == 1
+    assert sorted(rollouts(POLICY.replace(old, new))) == sorted(wanted)
+
+
+def test_a_group_that_gets_a_policy_is_not_looser() -> None:
+    bare = POLICY.replace("rollout: careful,", "")
+    assert rollouts(POLICY, bare) == ["rollout group york: None -> careful"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("  york: {select: {devices: [pump-1]}, rollout: careful, flows: {f: v1}}\n", "devices: {pump-1: {f: v1}}\n"),
+        ("  york: {", "  other: {select: {devices: [pump-1]}, priority: 1, flows: {f: v1}}\n  york: {"),
+    ],
+)
+def test_a_row_that_leaves_its_rollout_is_told_though_its_version_stays(old: str, new: str) -> None:
+    found = differences(POLICY, POLICY.replace(old, new))
+    assert [(one.what, one.subject, one.flow) for one in found if one.what != "priority"] == [
+        ("rollout_looser", "pump-1", "f")
+    ]
+
+
+def test_an_application_that_came_or_went_says_its_policies_whole() -> None:
+    edge = POLICY.replace("rollouts", "kind: edge\nrollouts").replace("leeds", "hull")
+    found = differences(POLICY, [POLICY, edge])
+    assert [(one.kind, one.what, one.subject) for one in found if one.what != "version"] == [
+        ("edge", "policy", "careful")
+    ]
+
+
+def approved(after: str, before: str = POLICY) -> list[str]:
+    base, head = (load_manifests([folder(name, text)]) for name, text in (("a", before), ("b", after)))
+    return [f"{one.place}: {one.message}" for one in stale_approvals(base, head)]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "wanted"),
+    [
+        ("g: v1", "g: v2", ['in group "leeds", v2 of g is approved up to wave 2']),
+        ("f: v1, g: v1", "f: absent, g: v1", ['in group "leeds", absent of f is approved up to wave 2']),
+        ("f: v1, g: v1", "f: v1, g: v1, h: v1", ['in group "leeds", v1 of h is approved up to wave 2']),
+        ("up_to: 2}, flows: {f: v1, g: v1}", "up_to: 3}, flows: {f: v1, g: v3}",
+         ['in group "leeds", v3 of g is approved up to wave 3']),
+        ("up_to: 2}, flows: {f: v1, g: v1}", "up_to: 1}, flows: {f: v1, g: v3}", []),
+        ("up_to: 2}, flows: {f: v1, g: v1}", "up_to: 0}, flows: {f: v2, g: v3}", []),
+        ("{policy: careful, up_to: 2}, flows: {f: v1, g: v1}", "careful, flows: {f: v2, g: v3}", []),
+        ("up_to: 2", "up_to: 3", []),
+        ("flows: {f: v1}", "flows: {f: v2}", []),
+        ("  leeds: {", "  lds: {", []),
+        ("  leeds: {select: {tags: {site: leeds}}, rollout: {policy: careful, up_to: 2}, flows: {f: v1,",
+         "  lds: {select: {tags: {site: leeds}}, rollout: {policy: careful, up_to: 2}, flows: {f: v2,",
+         ['in group "lds", v2 of f is approved up to wave 2']),
+        ("  york: {", "  new: {select: {all: true}, rollout: {policy: bold, up_to: 2}, flows: {h: v1}}\n  york: {", []),
+        ("rollouts:\n", "flows: {tele: f}\nrollouts:\n", []),
+    ],
+)  # fmt: skip
+def test_a_target_that_changes_under_an_approval_is_a_warning(old: str, new: str, wanted: list[str]) -> None:
+    assert POLICY.count(old) == 1
+    after = POLICY.replace(old, new)
+    if "tele" in after:
+        after = after.replace("flows: {f: v1, g", "flows: {tele: v1, g")
+    line = after[: after.index("up_to" if "up_to" in after else "leeds")].count("\n") + 3
+    assert approved(after) == [f"b/0.yaml:{line}: {one}" for one in wanted]

@@ -34,8 +34,14 @@ def command(console: Console, base: str, head: str | None, *, path: str) -> None
     if found.missing:
         console.note(inert(f"{found.missing.path}: {found.missing.message}: nothing is declared there"))
     if console.wants_json:
-        console.write_json(differences=found.differences)
+        if found.approvals:
+            console.write_json(differences=found.differences, warnings=found.approvals)
+        else:
+            console.write_json(differences=found.differences)
     elif console.fmt == "markdown":
-        console.write(differences_markdown(found.differences, base, head, max_bytes=console.max_bytes))
+        page = differences_markdown(
+            found.differences, base, head, warnings=found.approvals, max_bytes=console.max_bytes
+        )
+        console.write(page)
     else:
         console.write(differences_text(found.differences, verbose=console.verbose > 0))
