@@ -6,14 +6,13 @@ same arguments as a JSON object. Devices and flows are given by id or by unique 
 
 from __future__ import annotations
 
-import inspect
 from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Literal, TypeAlias, TypeVar
 
-from pydantic import BaseModel, TypeAdapter, ValidationError, validate_call
+from pydantic import BaseModel, ValidationError, validate_call
 
 from reconciler.simulator.api.writes import bring_up_to_date, next_event_ms
 from reconciler.simulator.faults import Fault
@@ -305,24 +304,3 @@ def _checked(part: type[Part], **values: Any) -> Part:
         return part.model_validate(values)
     except ValidationError as error:
         raise ControlError(str(error)) from error
-
-
-_READS = frozenset({"clock", "counts", "faults", "jobs", "now_ms", "requests", "rows", "switch"})  # without arguments
-COMMANDS = tuple(
-    sorted(name for name, _ in inspect.getmembers(Control, inspect.isfunction) if not name.startswith("_"))
-)
-
-
-def carry_out(control: Control, command: str, *, method: str, body: bytes) -> tuple[int, Row]:
-    """Carry out a command of the endpoint. Returns a status, and `{"result": ...}` or `{"error": ...}`."""
-    if not command:
-        return 200, {"result": {"commands": COMMANDS}}
-    if command not in COMMANDS:
-        return 404, {"error": f"there is no command {command}", "commands": COMMANDS}
-    if method != "POST" and not (method == "GET" and command in _READS):
-        return 405, {"error": "send POST with the arguments as a JSON object; GET is for what only reads"}
-    try:
-        arguments = TypeAdapter(Row).validate_json(body if method == "POST" and body else b"{}")
-        return 200, {"result": validate_call(getattr(control, command))(**arguments)}
-    except (ValueError, TypeError) as error:
-        return 400, {"error": str(error)}

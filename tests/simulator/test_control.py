@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from reconciler.simulator.control import COMMANDS
+from reconciler.simulator.http.commands import COMMANDS
 from tests.simulator.wire import Api
 
 

@@ -11,8 +11,8 @@ import yaml
 
 import reconciler.simulator
 from reconciler.simulator import Switches, parse_fleet
-from reconciler.simulator.control import COMMANDS
 from reconciler.simulator.faults import When
+from reconciler.simulator.http.commands import COMMANDS
 from reconciler.simulator.world.fleet import Application, Device, Fleet, Flow, Token
 from tests.simulator.wire import FAULT, Api
 

@@ -7,15 +7,15 @@ so many times as fast meanwhile.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
+import httpx
 import pytest
 
 from reconciler.simulator import Clock, serve
-from tests.simulator.wire import Api
 from tests.support.fleet import application
 from tests.support.plant import Plant
 from tests.support.time import START
@@ -63,10 +63,13 @@ class Line(Plant):
 
     def record(self, device: str, flow: str = "telemetry") -> dict[str, Any]:
         """The API's record of a device, or on edge of the flow on it."""
-        api = Api(self.server)
-        items: Sequence[dict[str, Any]] = api.get(f"/{self.kind}/deployments", deviceId=api.device(device))["items"]
-        api.close()
-        return next(item for item in items if item.get("flowName", flow) == flow)
+        answer = httpx.get(
+            f"{self.server.url}/applications/{self.server.application_id}/{self.kind}/deployments",
+            headers={"Authorization": f"Bearer {self.server.token}"},
+        )
+        items = (item for item in answer.json()["items"] if item["deviceName"] == device)
+        found: dict[str, Any] = next(item for item in items if item.get("flowName", flow) == flow)
+        return found
 
     @contextmanager
     def hurrying(self, speed: float) -> Iterator[None]:

@@ -20,8 +20,9 @@ from starlette.types import Receive, Scope, Send
 from reconciler.simulator import faults
 from reconciler.simulator.api.export import Job, deliver
 from reconciler.simulator.api.writes import Fate, bring_up_to_date
-from reconciler.simulator.control import Control, carry_out
+from reconciler.simulator.control import Control
 from reconciler.simulator.faults import Fault
+from reconciler.simulator.http.commands import carry_out
 from reconciler.simulator.http.handler import Answer, Request, answer, read_query, route
 from reconciler.simulator.http.replies import JSON, Reply, abort, damage_page, garbled, refusal, send_reply
 from reconciler.simulator.world.clock import http_date

@@ -68,10 +68,35 @@ def test_a_device_may_begin_asleep(start: Callable[..., Api]) -> None:
 def test_who_is_awake_too_briefly_takes_nothing_up(start: Callable[..., Api]) -> None:
     api = start(fleet("embedded", {"name": "pump", "take_up_s": 700, "sleeps": SLEEPS}))
     api.release("telemetry", "v2", "pump")
+    before = api.control.now_ms()
     api.control.settle()
+    assert api.control.now_ms() == before
     api.control.advance(hours=24)
-
     assert reported(api) == "v1"
+
+
+def test_who_falls_asleep_first_takes_nothing_up_though_others_do(start: Callable[..., Api]) -> None:
+    api = start(fleet("embedded", {"name": "quick"}, {"name": "pump", "take_up_s": 700, "sleeps": SLEEPS}))
+    api.release("telemetry", "v2", "quick", "pump")
+    api.control.advance(hours=1)
+
+    assert (reported(api, "quick"), reported(api)) == ("v2", "v1")
+
+
+def test_the_dead_and_the_deleted_have_no_turns(start: Callable[..., Api]) -> None:
+    dying = {"name": "pump", "dies": {"telemetry": {"v2": 0}}}
+    api = start(fleet("embedded", dying, {"name": "gone", "sleeps": SLEEPS}, {"name": "off"}))
+    api.release("telemetry", "v2", "pump")
+    api.control.advance(60)
+    own = {name: api.device(name) for name in ("gone", "off")}
+    api.control.delete_device("gone")
+    api.control.delete_device("off")
+    api.control.switch(sleeps={"awake_s": 60, "asleep_s": 60})
+    api.control.advance(hours=3)
+
+    assert connection(api) == ("09:00:05", 0)
+    records = {item["deviceId"]: item["deviceConnectionInfo"] for item in api.get("/embedded/deployments")["items"]}
+    assert [records[device]["connected"] for device in own.values()] == [0, 0]
 
 
 def test_connecting_and_disconnecting_begin_the_next_turn(start: Callable[..., Api]) -> None:
@@ -96,15 +121,17 @@ def test_a_schedule_of_its_own_wins_and_the_switch_speaks_for_all_others(start: 
     api.release("telemetry", "v1", "new")
     api.control.advance(60)
     assert [connection(api, name)[1] for name in ("pump", "other", "new")] == [1, 0, 0]
+    api.control.advance(3480)
+    assert [connection(api, name) for name in ("pump", "other")] == [("09:10:00", 0), ("09:59:00", 0)]
     api.control.advance(60)
     api.control.switch(sleeps=None)
     api.control.advance(hours=1)
     assert [connection(api, name) for name in ("pump", "other", "new")] == [
-        ("10:00:00", 1), ("09:02:00", 1), ("09:02:00", 1),
+        ("11:00:00", 1), ("10:00:00", 1), ("10:00:00", 1),
     ]  # fmt: skip
     api.control.sleep("pump")
     api.control.advance(hours=24)
-    assert connection(api) == ("10:00:00", 1)
+    assert connection(api) == ("11:00:00", 1)
 
 
 @pytest.mark.parametrize("values", [{"awake_s": 5}, {"awake_s": 0, "asleep_s": 5}])
