@@ -10,10 +10,10 @@ from __future__ import annotations
 from array import array
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from operator import is_
-from typing import Any, Final, TypeVar
+from operator import is_, itemgetter
+from typing import Any, Final, NamedTuple, TypeVar
 
-from reconciler.model.log import UNDATED, in_order, unix_time
+from reconciler.model.log import UNDATED, in_order, placed, rank, unix_time
 from reconciler.model.state import Evidence, FlowId, LogLine
 
 _MOST_KINDS: Final = 10_000
@@ -33,7 +33,14 @@ class _Kinds(dict[K, V]):
         return made
 
 
-class _Lines(_Kinds[tuple[object, ...], LogLine]):
+class _Line(NamedTuple):
+    """A line, and what puts it in order among lines of the same instant."""
+
+    rank: tuple[int, str]
+    line: LogLine
+
+
+class _Lines(_Kinds[tuple[object, ...], _Line]):
     """The values of a log entry in certain fields -> its line. A value of an unexpected type is dropped."""
 
     def __init__(self, fields: Sequence[str], flow_id: FlowId | None, texts: _Kinds[str, str]) -> None:
@@ -42,14 +49,22 @@ class _Lines(_Kinds[tuple[object, ...], LogLine]):
         self._flow_id = flow_id
         self._texts = texts
 
-    def __missing__(self, values: tuple[object, ...]) -> LogLine:
+    def __missing__(self, values: tuple[object, ...]) -> _Line:
         said = {
             field: self._texts.get(value) or self._texts.keep(value, value)
             for field, value in zip(self._fields, values, strict=True)
             if isinstance(value, str)
         }
         flow_id = said.pop("flow_id", self._flow_id)
-        return self.keep(values, LogLine(flow_id=flow_id and flow_id.lower(), **said))
+        line = LogLine(flow_id=flow_id and flow_id.lower(), **said)
+        return self.keep(values, _Line(rank(line), line))
+
+
+class _Log(NamedTuple):
+    """The lines of a log, in order, with what they were made of."""
+
+    lines: tuple[LogLine, ...]
+    made_of: tuple[object, ...]
 
 
 class Condenser:
@@ -63,7 +78,8 @@ class Condenser:
         self._names = tuple(fields.values())
         self._texts = _Kinds[str, str]()
         self._lines: dict[FlowId | None, _Lines] = {}
-        self._shared = _Kinds[tuple[int, ...], tuple[LogLine, ...]]()
+        self._logs = _Kinds[tuple[int, ...], _Log]()
+        self._merged = _Kinds[tuple[int, ...], tuple[LogLine, ...]]()
 
     def evidence(self, logs: Sequence[Mapping[str, Any]], updated: object, flow_id: FlowId | None = None) -> Evidence:
         """The evidence of a record: its log, and when it was last updated. `flow_id`: the flow that the log is about.
@@ -88,23 +104,39 @@ class Condenser:
         """The evidence of several records of one device."""
         if len(parts) == 1:
             return parts[0]
-        lines = [line for part in parts for line in part.lines]
-        instants = [at for part in parts for at in part.instants]
-        return self._evidence(lines, instants, max(part.updated for part in parts))
+        dated = in_order(pair for part in parts for pair in zip(part.instants, part.lines, strict=True))
+        ids = (*(id(line) for _, line in dated),)
+        lines = tuple(line for _, line in dated)
+        lines = self._merged.get(ids) or self._merged.keep(ids, lines)
+        return Evidence(lines, array("d", [at for at, _ in dated]), max(part.updated for part in parts))
 
-    def _evidence(self, lines: list[LogLine], instants: list[float], updated: float) -> Evidence:
-        """Everything in order. `in_order` is only needed where two different lines are of the same instant."""
+    def _evidence(self, lines: list[_Line], instants: list[float], updated: float) -> Evidence:
         at_once = dict(zip(instants, lines, strict=True))
-        if UNDATED in at_once or (
-            len(at_once) < len(lines) and not all(map(is_, map(at_once.__getitem__, instants), lines))
-        ):
-            dated = in_order(zip(instants, lines, strict=True))
-            instants, lines = [at for at, _ in dated], [line for _, line in dated]
-        else:
+        if UNDATED not in at_once and (
+            len(at_once) == len(lines) or all(map(is_, map(at_once.__getitem__, instants), lines))
+        ):  # no two different lines are of the same instant
             instants.sort()
             lines = [*map(at_once.__getitem__, instants)]
-        ids = (*map(id, lines),)  # which lines they are; comparing what they say would take longer
-        return Evidence(self._shared.get(ids) or self._shared.keep(ids, tuple(lines)), array("d", instants), updated)
+        else:
+            instants, lines = _in_order(instants, lines)
+        return Evidence(self._shared(lines), array("d", instants), updated)
+
+    def _shared(self, lines: Sequence[_Line]) -> tuple[LogLine, ...]:
+        """The same tuple for the same lines, which are told by their identity: comparing them takes longer.
+
+        What is kept keeps them alive, so that no other line can have their identity.
+        """
+        ids = (*map(id, lines),)
+        log = self._logs.get(ids) or self._logs.keep(ids, _Log(tuple(line.line for line in lines), tuple(lines)))
+        return log.lines
+
+
+def _in_order(instants: Sequence[float], lines: Sequence[_Line]) -> tuple[list[float], list[_Line]]:
+    """What `in_order` does, with ranks that are known."""
+    instants = [placed(at, line.line) for at, line in zip(instants, lines, strict=True)]
+    keys = [*zip(instants, map(itemgetter(0), lines), strict=True)]
+    order = sorted(range(len(keys)), key=keys.__getitem__)
+    return [instants[place] for place in order], [lines[place] for place in order]
 
 
 def _instants(logs: Sequence[Mapping[str, Any]]) -> list[float]:
