@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from reconciler.api.deployments import CONNECTED, DeploymentPages, log_entry
+from reconciler.api.evidence import Log
 from reconciler.api.wire import EdgeShape, Missing, shaped
 from reconciler.model.state import (
     NO_EVIDENCE,
@@ -29,13 +30,6 @@ _LOG_FIELDS: Final = {
     "version": "newValue",
     "bundle": "newEtag",
     "attempted": "attemptedValue",
-    "previous": "previousValue",
-}
-_LINE_FIELDS: Final = {
-    "change": "changeType",
-    "version": "newValue",
-    "bundle": "newEtag",
-    "error": "error",
     "previous": "previousValue",
 }
 
@@ -59,7 +53,7 @@ class EdgePages(DeploymentPages[EdgeRecord]):
     """The pages of edgeDeployments.get."""
 
     shape = EdgeShape
-    line_fields = _LINE_FIELDS
+    line_fields = ("change", "version", "bundle", "error", "previous")
 
     def record(self, item: Any) -> tuple[str, EdgeRecord]:
         """See `Pages.record`."""
@@ -84,6 +78,14 @@ class EdgePages(DeploymentPages[EdgeRecord]):
             evidence = self._condenser.evidence(shape.logs or (), item.get("lastUpdated"), flow_id)
             record = record._replace(evidence=evidence, etag=etag if isinstance(etag, str) else None)
         return (shape.id or f"{shape.deviceId}/{flow_id}").lower(), record
+
+    @staticmethod
+    def line_values(log: Log) -> list[tuple[object, ...]]:
+        """See `DeploymentPages.line_values`."""
+        return [
+            (get("changeType"), get("newValue"), get("newEtag"), get("error"), get("previousValue"))
+            for get in [entry.get for entry in log]
+        ]
 
     def merged(self, found: Mapping[str, EdgeRecord]) -> dict[DeviceId, LiveDevice]:
         """See `DeploymentPages.merged`."""

@@ -11,6 +11,7 @@ from operator import itemgetter
 from typing import Any, Final, TypeAlias
 
 from reconciler.api.deployments import CONNECTED, DeploymentPages, log_entry
+from reconciler.api.evidence import Log
 from reconciler.api.wire import (
     RELEASED,
     RELEASED_BUNDLE,
@@ -24,18 +25,11 @@ from reconciler.model.state import NO_EVIDENCE, NOTHING, DeviceId, Entry, FlowId
 from reconciler.model.text import is_id
 
 _NO_FLOWS: Final[dict[str, dict[str, Any]]] = {}
+_NO_CUSTOM_NODES: Final[frozenset[FlowId]] = frozenset()
 _LOG_FIELDS: Final = {
     "version": RELEASED,
     "bundle": "newBundle",
     "attempted": "attemptedBundle",
-    "update": "updateType",
-}
-_LINE_FIELDS: Final = {
-    "change": "changeType",
-    "flow_id": "updateFlowId",
-    "version": RELEASED,
-    "bundle": "newBundle",
-    "error": "error",
     "update": "updateType",
 }
 
@@ -46,7 +40,7 @@ class EmbeddedPages(DeploymentPages[Record]):
     """The pages of embeddedDeployments.get."""
 
     shape = EmbeddedShape
-    line_fields = _LINE_FIELDS
+    line_fields = ("change", "flow_id", "version", "bundle", "error", "update")
 
     def __init__(self, *, keep_logs: bool = False, evidence: bool = False) -> None:
         super().__init__(keep_logs=keep_logs, evidence=evidence)
@@ -84,9 +78,26 @@ class EmbeddedPages(DeploymentPages[Record]):
             reported_bundle = released_bundle  # one text instead of two
         condenser = self._condenser
         evidence = NO_EVIDENCE if condenser is None else condenser.evidence(logs or (), get("lastUpdated"))
-        bundles = released_bundle, reported_bundle
-        device = LiveDevice(flows, name, connected, time, bool(unknown), *bundles, kept, evidence=evidence)
+        unknown = bool(unknown)
+        device = LiveDevice(
+            flows, name, connected, time, unknown, released_bundle, reported_bundle, kept, _NO_CUSTOM_NODES, evidence
+        )
         return record_id, (device_id, device)
+
+    @staticmethod
+    def line_values(log: Log) -> list[tuple[object, ...]]:
+        """See `DeploymentPages.line_values`."""
+        return [
+            (
+                get("changeType"),
+                get("updateFlowId"),
+                get(RELEASED),
+                get("newBundle"),
+                get("error"),
+                get("updateType"),
+            )
+            for get in [entry.get for entry in log]
+        ]
 
     def _entries_of(self, flows: dict[str, dict[str, Any]]) -> tuple[dict[FlowId, Entry], bool]:
         """The non-empty entries, and whether each reports its released version."""

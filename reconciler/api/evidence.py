@@ -8,16 +8,18 @@ remembering more of them would cost memory and find no second of a kind.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from operator import is_, itemgetter
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 from reconciler.model.log import UNDATED, in_order, placed, rank, unix_time
 from reconciler.model.state import Evidence, FlowId, LogLine
 
 _MOST_KINDS: Final = 10_000
 _EPOCH: Final = datetime.fromtimestamp(0, UTC)
+
+Log: TypeAlias = Sequence[Mapping[str, Any]]
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -60,7 +62,7 @@ class _Lines(_Kinds[tuple[object, ...], _Line]):
         return self.keep(values, _Line(rank(line), line))
 
 
-class _Log(NamedTuple):
+class _Ordered(NamedTuple):
     """The lines of a log, in order, with what they were made of."""
 
     lines: tuple[LogLine, ...]
@@ -70,32 +72,33 @@ class _Log(NamedTuple):
 class Condenser:
     """Condenses the logs of one read.
 
-    `fields`: the fields of `LogLine` -> their names on the wire.
+    `fields`: which fields of `LogLine` the kind's entries have. `values_of`: what the entries of a log have there; it
+    raises AttributeError for an entry that is not an object.
     """
 
-    def __init__(self, fields: Mapping[str, str]) -> None:
-        self._fields = tuple(fields)
-        self._names = tuple(fields.values())
+    def __init__(self, fields: Sequence[str], values_of: Callable[[Log], list[tuple[object, ...]]]) -> None:
+        self._fields = fields
+        self._values_of = values_of
         self._texts = _Kinds[str, str]()
         self._lines: dict[FlowId | None, _Lines] = {}
-        self._logs = _Kinds[tuple[int, ...], _Log]()
+        self._logs = _Kinds[tuple[int, ...], _Ordered]()
         self._merged = _Kinds[tuple[int, ...], tuple[LogLine, ...]]()
 
-    def evidence(self, logs: Sequence[Mapping[str, Any]], updated: object, flow_id: FlowId | None = None) -> Evidence:
+    def evidence(self, log: Log, updated: object, flow_id: FlowId | None = None) -> Evidence:
         """The evidence of a record: its log, and when it was last updated. `flow_id`: the flow that the log is about.
 
-        An entry that is not an object raises AttributeError. This is a hot path: it runs once per record.
+        This is a hot path: it runs once per record.
         """
         updated_at = unix_time(updated if isinstance(updated, str) else None)
-        if not logs:
+        if not log:
             return Evidence(updated=updated_at)
-        kinds, names = self._lines.get(flow_id) or self._kinds(flow_id), self._names
+        lines_of = (self._lines.get(flow_id) or self._kinds(flow_id)).__getitem__
         try:
-            lines = [kinds[(*map(item.get, names),)] for item in logs]
+            lines = [*map(lines_of, self._values_of(log))]
         except TypeError:  # a list or an object where a text should be
-            logs = [{key: value for key, value in item.items() if isinstance(value, str)} for item in logs]
-            lines = [kinds[(*map(item.get, names),)] for item in logs]
-        return self._evidence(lines, _instants(logs), updated_at)
+            log = [{key: value for key, value in item.items() if isinstance(value, str)} for item in log]
+            lines = [*map(lines_of, self._values_of(log))]
+        return self._evidence(lines, _instants(log), updated_at)
 
     def _kinds(self, flow_id: FlowId | None) -> _Lines:
         return self._lines.setdefault(flow_id, _Lines(self._fields, flow_id, self._texts))
@@ -127,7 +130,7 @@ class Condenser:
         What is kept keeps them alive, so that no other line can have their identity.
         """
         ids = (*map(id, lines),)
-        log = self._logs.get(ids) or self._logs.keep(ids, _Log(tuple(line.line for line in lines), tuple(lines)))
+        log = self._logs.get(ids) or self._logs.keep(ids, _Ordered(tuple(line.line for line in lines), tuple(lines)))
         return log.lines
 
 
@@ -139,10 +142,10 @@ def _in_order(instants: Sequence[float], lines: Sequence[_Line]) -> tuple[list[f
     return [instants[place] for place in order], [lines[place] for place in order]
 
 
-def _instants(logs: Sequence[Mapping[str, Any]]) -> list[float]:
+def _instants(log: Log) -> list[float]:
     """The Unix times of the entries, as `unix_time` has them; at once if all are dates with their zones."""
     try:
-        return [(datetime.fromisoformat(item["date"]) - _EPOCH).total_seconds() for item in logs]
+        return [(datetime.fromisoformat(item["date"]) - _EPOCH).total_seconds() for item in log]
     except (KeyError, TypeError, ValueError):
-        dates = [item.get("date") for item in logs]
+        dates = [item.get("date") for item in log]
         return [unix_time(date if isinstance(date, str) else None) for date in dates]
