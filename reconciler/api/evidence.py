@@ -108,8 +108,8 @@ class Condenser:
         if len(parts) == 1:
             return parts[0]
         dated = in_order(pair for part in parts for pair in zip(part.instants, part.lines, strict=True))
-        ids = (*(id(line) for _, line in dated),)
         lines = tuple(line for _, line in dated)
+        ids = (*map(id, lines),)
         lines = self._merged.get(ids) or self._merged.keep(ids, lines)
         return Evidence(lines, array("d", [at for at, _ in dated]), max(part.updated for part in parts))
 
@@ -144,8 +144,9 @@ def _in_order(instants: Sequence[float], lines: Sequence[_Line]) -> tuple[list[f
 
 def _instants(log: Log) -> list[float]:
     """The Unix times of the entries, as `unix_time` has them; at once if all are dates with their zones."""
+    dated, epoch = datetime.fromisoformat, _EPOCH
     try:
-        return [(datetime.fromisoformat(item["date"]) - _EPOCH).total_seconds() for item in log]
+        return [(dated(item["date"]) - epoch).total_seconds() for item in log]
     except (KeyError, TypeError, ValueError):
         dates = [item.get("date") for item in log]
         return [unix_time(date if isinstance(date, str) else None) for date in dates]
