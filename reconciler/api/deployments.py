@@ -46,8 +46,8 @@ class DeploymentPages(Pages[T]):
         return dict(sorted(named.items()))
 
     @abstractmethod
-    def merged(self, found: Mapping[str, T]) -> dict[DeviceId, LiveDevice]:
-        """The devices of all pages, sorted by id.
+    def merged(self, found: dict[str, T]) -> dict[DeviceId, LiveDevice]:
+        """The devices of all pages, sorted by id. `found` may be empty afterwards, so that nothing is kept twice.
 
         Raises:
             Missing: two records describe the same device or row, so neither can be trusted.

@@ -7,7 +7,7 @@ and a record omitted by mistake would be a row that was never read.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from reconciler.api.deployments import CONNECTED, DeploymentPages, log_entry
@@ -87,12 +87,17 @@ class EdgePages(DeploymentPages[EdgeRecord]):
             for get in [entry.get for entry in log]
         ]
 
-    def merged(self, found: Mapping[str, EdgeRecord]) -> dict[DeviceId, LiveDevice]:
+    def merged(self, found: dict[str, EdgeRecord]) -> dict[DeviceId, LiveDevice]:
         """See `DeploymentPages.merged`."""
         of_device: dict[DeviceId, list[EdgeRecord]] = defaultdict(list)
         for record in sorted(found.values(), key=lambda record: (record.device_id, record.flow_id)):
             of_device[record.device_id].append(record)
-        return {device_id: _device(records, self._evidence(records)) for device_id, records in of_device.items()}
+        found.clear()
+        devices = {}
+        for device_id in [*of_device]:
+            records = of_device.pop(device_id)
+            devices[device_id] = _device(records, self._evidence(records))
+        return devices
 
     def _evidence(self, records: Sequence[EdgeRecord]) -> Evidence:
         if self._condenser is None:

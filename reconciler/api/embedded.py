@@ -129,7 +129,7 @@ class EmbeddedPages(DeploymentPages[Record]):
         entry = Entry(_version(released), _version(reported))
         return self._entries.setdefault(entry, entry)
 
-    def merged(self, found: Mapping[str, Record]) -> dict[DeviceId, LiveDevice]:
+    def merged(self, found: dict[str, Record]) -> dict[DeviceId, LiveDevice]:
         """See `DeploymentPages.merged`."""
         devices: dict[DeviceId, LiveDevice] = {}
         for device_id, device in sorted(found.values(), key=itemgetter(0)):
