@@ -298,7 +298,9 @@ class FakeApi:
                 del flows[flow_id]
             else:
                 flows[flow_id] = Entry(seen.released, seen.released)
-            owner.logs.append(LogEntry(self.clock.utc_now(), "current", None, bundle="1", source_type="device"))
+            of_edge = {"flow_id": flow_id, "version": seen.released, "previous": seen.reported}
+            own = of_edge if self.kind is Kind.EDGE else {}
+            owner.logs.append(LogEntry(owner.updated, "current", bundle="1", source_type="device", **own))
 
     # Scripting failures.
 

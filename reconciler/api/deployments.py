@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final, TypeVar
 
-from reconciler.api.evidence import Condenser
+from reconciler.api.evidence import Bundles, Condenser, Log
 from reconciler.api.pages import Pages
 from reconciler.model.state import NOTHING, DeviceId, Entry, FlowId, LiveDevice, LogEntry
 
@@ -22,14 +22,18 @@ class DeploymentPages(Pages[T]):
     every device.
     """
 
-    line_fields: ClassVar[Mapping[str, str]]  # the fields of `LogLine` -> the kind's names for them
-    bundle_field: ClassVar[str | None] = None  # the kind's name for what is compiled for each device
+    line_fields: ClassVar[tuple[str, ...]]  # the fields of `LogLine` that the kind's entries have
 
     def __init__(self, *, keep_logs: bool = False, evidence: bool = False) -> None:
         self._keep_logs = keep_logs
-        self._condenser = Condenser(self.line_fields, self.bundle_field) if evidence else None
+        self._condenser = Condenser(self.line_fields, self.line_values) if evidence else None
         self._entries: dict[tuple[object, object], Entry] = {NOTHING: NOTHING}
         self._names: dict[str, tuple[FlowId, set[object]]] = {}  # flow id as sent -> in lower case, and its names
+
+    @staticmethod
+    @abstractmethod
+    def line_values(log: Log, bundles: Bundles) -> list[tuple[object, ...]]:
+        """What each entry of a log has in `line_fields`, as sent; for bundles their numbers in `bundles`, if kept."""
 
     @property
     def flow_names(self) -> dict[FlowId, str]:
@@ -42,8 +46,8 @@ class DeploymentPages(Pages[T]):
         return dict(sorted(named.items()))
 
     @abstractmethod
-    def merged(self, found: Mapping[str, T]) -> dict[DeviceId, LiveDevice]:
-        """The devices of all pages, sorted by id.
+    def merged(self, found: dict[str, T]) -> dict[DeviceId, LiveDevice]:
+        """The devices of all pages, sorted by id. `found` may be empty afterwards, so that nothing is kept twice.
 
         Raises:
             Missing: two records describe the same device or row, so neither can be trusted.

@@ -7,10 +7,11 @@ and a record omitted by mistake would be a row that was never read.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from reconciler.api.deployments import CONNECTED, DeploymentPages, log_entry
+from reconciler.api.evidence import Bundles, Log
 from reconciler.api.wire import EdgeShape, Missing, shaped
 from reconciler.model.state import (
     NO_EVIDENCE,
@@ -29,13 +30,6 @@ _LOG_FIELDS: Final = {
     "version": "newValue",
     "bundle": "newEtag",
     "attempted": "attemptedValue",
-    "previous": "previousValue",
-}
-_LINE_FIELDS: Final = {
-    "change": "changeType",
-    "version": "newValue",
-    "bundle": "newEtag",
-    "error": "error",
     "previous": "previousValue",
 }
 
@@ -59,7 +53,7 @@ class EdgePages(DeploymentPages[EdgeRecord]):
     """The pages of edgeDeployments.get."""
 
     shape = EdgeShape
-    line_fields = _LINE_FIELDS
+    line_fields = ("change", "version", "bundle", "error", "previous")
 
     def record(self, item: Any) -> tuple[str, EdgeRecord]:
         """See `Pages.record`."""
@@ -85,12 +79,25 @@ class EdgePages(DeploymentPages[EdgeRecord]):
             record = record._replace(evidence=evidence, etag=etag if isinstance(etag, str) else None)
         return (shape.id or f"{shape.deviceId}/{flow_id}").lower(), record
 
-    def merged(self, found: Mapping[str, EdgeRecord]) -> dict[DeviceId, LiveDevice]:
+    @staticmethod
+    def line_values(log: Log, bundles: Bundles) -> list[tuple[object, ...]]:  # noqa: ARG004 - etags are not numbered
+        """See `DeploymentPages.line_values`."""
+        return [
+            (get("changeType"), get("newValue"), get("newEtag"), get("error"), get("previousValue"))
+            for get in [entry.get for entry in log]
+        ]
+
+    def merged(self, found: dict[str, EdgeRecord]) -> dict[DeviceId, LiveDevice]:
         """See `DeploymentPages.merged`."""
         of_device: dict[DeviceId, list[EdgeRecord]] = defaultdict(list)
         for record in sorted(found.values(), key=lambda record: (record.device_id, record.flow_id)):
             of_device[record.device_id].append(record)
-        return {device_id: _device(records, self._evidence(records)) for device_id, records in of_device.items()}
+        found.clear()
+        devices = {}
+        for device_id in [*of_device]:
+            records = of_device.pop(device_id)
+            devices[device_id] = _device(records, self._evidence(records))
+        return devices
 
     def _evidence(self, records: Sequence[EdgeRecord]) -> Evidence:
         if self._condenser is None:

@@ -11,6 +11,7 @@ from operator import itemgetter
 from typing import Any, Final, TypeAlias
 
 from reconciler.api.deployments import CONNECTED, DeploymentPages, log_entry
+from reconciler.api.evidence import Bundles, Log
 from reconciler.api.wire import (
     RELEASED,
     RELEASED_BUNDLE,
@@ -24,19 +25,15 @@ from reconciler.model.state import NO_EVIDENCE, NOTHING, DeviceId, Entry, FlowId
 from reconciler.model.text import is_id
 
 _NO_FLOWS: Final[dict[str, dict[str, Any]]] = {}
+_NO_CUSTOM_NODES: Final[frozenset[FlowId]] = frozenset()
 _LOG_FIELDS: Final = {
     "version": RELEASED,
     "bundle": "newBundle",
     "attempted": "attemptedBundle",
     "update": "updateType",
 }
-_LINE_FIELDS: Final = {
-    "change": "changeType",
-    "flow_id": "updateFlowId",
-    "version": RELEASED,
-    "error": "error",
-    "update": "updateType",
-}
+
+_TEXTS: Final = {str, type(None)}
 
 Record: TypeAlias = tuple[DeviceId, LiveDevice]
 
@@ -45,8 +42,7 @@ class EmbeddedPages(DeploymentPages[Record]):
     """The pages of embeddedDeployments.get."""
 
     shape = EmbeddedShape
-    line_fields = _LINE_FIELDS
-    bundle_field = "newBundle"
+    line_fields = ("bundle", "change", "flow_id", "version", "error", "update")
 
     def __init__(self, *, keep_logs: bool = False, evidence: bool = False) -> None:
         super().__init__(keep_logs=keep_logs, evidence=evidence)
@@ -82,12 +78,32 @@ class EmbeddedPages(DeploymentPages[Record]):
         record_id = device_id if (own := item.get("id")) is None else own.lower()
         if reported_bundle == released_bundle:
             reported_bundle = released_bundle  # one text instead of two
-        evidence = NO_EVIDENCE
-        if self._condenser is not None:
-            evidence = self._condenser.evidence(logs or (), get("lastUpdated"), None, reported_bundle)
-        bundles = released_bundle, reported_bundle
-        device = LiveDevice(flows, name, connected, time, bool(unknown), *bundles, kept, evidence=evidence)
+        condenser = self._condenser
+        evidence = condenser.evidence(logs or (), get("lastUpdated"), None, reported_bundle) if condenser else NO_EVIDENCE
+        unknown = bool(unknown)
+        device = LiveDevice(
+            flows, name, connected, time, unknown, released_bundle, reported_bundle, kept, _NO_CUSTOM_NODES, evidence
+        )
         return record_id, (device_id, device)
+
+    @staticmethod
+    def line_values(log: Log, bundles: Bundles) -> list[tuple[object, ...]]:
+        """See `DeploymentPages.line_values`."""
+        number = bundles.setdefault
+        values: list[tuple[object, ...]] = [
+            (
+                number(get("newBundle"), len(bundles)),
+                get("changeType"),
+                get("updateFlowId"),
+                get(RELEASED),
+                get("error"),
+                get("updateType"),
+            )
+            for get in [entry.get for entry in log]
+        ]
+        if not {*map(type, bundles)} <= _TEXTS:
+            raise TypeError
+        return values
 
     def _entries_of(self, flows: dict[str, dict[str, Any]]) -> tuple[dict[FlowId, Entry], bool]:
         """The non-empty entries, and whether each reports its released version."""
@@ -119,7 +135,7 @@ class EmbeddedPages(DeploymentPages[Record]):
         entry = Entry(_version(released), _version(reported))
         return self._entries.setdefault(entry, entry)
 
-    def merged(self, found: Mapping[str, Record]) -> dict[DeviceId, LiveDevice]:
+    def merged(self, found: dict[str, Record]) -> dict[DeviceId, LiveDevice]:
         """See `DeploymentPages.merged`."""
         devices: dict[DeviceId, LiveDevice] = {}
         for device_id, device in sorted(found.values(), key=itemgetter(0)):

@@ -1,25 +1,28 @@
 """The evidence of one read: each device's log, condensed.
 
 A fleet has few distinct lines in few combinations, so devices share both. What a log has of its own are its dates,
-which become an array of numbers, and the names of its bundles, which are compiled for each device: they matter only
-within one log, so they are replaced by their order in it. Nothing is shared beyond a number of kinds that no healthy fleet has: from there on,
-remembering more of them would cost memory and find no second of a kind.
+which become an array of numbers, and the names of bundles, which are compiled for each device: they matter only within
+one log, so their order in it stands for them. Nothing is shared beyond a number of kinds that no healthy fleet has:
+from there on, remembering more of them would cost memory and find no second of a kind.
 """
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from operator import is_
-from typing import Any, Final, TypeVar
+from operator import is_, itemgetter
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
-from reconciler.model.log import UNDATED, in_order, unix_time
+from reconciler.model.log import UNDATED, in_order, placed, rank, unix_time
 from reconciler.model.state import Evidence, FlowId, LogLine
 
 _MOST_KINDS: Final = 10_000
-_TEXTS: Final = {str, type(None)}
 _EPOCH: Final = datetime.fromtimestamp(0, UTC)
+
+BUNDLE: Final = 0  # the place of the bundle among the values of an entry
+Bundles: TypeAlias = dict[object, int | None]  # the names of the bundles of a log -> numbers that stand for them
+Log: TypeAlias = Sequence[Mapping[str, Any]]
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -35,7 +38,14 @@ class _Kinds(dict[K, V]):
         return made
 
 
-class _Lines(_Kinds[tuple[object, ...], LogLine]):
+class _Line(NamedTuple):
+    """A line, and what puts it in order among lines of the same instant."""
+
+    rank: tuple[int, str]
+    line: LogLine
+
+
+class _Lines(_Kinds[tuple[object, ...], _Line]):
     """The values of a log entry in certain fields -> its line. A value of an unexpected type is dropped."""
 
     def __init__(self, fields: Sequence[str], flow_id: FlowId | None, texts: _Kinds[str, str]) -> None:
@@ -44,70 +54,62 @@ class _Lines(_Kinds[tuple[object, ...], LogLine]):
         self._flow_id = flow_id
         self._texts = texts
 
-    def __missing__(self, values: tuple[object, ...]) -> LogLine:
+    def __missing__(self, values: tuple[object, ...]) -> _Line:
         said = {
             field: self._texts.get(value) or self._texts.keep(value, value)
-            for field, value in zip(self._fields, values, strict=False)
+            for field, value in zip(self._fields, values, strict=True)
             if isinstance(value, str)
         }
+        if type(number := values[BUNDLE]) is int:
+            said["bundle"] = str(number)
         flow_id = said.pop("flow_id", self._flow_id)
-        if len(values) > len(self._fields) and values[-1] is not None:
-            said["bundle"] = str(values[-1])
-        return self.keep(values, LogLine(flow_id=flow_id and flow_id.lower(), **said))
+        line = LogLine(flow_id=flow_id and flow_id.lower(), **said)
+        return self.keep(values, _Line(rank(line), line))
+
+
+class _Ordered(NamedTuple):
+    """The lines of a log, in order, with what they were made of."""
+
+    lines: tuple[LogLine, ...]
+    made_of: tuple[object, ...]
 
 
 class Condenser:
     """Condenses the logs of one read.
 
-    `fields`: the fields of `LogLine` -> their names on the wire. `bundle`: the name of the field of bundles on the
-    wire, whose names are replaced.
+    `fields`: which fields of `LogLine` the kind's entries have. `values_of`: what the entries of a log have there; it
+    raises AttributeError for an entry that is not an object.
     """
 
-    def __init__(self, fields: Mapping[str, str], bundle: str | None = None) -> None:
-        self._fields = tuple(fields)
-        self._names = tuple(fields.values())
-        self._bundle = bundle
+    def __init__(self, fields: Sequence[str], values_of: Callable[[Log, Bundles], list[tuple[object, ...]]]) -> None:
+        self._fields = fields
+        self._values_of = values_of
         self._texts = _Kinds[str, str]()
         self._lines: dict[FlowId | None, _Lines] = {}
-        self._shared = _Kinds[tuple[int, ...], tuple[LogLine, ...]]()
+        self._logs = _Kinds[tuple[int, ...], _Ordered]()
+        self._merged = _Kinds[tuple[int, ...], tuple[LogLine, ...]]()
 
     def evidence(
-        self,
-        logs: Sequence[Mapping[str, Any]],
-        updated: object,
-        flow_id: FlowId | None = None,
-        reported_bundle: str | None = None,
+        self, log: Log, updated: object, flow_id: FlowId | None = None, reported_bundle: str | None = None
     ) -> Evidence:
         """The evidence of a record: its log, and when it was last updated. `flow_id`: the flow that the log is about.
 
-        An entry that is not an object raises AttributeError. This is a hot path: it runs once per record.
+        This is a hot path: it runs once per record.
         """
         updated_at = unix_time(updated if isinstance(updated, str) else None)
-        if not logs:
+        if not log:
             return Evidence(updated=updated_at)
-        kinds = self._lines.get(flow_id) or self._kinds(flow_id)
-        bundles: dict[object, int | None] = {None: None}
+        lines_of = (self._lines.get(flow_id) or self._kinds(flow_id)).__getitem__
         try:
-            lines = self._lines_of(logs, kinds, bundles)
-            is_odd = self._bundle is not None and {*map(type, bundles)} - _TEXTS != set()
+            bundles: Bundles = {None: None}
+            lines = [*map(lines_of, self._values_of(log, bundles))]
         except TypeError:  # a list or an object where a text should be
-            is_odd = True
-        if is_odd:
+            log = [{key: value for key, value in item.items() if isinstance(value, str)} for item in log]
             bundles = {None: None}
-            logs = [{key: value for key, value in item.items() if isinstance(value, str)} for item in logs]
-            lines = self._lines_of(logs, kinds, bundles)
-        reported = bundles.get(reported_bundle)
-        made = self._evidence(lines, _instants(logs), updated_at)
-        return made if reported is None else made._replace(bundle=str(reported))
-
-    def _lines_of(
-        self, logs: Sequence[Mapping[str, Any]], kinds: _Lines, bundles: dict[object, int | None]
-    ) -> list[LogLine]:
-        names, bundle = self._names, self._bundle
-        if bundle is None:
-            return [kinds[(*map(item.get, names),)] for item in logs]
-        number = bundles.setdefault
-        return [kinds[(*map(item.get, names), number(item.get(bundle), len(bundles)))] for item in logs]
+            lines = [*map(lines_of, self._values_of(log, bundles))]
+        made = self._evidence(lines, _instants(log), updated_at)
+        number = bundles.get(reported_bundle)
+        return made if number is None else made._replace(bundle=str(number))
 
     def _kinds(self, flow_id: FlowId | None) -> _Lines:
         return self._lines.setdefault(flow_id, _Lines(self._fields, flow_id, self._texts))
@@ -116,29 +118,46 @@ class Condenser:
         """The evidence of several records of one device."""
         if len(parts) == 1:
             return parts[0]
-        lines = [line for part in parts for line in part.lines]
-        instants = [at for part in parts for at in part.instants]
-        return self._evidence(lines, instants, max(part.updated for part in parts))
+        dated = in_order(pair for part in parts for pair in zip(part.instants, part.lines, strict=True))
+        lines = tuple(line for _, line in dated)
+        ids = (*map(id, lines),)
+        lines = self._merged.get(ids) or self._merged.keep(ids, lines)
+        return Evidence(lines, array("d", [at for at, _ in dated]), max(part.updated for part in parts))
 
-    def _evidence(self, lines: list[LogLine], instants: list[float], updated: float) -> Evidence:
-        """Everything in order. `in_order` is only needed where two different lines are of the same instant."""
+    def _evidence(self, lines: list[_Line], instants: list[float], updated: float) -> Evidence:
         at_once = dict(zip(instants, lines, strict=True))
-        if UNDATED in at_once or (
-            len(at_once) < len(lines) and not all(map(is_, map(at_once.__getitem__, instants), lines))
-        ):
-            dated = in_order(zip(instants, lines, strict=True))
-            instants, lines = [at for at, _ in dated], [line for _, line in dated]
-        else:
+        if UNDATED not in at_once and (
+            len(at_once) == len(lines) or all(map(is_, map(at_once.__getitem__, instants), lines))
+        ):  # no two different lines are of the same instant
             instants.sort()
             lines = [*map(at_once.__getitem__, instants)]
-        ids = (*map(id, lines),)  # which lines they are; comparing what they say would take longer
-        return Evidence(self._shared.get(ids) or self._shared.keep(ids, tuple(lines)), array("d", instants), updated)
+        else:
+            instants, lines = _in_order(instants, lines)
+        return Evidence(self._shared(lines), array("d", instants), updated)
+
+    def _shared(self, lines: Sequence[_Line]) -> tuple[LogLine, ...]:
+        """The same tuple for the same lines, which are told by their identity: comparing them takes longer.
+
+        What is kept keeps them alive, so that no other line can have their identity.
+        """
+        ids = (*map(id, lines),)
+        log = self._logs.get(ids) or self._logs.keep(ids, _Ordered(tuple(line.line for line in lines), tuple(lines)))
+        return log.lines
 
 
-def _instants(logs: Sequence[Mapping[str, Any]]) -> list[float]:
+def _in_order(instants: Sequence[float], lines: Sequence[_Line]) -> tuple[list[float], list[_Line]]:
+    """What `in_order` does, with ranks that are known."""
+    instants = [placed(at, line.line) for at, line in zip(instants, lines, strict=True)]
+    keys = [*zip(instants, map(itemgetter(0), lines), strict=True)]
+    order = sorted(range(len(keys)), key=keys.__getitem__)
+    return [instants[place] for place in order], [lines[place] for place in order]
+
+
+def _instants(log: Log) -> list[float]:
     """The Unix times of the entries, as `unix_time` has them; at once if all are dates with their zones."""
+    dated, epoch = datetime.fromisoformat, _EPOCH
     try:
-        return [(datetime.fromisoformat(item["date"]) - _EPOCH).total_seconds() for item in logs]
+        return [(dated(item["date"]) - epoch).total_seconds() for item in log]
     except (KeyError, TypeError, ValueError):
-        dates = [item.get("date") for item in logs]
+        dates = [item.get("date") for item in log]
         return [unix_time(date if isinstance(date, str) else None) for date in dates]

@@ -49,12 +49,17 @@ def in_order(dated: Iterable[tuple[float, AnyLine]]) -> list[tuple[float, AnyLin
 
     At the same instant successes come first, then releases, then errors; errors without a date come last.
     """
-    return sorted([(LATEST if at == UNDATED and line.error is not None else at, line) for at, line in dated], key=_key)
+    return sorted([(placed(at, line), line) for at, line in dated], key=lambda pair: (pair[0], rank(pair[1])))
 
 
-def _key(dated: tuple[float, Line]) -> tuple[float, int, str]:
-    at, line = dated
-    return at, 2 if line.error is not None else 1 if line.change == "desired" else 0, line.error or line.version or ""
+def placed(at: float, line: Line) -> float:
+    """The Unix time by which a line is put in order."""
+    return LATEST if at == UNDATED and line.error is not None else at
+
+
+def rank(line: Line) -> tuple[int, str]:
+    """What puts lines of the same instant in order."""
+    return 2 if line.error is not None else 1 if line.change == "desired" else 0, line.error or line.version or ""
 
 
 def last_release(lines: Sequence[Line], flow_id: FlowId) -> int | None:

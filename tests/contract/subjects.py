@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from reconciler.api.http.credentials import Token
+from reconciler.model.log import unix_time
 from reconciler.model.state import Application, Entry, Kind, Live, Row
 from reconciler.ports import Reader, Writer
 from reconciler.simulator import Clock, serve
@@ -61,6 +62,11 @@ class Side(Protocol):
         """The ports under test."""
         ...
 
+    @property
+    def began(self) -> float:
+        """What time it is there until something happens, in Unix time."""
+        ...
+
     def settle(self) -> None:
         """Let connected devices take what is released."""
         ...
@@ -85,6 +91,7 @@ class FakeSide:
             match=match,
             skip_unknown=skip_unknown,
         )
+        self.began = unix_time(self.api.clock.utc_now())
         for flow_id, (name, versions) in FLOWS.items():
             self.api.add_flow(flow_id, name, versions)
         for thing in THINGS:
@@ -98,7 +105,9 @@ class FakeSide:
             )
 
     def settle(self) -> None:
+        self.api.clock.advance(1)
         self.api.settle()
+        self.api.clock.advance(1)
 
     def set_released(self, device_id: str, flow_id: str, version: str | None) -> None:
         reported = self.api.entry(device_id, flow_id).reported
@@ -114,6 +123,10 @@ class SimulatedSide:
     def __init__(self, server: Any, api: Subject) -> None:
         self.api = api
         self._control = server.control
+
+    @property
+    def began(self) -> float:
+        return START.timestamp()
 
     def settle(self) -> None:
         self._control.settle()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from math import inf
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from reconciler.errors import NotFound, UsageError
 from reconciler.model.requests import Release, RemoveDevice, RemoveFlow, RemoveRow, Replace, Request
-from reconciler.model.state import Application, Device, Entry, Flow, Kind
+from reconciler.model.state import NO_EVIDENCE, Application, Device, Entry, Flow, Kind, LogLine
 from tests.builders import entry
 from tests.contract.subjects import APPLICATION, FAN, FLOWS, LATE, PUMP, THINGS, UNKNOWN, Side, open_side, rows
 from tests.fakes import Match
@@ -110,6 +111,45 @@ def test_the_log_of_a_settled_device_comes_where_the_device_was_asked_for(side: 
         logs = (await world.api.live(device_id=D1)).live.devices[D1].logs
         assert {log.source_type for log in logs} == {"apiToken", "device"}
         assert [(log.flow_id, log.version) for log in logs if log.change == "desired"] == [(PUMP, "v2")]
+
+    during(side, script, kind=kind)
+
+
+@both
+@kinds
+@pytest.mark.parametrize("evidence", [False, True])
+def test_every_read_has_the_servers_time(side: str, kind: Kind, evidence: bool) -> None:
+    async def script(world: Side) -> None:
+        for narrowed in ({}, {"flow_id": FAN}, {"device_id": D1}):
+            assert (await world.api.live(**narrowed, evidence=evidence)).server_time == world.began
+
+    during(side, script, kind=kind)
+
+
+@both
+@kinds
+def test_evidence_is_the_log_of_every_device_oldest_first(side: str, kind: Kind) -> None:
+    """Also of those that are settled, whose log nobody else asks for."""
+
+    async def script(world: Side) -> None:
+        await world.api.send(Release(PUMP, "v2", (D1, D5)))
+        world.settle()
+        await world.api.send(Release(FAN, "v1", (D1,)))
+        live = (await world.api.live(evidence=True)).live
+        evidence = live.devices[D1].evidence
+        current = LogLine("current", PUMP, "v2") if kind is Kind.EDGE else LogLine("current")
+        assert [line._replace(bundle=None, update=None, previous=None) for line in evidence.lines[-3:]] == [
+            LogLine("desired", PUMP, "v2"),
+            current,
+            LogLine("desired", FAN, "v1"),
+        ]
+        assert list(evidence.instants) == sorted(evidence.instants)
+        assert world.began <= evidence.instants[-1] <= evidence.updated < inf
+        assert (set(evidence.records) if evidence.records is not None else None) == (
+            {PUMP, FAN} if kind is Kind.EDGE else None
+        )
+        assert not live.devices[D6].logs
+        assert all(device.evidence is NO_EVIDENCE for device in (await world.api.live()).live.devices.values())
 
     during(side, script, kind=kind)
 

@@ -18,7 +18,7 @@ from typing import NamedTuple, TypeAlias
 from reconciler.model.changes import Change, Changes, Move
 from reconciler.model.numbers import entries_of, numbers
 from reconciler.model.requests import RemoveDevice, RemoveFlow, Replace, Request, Wildcard, named_rows, outcome
-from reconciler.model.state import NOTHING, DeviceId, Entry, FlowId, Live, Row, Version
+from reconciler.model.state import NO_EVIDENCE, NOTHING, DeviceId, Entry, FlowId, Live, Row, Version
 
 Moves: TypeAlias = Mapping[FlowId, Mapping[DeviceId, Version | None]]  # changes: flow -> device -> new version
 Ends: TypeAlias = dict[Version | None, list[DeviceId]]  # where rows end -> the devices
@@ -155,7 +155,8 @@ def overlay(whole: Live, fresh: Live) -> Live:
     """A whole read, updated with a newer read of one flow.
 
     The rows of that flow are those of `fresh`, absent where it has none; everything else stays as it was, but for
-    the devices that `fresh` shows: what it says about them is newer.
+    the devices that `fresh` shows: what it says about them is newer. Evidence is never older than the rows beside it:
+    a device whose rows changed has that of `fresh`, none if `fresh` has none.
     """
     flow_id = fresh.only_flow
     if flow_id is None:
@@ -164,7 +165,7 @@ def overlay(whole: Live, fresh: Live) -> Live:
     for device_id, device in whole.devices.items():
         if flow_id in device.flows:
             others = {one: entry for one, entry in device.flows.items() if one != flow_id}
-            devices[device_id] = device._replace(flows=others)
+            devices[device_id] = device._replace(flows=others, evidence=NO_EVIDENCE)
     for device_id, device in fresh.devices.items():
         flows = devices[device_id].flows if device_id in devices else {}
         devices[device_id] = device._replace(flows={**flows, **device.flows})

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from math import inf
+
 import pytest
 
 from reconciler.errors import PlanUnsound
 from reconciler.model.plan import Plan, PlannedCall
 from reconciler.model.requests import Release, RemoveDevice, RemoveFlow, RemoveRow, Replace, Request, Wildcard
 from reconciler.model.rules import Limits
-from reconciler.model.state import Entry, Kind, Live
+from reconciler.model.state import NO_EVIDENCE, Entry, Evidence, Kind, Live
 from reconciler.model.world import CallMode, Options
 from reconciler.planner.calls.cover import cover
 from reconciler.planner.calls.reach import moves_of, overlay, reach, still_sound, was_read
@@ -115,6 +118,20 @@ def test_overlay_replaces_the_rows_of_one_flow() -> None:
     assert laid.flow_names == {"f": "new", "g": "gps"}
     assert laid.only_flow is None
     assert laid.devices["c"] is whole.devices["c"]
+
+
+def test_evidence_in_an_overlay_is_never_older_than_the_rows() -> None:
+    """Else a device that was just released to would be judged by what it ran before."""
+
+    def seen(updated: float, *rows: str, only_flow: str | None = None) -> Live:
+        bare = live(*rows, only_flow=only_flow)
+        devices = {key: device._replace(evidence=Evidence(updated=updated)) for key, device in bare.devices.items()}
+        return replace(bare, devices=devices)
+
+    whole = seen(1, "a/f=1 a/g=1 b/f=1 b/g=1 c/g=3")
+    laid = overlay(whole, seen(2, "a/f=2", only_flow="f"))
+    assert {key: device.evidence.updated for key, device in laid.devices.items()} == {"a": 2, "b": -inf, "c": 1}
+    assert overlay(whole, live("a/f=2", only_flow="f")).devices["a"].evidence is NO_EVIDENCE
 
 
 def test_overlay_of_a_whole_read_is_that_read() -> None:
