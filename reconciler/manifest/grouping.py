@@ -31,6 +31,7 @@ class Held(NamedTuple):
 
 
 _NOTHING = Held()
+_NO_VERSIONS: Counter[Version] = Counter()
 
 
 class Alike(NamedTuple):
@@ -133,7 +134,9 @@ class _Tally:
     key: str
     sizes: Counter[tuple[str, ...]] = field(default_factory=Counter)
     sizes_of_values: Counter[str] = field(default_factory=Counter)
-    running: dict[FlowId, dict[tuple[str, ...], Counter[Version]]] = field(default_factory=lambda: defaultdict(dict))
+    running: dict[FlowId, dict[tuple[str, ...], Counter[Version]]] = field(
+        default_factory=lambda: defaultdict(lambda: defaultdict(Counter))
+    )
 
     def count(self, values: tuple[str, ...], runs: Runs, devices: int) -> None:
         """Count devices that are alike."""
@@ -141,7 +144,7 @@ class _Tally:
         for value in values:
             self.sizes_of_values[value] += devices
         for flow_id, version in runs:
-            self.running[flow_id].setdefault(values, Counter())[version] += devices
+            self.running[flow_id][values][version] += devices
 
     def majority(self, flow_id: FlowId) -> Choice:
         """The version of each value that spares entries, if all of them spare as many as their group has lines."""
@@ -177,17 +180,24 @@ class _Tally:
         running = self.running[flow_id]
         for values, size in self.sizes.items() if lines else ():
             if said := _said(choice, values):
-                versions = running.get(values) or Counter()
+                versions = running.get(values, _NO_VERSIONS)
                 fitting = versions[min(said)] if len(said) == 1 else 0
                 lines += size - fitting - versions.total()
         return lines
 
 
 def _tallies(fleet: Iterable[Alike]) -> dict[str, _Tally]:
-    tallies: dict[str, _Tally] = {ALL: _Tally(ALL)}
+    """A tally of each tag key. Of one key alone, far fewer devices differ than of all keys together."""
+    known: dict[Runs, int] = {}
+    devices: Counter[tuple[str, tuple[str, ...], int]] = Counter()
     for part in fleet:
+        runs = known.setdefault(part.held.runs, len(known))
         for key, values in part.values.items():
-            tallies.setdefault(key, _Tally(key)).count(values, part.held.runs, len(part.devices))
+            devices[key, values, runs] += len(part.devices)
+    tallies: dict[str, _Tally] = {ALL: _Tally(ALL)}
+    all_runs = list(known)
+    for (key, values, runs), number in devices.items():
+        tallies.setdefault(key, _Tally(key)).count(values, all_runs[runs], number)
     return tallies
 
 

@@ -8,6 +8,7 @@ from reconciler.errors import PermissionDenied
 from reconciler.manifest.importer import write_manifest
 from reconciler.model.state import Application, Kind
 from reconciler.operations.gateway import Gateway
+from reconciler.runtime import gc_paused
 
 
 class Imported(NamedTuple):
@@ -38,5 +39,6 @@ async def import_(application_id: str, kind: Kind, gateway: Gateway, *, group_by
             application = await api.application()
         except PermissionDenied:
             application = Application(application_id)
-    written = write_manifest(live, devices, application=application, kind=kind, group_by=group_by)
+    with gc_paused():
+        written = write_manifest(live, devices, application=application, kind=kind, group_by=group_by)
     return Imported(written.text, devices is not None, written.not_written)

@@ -390,3 +390,20 @@ def test_no_line_is_a_command_of_a_ci_system(name: str) -> None:
     text = imported(api, "none")
     assert not re.search(r"##[a-z]*\[", text, re.IGNORECASE)
     assert "#?" in text
+
+
+@pytest.mark.parametrize("name", ["##[group]x", "a\nprune: application", "a\u2028b", "a\x85b", "\u202eevil", "\ud800"])
+def test_a_name_at_the_head_stays_on_its_line(name: str) -> None:
+    api = FakeApi()
+    api.add_flow(FLOWS[0], name)
+    for number in range(2):
+        api.add_device(hex_id(number, "d"), name, flows={FLOWS[0]: Entry("develop", None)})
+    api.delete_device(hex_id(0, "d"), record=True)
+    lines = imported(api, "auto").split("\n")
+    assert [line.startswith("# Not written: 1 row of ") for line in lines[:3]] == [True, True, False]
+    assert yaml.safe_load("\n".join(lines)) == {
+        "apiVersion": "reconciler/v1",
+        "application": int(APPLICATION.id),
+        "kind": "embedded",
+    }
+    assert not re.search("##[a-z]*\\[|\u202e|\ud800", "".join(lines))
