@@ -124,7 +124,7 @@ def by_majority(fleet: Sequence[Alike]) -> Choices:
     single = {flow_id: _best(flow_id, tallies.values()) for flow_id in flows}
     keys = sorted({choice.key for choice in single.values() if choice.versions})
     common = [{flow_id: tallies[key].majority(flow_id) for flow_id in flows} for key in keys]
-    return min([single, *common, {}], key=lambda choices: _lines(fleet, choices))
+    return min([single, *common], key=lambda choices: _lines(fleet, choices))
 
 
 @dataclass(slots=True)

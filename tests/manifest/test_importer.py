@@ -253,6 +253,21 @@ def test_a_group_is_made_where_it_spares_as_many_entries_as_it_has_lines(rows: R
     assert len(yaml.safe_load(imported(fleet(*rows), "auto")).get("groups", ())) == groups
 
 
+def test_a_version_that_is_not_worth_a_group_is_left_to_entries() -> None:
+    """The next best version of its site may share the group of another site."""
+    few = [(YORK, {"t": "v3"})] * 3 + [(YORK, {"t": "v2"})] * 2 + [(YORK, {})]
+    document = yaml.safe_load(imported(fleet(*[(LEEDS, {"t": "v2"})] * 9, *few, *[({}, {})] * 30), "auto"))
+    assert [group["select"] for group in document["groups"].values()] == [{"tags": {"site": ["leeds", "york"]}}]
+    assert [*document["devices"].values()] == [{"telemetry": "v3"}] * 3 + [{"telemetry": "absent"}]
+
+
+def test_a_group_of_two_is_two_entries_also_beside_others() -> None:
+    rows: Rows = [*[(LEEDS, {"t": "v2"})] * 9, *[(YORK, {"t": "v1"})] * 2, *[({}, {})] * 30]
+    document = yaml.safe_load(imported(fleet(*rows), "auto"))
+    assert set(document["groups"]) == {"site-leeds"}
+    assert [*document["devices"].values()] == [{"telemetry": "v1"}] * 2
+
+
 def test_flows_share_the_groups_of_one_key_where_two_would_do() -> None:
     """`rev` says one entry less of alarms than `site` does, which is not worth groups of its own."""
     rows: Rows = []
