@@ -16,7 +16,7 @@ from tests.support.cli import run_installed
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
-OUTPUT = re.compile(r"(<!-- output of: reconciler ([^\n]+) -->\n```text\n)(.*?)(```)", re.DOTALL)
+OUTPUT = re.compile(r"(<!-- output of: reconciler ([^\n]+) -->\n```(?:text|yaml)\n)(.*?)(```)", re.DOTALL)
 FILE = re.compile(r"(<!-- file: ([^\n]+) -->\n```yaml\n)(.*?)(```)", re.DOTALL)
 
 
@@ -79,7 +79,9 @@ def write_anew() -> None:
     """Put today's output and files into the README."""
     text = README.read_text(encoding="utf-8")
     for command, _, produced in list(outputs()):
-        pattern = re.compile(rf"(<!-- output of: reconciler {re.escape(command)} -->\n```text\n)(.*?)(```)", re.DOTALL)
+        pattern = re.compile(
+            rf"(<!-- output of: reconciler {re.escape(command)} -->\n```(?:text|yaml)\n)(.*?)(```)", re.DOTALL
+        )
         text = pattern.sub(lambda match, new=produced: match[1] + new + match[3], text)  # type: ignore[misc]
     text = FILE.sub(lambda match: match[1] + (ROOT / match[2]).read_text(encoding="utf-8") + match[4], text)
     README.write_text(text, encoding="utf-8")

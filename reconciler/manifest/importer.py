@@ -1,38 +1,51 @@
 """Writes a manifest of the live state, whose plan is empty.
 
-Devices that run the same become a group if a tag identifies them exactly: every device with the tag, including those
-that run nothing, runs the same. All other devices are listed individually. Names are added as comments.
+What devices run is said by groups as far as `grouping` finds any; what they run otherwise, by an entry for each. Names
+are added as comments, and at the head stands what could not be written.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from typing import NamedTuple, TypeAlias
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
+from reconciler.manifest.grouping import (
+    ALL,
+    INLINE,
+    Alike,
+    Choices,
+    Group,
+    Held,
+    Runs,
+    alike,
+    by_majority,
+    entry_of,
+    exactly,
+    groups_of,
+)
 from reconciler.model.characters import is_hidden
-from reconciler.model.state import Application, Device, DeviceId, FlowId, Kind, Live, Version
-from reconciler.model.text import is_id
-
-Runs: TypeAlias = tuple[tuple[FlowId, Version], ...]  # sorted; the flows released to a device
+from reconciler.model.state import Application, Device, DeviceId, FlowId, Kind, Live, LiveDevice, Version
+from reconciler.model.text import and_more, counted, is_id
 
 AUTO, NONE = "auto", "none"
 _UNWRITABLE = frozenset({"absent", "develop", "default"})  # versions that a manifest cannot declare
 _WIDTH = 100
+_EXAMPLES = 10
 
 
-class TagGroup(NamedTuple):
-    """A group: devices with one of these values of a tag all run the same, and no others have such a value."""
+class Written(NamedTuple):
+    """A manifest, and what it could not express, each with its count: one sentence without a full stop."""
 
-    key: str
-    values: tuple[str, ...]
-    runs: Runs
+    text: str
+    not_written: tuple[str, ...] = ()
 
 
 def write_manifest(
     live: Live, devices: Mapping[DeviceId, Device] | None, *, application: Application, kind: Kind, group_by: str
-) -> str:
+) -> Written:
     """A manifest of everything that is released.
 
     Args:
@@ -40,103 +53,118 @@ def write_manifest(
         devices: every device of the kind's class; None if the token may not list them, then nothing is grouped.
         application: its id, and its name for a comment.
         kind: the kind of deployments.
-        group_by: `auto`, `none` or `tag:KEY`.
+        group_by: `auto` for groups by majority, `tag:KEY` for devices that run exactly the same as all others with
+            their value of that tag, or `none`.
     """
-    runs, left_out = _runs_of(live, devices)
-    groups = list(_groups(runs, devices or {}, group_by))
-    grouped = _covered(groups, devices or {})
-    aliases = _aliases(runs, live.flow_names)
     names = {one: device.name for one, device in (devices or {}).items()}
     names |= {one: device.name for one, device in live.devices.items() if not names.get(one)}
+    found = _Found(live, names)
+    held = found.held(devices)
+    fleet, choices = _grouped(held, devices, group_by)
+    groups = groups_of(fleet, choices)
+    aliases = _aliases(held.values(), live.flow_names)
     flow_lines = [f"  {quoted(alias)}: {one}" for one, alias in sorted(aliases.items(), key=lambda item: item[1])]
-    device_lines = [
-        line
-        for one, what in runs.items()
-        if one not in grouped
-        for line in _runs_lines(f"  {quoted(one)}", what, aliases, _comment(names.get(one)))
-    ]
+    entries = {one: lines for part in fleet for one, lines in _entries(part, choices, aliases, names)}
     lines = [
+        *(f"# {_inert(line)}" for line in _head(groups, len(entries), found.not_written())),
         "apiVersion: reconciler/v1",
         f"application: {application.id}{_comment(application.name)}",
         f"kind: {kind}",
         *_section("flows", flow_lines),
-        *_section("groups", _group_lines(groups, aliases)),
-        *_section("devices", device_lines),
-        *(f"# Not written: {_inert(reason)}" for reason in sorted(left_out)),
+        *_section("groups", _group_lines(groups, aliases, names)),
+        *_section("devices", [line for one in sorted(entries) for line in entries[one]]),
     ]
-    return "\n".join(lines) + "\n"
+    return Written("\n".join(lines) + "\n", tuple(found.not_written()))
 
 
-def _runs_of(live: Live, devices: Mapping[DeviceId, Device] | None) -> tuple[dict[DeviceId, Runs], list[str]]:
-    """What each device runs, and why rows are left out."""
-    found: dict[DeviceId, Runs] = {}
-    left_out: list[str] = []
-    for device_id, record in sorted(live.devices.items()):
-        runs = []
-        for flow_id, entry in sorted(record.flows.items()):
-            if entry.released is None or flow_id in record.unmanageable:
+def _grouped(
+    held: Mapping[DeviceId, Held], devices: Mapping[DeviceId, Device] | None, group_by: str
+) -> tuple[list[Alike], Choices]:
+    """The devices, those together that are alike, and what groups say of them."""
+    if devices is None or group_by == NONE:
+        return alike(map(Device, held), held, lambda _key, _value: False), {}
+    if group_by == AUTO:
+        fleet = alike(devices.values(), held, lambda key, value: _is_key(key) and _is_key(value), least=2)
+        return fleet, by_majority(fleet)
+    only = group_by.removeprefix("tag:")
+    fleet = alike(devices.values(), held, lambda key, value: key == only and _is_key(key) and _is_key(value))
+    return fleet, exactly(fleet, only)
+
+
+# --- what is released ---------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Found:
+    """What each device holds, and the rows that a manifest cannot express, counted."""
+
+    live: Live
+    names: Mapping[DeviceId, str | None]
+    undeclarable: dict[FlowId, list[tuple[DeviceId, Version]]] = field(default_factory=lambda: defaultdict(list))
+    custom_nodes: int = 0
+    deleted_rows: int = 0
+    deleted: list[DeviceId] = field(default_factory=list)
+
+    def held(self, devices: Mapping[DeviceId, Device] | None) -> dict[DeviceId, Held]:
+        """What each device holds; without the devices that are not in the list of devices, if there is one."""
+        held: dict[DeviceId, Held] = {}
+        known: dict[tuple[int, frozenset[FlowId]], Held] = {}  # readers share equal mappings
+        for device_id, record in sorted(self.live.devices.items()):
+            if devices is not None and device_id not in devices:
+                self._count_deleted(device_id, record)
                 continue
-            if _is_text(entry.released) and entry.released not in _UNWRITABLE:
-                runs.append((flow_id, entry.released))
-            else:
-                left_out.append(f"device {device_id}, flow {flow_id}: a manifest cannot declare that version")
-        if runs and devices is not None and device_id not in devices:
-            left_out.append(f"device {device_id}: it has a deployment record, but is not in the device list")
-        elif runs:
-            found[device_id] = tuple(runs)
-    return found, left_out
+            key = (id(record.flows), record.unmanageable)
+            if (what := known.get(key)) is None:
+                what = known[key] = _held(record)
+            held[device_id] = what
+            if what.undeclarable:
+                self._count_undeclarable(device_id, record)
+        return held
+
+    def _count_deleted(self, device_id: DeviceId, record: LiveDevice) -> None:
+        if rows := sum(entry.released is not None for entry in record.flows.values()):
+            self.deleted_rows += rows
+            self.deleted.append(device_id)
+
+    def _count_undeclarable(self, device_id: DeviceId, record: LiveDevice) -> None:
+        for flow_id, entry in record.flows.items():
+            if flow_id in record.unmanageable:
+                self.custom_nodes += entry.released is not None
+            elif entry.released is not None and not _is_declarable(entry.released):
+                self.undeclarable[flow_id].append((device_id, entry.released))
+
+    def not_written(self) -> Iterator[str]:
+        """A sentence for each kind of row that is left out."""
+        if self.deleted:
+            what = f"{counted(self.deleted_rows, 'row')} of {counted(len(self.deleted), 'deleted device')}"
+            yield f"{what}, not in the list of devices any more: {self._listed(self.deleted)}"
+        for flow_id, rows in sorted(self.undeclarable.items()):
+            name = self.live.flow_names.get(flow_id)
+            flow = f"{name} ({flow_id})" if name else flow_id
+            versions = sorted({version for _, version in rows})
+            shown = ", ".join(version[:_WIDTH] for version in versions[:3]) + and_more(max(0, len(versions) - 3), "")
+            what = f"{counted(len(rows), 'row')} of flow {flow}, whose version a manifest cannot declare ({shown})"
+            yield f"{what}: {self._listed([device_id for device_id, _ in rows])}"
+        if self.custom_nodes:
+            yield f"{counted(self.custom_nodes, 'row')} of custom nodes, which go with the flows that use them"
+
+    def _listed(self, device_ids: Sequence[DeviceId]) -> str:
+        shown = [f"{name} ({one})" if (name := self.names.get(one)) else one for one in device_ids[:_EXAMPLES]]
+        return ", ".join(shown) + and_more(max(0, len(device_ids) - _EXAMPLES))
+
+
+def _held(record: LiveDevice) -> Held:
+    released = {flow_id: entry.released for flow_id, entry in record.flows.items() if entry.released is not None}
+    kept = {one: text for one, text in released.items() if one not in record.unmanageable and _is_declarable(text)}
+    return Held(tuple(sorted(kept.items())), record.unmanageable | (released.keys() - kept.keys()))
+
+
+def _is_declarable(version: Version) -> bool:
+    return _is_text(version) and version not in _UNWRITABLE
 
 
 def _is_text(text: str) -> bool:
     return 0 < len(text) <= 255 and not re.search("[\0-\x1f\x7f-\x9f\ud800-\udfff]", text)
-
-
-# --- groups -----------------------------------------------------------------------------------------------------
-
-
-def _groups(runs: Mapping[DeviceId, Runs], devices: Mapping[DeviceId, Device], group_by: str) -> Iterator[TagGroup]:
-    """Greedily choose the tag key that covers most of the remaining devices, until none covers two."""
-    if group_by == NONE:
-        return
-    least = 2 if group_by == AUTO else 1
-    explained = _explained_by(runs, devices, least)
-    if group_by != AUTO:
-        key = group_by.removeprefix("tag:")
-        explained = {key: explained[key]} if key in explained else {}
-    done: set[DeviceId] = set()
-    while explained:
-        gain = {
-            key: len({one for _, members in values.values() for one in members} - done)
-            for key, values in explained.items()
-        }
-        key = min(gain, key=lambda one: (-gain[one], len(explained[one]), one))
-        values = explained.pop(key)
-        if gain[key] < least:
-            return
-        by_runs: dict[Runs, list[str]] = defaultdict(list)
-        for value, (what, members) in sorted(values.items()):
-            if not done.issuperset(members):
-                by_runs[what].append(value)
-                done |= members
-        yield from (TagGroup(key, tuple(found), what) for what, found in by_runs.items())
-
-
-def _explained_by(
-    runs: Mapping[DeviceId, Runs], devices: Mapping[DeviceId, Device], least: int
-) -> dict[str, dict[str, tuple[Runs, set[DeviceId]]]]:
-    """Tag key -> value -> what all devices with it run, and those devices."""
-    members: dict[tuple[str, str], set[DeviceId]] = defaultdict(set)
-    for device in devices.values():
-        for key, values in device.tags.items():
-            for value in values:
-                if _is_key(key) and _is_key(value):
-                    members[key, value].add(device.id)
-    explained: dict[str, dict[str, tuple[Runs, set[DeviceId]]]] = defaultdict(dict)
-    for (key, value), found in members.items():
-        what = {runs.get(device_id, ()) for device_id in found}
-        if len(found) >= least and len(what) == 1 and (same := what.pop()):
-            explained[key][value] = (same, found)
-    return explained
 
 
 def _is_key(text: str) -> bool:
@@ -144,21 +172,22 @@ def _is_key(text: str) -> bool:
     return _is_text(text) and len(quoted(text)) < 1000
 
 
-def _covered(groups: Iterable[TagGroup], devices: Mapping[DeviceId, Device]) -> set[DeviceId]:
-    wanted = {(group.key, value) for group in groups for value in group.values}
-    return {
-        device.id
-        for device in devices.values()
-        if any((key, value) in wanted for key, values in device.tags.items() for value in values)
-    }
-
-
 # --- text -------------------------------------------------------------------------------------------------------
 
 
-def _aliases(runs: Mapping[DeviceId, Runs], flow_names: Mapping[FlowId, str]) -> dict[FlowId, str]:
+def _head(groups: Sequence[Group], entries: int, not_written: Iterable[str]) -> Iterator[str]:
+    if groups:
+        yield "A group also manages devices that come later: what it selects then gets its versions."
+        if entries:
+            exceptions = counted(entries, "exception")
+            yield f"Under `devices`, {exceptions}: other versions, or absent where a device does not run a flow."
+    for reason in not_written:
+        yield f"Not written: {reason}"
+
+
+def _aliases(held: Iterable[Held], flow_names: Mapping[FlowId, str]) -> dict[FlowId, str]:
     """An alias for each flow: its name, with the end of its id appended if two flows share the name."""
-    used = sorted({flow_id for what in runs.values() for flow_id, _ in what})
+    used = sorted({flow_id for what in set(held) for flow_id, _ in what.runs})
     named = {one: name for one in used if _is_key(name := flow_names.get(one, "")) and not is_id(name)}
     times = Counter(named.values())
     aliases: dict[FlowId, str] = {}
@@ -173,26 +202,62 @@ def _section(key: str, lines: list[str]) -> list[str]:
     return [f"{key}:", *lines] if lines else []
 
 
-def _group_lines(groups: Iterable[TagGroup], aliases: Mapping[FlowId, str]) -> list[str]:
+def _group_lines(
+    groups: Iterable[Group], aliases: Mapping[FlowId, str], names: Mapping[DeviceId, str | None]
+) -> list[str]:
     lines: list[str] = []
-    names: set[str] = set()
+    used: set[str] = set()
     for group in groups:
-        name = base = f"{group.key}-{'-'.join(group.values)}"[:60]
-        while name in names:
-            name = f"{base}-{len(names)}"
-        names.add(name)
-        values = quoted(group.values[0]) if len(group.values) == 1 else f"[{', '.join(map(quoted, group.values))}]"
+        name = base = "all" if group.key == ALL else f"{group.key}-{'-'.join(group.values)}"[:60]
+        while name in used:
+            name = f"{base}-{len(used)}"
+        used.add(name)
         lines += [
             f"  {quoted(name)}:",
-            f"    select: {{tags: {{{quoted(group.key)}: {values}}}}}",
-            *_runs_lines("    flows", group.runs, aliases, ""),
+            *_select_lines(group, names),
+            *_runs_lines("    flows", _pairs(group.runs, aliases)),
         ]
     return lines
 
 
-def _runs_lines(head: str, runs: Runs, aliases: Mapping[FlowId, str], comment: str) -> list[str]:
+def _select_lines(group: Group, names: Mapping[DeviceId, str | None]) -> list[str]:
+    values = [*map(quoted, group.values)]
+    short = "all: true" if group.key == ALL else f"tags: {{{quoted(group.key)}: {_list(values)}}}"
+    line = f"    select: {{{short}}}"
+    is_short = len(values) <= INLINE and (len(line) <= _WIDTH or len(values) == 1)
+    if is_short and not group.excluded:
+        return [line]
+    lines = [f"      {short}"]
+    if not is_short:
+        lines = ["      tags:", f"        {quoted(group.key)}:", *(f"          - {value}" for value in values)]
+    if group.excluded:
+        excluded = (f"          - {quoted(one)}{_comment(names.get(one))}" for one in group.excluded)
+        lines += ["      exclude:", "        devices:", *excluded]
+    return ["    select:", *lines]
+
+
+def _list(values: Sequence[str]) -> str:
+    return values[0] if len(values) == 1 else f"[{', '.join(values)}]"
+
+
+def _entries(
+    part: Alike, choices: Choices, aliases: Mapping[FlowId, str], names: Mapping[DeviceId, str | None]
+) -> Iterator[tuple[DeviceId, list[str]]]:
+    """The lines of each of these devices, unless groups say all of it."""
+    if entry := entry_of(part, choices):
+        pairs = _pairs(entry, aliases)
+        for one in part.devices:
+            yield one, _runs_lines(f"  {quoted(one)}", pairs, _comment(names.get(one)))
+
+
+def _pairs(runs: Runs, aliases: Mapping[FlowId, str]) -> list[str]:
+    """`flow: version`, sorted by the flow as it is written."""
+    named = sorted((aliases.get(flow_id, flow_id), version) for flow_id, version in runs)
+    return [f"{quoted(flow)}: {quoted(version)}" for flow, version in named]
+
+
+def _runs_lines(head: str, pairs: Sequence[str], comment: str = "") -> list[str]:
     """`head: {flow: version, …}`, or a block if that is too long."""
-    pairs = [f"{quoted(aliases.get(flow_id, flow_id))}: {quoted(version)}" for flow_id, version in runs]
     line = f"{head}: {{{', '.join(pairs)}}}"
     if len(line) <= _WIDTH:
         return [line + comment]

@@ -8,13 +8,18 @@ from reconciler.errors import PermissionDenied
 from reconciler.manifest.importer import write_manifest
 from reconciler.model.state import Application, Kind
 from reconciler.operations.gateway import Gateway
+from reconciler.runtime import gc_paused
 
 
 class Imported(NamedTuple):
-    """The text of a manifest. `grouped`: the token could read devices, so there are groups but no deleted devices."""
+    """The text of a manifest, and what it could not express, each with its count.
+
+    `grouped`: the token could read devices, so there are groups but no deleted devices.
+    """
 
     text: str
     grouped: bool
+    not_written: tuple[str, ...] = ()
 
 
 async def import_(application_id: str, kind: Kind, gateway: Gateway, *, group_by: str = "auto") -> Imported:
@@ -34,5 +39,6 @@ async def import_(application_id: str, kind: Kind, gateway: Gateway, *, group_by
             application = await api.application()
         except PermissionDenied:
             application = Application(application_id)
-    text = write_manifest(live, devices, application=application, kind=kind, group_by=group_by)
-    return Imported(text, grouped=devices is not None)
+    with gc_paused():
+        written = write_manifest(live, devices, application=application, kind=kind, group_by=group_by)
+    return Imported(written.text, devices is not None, written.not_written)

@@ -12,11 +12,12 @@ import argparse
 from tests.bench.documents import documents
 from tests.bench.fleet import SHAPES
 from tests.bench.fleets import applies, plans, waits
+from tests.bench.imports import imports
 from tests.bench.peer import peers
 from tests.bench.planner import planner
 from tests.bench.starts import starts
 
-SECTIONS = ("starts", "plans", "planner", "applies", "waits", "documents", "peers")
+SECTIONS = ("starts", "plans", "planner", "applies", "waits", "imports", "documents", "peers")
 
 
 def main() -> None:
@@ -50,6 +51,8 @@ def main() -> None:
         applies(asked.devices, asked.latency_ms, asked.runs)
     if "waits" in asked.only:
         waits(asked.devices, asked.runs)
+    if "imports" in asked.only:
+        imports(asked.devices, asked.runs)
     if "documents" in asked.only:
         documents(asked.devices, asked.runs)
     if "peers" in asked.only:

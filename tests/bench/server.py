@@ -95,6 +95,8 @@ class Static:
         if kind == "versions":
             items = [{"id": mark * 24, "version": f"v{mark}"} for mark in "12"]
             return b"200 OK", json.dumps({"items": items, "count": 2, "totalCount": 2, "perPage": size}).encode()
+        if re.fullmatch(r"[0-9a-f]{24}", kind):
+            return b"200 OK", json.dumps({"id": kind, "applicationId": kind, "name": "bench"}).encode()
         return b"404 Not Found", b'{"type":"NotFound","message":"not here"}'
 
     def listing(self, page: int) -> str:

@@ -153,7 +153,7 @@ def test_documents_are_utf_8_in_a_file_whatever_the_code_page(tmp_path: Path) ->
         for encoding in ("cp1252", "cp850", "ascii", "utf-16"):
             env = {"PYTHONIOENCODING": encoding}
             for *argv, wanted in (
-                ["import", "--application", APPLICATION, "# é ü 泵 🚰"],
+                ["import", "--application", APPLICATION, "--group-by", "none", "# é ü 泵 🚰"],
                 ["plan", "shop.yaml", "--format", "markdown", "é ü 泵 🚰"],
             ):
                 done = shop.run(*argv, env=env)

@@ -287,7 +287,7 @@ def test_swaps_in_the_middle_of_an_apply(server: dict[str, int], pumps: Plant) -
 def test_an_import_leaves_out_nobody(pumps: Plant) -> None:
     hidden = behind_the_first_page(pumps, f"{pumps.kind}/deployments")["deviceName"]
     strike(pumps, swapped("records", LIST, times=1))
-    ended = run_here("import", "--application", APPLICATION, "--kind", str(pumps.kind))
+    ended = run_here("import", "--application", APPLICATION, "--kind", str(pumps.kind), "--group-by", "none")
     assert ended.code == 0, ended.err
     assert pumps.control.faults()[0]["fired"] == 1
     assert f"# {hidden}\n" in ended.out

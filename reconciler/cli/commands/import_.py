@@ -18,15 +18,15 @@ from reconciler.cli.console import Console
     default="auto",
     show_default=True,
     metavar="auto|none|tag:KEY",
-    help="Make groups of devices that a tag identifies exactly: any tag, none, or this one.",
+    help="Groups: by majority, none, or of the devices that this tag identifies exactly.",
 )
 @opt.parallelism
 @click.pass_obj
 def command(console: Console, *, application: str, kind: str, out: str | None, group_by: str, parallelism: int) -> None:
     """Write a manifest of everything that is released in an application. Its plan is empty.
 
-    Devices that run the same become a group if every device with a tag, and no other, runs that; all others are
-    listed individually, with their names as comments.
+    By majority, each flow gets the selector that leaves the fewest lines: all devices, or the values of one tag. What
+    devices run otherwise is listed, with their names as comments. What a manifest cannot declare is told on stderr.
     """
     from reconciler.cli.output import OutputFile
     from reconciler.render.inert import inert
@@ -43,14 +43,17 @@ def command(console: Console, *, application: str, kind: str, out: str | None, g
 def live_manifest(
     console: Console, application_id: str, kind: str, *, group_by: str = "auto", parallelism: int = 4
 ) -> str:
-    """The manifest of the live state; warns on stderr if the token may not read devices."""
+    """The manifest of the live state; warns on stderr of what it could not express."""
     from reconciler.cli.connect import connect
     from reconciler.cli.signals import run_async
     from reconciler.model.state import Kind
     from reconciler.operations.import_ import import_
+    from reconciler.render.inert import inert
 
     gateway = connect(console, [application_id], parallelism=parallelism)
     imported = run_async(import_(application_id, Kind(kind), gateway, group_by=group_by))
     if not imported.grouped:
         console.note("Warning: without the scope devices.get there are no groups, and deleted devices are included.")
+    for reason in imported.not_written:
+        console.note(inert(f"Warning: not written: {reason}."))
     return imported.text
