@@ -17,10 +17,10 @@ from pydantic import TypeAdapter, ValidationError, validate_call
 from reconciler.simulator.api.writes import bring_up_to_date, next_event_ms
 from reconciler.simulator.faults import Fault
 from reconciler.simulator.world import devices
-from reconciler.simulator.world.fleet import Device, Text, Version
+from reconciler.simulator.world.fleet import Definition, Device, Text, Version
 from reconciler.simulator.world.records import Author, Kind, bundle_id, log_entry, object_id, write_logs
 from reconciler.simulator.world.releases import Change, rebundle, release, schedule_touched, touch
-from reconciler.simulator.world.seed import seed_device
+from reconciler.simulator.world.seed import publish, seed_device
 from reconciler.simulator.world.store import Row, Switches, World
 
 _LONGEST_S = 10**9
@@ -136,12 +136,23 @@ class Control:
                 (self.now_ms(), self._device(device)),
             )
 
-    def add_version(self, flow: str, version: Version) -> None:
-        """Add a version of a flow, as if a person had saved it."""
+    def add_version(self, flow: str, version: Version, definition: Definition | None = None) -> None:
+        """Add a version of a flow, as if a person had saved it; what is left out of its definition is empty.
+
+        A version that was deleted comes back with another id.
+        """
         with self._present():
-            own, now = self._flow(flow), self.now_ms()
-            row = (object_id(own, "version", version), own, version, now, now)
-            self.world.insert("versions", [row], "or ignore")
+            own = self._flow(flow)
+            if not self._has(own, version):
+                publish(self.world, own, version, self.now_ms(), definition)
+
+    def republish_version(self, flow: str, version: Version, definition: Definition) -> None:
+        """A person publishes a version again under its name, with other content: the old one is gone."""
+        with self._present():
+            own = self._flow(flow)
+            if not self._has(own, version):
+                raise ControlError(f"{flow} has no version {version}")
+            publish(self.world, own, version, self.now_ms(), definition)
 
     def delete_version(self, flow: str, version: Version) -> None:
         """Delete a version; devices that run it are not affected."""
@@ -217,6 +228,9 @@ class Control:
         with self.world.changing() as db:
             bring_up_to_date(self.world)
             yield db
+
+    def _has(self, flow_id: str, version: str) -> bool:
+        return bool(self.world.rows("select 1 from versions where flow_id = ? and name = ?", (flow_id, version)))
 
     def _device(self, reference: str) -> str:
         return self._find("devices where deleted_ms is null and", reference)

@@ -7,12 +7,13 @@ import sqlite3
 from itertools import islice
 from typing import Any
 
-from reconciler.simulator.world.fleet import Application, Device, Fleet, Flow, TakeUp, Token
+from reconciler.simulator.world.fleet import Application, Definition, Device, Fleet, Flow, TakeUp, Token
 from reconciler.simulator.world.records import NO_BUNDLE, bundle_id, etag_of, object_id, record_id
 from reconciler.simulator.world.releases import empty_bundle
 from reconciler.simulator.world.store import World
 
 _BATCH = 10_000
+_BETWEEN_VERSIONS_MS = 24 * 3600 * 1000
 
 
 def default_token(application_id: str) -> str:
@@ -51,8 +52,20 @@ def _seed_token(world: World, token: Token, application_id: str | None) -> None:
 def _seed_flow(world: World, application: Application, flow: Flow, now: int) -> None:
     own = application.flow_id(flow)
     world.insert("flows", [(own, application.object_id, flow.name, flow.flow_class, flow.enabled, now, now)])
-    versions = ((object_id(own, "version", version), own, version, now, now) for version in flow.versions)
-    world.insert("versions", versions)
+    for age, version in enumerate(reversed(flow.versions)):
+        publish(world, own, version, now - age * _BETWEEN_VERSIONS_MS)
+
+
+def publish(world: World, flow_id: str, version: str, now: int, definition: Definition | None = None) -> None:
+    """Publish a version in place of one with its name, if there is one. It has an id that none had before."""
+    own, key = object_id(flow_id, "version", version), f"published {flow_id} {version}"
+    if number := int(world.recall(key) or 0):
+        own = object_id(flow_id, "version", version, str(number))
+    world.db.execute("delete from versions where flow_id = ? and name = ?", (flow_id, version))
+    world.insert("versions", [(own, flow_id, version, now, now)])
+    world.remember(key, str(number + 1))
+    if definition:
+        world.insert("definitions", [(own, definition.model_dump_json(exclude_none=True))])
 
 
 def seed_device(world: World, application_id: str, device: Device) -> list[str]:
