@@ -53,11 +53,11 @@ def write_manifest(
         line
         for one, what in runs.items()
         if one not in grouped
-        for line in _runs_lines(f"  {quoted(one)}", what, aliases, _comment(names.get(one)))
+        for line in _runs_lines(f"  {quoted(one)}", what, aliases, comment(names.get(one)))
     ]
     lines = [
         "apiVersion: reconciler/v1",
-        f"application: {application.id}{_comment(application.name)}",
+        f"application: {application.id}{comment(application.name)}",
         f"kind: {kind}",
         *_section("flows", flow_lines),
         *_section("groups", _group_lines(groups, aliases)),
@@ -223,7 +223,8 @@ def _escape(char: str) -> str:
     return f"\\u{ord(char):04x}" if ord(char) < 0x10000 else f"\\U{ord(char):08x}"
 
 
-def _comment(name: str | None) -> str:
+def comment(name: str | None) -> str:
+    """A name as a comment at the end of a line; nothing without one."""
     return f"  # {_inert(name)}" if name else ""
 
 

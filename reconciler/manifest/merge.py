@@ -97,6 +97,7 @@ def merge(layers: Sequence[Layer], problems: list[Problem]) -> Rules:
         protect=_distinct(protection for layer in layers for protection in layer.protect),
         limits=Limits(**limits.value, place=limits.place) if limits else DEFAULT_LIMITS,  # type: ignore[arg-type]
         manifests=tuple(sorted({source for layer in layers for source in layer.manifests})),
+        roots=tuple(sorted({layer.application.place.path for layer in layers if layer.application})),
     )
 
 

@@ -21,7 +21,7 @@ class Digests(NamedTuple):
     """Both digests of the same plans; whoever expects a plan may give either.
 
     `changes` is over application, kind, device, flow, from and to of every change. `review` is over these and over the
-    limits and protections of the manifests, so that neither can be altered after a review. Time, connection state,
+    limits, protections and locks of the manifests, so that none can be altered after a review. Time, connection state,
     logs, names, places, options and calls are in none of them.
     """
 
@@ -73,6 +73,9 @@ def _guards(plan: Plan) -> Iterator[list[str | int | None]]:
     protected = {(one.device_id or "", one.flow_id or "", str(one.forbid)) for one in plan.guards.protect}
     for device_id, flow_id, forbid in sorted(protected):
         yield [plan.application.id, plan.kind, "protect", device_id or None, flow_id or None, forbid]
+    contents = {one.content for one in plan.guards.lock.versions} if plan.guards.lock else ()
+    for flow_id, version, sha256 in sorted({(one.flow_id, one.version, one.sha256) for one in contents}):
+        yield [plan.application.id, plan.kind, "lock", flow_id, version, sha256]
 
 
 def _percent(percent: Decimal | None) -> str | None:

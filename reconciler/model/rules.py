@@ -15,6 +15,7 @@ from enum import StrEnum
 from typing import Annotated, Final, NamedTuple
 
 from reconciler.model.state import Count, Kind, Place, Text, Version
+from reconciler.model.versions import Lock
 
 
 class Ref(NamedTuple):
@@ -151,7 +152,8 @@ DEFAULT_LIMITS: Final = Limits()
 class Rules:
     """The merged manifests of one application and kind.
 
-    `skipped`: files beside the manifests that look like one by their names, and were not read.
+    `skipped`: files beside the manifests that look like one by their names, and were not read. `roots`: the files with
+    an `application`. `lock`: what the locks beside these say; None if there is none.
     """
 
     application: ApplicationRef
@@ -166,6 +168,8 @@ class Rules:
     limits: Limits = DEFAULT_LIMITS
     manifests: tuple[Source, ...] = ()
     skipped: tuple[str, ...] = ()
+    roots: tuple[str, ...] = ()
+    lock: Lock | None = None
 
     @property
     def paths(self) -> tuple[str, ...]:

@@ -1,0 +1,306 @@
+"""Writes what versions are now into the locks beside manifests. Sends GET only.
+
+Entries are added for versions that are newly declared, and removed where nothing declares them any more. What a
+declared version was is never replaced, unless that is asked for: that is the point of a lock.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+from reconciler.errors import ManifestError, NotFound, PermissionDenied, Problem, Refused, UsageError
+from reconciler.manifest.files import SUFFIXES, DiskFiles
+from reconciler.manifest.load import Loaded, load, nothing_in, pick
+from reconciler.manifest.lock import LockFile, Section, lock_path, read_lock
+from reconciler.manifest.lock_writer import lock_text
+from reconciler.model.plan import Guard, Warning
+from reconciler.model.rules import Rules
+from reconciler.model.state import FlowId, Version
+from reconciler.model.text import is_id
+from reconciler.model.versions import Content, Locked
+from reconciler.operations.declared import Declared, declared, published
+from reconciler.operations.gateway import Gateway
+from reconciler.operations.locking import SCOPES
+from reconciler.planner.locks import anew, differs, way_out
+from reconciler.planner.resolution.names import Spelling
+from reconciler.ports import Reader
+from reconciler.runtime import gather
+
+EVERY_FLOW = ""  # as the value of `update`
+_NAMED = re.compile(r'^    "?([0-9a-f]{24})"?:  # (.+)$', re.MULTILINE)
+
+
+class Differing(NamedTuple):
+    """A locked version that is another now; it stays as it was locked."""
+
+    locked: Locked
+    now: Content
+    name: str | None
+
+    @property
+    def problem(self) -> Problem:
+        """Place, cause and remedy."""
+        was = self.locked.content
+        message = differs(named(was, self.name), was, self.now)
+        return self.locked.place.problem(f"refused ({Guard.CONTENT}): {message}", way_out(was.flow_id, self.name))
+
+
+def named(content: Content, name: str | None) -> str:
+    """A version for a message."""
+    return f'version {content.version} of flow "{name or content.flow_id}"'
+
+
+class NewLock(NamedTuple):
+    """What is to be written to one lock. `before`: its bytes when it was read; None if there was none."""
+
+    path: str
+    text: str
+    before: bytes | None
+    added: tuple[Content, ...]
+    removed: tuple[Content, ...]
+    updated: tuple[Content, ...]
+    kept: int
+    names: Mapping[FlowId, str]
+
+    @property
+    def changed(self) -> bool:
+        """Whether there is anything to write."""
+        return self.text.encode() != self.before
+
+    def check_unchanged(self) -> None:
+        """Raise UsageError if somebody else changed the file since it was read."""
+        if read_lock(self.path).data != self.before:
+            raise UsageError(f"{self.path} was changed meanwhile: it is left as it is", hint="run the command again")
+
+
+@dataclass(frozen=True, slots=True)
+class Locking:
+    """The locks to be written, and what is to be known beside."""
+
+    locks: tuple[NewLock, ...]
+    differing: tuple[Differing, ...]
+    warnings: tuple[Warning, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def refused(self) -> Refused | None:
+        """The error for versions that are not what was locked."""
+        return Refused([one.problem for one in self.differing]) if self.differing else None
+
+
+class _Folder(NamedTuple):
+    """The manifests beside one lock. `loaded`: what they say together; None if only those given can be read."""
+
+    path: str
+    roots: tuple[str, ...]
+    file: LockFile
+    loaded: Loaded | None
+
+
+class _Found(NamedTuple):
+    """What one application and kind declares beside one lock, and what these versions are now."""
+
+    declared: Declared
+    contents: Mapping[tuple[FlowId, Version], Content]
+    warnings: tuple[Warning, ...]
+
+
+def rules_of(paths: Sequence[str], *, application: str | None = None, kind: str | None = None) -> tuple[Rules, ...]:
+    """The rules to be locked. Unlike elsewhere, a lock for other applications is not an error: it gets their section.
+
+    Raises:
+        ManifestError, UsageError: as for `operations.applications.load`.
+    """
+    loaded = load(paths, DiskFiles())
+    if loaded.problems:
+        raise ManifestError(loaded.problems)
+    rules = loaded.rules or nothing_in(paths)
+    return pick(rules, application=application, kind=kind) if application or kind else rules
+
+
+async def lock(rules: Sequence[Rules], gateway: Gateway, *, update: Collection[str] = ()) -> Locking:
+    """What the locks beside the manifests are to say.
+
+    Args:
+        rules: what to lock.
+        gateway: the gateway to the API.
+        update: flows whose versions are locked as they are now, by alias, id or name; `EVERY_FLOW` for all.
+
+    Raises:
+        ManifestError: a lock is damaged, or flows do not exist.
+        UsageError: a flow to be updated is not declared.
+        ApiError, IncompleteRead: reading failed.
+    """
+    folders = _folders(rules)
+    if problems := [problem for folder in folders for problem in folder.file.problems]:
+        raise ManifestError(problems)
+    unknown = {*update} - {EVERY_FLOW}
+    known: set[str] = set()
+    locks: list[NewLock] = []
+    differing: list[Differing] = []
+    warnings: list[Warning] = []
+    notes: list[str] = []
+    async with gateway.open() as api_of:
+        for folder in folders:
+            found = {}
+            for one in rules:
+                if folder.path in map(lock_path, one.roots):
+                    section = (one.application.id, one.kind)
+                    found[section] = await _found(_beside(one, folder), api_of(*section))
+            for part in found.values():
+                flows = part.declared
+                known |= {*flows.versions, *flows.names.values()}
+                unknown -= {*flows.versions, *flows.names.values()}
+            made = _Merge(folder, found, frozenset(one.lower() if is_id(one) else one for one in update))
+            locks.append(made.lock())
+            differing += made.differing
+            warnings += [warning for part in found.values() for warning in part.warnings]
+            notes += made.notes
+    if unknown:
+        raise UsageError(
+            [Problem(f'no flow "{one}" is declared here', hint=Spelling(known).hint(one)) for one in sorted(unknown)]
+        )
+    return Locking(tuple(locks), tuple(differing), tuple(dict.fromkeys(warnings)), tuple(notes))
+
+
+def _folders(rules: Sequence[Rules]) -> list[_Folder]:
+    roots: dict[str, list[str]] = {}
+    for root in sorted({root for one in rules for root in one.roots}):
+        path = lock_path(root)
+        if path is None:
+            raise UsageError("standard input has no folder for a lock", hint="give a file or a directory")
+        roots.setdefault(path, []).append(root)
+    return [_Folder(path, tuple(given), read_lock(path), _whole(path, given)) for path, given in roots.items()]
+
+
+def _whole(path: str, given: Sequence[str]) -> Loaded | None:
+    """What all manifests beside a lock say; None if there are other files, or files with mistakes."""
+    folder = Path(path).parent
+    names = [one for one in os.listdir(folder) if one.endswith(SUFFIXES) and not one.startswith(".")]  # noqa: PTH208
+    loaded = load(sorted({*given, *(str(folder / one) for one in names)}), DiskFiles())
+    return None if loaded.problems else loaded
+
+
+def _beside(rules: Rules, folder: _Folder) -> Rules:
+    """What the manifests of one folder say of an application and kind; their aliases may be in another folder."""
+    loaded = folder.loaded or load(folder.roots, DiskFiles())
+    for one in loaded.rules:
+        if (one.application.id, one.kind) == (rules.application.id, rules.kind):
+            return replace(one, aliases={**rules.aliases, **one.aliases})
+    return rules
+
+
+async def _found(rules: Rules, reader: Reader) -> _Found:
+    found = await declared(rules, reader)
+    read = await gather(*(_contents(rules, found, flow_id, reader) for flow_id in found.versions))
+    contents = {one.key: one for of_flow in read for one in of_flow}
+    warnings = [
+        Warning(
+            f"{found.flow(flow_id)} has no version {version}: it is not locked",
+            declarations[0].place,
+            "create it in Losant, or declare one that exists",
+        )
+        for flow_id, versions in found.versions.items()
+        for version, declarations in versions.items()
+        if (flow_id, version) not in contents
+    ]
+    return _Found(found, contents, tuple(warnings))
+
+
+async def _contents(rules: Rules, found: Declared, flow_id: FlowId, reader: Reader) -> list[Content]:
+    contents = []
+    for one in await published(reader, rules, found, flow_id, names=found.versions[flow_id].keys()):
+        try:
+            contents.append(await reader.content(flow_id, one))
+        except NotFound:
+            continue  # deleted meanwhile
+        except PermissionDenied as error:
+            raise PermissionDenied(error.problems[0].message, hint=SCOPES, status=403) from None
+    return contents
+
+
+class _Merge:
+    """What one lock is to hold: what it held, and what was found."""
+
+    def __init__(self, folder: _Folder, found: Mapping[Section, _Found], update: frozenset[str]) -> None:
+        self.folder = folder
+        self.found = found
+        self.update = update
+        self.differing: list[Differing] = []
+        self.notes: list[str] = []
+        self._added: list[Content] = []
+        self._removed: list[Content] = []
+        self._updated: list[Content] = []
+        self._kept = 0
+
+    def lock(self) -> NewLock:
+        """The new lock."""
+        sections = {section: self._section(section) for section in sorted({*self.folder.file.sections, *self.found})}
+        names = {flow_id: name for part in self.found.values() for flow_id, name in part.declared.names.items()}
+        left = {section: contents for section, contents in sections.items() if contents or section in self.found}
+        text = lock_text(left, {**_comments(self.folder.file), **names})
+        return NewLock(
+            self.folder.path,
+            text,
+            self.folder.file.data,
+            tuple(self._added),
+            tuple(self._removed),
+            tuple(self._updated),
+            self._kept,
+            names,
+        )
+
+    def _section(self, section: Section) -> list[Content]:
+        locked = {one.key: one for one in self.folder.file.sections.get(section, ())}
+        part = self.found.get(section)
+        if part is None:
+            return self._foreign(section, locked.values())
+        held = []
+        for key in sorted({*locked, *part.contents}):
+            one = self._entry(part, locked.get(key), part.contents.get(key), key)
+            held += [one] if one else []
+        return held
+
+    def _entry(
+        self, part: _Found, was: Locked | None, now: Content | None, key: tuple[FlowId, Version]
+    ) -> Content | None:
+        flow_id, version = key
+        if was is None:
+            self._added += [now] if now else []
+            return now
+        if version not in part.declared.versions.get(flow_id, {}) and self.folder.loaded:
+            self._removed.append(was.content)
+            return None
+        is_updated = EVERY_FLOW in self.update or not self.update.isdisjoint(
+            {flow_id, part.declared.names.get(flow_id)}
+        )
+        if now and is_updated and now != was.content:
+            self._updated.append(now)
+            return now
+        self._kept += 1
+        if now and now.sha256 != was.content.sha256:
+            self.differing.append(Differing(was, now, part.declared.names.get(flow_id)))
+        elif now and now != was.content:
+            self.notes.append(anew(named(now, part.declared.names.get(flow_id)), now))
+        return was.content
+
+    def _foreign(self, section: Section, locked: Iterable[Locked]) -> list[Content]:
+        """A section that is not asked for. It goes only if no manifest here is for it."""
+        contents = [one.content for one in locked]
+        whole = self.folder.loaded
+        if whole is None or section in {(one.application.id, one.kind) for one in whole.rules}:
+            self._kept += len(contents)
+            return contents
+        self._removed += contents
+        return []
+
+
+def _comments(file: LockFile) -> Mapping[FlowId, str]:
+    """What the lock calls the flows, for those that are not looked up in this run."""
+    text = (file.data or b"").decode("utf-8", "replace")
+    return dict(_NAMED.findall(text))
