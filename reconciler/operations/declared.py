@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from reconciler.errors import ManifestError, NotFound, PermissionDenied
 from reconciler.model.rules import Rules
 from reconciler.model.state import Flow, FlowId, Version
-from reconciler.model.versions import Declaration, Published
+from reconciler.model.versions import Declaration
 from reconciler.operations.locking import SCOPES
 from reconciler.planner.resolution.declared import declared_versions, names_flow
 from reconciler.planner.resolution.names import Inventory, Names
@@ -16,10 +17,14 @@ from reconciler.ports import Reader
 
 
 class Declared(NamedTuple):
-    """The declared versions of each flow, and what people call the flows: an alias, else the name in Losant."""
+    """The declared versions of each flow, and what people call the flows: an alias, else the name in Losant.
+
+    `ids`: the declared flows by everything that they are called, as far as it is known.
+    """
 
     versions: Mapping[FlowId, Mapping[Version, tuple[Declaration, ...]]]
     names: Mapping[FlowId, str]
+    ids: Mapping[str, FlowId]
 
     def flow(self, flow_id: FlowId) -> str:
         """A flow for a message."""
@@ -53,20 +58,21 @@ async def declared(rules: Rules, reader: Reader) -> Declared:
     for alias in sorted(rules.aliases, reverse=True):
         if flow_id := names.known_flow(alias):
             called[flow_id] = alias
-    return Declared(versions, {one: called[one] for one in versions if one in called})
+    aliases = {alias: names.known_flow(alias) for alias in rules.aliases}
+    words: dict[str, FlowId | None] = {
+        **{flow.name: flow.id for flow in flows if flow.name},
+        **aliases,
+        **{one: one for one in versions},
+    }
+    ids = {word: flow_id for word, flow_id in words.items() if flow_id is not None and flow_id in versions}
+    return Declared(versions, {one: called[one] for one in versions if one in called}, ids)
 
 
-async def published(
-    reader: Reader, rules: Rules, found: Declared, flow_id: FlowId, *, names: Collection[Version] | None = None
-) -> tuple[Published, ...]:
-    """Versions of a declared flow: those of `names` that exist, or all.
-
-    Raises:
-        ManifestError: the application has no such flow.
-        PermissionDenied: the token may not read versions.
-    """
+@contextmanager
+def placed(rules: Rules, found: Declared, flow_id: FlowId) -> Iterator[None]:
+    """Reads versions of a declared flow: that there is no such flow is an error of the manifest, at its place."""
     try:
-        return await reader.published(flow_id, names=names)
+        yield
     except NotFound:
         first = min(one.place for declarations in found.versions[flow_id].values() for one in declarations)
         message = f"{found.flow(flow_id)} does not exist in application {rules.application.id}"

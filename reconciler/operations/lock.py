@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from reconciler.errors import ManifestError, NotFound, PermissionDenied, Problem, Refused, UsageError
+from reconciler.errors import ManifestError, PermissionDenied, Problem, Refused, UsageError
 from reconciler.manifest.files import SUFFIXES, DiskFiles
 from reconciler.manifest.load import Loaded, load, nothing_in, pick
 from reconciler.manifest.lock import LockFile, Section, lock_path, read_lock
@@ -23,9 +24,9 @@ from reconciler.model.rules import Rules
 from reconciler.model.state import FlowId, Version
 from reconciler.model.text import is_id
 from reconciler.model.versions import Content, Locked
-from reconciler.operations.declared import Declared, declared, published
+from reconciler.operations.declared import Declared, declared, placed
 from reconciler.operations.gateway import Gateway
-from reconciler.operations.locking import SCOPES
+from reconciler.operations.locking import contents
 from reconciler.planner.locks import anew, differs, way_out
 from reconciler.planner.resolution.names import Spelling
 from reconciler.ports import Reader
@@ -103,10 +104,15 @@ class _Folder(NamedTuple):
 
 
 class _Found(NamedTuple):
-    """What one application and kind declares beside one lock, and what these versions are now."""
+    """What one application and kind declares beside one lock, and what these versions are now.
+
+    `updated`: the flows that are to be locked as they are now, and `called`: how they were asked for.
+    """
 
     declared: Declared
     contents: Mapping[tuple[FlowId, Version], Content]
+    updated: frozenset[FlowId]
+    called: frozenset[str]
     warnings: tuple[Warning, ...]
 
 
@@ -139,7 +145,8 @@ async def lock(rules: Sequence[Rules], gateway: Gateway, *, update: Collection[s
     folders = _folders(rules)
     if problems := [problem for folder in folders for problem in folder.file.problems]:
         raise ManifestError(problems)
-    unknown = {*update} - {EVERY_FLOW}
+    words = {one.lower() if is_id(one) else one for one in update}
+    unknown = words - {EVERY_FLOW}
     known: set[str] = set()
     locks: list[NewLock] = []
     differing: list[Differing] = []
@@ -151,12 +158,11 @@ async def lock(rules: Sequence[Rules], gateway: Gateway, *, update: Collection[s
             for one in rules:
                 if folder.path in map(lock_path, one.roots):
                     section = (one.application.id, one.kind)
-                    found[section] = await _found(_beside(one, folder), api_of(*section))
+                    found[section] = await _found(_beside(one, folder), words, api_of(*section))
             for part in found.values():
-                flows = part.declared
-                known |= {*flows.versions, *flows.names.values()}
-                unknown -= {*flows.versions, *flows.names.values()}
-            made = _Merge(folder, found, frozenset(one.lower() if is_id(one) else one for one in update))
+                known |= part.declared.names.keys() | part.declared.ids.keys()
+                unknown -= part.called
+            made = _Merge(folder, found)
             locks.append(made.lock())
             differing += made.differing
             warnings += [warning for part in found.values() for warning in part.warnings]
@@ -195,8 +201,9 @@ def _beside(rules: Rules, folder: _Folder) -> Rules:
     return rules
 
 
-async def _found(rules: Rules, reader: Reader) -> _Found:
+async def _found(rules: Rules, update: Set[str], reader: Reader) -> _Found:
     found = await declared(rules, reader)
+    ids = await _ids(found, update, reader)
     read = await gather(*(_contents(rules, found, flow_id, reader) for flow_id in found.versions))
     contents = {one.key: one for of_flow in read for one in of_flow}
     warnings = [
@@ -209,28 +216,32 @@ async def _found(rules: Rules, reader: Reader) -> _Found:
         for version, declarations in versions.items()
         if (flow_id, version) not in contents
     ]
-    return _Found(found, contents, tuple(warnings))
+    updated = frozenset(found.versions if EVERY_FLOW in update else ids.values())
+    return _Found(found, contents, updated, frozenset(ids), tuple(warnings))
+
+
+async def _ids(found: Declared, update: Set[str], reader: Reader) -> dict[str, FlowId]:
+    """The declared flows that are to be updated. Only a word that no manifest has is looked up as a Losant name."""
+    ids = {word: found.ids[word] for word in update if word in found.ids}
+    if update - ids.keys() - {EVERY_FLOW}:
+        with suppress(PermissionDenied):  # then it stays unknown
+            for flow in await reader.flows():
+                if flow.name is not None and flow.name in update and flow.id in found.versions:
+                    ids.setdefault(flow.name, flow.id)
+    return ids
 
 
 async def _contents(rules: Rules, found: Declared, flow_id: FlowId, reader: Reader) -> list[Content]:
-    contents = []
-    for one in await published(reader, rules, found, flow_id, names=found.versions[flow_id].keys()):
-        try:
-            contents.append(await reader.content(flow_id, one))
-        except NotFound:
-            continue  # deleted meanwhile
-        except PermissionDenied as error:
-            raise PermissionDenied(error.problems[0].message, hint=SCOPES, status=403) from None
-    return contents
+    with placed(rules, found, flow_id):
+        return await contents(reader, flow_id, found.versions[flow_id].keys())
 
 
 class _Merge:
     """What one lock is to hold: what it held, and what was found."""
 
-    def __init__(self, folder: _Folder, found: Mapping[Section, _Found], update: frozenset[str]) -> None:
+    def __init__(self, folder: _Folder, found: Mapping[Section, _Found]) -> None:
         self.folder = folder
         self.found = found
-        self.update = update
         self.differing: list[Differing] = []
         self.notes: list[str] = []
         self._added: list[Content] = []
@@ -276,10 +287,7 @@ class _Merge:
         if version not in part.declared.versions.get(flow_id, {}) and self.folder.loaded:
             self._removed.append(was.content)
             return None
-        is_updated = EVERY_FLOW in self.update or not self.update.isdisjoint(
-            {flow_id, part.declared.names.get(flow_id)}
-        )
-        if now and is_updated and now != was.content:
+        if now and flow_id in part.updated and now != was.content:
             self._updated.append(now)
             return now
         self._kept += 1

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import replace
 
-from reconciler.errors import NotFound, PermissionDenied
+from reconciler.errors import ManifestError, NotFound, PermissionDenied
 from reconciler.manifest.lock import lock_path
 from reconciler.model.plan import Guards, Plan, Warning
 from reconciler.model.rules import Rules
@@ -17,6 +18,7 @@ from reconciler.planner.guards import check
 from reconciler.ports import Reader
 from reconciler.runtime import gather
 
+_ATTEMPTS = 3
 SCOPES = "the token needs the scopes flowVersions.get and flowVersion.get"
 
 
@@ -42,23 +44,25 @@ async def judged(plan: Plan, reader: Reader) -> Plan:
     """The plan judged by the lock in its guards: what was found is among them, with refusals, warnings and notes.
 
     Raises:
+        ManifestError: a version that was locked, and that a change moves onto, does not exist any more.
         ApiError, IncompleteRead: reading failed; what the token may not read is a warning.
     """
     lock = plan.guards.lock
     if lock is None:
         return plan
     asked: dict[FlowId, list[Version]] = {}
-    for flow_id, version in sorted({*locks.targets(plan), *locks.pending(plan)} & lock.names):
+    for flow_id, version in sorted((locks.targets(plan) | locks.pending(plan)) & lock.names):
         asked.setdefault(flow_id, []).append(version)
     unread: list[Warning] = []
     try:
-        found = await gather(*(contents(reader, flow_id, names) for flow_id, names in asked.items()))
+        found = await gather(*(_contents(reader, flow_id, names) for flow_id, names in asked.items()))
     except PermissionDenied:
-        found = []
         number = sum(map(len, asked.values()))
         unread.append(Warning(f"not verified: content of {counted(number, 'locked version')}", hint=SCOPES))
-    read = tuple(sorted(one for of_flow in found for one in of_flow))
-    plan = replace(plan, guards=plan.guards._replace(lock=replace(lock, found=read)))
+    else:
+        read = tuple(sorted(one for of_flow in found for one in of_flow))
+        plan = replace(plan, guards=plan.guards._replace(lock=replace(lock, found=read)))
+        unread += _gone(plan)
     warnings = {*plan.warnings, *unread, *locks.warnings(plan)}
     plan = replace(
         plan,
@@ -68,16 +72,35 @@ async def judged(plan: Plan, reader: Reader) -> Plan:
     return replace(plan, refused=check(plan))
 
 
-async def contents(reader: Reader, flow_id: FlowId, names: Sequence[Version]) -> list[Content]:
-    """What those versions of a flow are, of those that exist."""
+def _gone(plan: Plan) -> list[Warning]:
+    """Warnings of pending versions that do not exist any more; nothing may be moved onto such a version."""
+    missing, moved = [*locks.missing(plan)], locks.targets(plan)
+    if problems := [locks.gone(plan, one) for one in missing if one.key in moved]:
+        raise ManifestError(problems)
+    told = [(one.place, locks.gone(plan, one)) for one in missing]
+    return [Warning(problem.message, place, problem.hint) for place, problem in told]
+
+
+async def _contents(reader: Reader, flow_id: FlowId, names: Collection[Version]) -> list[Content]:
     try:
-        published = await reader.published(flow_id, names=names)
+        return await contents(reader, flow_id, names)
     except NotFound:
         return []
+
+
+async def contents(reader: Reader, flow_id: FlowId, names: Collection[Version]) -> list[Content]:
+    """What those versions of a flow are, of those that exist.
+
+    Raises:
+        NotFound: there is no such flow.
+    """
     found: list[Content] = []
-    for one in published:  # one after the other: a definition may be large
-        try:
-            found.append(await reader.content(flow_id, one))
-        except NotFound:
-            continue  # deleted meanwhile
+    for _ in range(_ATTEMPTS):  # what is published again between two requests has another id
+        left = set(names) - {one.version for one in found}
+        listed = await reader.published(flow_id, names=left) if left else ()
+        for one in listed:  # one after the other: a definition may be large
+            with suppress(NotFound):
+                found.append(await reader.content(flow_id, one))
+        if not listed:
+            break
     return found

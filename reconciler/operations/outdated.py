@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from reconciler.model.rules import Rules
 from reconciler.model.state import Application, FlowId
 from reconciler.model.versions import DeclaredVersion, Published
-from reconciler.operations.declared import declared, published
+from reconciler.operations.declared import Declared, declared, placed
 from reconciler.operations.gateway import Gateway
 from reconciler.ports import Reader
 from reconciler.runtime import gather
@@ -31,7 +31,7 @@ async def outdated(rules: Sequence[Rules], gateway: Gateway) -> tuple[DeclaredVe
 
 async def _of(rules: Rules, reader: Reader) -> list[DeclaredVersion]:
     found = await declared(rules, reader)
-    listed = await gather(*(published(reader, rules, found, flow_id) for flow_id in found.versions))
+    listed = await gather(*(_published(rules, found, flow_id, reader) for flow_id in found.versions))
     known: dict[FlowId, tuple[Published, ...]] = dict(zip(found.versions, listed, strict=True))
     rows = []
     for flow_id, versions in found.versions.items():
@@ -54,3 +54,8 @@ async def _of(rules: Rules, reader: Reader) -> list[DeclaredVersion]:
                 )
             )
     return rows
+
+
+async def _published(rules: Rules, found: Declared, flow_id: FlowId, reader: Reader) -> tuple[Published, ...]:
+    with placed(rules, found, flow_id):
+        return await reader.published(flow_id)

@@ -8,9 +8,10 @@ unless the lock is frozen.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import TypeAlias
 
+from reconciler.errors import Problem
 from reconciler.model.changes import Changes
 from reconciler.model.plan import Guard, Plan, Refusal, Warning
 from reconciler.model.state import FlowId, Place, Row, Version
@@ -21,24 +22,15 @@ _SHOWN = 12  # digits of a hash
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # needs no quotes in a shell
 
 
-def targets(plan: Plan) -> Mapping[VersionKey, tuple[Row, ...]]:
-    """The versions that changes move onto, and the rows of these changes."""
-    found: dict[VersionKey, list[Row]] = {}
-    for move, device_ids in Changes.of(plan.changes).by_move.items():
-        if move.to_version is not None:
-            rows = found.setdefault((move.flow_id, move.to_version), [])
-            rows += [(device_id, move.flow_id) for device_id in device_ids]
-    return {key: tuple(sorted(rows)) for key, rows in sorted(found.items())}
+def targets(plan: Plan) -> frozenset[VersionKey]:
+    """The versions that changes move onto."""
+    cohorts = Changes.of(plan.changes).cohorts
+    return frozenset((move.flow_id, move.to_version) for moves in cohorts for move in moves if move.to_version)
 
 
-def pending(plan: Plan) -> Mapping[VersionKey, tuple[Row, ...]]:
-    """The versions that are only pending, and their rows."""
-    moved = {(move.flow_id, move.to_version) for move in Changes.of(plan.changes).by_move}
-    found: dict[VersionKey, list[Row]] = {}
-    for row in plan.pending:
-        if row.released is not None and (row.flow_id, row.released) not in moved:
-            found.setdefault((row.flow_id, row.released), []).append((row.device_id, row.flow_id))
-    return {key: tuple(rows) for key, rows in sorted(found.items())}
+def pending(plan: Plan) -> frozenset[VersionKey]:
+    """The versions that are only pending."""
+    return frozenset((row.flow_id, row.released) for row in plan.pending if row.released) - targets(plan)
 
 
 def refusals(plan: Plan) -> Iterator[Refusal]:
@@ -48,14 +40,12 @@ def refusals(plan: Plan) -> Iterator[Refusal]:
         return
     moved = targets(plan)
     for locked, now in lock.differing():
-        if rows := moved.get(locked.key):
-            yield Refusal(Guard.CONTENT, _differs(plan, locked, now), _remedy(plan, lock, locked), rows, locked.place)
-    if not lock.frozen:
-        return
-    for key, rows in {**moved, **pending(plan)}.items():
-        if key not in lock.names:
-            message = f"{_named(plan, key)} is not locked, and --frozen refuses that"
-            yield Refusal(Guard.CONTENT, message, _add(lock), rows, _beginning(lock))
+        if locked.key in moved:
+            rows, remedy = _rows(plan, locked.key), _remedy(plan, lock, locked)
+            yield Refusal(Guard.CONTENT, _differs(plan, locked, now), remedy, rows, locked.place)
+    for key in sorted((moved | pending(plan)) - lock.names) if lock.frozen else ():
+        message = f"{_named(plan, key)} is not locked, and --frozen refuses that"
+        yield Refusal(Guard.CONTENT, message, _add(lock), _rows(plan, key), _beginning(lock))
 
 
 def warnings(plan: Plan) -> Iterator[Warning]:
@@ -65,11 +55,26 @@ def warnings(plan: Plan) -> Iterator[Warning]:
         return
     moved, waiting = targets(plan), pending(plan)
     for locked, now in lock.differing():
-        if locked.key in waiting and locked.key not in moved:
+        if locked.key in waiting:
             message = f"{_differs(plan, locked, now)}; it is pending, so devices may still take it up"
             yield Warning(message, locked.place, _remedy(plan, lock, locked))
-    for key in () if lock.frozen else sorted({*moved, *waiting} - lock.names):
+    for key in sorted((moved | waiting) - lock.names) if not lock.frozen else ():
         yield Warning(f"{_named(plan, key)} is not locked", _beginning(lock), _add(lock))
+
+
+def missing(plan: Plan) -> Iterator[Locked]:
+    """The locked versions in question that were not found. That is only known if they could be read."""
+    lock = plan.guards.lock
+    if lock is not None:
+        found = {one.key for one in lock.found}
+        asked = (targets(plan) | pending(plan)) - found
+        yield from (one for one in lock.versions if one.key in asked)
+
+
+def gone(plan: Plan, locked: Locked) -> Problem:
+    """The problem of a locked version that does not exist any more."""
+    hint = "create it in Losant again, or declare a version that exists"
+    return locked.place.problem(f"{_named(plan, locked.key)} was locked, and does not exist any more", hint)
 
 
 def notes(plan: Plan) -> Iterator[str]:
@@ -100,6 +105,15 @@ def way_out(flow_id: FlowId, name: str | None) -> str:
     flow = name if name and _WORD.fullmatch(name) else flow_id
     command = f"`reconciler lock --update {flow}`"
     return f"look at it in Losant; if it is meant, run {command} and commit, else release another version"
+
+
+def _rows(plan: Plan, key: VersionKey) -> tuple[Row, ...]:
+    """The changes that move onto a version, or the rows that are pending at it."""
+    flow_id, _ = key
+    moves = Changes.of(plan.changes).by_move.items()
+    moved = [one for move, ids in moves if (move.flow_id, move.to_version) == key for one in ids]
+    waiting = [row.device_id for row in plan.pending if (row.flow_id, row.released) == key]
+    return tuple(sorted((device_id, flow_id) for device_id in moved or waiting))
 
 
 def _differs(plan: Plan, locked: Locked, now: Content) -> str:

@@ -294,6 +294,71 @@ def test_one_file_of_a_folder_takes_nothing_from_the_others(kind: Kind, locked: 
     assert (locked.folder / LOCK).read_text() == text
 
 
+def test_an_update_is_asked_for_by_alias_id_or_losant_name(kind: Kind, shop: Shop, here: Here) -> None:
+    own = flow_id(shop)
+    aliased = UPDATE.replace("telemetry: v2", "t: v2").replace("groups:", f"flows: {{t: {own}}}\ngroups:")
+    shop.write("go.yaml", of_kind(kind, aliased))
+    assert here("lock", "go.yaml").code == 0
+    for number, word in enumerate(("t", own.upper(), "telemetry")):
+        shop.control.republish_version("telemetry", "v2", Definition(nodes=({"id": str(number)},)))
+        refused = here("plan", "go.yaml")
+        assert "lock --update telemetry`" in refused.err
+        assert here("lock", "go.yaml", "--update", word).code == 0
+        assert here("plan", "go.yaml").code == 0
+
+
+def test_each_folder_locks_what_is_declared_in_it(kind: Kind, shop: Shop, here: Here) -> None:
+    for folder in ("a", "b"):
+        (shop.folder / folder).mkdir()
+    shop.write("a/a.yaml", of_kind(kind, f"{HEAD}flows: {{t: telemetry}}\ndevices: {{leeds-1: {{t: v2}}}}\n"))
+    shop.write("b/b.yaml", of_kind(kind, f"{HEAD}devices: {{leeds-2: {{t: v3, alarms: v2}}}}\n"))
+    assert here("lock", "a", "b").code == 0
+    versions = {folder: re.findall(r"(v\d): {", (shop.folder / folder / LOCK).read_text()) for folder in ("a", "b")}
+    assert (versions["a"], sorted(versions["b"])) == (["v2"], ["v2", "v3"])
+    assert here("plan", "a", "b", "--frozen", "--strict").code == 0
+    shop.control.republish_version("telemetry", "v2", OTHER)
+    assert here("plan", "a", "b").code == 3
+    shop.write("b/" + LOCK, (shop.folder / "a" / LOCK).read_text())
+    assert here("lock", "a", "--update").code == 0
+    disagreeing = here("plan", "a", "b")
+    assert disagreeing.code == 3
+    assert "two locks differ" in disagreeing.err
+
+
+def test_what_is_published_again_between_two_requests_is_looked_up_again(locked: Shop, here: Here) -> None:
+    gone = faults.Status(status=404, type="NotFound", when=faults.When(action="flowVersion.get", times=2))
+    locked.control.fault(gone)
+    assert here("plan", "go.yaml", "--strict").code == 0
+    locked.control.fault(faults.Status(status=404, type="NotFound", when=faults.When(action="flowVersion.get")))
+    for command in (["plan"], ["apply", "--yes"]):
+        ended = here(*command, "go.yaml")
+        assert ended.code == 1
+        assert 'version v2 of flow "telemetry" was locked, and does not exist any more' in ended.err
+    assert locked.writes() == []
+
+
+def test_a_pending_version_that_does_not_exist_any_more_warns(locked: Shop, here: Here) -> None:
+    locked.control.disconnect("leeds-1")
+    assert here("apply", "go.yaml", "--yes").code == 0
+    locked.control.delete_version("telemetry", "v2")
+    planned = here("plan", "go.yaml", "--format", "json")
+    assert planned.code == 0
+    messages = [one["message"] for one in planned.document["plans"][0]["warnings"]]
+    assert messages == ['version v2 of flow "telemetry" was locked, and does not exist any more']
+
+
+def test_a_reviewed_digest_covers_the_lock(locked: Shop, here: Here) -> None:
+    """Who approved a plan approved what its versions were: another lock is another review."""
+    before = here("plan", "go.yaml", "--format", "json").document
+    locked.control.republish_version("telemetry", "v2", OTHER)
+    assert here("lock", "go.yaml", "--update").code == 0
+    after = here("plan", "go.yaml", "--format", "json").document
+    assert before["digest"] == after["digest"]
+    assert before["review_digest"] != after["review_digest"]
+    assert here("apply", "go.yaml", "--yes", "--expect-digest", before["review_digest"]).code == 4
+    assert here("apply", "go.yaml", "--yes", "--expect-digest", after["review_digest"]).code == 0
+
+
 # Bad input.
 
 
