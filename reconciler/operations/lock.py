@@ -66,6 +66,7 @@ class NewLock(NamedTuple):
     removed: tuple[Content, ...]
     updated: tuple[Content, ...]
     kept: int
+    differing: int
     names: Mapping[FlowId, str]
 
     @property
@@ -168,8 +169,9 @@ async def lock(rules: Sequence[Rules], gateway: Gateway, *, update: Collection[s
             warnings += [warning for part in found.values() for warning in part.warnings]
             notes += made.notes
     if unknown:
+        spelling, last = Spelling(known), "to update all flows, write --update last"
         raise UsageError(
-            [Problem(f'no flow "{one}" is declared here', hint=Spelling(known).hint(one)) for one in sorted(unknown)]
+            [Problem(f'no flow "{one}" is declared here', hint=spelling.hint(one) or last) for one in sorted(unknown)]
         )
     return Locking(tuple(locks), tuple(differing), tuple(dict.fromkeys(warnings)), tuple(notes))
 
@@ -263,6 +265,7 @@ class _Merge:
             tuple(self._removed),
             tuple(self._updated),
             self._kept,
+            len(self.differing),
             names,
         )
 
@@ -290,10 +293,11 @@ class _Merge:
         if now and flow_id in part.updated and now != was.content:
             self._updated.append(now)
             return now
-        self._kept += 1
         if now and now.sha256 != was.content.sha256:
             self.differing.append(Differing(was, now, part.declared.names.get(flow_id)))
-        elif now and now != was.content:
+            return was.content
+        self._kept += 1
+        if now and now != was.content:
             self.notes.append(anew(named(now, part.declared.names.get(flow_id)), now))
         return was.content
 

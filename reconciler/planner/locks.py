@@ -103,8 +103,8 @@ def anew(named: str, now: Content) -> str:
 def way_out(flow_id: FlowId, name: str | None) -> str:
     """What to do about a version that has other content."""
     flow = name if name and _WORD.fullmatch(name) else flow_id
-    command = f"`reconciler lock --update {flow}`"
-    return f"look at it in Losant; if it is meant, run {command} and commit, else release another version"
+    command = f"reconciler lock --update {flow}"
+    return f"look at it in Losant; if it is meant, run {command} and commit the lock, else release another version"
 
 
 def _rows(plan: Plan, key: VersionKey) -> tuple[Row, ...]:
@@ -128,7 +128,7 @@ def _remedy(plan: Plan, lock: Lock, locked: Locked) -> str:
 
 
 def _add(lock: Lock) -> str:
-    return f"run `reconciler lock` and commit {', '.join(lock.paths) or 'what it writes'}"
+    return f"run reconciler lock and commit {', '.join(lock.paths) or 'what it writes'}"
 
 
 def _beginning(lock: Lock) -> Place | None:

@@ -84,8 +84,12 @@ def test_the_way_out_is_to_update_the_lock(locked: Shop, here: Here) -> None:
     locked.control.republish_version("telemetry", "v2", OTHER)
     stays = here("lock", "go.yaml")
     assert (stays.code, (locked.folder / LOCK).read_text()) == (3, before)
+    assert stays.out == f"{LOCK}: 1 not what was locked, 0 unchanged\n"
     assert "refused (content)" in stays.err
     assert "lock --update telemetry" in stays.err
+    taken_for_a_flow = here("lock", "--update", "go.yaml", "go.yaml")
+    assert taken_for_a_flow.code == 1
+    assert 'no flow "go.yaml" is declared here (to update all flows, write --update last)' in taken_for_a_flow.err
     unknown = here("lock", "go.yaml", "--update", "telemetri")
     assert (unknown.code, (locked.folder / LOCK).read_text()) == (1, before)
     assert "telemetry" in unknown.err
@@ -143,7 +147,7 @@ def test_a_version_that_is_not_locked_warns_and_is_refused_when_frozen(kind: Kin
         frozen = here(*command, "go.yaml", "--frozen")
         assert frozen.code == 3
         assert "refused (content)" in frozen.err
-        assert "run `reconciler lock` and commit reconciler.lock" in frozen.err
+        assert "run reconciler lock and commit reconciler.lock" in frozen.err
     assert locked.writes() == []
     assert here("lock", "go.yaml").code == 0
     assert here("apply", "go.yaml", "--frozen", "--yes").code == 0
@@ -302,7 +306,7 @@ def test_an_update_is_asked_for_by_alias_id_or_losant_name(kind: Kind, shop: Sho
     for number, word in enumerate(("t", own.upper(), "telemetry")):
         shop.control.republish_version("telemetry", "v2", Definition(nodes=({"id": str(number)},)))
         refused = here("plan", "go.yaml")
-        assert "lock --update telemetry`" in refused.err
+        assert "lock --update telemetry and commit" in refused.err
         assert here("lock", "go.yaml", "--update", word).code == 0
         assert here("plan", "go.yaml").code == 0
 

@@ -66,9 +66,10 @@ def _lines(lock: NewLock) -> list[str]:
     ]
     counts = ((lock.added, "added"), (lock.updated, "updated"), (lock.removed, "removed"))
     parts = [f"{len(contents):,} {word}" for contents, word in counts if contents]
+    differing = [f"{lock.differing:,} not what was locked"] if lock.differing else []
     kept = f"{lock.kept:,} unchanged"
     return [
-        f"{inert(lock.path)}: {', '.join([*parts, kept])}",
+        f"{inert(lock.path)}: {', '.join([*parts, *differing, kept])}",
         *(
             f"  {sign} {inert(lock.names.get(one.flow_id) or one.flow_id)} {inert(one.version)}  "
             f"{inert(one.created)}  {inert(one.sha256[:12])}"
