@@ -7,77 +7,29 @@ declared version was is never replaced, unless that is asked for: that is the po
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Collection, Iterable, Mapping, Sequence, Set
+from collections.abc import Collection, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
 
 from reconciler.errors import ManifestError, PermissionDenied, Problem, Refused, UsageError
 from reconciler.manifest.files import SUFFIXES, DiskFiles
 from reconciler.manifest.load import Loaded, load, nothing_in, pick
-from reconciler.manifest.lock import LockFile, Section, lock_path, read_lock
-from reconciler.manifest.lock_writer import lock_text
-from reconciler.model.plan import Guard, Warning
+from reconciler.manifest.lock import lock_path, read_lock
+from reconciler.model.plan import Warning
 from reconciler.model.rules import Rules
-from reconciler.model.state import FlowId, Version
+from reconciler.model.state import FlowId
 from reconciler.model.text import is_id
-from reconciler.model.versions import Content, Locked
+from reconciler.model.versions import Content
 from reconciler.operations.declared import Declared, declared, placed
 from reconciler.operations.gateway import Gateway
+from reconciler.operations.lock_merge import Differing, Folder, Found, Merge, NewLock
 from reconciler.operations.locking import contents
-from reconciler.planner.locks import anew, differs, way_out
 from reconciler.planner.resolution.names import Spelling
 from reconciler.ports import Reader
 from reconciler.runtime import gather
 
 EVERY_FLOW = ""  # as the value of `update`
-_NAMED = re.compile(r'^    "?([0-9a-f]{24})"?:  # (.+)$', re.MULTILINE)
-
-
-class Differing(NamedTuple):
-    """A locked version that is another now; it stays as it was locked."""
-
-    locked: Locked
-    now: Content
-    name: str | None
-
-    @property
-    def problem(self) -> Problem:
-        """Place, cause and remedy."""
-        was = self.locked.content
-        message = differs(named(was, self.name), was, self.now)
-        return self.locked.place.problem(f"refused ({Guard.CONTENT}): {message}", way_out(was.flow_id, self.name))
-
-
-def named(content: Content, name: str | None) -> str:
-    """A version for a message."""
-    return f'version {content.version} of flow "{name or content.flow_id}"'
-
-
-class NewLock(NamedTuple):
-    """What is to be written to one lock. `before`: its bytes when it was read; None if there was none."""
-
-    path: str
-    text: str
-    before: bytes | None
-    added: tuple[Content, ...]
-    removed: tuple[Content, ...]
-    updated: tuple[Content, ...]
-    kept: int
-    differing: int
-    names: Mapping[FlowId, str]
-
-    @property
-    def changed(self) -> bool:
-        """Whether there is anything to write."""
-        return self.text.encode() != self.before
-
-    def check_unchanged(self) -> None:
-        """Raise UsageError if somebody else changed the file since it was read."""
-        if read_lock(self.path).data != self.before:
-            raise UsageError(f"{self.path} was changed meanwhile: it is left as it is", hint="run the command again")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,28 +45,6 @@ class Locking:
     def refused(self) -> Refused | None:
         """The error for versions that are not what was locked."""
         return Refused([one.problem for one in self.differing]) if self.differing else None
-
-
-class _Folder(NamedTuple):
-    """The manifests beside one lock. `loaded`: what they say together; None if only those given can be read."""
-
-    path: str
-    roots: tuple[str, ...]
-    file: LockFile
-    loaded: Loaded | None
-
-
-class _Found(NamedTuple):
-    """What one application and kind declares beside one lock, and what these versions are now.
-
-    `updated`: the flows that are to be locked as they are now, and `called`: how they were asked for.
-    """
-
-    declared: Declared
-    contents: Mapping[tuple[FlowId, Version], Content]
-    updated: frozenset[FlowId]
-    called: frozenset[str]
-    warnings: tuple[Warning, ...]
 
 
 def rules_of(paths: Sequence[str], *, application: str | None = None, kind: str | None = None) -> tuple[Rules, ...]:
@@ -163,7 +93,7 @@ async def lock(rules: Sequence[Rules], gateway: Gateway, *, update: Collection[s
             for part in found.values():
                 known |= part.declared.names.keys() | part.declared.ids.keys()
                 unknown -= part.called
-            made = _Merge(folder, found)
+            made = Merge(folder, found)
             locks.append(made.lock())
             differing += made.differing
             warnings += [warning for part in found.values() for warning in part.warnings]
@@ -176,14 +106,14 @@ async def lock(rules: Sequence[Rules], gateway: Gateway, *, update: Collection[s
     return Locking(tuple(locks), tuple(differing), tuple(dict.fromkeys(warnings)), tuple(notes))
 
 
-def _folders(rules: Sequence[Rules]) -> list[_Folder]:
+def _folders(rules: Sequence[Rules]) -> list[Folder]:
     roots: dict[str, list[str]] = {}
     for root in sorted({root for one in rules for root in one.roots}):
         path = lock_path(root)
         if path is None:
             raise UsageError("standard input has no folder for a lock", hint="give a file or a directory")
         roots.setdefault(path, []).append(root)
-    return [_Folder(path, tuple(given), read_lock(path), _whole(path, given)) for path, given in roots.items()]
+    return [Folder(path, tuple(given), read_lock(path), _whole(path, given)) for path, given in roots.items()]
 
 
 def _whole(path: str, given: Sequence[str]) -> Loaded | None:
@@ -194,7 +124,7 @@ def _whole(path: str, given: Sequence[str]) -> Loaded | None:
     return None if loaded.problems else loaded
 
 
-def _beside(rules: Rules, folder: _Folder) -> Rules:
+def _beside(rules: Rules, folder: Folder) -> Rules:
     """What the manifests of one folder say of an application and kind; their aliases may be in another folder."""
     loaded = folder.loaded or load(folder.roots, DiskFiles())
     for one in loaded.rules:
@@ -203,7 +133,7 @@ def _beside(rules: Rules, folder: _Folder) -> Rules:
     return rules
 
 
-async def _found(rules: Rules, update: Set[str], reader: Reader) -> _Found:
+async def _found(rules: Rules, update: Set[str], reader: Reader) -> Found:
     found = await declared(rules, reader)
     ids = await _ids(found, update, reader)
     read = await gather(*(_contents(rules, found, flow_id, reader) for flow_id in found.versions))
@@ -219,7 +149,7 @@ async def _found(rules: Rules, update: Set[str], reader: Reader) -> _Found:
         if (flow_id, version) not in contents
     ]
     updated = frozenset(found.versions if EVERY_FLOW in update else ids.values())
-    return _Found(found, contents, updated, frozenset(ids), tuple(warnings))
+    return Found(found, contents, updated, frozenset(ids), tuple(warnings))
 
 
 async def _ids(found: Declared, update: Set[str], reader: Reader) -> dict[str, FlowId]:
@@ -236,83 +166,3 @@ async def _ids(found: Declared, update: Set[str], reader: Reader) -> dict[str, F
 async def _contents(rules: Rules, found: Declared, flow_id: FlowId, reader: Reader) -> list[Content]:
     with placed(rules, found, flow_id):
         return await contents(reader, flow_id, found.versions[flow_id].keys())
-
-
-class _Merge:
-    """What one lock is to hold: what it held, and what was found."""
-
-    def __init__(self, folder: _Folder, found: Mapping[Section, _Found]) -> None:
-        self.folder = folder
-        self.found = found
-        self.differing: list[Differing] = []
-        self.notes: list[str] = []
-        self._added: list[Content] = []
-        self._removed: list[Content] = []
-        self._updated: list[Content] = []
-        self._kept = 0
-
-    def lock(self) -> NewLock:
-        """The new lock."""
-        sections = {section: self._section(section) for section in sorted({*self.folder.file.sections, *self.found})}
-        names = {flow_id: name for part in self.found.values() for flow_id, name in part.declared.names.items()}
-        left = {section: contents for section, contents in sections.items() if contents or section in self.found}
-        text = lock_text(left, {**_comments(self.folder.file), **names})
-        return NewLock(
-            self.folder.path,
-            text,
-            self.folder.file.data,
-            tuple(self._added),
-            tuple(self._removed),
-            tuple(self._updated),
-            self._kept,
-            len(self.differing),
-            names,
-        )
-
-    def _section(self, section: Section) -> list[Content]:
-        locked = {one.key: one for one in self.folder.file.sections.get(section, ())}
-        part = self.found.get(section)
-        if part is None:
-            return self._foreign(section, locked.values())
-        held = []
-        for key in sorted({*locked, *part.contents}):
-            one = self._entry(part, locked.get(key), part.contents.get(key), key)
-            held += [one] if one else []
-        return held
-
-    def _entry(
-        self, part: _Found, was: Locked | None, now: Content | None, key: tuple[FlowId, Version]
-    ) -> Content | None:
-        flow_id, version = key
-        if was is None:
-            self._added += [now] if now else []
-            return now
-        if version not in part.declared.versions.get(flow_id, {}) and self.folder.loaded:
-            self._removed.append(was.content)
-            return None
-        if now and flow_id in part.updated and now != was.content:
-            self._updated.append(now)
-            return now
-        if now and now.sha256 != was.content.sha256:
-            self.differing.append(Differing(was, now, part.declared.names.get(flow_id)))
-            return was.content
-        self._kept += 1
-        if now and now != was.content:
-            self.notes.append(anew(named(now, part.declared.names.get(flow_id)), now))
-        return was.content
-
-    def _foreign(self, section: Section, locked: Iterable[Locked]) -> list[Content]:
-        """A section that is not asked for. It goes only if no manifest here is for it."""
-        contents = [one.content for one in locked]
-        whole = self.folder.loaded
-        if whole is None or section in {(one.application.id, one.kind) for one in whole.rules}:
-            self._kept += len(contents)
-            return contents
-        self._removed += contents
-        return []
-
-
-def _comments(file: LockFile) -> Mapping[FlowId, str]:
-    """What the lock calls the flows, for those that are not looked up in this run."""
-    text = (file.data or b"").decode("utf-8", "replace")
-    return dict(_NAMED.findall(text))

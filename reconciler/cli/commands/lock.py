@@ -11,7 +11,7 @@ from reconciler.cli.console import Console
 from reconciler.errors import ExitCode
 
 if TYPE_CHECKING:
-    from reconciler.operations.lock import NewLock
+    from reconciler.operations.lock_merge import NewLock
 
 
 @click.command
