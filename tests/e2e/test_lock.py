@@ -21,6 +21,15 @@ UPDATE = f"{HEAD}groups: {{leeds: {{select: {{tags: {{site: leeds}}}}, flows: {{
 REVERT = UPDATE.replace("telemetry: v2", "telemetry: v1, alarms: v2")
 
 
+@pytest.fixture
+def kind() -> Kind:
+    """Of embedded deployments, unless a test asks for both: the kind is but a word in the lock."""
+    return Kind.EMBEDDED
+
+
+both = pytest.mark.parametrize("kind", list(Kind))
+
+
 @pytest.fixture(autouse=True)
 def only_one_manifest(kind: Kind, shop: Shop) -> None:
     shop.write("go.yaml", of_kind(kind, UPDATE))
@@ -44,6 +53,7 @@ def sha(text: str, version: str) -> str:
     return found[1].strip('"')
 
 
+@both
 def test_a_lock_has_one_sorted_line_a_version_and_says_the_same_again(kind: Kind, shop: Shop, here: Here) -> None:
     shop.write("go.yaml", of_kind(kind, f"{UPDATE}devices: {{york-1: {{alarms: v2, telemetry: v1}}}}\n"))
     first = here("lock", "go.yaml")
@@ -64,6 +74,7 @@ def test_a_lock_has_one_sorted_line_a_version_and_says_the_same_again(kind: Kind
     assert shop.writes() == []
 
 
+@both
 @pytest.mark.parametrize("command", [["plan"], ["apply", "--yes"]])
 def test_a_change_onto_other_content_is_refused(locked: Shop, here: Here, command: list[str]) -> None:
     locked.control.republish_version("telemetry", "v2", OTHER)
@@ -117,6 +128,7 @@ def test_only_the_content_decides(locked: Shop, here: Here) -> None:
     assert here("plan", "go.yaml").code == 3
 
 
+@both
 def test_what_is_only_pending_warns_and_blocks_no_revert(kind: Kind, locked: Shop, here: Here) -> None:
     locked.control.disconnect("leeds-1")
     assert here("apply", "go.yaml", "--yes").code == 0
@@ -137,6 +149,7 @@ def test_what_is_only_pending_warns_and_blocks_no_revert(kind: Kind, locked: Sho
     assert locked.released()["leeds-1/telemetry"] == "v1"
 
 
+@both
 def test_a_version_that_is_not_locked_warns_and_is_refused_when_frozen(kind: Kind, locked: Shop, here: Here) -> None:
     locked.write("go.yaml", of_kind(kind, REVERT.replace("telemetry: v1", "telemetry: v3")))
     warned = here("plan", "go.yaml", "--format", "json")
@@ -185,6 +198,7 @@ def test_a_token_that_may_not_read_versions_is_told_so(locked: Shop, here: Here,
     assert "flowVersion.get" in asked.err
 
 
+@both
 def test_a_saved_plan_keeps_what_it_was_judged_by(kind: Kind, locked: Shop, here: Here) -> None:
     """Neither the version nor the lock may become another one between the plan and its apply."""
     assert here("plan", "go.yaml", "--out", "plan.json").code == 0
