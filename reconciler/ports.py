@@ -12,6 +12,7 @@ from typing import Protocol
 
 from reconciler.model.requests import Request
 from reconciler.model.state import Application, Device, DeviceId, Flow, FlowId, Read, Version
+from reconciler.model.versions import Content, Published
 
 
 class Reader(Protocol):
@@ -53,6 +54,12 @@ class Reader(Protocol):
 
     async def versions(self, flow_id: FlowId, *, names: Collection[Version] | None = None) -> tuple[Version, ...]:
         """Version names of a flow, sorted: those of `names` that exist, or all. NotFound if there is no such flow."""
+
+    async def published(self, flow_id: FlowId, *, names: Collection[Version] | None = None) -> tuple[Published, ...]:
+        """The same versions with their ids and dates."""
+
+    async def content(self, flow_id: FlowId, published: Published) -> Content:
+        """What a version is now, with the hash of its definition. NotFound if it was deleted."""
 
 
 class Writer(Protocol):

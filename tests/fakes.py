@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import itertools
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -34,6 +35,7 @@ from reconciler.model.state import (
     Read,
     Row,
 )
+from reconciler.model.versions import Content, Published
 from tests.builders import APPLICATION
 
 TURNS = 10  # of the event loop before virtual time moves
@@ -114,6 +116,11 @@ class FakeClock:
         self._alarms.append((self._now + seconds_from_now, ring))
 
 
+def hashed(*parts: str) -> str:
+    """Any text as 64 hex digits."""
+    return hashlib.sha256("/".join(parts).encode()).hexdigest()
+
+
 async def _let_others_run() -> None:
     for _ in range(TURNS):
         await asyncio.sleep(0)
@@ -184,7 +191,8 @@ class FakeApi:
 
     Attributes:
         devices_by_id: the world. Deleting from it is deleting the device.
-        flows_by_id: flow id -> Flow, and `versions_of` flow id -> version names.
+        flows_by_id: flow id -> Flow, and `versions_of` flow id -> version names;
+            `definitions` what a version is, where that matters.
         match: how `replace` finds its rows.
         skip_unknown: release to an unknown device is skipped (True) or refused with 404 (False).
         log: every call in order: `("live", {...})`, `("release", {...body})`, …; `writes` are the requests sent.
@@ -208,6 +216,7 @@ class FakeApi:
         self.devices_by_id: dict[str, FakeDevice] = {}
         self.flows_by_id: dict[str, Flow] = {}
         self.versions_of: dict[str, set[str]] = {}
+        self.definitions: dict[tuple[str, str], str] = {}
         self.log: list[tuple[str, dict[str, Any]]] = []
         self.writes: list[Request] = []
         self.forbidden: dict[str, BaseException] = {}
@@ -412,6 +421,20 @@ class FakeApi:
         if flow_id not in self.versions_of:
             raise NotFound("GET versions: flow was not found", status=404)
         return tuple(sorted(name for name in self.versions_of[flow_id] if names is None or name in names))
+
+    async def published(self, flow_id: str, *, names: Collection[str] | None = None) -> tuple[Published, ...]:
+        await self._enter("published", flow_id=flow_id, names=names)
+        if flow_id not in self.versions_of:
+            raise NotFound("GET versions: flow was not found", status=404)
+        found = sorted(name for name in self.versions_of[flow_id] if names is None or name in names)
+        return tuple(Published(name, hashed(flow_id, name)[:24], "2026-06-01T12:00:00.000Z") for name in found)
+
+    async def content(self, flow_id: str, published: Published) -> Content:
+        await self._enter("content", flow_id=flow_id, version=published.version)
+        if published.version not in self.versions_of.get(flow_id, ()):
+            raise NotFound("GET version: flow version was not found", status=404)
+        definition = self.definitions.get((flow_id, published.version), "")
+        return Content(flow_id, published.version, published.id, published.created, hashed(definition))
 
     # ports.Writer
 

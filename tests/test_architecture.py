@@ -46,6 +46,8 @@ NEEDS: dict[str, set[str]] = {
     "diff a.yaml b.yaml": MANIFESTS | {"deepdiff"},
     "init": set(),
     "plan a.yaml": MANIFESTS | NETWORK,
+    "lock a.yaml": MANIFESTS | NETWORK,
+    "outdated a.yaml": MANIFESTS | NETWORK,
     "plan a.yaml --format markdown": MANIFESTS | NETWORK,
     "status a.yaml": MANIFESTS | NETWORK,
     "apply a.yaml --yes": MANIFESTS | NETWORK | {"rich"},

@@ -79,7 +79,9 @@ class EmbeddedPages(DeploymentPages[Record]):
         if reported_bundle == released_bundle:
             reported_bundle = released_bundle  # one text instead of two
         condenser = self._condenser
-        evidence = condenser.evidence(logs or (), get("lastUpdated"), None, reported_bundle) if condenser else NO_EVIDENCE
+        evidence = (
+            condenser.evidence(logs or (), get("lastUpdated"), None, reported_bundle) if condenser else NO_EVIDENCE
+        )
         unknown = bool(unknown)
         device = LiveDevice(
             flows, name, connected, time, unknown, released_bundle, reported_bundle, kept, _NO_CUSTOM_NODES, evidence

@@ -193,6 +193,7 @@ planning = _together(
     ),
     click.option("--allow-empty", is_flag=True, help="Accept manifests that declare nothing at all."),
     click.option("--strict", is_flag=True, help="Refuse on warnings."),
+    click.option("--frozen", is_flag=True, help="Refuse versions that no lock names."),
 )
 
 
@@ -200,7 +201,7 @@ def planning_options(flags: Mapping[str, Any]) -> Options:
     """The options given by the flags of `filters` and `planning`."""
     from reconciler.model.world import CallMode, Options
 
-    names = ("targets", "excludes", "allow_removals", "allow_empty", "strict")
+    names = ("targets", "excludes", "allow_removals", "allow_empty", "strict", "frozen")
     return Options(calls=CallMode(flags["calls"]), **{name: flags[name] for name in names})
 
 

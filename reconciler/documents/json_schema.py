@@ -15,6 +15,7 @@ from reconciler.model.export import Export
 from reconciler.model.health import StatusReport
 from reconciler.model.plan import Warning
 from reconciler.model.rules import Difference, Rules
+from reconciler.model.versions import DeclaredVersion
 
 
 class StatusDocument(Document):
@@ -46,6 +47,13 @@ class ApplicationsDocument(Document):
     applications: tuple[Rules, ...]
 
 
+class OutdatedDocument(Document):
+    """The output of `outdated`."""
+
+    command: Literal["outdated"]
+    versions: tuple[DeclaredVersion, ...]
+
+
 _DOCUMENTS = (
     PlanDocument,
     ResultDocument,
@@ -53,6 +61,7 @@ _DOCUMENTS = (
     DifferenceDocument,
     ExportDocument,
     ApplicationsDocument,
+    OutdatedDocument,
 )
 
 

@@ -18,6 +18,7 @@ from reconciler.model.plan import Guards, Plan, Refusal, Summary, Tool, Warning
 from reconciler.model.requests import Action
 from reconciler.model.rules import Source
 from reconciler.model.state import Application, Count, DeletedDevice, DeviceId, FlowId, Kind, Version
+from reconciler.model.versions import Lock
 
 
 class NamedRow(TypedDict):
@@ -82,13 +83,15 @@ class PlanPart(NamedTuple):
 class PlanDocument(Document):
     """The output of `plan`, and of `show` for a saved plan. The digests and `guards` are missing if planning failed.
 
-    The keys of `guards` have the form `application id/kind`.
+    The keys of `guards` have the form `application id/kind`; so have those of `locks`, which holds the plans that are
+    judged by a lock, and is missing if none is.
     """
 
     command: Literal["plan", "show"]
     digest: NotRequired[Annotated[str, "stated digest"] | None]
     review_digest: NotRequired[Annotated[str, "stated digest"] | None]
     guards: NotRequired[Mapping[str, Guards] | None]
+    locks: NotRequired[Mapping[str, Lock] | None]
     plans: tuple[PlanPart, ...]
 
 
@@ -99,9 +102,11 @@ def plan_document(
     ordered = sorted(plans, key=lambda plan: (plan.application.id, plan.kind))
     each = [digests([plan]) for plan in ordered]
     whole = each[0] if len(each) == 1 else digests(ordered)
+    locks = {guards_key(one.application.id, one.kind): data(one.guards.lock) for one in ordered if one.guards.lock}
     return document(
         command,
         error=error,
+        **({"locks": locks} if locks else {}),
         digest=whole.changes,
         review_digest=whole.review,
         guards={guards_key(plan.application.id, plan.kind): data(plan.guards) for plan in ordered},

@@ -83,7 +83,8 @@ def _plans(document: PlanDocument, *, later: bool, newer: bool) -> tuple[Plan, .
     for key in ("digest", "review_digest", "guards"):
         if document.get(key) is None:
             raise wrong("is missing", key)
-    judged_by = document.get("guards") or {}
+    locks = document.get("locks") or {}
+    judged_by = {key: one._replace(lock=locks.get(key)) for key, one in (document.get("guards") or {}).items()}
     read = [_plan(part, judged_by, number, later=later) for number, part in enumerate(document["plans"])]
     plans = tuple(plan for plan, _ in read)
     seen = [(plan.application.id, plan.kind) for plan in plans]

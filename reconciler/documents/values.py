@@ -19,6 +19,7 @@ from reconciler.model.requests import Release, Replace
 from reconciler.model.result import Move, Moved, Removal, Result, Unconfirmed
 from reconciler.model.rules import Difference, Limits, Rules
 from reconciler.model.state import DeviceId, FlowId, Place, Row
+from reconciler.model.versions import Locked
 
 # The keys of types whose JSON is not simply their fields in order. `key=attribute` gives an attribute another key;
 # the keys of `*attribute` are inlined into those of its owner.
@@ -28,6 +29,7 @@ KEYS: Mapping[type, str] = {
     Warning: "*place message hint",
     Refusal: "guard *place message hint rows",
     Protected: "device_id flow_id forbid *place",
+    Locked: "*content *place",
     Limits: "removals changes *place",
     Guards: "limits protect released live only_flow empty allow_removals allow_empty strict",
     Release: "flowId=flow_id version deviceIds=device_ids",

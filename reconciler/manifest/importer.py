@@ -68,7 +68,7 @@ def write_manifest(
     lines = [
         *(f"# {_inert(line)}" for line in _head(groups, len(entries), found.not_written())),
         "apiVersion: reconciler/v1",
-        f"application: {application.id}{_comment(application.name)}",
+        f"application: {application.id}{comment(application.name)}",
         f"kind: {kind}",
         *_section("flows", flow_lines),
         *_section("groups", _group_lines(groups, aliases, names)),
@@ -231,7 +231,7 @@ def _select_lines(group: Group, names: Mapping[DeviceId, str | None]) -> list[st
     if not is_short:
         lines = ["      tags:", f"        {quoted(group.key)}:", *(f"          - {value}" for value in values)]
     if group.excluded:
-        excluded = (f"          - {quoted(one)}{_comment(names.get(one))}" for one in group.excluded)
+        excluded = (f"          - {quoted(one)}{comment(names.get(one))}" for one in group.excluded)
         lines += ["      exclude:", "        devices:", *excluded]
     return ["    select:", *lines]
 
@@ -247,7 +247,7 @@ def _entries(
     if entry := entry_of(part, choices):
         pairs = _pairs(entry, aliases)
         for one in part.devices:
-            yield one, _runs_lines(f"  {quoted(one)}", pairs, _comment(names.get(one)))
+            yield one, _runs_lines(f"  {quoted(one)}", pairs, comment(names.get(one)))
 
 
 def _pairs(runs: Runs, aliases: Mapping[FlowId, str]) -> list[str]:
@@ -288,7 +288,8 @@ def _escape(char: str) -> str:
     return f"\\u{ord(char):04x}" if ord(char) < 0x10000 else f"\\U{ord(char):08x}"
 
 
-def _comment(name: str | None) -> str:
+def comment(name: str | None) -> str:
+    """A name as a comment at the end of a line; nothing without one."""
     return f"  # {_inert(name)}" if name else ""
 
 

@@ -9,13 +9,14 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from os import PathLike
-from typing import BinaryIO
+from typing import BinaryIO, NoReturn
 
 from pydantic import ValidationError
 
 from reconciler.errors import ManifestError, Problem, UsageError
 from reconciler.manifest.document import Layer, layer_of
 from reconciler.manifest.files import DiskFiles, File, Files
+from reconciler.manifest.lock import with_locks
 from reconciler.manifest.merge import extend, merge
 from reconciler.manifest.problems import problems_of, salvage
 from reconciler.manifest.schema import Document
@@ -45,16 +46,20 @@ def load_manifests(paths: Iterable[str | PathLike[str]], *, stdin: BinaryIO | No
     A path is a file, a directory (every `*.yaml` and `*.yml` below it) or `-` for `stdin`.
 
     Raises:
-        ManifestError: all problems of all files, or no document has an application.
+        ManifestError: all problems of all files and of the locks beside them, or no document has an application.
     """
     named = [str(path) for path in paths]
     loaded = load(named, DiskFiles(stdin))
-    if loaded.problems:
-        raise ManifestError(loaded.problems)
-    if not loaded.rules:
-        names = ", ".join(named)
-        raise ManifestError(f"no document in {names} has an application", hint="add `application: <id>` to one")
-    return loaded.rules
+    rules, of_locks = with_locks(loaded.rules)
+    if problems := [*loaded.problems, *of_locks]:
+        raise ManifestError(problems)
+    return rules or nothing_in(named)
+
+
+def nothing_in(paths: Iterable[str]) -> NoReturn:
+    """Raise the error for paths in which no document has an application."""
+    names = ", ".join(paths)
+    raise ManifestError(f"no document in {names} has an application", hint="add `application: <id>` to one")
 
 
 def load(paths: Iterable[str | PathLike[str]], files: Files) -> Loaded:

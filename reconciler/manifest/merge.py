@@ -112,6 +112,7 @@ def merge(layers: Sequence[Layer], problems: list[Problem], *, complete: bool = 
         limits=Limits(**limits.value, place=limits.place) if limits else DEFAULT_LIMITS,  # type: ignore[arg-type]
         policies=named(rollouts, known.policies),
         manifests=tuple(sorted({source for layer in layers for source in layer.manifests})),
+        roots=tuple(sorted({layer.application.place.path for layer in layers if layer.application})),
     )
 
 

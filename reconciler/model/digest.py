@@ -24,8 +24,8 @@ class Digests(NamedTuple):
     """Both digests of the same plans; whoever expects a plan may give either.
 
     `changes` is over application, kind, device, flow, from and to of every change. `review` is over these, with the
-    resolved rows of groups with a policy in place of the changes of these groups, and over the limits, protections and
-    policies of the manifests, so that none of them can be altered after a review. Time, connection state,
+    resolved rows of groups with a policy in place of the changes of these groups, and over the limits, protections,
+    policies and locks of the manifests, so that none of them can be altered after a review. Time, connection state,
     logs, names, places, options and calls are in none of them.
     """
 
@@ -136,6 +136,9 @@ def _guards(plan: Plan) -> Iterator[list[object]]:
         yield [plan.application.id, plan.kind, "rollouts", name, *_policy(policy)]
     for one in groups:
         yield [plan.application.id, plan.kind, "rollout", one.group, one.policy.name, one.up_to]
+    contents = {one.content for one in plan.guards.lock.versions} if plan.guards.lock else ()
+    for flow_id, version, sha256 in sorted({(one.flow_id, one.version, one.sha256) for one in contents}):
+        yield [plan.application.id, plan.kind, "lock", flow_id, version, sha256]
 
 
 def _policy(policy: Policy) -> Iterator[object]:

@@ -16,6 +16,7 @@ from reconciler.model.requests import Action, Request
 from reconciler.model.rollout import NO_HOLD, Hold, Rollouts
 from reconciler.model.rules import Forbid, Limits, Source
 from reconciler.model.state import Application, Count, DeletedDevice, DeviceId, FlowId, Kind, Place, Row
+from reconciler.model.versions import Lock
 
 
 class Tool(NamedTuple):
@@ -89,6 +90,7 @@ class Guard(StrEnum):
     CHANGES = "changes"
     PROTECT = "protect"
     EMPTY = "empty"
+    CONTENT = "content"
     STRICT = "strict"
 
 
@@ -108,6 +110,7 @@ class Guards(NamedTuple):
     `released`: managed rows with a released version, before targets: the base of percentages. `live`: all rows with a
     released version, managed or not. Both count the rows that were read, of `only_flow` if it is set. `empty`: no row
     is declared, except those that `prune` makes absent. `allow_removals`, `allow_empty`, `strict`: as in `Options`.
+    `lock`: what versions were when they were locked, and what they are; None if there is no lock.
     """
 
     limits: Limits
@@ -119,6 +122,7 @@ class Guards(NamedTuple):
     allow_removals: Count
     allow_empty: bool
     strict: bool
+    lock: Lock | None = None
 
 
 class Summary(NamedTuple):

@@ -15,6 +15,7 @@ from enum import StrEnum
 from typing import Annotated, Final, NamedTuple
 
 from reconciler.model.state import Count, Kind, Place, Text, Version
+from reconciler.model.versions import Lock
 
 
 class Ref(NamedTuple):
@@ -224,7 +225,8 @@ class Rules:
     """The merged manifests of one application and kind.
 
     `policies`: the `rollouts`, by name.
-    `skipped`: files beside the manifests that look like one by their names, and were not read.
+    `skipped`: files beside the manifests that look like one by their names, and were not read. `roots`: the files with
+    an `application`. `lock`: what the locks beside these say; None if there is none.
     """
 
     application: ApplicationRef
@@ -240,6 +242,8 @@ class Rules:
     policies: Mapping[str, Policy] = field(default_factory=dict)
     manifests: tuple[Source, ...] = ()
     skipped: tuple[str, ...] = ()
+    roots: tuple[str, ...] = ()
+    lock: Lock | None = None
 
     @property
     def policies_in_use(self) -> tuple[Policy, ...]:

@@ -89,7 +89,10 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The options of planning. `chunk`: the most devices that one release names."""
+    """The options of planning.
+
+    `frozen`: refuse a version that no lock names. `chunk`: the most devices that one release names.
+    """
 
     targets: tuple[Filter, ...] = ()
     excludes: tuple[Filter, ...] = ()
@@ -97,6 +100,7 @@ class Options:
     allow_removals: int = 0
     allow_empty: bool = False
     strict: bool = False
+    frozen: bool = False
     chunk: int = MAX_DEVICES
 
     def __post_init__(self) -> None:

@@ -9,6 +9,7 @@ from typing import BinaryIO, NamedTuple
 from reconciler.errors import ManifestError
 from reconciler.manifest import load as manifests
 from reconciler.manifest.files import DiskFiles, Files
+from reconciler.manifest.lock import with_locks
 from reconciler.manifest.symbolic import resolve_symbolically
 from reconciler.model.plan import Warning
 from reconciler.model.policies import idle_policies
@@ -59,11 +60,13 @@ def validate(
     """Check files and folders; `application` and `kind` select what is reported.
 
     Raises:
-        ManifestError: every problem of every file, including conflicts between groups.
+        ManifestError: every problem of every file and of the locks beside them, including conflicts between groups.
         UsageError: nothing is for that application and kind.
     """
     loaded = load_sound(tuple(paths) or DEFAULT_PATHS, DiskFiles(stdin))
-    rules = loaded.rules
+    rules, problems = with_locks(loaded.rules)
+    if problems:
+        raise ManifestError(problems)
     chosen = manifests.pick(rules, application=application, kind=kind) if application or kind else rules
     skipped = dict.fromkeys(warning for one in chosen for warning in skipped_files(one))
     paths = {path for one in chosen for path in one.paths}

@@ -1,7 +1,8 @@
 """What a saved plan is guarded with when it is applied.
 
 Whoever had the file may have edited it, and a protection may have been added since it was made. So if all manifests
-that a plan names are there, they count as they are now, and so does the plan: of each limit the lower, all protections.
+that a plan names are there, they count as they are now, and so does the plan: of each limit the lower, all
+protections, and of each version what either has locked.
 """
 
 from __future__ import annotations
@@ -16,10 +17,12 @@ from reconciler.discovery import Extent, discover
 from reconciler.errors import ManifestError, UsageError
 from reconciler.manifest.files import STDIN, DiskFiles
 from reconciler.manifest.load import load
+from reconciler.manifest.lock import with_locks
 from reconciler.model.plan import Guards, Plan, Protected
 from reconciler.model.rules import Forbid, Limits, Prune, Rules
 from reconciler.model.state import DeviceId, FlowId, Read
 from reconciler.model.text import and_more
+from reconciler.operations.locking import stricter
 from reconciler.ports import Reader
 from reconciler.runtime import utc_today
 
@@ -50,7 +53,8 @@ async def guarding(plan: Plan, reader: Reader, read: Read) -> tuple[Guards, tupl
     of_protections = _whose(set(together), set(map(_key, saved.protect)), set(map(_key, protect)))
     note = f"guarded by the plan and by {_some(paths)} as of now: limits {of_limits}, protections {of_protections}"
     whole = tuple(sorted(together.values(), key=lambda one: one.place))
-    return saved._replace(limits=limits, protect=whole), (note,) if {of_limits, of_protections} != {_SAME} else ()
+    guards = stricter(saved._replace(limits=limits, protect=whole), rules.lock)
+    return guards, (note,) if {of_limits, of_protections} != {_SAME} else ()
 
 
 def lifting(guards: Guards) -> str:
@@ -66,9 +70,10 @@ def _some(paths: Sequence[str]) -> str:
 def _rules(plan: Plan, paths: Sequence[str]) -> Rules | None:
     """What the manifests say now of the plan's application and kind, if anything."""
     loaded = load(paths, DiskFiles())
-    if loaded.problems:
-        raise ManifestError(loaded.problems)
-    mine = (one for one in loaded.rules if (one.application.id, one.kind) == (plan.application.id, plan.kind))
+    rules, of_locks = with_locks(loaded.rules)
+    if problems := [*loaded.problems, *of_locks]:
+        raise ManifestError(problems)
+    mine = (one for one in rules if (one.application.id, one.kind) == (plan.application.id, plan.kind))
     return next(mine, None)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from reconciler.discovery import EVERYTHING, Extent, discover
 from reconciler.errors import ManifestError, Problem, Refused
@@ -13,6 +13,7 @@ from reconciler.model.rules import Rules
 from reconciler.model.state import Desired
 from reconciler.model.world import Options, World
 from reconciler.operations.gateway import Gateway
+from reconciler.operations.locking import judged, lock_for
 from reconciler.planner.planner import make_plan
 from reconciler.planner.resolution.filters import scopes_of
 from reconciler.runtime import gc_paused, utc_today
@@ -88,7 +89,23 @@ async def _plan(rules: Sequence[Rules], gateway: Gateway, options: Options, exte
         for one, world, scope in zip(rules, worlds, scopes_of(worlds, options), strict=True):
             made = make_plan(world, limits=one.limits, manifests=one.manifests, options=options, scope=scope)
             planned.append(Planned(world, made, scope.desired))
+    return await _judged(planned, rules, gateway, options)
+
+
+async def _judged(
+    planned: Sequence[Planned], rules: Sequence[Rules], gateway: Gateway, options: Options
+) -> tuple[Planned, ...]:
+    """The plans judged by the locks beside their manifests. Without locks nothing is read."""
+    locked = [lock_for(one, frozen=options.frozen) for one in rules]
+    if not any(locked):
         return tuple(planned)
+    found = []
+    async with gateway.open() as api_of:
+        for one, lock in zip(planned, locked, strict=True):
+            plan = replace(one.plan, guards=one.plan.guards._replace(lock=lock))
+            made = await judged(plan, api_of(plan.application.id, plan.kind))
+            found.append(replace(one, plan=made))
+    return tuple(found)
 
 
 async def read(

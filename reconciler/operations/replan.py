@@ -14,6 +14,7 @@ from reconciler.model.state import Decision, Desired, DeviceId, Place, Read, Ver
 from reconciler.model.world import Options
 from reconciler.operations.gateway import Gateway
 from reconciler.operations.guarding import guarding, lifting
+from reconciler.operations.locking import judged
 from reconciler.operations.plan import Plans
 from reconciler.planner.guards import check, guards_again
 from reconciler.planner.replan import calls_for, remaining, step_of, with_deciders
@@ -71,7 +72,8 @@ async def replan(
                 notes = (*notes, f"guards are lifted by what the plan was saved with: {lifted}")
             guards = guards_again(replace(saved, guards=guards), read.live, options)
             plan = replace(left, guards=guards, notes=notes)
-            remains.append((replace(plan, refused=check(plan)), read, _managed(saved)))
+            plan = await judged(replace(plan, refused=check(plan)), api)
+            remains.append((plan, read, _managed(saved)))
     if drift:
         raise Stale(drift)
     return remains

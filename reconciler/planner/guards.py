@@ -7,6 +7,7 @@ They check a finished plan, so a refused plan can still be shown and saved. Ther
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 
 from reconciler.model.changes import Change, Changes, Op
@@ -14,7 +15,9 @@ from reconciler.model.plan import Guard, Guards, Plan, Protected, Refusal
 from reconciler.model.rules import Forbid, Limits
 from reconciler.model.state import NOTHING, FlowId, Live
 from reconciler.model.text import counted
+from reconciler.model.versions import Lock
 from reconciler.model.world import Options, World
+from reconciler.planner import locks
 from reconciler.planner.resolution.prune import PRUNE
 
 
@@ -50,7 +53,14 @@ def guards_again(saved: Plan, live: Live, options: Options) -> Guards:
         allow_removals=max(guards.allow_removals, options.allow_removals),
         allow_empty=guards.allow_empty or options.allow_empty,
         strict=guards.strict or options.strict,
+        lock=_lock_again(guards.lock, frozen=options.frozen),
     )
+
+
+def _lock_again(lock: Lock | None, *, frozen: bool) -> Lock | None:
+    if lock is None:
+        return Lock((), frozen=True) if frozen else None
+    return replace(lock, found=(), frozen=lock.frozen or frozen)
 
 
 def _released_rows(live: Live, only_flow: FlowId | None) -> int:
@@ -62,7 +72,7 @@ def _released_rows(live: Live, only_flow: FlowId | None) -> int:
 
 def check(plan: Plan) -> tuple[Refusal, ...]:
     """Check the changes and the warnings of a plan against its `guards`."""
-    return (*_empty(plan), *_removals(plan), *_changes(plan), *_protected(plan), *_strict(plan))
+    return (*_empty(plan), *_removals(plan), *_changes(plan), *_protected(plan), *locks.refusals(plan), *_strict(plan))
 
 
 def _empty(plan: Plan) -> Iterator[Refusal]:

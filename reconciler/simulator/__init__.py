@@ -7,6 +7,7 @@ from reconciler.simulator.http.server import Server as Server
 from reconciler.simulator.http.server import run as run
 from reconciler.simulator.http.server import serve as serve
 from reconciler.simulator.world.clock import Clock as Clock
+from reconciler.simulator.world.fleet import Definition as Definition
 from reconciler.simulator.world.fleet import Fleet as Fleet
 from reconciler.simulator.world.fleet_file import FleetError as FleetError
 from reconciler.simulator.world.fleet_file import build_fleet as build_fleet

@@ -18,11 +18,11 @@ from reconciler.simulator.api.writes import bring_up_to_date, next_event_ms
 from reconciler.simulator.faults import Fault
 from reconciler.simulator.world import connections, devices
 from reconciler.simulator.world.clock import FASTEST, LATEST_MS, rfc3339, to_ms
-from reconciler.simulator.world.fleet import Device, Seconds, Text, Version
+from reconciler.simulator.world.fleet import Definition, Device, Seconds, Text, Version
 from reconciler.simulator.world.outcomes import EVERY_DEVICE, Outcome, rule
-from reconciler.simulator.world.records import PERSON, Kind, log_entry, object_id, trim_logs, write_logs
+from reconciler.simulator.world.records import PERSON, Kind, log_entry, trim_logs, write_logs
 from reconciler.simulator.world.releases import Change, rebundle, release, schedule_touched, touch
-from reconciler.simulator.world.seed import seed_device
+from reconciler.simulator.world.seed import publish, seed_device
 from reconciler.simulator.world.store import Row, Sleeps, Switches, World
 
 TakenUp: TypeAlias = Literal["loads", "fails", "dies", "silent", "unknown"]
@@ -185,12 +185,23 @@ class Control:
         with self._present():
             connections.delete(self.world, self._device(device), self.now_ms())
 
-    def add_version(self, flow: str, version: Version) -> None:
-        """Add a version of a flow, as if a person had saved it."""
+    def add_version(self, flow: str, version: Version, definition: Definition | None = None) -> None:
+        """Add a version of a flow, as if a person had saved it; what is left out of its definition is empty.
+
+        A version that was deleted comes back with another id.
+        """
         with self._present():
-            own, now = self._flow(flow), self.now_ms()
-            row = (object_id(own, "version", version), own, version, now, now)
-            self.world.insert("versions", [row], "or ignore")
+            own = self._flow(flow)
+            if not self._has(own, version):
+                publish(self.world, own, version, self.now_ms(), definition)
+
+    def republish_version(self, flow: str, version: Version, definition: Definition) -> None:
+        """A person publishes a version again under its name, with other content: the old one is gone."""
+        with self._present():
+            own = self._flow(flow)
+            if not self._has(own, version):
+                raise ControlError(f"{flow} has no version {version}")
+            publish(self.world, own, version, self.now_ms(), definition)
 
     def delete_version(self, flow: str, version: Version) -> None:
         """Delete a version; devices that run it are not affected."""
@@ -273,6 +284,9 @@ class Control:
         with self.world.changing() as db:
             bring_up_to_date(self.world)
             yield db
+
+    def _has(self, flow_id: str, version: str) -> bool:
+        return bool(self.world.rows("select 1 from versions where flow_id = ? and name = ?", (flow_id, version)))
 
     def _device(self, reference: str) -> str:
         return self._find("devices where deleted_ms is null and", reference)

@@ -1,6 +1,7 @@
 """Devices, flows, versions and the application."""
 
 import asyncio
+import hashlib
 import json
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
@@ -15,6 +16,7 @@ from reconciler.api.client import LosantApi
 from reconciler.api.inventory import MAX_IN, MAX_QUERY, queries
 from reconciler.errors import IncompleteRead, NotFound, UnexpectedAnswer, UsageError
 from reconciler.model.state import Application, Device, Flow, Kind
+from reconciler.model.versions import Content, Published
 from tests.api.speaking import APPLICATION, FLOW, Handler, Pages, api_over, listing
 from tests.builders import hex_id
 
@@ -201,3 +203,69 @@ def test_the_deployments_of_one_device() -> None:
     assert {device_id: list(device.flows) for device_id, device in found.items()} == {hex_id(1, "d"): [FLOW]}
     assert server.asked[0]["deviceId"] == hex_id(1, "d")
     assert ask(server, lambda api: api.live(device_id=hex_id(3, "d"))).live.devices == {}
+
+
+PUBLISHED = Published("v1", hex_id(1, "e"), "2026-01-02T03:04:05.678Z")
+DEFINITION = {
+    "triggers": [{"id": "t"}],
+    "nodes": [{"id": "n", "x": 1, "y": 2.5}],
+    "globals": [],
+    "minimumAgentVersion": "1.0.0",
+}
+VERSION = {"id": PUBLISHED.id, "version": "v1", "creationDate": PUBLISHED.created, **DEFINITION}
+
+
+def content(body: str, published: Published = PUBLISHED) -> Content:
+    def answer(request: httpx.Request) -> httpx.Response:
+        assert request.url.path == f"/applications/{APPLICATION}/flows/{FLOW}/versions/{published.id}"
+        assert request.url.params["includeCustomNodes"] == "true"
+        return httpx.Response(200, content=body.encode())
+
+    return ask(answer, lambda api: api.content(FLOW, published))
+
+
+def test_the_hash_of_a_version_is_that_of_its_definition() -> None:
+    """The example is worked out here, so that others can check a lock by the same rule."""
+    text = json.dumps(DEFINITION, sort_keys=True, separators=(",", ":"))
+    expected = hashlib.sha256(text.encode()).hexdigest()
+    assert content(json.dumps(VERSION)) == Content(FLOW, "v1", PUBLISHED.id, PUBLISHED.created, expected)
+    alike = {
+        "more": {**VERSION, "notes": "x", "enabled": False, "lastUpdated": "y", "stats": {}, "_links": {}},
+        "order": dict(reversed([*VERSION.items()])),
+        "floats": {**VERSION, "nodes": [{"y": 2.50, "x": 1.0, "id": "n"}]},
+    }
+    assert {key: content(json.dumps(body)).sha256 for key, body in alike.items()} == dict.fromkeys(alike, expected)
+    other = {
+        "node": {**VERSION, "nodes": [{"id": "n", "x": 1, "y": 2.6}]},
+        "order": {**VERSION, "globals": [1, 2]},
+        "order again": {**VERSION, "globals": [2, 1]},
+        "type": {**VERSION, "globals": ["1", 2]},
+        "truth": {**VERSION, "globals": [True, 2]},
+        "trigger": {**VERSION, "triggers": []},
+        "agent": {**VERSION, "minimumAgentVersion": None},
+    }
+    hashes = {content(json.dumps(body)).sha256 for body in other.values()}
+    assert len(hashes) == len(other)
+    assert expected not in hashes
+    without = {key: value for key, value in VERSION.items() if key != "minimumAgentVersion"}
+    assert content(json.dumps(without)).sha256 == content(json.dumps(other["agent"])).sha256
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        json.dumps({**VERSION, "version": "v2"}),
+        json.dumps({**VERSION, "id": hex_id(2, "e")}),
+        json.dumps({**VERSION, "creationDate": None}),
+        json.dumps({**VERSION, "nodes": "x"}).replace('"x"', "1e999"),
+        json.dumps({**VERSION, "nodes": "x"}).replace('"x"', '"\\ud800"'),
+        json.dumps({**VERSION, "nodes": "x"}).replace('"x"', '[{"a": 1, "a": 2}]'),
+        json.dumps({**VERSION, "nodes": "x"}).replace('"x"', "[" * 2000 + "]" * 2000),
+        "[]",
+        "<html>",
+    ],
+    ids=["version", "id", "date", "infinite", "surrogate", "twice", "deep", "list", "html"],
+)
+def test_a_definition_that_cannot_be_told_is_an_error(body: str) -> None:
+    with pytest.raises(UnexpectedAnswer):
+        content(body)

@@ -48,7 +48,7 @@ LEFT_OUT: Mapping[str, tuple[str, ...]] = {
         *("description", "shortDescription", "iconData", "docsUrl", "category", "defaultVersionId", "stats"),
         *("minimumAgentVersion", "customNodeConfig", "customNodeSupports", "customNodeUseCount", "deletedInDevelop"),
     ),
-    "flowVersion": (*_AUTHORS, "minimumAgentVersion", "customNodeConfig", "stats"),
+    "flowVersion": (*_AUTHORS, "customNodeConfig", "stats"),
 }
 """Fields that the vendor may send and the simulator never does: none of them says anything about a deployment."""
 

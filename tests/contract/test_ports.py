@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from reconciler.errors import NotFound, UsageError
 from reconciler.model.requests import Release, RemoveDevice, RemoveFlow, RemoveRow, Replace, Request
 from reconciler.model.state import NO_EVIDENCE, Application, Device, Entry, Flow, Kind, LogLine
+from reconciler.model.versions import Published
 from tests.builders import entry
 from tests.contract.subjects import APPLICATION, FAN, FLOWS, LATE, PUMP, THINGS, UNKNOWN, Side, open_side, rows
 from tests.fakes import Match
@@ -219,6 +220,15 @@ def test_flows_and_versions(side: str, kind: Kind) -> None:
         assert await api.versions(FAN) == ("1.10", "v1")
         assert await api.versions(FAN, names=["1.10", "1.1", "V1"]) == ("1.10",)
         assert await api.versions(FAN, names=[]) == ()
+        listed = await api.published(PUMP)
+        assert [one.version for one in listed] == ["v1", "v2", "v3"]
+        assert await api.published(FAN, names=["v1", "v7"]) == (await api.published(FAN))[1:]
+        (content,) = [await api.content(PUMP, one) for one in listed[1:2]]
+        assert (content.flow_id, content.version, content.id, content.created) == (PUMP, *listed[1])
+        with pytest.raises(NotFound):
+            await api.content(PUMP, Published("v9", UNKNOWN, listed[0].created))
+        with pytest.raises(NotFound):
+            await api.published(UNKNOWN, names=["v1"])
         with pytest.raises(NotFound):
             await api.versions(UNKNOWN)
         with pytest.raises(NotFound):

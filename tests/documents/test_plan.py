@@ -526,7 +526,7 @@ EDITS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "connected": (_at("pending", 0, connected=1), f"plans[0].pending[0].connected {FLAG}"),
     "guard": (
         _at("refused", 0, guard="whim"),
-        "plans[0].refused[0].guard must be one of removals, changes, protect, empty, strict",
+        "plans[0].refused[0].guard must be one of removals, changes, protect, empty, content, strict",
     ),
     "line": (_at("warnings", 1, line=None), "plans[0].warnings[1].line must not be null where path is not"),
     "huge id": (_at("unmanaged", 0, flow_id="f" * 65), f"plans[0].unmanaged[0].flow_id {ID}"),

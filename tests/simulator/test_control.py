@@ -54,10 +54,32 @@ def test_devices_and_versions_come_and_go(pumps: Api) -> None:
     assert pumps.send("GET", f"/devices/{own}").status_code == 404
 
 
+def test_a_version_is_published_again_under_its_name_and_created_anew(pumps: Api) -> None:
+    path = f"/flows/{pumps.flow('telemetry')}/versions/v1"
+    first = pumps.get(path)
+    definition = {"triggers": [{"type": "timer"}], "nodes": [{"id": "n"}], "minimumAgentVersion": "1.2.3"}
+    result(pumps, "advance", seconds=5)
+    result(pumps, "republish_version", flow="telemetry", version="v1", definition=definition)
+    second = pumps.get(path)
+    assert {key: second[key] for key in definition} == definition
+    assert first["nodes"] == second["globals"] == []
+    result(pumps, "add_version", flow="telemetry", version="v1", definition={})
+    assert pumps.get(path) == second
+    result(pumps, "delete_version", flow="telemetry", version="v1")
+    result(pumps, "add_version", flow="telemetry", version="v1")
+    third = pumps.get(path)
+    assert third["nodes"] == []
+    assert len({one["id"] for one in (first, second, third)}) == 3
+    assert first["creationDate"] < second["creationDate"]
+    listed = pumps.get(f"/flows/{pumps.flow('telemetry')}/versions")["items"]
+    assert [one["id"] for one in listed if one["version"] == "v1"] == [third["id"]]
+
+
 @pytest.mark.parametrize(
     ("name", "arguments", "status", "words"),
     [
         ("explode", {}, 404, "no command explode"),
+        ("republish_version", {"flow": "telemetry", "version": "v9", "definition": {}}, 400, "has no version v9"),
         ("__init__", {}, 404, "no command"),
         ("_present", {}, 404, "no command"),
         ("connect", {"device": "nobody"}, 400, "nobody"),

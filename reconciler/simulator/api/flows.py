@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 from reconciler.simulator.api.collection import Collection, Entity, Params, echoed, selected
@@ -12,15 +13,17 @@ from reconciler.simulator.world.store import World
 
 
 def _complete_flows(_: World, __: Params, flows: list[Entity]) -> None:
-    for flow in flows:  # triggers and nodes belong to the develop version, which is empty
+    for flow in flows:  # triggers and nodes are those of the develop version, which is empty
         flow |= {"enabled": bool(flow["enabled"]), "triggers": [], "nodes": [], "globals": []}
 
 
 def _complete_versions(world: World, params: Params, versions: list[Entity]) -> None:
+    _complete_flows(world, params, versions)
     for version in versions:
         del version["name"]
         version["notes"] = ""
-    _complete_flows(world, params, versions)
+        if definition := version.pop("definition"):
+            version.update(json.loads(definition))
 
 
 FLOWS = Collection(
@@ -37,8 +40,9 @@ VERSIONS = Collection(
     "Flow version",
     """
     select v.id, v.id as flowVersionId, v.flow_id as flowId, f.application_id as applicationId, v.name as version,
-        f.flow_class as flowClass, f.enabled, v.created_ms as creationDate, v.updated_ms as lastUpdated, f.name
-    from versions v join flows f on f.id = v.flow_id""",
+        f.flow_class as flowClass, f.enabled, v.created_ms as creationDate, v.updated_ms as lastUpdated, f.name,
+        d.definition
+    from versions v join flows f on f.id = v.flow_id left join definitions d on d.version_id = v.id""",
     _complete_versions,
     "version",
 )

@@ -32,6 +32,7 @@ Text: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=255)
 Version: TypeAlias = Annotated[Text, AfterValidator(_not_reserved)]
 Id: TypeAlias = Annotated[str, StringConstraints(pattern=ID_PATTERN, to_lower=True)]
 TagKey: TypeAlias = Annotated[str, StringConstraints(pattern=TAG_KEY_PATTERN)]
+AgentVersion: TypeAlias = Annotated[str, StringConstraints(pattern=r"^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)$")]
 Seconds: TypeAlias = Annotated[float, Field(ge=0, le=10**9)]
 TakeUp: TypeAlias = Seconds | Literal["never"]
 
@@ -50,6 +51,15 @@ class Deployed(_Part):
     @classmethod
     def _both_sides(cls, value: Any) -> Any:
         return {"released": value, "reported": value} if isinstance(value, str) else value
+
+
+class Definition(_Part):
+    """What a version of a workflow is made of. Its parts are stored as they are; nothing runs them."""
+
+    triggers: tuple[dict[str, Any], ...] = ()
+    nodes: tuple[dict[str, Any], ...] = ()
+    globals: tuple[dict[str, Any], ...] = ()
+    minimumAgentVersion: AgentVersion | None = None  # noqa: N815 - the API's spelling
 
 
 class Flow(_Part):

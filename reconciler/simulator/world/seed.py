@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from reconciler.simulator.world.connections import begin_turns
 from reconciler.simulator.world.devices import unknown_bundle
-from reconciler.simulator.world.fleet import Application, Device, Fleet, Flow, Token
+from reconciler.simulator.world.fleet import Application, Definition, Device, Fleet, Flow, Token
 from reconciler.simulator.world.records import (
     NO_BUNDLE,
     PERSON,
@@ -27,6 +27,7 @@ from reconciler.simulator.world.releases import Change, Move, bundle_log, empty_
 from reconciler.simulator.world.store import Row, World
 
 _BATCH = 10_000
+_BETWEEN_VERSIONS_MS = 24 * 3600 * 1000
 _REPORTED_MS = 1000  # after a release that was long ago
 
 
@@ -67,8 +68,20 @@ def _seed_token(world: World, token: Token, application_id: str | None) -> None:
 def _seed_flow(world: World, application: Application, flow: Flow, now: int) -> None:
     own = application.flow_id(flow)
     world.insert("flows", [(own, application.object_id, flow.name, flow.flow_class, flow.enabled, now, now)])
-    versions = ((object_id(own, "version", version), own, version, now, now) for version in flow.versions)
-    world.insert("versions", versions)
+    for age, version in enumerate(reversed(flow.versions)):
+        publish(world, own, version, now - age * _BETWEEN_VERSIONS_MS)
+
+
+def publish(world: World, flow_id: str, version: str, now: int, definition: Definition | None = None) -> None:
+    """Publish a version in place of one with its name, if there is one. It has an id that none had before."""
+    own, key = object_id(flow_id, "version", version), f"published {flow_id} {version}"
+    if number := int(world.recall(key) or 0):
+        own = object_id(flow_id, "version", version, str(number))
+    world.db.execute("delete from versions where flow_id = ? and name = ?", (flow_id, version))
+    world.insert("versions", [(own, flow_id, version, now, now)])
+    world.remember(key, str(number + 1))
+    if definition:
+        world.insert("definitions", [(own, definition.model_dump_json(exclude_none=True))])
 
 
 def seed_device(world: World, application_id: str, device: Device) -> list[str]:

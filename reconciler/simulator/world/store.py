@@ -35,6 +35,7 @@ create table if not exists flows (
 create table if not exists versions (
     id text primary key, flow_id text not null, name text not null,
     created_ms integer not null, updated_ms integer not null, unique (flow_id, name));
+create table if not exists definitions (version_id text primary key, definition text not null) without rowid;
 create table if not exists devices (
     id text primary key, application_id text not null, name text not null, device_class text not null,
     description text, parent_id text, tags text not null,
