@@ -44,6 +44,7 @@ NEEDS: dict[str, set[str]] = {
     "schema": {"pydantic"},
     "schema --output": {"pydantic"},
     "diff a.yaml b.yaml": MANIFESTS | {"deepdiff"},
+    "set 575ed18f7ae143cd83dc4aa6=v2 a.yaml": MANIFESTS,
     "init": set(),
     "plan a.yaml": MANIFESTS | NETWORK,
     "plan a.yaml --format markdown": MANIFESTS | NETWORK,
