@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 
 from reconciler.api.deployments import DeploymentPages
@@ -13,13 +14,23 @@ from reconciler.api.http.connection import Connection
 from reconciler.api.http.credentials import Token
 from reconciler.api.http.failures import unreadable
 from reconciler.api.http.request import ApiRequest, path
-from reconciler.api.inventory import DevicePages, FlowPages, VersionPages, of_class, parse_query, queries
+from reconciler.api.inventory import (
+    DevicePages,
+    FlowPages,
+    PublishedPages,
+    VersionPages,
+    content_of,
+    of_class,
+    parse_query,
+    queries,
+)
 from reconciler.api.pages import Page, Pages
 from reconciler.api.paging import read_all
 from reconciler.api.wire import Missing, NamedShape, S, SuccessShape, Unreadable, parse_strictly, shaped
 from reconciler.errors import IncompleteRead
 from reconciler.model.requests import Request
 from reconciler.model.state import Application, Device, DeviceId, Flow, FlowId, Kind, Live, LiveDevice, Read, Version
+from reconciler.model.versions import Content, Published
 from reconciler.runtime import gather
 
 PER_PAGE = 1000
@@ -111,7 +122,17 @@ class LosantApi:
     async def versions(self, flow_id: FlowId, *, names: Collection[Version] | None = None) -> tuple[Version, ...]:
         """Version names of a flow, sorted. Names are sent in the query, so they may contain any character."""
         names = _distinct(names)
-        found: dict[str, Version] = {}
+        found = await self._versions(flow_id, names, VersionPages())
+        return tuple(sorted({name for name in found if names is None or name in names}))
+
+    async def published(self, flow_id: FlowId, *, names: Collection[Version] | None = None) -> tuple[Published, ...]:
+        """Versions of a flow with their ids and dates, sorted by name."""
+        names = _distinct(names)
+        found = await self._versions(flow_id, names, PublishedPages())
+        return tuple(sorted(one for one in found if names is None or one.version in names))
+
+    async def _versions(self, flow_id: FlowId, names: Collection[Version] | None, pages: Pages[T]) -> list[T]:
+        found: dict[str, T] = {}
         for query in queries("version", names) if names is not None else [None]:
             params = {"query": of_class(query, None)} if query else {}
             request = ApiRequest(
@@ -121,8 +142,23 @@ class LosantApi:
                 params,
                 remedy="check the flow's id, and that it belongs to this application",
             )
-            found |= await self._listing(request, VersionPages(), per_page=PER_PAGE_OF_FLOWS)
-        return tuple(sorted({name for name in found.values() if names is None or name in names}))
+            found |= await self._listing(request, pages, per_page=PER_PAGE_OF_FLOWS)
+        return [*found.values()]
+
+    async def content(self, flow_id: FlowId, published: Published) -> Content:
+        """What a version is. It is asked for by its id, since a name may be longer than a path may."""
+        request = ApiRequest(
+            "flowVersion.get",
+            "GET",
+            self._path("flows", flow_id, "versions", published.id),
+            {"includeCustomNodes": "true"},
+            remedy="check that the version still exists",
+        )
+        body = await self.connection.read(request, self._token)
+        content = _read(request, partial(content_of, flow_id=flow_id), body)
+        if (content.version, content.id) != (published.version, published.id):
+            raise unreadable(request, "the response is about another version")
+        return content
 
     async def record(self, deployment_id: str) -> Read:
         """Read the one deployment record with that id, its log included.

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Mapping
+from hashlib import sha256
 from sys import intern
 from typing import Any
 from urllib.parse import quote
 
 from reconciler.api.pages import Pages
-from reconciler.api.wire import DeviceShape, FlowShape, Unreadable, VersionShape, shaped
+from reconciler.api.wire import (
+    DeviceShape,
+    FlowShape,
+    PublishedShape,
+    Unreadable,
+    VersionShape,
+    parse_strictly,
+    shaped,
+)
 from reconciler.errors import UsageError
-from reconciler.model.state import NO_TAGS, Device, Flow, Version
+from reconciler.model.state import NO_TAGS, Device, Flow, FlowId, Version
 from reconciler.model.text import is_id
+from reconciler.model.versions import Content, Published
 
 MAX_IN = 100  # values of one `$in`: the API's limit
 MAX_QUERY = 4000  # encoded characters of values in one URL: servers commonly accept 8,000 in all
@@ -78,6 +88,50 @@ class VersionPages(Pages[Version]):
         """See `Pages.record`."""
         shape = shaped(item, VersionShape)
         return shape.id, shape.version
+
+
+class PublishedPages(Pages[Published]):
+    """The pages of flowVersions.get, with the ids and dates of the versions."""
+
+    shape = PublishedShape
+
+    def record(self, item: Any) -> tuple[str, Published]:
+        """See `Pages.record`."""
+        shape = shaped(item, PublishedShape)
+        return shape.id, Published(shape.version, shape.id, shape.creationDate)
+
+
+_DEFINITION = ("triggers", "nodes", "globals", "minimumAgentVersion")
+
+
+def content_of(body: bytes, flow_id: FlowId) -> Content:
+    """What a response of flowVersion.get says of a version; the hash is over its definition alone.
+
+    Raises:
+        Unreadable: it does not have the API's format.
+    """
+    data = parse_strictly(body)
+    shape = shaped(data, PublishedShape)
+    if not isinstance(data, dict):  # `shaped` accepts nothing else
+        raise Unreadable("the response is not a JSON object")
+    try:
+        definition = canonical({key: data.get(key) for key in _DEFINITION})
+    except (ValueError, RecursionError):
+        raise Unreadable("the definition of the version is not valid JSON") from None
+    return Content(flow_id, shape.version, shape.id, shape.creationDate, sha256(definition).hexdigest())
+
+
+def canonical(data: object) -> bytes:
+    """JSON data as the same bytes, however it was written: keys sorted, no spaces, UTF-8, 1.0 as 1."""
+    return json.dumps(_plain(data), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+
+
+def _plain(data: object) -> object:
+    if isinstance(data, dict):
+        return {key: _plain(value) for key, value in data.items()}
+    if isinstance(data, list):
+        return [_plain(value) for value in data]
+    return int(data) if isinstance(data, float) and data.is_integer() else data
 
 
 def queries(field: str, values: Collection[str]) -> Iterator[dict[str, object]]:

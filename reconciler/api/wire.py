@@ -71,6 +71,14 @@ class VersionShape(Shape):
     version: str
 
 
+class PublishedShape(VersionShape):
+    """The same with its date, and what flowVersion.get answers."""
+
+    id: Id
+    version: VersionName
+    creationDate: Annotated[str, StringConstraints(min_length=1, max_length=40)]  # noqa: N815
+
+
 class SuccessShape(Shape):
     """The response of the deployment actions. `success` must be true."""
 

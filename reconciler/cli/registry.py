@@ -30,6 +30,7 @@ COMMANDS: Final = {
         CommandInfo("status", "Show sync and health of the fleet.", "status"),
         CommandInfo("diff", "Compare two revisions of the manifests in meaning.", "differences"),
         CommandInfo("set", "Edit the version of a flow in a manifest."),
+        CommandInfo("promote", "Carry versions from one environment to another."),
         CommandInfo("import", "Write a manifest from live state."),
         CommandInfo("export", "Request the compiled WASM of a device or deployment.", "exports"),
         CommandInfo("schema", "Print the JSON Schema of the manifest."),

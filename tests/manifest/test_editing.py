@@ -230,7 +230,7 @@ def test_no_entry_is_added_to_what_an_alias_repeats() -> None:
         ('{"devices": {"d": {"f": "v0"}}}', ["devices", "d", "g"], '{"devices": {"d": {"f": "v0", "g": "v1"}}}'),
         ("devices: {}\n", ["devices", "d", "f"], "devices: {d: {f: v1}}\n"),
         ("d:\n    e: {\n      f: v0, # x\n    }\n", ["d", "e", "g"], "d:\n    e: {\n      f: v0, g: v1, # x\n    }\n"),
-        ("d:\n    e:\n     f: >-\n       v0\n\nk: l\n", ["d", "e", "g"], "d:\n    e:\n     f: >-\n       v0\n     g: v1\n\nk: l\n"),
+        ("d:\n  e:\n   f: >-\n     v0\n\nk: l\n", ["d", "e", "g"], "d:\n  e:\n   f: >-\n     v0\n   g: v1\n\nk: l\n"),
         ("d:\r\n  e:\r\n    f: v0 # x\r\n", ["d", "h", "g"], "d:\r\n  e:\r\n    f: v0 # x\r\n  h: {g: v1}\r\n"),
     ],
 )  # fmt: skip

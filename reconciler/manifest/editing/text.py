@@ -1,6 +1,6 @@
 """Puts a value, or an entry, into the text of a manifest.
 
-An edit is one insertion or replacement, so all else stays: comments, order, quotes, line ends, the byte order mark. What
+An edit is one insertion or replacement, so all else stays: comments, order, quotes, line ends, byte order marks. What
 is written looks like what stands beside it. Nothing here decides whether the outcome is the intended one: whoever edits
 loads the new text and compares.
 """

@@ -22,7 +22,6 @@ from reconciler.model.rules import FlowRule, Source
 from reconciler.model.state import Place
 from reconciler.operations.editing.places import Said, Sort
 
-
 _Change = Callable[[bytes], bytes | Problem]
 
 
