@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from reconciler.manifest.load import load_manifests
 from reconciler.simulator import Server, serve
+from reconciler.simulator.api import flows
 from tests.support.cli import Ended, run_here
 
 STAGING, PRODUCTION = "575ec8687ae143cd83dc4a97", "575ec8687ae143cd83dc4a98"
@@ -230,6 +232,25 @@ def test_what_a_token_may_not_read_is_not_verified(server: Server, monkeypatch: 
     monkeypatch.setenv(f"LOSANT_API_TOKEN_{PRODUCTION}", "production-reads")
     monkeypatch.setenv(f"LOSANT_API_TOKEN_{STAGING}", "nonsense")
     refused(code=1)
+
+
+@pytest.mark.parametrize("part", ["triggers", "nodes", "globals"])
+def test_other_content_under_the_same_name_is_told(server: Server, monkeypatch: pytest.MonkeyPatch, part: str) -> None:
+    complete = flows.VERSIONS.complete
+
+    def with_definition(world: Any, params: Any, versions: list[dict[str, Any]]) -> None:
+        complete(world, params, versions)
+        for version in versions:
+            version[part] = [{"id": "x", "of": version["applicationId"] if version["version"] == "v2" else "all"}]
+
+    monkeypatch.setattr(flows, "VERSIONS", replace(flows.VERSIONS, complete=with_definition))
+    ended = refused("--strict")
+    assert "Warning: production.yaml:7: flow telemetry v2 is not the same in both applications" in ended.err
+    assert "refused (strict): 1 warning above" in ended.err
+    ended = promote()
+    assert ended.code == 0
+    assert ended.err.count("is not the same in both applications (definitions hold ids that may differ") == 1
+    assert production() == CARRIED
 
 
 @pytest.mark.usefixtures("offline")

@@ -21,6 +21,7 @@ from reconciler.manifest.load import Loaded, load
 from reconciler.model.rules import FlowRule, Source
 from reconciler.model.state import Place
 from reconciler.operations.editing.places import Said, Sort
+from reconciler.runtime import gc_paused
 
 _Change = Callable[[bytes], bytes | Problem]
 
@@ -41,6 +42,7 @@ class Drafts(DiskFiles):
         self._read: dict[str, bytes] = {}
         self._drafts: dict[str, bytes] = {}
         self._paths: dict[str, str] = {}
+        self._loaded: dict[tuple[str, ...], Loaded] = {}
 
     def read(self, file: File) -> bytes | Problem:
         """The bytes of a file, edited if it was; each file is read once."""
@@ -50,6 +52,13 @@ class Drafts(DiskFiles):
                 return data
             self._read[file.real] = data
         return self._drafts.get(file.real, self._read[file.real])
+
+    def load(self, paths: Sequence[str]) -> Loaded:
+        """The manifests in files and folders, as they are to become."""
+        key = tuple(paths)
+        if key not in self._loaded:
+            self._loaded[key] = load(paths, self)
+        return self._loaded[key]
 
     def edited(self) -> list[Edited]:
         """The files that differ from those on disk."""
@@ -83,17 +92,20 @@ class Drafts(DiskFiles):
         if path == STDIN:
             raise UsageError("standard input cannot be edited", hint="give the file itself")
         real = os.path.realpath(path)
-        before = load(paths, self)
+        before = self.load(paths)
         data = self.read(File(path, real))
-        new = data if isinstance(data, Problem) else change(data)
+        with gc_paused():
+            new = data if isinstance(data, Problem) else change(data)
         if isinstance(new, Problem):
             raise ManifestError([new])
-        self._drafts[real], self._paths[real] = new, path
-        after = load(paths, self)
+        self._drafts[real], self._paths[real], self._loaded = new, path, {}
+        after = self.load(paths)
         known = {(problem.path, problem.message) for problem in before.problems}
         if problems := [one for one in after.problems if (one.path, one.message) not in known]:
             raise ManifestError(problems)
-        if not expected.holds(before, after):
+        with gc_paused():
+            is_right = expected.holds(before, after)
+        if not is_right:
             hint = "write it by hand, and look at `reconciler diff`"
             raise ManifestError([expected.spot.problem("an edit here would change something else, too", hint)])
 

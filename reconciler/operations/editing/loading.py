@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 from reconciler.errors import ManifestError, UsageError
 from reconciler.manifest.document import Layer
-from reconciler.manifest.files import DiskFiles
-from reconciler.manifest.load import load, pick
+from reconciler.manifest.load import pick
+from reconciler.operations.editing.drafts import Drafts
 from reconciler.operations.editing.places import owner
 
 
 def documents_of(
-    paths: Sequence[str], files: DiskFiles, *, application: str | None = None, kind: str | None = None
+    paths: Sequence[str], files: Drafts, *, application: str | None = None, kind: str | None = None
 ) -> list[Layer]:
     """The documents in files and folders, for an application and a kind.
 
@@ -22,7 +22,7 @@ def documents_of(
     """
     if "-" in paths:
         raise UsageError("standard input cannot be edited", hint="give the file itself")
-    loaded = load(paths, files)
+    loaded = files.load(paths)
     if loaded.problems:
         raise ManifestError(loaded.problems)
     if not loaded.documents:
