@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from reconciler.errors import UsageError
 from reconciler.manifest.load import load_manifests
 from reconciler.operations.editing.drafts import write
 from reconciler.operations.editing.places import Scope
 from reconciler.operations.editing.set_ import Edit, set_version
-from tests.support.cli import Ended, run_here
+from tests.support import processes
+from tests.support.cli import RECONCILER, Ended, run_here
 
 PROD, STAGING, LAB = (f"575ec8687ae143cd83dc4a9{end}" for end in "789")
 BASE = """\
@@ -150,6 +156,8 @@ def test_several_places_are_listed() -> None:
         (["alarms=v2", "--group", "leeds", "--pin", "pump-7"], "--group, --device and --pin cannot be combined"),
         (["alarms=develop"], 'alone.yaml:9:15: "alarms": "develop" is not deployable'),
         (["alarms"], "'alarms' is not of the form FLOW=VERSION"),
+        (["alarms=v\udcff"], "is not text"),
+        (["alarms=v\n2"], "the control character U+000A is not allowed"),
         (["alarms="], "'alarms=' is not of the form FLOW=VERSION"),
         (["alarms=v2", "--base"], 'no base declares flow "alarms"'),
         (["alarms=v2", "--application", LAB], "no manifest here is for that application and kind"),
@@ -206,6 +214,18 @@ def test_who_reaches_a_base_is_looked_for_beyond_the_paths() -> None:
     assert ended.code == 0
     assert "elsewhere/lab.yaml, manifests/staging.yaml reach, too" in ended.err
     assert Path("base.yaml").read_text() == BASE
+
+
+def test_who_was_given_counts_also_where_nobody_looks() -> None:
+    write_all(base=BASE)
+    for name, application in (("prod", PROD), ("staging", STAGING)):
+        write_all(**{f".hidden__{name}": document(application)})
+    ended = run_here("set", "alarms=v2", ".hidden/prod.yaml", ".hidden/staging.yaml", "--application", PROD)
+    assert ended.code == 0
+    assert "which .hidden/staging.yaml reaches, too" in ended.err
+    assert Path("base.yaml").read_text() == BASE
+    ended = run_here("set", "alarms=v3", ".hidden/staging.yaml", "--base")
+    assert f"moves with it: application {STAGING}, .hidden/staging.yaml" in ended.err
 
 
 def test_a_base_that_only_one_application_reaches_is_its_own_place() -> None:
@@ -315,6 +335,19 @@ def test_a_file_that_changed_meanwhile_keeps_what_the_other_wrote() -> None:
     assert list(Path().iterdir()) == [Path("alone.yaml")]
 
 
+def test_a_full_disk_leaves_what_another_wrote_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(file: object, data: bytes) -> None:
+        Path("alone.yaml").write_text(ALONE + "# by somebody else\n")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    (one,) = edited().files
+    monkeypatch.setattr("reconciler.files._write_all", full)
+    with pytest.raises(UsageError, match=r"could not be written: No space left on device .it is as it was"):
+        write(one)
+    assert Path("alone.yaml").read_text() == ALONE + "# by somebody else\n"
+    assert list(Path().iterdir()) == [Path("alone.yaml")]
+
+
 def test_a_file_that_is_gone_is_not_written() -> None:
     (one,) = edited().files
     Path("alone.yaml").unlink()
@@ -352,6 +385,56 @@ def test_what_cannot_be_written_in_place_is_put_back(monkeypatch: pytest.MonkeyP
     with pytest.raises(UsageError, match=r"alone.yaml could not be written: No space left on device .it is as it was"):
         write(one)
     assert Path("alone.yaml").read_text() == ALONE
+
+
+def test_of_several_at_once_each_is_made_or_says_that_it_is_not(tmp_path: Path) -> None:
+    """Nothing that was confirmed is lost, whoever comes between."""
+    groups = "".join(f"  g{number}: {{select: {{all: true}}, flows: {{f{number}: v1}}}}\n" for number in range(6))
+    write_all(m=f"apiVersion: reconciler/v1\napplication: {PROD}\ngroups:\n{groups}")
+    started = [
+        processes.start([*RECONCILER, "set", f"f{number}=v2", "m.yaml"], cwd=tmp_path, stderr=subprocess.PIPE)
+        for number in range(6)
+    ]
+    made = []
+    for number, process in enumerate(started):
+        _, said = process.communicate()
+        if process.returncode == 0:
+            made.append(number)
+        else:
+            assert "m.yaml changed while it was edited; nothing was written" in said
+    (rules,) = load_manifests(["m.yaml"])
+    assert [group.name for group in rules.groups if group.flows[0].version == "v2"] == [f"g{one}" for one in made]
+    assert made
+
+
+@given(st.data())
+def test_the_rules_stay_the_same_but_for_the_one_value(data: st.DataObject) -> None:
+    """Of every application, whichever of the three files says it, and in whichever style."""
+    versions = st.sampled_from(["v1", "v2", "'1.10'", '"it\'s"'])
+    flows = st.sampled_from(["{a: %s, b: %s}", "\n      a: %s # one\n      b: %s", "{'a': %s, \"b\": %s,}"])
+    declared = st.tuples(flows, versions, versions).map(lambda one: one[0] % one[1:])
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        group = data.draw(declared)
+        write_all(base=f"apiVersion: reconciler/v1\ngroups:\n  g:\n    select: {{all: true}}\n    flows: {group}\n")
+        for name, id_ in (("prod", PROD), ("staging", STAGING)):
+            own = data.draw(st.sampled_from(["", "kind: embedded\n", "groups: {}\n"]) | declared.map(_own_group))
+            write_all(**{name: document(id_, "base.yaml") + own})
+        before = [_said(name) for name in ("prod", "staging")]
+        flow, version = data.draw(st.sampled_from("ab")), data.draw(st.sampled_from(["v9", "v 9", "it's: #9"]))
+        edit = set_version(flow, version, ["prod.yaml"], scope=Scope(group="g"))
+        for one in edit.files:
+            write(one)
+        assert [_said(name) for name in ("prod", "staging")] == [{**before[0], flow: version}, before[1]]
+
+
+def _own_group(flows: str) -> str:
+    return f"groups:\n  g:\n    priority: 1\n    flows: {flows}\n"
+
+
+def _said(name: str) -> dict[str, str | None]:
+    (rules,) = load_manifests([f"{name}.yaml"])
+    (group,) = rules.groups
+    return {rule.flow.text: rule.version for rule in group.flows}
 
 
 def test_a_link_stays_a_link_and_the_mode_stays() -> None:

@@ -15,6 +15,8 @@ def _assignment(text: str) -> tuple[str, str]:
     flow, is_given, version = text.partition("=")
     if not (flow and is_given and version):
         raise click.BadParameter(f"{text!r} is not of the form FLOW=VERSION")
+    if any("\ud800" <= char <= "\udfff" for char in text):
+        raise click.BadParameter(f"{text!r} is not text: it has bytes that the locale's encoding does not know")
     return flow, version
 
 

@@ -168,31 +168,40 @@ def write(edited: Edited) -> bool:
         UsageError: it changed meanwhile, or it cannot be written. Then it is as it was.
     """
     writable(edited)
-    in_place = False
+    begun = False
+
+    def last_look() -> None:
+        nonlocal begun
+        _check_unchanged(edited)
+        begun = True
+
+    file = None
     try:
         with _alone(edited.path), WholeFile(edited.path) as file:
-            file.write(edited.after, last_look=lambda: _check_unchanged(edited))
-            in_place = file.in_place
+            file.write(edited.after, last_look=last_look)
+            return file.in_place
     except OSError as error:
-        hint = "it is as it was" if _put_back(edited) else "it was damaged: take it from git"
+        damaged = begun and file is not None and file.in_place and not _put_back(edited)
+        hint = "it was damaged: take it from git" if damaged else "it is as it was"
         raise UsageError(f"{edited.path} could not be written: {error.strerror or error}", hint=hint) from None
-    return in_place
+
+
+def _check_unchanged(edited: Edited) -> None:
+    try:
+        data = Path(edited.path).read_bytes()
+    except FileNotFoundError:
+        data = b""
+    if data != edited.before:
+        message = f"{edited.path} changed while it was edited; nothing was written"
+        raise UsageError(message, hint="run the command again")
 
 
 def _put_back(edited: Edited) -> bool:
     """Give a file that was half written in place its bytes back; there was room for them."""
     with contextlib.suppress(OSError):
-        path = Path(edited.path)
-        if path.read_bytes() != edited.before:
-            path.write_bytes(edited.before)
+        Path(edited.path).write_bytes(edited.before)
         return True
     return False
-
-
-def _check_unchanged(edited: Edited) -> None:
-    if Path(edited.path).read_bytes() != edited.before:
-        message = f"{edited.path} changed while it was edited; nothing was written"
-        raise UsageError(message, hint="run the command again")
 
 
 @contextlib.contextmanager

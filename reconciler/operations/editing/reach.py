@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,17 +24,17 @@ class Reach(NamedTuple):
     unknown: tuple[str, ...]
 
 
-def reaching(base: str, files: DiskFiles) -> Reach:
-    """Look for the documents in the git work tree of a base; outside git in the working directory."""
+def reaching(base: str, files: DiskFiles, known: Sequence[Layer]) -> Reach:
+    """Look for the documents in a base's git work tree, outside git in the working directory, and among `known`."""
     real = os.path.realpath(base)
     folder = Path(real).parent
     root = work_tree(folder) or working_directory() or folder
     if root == root.parent:  # nobody wants the whole disk read
-        return Reach((), (), (str(root),))
+        return Reach(_on(known, real), (), (str(root),))
     found, problems = files.expand(str(root))
     data = dict(_extending(found, files))
     loaded = load([file.shown for file in data], files)
-    documents = tuple(one for one in loaded.documents if _is_on(one, real))
+    documents = _on((*loaded.documents, *known), real)
     reached = {document.place.path for document in documents}
     broken = {problem.path for problem in loaded.problems} - reached
     name = Path(real).name.encode()
@@ -50,5 +50,7 @@ def _extending(found: list[File], files: DiskFiles) -> Iterator[tuple[File, byte
             yield file, b"" if isinstance(data, Problem) else data
 
 
-def _is_on(document: Layer, real: str) -> bool:
-    return any(os.path.realpath(source.path) == real for source in document.manifests)
+def _on(documents: Iterable[Layer], real: str) -> tuple[Layer, ...]:
+    """Those on a base, each once."""
+    on_it = {one.place: one for one in documents if any(os.path.realpath(of.path) == real for of in one.manifests)}
+    return tuple(on_it.values())

@@ -62,10 +62,10 @@ def set_version(
     if said.is_own:
         files.edit_value(said, version, paths, {said.document.place})
         return Edit(tuple(files.edited()), ())
-    reach = reaching(said.place.path, files)
+    reach = reaching(said.place.path, files, files.load(paths).documents)
     others = {owner(one) for one in reach.documents} - {owner(said.document)}
     if base or not (others or reach.unknown):
-        moving = {one.place: one for one in (*documents, *reach.documents) if said.place in _places(one)}
+        moving = {one.place: one for one in reach.documents if said.place in _places(one)}
         files.edit_value(said, version, (*paths, *reach.files), moving)
         return Edit(tuple(files.edited()), _moved(said, moving, reach))
     if len(places) > 1:
