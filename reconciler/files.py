@@ -11,6 +11,7 @@ import contextlib
 import errno
 import os
 import stat
+from collections.abc import Callable
 from io import FileIO
 from pathlib import Path
 from types import TracebackType
@@ -84,15 +85,21 @@ class WholeFile:
         with contextlib.suppress(OSError):
             os.truncate(self._target, 0)
 
-    def write(self, text: str) -> None:
-        """Write the whole file. OSError if that fails; then the old one is still there, but for one in place."""
-        data = text.encode("utf-8")
+    def write(self, text: str | bytes, *, last_look: Callable[[], None] | None = None) -> None:
+        """Write the whole file. OSError if that fails; then the old one is still there, but for one in place.
+
+        `last_look` is called just before the old one goes, and may raise to keep it.
+        """
+        data = text.encode("utf-8") if isinstance(text, str) else text
+        look = last_look or (lambda: None)
         try:
             if self._draft is None:
+                look()
                 _write_in_place(self._file, data)
                 return
             _write_all(self._file, data)
             self._file.close()
+            look()
             try:
                 self._draft.replace(self._target)
             except OSError as error:

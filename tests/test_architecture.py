@@ -29,6 +29,11 @@ application: 575ec8687ae143cd83dc4a97
 devices:
   575ecf887ae143cd83dc4aa2: {575ed18f7ae143cd83dc4aa6: v1}
 """
+GROUP = """\
+apiVersion: reconciler/v1
+application: 575ec8687ae143cd83dc4a9%s
+groups: {all: {select: {all: true}, flows: {telemetry: v%s}}}
+"""
 # Packages that are dear to import. What a command needs of them, and nothing else, is loaded at its end.
 HEAVY = {"asyncio", "deepdiff", "httpx", "jsonschema", "pydantic", "rich", "starlette", "uvicorn", "yaml"}
 MANIFESTS = {"pydantic", "yaml"}
@@ -44,6 +49,9 @@ NEEDS: dict[str, set[str]] = {
     "schema": {"pydantic"},
     "schema --output": {"pydantic"},
     "diff a.yaml b.yaml": MANIFESTS | {"deepdiff"},
+    "set 575ed18f7ae143cd83dc4aa6=v2 a.yaml": MANIFESTS,
+    "promote --from c.yaml --to d.yaml --unchecked": MANIFESTS,
+    "promote --from c.yaml --to d.yaml": MANIFESTS | NETWORK,
     "init": set(),
     "plan a.yaml": MANIFESTS | NETWORK,
     "lock a.yaml": MANIFESTS | NETWORK,
@@ -74,6 +82,8 @@ def nobodys_api() -> Iterator[str]:
 def test_a_command_loads_what_it_needs(words: str, tmp_path: Path, nobodys_api: str) -> None:
     for name in ("a.yaml", "b.yaml"):
         (tmp_path / name).write_text(SMALL.replace(": v1", ": v2") if name == "b.yaml" else SMALL)
+    for name, number in {"c.yaml": 7, "d.yaml": 8}.items():
+        (tmp_path / name).write_text(GROUP % (number, number))
     env = {**os.environ, "LOSANT_API_URL": nobodys_api, "LOSANT_API_TOKEN": "t", "LOSANT_TOKEN": "t"}
     argv = [sys.executable, "-c", LOADED, *words.split()]
     done = processes.run(argv, cwd=tmp_path, env=env)

@@ -150,6 +150,8 @@ pick = _together(
     click.option("--kind", type=KINDS, help="Only this kind of deployment."),
 )
 
+check = click.option("--check", is_flag=True, help="Write nothing; exit 2 instead of 0 if there is something to write.")
+
 kind = click.option("--kind", type=KINDS, default="embedded", show_default=True, help="Kind of deployments.")
 
 

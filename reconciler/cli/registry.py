@@ -31,6 +31,8 @@ COMMANDS: Final = {
         CommandInfo("diff", "Compare two revisions of the manifests in meaning.", "differences"),
         CommandInfo("lock", "Lock what the declared versions are."),
         CommandInfo("outdated", "Show which declared versions are not the newest.", "versions"),
+        CommandInfo("set", "Edit the version of a flow in a manifest."),
+        CommandInfo("promote", "Carry versions from one environment to another."),
         CommandInfo("import", "Write a manifest from live state."),
         CommandInfo("export", "Request the compiled WASM of a device or deployment.", "exports"),
         CommandInfo("schema", "Print the JSON Schema of the manifest."),

@@ -32,12 +32,16 @@ MAX_BASES = 50  # per chain of `extends`
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """The contents of paths. `files`: the number of files read. `rules`: sorted by application and kind."""
+    """The contents of paths. `files`: the number of files read. `rules`: sorted by application and kind.
+
+    `documents`: each document with an application, merged with its bases.
+    """
 
     rules: tuple[Rules, ...]
     problems: tuple[Problem, ...]
     files: int
     warnings: tuple[Warning, ...] = ()
+    documents: tuple[Layer, ...] = ()
 
 
 def load_manifests(paths: Iterable[str | PathLike[str]], *, stdin: BinaryIO | None = None) -> tuple[Rules, ...]:
@@ -131,7 +135,8 @@ class _Loader:
         problems = dict.fromkeys([*self._problems, *merging])
         warnings = tuple(sorted(self._warnings, key=lambda warning: warning.sort_key))
         ordered = tuple(sorted(problems, key=lambda problem: problem.sort_key))
-        return Loaded(rules, ordered, len(self._contents), warnings)
+        documents = tuple(layer for key in sorted(layers) for layer in layers[key])
+        return Loaded(rules, ordered, len(self._contents), warnings, documents)
 
     def _listed(self, paths: Sequence[str]) -> list[File]:
         """Every file once, with the first of its paths."""

@@ -262,7 +262,7 @@ def _json_value(text: str) -> Node:
 _UTF_32 = (b"\xff\xfe\0\0", b"\0\0\xfe\xff")
 # Characters that YAML does not allow unescaped, byte order marks after the start (libyaml and PyYAML differ), and line
 # breaks of YAML 1.1 that YAML 1.2 and editors do not count: all positions below them would be wrong.
-_NOT_YAML = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
+NOT_YAML = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
 
 
 def decode(data: bytes, path: str) -> str | Problem:
@@ -276,7 +276,7 @@ def decode(data: bytes, path: str) -> str | Problem:
         before = data[: error.start].decode(encoding, "replace")
         message = f"byte 0x{data[error.start]:02x} is not {'UTF-16' if encoding == 'utf-16' else 'UTF-8'}"
         return Problem(message, path, *_line_and_column(before), hint="save the file as UTF-8")
-    if found := _NOT_YAML.search(text):
+    if found := NOT_YAML.search(text):
         message = f"character U+{ord(found[0]):04X} is not allowed in a YAML file"
         hint = "remove it, or write it as an escape in double quotes"
         return Problem(message, path, *_line_and_column(text[: found.start()]), hint=hint)

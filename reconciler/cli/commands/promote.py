@@ -1,0 +1,60 @@
+"""`reconciler promote`: carries versions from one environment's manifest to another's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from reconciler.cli import options as opt
+from reconciler.cli.console import Console
+from reconciler.errors import ExitCode, UsageError
+
+
+@click.command
+@click.option("--from", "source", type=opt.filled, required=True, metavar="FILE", help="The one that has the versions.")
+@click.option("--to", "target", type=opt.filled, required=True, metavar="FILE", help="The one that is to get them.")
+@click.option("--flow", "flows", type=opt.filled, multiple=True, metavar="NAME", help="Only this flow. Repeatable.")
+@click.option("--group", "groups", type=opt.filled, multiple=True, metavar="NAME", help="Only this group. Repeatable.")
+@click.option("--kind", type=opt.KINDS, help="Only this kind of deployment.")
+@click.option("--unchecked", is_flag=True, help="Ask neither application; needs no token.")
+@click.option("--strict", is_flag=True, help="Refuse on warnings, such as other content under the same version.")
+@opt.check
+@opt.parallelism
+@click.pass_obj
+def command(console: Console, /, source: str, target: str, *, check: bool, **flags: Any) -> ExitCode:
+    """Carry the versions of one environment's groups to the groups of the same names of another. Prints the diff.
+
+    Refused (exit 3) unless the source has converged: no row of these groups may be in drift, failed, or pending on a
+    connected device, and a device must have run each version, which must exist where it goes. Every other byte of the
+    files stays; a base is never edited: the document gets an entry of its own. Only reads from the API.
+    """
+    from reconciler.cli.edits import finish
+    from reconciler.operations.editing.carry import promotion
+
+    if flags["unchecked"] and flags["strict"]:
+        raise UsageError("--unchecked and --strict cannot be combined", hint="without asking there are no warnings")
+    made = promotion(source, target, flows=flags["flows"], groups=flags["groups"], kind=flags["kind"])
+    notes = list(made.notes)
+    if made.carried and not flags["unchecked"]:
+        notes += _checked(console, source, made, flags)
+    return finish(console, made.files, notes, check=check)
+
+
+def _checked(console: Console, source: str, made: Any, flags: dict[str, Any]) -> list[str]:
+    """Ask both applications; the notes on what was found. Raises `Refused`."""
+    from reconciler.cli.connect import connect
+    from reconciler.cli.output import write_warnings
+    from reconciler.cli.signals import run_async
+    from reconciler.operations.applications import load
+    from reconciler.operations.editing.places import owner
+    from reconciler.operations.promote import question
+
+    (rules,) = load(source, kind=flags["kind"])
+    both = [owner(said.document)[0] for said in made.carried[0]]
+    gateway = connect(console, both, parallelism=flags["parallelism"])
+    findings = run_async(question(made, rules, gateway))
+    write_warnings(console, findings.warnings)
+    if refusal := findings.refusal(strict=flags["strict"]):
+        raise refusal
+    return findings.notes
