@@ -18,6 +18,7 @@ from typing import NamedTuple, TypeAlias
 
 from reconciler.errors import Problem
 from reconciler.model.plan import Protected, Warning
+from reconciler.model.policies import idle_policies
 from reconciler.model.rollout import Rollout
 from reconciler.model.rules import FlowRule, Pin, Rules, Selector
 from reconciler.model.state import Decision, Desired, DeviceId, FlowId, Place
@@ -118,7 +119,7 @@ class _Resolver:
         self.selection = Selection(inventory, self.names)
         self.written: dict[DeviceId, Place] = {}
         self.flows: set[FlowId] = set()
-        self.warnings = [*skipped_files(rules), *expired_pins(rules, today)]
+        self.warnings = [*skipped_files(rules), *expired_pins(rules, today), *idle_policies(rules)]
         self.problems: list[Problem] = []
         self.conflicts: dict[tuple[Vote, Vote], list[DeviceId]] = defaultdict(list)
         self.groups = sorted(rules.groups, key=lambda group: (-group.priority, group.name))
