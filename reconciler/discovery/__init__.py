@@ -120,6 +120,8 @@ class _Discovery:
             deleted_devices=self.missing & live.devices.keys(),
             deleted_names=frozenset(self.deleted) & self.excluded,
             deleted_rows=sum(deleted.values()),
+            empty_groups=resolution.empty_groups,
+            may_be_empty=tuple(sorted(group.name for group in self.rules.groups if group.may_be_empty)),
         )
 
     async def find_deleted(self, resolution: Resolution, live: Live) -> bool:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeAlias, Union, cast, get_args, get_origin
 
 from reconciler.errors import Problem
 from reconciler.model.health import Laggard, StatusReport, Wait
-from reconciler.model.plan import Guards, Protected, Refusal, Warning
+from reconciler.model.plan import EmptyGroup, Guards, Protected, Refusal, Warning
 from reconciler.model.requests import Release, Replace
 from reconciler.model.result import Move, Moved, Removal, Result, Unconfirmed
 from reconciler.model.rules import Difference, Limits, Rules
@@ -29,7 +29,9 @@ KEYS: Mapping[type, str] = {
     Refusal: "guard *place message hint rows",
     Protected: "device_id flow_id forbid *place",
     Limits: "removals changes *place",
-    Guards: "limits protect released live only_flow empty allow_removals allow_empty strict",
+    Guards: "limits protect released live only_flow empty allow_removals allow_empty strict selects_nothing "
+    "may_be_empty",
+    EmptyGroup: "group *place message hint",
     Release: "flowId=flow_id version deviceIds=device_ids",
     Replace: "flowId=flow_id oldVersion=old newVersion=new",
     Laggard: f"{_NAMED} verdict expected released reported connected connection_time unknown_bundle attempted_bundle "

@@ -35,6 +35,7 @@ class GroupLayer(NamedTuple):
     flows: tuple[FlowRule, ...] = ()
     priority: int | None = None
     salt: str | None = None
+    may_be_empty: bool | None = None
 
 
 T = TypeVar("T")
@@ -150,7 +151,9 @@ class _Reader:
             body: Map = tree[name]
             select = self.selector(part.select, body["select"], body.key_marks["select"]) if part.select else None
             flows = self.flows(body["flows"]) if part.flows else ()
-            groups[name] = GroupLayer(name, self.place(mark), select, flows, part.priority, part.salt)
+            groups[name] = GroupLayer(
+                name, self.place(mark), select, flows, part.priority, part.salt, may_be_empty=part.may_be_empty
+            )
         return groups
 
     def selector(self, part: SelectPart, tree: Map, mark: Mark) -> Selector:

@@ -63,6 +63,7 @@ def _group_on(base: GroupLayer | None, child: GroupLayer) -> GroupLayer:
         _flows_on(base.flows, child.flows),
         base.priority if child.priority is None else child.priority,
         base.salt if child.salt is None else child.salt,
+        may_be_empty=base.may_be_empty if child.may_be_empty is None else child.may_be_empty,
     )
 
 
@@ -150,7 +151,15 @@ def _group(group: GroupLayer, problems: list[Problem]) -> Group | None:
             problems.append(group.place.problem(message, f"add `{part}`, here or in its base"))
     if group.select is None or not group.flows:
         return None
-    return Group(group.name, group.place, group.select, group.flows, group.priority or 0, group.salt or "")
+    return Group(
+        group.name,
+        group.place,
+        group.select,
+        group.flows,
+        group.priority or 0,
+        group.salt or "",
+        may_be_empty=group.may_be_empty or False,
+    )
 
 
 def _distinct(items: Iterable[Item]) -> tuple[Item, ...]:

@@ -131,7 +131,7 @@ def _noun(given: object) -> str:
 
 
 def _unknown_key(key: str, parent: Loc) -> tuple[str, str]:
-    if key == "salt" and parent[-1:] in (("select",), ("exclude",)):
+    if key in ("salt", "may_be_empty") and parent[-1:] in (("select",), ("exclude",)):
         return f"unknown key {shown(key)}", "it belongs in the group, next to `select`"
     pattern = tuple("*" if index == 1 else part for index, part in enumerate(parent[:3]))
     known = list(_MODELS.get(pattern, schema.Document).model_fields)

@@ -146,6 +146,11 @@ Day = Annotated[
 _QUERY_SCHEMA = {"anyOf": [{"type": "string"}, {"type": "object", "minProperties": 1}]}
 Query = Annotated[str, BeforeValidator(_query), WithJsonSchema(_QUERY_SCHEMA)]
 True_ = Annotated[Literal["true"], WithJsonSchema({"enum": [True, "true"]})]
+YesNo = Annotated[
+    bool,
+    _matching("true|false", lambda text: text == "true", "true or false"),
+    WithJsonSchema({"enum": [True, False, "true", "false"]}),
+]
 PruneSetting = Annotated[
     Literal["false", "devices", "flows", "application"],
     WithJsonSchema({"enum": [False, "false", "devices", "flows", "application"]}),
@@ -189,7 +194,7 @@ class SelectPart(Part):
     @model_validator(mode="after")
     def _selects_something(self) -> SelectPart:
         if not SELECTING & self.model_fields_set:
-            raise wrong("has no key that selects devices", "add `devices`, `tags`, `query`, `all: true` or `percent`")
+            raise wrong("has no key that picks devices", "add `devices`, `tags`, `query`, `all: true` or `percent`")
         return self
 
 
@@ -203,6 +208,7 @@ class GroupPart(Part):
     flows: Flows | None = Field(None, description="Flow to version. Required here or in the base.")
     priority: Priority | None = Field(None, description="The highest decides where groups overlap. Default: 0.")
     salt: Text | None = Field(None, description="The salt that `percent` hashes with. Default: the group's name.")
+    may_be_empty: YesNo | None = Field(None, description="Whether it may select nothing. Default: false.")
 
 
 class PinPart(Part):

@@ -96,6 +96,7 @@ def _settings(rules: Rules) -> Meaning:
     for name in Limits._fields:
         if name != "place" and (value := getattr(rules.limits, name)) != getattr(DEFAULT_LIMITS, name):
             settings["limits", name.replace("_", " ")] = str(value)
+    settings |= {("may_be_empty", f"of group {one.name}"): "true" for one in rules.groups if one.may_be_empty}
     return settings | {("protect", _protection_text(one, rules)): str(one.forbid) for one in rules.protect}
 
 

@@ -20,9 +20,9 @@ DEVICES_AT_ONCE = 1_000  # bounds the memory
 class Digests(NamedTuple):
     """Both digests of the same plans; whoever expects a plan may give either.
 
-    `changes` is over application, kind, device, flow, from and to of every change. `review` is over these and over the
-    limits and protections of the manifests, so that neither can be altered after a review. Time, connection state,
-    logs, names, places, options and calls are in none of them.
+    `changes` is over application, kind, device, flow, from and to of every change. `review` is over these, and over the
+    manifests' limits, protections and groups that may be empty, so that none can be altered after a review. Time,
+    connection state, logs, names, places, options and calls are in none of them.
     """
 
     changes: str
@@ -73,6 +73,8 @@ def _guards(plan: Plan) -> Iterator[list[str | int | None]]:
     protected = {(one.device_id or "", one.flow_id or "", str(one.forbid)) for one in plan.guards.protect}
     for device_id, flow_id, forbid in sorted(protected):
         yield [plan.application.id, plan.kind, "protect", device_id or None, flow_id or None, forbid]
+    for group in plan.guards.may_be_empty:
+        yield [plan.application.id, plan.kind, "may_be_empty", group]
 
 
 def _percent(percent: Decimal | None) -> str | None:

@@ -13,7 +13,7 @@ from reconciler.model.changes import Change, PendingRow, UnmanagedRow
 from reconciler.model.digest import digest
 from reconciler.model.requests import Action, Request
 from reconciler.model.rules import Forbid, Limits, Source
-from reconciler.model.state import Application, Count, DeletedDevice, DeviceId, FlowId, Kind, Place, Row
+from reconciler.model.state import Application, Count, DeletedDevice, DeviceId, FlowId, Kind, Place, Row, Text
 
 
 class Tool(NamedTuple):
@@ -80,6 +80,20 @@ class Warning(NamedTuple):  # noqa: A001 - the word that plans show
         return (self.place or (), self.message, self.hint or "")
 
 
+class EmptyGroup(NamedTuple):
+    """A group that selects nothing, though nothing says that it may; why, and the nearest that exists."""
+
+    group: Text
+    place: Place
+    message: str
+    hint: str
+
+    @property
+    def warning(self) -> Warning:
+        """The same as a warning, where it is not for a guard to judge."""
+        return Warning(self.message, self.place, self.hint)
+
+
 class Guard(StrEnum):
     """The reason for a refusal."""
 
@@ -87,6 +101,7 @@ class Guard(StrEnum):
     CHANGES = "changes"
     PROTECT = "protect"
     EMPTY = "empty"
+    SELECTS_NOTHING = "selects-nothing"
     STRICT = "strict"
 
 
@@ -106,6 +121,8 @@ class Guards(NamedTuple):
     `released`: managed rows with a released version, before targets: the base of percentages. `live`: all rows with a
     released version, managed or not. Both count the rows that were read, of `only_flow` if it is set. `empty`: no row
     is declared, except those that `prune` makes absent. `allow_removals`, `allow_empty`, `strict`: as in `Options`.
+    `selects_nothing`: groups that select nothing and are not left out by filters. `may_be_empty`: names of groups whose
+    manifests say so.
     """
 
     limits: Limits
@@ -117,6 +134,8 @@ class Guards(NamedTuple):
     allow_removals: Count
     allow_empty: bool
     strict: bool
+    selects_nothing: tuple[EmptyGroup, ...] = ()
+    may_be_empty: tuple[Text, ...] = ()
 
 
 class Summary(NamedTuple):

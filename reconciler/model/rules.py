@@ -68,6 +68,7 @@ class Group(NamedTuple):
     flows: tuple[FlowRule, ...]
     priority: int = 0
     salt: str = ""  # for `percent`; if empty, the group's name
+    may_be_empty: bool = False  # whether it may select nothing
 
     @property
     def effective_salt(self) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from reconciler.errors import UsageError
-from reconciler.model.plan import Protected, Warning
+from reconciler.model.plan import EmptyGroup, Protected, Warning
 from reconciler.model.requests import MAX_DEVICES
 from reconciler.model.state import Application, DeletedDevice, Desired, DeviceId, FlowId, Kind, Live, Read
 
@@ -20,7 +20,8 @@ class World:
     `--exclude device=` that occur in the manifests but match no device, which is allowed. `deleted_devices`: devices
     with a record that were deleted, as far as that is known. `deleted_names`: of the names given to `--exclude
     device=`, those of deleted devices without a record. `deleted_rows`: the number of declared rows of deleted
-    devices, which are not in `desired`.
+    devices, which are not in `desired`. `empty_groups`: groups that select nothing, with their flows. `may_be_empty`:
+    names of the groups that may.
     """
 
     application: Application
@@ -37,6 +38,8 @@ class World:
     deleted_devices: frozenset[DeviceId] = frozenset()
     deleted_names: frozenset[str] = frozenset()
     deleted_rows: int = 0
+    empty_groups: Mapping[EmptyGroup, frozenset[FlowId]] = field(default_factory=dict)
+    may_be_empty: tuple[str, ...] = ()
 
     @property
     def live(self) -> Live:

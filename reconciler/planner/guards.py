@@ -6,11 +6,11 @@ They check a finished plan, so a refused plan can still be shown and saved. Ther
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
 from reconciler.model.changes import Change, Changes, Op
-from reconciler.model.plan import Guard, Guards, Plan, Protected, Refusal
+from reconciler.model.plan import EmptyGroup, Guard, Guards, Plan, Protected, Refusal
 from reconciler.model.rules import Forbid, Limits
 from reconciler.model.state import NOTHING, FlowId, Live
 from reconciler.model.text import counted
@@ -18,8 +18,14 @@ from reconciler.model.world import Options, World
 from reconciler.planner.resolution.prune import PRUNE
 
 
-def guards_of(world: World, *, released: int, limits: Limits, options: Options) -> Guards:
-    """The guards for a fresh plan. `released`: the managed rows with a released version, before targets are applied."""
+def guards_of(
+    world: World, empty_groups: Iterable[EmptyGroup], *, released: int, limits: Limits, options: Options
+) -> Guards:
+    """The guards for a fresh plan.
+
+    `empty_groups`: those that filters leave. `released`: the managed rows with a released version, before targets are
+    applied.
+    """
     decided = (decision for flows in world.desired.devices.values() for decision in flows.values())
     return Guards(
         limits,
@@ -31,6 +37,8 @@ def guards_of(world: World, *, released: int, limits: Limits, options: Options) 
         allow_removals=options.allow_removals,
         allow_empty=options.allow_empty,
         strict=options.strict,
+        selects_nothing=tuple(sorted(empty_groups, key=lambda one: one.place)),
+        may_be_empty=world.may_be_empty,
     )
 
 
@@ -62,7 +70,8 @@ def _released_rows(live: Live, only_flow: FlowId | None) -> int:
 
 def check(plan: Plan) -> tuple[Refusal, ...]:
     """Check the changes and the warnings of a plan against its `guards`."""
-    return (*_empty(plan), *_removals(plan), *_changes(plan), *_protected(plan), *_strict(plan))
+    guards = (_empty, _selects_nothing, _removals, _changes, _protected, _strict)
+    return tuple(refusal for guard in guards for refusal in guard(plan))
 
 
 def _empty(plan: Plan) -> Iterator[Refusal]:
@@ -73,6 +82,12 @@ def _empty(plan: Plan) -> Iterator[Refusal]:
             f"The manifests declare no row for application {plan.application.id} ({plan.kind})",
             "if nothing at all is meant to be declared, pass --allow-empty",
         )
+
+
+def _selects_nothing(plan: Plan) -> Iterator[Refusal]:
+    """Refuse a group without devices: a tag that was renamed takes a whole site out of management."""
+    for one in plan.guards.selects_nothing:
+        yield Refusal(Guard.SELECTS_NOTHING, one.message, one.hint, place=one.place)
 
 
 def _removals(plan: Plan) -> Iterator[Refusal]:

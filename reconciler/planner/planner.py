@@ -49,7 +49,9 @@ def make_plan(
     flow_ids = {move.flow_id for move in difference.changes.by_move} | {row.flow_id for row in others}
     device_names = world.names_of(device_ids)
     flow_names = {one: name for one in sorted(flow_ids) if (name := world.flow_name(one))}
-    warnings = {*world.warnings, *scope.warnings, *deceptive(difference, device_names, flow_names)}
+    judged = [one for one, flows in world.empty_groups.items() if scope.holds_group(one.group, flows)]
+    left_out = {one.warning for one in world.empty_groups if one not in judged}
+    warnings = {*world.warnings, *scope.warnings, *left_out, *deceptive(difference, device_names, flow_names)}
     plan = Plan(
         application=world.application,
         kind=world.kind,
@@ -70,7 +72,7 @@ def make_plan(
         pending=difference.pending,
         unmanaged=difference.unmanaged,
         warnings=tuple(sorted(warnings, key=lambda warning: warning.sort_key)),
-        guards=guards.guards_of(world, released=whole.released, limits=limits, options=options),
+        guards=guards.guards_of(world, judged, released=whole.released, limits=limits, options=options),
         refused=(),
         device_names=device_names,
         deleted_devices=world.deleted({row.device_id for row in difference.unmanaged}) if world.deleted_devices else (),

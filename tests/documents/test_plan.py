@@ -167,6 +167,8 @@ def test_what_a_plan_is_judged_by_is_exactly_this() -> None:
             "allow_removals": 3,
             "allow_empty": True,
             "strict": True,
+            "selects_nothing": [],
+            "may_be_empty": [],
         }
     }  # fmt: skip
     without = make_plan(AT, limits=Limits(None, None), manifests=(), options=Options())
@@ -526,7 +528,7 @@ EDITS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "connected": (_at("pending", 0, connected=1), f"plans[0].pending[0].connected {FLAG}"),
     "guard": (
         _at("refused", 0, guard="whim"),
-        "plans[0].refused[0].guard must be one of removals, changes, protect, empty, strict",
+        "plans[0].refused[0].guard must be one of removals, changes, protect, empty, selects-nothing, strict",
     ),
     "line": (_at("warnings", 1, line=None), "plans[0].warnings[1].line must not be null where path is not"),
     "huge id": (_at("unmanaged", 0, flow_id="f" * 65), f"plans[0].unmanaged[0].flow_id {ID}"),
@@ -644,6 +646,7 @@ def test_a_saved_plan_holds_nothing_secret() -> None:
         "summary add update remove keep pending unmanaged devices calls changes op device_id device_name flow_id "
         "flow_name from to reported source call action body flowId deviceIds deviceId count after released connected "
         "last_error oldVersion newVersion deleted_devices warnings line column message hint refused guard rows "
-        "guards limits removals percent protect forbid live only_flow empty allow_removals allow_empty strict"
+        "guards limits removals percent protect forbid live only_flow empty allow_removals allow_empty strict "
+        "selects_nothing may_be_empty"
     )
     assert keys - {JUDGED} == set(known.split())

@@ -11,7 +11,7 @@ from reconciler.documents.json_schema import output_schema
 from reconciler.documents.values import optional
 from reconciler.model.changes import Change, PendingRow
 from reconciler.model.health import StatusReport
-from reconciler.model.plan import Guards, Protected, Refusal, Warning
+from reconciler.model.plan import EmptyGroup, Guards, Protected, Refusal, Warning
 from reconciler.model.result import Move, Removal
 from reconciler.model.rules import Limits
 
@@ -29,7 +29,7 @@ EXCEPTIONS: Mapping[type, set[str]] = {
     PendingRow: NAMES,
     Move: {"from", "to"},  # `from` is a keyword of Python; `to` is named to match
     Removal: {"from"},
-    **dict.fromkeys((Warning, Refusal, Protected, Limits), PLACE),
+    **dict.fromkeys((EmptyGroup, Warning, Refusal, Protected, Limits), PLACE),
     tuple: {"device_id", "flow_id"},  # a row is this pair
 }
 
