@@ -238,7 +238,11 @@ class LimitPart(Part):
     """A pair of limits; exceeding either refuses the plan."""
 
     count: Count | None = Field(None, description="Maximum number of rows.")
-    percent: Percent | None = Field(None, description="Maximum percentage of managed rows with a released version.")
+    percent: Percent | None = Field(
+        None,
+        description="Maximum percentage of managed rows with a released version; for `leaving`, of the rows that were "
+        "managed before.",
+    )
 
 
 class LimitsPart(Part):
@@ -246,6 +250,9 @@ class LimitsPart(Part):
 
     removals: LimitPart | None = Field(None, description="Default: 10, and 10 percent.")
     changes: LimitPart | None = Field(None, description="Adds, updates and removals together. Off by default.")
+    leaving: LimitPart | None = Field(
+        None, description="Rows that leave management, with `--against`. Default: 10, and 10 percent."
+    )
 
 
 class Document(Part):

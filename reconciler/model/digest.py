@@ -68,8 +68,8 @@ def _rows(plan: Plan) -> Iterator[str]:
 def _guards(plan: Plan) -> Iterator[list[str | int | None]]:
     """What the manifests guard a plan with, without the places: moving a line alters nothing."""
     limits = plan.guards.limits
-    for name, limit in (("limits.removals", limits.removals), ("limits.changes", limits.changes)):
-        yield [plan.application.id, plan.kind, name, limit.count, _percent(limit.percent)]
+    for name, limit in (("removals", limits.removals), ("changes", limits.changes), ("leaving", limits.leaving)):
+        yield [plan.application.id, plan.kind, f"limits.{name}", limit.count, _percent(limit.percent)]
     protected = {(one.device_id or "", one.flow_id or "", str(one.forbid)) for one in plan.guards.protect}
     for device_id, flow_id, forbid in sorted(protected):
         yield [plan.application.id, plan.kind, "protect", device_id or None, flow_id or None, forbid]

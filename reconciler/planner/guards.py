@@ -39,6 +39,7 @@ def guards_of(
         strict=options.strict,
         selects_nothing=tuple(sorted(empty_groups, key=lambda one: one.place)),
         may_be_empty=world.may_be_empty,
+        leaving=world.leaving,
     )
 
 
@@ -70,7 +71,7 @@ def _released_rows(live: Live, only_flow: FlowId | None) -> int:
 
 def check(plan: Plan) -> tuple[Refusal, ...]:
     """Check the changes and the warnings of a plan against its `guards`."""
-    guards = (_empty, _selects_nothing, _removals, _changes, _protected, _strict)
+    guards = (_empty, _selects_nothing, _removals, _changes, _leaving, _protected, _strict)
     return tuple(refusal for guard in guards for refusal in guard(plan))
 
 
@@ -110,17 +111,36 @@ def _changes(plan: Plan) -> Iterator[Refusal]:
         yield Refusal(Guard.CHANGES, crossed, hint, tuple(change.row for change in plan.changes), limits.place)
 
 
+def _leaving(plan: Plan) -> Iterator[Refusal]:
+    """Refuse what takes more out of management than the limits say, though nothing is sent for these rows."""
+    limits, leaving = plan.guards.limits, plan.guards.leaving
+    if leaving is None or not (
+        over := _over(leaving.rows, leaving.managed, limits.leaving_count, limits.leaving_percent)
+    ):
+        return
+    share, crossed = over
+    verb = "leaves" if leaving.rows == 1 else "leave"
+    message = f"{counted(leaving.rows, 'row')} {verb} management, {share} that {leaving.against} manages: {crossed}"
+    hint = "see whether a tag or a name changed; if it is meant, raise limits.leaving in the same pull request"
+    yield Refusal(Guard.LEAVING, message, hint, tuple(row[:2] for row in plan.leaving or ()), limits.place)
+
+
 def _crossed(number: int, noun: str, base: int, count: int | None, percent: Decimal | None) -> str:
     """How many rows of `base` that is and which limits that crosses; empty where it crosses none."""
+    if over := _over(number, base, count, percent):
+        return f"{counted(number, noun)}, {over[0]} managed rows with something released: {over[1]}"
+    return ""
+
+
+def _over(number: int, base: int, count: int | None, percent: Decimal | None) -> tuple[str, str] | None:
+    """The share of `base` that a number is, and the limits that it crosses; None where it crosses none."""
     limits = []
     if count is not None and number > count:
         limits.append(str(count))
     if percent is not None and number * 100 > percent * base:
         limits.append(f"{percent}%")
-    if not limits:
-        return ""
     share = f"{Decimal(100 * number) / base:.1f}% of the {base:,}" if base else "of 0"
-    return f"{counted(number, noun)}, {share} managed rows with something released: more than {' and '.join(limits)}"
+    return (share, f"more than {' and '.join(limits)}") if limits else None
 
 
 def _protected(plan: Plan) -> Iterator[Refusal]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 
-from reconciler.model.changes import Op, PendingRow, UnmanagedRow
+from reconciler.model.changes import LeavingRow, Op, PendingRow, UnmanagedRow
 from reconciler.model.plan import Plan, Summary
 from reconciler.model.rules import Limits, Source
 from reconciler.model.world import Options, World
@@ -43,7 +43,8 @@ def make_plan(
     ops: Counter[Op] = Counter()
     for move, moved in difference.changes.by_move.items():
         ops[move.op] += len(moved)
-    others: list[PendingRow | UnmanagedRow] = [*difference.pending, *difference.unmanaged]
+    others: list[PendingRow | UnmanagedRow | LeavingRow] = [*difference.pending, *difference.unmanaged]
+    others += world.leaving_rows
     changing = difference.changes.devices  # in the order of ids
     device_ids = sorted({*changing, *(row.device_id for row in others)}) if others else [*changing]
     flow_ids = {move.flow_id for move in difference.changes.by_move} | {row.flow_id for row in others}
@@ -66,6 +67,7 @@ def make_plan(
             unmanaged=len(difference.unmanaged),
             devices=difference.devices,
             calls=len(calls),
+            leaving=world.leaving and world.leaving.rows,
         ),
         changes=difference.changes,
         calls=calls,
@@ -77,5 +79,6 @@ def make_plan(
         device_names=device_names,
         deleted_devices=world.deleted({row.device_id for row in difference.unmanaged}) if world.deleted_devices else (),
         flow_names=flow_names,
+        leaving=None if world.leaving is None else world.leaving_rows,
     )
     return replace(plan, refused=guards.check(plan))
