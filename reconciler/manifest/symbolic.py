@@ -10,7 +10,7 @@ first; DeepDiff explains the others, with a threshold that makes it descend even
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import TypeAlias
@@ -44,26 +44,33 @@ def resolve_symbolically(rules: Rules) -> Offline:
     return Offline(resolve(rules, inventory, today=date.min), frozenset(needs.queries))
 
 
-def gone(before: Iterable[Rules], after: Iterable[Rules], *, revision: str, files: bool) -> tuple[Gone, ...]:
+Relative: TypeAlias = Callable[[str], str]  # a path as shown -> from the root of its side
+
+
+def gone(
+    before: Iterable[Rules], after: Iterable[Rules], *, revision: str, sides: tuple[Relative, Relative] | None = None
+) -> tuple[Gone, ...]:
     """The applications, kinds and files of an earlier revision that nothing is planned for any more.
 
     A file is gone if its path is, and with it some declared row, as far as that can be told without the API: moving and
-    renaming loses nothing. `files`: whether to look for such files.
+    renaming loses nothing. `sides`: what makes the paths of both sides comparable; without them no file is looked for.
     """
     now = {(one.application.id, one.kind): one for one in after}
     ids = {application_id for application_id, _ in now}
     found: list[Gone] = []
     for one in before:
         present = now.get((one.application.id, one.kind))
-        own = [path for path in one.paths if present is None or own_path(path, revision) not in present.paths]
         name = f' "{one.application.name}"' if one.application.name else ""
         what = f"application {one.application.id}{name} ({one.kind})"
         if present is None:
             other = "; its other kind is still there" if one.application.id in ids else ""
-            message = f"{what} is gone: {revision} declared it in {', '.join(own)}{other}"
+            message = f"{what} is gone: {revision} declared it in {', '.join(one.paths)}{other}"
             found.append(Gone(message, one.application.place, _RETIRE))
-        elif files and own:
-            found += [gone_file(path, one) for path in _lost(one, present, own)]
+        elif sides:
+            was, now_is = sides
+            there = set(map(now_is, present.paths))
+            if own := [path for path in one.paths if was(path) not in there]:
+                found += [gone_file(path, one) for path in _lost(one, present, own)]
     return tuple(sorted(found, key=lambda warning: warning.sort_key))
 
 

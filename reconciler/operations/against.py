@@ -54,7 +54,7 @@ def earlier(
     asked = [
         one for one in loaded.rules if (application is None or one.application.id in ids) and kind in (None, one.kind)
     ]
-    return Earlier(name, loaded.rules, gone(asked, present, revision=name, files=False), _unread(name, loaded.problems))
+    return Earlier(name, loaded.rules, gone(asked, present, revision=name), _unread(name, loaded.problems))
 
 
 def _loaded(name: str, where: Sequence[str], files: GitFiles) -> Loaded:

@@ -9,7 +9,17 @@ from reconciler.model.plan import Gone, Plan, PlannedCall, Refusal, Warning
 from reconciler.model.result import moves_of
 from reconciler.model.state import DeviceId, FlowId, Version
 from reconciler.model.text import and_more, counted
-from reconciler.render.page import DEFAULT_MAX_BYTES, MOVES, Page, Rank, code, heading, move_row, version_code
+from reconciler.render.page import (
+    DEFAULT_MAX_BYTES,
+    MOVES,
+    Page,
+    Rank,
+    code,
+    gone_line,
+    heading,
+    move_row,
+    version_code,
+)
 from reconciler.render.text import EXAMPLES, gone_of, leaving_by_group, totals_of
 
 _ELSEWHERE = "Run `reconciler plan`, or see the plan that the job saved, for the whole of it."
@@ -26,7 +36,7 @@ def plan_markdown(
     """The plans of one run on one page of at most `max_bytes` bytes; `commit` is the commit of the manifests."""
     page = Page(max_bytes, elsewhere=_ELSEWHERE)
     for one in gone_of(plans):
-        page.line(f"**Warning:** {code(one.message)} ({code(one.hint or '')})\n")
+        page.line(gone_line(one))
     page.line(f"**{_verdict(plans)}**")
     page.line()
     review = f", review digest `{review_digest}`" if review_digest else ""

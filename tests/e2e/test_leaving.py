@@ -119,7 +119,7 @@ def test_without_against_nothing_is_told_and_with_it_nothing_is_too_little(shop:
     "text",
     [
         # other groups, names and files; by device; absent is declared too
-        f"{HEAD}groups:\n  all: {{select: {{all: true}}, flows: {{telemetry: v1}}}}\n{LEEDS.replace('leeds:', 'new:', 1)}",
+        f"{HEAD}groups:\n  all: {{select: {{all: true}}, flows: {{telemetry: v1}}}}\n{LEEDS.replace('leeds', 'n', 1)}",
         f"{HEAD}groups:\n{YORK}{LEEDS.replace('v1', 'absent')}limits: {{removals: {{percent: 100}}}}\n",
     ],
 )
