@@ -112,7 +112,9 @@ def read_page(file: Path) -> str:
 
 def body(reports: Sequence[Report], *, max_bytes: int) -> str:
     """The page: the verdict, a table if there are several applications, and as many whole plans as fit."""
-    shown = sorted((one for one in reports if one.changes or one.leaving or one.code), key=lambda one: (one.planned, one.code != 3))
+    shown = sorted(
+        (one for one in reports if one.changes or one.leaving or one.code), key=lambda one: (one.planned, one.code != 3)
+    )
     parts = [f"**{_verdict(reports)}**"]
     if len(reports) > 1:
         parts.append(_table(shown, len(reports) - len(shown), max_bytes // _ROWS_SHARE))

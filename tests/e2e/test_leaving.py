@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -283,3 +285,38 @@ def test_what_the_token_may_not_read_for_it_is_one_warning(tmp_path: Path, monke
     assert ended.code == 0, ended.err
     (told,) = [one for one in messages(ended) if one.startswith("not verified: a part of what main managed")]
     assert "devices cannot be read" in told
+
+
+def test_the_way_to_retire_an_application(shop: Shop, here: Here) -> None:
+    """As docs/ci.md says it: one merge that removes everything, and then the file goes."""
+    guide = (Path(__file__).parents[2] / "docs/ci.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"```yaml retire\n(.*?)```", guide, re.DOTALL)
+    row = next(one for one in shop.control.rows() if one["flow"] == "telemetry")
+    text = textwrap.dedent(shown.replace("575ec8687ae143cd83dc4a97", APPLICATION))
+    shop.write(FILE, text.replace("575ed18f7ae143cd83dc4aa6", row["flow_id"]))
+    retiring = against(here)
+    assert retiring.code == 0, retiring.err
+    assert plan_of(retiring)["summary"]["remove"] == 14
+    assert here("apply", "--against", "main", "--yes").code == 0
+    assert shop.released() == {}
+    commit("retired")
+    shop.write("manifests/other.yaml", BEFORE.replace(APPLICATION, "5" * 24).replace(", name: shop", ""))
+    (shop.folder / FILE).unlink()
+    for argv in (["diff", "main"], ["diff", "main", "--format", "markdown"]):
+        told = here(*argv)
+        assert told.code == 0
+        assert (
+            f"application {APPLICATION} (embedded) is gone: main declared it in main:{FILE}" in told.out.split("\n")[0]
+        )
+
+
+def test_diff_tells_of_a_file_that_is_gone_and_not_of_one_that_was_renamed(shop: Shop, here: Here) -> None:
+    shop.write("manifests/one.yaml", f"{HEAD}devices: {{york-1: {{alarms: v1}}}}\n")
+    commit("two files")
+    git("mv", "manifests/one.yaml", "manifests/two.yaml")
+    assert "is gone" not in here("diff", "main").out
+    assert "is gone" not in here("diff", "main", "./manifests").out
+    git("rm", "-q", "-f", "manifests/two.yaml")
+    ended = here("diff", "main", "--format", "json")
+    assert "Warning: main:manifests/one.yaml:1: main:manifests/one.yaml is gone" in ended.err
+    assert len(ended.document["differences"]) == 1
