@@ -88,7 +88,7 @@ class Earlier:
         return Former(self.revision, next(mine, None))
 
     @property
-    def told(self) -> tuple[Warning, ...]:
+    def concerns(self) -> tuple[Warning, ...]:
         """Everything that concerns the run as a whole."""
         return (*self.gone, *self.warnings)
 

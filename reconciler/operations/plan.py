@@ -130,7 +130,7 @@ async def read(
     if problems:
         raise ManifestError(problems)
     if against and worlds:
-        told = (*against.told, *_gone_files(rules, worlds, against.revision))
+        told = (*against.concerns, *_gone_files(rules, worlds, against.revision))
         worlds[0] = replace(worlds[0], warnings=(*worlds[0].warnings, *told))
     return tuple(worlds)
 
