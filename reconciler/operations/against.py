@@ -37,8 +37,8 @@ def earlier(
         revision: a git revision, or `REV:PATH` where its manifests are elsewhere.
         paths: the paths of the present manifests.
         present: the present rules.
-        application: what `present` was picked by; applications that are gone are then told of these alone.
-        kind: likewise.
+        application: the application that the present rules were picked by, if they were: no other is said to be gone.
+        kind: likewise their kind.
 
     Raises:
         NothingEarlier: the revision has no manifests there.
