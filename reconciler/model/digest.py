@@ -24,9 +24,9 @@ class Digests(NamedTuple):
     """Both digests of the same plans; whoever expects a plan may give either.
 
     `changes` is over application, kind, device, flow, from and to of every change. `review` is over these, with the
-    resolved rows of groups with a policy in place of the changes of these groups, and over the limits, protections,
-    policies and locks of the manifests, so that none of them can be altered after a review. Time, connection state,
-    logs, names, places, options and calls are in none of them.
+    resolved rows of groups with a policy in place of the changes of these groups, and over the manifests' limits,
+    protections, policies, locks and groups that may be empty, so that none of them can be altered after a review. Time,
+    connection state, logs, names, places, options and calls are in none of them.
     """
 
     changes: str
@@ -126,11 +126,13 @@ def _rows(plan: Plan, changes: Changes) -> Iterator[str]:
 def _guards(plan: Plan) -> Iterator[list[object]]:
     """What the manifests guard a plan with, without the places: moving a line alters nothing."""
     limits = plan.guards.limits
-    for name, limit in (("limits.removals", limits.removals), ("limits.changes", limits.changes)):
-        yield [plan.application.id, plan.kind, name, limit.count, _percent(limit.percent)]
+    for name, limit in (("removals", limits.removals), ("changes", limits.changes), ("leaving", limits.leaving)):
+        yield [plan.application.id, plan.kind, f"limits.{name}", limit.count, _percent(limit.percent)]
     protected = {(one.device_id or "", one.flow_id or "", str(one.forbid)) for one in plan.guards.protect}
     for device_id, flow_id, forbid in sorted(protected):
         yield [plan.application.id, plan.kind, "protect", device_id or None, flow_id or None, forbid]
+    for group in plan.guards.may_be_empty:
+        yield [plan.application.id, plan.kind, "may_be_empty", group]
     groups = plan.rollouts.groups if plan.rollouts else ()
     for name, policy in sorted({one.policy.name: one.policy for one in groups}.items()):
         yield [plan.application.id, plan.kind, "rollouts", name, *_policy(policy)]
