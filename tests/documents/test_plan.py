@@ -19,7 +19,7 @@ from reconciler.documents.plan import plan_document
 from reconciler.documents.saved_plan import read_document, read_plans
 from reconciler.errors import ExitCode, ManifestError, Problem
 from reconciler.model.digest import digest, digests
-from reconciler.model.plan import Plan, Protected, Warning
+from reconciler.model.plan import Guard, Plan, Protected, Warning
 from reconciler.model.requests import RemoveDevice, RemoveFlow, RemoveRow, Replace, outcome
 from reconciler.model.rules import Forbid, Limits, Source
 from reconciler.model.state import Application, Kind, LiveDevice, LogEntry, Place
@@ -530,8 +530,8 @@ EDITS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "connected": (_at("pending", 0, connected=1), f"plans[0].pending[0].connected {FLAG}"),
     "guard": (
         _at("refused", 0, guard="whim"),
-        "plans[0].refused[0].guard must be one of removals, changes, leaving, protect, empty, content, selects-nothing, "
-        "strict",
+        "plans[0].refused[0].guard must be one of "
+        + ", ".join(guard for guard in Guard),
     ),
     "line": (_at("warnings", 1, line=None), "plans[0].warnings[1].line must not be null where path is not"),
     "huge id": (_at("unmanaged", 0, flow_id="f" * 65), f"plans[0].unmanaged[0].flow_id {ID}"),
