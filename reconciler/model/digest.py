@@ -39,10 +39,8 @@ def digests(plans: Iterable[Plan]) -> Digests:
     That of the changes has these, sorted. That of the review has the changes that no rollout waves, then the rows of
     the groups with a policy, changed or not, then the guards, each sorted; so the steps of a rollout do not alter it.
     """
-    plans = sorted(plans, key=lambda plan: (plan.application.id, plan.kind))
-    changes = _Hash()
-    for plan in plans:
-        changes.add(_rows(plan, Changes.of(plan.changes)))
+    plans = _sorted(plans)
+    changes = _of_changes(plans)
     review = changes.copy()
     if any(plan.rollouts for plan in plans):
         review = _Hash()
@@ -53,6 +51,22 @@ def digests(plans: Iterable[Plan]) -> Digests:
     for plan in plans:
         review.add(json.dumps(part, separators=(",", ":")) for part in _guards(plan))
     return Digests(changes.digest(), review.digest())
+
+
+def digest(plans: Iterable[Plan]) -> str:
+    """The digest of the changes."""
+    return _of_changes(_sorted(plans)).digest()
+
+
+def _sorted(plans: Iterable[Plan]) -> list[Plan]:
+    return sorted(plans, key=lambda plan: (plan.application.id, plan.kind))
+
+
+def _of_changes(plans: Iterable[Plan]) -> _Hash:
+    found = _Hash()
+    for plan in plans:
+        found.add(_rows(plan, Changes.of(plan.changes)))
+    return found
 
 
 class _Hash:
@@ -79,15 +93,10 @@ class _Hash:
         return f"sha256:{self._hash.hexdigest()}"
 
 
-def digest(plans: Iterable[Plan]) -> str:
-    """The digest of the changes."""
-    return digests(plans).changes
-
-
 def _unwaved(plan: Plan) -> Changes:
     """The changes that no rollout concerns."""
-    holds = zip(plan.changes, plan.holds(), strict=True)
-    return Changes.of(change for change, hold in holds if hold.wave is None)
+    holds = plan.rollouts.holds if plan.rollouts else {}
+    return Changes.of(plan.changes).picked(holds, lambda hold: hold.wave is None)
 
 
 def _resolved(plan: Plan) -> Iterator[str]:

@@ -6,12 +6,13 @@ They check a finished plan, so a refused plan can still be shown and saved. Ther
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
 from reconciler.model.changes import Change, Changes, Op
 from reconciler.model.plan import EmptyGroup, Guard, Guards, Plan, Protected, Refusal
+from reconciler.model.rollout import Rollouts
 from reconciler.model.rules import Forbid, Limits
 from reconciler.model.state import NOTHING, FlowId, Live
 from reconciler.model.text import counted
@@ -115,17 +116,16 @@ def _removals(plan: Plan) -> Iterator[Refusal]:
 
 def _changes(plan: Plan) -> Iterator[Refusal]:
     limits, base = plan.guards.limits, plan.guards.released
-    counted = plan.changes if plan.rollouts is None else _unwaved(plan)
+    counted = plan.changes if plan.rollouts is None else _unwaved(plan.changes, plan.rollouts)
     number = len(counted)
     if crossed := _crossed(number, "change", base, limits.changes_count, limits.changes_percent):
         hint = "plan fewer rows at a time with --target, or raise limits.changes in the same pull request"
         yield Refusal(Guard.CHANGES, crossed, hint, tuple(change.row for change in counted), limits.place)
 
 
-def _unwaved(plan: Plan) -> list[Change]:
+def _unwaved(changes: Sequence[Change], rollouts: Rollouts) -> Changes:
     """Without those that waves send: these are the stronger limit. What goes back goes at once, so it counts."""
-    holds = zip(plan.changes, plan.holds(), strict=True)
-    return [change for change, hold in holds if hold.wave is None or hold.goes_back]
+    return Changes.of(changes).picked(rollouts.holds, lambda hold: hold.wave is None or hold.goes_back)
 
 
 def _leaving(plan: Plan) -> Iterator[Refusal]:

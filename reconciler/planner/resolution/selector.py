@@ -268,6 +268,9 @@ def limit_of(percent: Decimal) -> bytes | None:
 
 
 def hashes_of(device_ids: Iterable[DeviceId], salt: str) -> dict[DeviceId, bytes]:
-    """The hash of each device with a salt, by which `percent` picks and by which devices take turns."""
+    """The hash of each device with a salt, by which `percent` picks and by which devices take turns.
+
+    The id follows the hash, so that no two are equal; a hash is below a limit (`limit_of`) with its id or without.
+    """
     prefix = f"{salt}\0".encode()
-    return {one: hashlib.sha256(prefix + one.encode()).digest()[:8] for one in device_ids}
+    return {one: hashlib.sha256(prefix + (own := one.encode())).digest()[:8] + own for one in device_ids}

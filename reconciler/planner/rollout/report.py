@@ -21,7 +21,7 @@ from reconciler.model.text import and_more, counted
 from reconciler.planner.resolution.selector import selector_text
 from reconciler.planner.rollout.budget import Room, away_since
 from reconciler.planner.rollout.evidence import former_versions
-from reconciler.planner.rollout.position import Position
+from reconciler.planner.rollout.position import Position, idle_since
 from reconciler.planner.rollout.withhold import Step
 
 STALLED_S = 7 * 24 * 3600  # and the soak: so long without a release or a new proof
@@ -82,10 +82,12 @@ def _standing(position: Position, step: Step, live: Live, device_names: Mapping[
         return _Standing(RolloutState.OPEN)
     _, why = min(found, key=lambda one: one[0])
     reason, earliest = _why(position, why, step.full.get(group, ()), live, device_names)
-    is_known = now is not None and UNDATED < position.last_step < LATEST
-    idle_s = now - position.last_step if now is not None and is_known else 0.0
-    if why not in (Withheld.UP_TO, Withheld.WINDOW) and idle_s > STALLED_S + position.rollout.policy.gate.soak_s:
-        reason = f"nothing was released or proven since {_date(position.last_step)}; {reason}"
+    if now is not None and why not in (Withheld.UP_TO, Withheld.WINDOW):
+        since = idle_since(position, live, now - STALLED_S - position.rollout.policy.gate.soak_s)
+    else:
+        since = None
+    if since is not None:
+        reason = f"nothing was released or proven since {_date(since)}; {reason}"
         return _Standing(RolloutState.STALLED, reason, earliest, why)
     return _Standing(RolloutState.HELD, reason, earliest, why)
 

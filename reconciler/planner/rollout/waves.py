@@ -60,14 +60,14 @@ def _by_group(decisions: Mapping[FlowId, Decision]) -> dict[str, Rows]:
 def _waves(policy: Policy, rows: Mapping[DeviceId, Rows], flows: int, members: Members) -> dict[DeviceId, int]:
     """The first wave that picks a device, else the last one, which is the rest."""
     hashed = hashes_of(rows, policy.salt) if any(wave.select.percent is not None for wave in policy.waves) else {}
+    partial = {one for one, own in rows.items() if len(own) != flows} if hashed else set()
     left = set(rows)
     numbers: dict[DeviceId, int] = {}
     for number, wave in enumerate(policy.waves, 1):
         picked = members(wave.select._replace(percent=None), policy.salt, left)
         if wave.select.percent is not None and (limit := limit_of(wave.select.percent)) is not None and picked:
-            whole = [one for one in picked if len(rows[one]) == flows] or picked
-            first = min(whole, key=lambda one: (hashed[one], one))
-            picked = {one for one in picked if hashed[one] < limit} | {first}
+            first = min(picked - partial or picked, key=hashed.__getitem__)
+            picked = {first, *(one for one in picked if hashed[one] < limit)}
         left.difference_update(picked)
         numbers.update(dict.fromkeys(picked, number))
     rest = len(policy.waves) + 1
