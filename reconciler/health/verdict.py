@@ -30,6 +30,7 @@ def judge(
     reachable: bool,
     flow_name: str | None,
     device_name: str | None,
+    group: str | None = None,
 ) -> Laggard | None:
     """The verdict on a row that has not converged, with its explanation; None if it has converged.
 
@@ -62,6 +63,7 @@ def judge(
         changed_by=release.changed_by if release else NOBODY,
         device_name=device_name,
         flow_name=flow_name,
+        group=group,
     )
 
 

@@ -68,6 +68,7 @@ class _Watch:
         self._offline = offline
         self._began = clock.monotonic()
         self.open = expected_rows(desired, first)
+        self._desired = desired
         self._rows = len(self.open)
         self._devices = len({device_id for device_id, _ in self.open})
         self._reachable = {device_id for device_id, record in first.devices.items() if record.connected}
@@ -184,6 +185,7 @@ class _Watch:
                 reachable=device_id in self._reachable,
                 flow_name=live.flow_names.get(flow_id),
                 device_name=record.name,
+                group=self._desired.devices[device_id][flow_id].group,
             )
             if laggard is None:
                 del self.open[row]

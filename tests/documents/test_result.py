@@ -136,6 +136,6 @@ def test_a_result_that_was_edited_is_told_where(edit: str) -> None:
     change(data)
     with pytest.raises(ManifestError) as raised:
         read_results(data, path="result.json", later=True)
-    hint = "save a plan with `plan --out`, a result with `apply --result`"
+    hint = "save a plan with `plan --out`, a result with `apply --result`, a status with `status --format json`"
     assert raised.value.problems == (Problem(told, "result.json", hint=hint),)
     assert read_results(untouched).results == (RESULT,)

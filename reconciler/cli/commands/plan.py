@@ -18,7 +18,7 @@ from reconciler.errors import ExitCode, ReconcilerError, UsageError
 @opt.filters
 @opt.planning
 @opt.parallelism
-@opt.formats("text", "json", "markdown")
+@opt.formats("text", "json", "markdown", "html")
 @opt.max_bytes
 @opt.commit
 @click.option("--out", metavar="FILE", type=click.Path(), help="Save the plan for `apply --plan`, even if refused.")
@@ -32,7 +32,7 @@ def command(console: Console, /, paths: tuple[str, ...], **flags: Any) -> ExitCo
     calls than otherwise.
     """
     from reconciler.cli.connect import connect
-    from reconciler.cli.output import OutputFile, keep_inputs, write_plans
+    from reconciler.cli.output import OutputFile, keep_inputs, utc_now, write_plans
     from reconciler.cli.signals import run_async
     from reconciler.operations.applications import load
     from reconciler.operations.plan import plan, refused
@@ -59,7 +59,7 @@ def command(console: Console, /, paths: tuple[str, ...], **flags: Any) -> ExitCo
                 out.write(dump(plan_document(plans, "plan")) + "\n")
             except UsageError as error:
                 failure = UsageError([*error.problems, *(failure.problems if failure else ())])
-    write_plans(console, "plan", plans, failure)
+    write_plans(console, "plan", plans, failure, read=utc_now())
     if failure:
         return console.fail(failure)
     changed = flags["detailed_exitcode"] and any(one.changes for one in plans)
