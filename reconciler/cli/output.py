@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from reconciler.cli.console import Console
@@ -41,7 +40,7 @@ def write_plans(
     plans: Sequence[Plan],
     error: ReconcilerError | None = None,
     *,
-    read: datetime | None = None,
+    read: str | None = None,
 ) -> None:
     """Write the plans to stdout, as text, Markdown, HTML or JSON; `read`: when the live state was read, if known."""
     if console.wants_json:
@@ -80,7 +79,7 @@ def write_results(console: Console, results: Sequence[Result], code: int, proble
         console.write(result_text(results, code=code, problems=problems, color=console.color))
 
 
-def write_status(console: Console, reports: Sequence[StatusReport], *, read: datetime | None = None) -> None:
+def write_status(console: Console, reports: Sequence[StatusReport], *, read: str | None = None) -> None:
     """Write the reports to stdout, as text, Markdown, HTML or JSON; `read`: when the live state was read, if known."""
     from reconciler.render.status import status_markdown, status_text
 
@@ -102,11 +101,6 @@ class _DevicesFailed(ReconcilerError):
 
     def __init__(self) -> None:
         super().__init__("some devices failed; see status")
-
-
-def utc_now() -> datetime:
-    """The time of this moment."""
-    return datetime.now(UTC)
 
 
 def keep_inputs(what: str, path: str | None, inputs: Iterable[str]) -> None:

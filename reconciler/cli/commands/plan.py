@@ -32,10 +32,11 @@ def command(console: Console, /, paths: tuple[str, ...], **flags: Any) -> ExitCo
     calls than otherwise.
     """
     from reconciler.cli.connect import connect
-    from reconciler.cli.output import OutputFile, keep_inputs, utc_now, write_plans
+    from reconciler.cli.output import OutputFile, keep_inputs, write_plans
     from reconciler.cli.signals import run_async
     from reconciler.operations.applications import load
     from reconciler.operations.plan import plan, refused
+    from reconciler.runtime import SystemClock
 
     stdin = opt.standard_input(paths)
     rules = load(*paths, application=flags["application"], kind=flags["kind"], stdin=stdin)
@@ -59,7 +60,7 @@ def command(console: Console, /, paths: tuple[str, ...], **flags: Any) -> ExitCo
                 out.write(dump(plan_document(plans, "plan")) + "\n")
             except UsageError as error:
                 failure = UsageError([*error.problems, *(failure.problems if failure else ())])
-    write_plans(console, "plan", plans, failure, read=utc_now())
+    write_plans(console, "plan", plans, failure, read=SystemClock().utc_now())
     if failure:
         return console.fail(failure)
     changed = flags["detailed_exitcode"] and any(one.changes for one in plans)

@@ -40,10 +40,11 @@ def command(console: Console, /, paths: tuple[str, ...], devices: tuple[str, ...
     the same for a deployment record (for edge: one flow of a device), whose id is shown in Losant's pages and exports.
     """
     from reconciler.cli.connect import connect
-    from reconciler.cli.output import utc_now, write_status, write_warnings
+    from reconciler.cli.output import write_status, write_warnings
     from reconciler.cli.signals import run_async
     from reconciler.operations.applications import load
     from reconciler.operations.status import status
+    from reconciler.runtime import SystemClock
 
     if flags["deployment"] and devices:
         raise UsageError("--deployment and --device cannot be combined", hint="a record belongs to one device")
@@ -52,5 +53,5 @@ def command(console: Console, /, paths: tuple[str, ...], devices: tuple[str, ...
     found = run_async(status(rules, gateway, devices=devices, deployment_id=flags["deployment"]))
     write_warnings(console, found.warnings)
     code = max(report.exit_code(detailed=flags["detailed_exitcode"]) for report in found.reports)  # 5 before 2 before 0
-    write_status(console, found.reports, read=utc_now())
+    write_status(console, found.reports, read=SystemClock().utc_now())
     return code

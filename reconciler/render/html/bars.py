@@ -7,12 +7,13 @@ is only desired.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from typing import Final, NamedTuple
 
 from reconciler.model.health import FlowStatus, Standing, VersionStatus
 from reconciler.render.inert import inert, words
 
-_THINNEST: Final = 0.8  # percent of the bar: a single row of 100,000 can be seen
+_THINNEST: Final = 1.6  # percent of the bar: a single row of 100,000 can be seen
 _LABELLED: Final = 7.0  # percent of the bar for each four characters of a label
 
 
@@ -42,25 +43,31 @@ class Bar(NamedTuple):
 
 def bar(flow: FlowStatus) -> Bar:
     """The bar of a flow."""
-    parts = [
-        (line, standing, number) for line in flow.versions for standing in Standing if (number := count(line, standing))
-    ]
-    total = sum(number for _, _, number in parts) or 1
-    wide = [max(100 * number / total, _THINNEST) for _, _, number in parts]
-    scale = 100 / (sum(wide) or 1)
-    segments, labels = [], []
-    x = 0.0
-    for at, (line, standing, number) in enumerate(parts):
-        width = wide[at] * scale
-        says = f"{name(line)}: {number:,} {words(standing)}"
-        segments.append(Segment(standing, _percent(x), _percent(width), says))
-        if at == 0 or parts[at - 1][0] is not line:
-            whole = scale * sum(w for w, (other, _, _) in zip(wide, parts, strict=True) if other is line)
-            text = inert(name(line), limit=24)
-            if whole >= _LABELLED * max(1, len(text) / 4):
-                labels.append(Label(text, _percent(x)))
-        x += width
-    return Bar(tuple(segments), tuple(labels), "; ".join(_described(flow.versions)) or "no rows")
+    parts = [(line, one, count(line, one)) for line in flow.versions for one in Standing if count(line, one)]
+    made = segments([(one, number, f"{name(line)}: {number:,} {words(one)}") for line, one, number in parts])
+    placed: dict[str, list[Segment]] = {}
+    for (line, _, _), segment in zip(parts, made, strict=True):
+        placed.setdefault(name(line), []).append(segment)
+    labels = [Label(text, of_it[0].x) for text, of_it in placed.items() if _has_room(text, of_it)]
+    return Bar(made, tuple(labels), "; ".join(_described(flow.versions)) or "no rows")
+
+
+def segments(parts: Sequence[tuple[str, int, str]]) -> tuple[Segment, ...]:
+    """The segments of a bar, given form, number and words of each; those of no number are left out."""
+    shown = [part for part in parts if part[1]]
+    total = sum(number for _, number, _ in shown)
+    wide = [max(100 * number / total, _THINNEST) for _, number, _ in shown]
+    ends = [100 * end / sum(wide) for end in accumulate(wide)]
+    starts = [0.0, *ends]
+    return tuple(
+        Segment(form, f"{start:.2f}%", f"{end - start:.2f}%", says)
+        for (form, _, says), start, end in zip(shown, starts, ends, strict=False)
+    )
+
+
+def _has_room(text: str, of_it: Sequence[Segment]) -> bool:
+    width = sum(float(one.width.rstrip("%")) for one in of_it)
+    return width >= _LABELLED * max(4, len(inert(text))) / 4
 
 
 def count(line: VersionStatus, standing: Standing) -> int:
@@ -80,7 +87,3 @@ def _described(lines: Sequence[VersionStatus]) -> Iterator[str]:
         yield f"{inert(name(line), limit=60)}: {', '.join(counts)}"
     if len(lines) > 20:
         yield f"and {len(lines) - 20:,} more versions"
-
-
-def _percent(value: float) -> str:
-    return f"{value:.2f}%"

@@ -65,7 +65,14 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
         finalize=_inert,
     )
-    environment.filters |= {"number": _number, "moment": moment, "words": words, "sign": _sign, "verb": _verb, "columns": _columns}
+    environment.filters |= {
+        "number": _number,
+        "moment": moment,
+        "words": words,
+        "sign": _sign,
+        "verb": _verb,
+        "columns": _columns,
+    }
     return environment
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
 from itertools import groupby
 from operator import attrgetter
 from typing import NamedTuple
@@ -84,24 +83,22 @@ class PlanView(NamedTuple):
     changes: Listed[RowView]
 
 
-def plan_html(
-    plans: Sequence[Plan], both: Digests, *, commit: str | None = None, read: datetime | None = None
-) -> str:
+def plan_html(plans: Sequence[Plan], both: Digests, *, commit: str | None = None, read: str | None = None) -> str:
     """The plans of one run; `commit` is the commit of the manifests, `read` when the live state was read."""
     room = Room()
     totals = totals_of(plans)
     views = [_Names(plan) for plan in plans]
     # What is refused and what goes has room before everything else.
-    refusals = [view.refusals(room) for view in views]
-    removals = [view.removals(room) for view in views]
+    first = [(view.refusals(room), view.removals(room)) for view in views]
     return page(
         "plan.html",
         title=f"Plan: {totals}" if totals else "No changes",
         refused=any(plan.refused for plan in plans),
         partial=any(plan.partial for plan in plans),
         totals={op: sum(getattr(plan.summary, op) for plan in plans) for op in Op},
+        calls=sum(len(plan.calls) for plan in plans),
         kept=sum(plan.summary.keep for plan in plans),
-        plans=[view.whole(*parts, room) for view, *parts in zip(views, refusals, removals, strict=True)],
+        plans=[view.whole(*parts, room) for view, parts in zip(views, first, strict=True)],
         digests=both,
         commit=commit,
         read=read,

@@ -11,11 +11,12 @@ from reconciler.errors import ExitCode, Problem
 from reconciler.model.health import Laggard, Verdict
 from reconciler.model.plan import Warning
 from reconciler.model.result import CallResult, CallState, Move, Moved, Removal, Result, Unconfirmed
+from reconciler.render.html.bars import segments
 from reconciler.render.html.engine import page
 from reconciler.render.html.room import Listed, Room
 from reconciler.render.result import verdict
 
-_THINNEST = 1.5  # percent of the time line
+_THINNEST = 3.0  # percent of the time line
 
 
 class CallView(NamedTuple):
@@ -40,7 +41,6 @@ class ResultView(NamedTuple):
 
     result: Result
     states: tuple[tuple[CallState, int], ...]
-    confirmed: str  # percent
     unconfirmed: Listed[UnconfirmedView]
     collateral: Listed[Moved]
     meanwhile: Listed[Moved]
@@ -66,6 +66,9 @@ def result_html(
         commit: the commit of the manifests.
     """
     room = Room()
+    total, confirmed = (sum(getattr(one, key) for one in results) for key in ("total", "confirmed"))
+    rest = "failed" if any(one.wrote for one in results) else "planned"
+    parts = [("confirmed", confirmed, "confirmed"), (rest, total - confirmed, "not confirmed")]
     return page(
         "result.html",
         title=" ".join(verdict(results, exit_code)),
@@ -73,8 +76,9 @@ def result_html(
         exit_code=int(exit_code),
         problems=room.all(problems),
         results=[_result(result, room) for result in results],
-        total=sum(result.total for result in results),
-        confirmed=sum(result.confirmed for result in results),
+        total=total,
+        confirmed=confirmed,
+        meter=segments(parts),
         commit=commit,
         read=None,
         room=room,
@@ -92,7 +96,6 @@ def _result(result: Result, room: Room) -> ResultView:
     return ResultView(
         result=result,
         states=tuple((state, states[state]) for state in CallState if states[state]),
-        confirmed=f"{100 * result.confirmed / (result.total or 1):.2f}%",
         unconfirmed=room.take((UnconfirmedView(row, _why(row, by_id)) for row in unconfirmed), len(unconfirmed)),
         collateral=room.all(result.collateral),
         meanwhile=room.all(result.moved_meanwhile),

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 from typing import NamedTuple
 
 from reconciler.model.health import FlowStatus, Laggard, Logged, Standing, StatusReport, Verdict
 from reconciler.model.state import DeletedDevice, FlowId, Version
-from reconciler.render.html.bars import Bar, bar, count, name
+from reconciler.render.html.bars import Bar, bar, count, name, segments
 from reconciler.render.html.engine import page
 from reconciler.render.html.room import Listed, Room
 from reconciler.render.inert import words
@@ -26,7 +25,7 @@ class VersionView(NamedTuple):
     desired: int
     released: int
     reported: int
-    states: tuple[int, ...]
+    counts: tuple[int, ...]
 
 
 class FlowView(NamedTuple):
@@ -36,6 +35,7 @@ class FlowView(NamedTuple):
     id: FlowId
     total: int
     bar: Bar
+    states: tuple[Standing, ...]
     versions: Listed[VersionView]
 
 
@@ -50,14 +50,13 @@ class ReportView(NamedTuple):
     """An application and kind."""
 
     report: StatusReport
-    states: tuple[Standing, ...]
     flows: Listed[FlowView]
     laggards: Listed[Laggard]
     deleted: Listed[DeletedDevice]
     logs: tuple[LogView, ...]
 
 
-def status_html(reports: Sequence[StatusReport], *, commit: str | None = None, read: datetime | None = None) -> str:
+def status_html(reports: Sequence[StatusReport], *, commit: str | None = None, read: str | None = None) -> str:
     """The reports of one run; `commit` is the commit of the manifests, `read` when the live state was read."""
     room = Room()
     devices: Counter[Verdict] = Counter()
@@ -68,6 +67,7 @@ def status_html(reports: Sequence[StatusReport], *, commit: str | None = None, r
         title=sentence(devices),
         good=not any(number for verdict, number in devices.items() if verdict not in _SETTLED),
         devices=[(verdict, devices[verdict]) for verdict in Verdict if devices[verdict]],
+        meter=segments([(one, devices[one], words(one)) for one in Verdict]),
         total=devices.total(),
         reports=[_report(report, room) for report in reports],
         commit=commit,
@@ -90,12 +90,10 @@ def sentence(devices: Counter[Verdict]) -> str:
 
 
 def _report(report: StatusReport, room: Room) -> ReportView:
-    states = tuple(one for one in Standing if report.rows.get(one))
     reported, released = _elsewhere(report.laggards)
-    flows = [_flow(flow, states, released, reported, room) for flow in report.flows[: room.most]]
+    flows = [_flow(flow, released, reported, room) for flow in report.flows[: room.most]]
     return ReportView(
         report=report,
-        states=states,
         flows=Listed(flows, len(report.flows)),
         laggards=room.all(report.laggards),
         deleted=room.all(report.deleted_devices),
@@ -116,10 +114,11 @@ def _elsewhere(laggards: Sequence[Laggard]) -> tuple[_At, _At]:
     return reported, released
 
 
-def _flow(flow: FlowStatus, states: Sequence[Standing], released: _At, reported: _At, room: Room) -> FlowView:
+def _flow(flow: FlowStatus, released: _At, reported: _At, room: Room) -> FlowView:
+    states = tuple(one for one in Standing if any(count(line, one) for line in flow.versions))
     lines = list(_versions(flow, states, released, reported))
     total = sum(count(line, one) for line in flow.versions for one in Standing)
-    return FlowView(flow.flow_name, flow.flow_id, total, bar(flow), room.all(lines))
+    return FlowView(flow.flow_name, flow.flow_id, total, bar(flow), states, room.all(lines))
 
 
 def _versions(flow: FlowStatus, states: Sequence[Standing], released: _At, reported: _At) -> Iterator[VersionView]:

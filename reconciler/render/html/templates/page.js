@@ -12,7 +12,8 @@ for (const time of document.querySelectorAll("time[datetime]")) {
   }).format(at);
   const utc = document.createElement("span");
   utc.className = "utc";
-  utc.textContent = time.textContent;
+  const here = [at.getFullYear(), at.getMonth() + 1, at.getDate()].map((part) => String(part).padStart(2, "0")).join("-");
+  utc.textContent = time.textContent.replace(`${here} `, "");
   time.replaceChildren(local, " ", utc);
 }
 
