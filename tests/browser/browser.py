@@ -36,6 +36,7 @@ class Tab:
 
     def __init__(self, page: Any) -> None:
         self.page = page
+        page.set_default_timeout(10_000)
         self.asked: list[str] = []
         self.said: list[str] = []
         page.on("request", lambda request: self.asked.append(request.url))

@@ -35,7 +35,7 @@ function filters(form) {
     select.append(...options.map((option) => new Option(option, option)));
     return { select, held };
   });
-  const search = form.elements.namedItem("text");
+  const search = form.querySelector("input");
   const output = form.querySelector("output");
   function apply() {
     const wanted = search.value.toLowerCase();
