@@ -30,7 +30,7 @@ devices:
   575ecf887ae143cd83dc4aa2: {575ed18f7ae143cd83dc4aa6: v1}
 """
 # Packages that are dear to import. What a command needs of them, and nothing else, is loaded at its end.
-HEAVY = {"asyncio", "deepdiff", "httpx", "jsonschema", "pydantic", "rich", "starlette", "uvicorn", "yaml"}
+HEAVY = {"asyncio", "deepdiff", "httpx", "jinja2", "jsonschema", "pydantic", "rich", "starlette", "uvicorn", "yaml"}
 MANIFESTS = {"pydantic", "yaml"}
 NETWORK = {"asyncio", "httpx", "pydantic"}
 NEEDS: dict[str, set[str]] = {
@@ -48,6 +48,9 @@ NEEDS: dict[str, set[str]] = {
     "plan a.yaml": MANIFESTS | NETWORK,
     "plan a.yaml --format markdown": MANIFESTS | NETWORK,
     "status a.yaml": MANIFESTS | NETWORK,
+    "plan a.yaml --format html": MANIFESTS | NETWORK,  # it fails, so no page is made
+    "show status.json": {"pydantic"},
+    "show status.json --format html": {"pydantic", "jinja2"},
     "apply a.yaml --yes": MANIFESTS | NETWORK | {"rich"},
     "import --application 575ec8687ae143cd83dc4a97": NETWORK,
     "export --application 575ec8687ae143cd83dc4a97 --email a@example.com": NETWORK | {"rich"},
@@ -72,6 +75,7 @@ def nobodys_api() -> Iterator[str]:
 def test_a_command_loads_what_it_needs(words: str, tmp_path: Path, nobodys_api: str) -> None:
     for name in ("a.yaml", "b.yaml"):
         (tmp_path / name).write_text(SMALL.replace(": v1", ": v2") if name == "b.yaml" else SMALL)
+    (tmp_path / "status.json").write_text('{"format_version":"1","command":"status","error":null,"status":[]}')
     env = {**os.environ, "LOSANT_API_URL": nobodys_api, "LOSANT_API_TOKEN": "t", "LOSANT_TOKEN": "t"}
     argv = [sys.executable, "-c", LOADED, *words.split()]
     done = processes.run(argv, cwd=tmp_path, env=env)

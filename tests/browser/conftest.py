@@ -29,13 +29,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason=LACKS))
 
 
-def pages_of(text: str) -> dict[str, str]:
-    """A page of each document, in which every text that somebody else wrote is this one."""
-    plan = documents.plan(text)
+def pages_of(*texts: str) -> dict[str, str]:
+    """A page of each document. It has a part for each text, in which all that somebody else wrote is that one."""
+    plans = [documents.plan(text) for text in texts]
+    results = [documents.result(text) for text in texts]
+    problems = [documents.problem(text) for text in texts]
     return {
-        "status": status_html([documents.status(text)], commit=text),
-        "plan": plan_html([plan], digests([plan]), commit=text),
-        "result": result_html([documents.result(text)], exit_code=6, problems=[documents.problem(text)], commit=text),
+        "status": status_html([documents.status(text) for text in texts], commit=texts[0]),
+        "plan": plan_html(plans, digests(plans), commit=texts[0]),
+        "result": result_html(results, exit_code=6, problems=problems, commit=texts[0]),
     }
 
 
