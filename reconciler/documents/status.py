@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal, NamedTuple
 
 from reconciler.documents.json import Document
@@ -33,4 +34,10 @@ def read_status(data: object, *, path: str | None = None, later: bool = False) -
         ManifestError: not such a document, of an unsupported format, or damaged.
     """
     with reported(path, _HINT):
-        return Stood(checked(StatusDocument, headed(data, later=later), later=later)["status"])
+        read = checked(StatusDocument, headed(data, later=later), later=later)["status"]
+    return Stood(tuple(map(_with_devices, read)))
+
+
+def _with_devices(report: StatusReport) -> StatusReport:
+    """The devices whose logs were asked for are not a part of the document; those with a log follow from it."""
+    return replace(report, devices_named={line.device_id: line.device_name for line in report.log})

@@ -30,8 +30,9 @@ PROBLEM = Problem("it broke", "m.yaml", 3, 5, "mend it")
 BODY = {"flowId": "f", "version": "2", "deviceIds": ["a"]}
 COUNTS = {verdict: rank for rank, verdict in enumerate(Verdict)}
 LAGGARD = Laggard(
-    "a", "f", Verdict.FAILED, "2", "2", "1", False, "noon", True, "17", "boom", "now", ChangedBy("user", "ada"), "pump"
-)
+    "a", "f", Verdict.FAILED, "2", "2", "1", False, "noon", True, "17", "boom", "now", ChangedBy("user", "ada"), "pump",
+    group="york",
+)  # fmt: skip
 WAIT = Wait(
     Offline.FAIL, 1.25, Verdicts(COUNTS, COUNTS, (LAGGARD, LAGGARD._replace(error=None))), True, "stopped", "no answer"
 )

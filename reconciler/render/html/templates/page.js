@@ -3,7 +3,7 @@
 
 for (const time of document.querySelectorAll("time[datetime]")) {
   const at = new Date(time.dateTime);
-  if (Number.isNaN(at.getTime())) continue;
+  if (Number.isNaN(at.getTime()) || at.getTimezoneOffset() === 0) continue;
   const local = document.createElement("span");
   local.className = "local";
   local.textContent = new Intl.DateTimeFormat(undefined, {

@@ -12,12 +12,12 @@ from tests.support.fleet import Shop
 
 READ = re.compile(r"<div><dt>Read</dt>.*?</div>\n", re.DOTALL)
 WHY = re.compile(r'<td role="cell" data-label="Why so">.*?</td>')  # why a call was chosen is not saved
-ODD = '<script>alert("pump")</script>'
+NAME = re.compile('<span class="name">[^<]*</span> <code class="id">')
 
 
-@pytest.fixture
-def here(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Here:
-    return shop.here(monkeypatch)
+def _saved(page: str) -> str:
+    """A plan's page without what a saved plan does not hold: when, why, and the names of devices left alone."""
+    return NAME.sub("<code>", WHY.sub("", READ.sub("", page)))
 
 
 def test_a_plan_is_a_page_live_and_saved(shop: Shop, here: Here) -> None:
@@ -30,7 +30,7 @@ def test_a_plan_is_a_page_live_and_saved(shop: Shop, here: Here) -> None:
     assert READ.search(live.out)
     saved = here("show", "plan.json", "--format", "html", "--commit", "c0ffee")
     assert saved.code == 0
-    assert WHY.sub("", saved.out) == WHY.sub("", READ.sub("", live.out))
+    assert _saved(saved.out) == _saved(live.out)
 
 
 def test_a_result_is_a_page_live_and_saved(shop: Shop, here: Here) -> None:
@@ -69,7 +69,8 @@ def test_the_page_of_a_device_has_its_log(shop: Shop, here: Here) -> None:
     here("apply", "shop.yaml", "--yes", "--wait")
     page = here("status", "shop.yaml", "--device", "leeds-1", "--format", "html").out
     assert 'Log of <span class="name">leeds-1</span>' in page
-    assert "All 1" not in page
+    shop.write("status.json", here("status", "shop.yaml", "--device", "leeds-1", "--format", "json").out)
+    assert here("show", "status.json", "--format", "html").out == READ.sub("", page)
     assert "The only device runs what Git says" in page
 
 
