@@ -169,6 +169,7 @@ requires-python = ">=3.11"
 dependencies = ["one"]
 [project.optional-dependencies]
 simulator = []
+browser = []
 dev = []
 """
 
