@@ -245,3 +245,14 @@ def test_a_hash_that_the_registry_does_not_publish_is_refused(lock: str, registr
         assert (code, f"<     --hash=sha256:{planted}\nin requirements/{lock}.txt\n" in said) == (1, True), said
     assert registry.lock() == (0, "")
     assert registry.file(lock).read_text() == good
+
+
+@pytest.mark.parametrize(("ci", "code", "said"), [("", 0, "1 skipped"), ("true", 4, "cannot be skipped in CI")])
+def test_the_tests_in_a_browser_are_skipped_with_a_reason_but_never_in_ci(ci: str, code: int, said: str) -> None:
+    test = "tests/browser/test_pages.py::test_a_page_of_100000_devices_works"
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", test]
+    done = processes.run(command, cwd=ROOT, env={**os.environ, "PATH": "/nowhere", "CI": ci})
+    shown = done.stdout + done.stderr
+    assert done.returncode == code, shown
+    assert said in shown
+    assert "run .ci/browser, which installs what they need" in shown
