@@ -17,12 +17,14 @@ from pydantic import TypeAdapter
 
 from reconciler.documents.result import Ended
 from reconciler.documents.saved_plan import load_saved
+from reconciler.documents.status import Stood
 from reconciler.errors import Problem, ReconcilerError
 from reconciler.files import TooLarge, read_bounded
 from reconciler.model.digest import digests
 from reconciler.render.markdown import plan_markdown
 from reconciler.render.page import DEFAULT_MAX_BYTES, SMALLEST, code, size
 from reconciler.render.result import result_markdown
+from reconciler.render.status import status_markdown
 
 SUMMED = ("add", "update", "remove")
 _CLOSING = 300  # bytes reserved for the line about omitted applications
@@ -77,6 +79,8 @@ _MAX_BYTES = 16 * 1024 * 1024  # far more than any page or report of a job
 def show(file: Path, *, commit: str = "", max_bytes: int = DEFAULT_MAX_BYTES) -> str:
     """A saved plan or result as Markdown; `commit` is the commit of the manifests."""
     saved = load_saved(str(file))
+    if isinstance(saved, Stood):
+        return status_markdown(saved.reports, commit=commit, max_bytes=max_bytes).strip()
     if not isinstance(saved, Ended):
         both = digests(saved)
         page = plan_markdown(saved, both.changes, review_digest=both.review, commit=commit, max_bytes=max_bytes)

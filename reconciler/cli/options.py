@@ -253,7 +253,9 @@ def formats(*names: str) -> Callable[[F], F]:
     )
 
 
-commit = click.option("--commit", metavar="SHA", help="Commit of the manifests, to be shown in Markdown.", **_KEPT)
+commit = click.option(
+    "--commit", metavar="SHA", help="Commit of the manifests, to be shown in Markdown and HTML.", **_KEPT
+)
 
 max_bytes = click.option(
     "--max-bytes",

@@ -1,4 +1,4 @@
-"""Reads saved plans and results from files, checked, since anybody may have edited them."""
+"""Reads saved plans, results and statuses from files, checked, since anybody may have edited them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from reconciler.documents.json import FORMAT_VERSION, RepeatedKey, load
 from reconciler.documents.plan import CallPart, ChangePart, LeavingPart, PendingPart, PlanDocument, PlanPart, guards_key
 from reconciler.documents.reading import Misshapen, checked, headed, reported, wrong
 from reconciler.documents.result import SAVING, Ended, read_results
+from reconciler.documents.status import Stood, read_status
 from reconciler.errors import UsageError
 from reconciler.files import TooLarge, read_bounded
 from reconciler.model.changes import Change, LeavingRow, PendingRow
@@ -28,11 +29,13 @@ def load_plans(path: str) -> tuple[Plan, ...]:
     return read_plans(_read(path), path=path)
 
 
-def load_saved(path: str) -> tuple[Plan, ...] | Ended:
-    """The plans or results of a saved file, to be displayed."""
+def load_saved(path: str) -> tuple[Plan, ...] | Ended | Stood:
+    """The plans, results or status of a saved file, to be displayed."""
     data = _read(path)
     if isinstance(data, dict) and "results" in data:
         return read_results(data, path=path, later=True)
+    if isinstance(data, dict) and "status" in data:
+        return read_status(data, path=path, later=True)
     return read_plans(data, path=path, later=True)
 
 

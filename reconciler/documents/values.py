@@ -38,7 +38,7 @@ KEYS: dict[type, str] = {
     Release: "flowId=flow_id version deviceIds=device_ids",
     Replace: "flowId=flow_id oldVersion=old newVersion=new",
     Laggard: f"{_NAMED} verdict expected released reported connected connection_time unknown_bundle attempted_bundle "
-    "error since changed_by",
+    "error since changed_by group",
     Wait: "offline elapsed_s timed_out stopped_by read_error *verdicts",
     Unconfirmed: f"{_NAMED} expected actual call moved_by_other",
     Moved: f"{_NAMED} before after call",

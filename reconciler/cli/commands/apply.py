@@ -17,7 +17,7 @@ from reconciler.cli.console import Console
 @opt.planning
 @opt.against
 @opt.parallelism
-@opt.formats("text", "json", "markdown")
+@opt.formats("text", "json", "markdown", "html")
 @opt.max_bytes
 @opt.commit
 @click.option("--plan", "plan_file", metavar="FILE", type=click.Path(), help="Carry out this saved plan.")

@@ -19,7 +19,7 @@ from reconciler.errors import ExitCode, ReconcilerError, UsageError
 @opt.planning
 @opt.against
 @opt.parallelism
-@opt.formats("text", "json", "markdown")
+@opt.formats("text", "json", "markdown", "html")
 @opt.max_bytes
 @opt.commit
 @click.option("--out", metavar="FILE", type=click.Path(), help="Save the plan for `apply --plan`, even if refused.")
@@ -37,6 +37,7 @@ def command(console: Console, /, paths: tuple[str, ...], **flags: Any) -> ExitCo
     from reconciler.cli.signals import run_async
     from reconciler.operations.applications import load
     from reconciler.operations.plan import plan, refused
+    from reconciler.runtime import SystemClock
 
     opt.refuse_stdin(paths, flags["against"])
     stdin = opt.standard_input(paths)
@@ -67,7 +68,7 @@ def command(console: Console, /, paths: tuple[str, ...], **flags: Any) -> ExitCo
                 out.write(dump(plan_document(plans, "plan")) + "\n")
             except UsageError as error:
                 failure = UsageError([*error.problems, *(failure.problems if failure else ())])
-    write_plans(console, "plan", plans, failure)
+    write_plans(console, "plan", plans, failure, read=SystemClock().utc_now())
     if failure:
         return console.fail(failure)
     changed = flags["detailed_exitcode"] and any(one.changes for one in plans)
