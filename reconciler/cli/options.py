@@ -92,11 +92,11 @@ def object_id(text: str) -> str:
 
 
 def duration_s(text: str) -> float:
-    """Seconds of `90s`, `15m`, `2h` or a bare number."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text.strip(), re.ASCII)
+    """Seconds of `90s`, `15m`, `2h`, `7d` or a bare number."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd]?)", text.strip(), re.ASCII)
     if not match:
         raise click.BadParameter(f"{text!r} is not a duration: write 90s, 15m or 2h")
-    return float(match[1]) * {"h": 3600, "m": 60}.get(match[2], 1)
+    return float(match[1]) * {"d": 86400, "h": 3600, "m": 60}.get(match[2], 1)
 
 
 def http_url(longest: int) -> Callable[[str], str]:

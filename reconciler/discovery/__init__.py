@@ -44,12 +44,13 @@ class Extent:
 
     `flow`: an alias, id or name. The listing is restricted to that flow (`Live.only_flow`) if its id is known without
     reading more than the rules need; otherwise everything is read. `devices`: the ids of the only devices needed;
-    `read` is then the read of them.
+    `read` is then the read of them. `evidence`: read what rollouts are judged by, even if there are none.
     """
 
     flow: str | None = None
     devices: frozenset[DeviceId] | None = None
     read: Read | None = None
+    evidence: bool = False
 
 
 EVERYTHING = Extent()
@@ -242,7 +243,8 @@ class _Discovery:
             raise ManifestError([place.problem(message, hint)]) from None
 
     async def live(self, flow_id: FlowId | None) -> Read:
-        return self.extent.read or await self.reader.live(flow_id=flow_id, evidence=self.has_rollouts)
+        evidence = self.extent.evidence or self.has_rollouts
+        return self.extent.read or await self.reader.live(flow_id=flow_id, evidence=evidence)
 
     async def only_flow(self, needs: Needs) -> FlowId | None:
         """The id of the extent's flow, if there is one and its id can be found. A rollout is judged as a whole."""
