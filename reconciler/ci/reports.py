@@ -38,6 +38,7 @@ class Report:
         commit: the commit of the manifests.
         digest: the review digest of the plan; empty if there is none.
         summary: the number of rows to add, update and remove.
+        leaving: the number of rows that leave management.
         problems: errors and refusals.
         folder: the folder with `plan.json`.
     """
@@ -49,6 +50,7 @@ class Report:
     commit: str = ""
     digest: str = ""
     summary: dict[str, int] = field(default_factory=dict)
+    leaving: int = 0
     partial: bool = False
     problems: tuple[Problem, ...] = ()
     folder: Path = Path()
@@ -110,7 +112,9 @@ def read_page(file: Path) -> str:
 
 def body(reports: Sequence[Report], *, max_bytes: int) -> str:
     """The page: the verdict, a table if there are several applications, and as many whole plans as fit."""
-    shown = sorted((one for one in reports if one.changes or one.code), key=lambda one: (one.planned, one.code != 3))
+    shown = sorted(
+        (one for one in reports if one.changes or one.leaving or one.code), key=lambda one: (one.planned, one.code != 3)
+    )
     parts = [f"**{_verdict(reports)}**"]
     if len(reports) > 1:
         parts.append(_table(shown, len(reports) - len(shown), max_bytes // _ROWS_SHARE))

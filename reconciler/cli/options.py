@@ -178,6 +178,22 @@ filters = _together(
     ),
 )
 
+against = click.option(
+    "--against",
+    type=filled,
+    metavar="REV|REV:PATH",
+    help="List what that git revision managed and the manifests do not any more; limits.leaving refuses more.",
+)
+
+
+def refuse_stdin(paths: Sequence[str], revision: str | None) -> None:
+    """Refuse to compare standard input with a revision, before it is read."""
+    if revision is not None and "-" in paths:
+        from reconciler.errors import UsageError
+
+        raise UsageError("--against compares with files in git, and - is standard input", hint="give their path in git")
+
+
 planning = _together(
     click.option(
         "--calls",

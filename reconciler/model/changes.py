@@ -192,6 +192,20 @@ class PendingRow(NamedTuple):
     last_error: str | None
 
 
+class LeavingRow(NamedTuple):
+    """A row that an earlier revision of the manifests managed, and this one does not; nothing is sent for it.
+
+    `version`, `group` and `source` are those of that revision: None means absent, and no group.
+    """
+
+    device_id: DeviceId
+    flow_id: FlowId
+    version: Version | None
+    released: Version | None
+    group: str | None
+    source: Place
+
+
 class UnmanagedRow(NamedTuple):
     """A live row that no manifest declares."""
 

@@ -25,8 +25,8 @@ class Digests(NamedTuple):
 
     `changes` is over application, kind, device, flow, from and to of every change. `review` is over these, with the
     resolved rows of groups with a policy in place of the changes of these groups, and over the limits, protections,
-    policies and locks of the manifests, so that none of them can be altered after a review. Time, connection state,
-    logs, names, places, options and calls are in none of them.
+    policies, locks and groups that may be empty of the manifests, so that none of them can be altered after a review.
+    Time, connection state, logs, names, places, options and calls are in none of them.
     """
 
     changes: str
@@ -126,8 +126,8 @@ def _rows(plan: Plan, changes: Changes) -> Iterator[str]:
 def _guards(plan: Plan) -> Iterator[list[object]]:
     """What the manifests guard a plan with, without the places: moving a line alters nothing."""
     limits = plan.guards.limits
-    for name, limit in (("limits.removals", limits.removals), ("limits.changes", limits.changes)):
-        yield [plan.application.id, plan.kind, name, limit.count, _percent(limit.percent)]
+    for name, limit in (("removals", limits.removals), ("changes", limits.changes), ("leaving", limits.leaving)):
+        yield [plan.application.id, plan.kind, f"limits.{name}", limit.count, _percent(limit.percent)]
     protected = {(one.device_id or "", one.flow_id or "", str(one.forbid)) for one in plan.guards.protect}
     for device_id, flow_id, forbid in sorted(protected):
         yield [plan.application.id, plan.kind, "protect", device_id or None, flow_id or None, forbid]
@@ -139,6 +139,8 @@ def _guards(plan: Plan) -> Iterator[list[object]]:
     contents = {one.content for one in plan.guards.lock.versions} if plan.guards.lock else ()
     for flow_id, version, sha256 in sorted({(one.flow_id, one.version, one.sha256) for one in contents}):
         yield [plan.application.id, plan.kind, "lock", flow_id, version, sha256]
+    for group in plan.guards.may_be_empty:
+        yield [plan.application.id, plan.kind, "may_be_empty", group]
 
 
 def _policy(policy: Policy) -> Iterator[object]:

@@ -15,6 +15,7 @@ from reconciler.cli.console import Console
 @opt.pick
 @opt.filters
 @opt.planning
+@opt.against
 @opt.parallelism
 @opt.formats("text", "json", "markdown")
 @opt.max_bytes

@@ -17,6 +17,7 @@ from reconciler.errors import ExitCode, ReconcilerError, UsageError
 @opt.pick
 @opt.filters
 @opt.planning
+@opt.against
 @opt.parallelism
 @opt.formats("text", "json", "markdown")
 @opt.max_bytes
@@ -37,12 +38,19 @@ def command(console: Console, /, paths: tuple[str, ...], **flags: Any) -> ExitCo
     from reconciler.operations.applications import load
     from reconciler.operations.plan import plan, refused
 
+    opt.refuse_stdin(paths, flags["against"])
     stdin = opt.standard_input(paths)
     rules = load(*paths, application=flags["application"], kind=flags["kind"], stdin=stdin)
     keep_inputs("--out", flags["out"], [source.path for one in rules for source in one.manifests])
+    against = None
+    if flags["against"] is not None:
+        from reconciler.operations.against import earlier
+
+        pick = {"application": flags["application"], "kind": flags["kind"]}
+        against = earlier(flags["against"], paths, rules, **pick)
     gateway = connect(console, [one.application.id for one in rules], parallelism=flags["parallelism"])
     with OutputFile(console, "--out", flags["out"]) if flags["out"] is not None else nullcontext() as out:
-        planned = run_async(plan(rules, gateway, opt.planning_options(flags)))
+        planned = run_async(plan(rules, gateway, opt.planning_options(flags), against=against))
         plans = [one.plan for one in planned]
         if console.verbose:
             from reconciler.render.decisions import decisions_text
