@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping
 from reconciler.documents.attention import ways_on
 from reconciler.model.rollout import FailingDevice, RolloutReport, WaveReport
 from reconciler.model.state import FlowId
+from reconciler.model.text import counted
 from reconciler.render.inert import words
 from reconciler.render.page import Page, Rank, code
 from reconciler.render.pins import pinned
-from reconciler.render.rollouts import COLUMNS, WHY, limit, progress, when
+from reconciler.render.rollouts import COLUMNS, WHY, earliest, limit, progress, when
 
 
 def rollout_sections(
@@ -23,12 +24,18 @@ def rollout_sections(
         opening = f"{above}\n{named}: **{words(report.state)}**"
         if report.reason:
             opening += f", {code(report.reason)}"
-        opening += f", at the earliest {when(report.earliest)}" if report.earliest else ""
+        opening += earliest(report)
+        opening += f". Ways on: {ways}." if (ways := ways_on(report)) else ""
         rows = [(wave, report) for wave in report.waves]
         page.section("waves", rows, _wave_row, opening=f"{opening}\n\n{head}", rank=Rank.LEADS)
-        ways = f" Ways on: {text}." if (text := ways_on(report)) else ""
-        page.section("failing devices", report.failing, _failing_row, opening=f"\nFailing:{ways}\n\n", rank=Rank.LEADS)
-        if ways:
+        page.section(
+            "failing devices",
+            report.failing,
+            _failing_row,
+            opening=f"\nFailing: {counted(len(report.failing), 'device')}\n\n",
+            rank=Rank.LEADS,
+        )
+        if report.needs_attention:
             pins = list(enumerate(pinned(report.group, report.failing, flow_names)))
             page.section("pins", pins, _pin_row, summary="Pins that leave the failing devices out")
 

@@ -60,8 +60,14 @@ def _head(report: RolloutReport, paint: Paint) -> Iterator[str]:
     else:
         yield f"{first.removesuffix(state)}{paint(state, _COLORS.get(report.state, 'yellow'))}"
     if report.reason:
-        earliest = f", at the earliest {when(report.earliest)}" if report.earliest else ""
-        yield from wrapped(f"{inert(report.reason)}{earliest}", indent=4)
+        yield from wrapped(f"{inert(report.reason)}{earliest(report)}", indent=4)
+
+
+def earliest(report: RolloutReport) -> str:
+    """`, at the earliest 2026-03-02 14:10Z`, unless its reason is that time."""
+    if not report.earliest or report.earliest in (report.reason or ""):
+        return ""
+    return f", at the earliest {when(report.earliest)}"
 
 
 def limit(report: RolloutReport) -> str:
@@ -105,8 +111,8 @@ def progress(wave: WaveReport, report: RolloutReport) -> str:
         return ", passed"
     if not wave.open:
         return ", shut"
-    earliest = f", at the earliest {when(wave.earliest)}" if wave.earliest else ""
-    return f", open; {inert(wave.needs)}{earliest}" if wave.needs else ", open"
+    at = f", at the earliest {when(wave.earliest)}" if wave.earliest else ""
+    return f", open; {inert(wave.needs)}{at}" if wave.needs else ", open"
 
 
 def _failing(report: RolloutReport, flow_names: Mapping[FlowId, str], *, most: int) -> Iterator[str]:
@@ -144,10 +150,8 @@ def next_wave(reports: Iterable[RolloutReport]) -> str:
 
 def _next(report: RolloutReport) -> str | None:
     """When more of a rollout may be sent: once the wave that is open now has passed, if nothing else holds the next."""
-    if report.state is RolloutState.STOPPED or report.earliest is not None:
-        return report.earliest
     if report.state is not RolloutState.OPEN:
-        return None
+        return None if report.state is RolloutState.STOPPED else report.earliest
     for wave, following in zip(report.waves, report.waves[1:], strict=False):
         if wave.open and not wave.passed:
             is_approved = report.up_to is None or wave.wave < report.up_to
