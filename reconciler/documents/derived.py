@@ -60,7 +60,7 @@ def _summary(plan: Plan, calls: Sequence[PlannedCall]) -> Summary:
 
 
 def _fit(plan: Plan) -> bool:
-    """Whether each change that is sent has one call that says just that, in the order that follows from the requests."""
+    """Whether each change that is sent has one call that says just that, in the order that the requests ask for."""
     if not all(isinstance(call.request, get_args(Request)) for call in plan.calls):
         return True  # of a later version: shown as they are
     changes = {change.row: change for change in plan.sent}

@@ -3,12 +3,12 @@
     world("c1/1=proven c2/1=failed a/2=to_release", gate=Gate(sample=2))
 
 is a group `leeds` with the policy `careful` that gives the flow `telemetry` v2. Every device ran v1 for a month before.
-What a device stands for is made by its versions, its connection and its log, as of `NOW`.
+Where a device stands is made by its versions, its connection and its log, as of `NOW`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -47,12 +47,16 @@ def ident(name: str) -> str:
 
 def record(name: str, standing: str, *, target: Version | None = NEW, error: str = "bad flash") -> LiveDevice:
     """A device that ran v1 for a month and now stands so towards its target."""
+    if standing == "on_new":  # it runs v2, whatever is desired
+        return record(name, "proven")
     hours = {"proven": 48.0, "failed": 2.0, "silent": 5.0, "offline": 2.0}.get(standing, 0.25)
+    released: Version | None
+    reported: Version | None
     released, reported = (OLD, OLD) if standing == "to_release" else (target, OLD)
-    log = [(720.0, _released(OLD)), (719.0, _reported("B1"))]
+    log = [(720.0, _released(OLD, "B1")), (719.0, _reported("B1"))]
     bundle = "B1"
     if standing != "to_release":
-        log.append((hours, _released(target)))
+        log.append((hours, _released(target, "B2")))
     if standing in ("proven", "soaking"):
         reported, bundle = target, "B2"
         log.append((hours, _reported("B2")))
@@ -68,8 +72,8 @@ def record(name: str, standing: str, *, target: Version | None = NEW, error: str
     )
 
 
-def _released(version: Version | None) -> LogLine:
-    return LogLine("desired", FLOW, version)
+def _released(version: Version | None, bundle: str) -> LogLine:
+    return LogLine("desired", FLOW, version, bundle)
 
 
 def _reported(bundle: str) -> LogLine:
@@ -132,8 +136,3 @@ def plan(devices: str, *, limits: Limits = NO_LIMITS, options: Options | None = 
     """The plan of such a world."""
     source = Source("manifests/prod.yaml", "0" * 64)
     return make_plan(world(devices, **keys), limits=limits, manifests=(source,), options=options or Options())
-
-
-def named(names: Sequence[str], wave: int, standing: str) -> str:
-    """The same of several devices."""
-    return " ".join(f"{name}/{wave}={standing}" for name in names)
