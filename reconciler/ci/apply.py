@@ -14,14 +14,13 @@ from reconciler.ci.marks import Applied
 from reconciler.ci.plan import commit
 from reconciler.ci.provider import Provider, Trigger, say
 from reconciler.ci.reports import show
-from reconciler.ci.stopped import lines, stopped
+from reconciler.ci.stopped import stopped
 from reconciler.documents.saved_plan import load_results, read_document
 from reconciler.errors import ExitCode, Stale
 from reconciler.model.result import Result
 
 _REMEDY = "look at a plan by hand (Run workflow, command plan), then apply by hand (command apply)"
 _BY_HAND = "run apply by hand: Run workflow, command apply"
-_STOPPED_BYTES = 60_000
 
 
 def step(
@@ -75,14 +74,8 @@ def report(provider: Provider, *, pull_request: str, reviewed: str, result: Path
         return 0
     ended = load_results(str(result))
     provider.annotate("error", ended.problems)
-    waiting = [
-        (one.application.name or one.application.id, rollout)
-        for one in ended.results
-        for rollout in stopped(one.rollouts)
-    ]
-    provider.annotate("error", [rollout.problem for _, rollout in waiting])
-    if told := lines(waiting, max_bytes=_STOPPED_BYTES):
-        provider.summary(f"**Rollouts are stopped:**\n\n{told}")
+    if ended.code != ExitCode.ROLLOUT_STOPPED:  # then these are its problems
+        provider.annotate("error", [rollout.problem for one in ended.results for rollout in stopped(one.rollouts)])
     if pull_request:
         _compare(provider, ended.results, pull_request, reviewed)
     if ended.results:

@@ -8,12 +8,11 @@ from reconciler.ci.changed import changed
 from reconciler.ci.command import Application, git
 from reconciler.ci.provider import Provider, Trigger, say
 from reconciler.ci.reports import SUMMED, Report, show
-from reconciler.ci.stopped import lines, stopped
+from reconciler.ci.stopped import stopped
 from reconciler.documents.saved_plan import read_document
 from reconciler.errors import ExitCode
 
 _STATUS_BYTES = "20000"  # it shares an issue with the plans
-_STOPPED_BYTES = 60_000
 
 
 def step(provider: Provider, *, application: Application, out: Path, status: bool, against: str) -> int:
@@ -25,10 +24,6 @@ def step(provider: Provider, *, application: Application, out: Path, status: boo
     out.mkdir(parents=True)
     report = _plan(provider, application, out, against)
     if report.planned:
-        if told := lines(
-            [(application.name or application.id, one) for one in report.stopped], max_bytes=_STOPPED_BYTES
-        ):
-            provider.summary(f"**Rollouts are stopped:**\n\n{told}")
         provider.summary(show(out / "plan.json", commit=report.commit))
         if status:
             _status(provider, application, out)
@@ -72,7 +67,8 @@ def _plan(provider: Provider, application: Application, folder: Path, against: s
     )
     report.save()
     provider.annotate("warning", [one.problem for one in plan.warnings] if plan else ())
-    provider.annotate("error", report.problems)
+    if report.code != ExitCode.ROLLOUT_STOPPED:
+        provider.annotate("error", report.problems)
     return report
 
 

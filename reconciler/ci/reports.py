@@ -132,11 +132,9 @@ def body(reports: Sequence[Report], *, max_bytes: int) -> str:
         key=lambda one: (one.planned, one.code != 3, not one.stopped),
     )
     parts = [f"**{_verdict(reports)}**"]
-    if told := lines(
-        [(f"{one.name} {one.kind}", rollout) for one in shown for rollout in one.stopped], max_bytes=max_bytes
-    ):
-        parts.append(told)
     if len(reports) > 1:
+        waiting = [(f"{one.name} {one.kind}", rollout) for one in shown for rollout in one.stopped]
+        parts += [lines(waiting, max_bytes=max_bytes)] if waiting else []
         parts.append(_table(shown, len(reports) - len(shown), max_bytes // _ROWS_SHARE))
     left = max_bytes - sum(size(part) + 2 for part in parts) - _CLOSING
     share = max(SMALLEST, left // max(1, len(shown)))

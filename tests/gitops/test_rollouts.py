@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from reconciler.ci.changed import changed
 from reconciler.ci.command import Application
 from reconciler.ci.comment import read_review
 from reconciler.ci.provider import Post
-from reconciler.ci.stopped import WAYS, Stopped
+from reconciler.ci.stopped import Stopped
+from reconciler.errors import Problem
 from tests.gitops.conftest import PLANT, Build, Git, World
 from tests.gitops.runner.hub import Hub
 from tests.gitops.runner.reports import one
@@ -32,7 +34,9 @@ applications:
       - {{count: 2, name: "canary-{{n}}", tags: {{ring: canary}}, deployed: {{telemetry: v1}}}}
       - {{count: 8, name: "pump-{{n}}", deployed: {{telemetry: v1}}}}
 """
-STOPPED = Stopped("all", "careful", "stopped", "1 of 2 devices failed in wave 1")
+WAYS = "revert the change, merge a fixed version, or pin the failing devices"
+REASON = "the rollout of group all is stopped: 1 of 2 failed"
+STOPPED = Stopped("all", "careful", Problem(REASON, hint=WAYS))
 
 
 def manifest(version: str, *, ring: str = "canary") -> str:
@@ -98,7 +102,7 @@ def test_a_stopped_rollout_is_red_and_has_one_issue_until_it_goes_on(world: Worl
     apply = merged.job("apply")
     assert apply.exit_codes["Apply"] == 7
     assert any("the rollout of group all is stopped" in line and WAYS in line for line in apply.annotations)
-    assert f"The ways on: {WAYS}." in apply.summary
+    assert f"Ways on: {WAYS}." in apply.summary
     assert world.hub.marks(world.git("rev-parse", "HEAD")) == {MARK: "apply ended with exit code 7"}
 
     for _ in range(2):
@@ -108,9 +112,9 @@ def test_a_stopped_rollout_is_red_and_has_one_issue_until_it_goes_on(world: Worl
         assert night.job("plan").exit_codes["Plan"] == 7
         (issue,) = world.hub.issues.values()
         assert (issue["state"], issue["title"]) == ("open", "Stopped: a rollout of manifests waits for somebody")
-        assert f"The ways on: {WAYS}." in issue["body"]
-        assert "canary-1" in issue["body"]
-        assert "bad flash" in issue["body"]
+        assert f"Ways on: {WAYS}." in issue["body"]
+        assert "error `bad flash`" in issue["body"]
+        assert re.search(r"^    pins:\n      - device: \"\w{24}\"  # canary-1$", issue["body"], re.MULTILINE)
     assert runs(world) == {"canary": {"v1", "v2"}, "pump": {"v1"}}
 
     world.git("revert", "--no-edit", "-m", "1", "HEAD")
@@ -216,8 +220,6 @@ class TestIssue:
         assert self.tell(job_files, monkeypatch, stopped).code == 1
         (issue,) = hub.issues.values()
         assert issue["title"] == "Stopped: a rollout of manifests waits for somebody"
-        line = "- `plant-000 embedded`, group `all`, policy `careful`: **stopped**: `1 of 2 devices failed in wave 1`"
-        assert line in issue["body"]
         assert "8 withheld by rollouts. 1 rollout stopped." in issue["body"]
         assert self.tell(job_files, monkeypatch, replace(stopped, withheld=7)).code == 1
         assert issue["title"] == "Drift: Losant is not as manifests says, and a rollout is stopped"
@@ -227,13 +229,17 @@ class TestIssue:
         assert len(hub.issues) == 1
         assert issue["state"] == "closed"
 
-    def test_many_of_them_are_counted_and_leave_room_for_the_plans(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    @pytest.mark.parametrize("number", [1, 500])
+    def test_of_several_applications_they_come_first_and_leave_room_for_the_plans(
+        self, number: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr("reconciler.ci.reports.show", lambda file, commit, max_bytes: "the plan")
-        many = one(code=7, stopped=tuple(replace(STOPPED, group=f"group-{n}", reason="x" * 500) for n in range(500)))
-        page = drift.text([many], path="manifests", run_url="https://x", max_bytes=64_000)
+        told = Stopped("all", "careful", Problem(REASON + "x" * 600, hint=WAYS))
+        page = drift.text(
+            [one(1, code=7, stopped=(told,) * number), one(2)], path="manifests", run_url="https://x", max_bytes=64_000
+        )
         assert len(page.encode()) <= 64_000
-        shown = page.count("**stopped**")
-        assert shown > 0
-        assert f"- and {500 - shown} more rollouts" in page
-        assert "the plan" in page
-        assert WAYS in page
+        assert page.index(f"- `plant-001 embedded`: `{REASON}") < page.index("| application |")
+        shown = page.count(f"Ways on: {WAYS}.")
+        assert shown == number or f"- and {number - shown} more rollouts" in page
+        assert page.count("the plan") == 2
