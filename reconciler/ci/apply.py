@@ -8,15 +8,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from reconciler.ci.against import mark_of
 from reconciler.ci.command import Application
+from reconciler.ci.marks import Applied
 from reconciler.ci.plan import commit
-from reconciler.ci.provider import Provider, say
+from reconciler.ci.provider import Provider, Trigger, say
 from reconciler.ci.reports import show
+from reconciler.ci.stopped import stopped
 from reconciler.documents.saved_plan import load_results, read_document
 from reconciler.errors import ExitCode, Stale
 from reconciler.model.result import Result
 
 _REMEDY = "look at a plan by hand (Run workflow, command plan), then apply by hand (command apply)"
+_BY_HAND = "run apply by hand: Run workflow, command apply"
 
 
 def step(
@@ -26,20 +30,27 @@ def step(
     pull_request: str,
     reviewed: str,
     require_reviewed_plan: bool,
+    marked: str,
     result: Path,
     expect_digest: str,
     against: str,
     timeout: str,
     offline: str,
 ) -> int:
-    """Apply; exits like `reconciler apply`.
+    """Apply; exits like `reconciler apply`. How it ended is noted beside the result.
 
     A required review passes its digest to `apply --expect-digest`, which refuses (exit 4) if the plan has changed.
-    If nothing is left to do, nothing needs a review, so a job can be run again.
+    If nothing is left to do, nothing needs a review, so a job can be run again. A schedule has no review: it applies
+    what was let through before, the commit that is `marked`.
     """
     result.parent.mkdir(parents=True, exist_ok=True)
-    expected = expect_digest
-    if require_reviewed_plan and not expected:
+    expected, tip = expect_digest, commit(provider)
+    if require_reviewed_plan and provider.run().trigger is Trigger.SCHEDULE:
+        if marked != tip:
+            name = mark_of(application.id, application.kind)
+            message = f"the tip of the branch, {tip}, has no mark {name}: its apply did not end, so nothing is applied"
+            raise Stale(message, hint=_BY_HAND)
+    elif require_reviewed_plan and not expected:
         plans = read_document(application.run("plan", "--format", "json").document())["plans"]
         nothing_to_do = len(plans) == 1 and not plans[0].changes
         expected = plans[0].digest if nothing_to_do else reviewed
@@ -49,6 +60,7 @@ def step(
     options += ["--expect-digest", expected] if expected else []
     options += ["--against", against] if against else []
     code = application.run("apply", *options, capture=False).code
+    Applied(application.id, application.kind, tip, code).save(result.parent)
     if code == ExitCode.STALE:
         message = f"The plan is not the one that was reviewed ({expected}), so nothing was applied: {_REMEDY}"
         say(provider, "error", message)
@@ -62,6 +74,8 @@ def report(provider: Provider, *, pull_request: str, reviewed: str, result: Path
         return 0
     ended = load_results(str(result))
     provider.annotate("error", ended.problems)
+    if ended.code != ExitCode.ROLLOUT_STOPPED:  # then these are its problems
+        provider.annotate("error", [rollout.problem for one in ended.results for rollout in stopped(one.rollouts)])
     if pull_request:
         _compare(provider, ended.results, pull_request, reviewed)
     if ended.results:

@@ -41,6 +41,8 @@ def decide(run: Run, *, command: str = "", branch: str = "", scheduled_apply: bo
         why = run.withheld or "the plan is shown before it is merged"
         return Decision(apply=False, plan="" if run.withheld else "review", reason=why)
     if run.trigger is Trigger.SCHEDULE:
+        if scheduled_apply and branch and run.branch != branch:
+            raise UsageError(f"only {branch} is applied, and schedules run for {run.branch or 'no branch'}")
         return Decision(apply=scheduled_apply, plan="drift", reason="a scheduled run looks for drift")
     if command != "apply" and (run.trigger is not Trigger.PUSH or command == "plan"):
         return Decision(apply=False, plan="plan", reason="a plan was requested")

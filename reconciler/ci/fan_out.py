@@ -13,7 +13,7 @@ from reconciler.render.inert import inert
 _NAME = 80  # maximum characters of a display name, since the size of job outputs is limited
 
 
-def step(provider: Provider, *, path: str, application: str, expect_digest: str, scheduled_apply: bool) -> int:
+def step(provider: Provider, *, path: str, application: str, expect_digest: str) -> int:
     """Start the jobs; output their number, and the pull request that the commit came from, if it may be applied."""
     picked = [one for one in load(path) if application in ("", one.application.id, one.application.name)]
     if not picked:
@@ -22,7 +22,7 @@ def step(provider: Provider, *, path: str, application: str, expect_digest: str,
         raise UsageError(f"a digest identifies one plan, but {len(picked)} are to be made: give the application, too")
     number, review = None, None
     run = provider.run()
-    if run.trigger is Trigger.PUSH or (run.trigger is Trigger.SCHEDULE and scheduled_apply):
+    if run.trigger is Trigger.PUSH:
         number, review = _reviewed(provider.forge(), git("rev-parse", "HEAD"), run.branch, path)
     rows = [
         {

@@ -64,15 +64,22 @@ class Repository:
     def applied(self, commits: Sequence[str], marks: Collection[str]) -> Mapping[str, str]:
         found: dict[str, str] = {}
         for commit in commits:
-            decided: set[str] = set()  # of several statuses of one name, the newest comes first and counts
-            for status in self.pages(f"commits/{commit}/statuses"):
-                mark = status["context"]
-                if mark in marks and mark not in found and mark not in decided and _is_by_us(status["creator"]):
-                    decided.add(mark)
-                    found |= {mark: commit} if status["state"] == "success" else {}
+            borne = self.marks(commit)
+            found |= {mark: commit for mark in marks if mark in borne and mark not in found}
             if len(found) == len(set(marks)):
                 break
         return found
+
+    def marks(self, commit: str) -> Mapping[str, str]:
+        newest: dict[str, Data] = {}  # of several statuses of one name, the newest comes first and counts
+        for status in self.pages(f"commits/{commit}/statuses"):
+            if _is_by_us(status["creator"]):
+                newest.setdefault(status["context"], status)
+        return {name: one["description"] or "" for name, one in newest.items() if one["state"] == "success"}
+
+    def mark(self, commit: str, name: str, description: str, url: str) -> None:
+        body = {"state": "success", "context": name, "description": description, "target_url": url}
+        self.send("POST", f"statuses/{commit}", body)
 
     def comments(self, number: int) -> Iterator[Post]:
         for comment in self.pages(f"issues/{number}/comments"):
@@ -90,7 +97,7 @@ class Repository:
 
     def write_issue(self, title: str, text: str, over: Post | None) -> int:
         if over:
-            self.send("PATCH", f"issues/{over.id}", {"body": text})
+            self.send("PATCH", f"issues/{over.id}", {"title": title, "body": text})
             return over.id
         return int(self.send("POST", "issues", {"title": title, "body": text})["number"])
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from reconciler.ci.changed import changed
 from reconciler.ci.command import Application, git
-from reconciler.ci.provider import Provider, say
+from reconciler.ci.provider import Provider, Trigger, say
 from reconciler.ci.reports import SUMMED, Report, show
+from reconciler.ci.stopped import stopped
 from reconciler.documents.saved_plan import read_document
 from reconciler.errors import ExitCode
 
@@ -16,7 +18,8 @@ _STATUS_BYTES = "20000"  # it shares an issue with the plans
 def step(provider: Provider, *, application: Application, out: Path, status: bool, against: str) -> int:
     """Exits like `plan`: a refused plan fails the job, changes do not. `status`: also report device health.
 
-    `against`: the revision to compare with, if any.
+    `against`: the revision to compare with, if any. A rollout that is stopped fails the job, with 7; but on a pull
+    request only if its group or its policy is what changes, or nothing else could be merged meanwhile.
     """
     out.mkdir(parents=True)
     report = _plan(provider, application, out, against)
@@ -24,7 +27,19 @@ def step(provider: Provider, *, application: Application, out: Path, status: boo
         provider.summary(show(out / "plan.json", commit=report.commit))
         if status:
             _status(provider, application, out)
-    return 0 if report.code == ExitCode.CHANGES else report.code
+    if report.code not in (ExitCode.DONE, ExitCode.CHANGES, ExitCode.ROLLOUT_STOPPED):
+        return report.code
+    return _of_rollouts(provider, application, report, against)
+
+
+def _of_rollouts(provider: Provider, application: Application, report: Report, against: str) -> int:
+    """Annotate the rollouts that are stopped; the exit code that follows from them."""
+    failing = set(report.stopped)
+    if provider.run().trigger is Trigger.REVIEW and against:
+        failing &= set(changed(application, report.stopped, against))
+    for one in report.stopped:
+        provider.annotate("error" if one in failing else "warning", [one.problem])
+    return ExitCode.ROLLOUT_STOPPED if failing else ExitCode.DONE
 
 
 def _plan(provider: Provider, application: Application, folder: Path, against: str) -> Report:
@@ -43,13 +58,17 @@ def _plan(provider: Provider, application: Application, folder: Path, against: s
         digest=(document.get("review_digest") or "") if plan else "",
         summary={name: getattr(plan.summary, name) for name in SUMMED} if plan else {},
         leaving=(plan.summary.leaving or 0) if plan else 0,
+        withheld=(plan.summary.withheld or 0) if plan else 0,
+        moving=sum(one.get("wave") is not None and not one.get("withheld") for one in plan.changes) if plan else 0,
+        stopped=stopped(plan.rollouts) if plan else (),
         partial=bool(plan and plan.partial),
         problems=error.problems if error else (),
         folder=folder,
     )
     report.save()
     provider.annotate("warning", [one.problem for one in plan.warnings] if plan else ())
-    provider.annotate("error", report.problems)
+    if report.code != ExitCode.ROLLOUT_STOPPED:
+        provider.annotate("error", report.problems)
     return report
 
 
@@ -59,7 +78,7 @@ def _status(provider: Provider, application: Application, folder: Path) -> None:
     if answer.code == ExitCode.NOT_CONVERGED:
         name = application.name or application.id
         say(provider, "warning", f"devices of {name} failed to take up releases; see the summary")
-    else:
+    elif answer.code != ExitCode.ROLLOUT_STOPPED:  # of that the plan tells
         answer.text()
     (folder / "status.md").write_text(answer.stdout, encoding="utf-8")
     provider.summary(answer.stdout)

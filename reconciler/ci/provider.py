@@ -62,6 +62,12 @@ class Forge(Protocol):
         A mark is a successful commit status of this name, written with a job's own token.
         """
 
+    def marks(self, commit: str) -> Mapping[str, str]:
+        """The marks of a commit: what each says."""
+
+    def mark(self, commit: str, name: str, description: str, url: str) -> None:
+        """Write a mark, over one of the same name."""
+
     def comments(self, number: int) -> Iterable[Post]:
         """Our comments on a pull request, oldest first."""
 
@@ -72,7 +78,7 @@ class Forge(Protocol):
         """Our open issues."""
 
     def write_issue(self, title: str, text: str, over: Post | None) -> int:
-        """Open an issue, or replace the text of one of ours. Returns its number."""
+        """Open an issue, or replace title and text of one of ours. Returns its number."""
 
     def close_issue(self, post: Post, comment: str) -> None:
         """Close an issue, then comment with the reason. Nothing is done if it is gone."""

@@ -15,12 +15,14 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
+from reconciler.ci.stopped import Stopped, lines
 from reconciler.documents.result import Ended
 from reconciler.documents.saved_plan import load_saved
 from reconciler.documents.status import Stood
 from reconciler.errors import Problem, ReconcilerError
 from reconciler.files import TooLarge, read_bounded
 from reconciler.model.digest import digests
+from reconciler.model.text import counted
 from reconciler.render.markdown import plan_markdown
 from reconciler.render.page import DEFAULT_MAX_BYTES, SMALLEST, code, size
 from reconciler.render.result import result_markdown
@@ -36,11 +38,14 @@ class Report:
     """A summary of one application's plan.
 
     Attributes:
-        code: exit code of `plan`: 0 no changes, 2 changes, 3 refused, anything else no plan.
+        code: exit code of `plan`: 0 nothing to send, 2 changes, 3 refused, 7 a rollout is stopped, else no plan.
         commit: the commit of the manifests.
         digest: the review digest of the plan; empty if there is none.
         summary: the number of rows to add, update and remove.
         leaving: the number of rows that leave management.
+        withheld: the number of changes that rollouts withhold.
+        moving: the number of changes that rollouts send now.
+        stopped: the rollouts that wait for somebody.
         problems: errors and refusals.
         folder: the folder with `plan.json`.
     """
@@ -53,6 +58,9 @@ class Report:
     digest: str = ""
     summary: dict[str, int] = field(default_factory=dict)
     leaving: int = 0
+    withheld: int = 0
+    moving: int = 0
+    stopped: tuple[Stopped, ...] = ()
     partial: bool = False
     problems: tuple[Problem, ...] = ()
     folder: Path = Path()
@@ -60,12 +68,19 @@ class Report:
     @property
     def planned(self) -> bool:
         """Whether the plan could be made."""
-        return self.code in (0, 2, 3) and bool(self.digest)
+        return self.code in (0, 2, 3, 7) and bool(self.digest)
 
     @property
     def changes(self) -> int:
         """The number of rows that would change."""
         return sum(self.summary.get(name, 0) for name in SUMMED)
+
+    def drift(self, *, moved_on: bool) -> bool:
+        """Whether Losant is not as the manifests say: what a rollout withholds is none, nor what a schedule sends next.
+
+        `moved_on`: whether schedules move rollouts on.
+        """
+        return self.code == 3 or self.changes > self.withheld + (self.moving if moved_on else 0)
 
     def save(self) -> None:
         """Write `report.json` into the folder."""
@@ -117,10 +132,13 @@ def read_page(file: Path) -> str:
 def body(reports: Sequence[Report], *, max_bytes: int) -> str:
     """The page: the verdict, a table if there are several applications, and as many whole plans as fit."""
     shown = sorted(
-        (one for one in reports if one.changes or one.leaving or one.code), key=lambda one: (one.planned, one.code != 3)
+        (one for one in reports if one.changes or one.leaving or one.code or one.stopped),
+        key=lambda one: (one.planned, one.code != 3, not one.stopped),
     )
     parts = [f"**{_verdict(reports)}**"]
     if len(reports) > 1:
+        waiting = [(f"{one.name} {one.kind}", rollout) for one in shown for rollout in one.stopped]
+        parts += [lines(waiting, max_bytes=max_bytes)] if waiting else []
         parts.append(_table(shown, len(reports) - len(shown), max_bytes // _ROWS_SHARE))
     left = max_bytes - sum(size(part) + 2 for part in parts) - _CLOSING
     share = max(SMALLEST, left // max(1, len(shown)))
@@ -143,7 +161,11 @@ def _verdict(reports: Sequence[Report]) -> str:
     """The first visible line."""
     failed = sum(not one.planned for one in reports)
     refused = sum(one.code == 3 for one in reports)
-    ending = (f" {failed} without a plan." if failed else "") + (f" {refused} refused." if refused else "")
+    withheld, waiting = sum(one.withheld for one in reports), sum(len(one.stopped) for one in reports)
+    ending = f" {failed} without a plan." if failed else ""
+    ending += f" {refused} refused." if refused else ""
+    ending += f" {withheld} withheld by rollouts." if withheld else ""
+    ending += f" {counted(waiting, 'rollout')} stopped." if waiting else ""
     add, update, remove = (sum(one.summary.get(name, 0) for one in reports) for name in SUMMED)
     if add or update or remove:
         return f"Plan: {add} to add, {update} to change, {remove} to destroy.{ending}"
@@ -164,7 +186,7 @@ def _table(shown: Sequence[Report], quiet: int, max_bytes: int) -> str:
     lines = ["| application | kind | add | change | destroy | |", "| --- | --- | ---: | ---: | ---: | --- |"]
     left = max_bytes - sum(size(line) + 1 for line in lines) - 200
     for number, one in enumerate(shown):
-        remark = "no plan" if not one.planned else "refused" if one.code == 3 else ""
+        remark = "no plan" if not one.planned else "refused" if one.code == 3 else "stopped" if one.stopped else ""
         counts = " | ".join(f"{one.summary[name]:,}" if one.planned else "" for name in SUMMED)
         row = f"| {code(one.name)} | {one.kind} | {counts} | {remark} |"
         if size(row) + 1 > left:

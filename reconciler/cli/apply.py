@@ -195,6 +195,8 @@ def exit_code(results: Sequence[Result], failure: ReconcilerError | None) -> Exi
     # A result may be INTERRUPTED also because of a bug.
     if {one.exit_code for one in counted} & {ExitCode.NOT_CONFIRMED, ExitCode.INTERRUPTED}:
         return ExitCode.NOT_CONFIRMED
+    if any(one.exit_code is ExitCode.ROLLOUT_STOPPED for one in counted):
+        return ExitCode.ROLLOUT_STOPPED
     if any(one.wait and one.wait.exit_code for one in counted):
         return ExitCode.NOT_CONVERGED
     return failure.exit_code if failure else ExitCode.DONE

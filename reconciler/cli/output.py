@@ -81,11 +81,14 @@ def write_results(console: Console, results: Sequence[Result], code: int, proble
 
 def write_status(console: Console, reports: Sequence[StatusReport], *, read: str | None = None) -> None:
     """Write the reports to stdout, as text, Markdown, HTML or JSON; `read`: when the live state was read, if known."""
+    from reconciler.documents.attention import attention
     from reconciler.render.status import status_markdown, status_text
 
     if console.wants_json:
-        failed = any(report.exit_code(detailed=False) for report in reports)
-        console.write_json(error=_DevicesFailed() if failed else None, status=tuple(reports))
+        error: ReconcilerError | None = attention(one for report in reports for one in report.rollouts or ())
+        if error is None and any(report.exit_code(detailed=False) for report in reports):
+            error = _DevicesFailed()
+        console.write_json(error=error, status=tuple(reports))
     elif console.fmt == "markdown":
         console.write(status_markdown(reports, commit=console.commit, max_bytes=console.max_bytes))
     elif console.fmt == "html":

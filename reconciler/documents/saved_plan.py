@@ -7,9 +7,11 @@ from typing import TypedDict, cast, get_args
 
 from reconciler.documents.derived import EDITED, derived
 from reconciler.documents.json import FORMAT_VERSION, RepeatedKey, load
-from reconciler.documents.plan import CallPart, ChangePart, LeavingPart, PendingPart, PlanDocument, PlanPart, guards_key
+from reconciler.documents.parts import CallPart, ChangePart, LeavingPart, PendingPart, PlanPart
+from reconciler.documents.plan import PlanDocument, guards_key
 from reconciler.documents.reading import Misshapen, checked, headed, reported, wrong
 from reconciler.documents.result import SAVING, Ended, read_results
+from reconciler.documents.saved_rollouts import rollouts_of
 from reconciler.documents.status import Stood, read_status
 from reconciler.errors import UsageError
 from reconciler.files import TooLarge, read_bounded
@@ -139,6 +141,7 @@ def _plan(part: PlanPart, judged_by: Mapping[str, Guards], number: int, *, later
         flow_names={item["flow_id"]: name for item in named if (name := item["flow_name"])},
         deleted_devices=part.deleted_devices,
         leaving=None if part.leaving is None else tuple(map(_leaving, part.leaving)),
+        rollouts=rollouts_of(part, changes, *at),
     )
     actual = digests([plan])
     _check_digest(part.digest, actual.changes, *at, "digest")

@@ -161,7 +161,8 @@ class Guards(NamedTuple):
 class Summary(NamedTuple):
     """Counts. add + update + remove + keep = managed rows; pending is part of keep.
 
-    `leaving`: rows that leave management; None where no earlier revision was given.
+    `leaving`: rows that leave management; None where no earlier revision was given. `withheld`: the changes that
+    rollouts withhold, which are in add, update and remove, too; None without rollouts.
     """
 
     add: Count
@@ -173,6 +174,7 @@ class Summary(NamedTuple):
     devices: Count
     calls: Count
     leaving: Count | None = None
+    withheld: Count | None = None
 
 
 @dataclass(frozen=True, slots=True)

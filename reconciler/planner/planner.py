@@ -72,6 +72,7 @@ def make_plan(
             devices=difference.devices,
             calls=len(calls),
             leaving=world.leaving and world.leaving.rows,
+            withheld=len(difference.changes) - len(sent) if world.rollouts else None,
         ),
         changes=difference.changes,
         calls=calls,

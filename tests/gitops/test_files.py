@@ -27,6 +27,7 @@ KNOWN = {
 WRITES = {
     ("reconcile.yml", "comment"): {"pull-requests"},
     ("reconcile.yml", "drift"): {"issues"},
+    ("reconcile.yml", "report"): {"statuses"},
     ("newest.yml", "propose"): {"contents", "pull-requests"},
     ("release.yml", "publish"): {"id-token"},
     ("release.yml", "announce"): {"contents"},
@@ -94,7 +95,7 @@ def test_every_name_in_an_expression_is_declared(file: Path) -> None:
         assert set(re.findall(r"\bneeds\.([\w-]+)", text)) <= ({needs} if isinstance(needs, str) else set(needs))
         for other, output in re.findall(r"\bneeds\.([\w-]+)\.outputs\.([\w-]+)", text):
             assert output in data["jobs"][other]["outputs"]
-        for output in re.findall(r"\bsteps\.(?:decide|fan-out)\.outputs\.([\w-]+)", text):
+        for output in re.findall(r"\bsteps\.(?:decide|fan-out|mark)\.outputs\.([\w-]+)", text):
             sources = "".join(source.read_text() for source in (PROJECT / "reconciler/ci").glob("*.py"))
             assert f'.output("{output}"' in sources
         called = PROJECT / str(job.get("uses", "")).removeprefix("$/")
@@ -121,8 +122,8 @@ def test_a_job_may_do_what_it_needs_and_no_more(file: Path) -> None:
         if "uses" not in job:
             assert writes == WRITES.get((file.name, key), set())
         else:
-            assert writes <= {"issues", "pull-requests"}
-        assert granted.keys() <= {"contents", "id-token", "issues", "pull-requests"}
+            assert writes <= {"issues", "pull-requests", "statuses"}
+        assert granted.keys() <= {"contents", "id-token", "issues", "pull-requests", "statuses"}
 
 
 @every_workflow

@@ -178,7 +178,7 @@ def test_a_scheduled_apply_is_asked_for_and_then_looks_again(build: Build) -> No
     world.server.control.set_released("leeds-01", "telemetry", "v3")
     night = world.night()
     assert night.conclusion == "success"
-    assert night.ran() == ["check", "apply plant embedded", "plan plant embedded", "drift"]
+    assert night.ran() == ["check", "apply plant embedded", "plan plant embedded", "report", "drift"]
     assert world.released() == {"v1"}
     assert world.hub.issues == {}
 
@@ -194,8 +194,11 @@ def test_what_a_review_refuses_at_the_merge_is_not_applied_at_night(build: Build
     assert night.job("plan plant").conclusion == "success"
     assert world.released() == {"v1", "v2"}
     assert [issue["state"] for issue in world.hub.issues.values()] == ["open"]
+    assert world.hub.marks(world.git("rev-parse", "HEAD")) == {}
 
-    world.server.control.set_released("leeds-01", "telemetry", "v1")  # the fleet that the review saw
+    assert world.by_hand("apply").conclusion == "success"  # as the night says
+    assert world.released() == {"v3"}
+    world.server.control.set_released("leeds-01", "telemetry", "v2")
     assert world.night().conclusion == "success"
     assert world.released() == {"v3"}
 

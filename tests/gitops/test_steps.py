@@ -24,9 +24,11 @@ from reconciler.ci.provider import Post
 from reconciler.errors import Problem, ReconcilerError, UsageError
 from reconciler.render.inert import inert
 from tests.gitops.runner.actions import MOST_JOBS
+from tests.gitops.runner.hub import Hub
 from tests.gitops.runner.reports import DIGEST, one
 from tests.gitops.runner.steps import read_outputs
 from tests.hostile import NAMES
+from tests.support import processes
 from tests.support.cli import run_here
 from tests.support.processes import usual_signals
 from tests.support.waiting import join, until
@@ -74,6 +76,8 @@ class TestDecide:
             ("push", ABOUT, {"command": "validate"}, False, ""),
             ("schedule", {}, {}, False, "drift"),
             ("schedule", {}, {"scheduled_apply": True}, True, "drift"),
+            ("schedule", {}, {"scheduled_apply": True, "branch": "main"}, True, "drift"),
+            ("schedule", {}, {"branch": "other"}, False, "drift"),
             ("workflow_dispatch", ABOUT, {"command": "plan", "ref": OTHER}, False, "plan"),
             ("workflow_dispatch", ABOUT, {"command": "apply"}, True, ""),
             ("workflow_dispatch", ABOUT, {}, False, "plan"),
@@ -98,6 +102,11 @@ class TestDecide:
                 for command in ("", "apply")
             ),
             ("workflow_dispatch", {"command": "apply", "ref": OTHER}, "only main is applied"),
+            (
+                "schedule",
+                {"scheduled_apply": True, "branch": "other"},
+                "only other is applied, and schedules run for main",
+            ),
             ("workflow_dispatch", {"command": "aply"}, "is not validate, plan or apply"),
         ],
     )
@@ -305,8 +314,11 @@ signal.pause()
 
 class TestFanOut:
     @pytest.fixture(autouse=True)
-    def here(self, job_files: Path) -> None:
-        """In the job's folder."""
+    def here(self, hub: Hub) -> None:
+        """In a checkout, beside a hub."""
+        who = ["-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "commit.gpgsign=false"]
+        for words in (["init", "-q"], [*who, "commit", "-q", "--allow-empty", "-m", "first"]):
+            processes.run(["git", *words], check=True)
 
     def manifests(self, number: int) -> str:
         documents = [f"apiVersion: reconciler/v1\napplication: {n:024x}\n" for n in range(number)]

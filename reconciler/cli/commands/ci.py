@@ -102,7 +102,6 @@ _step(
     _path,
     _given("application", "Only this application, by id or name."),
     _digest,
-    _scheduled,
 )
 _step(
     "plan",
@@ -119,6 +118,7 @@ _step(
     *_application,
     *_shown,
     _given("require-reviewed-plan", "Refuse any other plan than the one shown.", is_flag=True, default=False),
+    _given("marked", "On a schedule that needs a review: the commit that `marked` found to bear the mark."),
     _digest,
     _against,
     _given("timeout", "How long to wait for the devices.", default="15m", show_default=True),
@@ -130,5 +130,20 @@ _step(
     *_shown,
     function="apply.report",
 )
+_step(
+    "mark",
+    "Mark the commits whose apply ended with 0, 5, 6 or 7. Needs no token of the fleet.",
+    _file("results", "Folder with the results of all jobs."),
+    function="marks.step",
+)
+_step(
+    "marked",
+    "Output the `commit` that is checked out, if its apply ended before. Reads commit statuses.",
+    *_application,
+    _given(
+        "wait", "Seconds that the mark may be on its way.", type=click.IntRange(min=0), default=60, show_default=True
+    ),
+    function="marks.look",
+)
 _step("comment", "Create or update the comment on the pull request.", *_reports)
-_step("drift", "Open, update or close the drift issue. Fails on drift.", *_reports)
+_step("drift", "Open, update or close the drift issue. Fails on drift and stopped rollouts.", *_reports, _scheduled)

@@ -35,7 +35,8 @@ from reconciler.errors import ExitCode, UsageError
 def command(console: Console, /, paths: tuple[str, ...], devices: tuple[str, ...], **flags: Any) -> ExitCode:
     """Show, per flow and version, the rows in sync, pending, offline, failed, drifted or unmanaged, and the laggards.
 
-    PATH is a file, a directory or `-`; the default is `manifests`. Exits with 5 if devices failed. --device reads the
+    PATH is a file, a directory or `-`; the default is `manifests`. Exits with 5 if devices failed, with 7 if a rollout
+    is stopped or stalled. --device reads the
     deployments of that device alone, and shows its log: who changed what, when, with which error. --deployment does
     the same for a deployment record (for edge: one flow of a device), whose id is shown in Losant's pages and exports.
     """
@@ -52,6 +53,6 @@ def command(console: Console, /, paths: tuple[str, ...], devices: tuple[str, ...
     gateway = connect(console, [one.application.id for one in rules], parallelism=flags["parallelism"])
     found = run_async(status(rules, gateway, devices=devices, deployment_id=flags["deployment"]))
     write_warnings(console, found.warnings)
-    code = max(report.exit_code(detailed=flags["detailed_exitcode"]) for report in found.reports)  # 5 before 2 before 0
+    code = max(report.exit_code(detailed=flags["detailed_exitcode"]) for report in found.reports)  # 7, 5, 2, 0
     write_status(console, found.reports, read=SystemClock().utc_now())
     return code

@@ -77,9 +77,17 @@ class Hub:
         self.pulls[number] |= {"merged_at": "2026-03-02T09:00:00Z", "merge_commit_sha": commit}
         self.commits[commit] = [number]
 
-    def mark(self, commit: str, context: str, *, state: str = "success", user: Mapping[str, str] = BOT) -> None:
+    def mark(
+        self, commit: str, context: str, *, state: str = "success", user: Mapping[str, str] = BOT, **more: str
+    ) -> dict[str, Any]:
         """Somebody's status of a commit; the newest comes first, as GitHub lists them."""
-        self.statuses.setdefault(commit, []).insert(0, {"context": context, "state": state, "creator": user})
+        status = {"context": context, "state": state, "creator": user, "description": None, **more}
+        self.statuses.setdefault(commit, []).insert(0, status)
+        return status
+
+    def marks(self, commit: str) -> dict[str, str]:
+        """The newest status of each name of a commit: what it says."""
+        return {one["context"]: one["description"] for one in reversed(self.statuses.get(commit, []))}
 
     def comment(self, number: int, body: str, *, user: Mapping[str, str] = BOT) -> dict[str, Any]:
         """Somebody's comment."""
@@ -137,6 +145,7 @@ class Hub:
     def _endpoints(self) -> Iterator[tuple[str, str, tuple[str, ...], Callable[..., tuple[int, Any]]]]:
         yield "GET", r"commits/(\w+)/pulls", ("pull-requests",), self._pulls_of
         yield "GET", r"commits/(\w+)/statuses", ("statuses",), self._statuses_of
+        yield "POST", r"statuses/(\w+)", ("statuses",), self._add_status
         yield "GET", r"pulls/(\d+)", ("pull-requests",), lambda _q, _b, number: (200, self.pulls[int(number)])
         yield "GET", r"issues/(\d+)/comments", _EITHER, self._comments_of
         yield "POST", r"issues/(\d+)/comments", _EITHER, self._add_comment
@@ -150,6 +159,13 @@ class Hub:
 
     def _statuses_of(self, query: Mapping[str, str], _body: Any, commit: str) -> tuple[int, Any]:
         return 200, _page(self.statuses.get(commit, []), query)
+
+    def _add_status(self, _query: Mapping[str, str], body: Any, commit: str) -> tuple[int, Any]:
+        assert len(body["description"]) <= 140
+        same = [one for one in self.statuses.get(commit, []) if one["context"] == body["context"]]
+        if len(same) >= 1000:
+            return 422, {"message": "Validation Failed"}
+        return 201, self.mark(commit, **body)
 
     def _comments_of(self, query: Mapping[str, str], _body: Any, number: str) -> tuple[int, Any]:
         return 200, _page([one for one in self.comments.values() if one["issue"] == int(number)], query)

@@ -12,7 +12,7 @@ DIGEST = "sha256:" + "ab" * 32
 
 def one(number: int = 0, *, code: int = 2, changes: int = 1, folder: Path = Path(), **parts: Any) -> Report:
     """A report with that exit code, of the application with that number."""
-    summary = {"add": changes, "update": 0, "remove": 0} if code in (0, 2, 3) else {}
-    digest = DIGEST if code in (0, 2, 3) else ""
+    summary = {"add": changes, "update": 0, "remove": 0} if code in (0, 2, 3, 7) else {}
+    digest = DIGEST if code in (0, 2, 3, 7) else ""
     values = {"application": f"{number:024x}", "name": f"plant-{number:03}", "kind": "embedded", "digest": digest}
     return Report(code=code, summary=summary, folder=folder, **{**values, **parts})

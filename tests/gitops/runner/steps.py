@@ -147,6 +147,7 @@ class Machine:
             "GITHUB_WORKSPACE": str(self.workspace),
             "HOME": str(self.folder / "home"),
             "LANG": "C.UTF-8",
+            "RECONCILER_WAIT": "0",  # jobs run here one after the other: no mark is on its way
             "RUNNER_TEMP": str(self.temp),
         }
 

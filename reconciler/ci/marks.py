@@ -1,0 +1,118 @@
+"""The mark of a commit whose apply ended, as a commit status. Its name is `against.mark_of`.
+
+The job that has the fleet's token leaves a note of what it applied; another one, which may write to the forge, marks
+it. A schedule that needs a review applies a commit that bears the mark: somebody has let it through before.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from posixpath import dirname, join
+from typing import Annotated
+
+from pydantic import Field, TypeAdapter
+
+from reconciler.ci.against import mark_of
+from reconciler.ci.command import Application, git
+from reconciler.ci.provider import Forge, Provider, settled
+from reconciler.ci.reports import read_page
+from reconciler.errors import ExitCode, ReconcilerError
+from reconciler.model.text import ID_PATTERN
+from reconciler.model.versions import LOCK_NAME
+from reconciler.operations.applications import load
+
+ENDED = frozenset({ExitCode.DONE, ExitCode.NOT_CONVERGED, ExitCode.NOT_CONFIRMED, ExitCode.ROLLOUT_STOPPED})
+_PAUSE_S = 5
+_COMMITS = 50  # that are asked for the mark; each is a request at most
+_NOTE = "applied.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """How the apply of a commit ended, for one application and kind."""
+
+    application: Annotated[str, Field(pattern=f"^{ID_PATTERN}$")]
+    kind: Annotated[str, Field(pattern="^(embedded|edge)$")]
+    commit: Annotated[str, Field(pattern="^[0-9a-f]{40,64}$")]
+    code: int
+
+    def save(self, folder: Path) -> None:
+        """Write the note into the folder of the result."""
+        (folder / _NOTE).write_bytes(_DOCUMENT.dump_json(self))
+
+    @property
+    def description(self) -> str:
+        """What the mark says."""
+        return f"apply ended with exit code {self.code}"
+
+
+_DOCUMENT = TypeAdapter(Applied)
+
+
+def step(provider: Provider, *, results: Path) -> int:
+    """Mark the commits of all notes in the folder whose apply ended."""
+    for one in _notes(results):
+        name = mark_of(one.application, one.kind)
+        if one.code in ENDED:
+            _mark(provider, one, name)
+            provider.log(f"{one.commit} bears {name}: {one.description}")
+        else:
+            provider.log(f"{one.commit} gets no {name}: {one.description}")
+    return 0
+
+
+def _mark(provider: Provider, one: Applied, name: str) -> None:
+    """Write the mark, unless it is there and says the same: a commit has room for a thousand of one name."""
+    forge, url = provider.forge(), provider.run().url
+
+    def write() -> None:
+        if forge.marks(one.commit).get(name) != one.description:
+            forge.mark(one.commit, name, one.description, url)
+
+    settled(write, provider.log)
+
+
+def _notes(folder: Path) -> Iterator[Applied]:
+    for file in sorted(folder.glob(f"*/{_NOTE}")):
+        try:
+            yield _DOCUMENT.validate_json(read_page(file))
+        except ValueError:
+            raise ReconcilerError(f"{file} is no note of an apply", hint="run the job again that writes it") from None
+
+
+def look(provider: Provider, *, application: Application, wait: int) -> int:
+    """Output the `commit` that is checked out, if it bears the mark; otherwise an empty one.
+
+    So does a commit since whose mark none of the manifests changed: a push that touches none starts no apply.
+    `wait`: for so many seconds the mark may be on its way, after the apply that this one waited for.
+    """
+    name, forge = mark_of(application.id, application.kind), provider.forge()
+    head, *earlier = _alike(application)
+    marked = next((one for one in (head, *earlier) if name in forge.marks(one)), None) or _awaited(
+        forge, head, name, wait
+    )
+    provider.output("commit", head if marked else "")
+    provider.log(f"{head} bears {name}{f', as {marked} does' if marked != head else ''}" if marked else f"no {name}")
+    return 0
+
+
+def _awaited(forge: Forge, commit: str, name: str, wait_s: int) -> str | None:
+    for _ in range(wait_s // _PAUSE_S):
+        time.sleep(_PAUSE_S)
+        if name in forge.marks(commit):
+            return commit
+    return None
+
+
+def _alike(application: Application) -> Sequence[str]:
+    """The commit that is checked out, and those before it with the same manifests, newest first."""
+    files = {source.path for one in load(application.path) for source in one.manifests}
+    locks = {join(dirname(file), LOCK_NAME) for file in files}
+    paths = [application.path, *sorted(files | locks)]
+    listing = ("rev-list", "--first-parent")
+    newest = git("--literal-pathspecs", *listing, "--max-count=1", "HEAD", "--", *paths)
+    commits = git(*listing, f"--max-count={_COMMITS}", "HEAD").splitlines()
+    return commits[: commits.index(newest) + 1] if newest in commits else commits if newest else commits[:1]
