@@ -43,8 +43,9 @@ def test_a_line_every_half_minute(capsys: pytest.CaptureFixture[str]) -> None:
 def test_what_is_withheld_is_told_where_there_are_rollouts(capsys: pytest.CaptureFixture[str]) -> None:
     clock = FakeClock()
     display = Display(Console([]), clock)
-    rows = dict.fromkeys(Verdict, 0) | {Verdict.CONVERGED: 2, Verdict.PENDING: 1, Verdict.WITHHELD: 1_200}
-    without = {verdict: number for verdict, number in rows.items() if verdict is not Verdict.WITHHELD}
+    rows: dict[Verdict, int] = dict.fromkeys(Verdict, 0)
+    rows |= {Verdict.CONVERGED: 2, Verdict.PENDING: 1, Verdict.WITHHELD: 1_200}
+    without: dict[Verdict, int] = {verdict: number for verdict, number in rows.items() if verdict is not Verdict.WITHHELD}
     with display.shown():
         for counts, line in (
             (rows, "plant: converging: 2 of 1,203 (1 pending, 1,200 withheld)"),
