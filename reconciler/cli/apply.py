@@ -139,7 +139,7 @@ class _Apply(ApplyObserver):
 
     def applying(self, plan: Plan) -> Observer:
         """A progress bar for its changes."""
-        return self._display.phase(f"{plan.application.name or plan.application.id}: applying", len(plan.changes))
+        return self._display.phase(f"{plan.application.name or plan.application.id}: applying", len(plan.sent))
 
     def waiting(self, plan: Plan) -> Callable[[Wait], None]:
         """A progress bar for its rows."""

@@ -22,6 +22,14 @@ from reconciler.ports import Clock
 from reconciler.render.inert import inert, words
 
 QUIET_S = 30.0  # between two lines without a terminal
+_IN_PROGRESS = (
+    Verdict.PENDING,
+    Verdict.OFFLINE,
+    Verdict.FAILED,
+    Verdict.DRIFT,
+    Verdict.DEVICE_DELETED,
+    Verdict.WITHHELD,
+)
 _REPORTED = {CallState.FAILED, CallState.SKIPPED, CallState.UNKNOWN}
 
 
@@ -113,7 +121,7 @@ class Phase(Observer):
         if wait.verdicts is None:
             return
         rows = wait.verdicts.rows
-        others = (Verdict.PENDING, Verdict.OFFLINE, Verdict.FAILED, Verdict.DRIFT, Verdict.DEVICE_DELETED)
-        counts = ", ".join(f"{rows[verdict]:,} {words(verdict)}" for verdict in others if rows[verdict])
+        others = (verdict for verdict in _IN_PROGRESS if rows.get(verdict))
+        counts = ", ".join(f"{rows[verdict]:,} {words(verdict)}" for verdict in others)
         self.total = sum(rows.values())
         self.display.draw(self, rows[Verdict.CONVERGED], f" ({counts})" if counts else "")

@@ -150,8 +150,6 @@ def _guards(plan: Plan) -> Iterator[list[object]]:
     contents = {one.content for one in plan.guards.lock.versions} if plan.guards.lock else ()
     for flow_id, version, sha256 in sorted({(one.flow_id, one.version, one.sha256) for one in contents}):
         yield [plan.application.id, plan.kind, "lock", flow_id, version, sha256]
-    for group in plan.guards.may_be_empty:
-        yield [plan.application.id, plan.kind, "may_be_empty", group]
 
 
 def _policy(policy: Policy) -> Iterator[object]:

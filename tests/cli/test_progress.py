@@ -40,6 +40,25 @@ def test_a_line_every_half_minute(capsys: pytest.CaptureFixture[str]) -> None:
         assert told(capsys) == ["plant: converging: 7 of 8 (1 failed)"]
 
 
+def test_what_is_withheld_is_told_where_there_are_rollouts(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = FakeClock()
+    display = Display(Console([]), clock)
+    rows: dict[Verdict, int] = dict.fromkeys(Verdict, 0)
+    rows |= {Verdict.CONVERGED: 2, Verdict.PENDING: 1, Verdict.WITHHELD: 1_200}
+    without: dict[Verdict, int] = {
+        verdict: number for verdict, number in rows.items() if verdict is not Verdict.WITHHELD
+    }
+    with display.shown():
+        for counts, line in (
+            (rows, "plant: converging: 2 of 1,203 (1 pending, 1,200 withheld)"),
+            (without, "plant: converging: 2 of 3 (1 pending)"),
+        ):
+            converging = display.phase("plant: converging", 0)
+            clock.advance(QUIET_S)
+            converging.waiting(Wait(Offline.SKIP, 1.0, Verdicts(counts, counts, ())))
+            assert told(capsys) == [line]
+
+
 def test_what_goes_wrong_is_told_at_once(capsys: pytest.CaptureFixture[str]) -> None:
     phase = Display(Console([]), FakeClock()).phase("plant: applying", 1)
     for state in CallState:

@@ -14,15 +14,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema_rs import Draft202012Validator
 
+from reconciler.documents.attention import attention
 from reconciler.documents.json_schema import output_schema
 from reconciler.documents.plan import plan_document
+from reconciler.documents.result import read_results, result_document
 from reconciler.documents.saved_plan import read_plans
-from reconciler.errors import ManifestError
+from reconciler.errors import ExitCode, ManifestError
 from reconciler.model.digest import digests
+from reconciler.model.health import Offline, Verdict, Verdicts, Wait
 from reconciler.model.plan import Plan
+from reconciler.model.result import not_started
+from reconciler.model.rollout import RolloutState
 from reconciler.model.rules import Budget, Gate, Ref, Selector, Wave, Window
-from reconciler.model.state import Place
-from tests.support.rolling import FLOW, NEW, NOW, OLD, PLACE, ident, plan, policy
+from reconciler.model.state import Decision, Desired, Entry, Place
+from reconciler.model.world import Options
+from reconciler.planner.planner import make_plan
+from reconciler.planner.resolution.prune import PRUNE
+from tests.support.rolling import FLOW, NEW, NO_LIMITS, NOW, OLD, PLACE, ident, plan, policy, world
 
 STANDINGS = ("proven", "soaking", "waiting", "offline", "failed", "silent", "to_release")
 OPEN = "c1/1=to_release c2/1=to_release a/2=to_release b/3=to_release"
@@ -44,7 +52,7 @@ def again(written: Plan) -> Plan:
 def test_what_a_plan_says_of_a_rollout_is_exactly_this() -> None:
     (told,) = saved(plan(STOPPED))["plans"]
     counts = dict.fromkeys(STANDINGS, 0)
-    shut = {"open": False, "passed": False, "needs": None, "earliest": None}
+    off = {"open": False, "passed": False, "needs": None, "earliest": None}
     assert told["summary"]["withheld"] == 2
     assert [
         (one["device_name"], one["call"], one["wave"], one["withheld"], one["goes_back"]) for one in told["changes"]
@@ -65,8 +73,8 @@ def test_what_a_plan_says_of_a_rollout_is_exactly_this() -> None:
                     **counts, "proven": 1, "failed": 1,
                     "open": True, "passed": False, "needs": "1 of 2 proven", "earliest": "2026-03-02T11:00:00Z",
                 },
-                {"wave": 2, "select": "all, 10 percent", "devices": 1, "evidence": 1, **counts, "to_release": 1, **shut},
-                {"wave": 3, "select": None, "devices": 1, "evidence": 1, **counts, "to_release": 1, **shut},
+                {"wave": 2, "select": "all, 10 percent", "devices": 1, "evidence": 1, **counts, "to_release": 1, **off},
+                {"wave": 3, "select": None, "devices": 1, "evidence": 1, **counts, "to_release": 1, **off},
             ],
             "failing": [
                 {
@@ -163,6 +171,47 @@ def test_a_saved_plan_is_the_plan_again(
     assert digests([read]) == digests([written])
     assert saved(read) == saved(written)
     VALID.validate(saved(written))
+
+
+def test_two_groups_may_wave_rows_of_one_device_in_the_same_wave() -> None:
+    one = world("a/1=to_release b/2=to_release")
+    (leeds,) = one.rollouts
+    flow, record = "e" * 24, one.live.devices[ident("a")]
+    rows = {flow: "w2"}
+    york = replace(leeds, group="york", rows=dict.fromkeys(leeds.rows, rows))
+    decided = {FLOW: one.desired.devices[ident("a")][FLOW], flow: Decision("w2", PLACE, "group york")}
+    read = one.read._replace(live=replace(one.live, devices=dict.fromkeys(one.live.devices, record)))
+    both = replace(one, desired=Desired(dict.fromkeys(leeds.rows, decided)), rollouts=(leeds, york), read=read)
+    written = make_plan(both, limits=NO_LIMITS, manifests=(), options=Options())
+    assert len(written.changes) == 4
+    assert again(written).rollouts == written.rollouts
+
+
+def test_a_removal_by_prune_waits_with_its_device_in_a_saved_plan_too() -> None:
+    one = world("a/1=soaking b/2=to_release")
+    flow = "e" * 24
+    devices = {
+        device_id: record._replace(flows={**record.flows, flow: Entry("w1", "w1")})
+        for device_id, record in one.live.devices.items()
+    }
+    decided = {**one.desired.devices[ident("a")], flow: Decision(None, PLACE, PRUNE)}
+    both = replace(
+        one,
+        desired=Desired(dict.fromkeys(devices, decided)),
+        read=one.read._replace(live=replace(one.live, devices=devices)),
+    )
+    written = make_plan(both, limits=NO_LIMITS, manifests=(), options=Options())
+    document = saved(written)
+    (told,) = document["plans"]
+    assert [(one["device_name"], one["op"], one["wave"], one["withheld"]) for one in told["changes"]] == [
+        ("a", "remove", 1, None),
+        ("b", "remove", 2, "wave"),
+        ("b", "update", 2, "wave"),
+    ]
+    assert again(written).rollouts == written.rollouts
+    told["changes"][1]["wave"] = 1
+    with pytest.raises(ManifestError, match=r"changes\[1\].wave must be null, since no group"):
+        read_plans(document)
 
 
 def test_devices_that_are_alike_share_their_rows_again() -> None:
@@ -357,3 +406,39 @@ def test_a_state_of_a_later_version_is_shown() -> None:
     assert read.rollouts is not None
     assert str(read.rollouts.reports[0].state) == "paused"
     assert read.withheld == 2
+
+
+def test_a_result_with_rollouts_is_read_back() -> None:
+    result = not_started(plan(STOPPED))
+    result = replace(result, wait=Wait(Offline.SKIP, 1.0, Verdicts({}, {}, ()), tolerated=2))
+    document = json.loads(json.dumps(result_document([result], "apply", code=7)))
+    told = document["results"][0]
+    assert (told["withheld"], told["exit_code"], told["rollouts"][0]["state"]) == (2, 7, "stopped")
+    (problem,) = document["error"]["problems"]
+    assert problem["message"].endswith("at most 0 may; c2 failed: bad flash")
+    for counts in (told["wait"]["rows"], told["wait"]["devices"]):
+        counts |= {str(one): 0 for one in Verdict}
+    read = read_results(document)
+    assert (read.code, read.results[0].rollouts, read.results[0].withheld) == (7, result.rollouts, 2)
+    assert read.results[0].wait is not None
+    assert read.results[0].wait.tolerated == 2
+    told["rollouts"][0]["state"] = "held"
+    with pytest.raises(ManifestError, match=r"results\[0\].exit_code must be 0"):
+        read_results(document)
+
+
+def test_the_error_names_a_few_failing_devices_and_counts_the_others() -> None:
+    made = plan(" ".join([*(f"c{one}/1=failed" for one in range(9)), "a/2=to_release"]), error="x" * 1000)
+    assert made.rollouts is not None
+    stopped = attention(made.rollouts.reports)
+    assert stopped is not None
+    (problem,) = stopped.problems
+    assert stopped.exit_code == ExitCode.ROLLOUT_STOPPED
+    assert problem.message.endswith(f"c4 failed: {'x' * 200} and 4 more devices")
+    assert attention(replace(one, state=RolloutState.HELD) for one in made.rollouts.reports) is None
+    stalled = attention(replace(one, state=RolloutState.STALLED, failing=()) for one in made.rollouts.reports)
+    assert stalled is not None
+    assert (
+        stalled.problems[0].hint
+        == "see to the devices that are not proven, revert the change, or merge a fixed version"
+    )

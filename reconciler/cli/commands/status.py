@@ -36,9 +36,9 @@ def command(console: Console, /, paths: tuple[str, ...], devices: tuple[str, ...
     """Show, per flow and version, the rows in sync, pending, offline, failed, drifted or unmanaged, and the laggards.
 
     PATH is a file, a directory or `-`; the default is `manifests`. Exits with 5 if devices failed, with 7 if a rollout
-    is stopped or stalled. --device reads the
-    deployments of that device alone, and shows its log: who changed what, when, with which error. --deployment does
-    the same for a deployment record (for edge: one flow of a device), whose id is shown in Losant's pages and exports.
+    is stopped or stalled. --device reads the deployments of that device alone, and shows its log: who changed what,
+    when, with which error. --deployment does the same for a deployment record (for edge: one flow of a device), whose
+    id is shown in Losant's pages and exports.
     """
     from reconciler.cli.connect import connect
     from reconciler.cli.output import write_status, write_warnings
