@@ -183,9 +183,11 @@ def exit_code(results: Sequence[Result], failure: ReconcilerError | None) -> Exi
     if isinstance(failure, Interrupted):
         return failure.exit_code
     counted = results if not failure or any(one.wrote for one in results) else ()
-    # A result may be INTERRUPTED also because of a bug.
-    if {one.exit_code for one in counted} & {ExitCode.NOT_CONFIRMED, ExitCode.INTERRUPTED}:
+    codes = {one.exit_code for one in counted}
+    if codes & {ExitCode.NOT_CONFIRMED, ExitCode.INTERRUPTED}:  # a result may be INTERRUPTED also because of a bug
         return ExitCode.NOT_CONFIRMED
+    if ExitCode.ROLLOUT_STOPPED in codes:
+        return ExitCode.ROLLOUT_STOPPED
     if any(one.wait and one.wait.exit_code for one in counted):
         return ExitCode.NOT_CONVERGED
     return failure.exit_code if failure else ExitCode.DONE
