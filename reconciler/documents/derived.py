@@ -31,7 +31,7 @@ def derived(plan: Plan, *at: str | int) -> Plan:
     """The plan with the summary and the calls of its changes; raises `Misshapen` if its refusals are others."""
     calls, notes = plan.calls, []
     if not _fit(plan):
-        calls = cover(plan.changes, Live({}), mode=CallMode.EXPLICIT)
+        calls = cover(plan.sent, Live({}), mode=CallMode.EXPLICIT)
         notes.append(f"the calls did not match the changes ({EDITED}); shown are explicit ones")
     summary = _summary(plan, calls)
     if summary._replace(calls=0) != plan.summary._replace(calls=0):
@@ -53,14 +53,15 @@ def _summary(plan: Plan, calls: Sequence[PlannedCall]) -> Summary:
         unmanaged=len(plan.unmanaged),
         devices=min(max(stated.devices, len(devices)), len(plan.changes) + keep),
         calls=len(calls),
+        withheld=plan.withheld if plan.rollouts else None,
     )
 
 
 def _fit(plan: Plan) -> bool:
-    """Whether each change is carried by one call that says just that, in the order that follows from the requests."""
+    """Whether each change that is sent has one call that says just that, in the order that the requests ask for."""
     if not all(isinstance(call.request, get_args(Request)) for call in plan.calls):
         return True  # of a later version: shown as they are
-    changes = {change.row: change for change in plan.changes}
+    changes = {change.row: change for change in plan.sent}
     carried = sum(call.count for call in plan.calls)
     if carried != len(changes) or not all(_says(call, changes) for call in plan.calls):
         return False

@@ -15,7 +15,7 @@ FORMAT_VERSION: Final = "1"
 class Failure(NamedTuple):
     """The reason for an exit code other than 0 and 2."""
 
-    code: Literal[1, 3, 4, 5, 6, 130]
+    code: Literal[1, 3, 4, 5, 6, 7, 130]
     problems: tuple[Problem, ...]
 
 

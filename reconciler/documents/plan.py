@@ -7,77 +7,16 @@ review digest covers what they are guarded with, too. What follows from the chan
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal, NamedTuple, NotRequired, TypedDict
+from typing import Annotated, Any, Literal, NotRequired
 
 from reconciler.documents.json import Document, document
+from reconciler.documents.parts import CallPart, ChangePart, PendingPart, PlanPart
 from reconciler.documents.values import data
-from reconciler.model.changes import Op, UnmanagedRow
+from reconciler.documents.waved import waved_part
 from reconciler.model.digest import digests
-from reconciler.model.plan import Guards, Plan, Refusal, Summary, Tool, Warning
-from reconciler.model.requests import Action
-from reconciler.model.rules import Source
-from reconciler.model.state import Application, Count, DeletedDevice, DeviceId, FlowId, Kind, Version
+from reconciler.model.plan import Guards, Plan
+from reconciler.model.state import Kind
 from reconciler.model.versions import Lock
-
-
-class NamedRow(TypedDict):
-    """One (device, flow), with names if known."""
-
-    device_id: DeviceId
-    device_name: str | None
-    flow_id: FlowId
-    flow_name: str | None
-
-
-_Step = TypedDict("_Step", {"op": Op, "from": Version | None, "to": Version | None})
-
-
-class ChangePart(NamedRow, _Step):
-    """A row whose released version changes."""
-
-    reported: Version | None
-    source: Annotated[str, "source"]
-    call: int | None
-
-
-class PendingPart(NamedRow):
-    """A row that is released as desired but not yet reported."""
-
-    released: Version | None
-    reported: Version | None
-    connected: bool | None
-    last_error: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class CallPart:
-    """One request, and the number of changes that it carries out."""
-
-    id: Count
-    action: Action
-    body: Mapping[str, object]
-    count: Count
-    after: tuple[Count, ...]
-
-
-class PlanPart(NamedTuple):
-    """One application and kind. Lists contain plain JSON, since there may be very many changes."""
-
-    tool: Tool
-    application: Application
-    kind: Kind
-    manifests: tuple[Source, ...]
-    partial: bool
-    digest: Annotated[str, "stated digest"]
-    summary: Summary
-    changes: list[ChangePart]
-    calls: tuple[CallPart, ...]
-    pending: list[PendingPart]
-    unmanaged: tuple[UnmanagedRow, ...]
-    deleted_devices: tuple[DeletedDevice, ...]
-    warnings: tuple[Warning, ...]
-    refused: tuple[Refusal, ...]
 
 
 class PlanDocument(Document):
@@ -137,6 +76,9 @@ def _part(plan: Plan, digest: str) -> PlanPart:
         }
         for change in plan.changes
     ]
+    if plan.rollouts:
+        for change, hold in zip(changes, plan.holds(), strict=True):
+            change |= {"wave": hold.wave, "withheld": hold.withheld, "goes_back": hold.goes_back}
     pending: list[PendingPart] = [
         {
             "device_id": row.device_id,
@@ -165,4 +107,6 @@ def _part(plan: Plan, digest: str) -> PlanPart:
         deleted_devices=plan.deleted_devices,
         warnings=plan.warnings,
         refused=plan.refused,
+        rollouts=plan.rollouts.reports if plan.rollouts else (),
+        waved=waved_part(plan.rollouts.groups) if plan.rollouts else None,
     )

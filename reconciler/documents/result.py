@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, NamedTuple
 
+from reconciler.documents.attention import attention
 from reconciler.documents.json import Document, document, error_data
 from reconciler.documents.reading import checked, headed, reported, wrong
 from reconciler.errors import ExitCode, Problem
@@ -42,8 +43,16 @@ def result_document(
     results: Iterable[Result], command: Literal["apply", "show"], *, code: int, problems: Iterable[Problem] = ()
 ) -> dict[str, Any]:
     """The JSON document of an apply. `error` is null if it exited with 0."""
-    error = error_data(code, tuple(problems) or (Problem(_OUTCOMES.get(code, "failed")),)) if code else None
-    return document(command, error=error, results=tuple(results))
+    results = tuple(results)
+    problems = tuple(problems) or _reasons(results, code)
+    return document(command, error=error_data(code, problems) if code else None, results=results)
+
+
+def _reasons(results: tuple[Result, ...], code: int) -> tuple[Problem, ...]:
+    stopped = (
+        attention(report for one in results for report in one.rollouts) if code == ExitCode.ROLLOUT_STOPPED else None
+    )
+    return stopped.problems if stopped else (Problem(_OUTCOMES.get(code, "failed")),)
 
 
 def read_results(data: object, *, path: str | None = None, later: bool = False) -> Ended:

@@ -7,9 +7,11 @@ from typing import TypedDict, cast, get_args
 
 from reconciler.documents.derived import EDITED, derived
 from reconciler.documents.json import FORMAT_VERSION, RepeatedKey, load
-from reconciler.documents.plan import CallPart, ChangePart, PendingPart, PlanDocument, PlanPart, guards_key
+from reconciler.documents.parts import CallPart, ChangePart, PendingPart, PlanPart
+from reconciler.documents.plan import PlanDocument, guards_key
 from reconciler.documents.reading import Misshapen, checked, headed, reported, wrong
 from reconciler.documents.result import SAVING, Ended, read_results
+from reconciler.documents.saved_rollouts import rollouts_of
 from reconciler.errors import UsageError
 from reconciler.files import TooLarge, read_bounded
 from reconciler.model.changes import Change, PendingRow
@@ -135,6 +137,7 @@ def _plan(part: PlanPart, judged_by: Mapping[str, Guards], number: int, *, later
         device_names={**deleted, **{one["device_id"]: name for one in named if (name := one["device_name"])}},
         flow_names={item["flow_id"]: name for item in named if (name := item["flow_name"])},
         deleted_devices=part.deleted_devices,
+        rollouts=rollouts_of(part, changes, *at),
     )
     actual = digests([plan])
     _check_digest(part.digest, actual.changes, *at, "digest")

@@ -14,6 +14,7 @@ from pydantic_core import core_schema as core
 
 from reconciler.documents.values import RowKey, is_object, keys, optional
 from reconciler.errors import ExitCode
+from reconciler.model.health import Standing, Verdict
 from reconciler.model.state import Place
 
 OWN = "own"  # the type of errors raised here, which bring their own message
@@ -86,9 +87,11 @@ def tolerant(schema: Any) -> Any:
 
 def _fields(kind: type) -> dict[str, core.TypedDictField]:
     fields: dict[str, core.TypedDictField] = {}
-    for name, _, hint in keys(kind):
+    for name, _, hint, is_optional in keys(kind):
         if get_origin(hint) is NotRequired:
             fields[name] = core.typed_dict_field(shape(get_args(hint)[0]), required=False)
+        elif is_optional:
+            fields[name] = core.typed_dict_field(shape(hint), required=False)
         else:
             fields |= {name: core.typed_dict_field(shape(hint))} if name else _flat_fields(hint)
     return fields
@@ -106,7 +109,9 @@ def _flat_fields(hint: Any) -> dict[str, core.TypedDictField]:
 def _made(kind: type, data: dict[str, Any]) -> Any:
     """Make the value. A key that is a property is either derived from fields, or an object with the fields' values."""
     values: dict[str, Any] = {}
-    for name, attribute, hint in keys(kind):
+    for name, attribute, hint, is_optional in keys(kind):
+        if is_optional and name not in data:
+            continue
         value = data[name] if name else _gathered(hint, data)
         if attribute in kind.__annotations__:
             values[attribute] = value
@@ -129,11 +134,13 @@ def _gathered(hint: Any, data: dict[str, Any]) -> Any:
 
 
 def _words(kind: type[StrEnum], value: Any) -> dict[str, core.TypedDictField]:
-    return {str(word): core.typed_dict_field(shape(value)) for word in kind}
+    """A count for each word; `withheld` is counted only where there are rollouts."""
+    optional_words = (Verdict.WITHHELD, Standing.WITHHELD)
+    return {str(word): core.typed_dict_field(shape(value), required=word not in optional_words) for word in kind}
 
 
 def _mapping(key: Any, value: Any) -> CoreSchema:
-    if not issubclass(key, StrEnum):
+    if not (isinstance(key, type) and issubclass(key, StrEnum)):
         return core.dict_schema(shape(key), shape(value))
     words = core.typed_dict_schema(_words(key, value), extra_behavior="forbid", ref=f"{key.__name__}Counts")
     return _made_by(lambda data: {key(word): one for word, one in data.items()}, words)

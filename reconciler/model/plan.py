@@ -126,7 +126,10 @@ class Guards(NamedTuple):
 
 
 class Summary(NamedTuple):
-    """Counts. add + update + remove + keep = managed rows; pending is part of keep."""
+    """Counts. add + update + remove + keep = managed rows; pending is part of keep.
+
+    `withheld`: the changes that rollouts withhold, which are in add, update and remove, too; None without rollouts.
+    """
 
     add: Count
     update: Count
@@ -136,6 +139,7 @@ class Summary(NamedTuple):
     unmanaged: Count
     devices: Count
     calls: Count
+    withheld: Count | None = None
 
 
 @dataclass(frozen=True, slots=True)

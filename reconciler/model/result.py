@@ -129,7 +129,7 @@ class Result:
     Changes of devices that turned out to be deleted count in none of these; each such device is one of `warnings`.
     `stopped_by`: why the run ended early (an expired token, for example). `notes`: what else a reader should know.
     `wait` is None if there was no wait. `withheld` counts the changes that rollouts hold back, which are in none of the
-    above; `rollouts` says where these stand, as of the newest read that judged them.
+    above (None without rollouts); `rollouts` says where these stand, as of the newest read that judged them.
     """
 
     application: Application
@@ -151,7 +151,7 @@ class Result:
     warnings: tuple[Warning, ...] = ()
     notes: tuple[str, ...] = ()
     wait: Wait | None = None
-    withheld: Count = 0
+    withheld: Count | None = None
     rollouts: tuple[RolloutReport, ...] = ()
 
     @property
@@ -206,7 +206,7 @@ def not_started(plan: Plan, *, without: Container[Row] = ()) -> Result:
         moves=moves_of(plan, changes),
         removals=tuple(_removals(plan, changes)),
         notes=plan.notes,
-        withheld=plan.withheld,
+        withheld=plan.withheld if plan.rollouts else None,
         rollouts=plan.rollouts.reports if plan.rollouts else (),
     )
 

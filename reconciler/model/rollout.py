@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
 from reconciler.model.changes import Change
 from reconciler.model.rules import Policy
@@ -116,7 +116,7 @@ class WaveReport:
     """
 
     wave: Count
-    select: Annotated[str | None, "text or null"]
+    select: str | None
     devices: Count
     evidence: Count
     proven: Count
@@ -128,8 +128,8 @@ class WaveReport:
     to_release: Count
     open: bool
     passed: bool
-    needs: Annotated[str | None, "text or null"] = None
-    earliest: Annotated[str | None, "text or null"] = None
+    needs: str | None = None
+    earliest: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,10 +140,10 @@ class FailingDevice:
     """
 
     device_id: DeviceId
-    device_name: Annotated[str | None, "any"]
+    device_name: str | None
     verdict: RolloutVerdict
-    since: Annotated[str | None, "any"]
-    error: Annotated[str | None, "any"]
+    since: str | None
+    error: str | None
     former: Mapping[FlowId, Version | None]
 
 
@@ -162,11 +162,11 @@ class RolloutReport:
     group: Text
     policy: Text
     state: RolloutState
-    reason: Annotated[str | None, "text or null"]
+    reason: str | None
     up_to: Count | None
     waves: tuple[WaveReport, ...]
     failing: tuple[FailingDevice, ...] = ()
-    earliest: Annotated[str | None, "text or null"] = None
+    earliest: str | None = None
     held_by: Withheld | None = None
 
     @property

@@ -68,6 +68,7 @@ def make_plan(
             unmanaged=len(difference.unmanaged),
             devices=difference.devices,
             calls=len(calls),
+            withheld=len(difference.changes) - len(sent) if world.rollouts else None,
         ),
         changes=difference.changes,
         calls=calls,

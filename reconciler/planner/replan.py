@@ -119,6 +119,7 @@ def step_of(plan: Plan, rest: Remaining, calls: tuple[PlannedCall, ...]) -> Plan
         remove=ops[Op.REMOVE],
         keep=plan.summary.keep + len(plan.changes) - len(rest.left),
         calls=len(calls),
+        withheld=len(rest.left) - len(rest.looked.step.sent) if plan.rollouts else None,
     )
     rollouts = rest.looked.rollouts(plan.device_names)
     return replace(plan, changes=rest.left, calls=calls, summary=summary, rollouts=rollouts)

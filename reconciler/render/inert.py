@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeAlias
 
 from reconciler.model.characters import is_hidden
 from reconciler.model.state import Application, Kind
 from reconciler.model.text import and_more
 
 WIDTH = 60
+Paint: TypeAlias = Callable[[str, str], str]
+"""Makes text coloured or bold, or returns it unchanged."""
 
 _SUSPECT = re.compile(r"[^\x20-\x7e]|##|^\s*::", re.ASCII)
 _CI_ANYWHERE = re.compile(r"##(?=[a-z]*\[)", re.IGNORECASE)

@@ -6,12 +6,16 @@ from collections.abc import Sequence
 
 from reconciler.model.changes import Change, Op, PendingRow, UnmanagedRow
 from reconciler.model.plan import Plan, PlannedCall, Refusal, Warning
-from reconciler.model.result import moves_of
+from reconciler.model.result import Move, moves_of
 from reconciler.model.text import counted
 from reconciler.render.page import DEFAULT_MAX_BYTES, MOVES, Page, Rank, code, heading, move_row, version_code
-from reconciler.render.text import totals_of
+from reconciler.render.rollout_pages import rollout_sections, withheld_line
+from reconciler.render.tallies import Tally
+from reconciler.render.text import now_of, totals_of
 
 _ELSEWHERE = "Run `reconciler plan`, or see the plan that the job saved, for the whole of it."
+
+_MOVES_NOW = "\n| flow | | from | to | devices | now |\n| --- | --- | --- | --- | ---: | ---: |\n"
 
 
 def plan_markdown(
@@ -24,12 +28,17 @@ def plan_markdown(
 ) -> str:
     """The plans of one run on one page of at most `max_bytes` bytes; `commit` is the commit of the manifests."""
     page = Page(max_bytes, elsewhere=_ELSEWHERE)
+    if any(plan.rollouts for plan in plans):
+        page.reserve_for_rollouts()
     page.line(f"**{_verdict(plans)}**")
+    for line in now_of(plans):
+        page.line()
+        page.line(line)
     page.line()
     review = f", review digest `{review_digest}`" if review_digest else ""
     page.line(f"Digest: `{digest}`{review}" + (f", commit {code(commit, limit=40)}" if commit else ""))
     parts = [_PlanPage(plan, page) for plan in plans]
-    for write in (_PlanPage.refusals, _PlanPage.changes, _PlanPage.removals, _PlanPage.details):
+    for write in (_PlanPage.refusals, _PlanPage.changes, _PlanPage.rollouts, _PlanPage.removals, _PlanPage.details):
         for part in parts:
             write(part)
     return page.text()
@@ -48,7 +57,8 @@ class _PlanPage:
     def __init__(self, plan: Plan, page: Page) -> None:
         self._plan = plan
         self._deleted = {device.device_id for device in plan.deleted_devices}
-        self._section = page.section
+        self._section, self._page = page.section, page
+        self._tally = Tally(plan)
         self._heading = heading(plan.application, plan.kind)
 
     def refusals(self) -> None:
@@ -56,8 +66,20 @@ class _PlanPage:
         self._section("refusals", self._plan.refused, _refusal, opening=opening, rank=Rank.LEADS)
 
     def changes(self) -> None:
-        opening = self._heading + MOVES
-        self._section("kinds of change", moves_of(self._plan), move_row, opening=opening, rank=Rank.LEADS)
+        moves = moves_of(self._plan, self._plan.changes)
+        if self._plan.rollouts is None:
+            self._section("kinds of change", moves, move_row, opening=self._heading + MOVES, rank=Rank.LEADS)
+        else:
+            opening = self._heading + withheld_line(self._tally.reasons, self._tally.going_back) + _MOVES_NOW
+            self._section("kinds of change", moves, self._move_now, opening=opening, rank=Rank.LEADS)
+
+    def _move_now(self, move: Move) -> str:
+        return f"{move_row(move)} {self._tally.sent(move.flow_id, move.from_version, move.to_version):,} |"
+
+    def rollouts(self) -> None:
+        """Where each rollout stands."""
+        if self._plan.rollouts:
+            rollout_sections(self._page, self._heading, self._plan.rollouts.reports, self._plan.flow_names)
 
     def removals(self) -> None:
         gone = [change for change in self._plan.changes if change.op is Op.REMOVE]
@@ -76,7 +98,8 @@ class _PlanPage:
 
     def _change(self, change: Change) -> str:
         versions = f"{version_code(change.from_version)} to {version_code(change.to_version)}"
-        return f"{self._row(change)}: {versions} ({code(str(change.source))})"
+        why = self._tally.why(change.device_id, change.flow_id)
+        return f"{self._row(change)}: {versions} ({code(str(change.source))}){why}"
 
     def _pending(self, row: PendingRow) -> str:
         offline = ", offline" if row.connected is False else ""

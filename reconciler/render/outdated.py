@@ -7,8 +7,8 @@ from itertools import groupby
 
 from reconciler.model.text import counted
 from reconciler.model.versions import DeclaredVersion
-from reconciler.render.inert import inert, left_out, title, with_id, wrapped
-from reconciler.render.text import EXAMPLES, Paint, painter
+from reconciler.render.inert import Paint, inert, left_out, title, with_id, wrapped
+from reconciler.render.text import EXAMPLES, painter
 
 
 def outdated_text(versions: Sequence[DeclaredVersion], *, color: bool = False) -> str:

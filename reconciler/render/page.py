@@ -19,6 +19,7 @@ SMALLEST = 1_000
 SIGN = {"add": "add", "update": "change", "remove": "**destroy**"}
 MOVES = "\n| flow | | from | to | devices |\n| --- | --- | --- | --- | ---: |\n"
 T = TypeVar("T")
+_RESERVE_FOR_ROLLOUTS = 150
 _RESERVE = 400  # bytes reserved for the last line: a plan has eight nouns, with numbers below ten million
 
 
@@ -93,6 +94,10 @@ class Page:
         self._sections: list[_Section] = []
         self._left = max_bytes - _RESERVE
         self._elsewhere = elsewhere
+
+    def reserve_for_rollouts(self) -> None:
+        """Keep room for the nouns of rollouts in the last line."""
+        self._left -= _RESERVE_FOR_ROLLOUTS
 
     def line(self, text: str = "") -> None:
         """Add a line at the top of the page, unless it does not fit."""

@@ -5,7 +5,7 @@ If everything is confirmed, the last line of the text is the same as Terraform's
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from reconciler.errors import ExitCode, Problem
 from reconciler.model.changes import Op
@@ -13,10 +13,13 @@ from reconciler.model.export import ExportedFile
 from reconciler.model.health import Laggard, Verdict, Wait
 from reconciler.model.plan import Warning
 from reconciler.model.result import CallResult, CallState, Moved, Removal, Result, Unconfirmed
+from reconciler.model.state import FlowId
 from reconciler.model.text import counted
-from reconciler.render.inert import inert, left_out, title, version_text, words
+from reconciler.render.inert import Paint, inert, left_out, title, version_text, words
 from reconciler.render.page import DEFAULT_MAX_BYTES, MOVES, Page, Rank, code, heading, move_row, version_code
-from reconciler.render.text import LISTED, Paint, painter
+from reconciler.render.rollout_pages import rollout_sections
+from reconciler.render.rollouts import next_wave, rollout_lines
+from reconciler.render.text import LISTED, painter
 
 _COLORS = {CallState.CONFIRMED: "green", CallState.FAILED: "red", CallState.UNKNOWN: "red"}
 
@@ -31,7 +34,7 @@ def result_text(results: Sequence[Result], *, code: int, problems: Sequence[Prob
         color: whether to use colours.
     """
     paint = painter(color=color)
-    lines = [*_details(results, problems, paint), *_verdict(results, code, paint)]
+    lines = [*_details(results, problems, paint, has_rollouts=True), *_verdict(results, code, paint)]
     return "\n".join(lines) + "\n"
 
 
@@ -45,14 +48,18 @@ def result_markdown(
 ) -> str:
     """The same on one page of at most `max_bytes` bytes (UTF-8); `commit` is the commit of the manifests."""
     page = Page(max_bytes, elsewhere="See the result file of the job for the whole of it.")
+    if any(result.rollouts for result in results):
+        page.reserve_for_rollouts()
     plain = painter(color=False)
     for line in _verdict(results, exit_code, plain):
         page.line(f"**{line}**")
     page.commit(commit)
     # Details are indented text; an indented code block keeps the indentation, and makes them inert.
-    lines = [f"    {line}" for line in _details(results, problems, plain) if line]
+    lines = [f"    {line}" for line in _details(results, problems, plain, has_rollouts=False) if line]
     page.section("lines", lines, str, opening="\n", rank=Rank.LEADS)
     headings = [heading(result.application, result.kind) for result in results]
+    for head, result in zip(headings, results, strict=True):
+        rollout_sections(page, head, result.rollouts, _flow_names(result))
     for head, result in zip(headings, results, strict=True):
         confirmed = f"{result.confirmed:,} of {counted(result.total, 'change')} confirmed. Digest: `{result.digest}`"
         opening = f"{head}\n{confirmed}\n{MOVES}"
@@ -68,12 +75,18 @@ def _removal(row: Removal) -> str:
     return f"- {device} {flow}: {version_code(row.from_version)} to nothing ({code(row.source)})"
 
 
-def _details(results: Sequence[Result], problems: Sequence[Problem], paint: Paint) -> Iterator[str]:
+def _details(
+    results: Sequence[Result], problems: Sequence[Problem], paint: Paint, *, has_rollouts: bool
+) -> Iterator[str]:
     """Everything before the verdict."""
     for problem in problems:
         yield inert(str(problem))
     for result in results:
-        yield from _one(result, paint)
+        yield from _one(result, paint, has_rollouts=has_rollouts)
+
+
+def _flow_names(result: Result) -> Mapping[FlowId, str]:
+    return {move.flow_id: move.flow_name for move in result.moves if move.flow_name}
 
 
 def _verdict(results: Sequence[Result], code: int, paint: Paint) -> Iterator[str]:
@@ -82,6 +95,9 @@ def _verdict(results: Sequence[Result], code: int, paint: Paint) -> Iterator[str
     calls = counted(sum(len(result.calls) for result in results), "call")
     if code == ExitCode.NOT_CONVERGED:
         yield paint("Not every device runs what it should.", "red")
+    if code == ExitCode.ROLLOUT_STOPPED:
+        states = {one.state for result in results for one in result.rollouts if one.needs_attention}
+        yield paint(f"A rollout is {' and another '.join(sorted(map(words, states))) or 'stopped'}.", "red")
     match code:
         case ExitCode.INTERRUPTED:
             yield paint("Apply interrupted:", "red") + f" {confirmed}"
@@ -92,17 +108,26 @@ def _verdict(results: Sequence[Result], code: int, paint: Paint) -> Iterator[str
         case _ if code not in list(ExitCode):
             yield paint(f"Apply ended with exit code {code}:", "red") + f" {confirmed}"
         case _ if any(result.dry_run for result in results):
-            yield f"Dry run: {calls} would be sent; nothing was."
+            yield f"Dry run: {calls} would be sent; nothing was.{_withheld(results)}"
         case _:
             add, update, remove = (sum(getattr(result.operations, op) for result in results) for op in Op)
             counts = f"{add:d} added, {update:d} changed, {remove:d} destroyed"
-            yield paint("Apply complete!", "green") + f" Resources: {counts}."
+            yield paint("Apply complete!", "green") + f" Resources: {counts}.{_withheld(results)}"
 
 
-def _one(result: Result, paint: Paint) -> Iterator[str]:
+def _withheld(results: Sequence[Result]) -> str:
+    """What rollouts hold back for now, and for how long."""
+    number = sum(result.withheld or 0 for result in results)
+    reports = [report for result in results for report in result.rollouts]
+    return f" {counted(number, 'change')} withheld{next_wave(reports)}." if number else ""
+
+
+def _one(result: Result, paint: Paint, *, has_rollouts: bool) -> Iterator[str]:
     lines = [f"  {inert(note)}" for note in (result.stopped_by, *result.notes) if note]
     lines += _warnings(result.warnings, paint)
     lines += _what_became(result, paint)
+    if has_rollouts:
+        lines += rollout_lines(result.rollouts, _flow_names(result), paint=paint)
     if not lines:
         return
     yield paint(title(result.application, result.kind), "bold")
@@ -184,7 +209,7 @@ def laggards(rows: Sequence[Laggard]) -> Iterator[str]:
 
 def standing(row: Laggard) -> str | None:
     """The version that prevents convergence: the released one if it is not as desired, else the reported one."""
-    return row.released if row.verdict is Verdict.DRIFT else row.reported
+    return row.released if row.verdict in (Verdict.DRIFT, Verdict.WITHHELD) else row.reported
 
 
 def explanation(row: Laggard) -> Iterator[str]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from reconciler.model.health import FlowStatus, Laggard, Logged, Standing, StatusReport, VersionStatus
-from reconciler.model.state import DeletedDevice
+from reconciler.model.state import DeletedDevice, FlowId
 from reconciler.model.text import counted
-from reconciler.render.inert import inert, left_out, title, version_text, with_id, words
+from reconciler.render.inert import Paint, inert, left_out, title, version_text, with_id, words
 from reconciler.render.page import DEFAULT_MAX_BYTES, Page, Rank, code, heading, version_code
 from reconciler.render.result import explanation, laggards, standing
-from reconciler.render.text import LISTED, Paint, painter
+from reconciler.render.rollout_pages import rollout_sections
+from reconciler.render.rollouts import next_wave, rollout_lines, table
+from reconciler.render.text import LISTED, painter
 
 _WORDS = {column: words(column) for column in Standing}
 _COLORS = {Standing.IN_SYNC: "green", Standing.FAILED: "red", Standing.DRIFT: "red"}
@@ -24,8 +26,9 @@ def status_text(reports: Sequence[StatusReport], *, color: bool = False) -> str:
 
 
 def _totals(reports: Sequence[StatusReport]) -> str:
-    rows = {column: sum(report.rows[column] for report in reports) for column in Standing}
-    return f"Rows: {', '.join(f'{rows[column]:,} {_WORDS[column]}' for column in Standing if rows[column]) or 'none'}."
+    rows = {column: sum(report.rows.get(column, 0) for report in reports) for column in Standing}
+    counts = ", ".join(f"{rows[column]:,} {_WORDS[column]}" for column in Standing if rows[column]) or "none"
+    return f"Rows: {counts}{next_wave(one for report in reports for one in report.rollouts or ())}."
 
 
 def _report(report: StatusReport, paint: Paint) -> Iterator[str]:
@@ -35,6 +38,7 @@ def _report(report: StatusReport, paint: Paint) -> Iterator[str]:
         yield ""
         yield f"  flow {with_id(flow.flow_name, flow.flow_id)}"
         yield from _table(flow, _columns([report]), paint)
+    yield from rollout_lines(report.rollouts or (), _flow_names(report), paint=paint)
     if report.laggards:
         yield ""
         yield f"  Not in sync: {counted(len(report.laggards), 'row')}"
@@ -48,6 +52,10 @@ def _report(report: StatusReport, paint: Paint) -> Iterator[str]:
     for device_id, device_name in report.devices_named.items():
         yield ""
         yield from _log(device_id, device_name, [line for line in report.log if line.device_id == device_id])
+
+
+def _flow_names(report: StatusReport) -> Mapping[FlowId, str]:
+    return {flow.flow_id: flow.flow_name for flow in report.flows if flow.flow_name}
 
 
 def _log(device_id: str, name: str | None, lines: Sequence[Logged]) -> Iterator[str]:
@@ -90,14 +98,24 @@ def _happening(line: Logged) -> str:
 
 
 def _columns(reports: Iterable[StatusReport]) -> list[Standing]:
-    """The columns to show: all, but that of deleted devices only if there are any."""
-    is_deleted = any(report.rows.get(Standing.DEVICE_DELETED) for report in reports)
-    return [column for column in Standing if is_deleted or column is not Standing.DEVICE_DELETED]
+    """The columns to show: all, but that of withheld changes only with rollouts, and of deleted devices if any."""
+    left_out = set()
+    if not any(report.rows.get(Standing.DEVICE_DELETED) for report in reports):
+        left_out.add(Standing.DEVICE_DELETED)
+    if not any(Standing.WITHHELD in report.rows for report in reports):
+        left_out.add(Standing.WITHHELD)
+    return [column for column in Standing if column not in left_out]
 
 
 def _table(flow: FlowStatus, columns: Sequence[Standing], paint: Paint) -> Iterator[str]:
     """The version and six more columns; with version names of up to nine characters it fits 60 columns."""
     versions = [version_text(line.version) for line in flow.versions]
+    if Standing.WITHHELD in columns:  # too wide for one line
+        used = [one for one in columns if one is Standing.IN_SYNC or any(getattr(line, one) for line in flow.versions)]
+        rows = [[f"{number:,}" if (number := getattr(line, one)) else "-" for one in used] for line in flow.versions]
+        head = ["version", *(_WORDS[column] for column in used)]
+        yield from table([head, *([version, *row] for version, row in zip(versions, rows, strict=True))], indent=4)
+        return
     width = max(map(len, ["version", *versions]))
     yield "    " + " ".join(["version".ljust(width), *(_WORDS[column] for column in columns)])
     for version, line in zip(versions, flow.versions, strict=True):
@@ -116,6 +134,8 @@ def status_markdown(
 ) -> str:
     """The reports of one run on one page of at most `max_bytes` bytes; `commit` is the commit of the manifests."""
     page = Page(max_bytes, elsewhere="Run `reconciler status` for the whole of it.")
+    if any(report.rollouts for report in reports):
+        page.reserve_for_rollouts()
     page.line(f"**{_totals(reports)}**")
     page.commit(commit)
     columns = _columns(reports)
@@ -126,6 +146,8 @@ def status_markdown(
         versions = [(flow, line, columns) for flow in report.flows for line in flow.versions]
         opening = f"{above}\n| {head} |\n| {rule} |\n"
         page.section("versions", versions, _version_row, opening=opening, rank=Rank.LEADS)
+    for above, report in zip(headings, reports, strict=True):
+        rollout_sections(page, above, report.rollouts or (), _flow_names(report))
     for above, report in zip(headings, reports, strict=True):
         summary = f"{counted(len(report.laggards), 'row')} not in sync"
         page.section("rows", report.laggards, _laggard, opening=above, summary=summary)

@@ -7,19 +7,20 @@ Lines are limited to 60 columns, except for longer ids, digests and words.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from heapq import nsmallest
 from itertools import groupby
 from operator import itemgetter
-from typing import TypeAlias
 
 from reconciler.model.changes import Changes, FlowDevices, Op, PendingRow, UnmanagedRow
 from reconciler.model.plan import Plan, PlannedCall
 from reconciler.model.requests import Release, RemoveDevice, RemoveFlow, RemoveRow, Replace
 from reconciler.model.state import DeviceId, FlowId, Place, Row, Version
 from reconciler.model.text import and_more, counted
-from reconciler.render.inert import fitting, inert, left_out, title, version_text, with_id, wrapped
+from reconciler.render.inert import Paint, fitting, inert, left_out, title, version_text, with_id, wrapped
+from reconciler.render.rollouts import next_wave, rollout_lines, withheld_lines
+from reconciler.render.tallies import Tally
 
 EXAMPLES = 3  # names shown for a group of many devices
 LISTED = 20  # rows listed for a refusal
@@ -28,7 +29,6 @@ _SIGN = {Op.ADD: ("+", "green"), Op.UPDATE: ("~", "yellow"), Op.REMOVE: ("-", "r
 _ORDER = {op: place for place, op in enumerate(Op)}
 _ANSI = {"bold": 1, "red": 31, "green": 32, "yellow": 33}
 _REACH: Mapping[type, str] = {RemoveDevice: "remove whole device", RemoveFlow: "remove whole flow"}
-Paint: TypeAlias = Callable[[str, str], str]
 
 
 def plan_text(plans: Sequence[Plan], digest: str, *, verbose: int = 0, color: bool = False) -> str:
@@ -37,7 +37,7 @@ def plan_text(plans: Sequence[Plan], digest: str, *, verbose: int = 0, color: bo
     lines = [line for plan in plans for line in (*_PlanText(plan, verbose=verbose, paint=paint).lines(), "")]
     totals = totals_of(plans)
     verdict = f"{paint('Plan:', 'bold')} {totals}" if totals else paint("No changes.", "green")
-    return "\n".join([*lines, f"Digest: {digest}", verdict, ""])
+    return "\n".join([*lines, f"Digest: {digest}", verdict, *now_of(plans), ""])
 
 
 def totals_of(plans: Sequence[Plan]) -> str:
@@ -46,6 +46,18 @@ def totals_of(plans: Sequence[Plan]) -> str:
         return ""
     add, update, remove = (sum(getattr(plan.summary, op) for plan in plans) for op in Op)
     return f"{add:d} to add, {update:d} to change, {remove:d} to destroy."
+
+
+def now_of(plans: Sequence[Plan]) -> Iterator[str]:
+    """With rollouts, the line that says how many of the changes are sent now, and when the next wave may go."""
+    waved = [plan for plan in plans if plan.rollouts]
+    if waved and any(len(plan.changes) for plan in plans):
+        withheld = sum(plan.withheld for plan in waved)
+        now = sum(len(plan.sent) for plan in plans)
+        earliest = (
+            next_wave(one for plan in waved if plan.rollouts for one in plan.rollouts.reports) if withheld else ""
+        )
+        yield f"Now: {counted(now, 'change')}; withheld: {withheld:,}{earliest}."
 
 
 def painter(*, color: bool) -> Paint:
@@ -86,12 +98,14 @@ class _PlanText:
         self._verbose = verbose
         self._paint = paint
         self._changes = Changes.of(plan.changes)
+        self._tally = Tally(plan)
 
     def lines(self) -> Iterator[str]:
         """Header, changes by flow, then calls, pending, unmanaged, warnings, refusals."""
         yield from self._header()
         yield from self._moves()
         yield from self._calls()
+        yield from self._rollouts()
         yield from self._quiet_rows()
         yield from self._warnings()
         yield from self._refusals()
@@ -136,13 +150,15 @@ class _PlanText:
         sign, style = _SIGN[op]
         movement = f"{sign} {' -> '.join(map(inert, filter(None, (from_version, to_version))))}"
         total = sum(len(cohort.device_ids) for cohort in cohorts)
-        extent = ", ".join([counted(total, "device"), *self._how(flow_id, cohorts)])
+        now = self._tally.now(flow_id, from_version, to_version)
+        extent = ", ".join([counted(total, "device"), *now, *self._how(flow_id, cohorts)])
         yield from self._painted(f"{movement}  {extent}", movement, style, indent=4)
         if op is Op.REMOVE or self._verbose:
             named = [(self._plan.device_names.get(one, ""), one) for cohort in cohorts for one in cohort.device_ids]
             for name, device_id in sorted(named):
                 place = self._changes.decided[device_id][flow_id].place
-                yield f"        {sign} {with_id(name or None, device_id)}  {inert(str(place))}"
+                why = self._tally.why(device_id, flow_id)
+                yield f"        {sign} {with_id(name or None, device_id)}  {inert(str(place))}{why}"
         else:
             examples = nsmallest(EXAMPLES, (name for cohort in cohorts for name in cohort.examples))
             yield fitting(list(map(inert, examples)), total=total, indent=8)
@@ -169,10 +185,11 @@ class _PlanText:
             return
         actions = Counter(call.action for call in plan.calls)
         kinds = ", ".join(f"{number:,} {action}" for action, number in sorted(actions.items()))
-        devices = sum(map(len, self._changes.cohorts.values()))
+        cohorts = Changes.of(plan.sent).cohorts
+        devices = sum(map(len, cohorts.values()))
         yield ""
         yield f"  Calls: {len(plan.calls):,} ({kinds})"
-        most = counted(max(map(len, self._changes.cohorts)), "change")
+        most = counted(max(map(len, cohorts), default=0), "change")
         yield f"  Devices touched: {devices:,}, at most {most} each"
         if self._verbose:
             for call in plan.calls:
@@ -197,6 +214,12 @@ class _PlanText:
                 return f"remove {self._flow(request.flow_id)} everywhere"
             case _:
                 return "a request of a later version"
+
+    def _rollouts(self) -> Iterator[str]:
+        if self._plan.rollouts:
+            names = self._plan.flow_names
+            yield from rollout_lines(self._plan.rollouts.reports, names, paint=self._paint, verbose=self._verbose)
+            yield from withheld_lines(self._tally.reasons, self._tally.going_back)
 
     def _quiet_rows(self) -> Iterator[str]:
         plan = self._plan

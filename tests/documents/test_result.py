@@ -92,15 +92,15 @@ def test_what_is_not_known_is_left_out_where_a_result_is_shown() -> None:
 
 def test_words_that_are_not_known_are_shown_as_they_are() -> None:
     data = saved(RESULT) | {"format_version": "1.7"}
-    data["error"]["code"] = data["results"][0]["exit_code"] = 7
+    data["error"]["code"] = data["results"][0]["exit_code"] = 8
     data["results"][0]["calls"][0] |= {"state": "withdrawn", "action": "swap"}
     results, code, _ = read_results(data, later=True)
-    assert code == 7
+    assert code == 8
     for shown in (result_text(results, code=code), result_markdown(results, exit_code=code)):
-        assert "Apply ended with exit code 7: " in shown
+        assert "Apply ended with exit code 8: " in shown
         assert "swap, 1 change: withdrawn" in shown
     again = json.loads(dump(result_document(results, "show", code=code)))
-    assert (again["error"]["code"], again["results"][0]["calls"][0]["state"]) == (7, "withdrawn")
+    assert (again["error"]["code"], again["results"][0]["calls"][0]["state"]) == (8, "withdrawn")
     with pytest.raises(ManifestError, match=re.escape("error.code must be one of ")):
         read_results(data | {"format_version": "1"})
 

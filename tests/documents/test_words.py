@@ -13,6 +13,7 @@ from reconciler.model.changes import Change, PendingRow
 from reconciler.model.health import StatusReport
 from reconciler.model.plan import Guards, Protected, Refusal, Warning
 from reconciler.model.result import Move, Removal
+from reconciler.model.rollout import Rollouts
 from reconciler.model.rules import Limits
 
 SCHEMA = output_schema()
@@ -25,7 +26,9 @@ LISTS: tuple[tuple[str, str, type], ...] = (
 NAMES = {"device_name", "flow_name"}  # the names of many rows are held once, in `plan.device_names`, `plan.flow_names`
 PLACE = {"path", "line", "column"}  # one value, or None: `place`
 EXCEPTIONS: Mapping[type, set[str]] = {
-    Change: {"from", "to", "call"} | NAMES,  # `call`: held once, in `plan.calls_by_row()`
+    # `call`: held once, in `plan.calls_by_row()`; what rollouts say: in `plan.holds()`
+    Change: {"from", "to", "call", "wave", "withheld", "goes_back"} | NAMES,
+    Plan: {"waved"},  # `plan.rollouts.groups`
     PendingRow: NAMES,
     Move: {"from", "to"},  # `from` is a keyword of Python; `to` is named to match
     Removal: {"from"},
@@ -56,6 +59,8 @@ def attribute(kind: Any, word: str) -> Any:
     if get_origin(kind) is Mapping:
         words, value = get_args(kind)
         return value if issubclass(words, StrEnum) and word in list(words) else None
+    if (kind, word) == (Plan, "rollouts"):
+        kind, word = Rollouts, "reports"  # `plan.rollouts.reports`
     hints = {} if get_origin(kind) else get_type_hints(kind)
     read = getattr(getattr(kind, word, None), "fget", None)
     return hints.get(word) or (get_type_hints(read)["return"] if read else None)

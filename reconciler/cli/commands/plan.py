@@ -22,7 +22,11 @@ from reconciler.errors import ExitCode, ReconcilerError, UsageError
 @opt.max_bytes
 @opt.commit
 @click.option("--out", metavar="FILE", type=click.Path(), help="Save the plan for `apply --plan`, even if refused.")
-@click.option("--detailed-exitcode", is_flag=True, help="Exit 2 instead of 0 if there are changes.")
+@click.option(
+    "--detailed-exitcode",
+    is_flag=True,
+    help="Exit 2 instead of 0 if something would be sent now, 7 if a rollout is stopped or stalled.",
+)
 @click.pass_obj
 def command(console: Console, /, paths: tuple[str, ...], **flags: Any) -> ExitCode:
     """Read live state and print what would change. Nothing is written to the API.
@@ -34,6 +38,7 @@ def command(console: Console, /, paths: tuple[str, ...], **flags: Any) -> ExitCo
     from reconciler.cli.connect import connect
     from reconciler.cli.output import OutputFile, keep_inputs, write_plans
     from reconciler.cli.signals import run_async
+    from reconciler.documents.attention import attention
     from reconciler.operations.applications import load
     from reconciler.operations.plan import plan, refused
 
@@ -59,8 +64,13 @@ def command(console: Console, /, paths: tuple[str, ...], **flags: Any) -> ExitCo
                 out.write(dump(plan_document(plans, "plan")) + "\n")
             except UsageError as error:
                 failure = UsageError([*error.problems, *(failure.problems if failure else ())])
-    write_plans(console, "plan", plans, failure)
+    detailed = flags["detailed_exitcode"]
+    stopped = (
+        attention(report for one in plans if one.rollouts for report in one.rollouts.reports) if detailed else None
+    )
+    write_plans(console, "plan", plans, failure or stopped)
     if failure:
         return console.fail(failure)
-    changed = flags["detailed_exitcode"] and any(one.changes for one in plans)
-    return ExitCode.CHANGES if changed else ExitCode.DONE
+    if stopped:
+        return stopped.exit_code
+    return ExitCode.CHANGES if detailed and any(len(one.sent) for one in plans) else ExitCode.DONE

@@ -35,13 +35,15 @@ from reconciler.errors import ExitCode, ReconcilerError, UsageError
 def command(console: Console, /, paths: tuple[str, ...], devices: tuple[str, ...], **flags: Any) -> ExitCode:
     """Show, per flow and version, the rows in sync, pending, offline, failed, drifted or unmanaged, and the laggards.
 
-    PATH is a file, a directory or `-`; the default is `manifests`. Exits with 5 if devices failed. --device reads the
+    PATH is a file, a directory or `-`; the default is `manifests`. Exits with 5 if devices failed, with 7 if a rollout
+    is stopped or stalled. --device reads the
     deployments of that device alone, and shows its log: who changed what, when, with which error. --deployment does
     the same for a deployment record (for edge: one flow of a device), whose id is shown in Losant's pages and exports.
     """
     from reconciler.cli.connect import connect
     from reconciler.cli.output import write_warnings
     from reconciler.cli.signals import run_async
+    from reconciler.documents.attention import attention
     from reconciler.operations.applications import load
     from reconciler.operations.status import status
     from reconciler.render.status import status_markdown, status_text
@@ -52,9 +54,11 @@ def command(console: Console, /, paths: tuple[str, ...], devices: tuple[str, ...
     gateway = connect(console, [one.application.id for one in rules], parallelism=flags["parallelism"])
     found = run_async(status(rules, gateway, devices=devices, deployment_id=flags["deployment"]))
     write_warnings(console, found.warnings)
-    code = max(report.exit_code(detailed=flags["detailed_exitcode"]) for report in found.reports)  # 5 before 2 before 0
+    code = max(report.exit_code(detailed=flags["detailed_exitcode"]) for report in found.reports)  # 7, 5, 2, 0
     if console.wants_json:
-        error = _DevicesFailed("some devices failed; see status") if code is ExitCode.NOT_CONVERGED else None
+        error: ReconcilerError | None = attention(one for report in found.reports for one in report.rollouts or ())
+        if code is ExitCode.NOT_CONVERGED:
+            error = _DevicesFailed("some devices failed; see status")
         console.write_json(error=error, status=tuple(found.reports))
     elif console.fmt == "markdown":
         console.write(status_markdown(found.reports, commit=console.commit, max_bytes=console.max_bytes))
