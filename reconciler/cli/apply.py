@@ -10,7 +10,7 @@ from reconciler.cli.connect import connect
 from reconciler.cli.console import Console
 from reconciler.cli.options import planning_options, standard_input
 from reconciler.cli.output import OutputFile, keep_inputs, write_results
-from reconciler.cli.progress import Display
+from reconciler.cli.progress import Display, Phase
 from reconciler.cli.signals import current, run_async, undisturbed
 from reconciler.documents.json import dump
 from reconciler.documents.result import result_document
@@ -20,6 +20,8 @@ from reconciler.model.digest import digest
 from reconciler.model.health import Offline, Wait
 from reconciler.model.plan import Plan
 from reconciler.model.result import Result
+from reconciler.model.rollout import RolloutReport
+from reconciler.model.state import Kind
 from reconciler.operations.applications import load
 from reconciler.operations.apply import ApplyObserver, ApplyRequest, ApplyRun, Changes
 from reconciler.operations.replan import load_plans
@@ -58,6 +60,7 @@ class _Apply(ApplyObserver):
         self._console = console
         self._flags = flags
         self._display = Display(console, SystemClock())
+        self._phases: dict[tuple[str, Kind, str], Phase] = {}
         self._run: ApplyRun | None = None
         self._result_path: str | None = flags["result_file"]
         self._result_file: OutputFile | None = None
@@ -129,12 +132,23 @@ class _Apply(ApplyObserver):
                 self._console.write(plan_text(plans, digest(plans), verbose=verbose, color=color))
 
     def applying(self, plan: Plan) -> Observer:
-        """A progress bar for its changes."""
-        return self._display.phase(f"{plan.application.name or plan.application.id}: applying", len(plan.changes))
+        """A progress bar for its changes; the steps of a rollout share it."""
+        return self._phase(plan, "applying", len(plan.sent))
 
     def waiting(self, plan: Plan) -> Callable[[Wait], None]:
         """A progress bar for its rows."""
-        return self._display.phase(f"{plan.application.name or plan.application.id}: converging", 0).waiting
+        return self._phase(plan, "converging").waiting
+
+    def rolling(self, plan: Plan, reports: Sequence[RolloutReport], now: float | None) -> None:
+        """What its rollouts wait for, shown with its rows."""
+        self._phase(plan, "converging").rolling(reports, now)
+
+    def _phase(self, plan: Plan, what: str, total: int = 0) -> Phase:
+        key = plan.application.id, plan.kind, what
+        if key not in self._phases:
+            title = f"{plan.application.name or plan.application.id}: {what}"
+            self._phases[key] = self._display.phase(title, total)
+        return self._phases[key]
 
     def report(self, failure: ReconcilerError | None) -> ExitCode:
         """Write the result to stdout and the result file, whatever happened. Returns the exit code."""

@@ -15,6 +15,7 @@ from reconciler.model.digest import digest, digests
 from reconciler.model.health import Offline, Wait
 from reconciler.model.plan import Plan
 from reconciler.model.result import Result, not_started, together
+from reconciler.model.rollout import RolloutReport
 from reconciler.model.rules import Rules
 from reconciler.model.state import Desired, DeviceId, Read, Row
 from reconciler.model.world import Options
@@ -40,8 +41,11 @@ class ApplyObserver:
         return Observer()
 
     def waiting(self, plan: Plan) -> Callable[[Wait], None]:  # noqa: ARG002
-        """Called before the wait for a plan's devices; returns a function to be called after each read."""
+        """Called before each wait for a plan's devices; returns a function to be called after each read."""
         return lambda _: None
+
+    def rolling(self, plan: Plan, reports: Sequence[RolloutReport], now: float | None) -> None:
+        """Called after each read of a wait, before that function: where rollouts stand, and the server's time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,6 +144,9 @@ class PlanRun:
 
         def remember(progress: Wait) -> None:
             self.wait = progress
+            if rolling and rolling.rest:
+                looked = rolling.rest.looked
+                request.observer.rolling(self.plan, looked.reports(self.plan.device_names), looked.read.server_time)
             observe(progress)
 
         try:

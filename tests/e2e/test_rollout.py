@@ -6,6 +6,7 @@ question: there they are killed, or two of them run at once.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -74,10 +75,13 @@ def test_each_wave_goes_when_the_one_before_it_has_soaked(line: Line) -> None:
 
 
 def test_a_wait_goes_through_all_waves_on_its_own_reads(line: Line) -> None:
+    """And tells what it waits for, and for how long."""
     merge(line, gate="{converged: 80, soak: 10m, sample: 1}")
-    assert apply("--wait", "--timeout", "30m") == DONE
-    assert at(line, "v2") == ALL
+    done = run_here("apply", "plant.yaml", "--yes", "--wait", "--timeout", "30m")
+    assert (done.code, at(line, "v2")) == (DONE, ALL)
     assert set(line.runs().values()) == {"v2"}
+    for wave, proven in ((1, "0 of 2"), (2, "2 of 5")):
+        assert re.search(rf"\(\d+ withheld; line: wave {wave} has not passed: {proven} proven, \d min left\)", done.err)
 
 
 def test_a_wait_ends_at_its_timeout_with_what_was_sent_by_then(line: Line) -> None:
