@@ -14,12 +14,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema_rs import Draft202012Validator
 
+from reconciler.documents.attention import attention
 from reconciler.documents.json_schema import output_schema
 from reconciler.documents.plan import plan_document
+from reconciler.documents.result import read_results, result_document
 from reconciler.documents.saved_plan import read_plans
-from reconciler.errors import ManifestError
+from reconciler.errors import ExitCode, ManifestError
 from reconciler.model.digest import digests
+from reconciler.model.health import Offline, Verdict, Verdicts, Wait
 from reconciler.model.plan import Plan
+from reconciler.model.result import not_started
+from reconciler.model.rollout import RolloutState
 from reconciler.model.rules import Budget, Gate, Ref, Selector, Wave, Window
 from reconciler.model.state import Place
 from tests.support.rolling import FLOW, NEW, NOW, OLD, PLACE, ident, plan, policy
@@ -44,7 +49,7 @@ def again(written: Plan) -> Plan:
 def test_what_a_plan_says_of_a_rollout_is_exactly_this() -> None:
     (told,) = saved(plan(STOPPED))["plans"]
     counts = dict.fromkeys(STANDINGS, 0)
-    shut = {"open": False, "passed": False, "needs": None, "earliest": None}
+    off = {"open": False, "passed": False, "needs": None, "earliest": None}
     assert told["summary"]["withheld"] == 2
     assert [
         (one["device_name"], one["call"], one["wave"], one["withheld"], one["goes_back"]) for one in told["changes"]
@@ -65,8 +70,8 @@ def test_what_a_plan_says_of_a_rollout_is_exactly_this() -> None:
                     **counts, "proven": 1, "failed": 1,
                     "open": True, "passed": False, "needs": "1 of 2 proven", "earliest": "2026-03-02T11:00:00Z",
                 },
-                {"wave": 2, "select": "all, 10 percent", "devices": 1, "evidence": 1, **counts, "to_release": 1, **shut},
-                {"wave": 3, "select": None, "devices": 1, "evidence": 1, **counts, "to_release": 1, **shut},
+                {"wave": 2, "select": "all, 10 percent", "devices": 1, "evidence": 1, **counts, "to_release": 1, **off},
+                {"wave": 3, "select": None, "devices": 1, "evidence": 1, **counts, "to_release": 1, **off},
             ],
             "failing": [
                 {
@@ -357,3 +362,39 @@ def test_a_state_of_a_later_version_is_shown() -> None:
     assert read.rollouts is not None
     assert str(read.rollouts.reports[0].state) == "paused"
     assert read.withheld == 2
+
+
+def test_a_result_with_rollouts_is_read_back() -> None:
+    result = not_started(plan(STOPPED))
+    result = replace(result, wait=Wait(Offline.SKIP, 1.0, Verdicts({}, {}, ()), tolerated=2))
+    document = json.loads(json.dumps(result_document([result], "apply", code=7)))
+    told = document["results"][0]
+    assert (told["withheld"], told["exit_code"], told["rollouts"][0]["state"]) == (2, 7, "stopped")
+    (problem,) = document["error"]["problems"]
+    assert problem["message"].endswith("at most 0 may; c2 failed: bad flash")
+    for counts in (told["wait"]["rows"], told["wait"]["devices"]):
+        counts |= {str(one): 0 for one in Verdict}
+    read = read_results(document)
+    assert (read.code, read.results[0].rollouts, read.results[0].withheld) == (7, result.rollouts, 2)
+    assert read.results[0].wait is not None
+    assert read.results[0].wait.tolerated == 2
+    told["rollouts"][0]["state"] = "held"
+    with pytest.raises(ManifestError, match=r"results\[0\].exit_code must be 0"):
+        read_results(document)
+
+
+def test_the_error_names_a_few_failing_devices_and_counts_the_others() -> None:
+    made = plan(" ".join([*(f"c{one}/1=failed" for one in range(9)), "a/2=to_release"]), error="x" * 1000)
+    assert made.rollouts is not None
+    stopped = attention(made.rollouts.reports)
+    assert stopped is not None
+    (problem,) = stopped.problems
+    assert stopped.exit_code == ExitCode.ROLLOUT_STOPPED
+    assert problem.message.endswith(f"c4 failed: {'x' * 200} and 4 more devices")
+    assert attention(replace(one, state=RolloutState.HELD) for one in made.rollouts.reports) is None
+    stalled = attention(replace(one, state=RolloutState.STALLED, failing=()) for one in made.rollouts.reports)
+    assert stalled is not None
+    assert (
+        stalled.problems[0].hint
+        == "see to the devices that are not proven, revert the change, or merge a fixed version"
+    )

@@ -1,15 +1,18 @@
-"""What the installed command shows of a rollout on the simulator, and its exit codes: a wave, a failing canary, pins."""
+"""What commands show of a rollout on the simulator, and their exit codes: a wave, a failing canary, pins."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from jsonschema_rs import Draft202012Validator
 
-from reconciler.cli.apply import exit_code
+from reconciler.documents.json_schema import output_schema
 from reconciler.documents.saved_plan import load_results
-from reconciler.errors import ExitCode, Interrupted, Refused
+from reconciler.errors import ExitCode
+from reconciler.model.result import CallResult, CallState
 from tests.support.cli import run_here
 from tests.support.fleet import APPLICATION
 from tests.support.line import Line, line_at
@@ -74,7 +77,9 @@ def test_a_stopped_rollout_is_7_everywhere_and_its_pins_lead_on(line: Line, kind
         run_here(command, "plant.yaml", *options, "--format", "json")
         for command, *options in (("plan", "--detailed-exitcode"), ("status",), ("apply", "--yes"))
     )
+    schema = Draft202012Validator(output_schema())
     for done in (plan, status, applied):
+        schema.validate(done.document)
         (problem,) = done.document["error"]["problems"]
         assert (done.code, done.document["error"]["code"]) == (7, 7)
         assert problem["message"].startswith("the rollout of group pumps is stopped: wave 1: 1 of 2 devices failed")
@@ -128,6 +133,6 @@ def test_the_order_of_exit_codes(line: Line) -> None:
 
     (result,) = load_results("result.json").results
     assert load_results("result.json").code == ExitCode.ROLLOUT_STOPPED
-    assert exit_code([result], None) == ExitCode.ROLLOUT_STOPPED
-    assert exit_code([result], Refused("no")) == ExitCode.REFUSED
-    assert exit_code([result], Interrupted("stop")) == ExitCode.INTERRUPTED
+    failed = CallResult(0, "release", {}, 1, (), CallState.FAILED)
+    assert replace(result, calls=(failed,)).exit_code == ExitCode.NOT_CONFIRMED
+    assert replace(result, interrupted=True).exit_code == ExitCode.INTERRUPTED

@@ -27,7 +27,7 @@ from reconciler.render.result import result_markdown, result_text
 from reconciler.render.rollouts import next_wave, rollout_lines, table, when
 from reconciler.render.status import status_markdown, status_text
 from reconciler.render.text import painter, plan_text
-from tests.support.rolling import FLOW, HOUR, NEW, NOW, OLD, ident, plan, policy, world
+from tests.support.rolling import FLOW, HOUR, NOW, OLD, ident, plan, policy, world
 
 CASES = Path(__file__).parents[1] / "cases" / "rollouts"
 ID = re.compile("[0-9a-f]{24}")
