@@ -13,6 +13,7 @@ from reconciler.model.state import Kind
 from reconciler.simulator import faults
 from reconciler.simulator.faults import When
 from tests.e2e.test_rollout import ALL, CANARIES, FIRST, apply, at, merge
+from tests.support.cli import run_here
 from tests.support.line import Line, line_at
 
 QUICK = "{converged: 80, soak: 10m, sample: 1}"
@@ -119,3 +120,22 @@ def test_a_canary_that_is_deleted_is_left_out_and_the_others_go_on(line: Line, w
     assert at(line, "v2") >= ALL - {gone}
     assert gone in f"{done.warnings} {done.wait and done.wait.laggards}"
     assert len(line.writes()) <= 3
+
+
+def test_a_saved_plan_that_is_applied_late(line: Line) -> None:
+    """It sends its first wave once, opens nothing when that has soaked, and nothing at all when that has failed."""
+    assert run_here("plan", "plant.yaml", "--out", "plan.json").code == 0
+    saved = ("--plan", "plan.json", "--yes", "--format", "json")
+    first = run_here("apply", *saved, "--wait", "--timeout", "1h")
+    assert (first.code, at(line, "v2")) == (0, CANARIES)
+    line.later(hours=1)
+    late = run_here("apply", *saved, "--expect-digest", first.result["review_digest"])
+    assert (late.code, late.result["withheld"], at(line, "v2")) == (0, 12, CANARIES)
+    assert run_here("plan", "plant.yaml", "--out", "second.json").code == 0
+    line.control.fail("canary-2", "telemetry", "v2", "out of memory")
+    line.control.set_released("canary-2", "telemetry", "v1")
+    line.later(seconds=60)
+    line.control.set_released("canary-2", "telemetry", "v2")
+    line.later(seconds=60)
+    stopped = run_here("apply", "--plan", "second.json", "--yes")
+    assert (stopped.code, at(line, "v2")) == (7, CANARIES)
