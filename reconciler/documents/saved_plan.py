@@ -14,7 +14,7 @@ from reconciler.documents.result import SAVING, Ended, read_results
 from reconciler.documents.saved_rollouts import rollouts_of
 from reconciler.errors import UsageError
 from reconciler.files import TooLarge, read_bounded
-from reconciler.model.changes import Change, PendingRow
+from reconciler.model.changes import Change, Changes, PendingRow
 from reconciler.model.digest import Digests, digests
 from reconciler.model.plan import Guards, Plan, PlannedCall
 from reconciler.model.requests import Action, Release, RemoveDevice, RemoveFlow, RemoveRow, Replace, Request
@@ -106,10 +106,11 @@ def _check_digest(stated: str | None, actual: str, *at: str | int, of: str = "ch
 
 def _plan(part: PlanPart, judged_by: Mapping[str, Guards], number: int, *, later: bool) -> tuple[Plan, Digests]:
     at = ("plans", number)
-    changes = tuple(_change(item, *at, "changes", place) for place, item in enumerate(part.changes))
-    rows = [change.row for change in changes]
+    read = tuple(_change(item, *at, "changes", place) for place, item in enumerate(part.changes))
+    rows = [change.row for change in read]
     if rows != sorted(set(rows)):
         raise wrong("must be sorted by device and flow, each row once", *at, "changes")
+    changes = Changes.of(read)
     carried: dict[int | None, list[Row]] = {}
     for row, item in zip(rows, part.changes, strict=True):
         carried.setdefault(item["call"], []).append(row)

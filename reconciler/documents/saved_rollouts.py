@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from reconciler.documents.parts import ChangePart, PlanPart
 from reconciler.documents.reading import wrong
 from reconciler.documents.waved import GroupPart, PolicyPart, WavedPart, WavePart
-from reconciler.model.changes import Change
+from reconciler.model.changes import Change, Changes
 from reconciler.model.rollout import Hold, Rollout, RolloutReport, Rollouts, RolloutState, Withheld
 from reconciler.model.rules import Budget, Policy, Selector, Wave, Window
 from reconciler.model.state import DeviceId, FlowId, Version
@@ -151,7 +151,7 @@ def rollouts_of(part: PlanPart, changes: Sequence[Change], *at: str | int) -> Ro
         holds.of(item, change, *at, "changes", number)
         for number, (item, change) in enumerate(zip(part.changes, changes, strict=True))
     ]
-    sent = tuple(change for change, hold in zip(changes, each, strict=True) if hold.withheld is None)
+    sent = Changes.of(change for change, hold in zip(changes, each, strict=True) if hold.withheld is None)
     _check_states(part.rollouts, holds, *at, "rollouts")
     return Rollouts(groups, part.rollouts, sent, _by_device(changes, each))
 
@@ -172,17 +172,21 @@ class _Holds:
             if key not in item:
                 raise wrong("is missing", *at, key)
         hold = Hold(item["wave"], item["withheld"], item["goes_back"])
-        waves = {one.waves[change.device_id]: one for one in self._groups if change.device_id in one.rows}
-        decider = next((one for one in waves.values() if change.flow_id in one.rows[change.device_id]), None)
+        mine = [one for one in self._groups if change.device_id in one.rows]
+        decider = next((one for one in mine if change.flow_id in one.rows[change.device_id]), None)
         if decider is not None:
             self._check_own(decider, change, hold, *at)
-        elif hold.wave is not None and (hold.wave not in waves or change.to_version is not None):
+        elif hold.wave is not None and not self._may_follow(mine, change, hold):
             raise wrong("must be null, since no group with a policy decides the row", *at, "wave")
         if hold.withheld is not None and (hold.wave is None or hold.goes_back):
             raise wrong("must be null for a change without a wave, or that goes back", *at, "withheld")
         if hold.withheld is not None and item["call"] is not None:
             raise wrong("must be null for a change that is withheld", *at, "call")
         return hold
+
+    def _may_follow(self, mine: Iterable[Rollout], change: Change, hold: Hold) -> bool:
+        """Whether it may be a removal by `prune`, which waits with other rows of its device."""
+        return change.to_version is None and hold.wave in [one.waves[change.device_id] for one in mine]
 
     def _check_own(self, rollout: Rollout, change: Change, hold: Hold, *at: str | int) -> None:
         wave, target = rollout.waves[change.device_id], rollout.rows[change.device_id][change.flow_id]

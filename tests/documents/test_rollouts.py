@@ -26,8 +26,11 @@ from reconciler.model.plan import Plan
 from reconciler.model.result import not_started
 from reconciler.model.rollout import RolloutState
 from reconciler.model.rules import Budget, Gate, Ref, Selector, Wave, Window
-from reconciler.model.state import Place
-from tests.support.rolling import FLOW, NEW, NOW, OLD, PLACE, ident, plan, policy
+from reconciler.model.state import Decision, Desired, Entry, Place
+from reconciler.model.world import Options
+from reconciler.planner.planner import make_plan
+from reconciler.planner.resolution.prune import PRUNE
+from tests.support.rolling import FLOW, NEW, NO_LIMITS, NOW, OLD, PLACE, ident, plan, policy, world
 
 STANDINGS = ("proven", "soaking", "waiting", "offline", "failed", "silent", "to_release")
 OPEN = "c1/1=to_release c2/1=to_release a/2=to_release b/3=to_release"
@@ -168,6 +171,47 @@ def test_a_saved_plan_is_the_plan_again(
     assert digests([read]) == digests([written])
     assert saved(read) == saved(written)
     VALID.validate(saved(written))
+
+
+def test_two_groups_may_wave_rows_of_one_device_in_the_same_wave() -> None:
+    one = world("a/1=to_release b/2=to_release")
+    (leeds,) = one.rollouts
+    flow, record = "e" * 24, one.live.devices[ident("a")]
+    rows = {flow: "w2"}
+    york = replace(leeds, group="york", rows=dict.fromkeys(leeds.rows, rows))
+    decided = {FLOW: one.desired.devices[ident("a")][FLOW], flow: Decision("w2", PLACE, "group york")}
+    read = one.read._replace(live=replace(one.live, devices=dict.fromkeys(one.live.devices, record)))
+    both = replace(one, desired=Desired(dict.fromkeys(leeds.rows, decided)), rollouts=(leeds, york), read=read)
+    written = make_plan(both, limits=NO_LIMITS, manifests=(), options=Options())
+    assert len(written.changes) == 4
+    assert again(written).rollouts == written.rollouts
+
+
+def test_a_removal_by_prune_waits_with_its_device_in_a_saved_plan_too() -> None:
+    one = world("a/1=soaking b/2=to_release")
+    flow = "e" * 24
+    devices = {
+        device_id: record._replace(flows={**record.flows, flow: Entry("w1", "w1")})
+        for device_id, record in one.live.devices.items()
+    }
+    decided = {**one.desired.devices[ident("a")], flow: Decision(None, PLACE, PRUNE)}
+    both = replace(
+        one,
+        desired=Desired(dict.fromkeys(devices, decided)),
+        read=one.read._replace(live=replace(one.live, devices=devices)),
+    )
+    written = make_plan(both, limits=NO_LIMITS, manifests=(), options=Options())
+    document = saved(written)
+    (told,) = document["plans"]
+    assert [(one["device_name"], one["op"], one["wave"], one["withheld"]) for one in told["changes"]] == [
+        ("a", "remove", 1, None),
+        ("b", "remove", 2, "wave"),
+        ("b", "update", 2, "wave"),
+    ]
+    assert again(written).rollouts == written.rollouts
+    told["changes"][1]["wave"] = 1
+    with pytest.raises(ManifestError, match=r"changes\[1\].wave must be null, since no group"):
+        read_plans(document)
 
 
 def test_devices_that_are_alike_share_their_rows_again() -> None:
