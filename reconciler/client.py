@@ -26,6 +26,7 @@ from reconciler.executor import Observer
 from reconciler.model.health import Offline, Wait
 from reconciler.model.plan import Plan
 from reconciler.model.result import Result
+from reconciler.model.rollout import RolloutReport
 from reconciler.model.rules import Rules
 from reconciler.model.world import CallMode, Earlier, Filter, Options
 from reconciler.operations.against import earlier
@@ -62,6 +63,7 @@ __all__ = [
     "ReconcilerError",
     "Refused",
     "Result",
+    "RolloutReport",
     "Rules",
     "Stale",
     "Status",

@@ -6,10 +6,12 @@ import math
 import re
 from pathlib import Path
 
+import httpx
 import pytest
 
-from reconciler.simulator import serve
+from reconciler.simulator import Clock, serve
 from tests.support.cli import run_here
+from tests.support.time import START
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs/rollouts.md").read_text(encoding="utf-8")
@@ -61,6 +63,50 @@ def test_each_change_of_the_page_is_told_as_what_it_is(manifest: str) -> None:
     assert told(manifest.replace("converged: 95", "converged: 90")) == [
         "policy careful gate.converged: 95 → 90  (looser)"
     ]
+
+
+def shown(command: str) -> str:
+    """What the page shows of a command's output."""
+    (text,) = re.findall(
+        rf"^<!-- .*output of: reconciler {command} -->\n```text\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE
+    )
+    return str(text)
+
+
+def test_the_output_on_the_page_is_what_its_reader_sees(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the page's commands to the simulator, as a shell would send them, and with the ways on that it names."""
+    commands = dict(re.findall(r"^control (\w+) '(.*)'$", PAGE, re.MULTILINE))
+    version = DIFFS[0]
+    with serve(FLEET, clock=Clock(frozen_at=START)) as server:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("LOSANT_API_URL", server.url)
+        monkeypatch.setenv("LOSANT_API_TOKEN", server.token)
+
+        def control(name: str) -> None:
+            headers = {"Content-Type": "application/json"}
+            answer = httpx.post(f"{server.url}/_simulator/{name}", content=commands[name], headers=headers)
+            assert "result" in answer.json(), answer.text
+
+        text: str = MANIFEST.replace("APPLICATION", server.application_id)
+        Path("manifests").mkdir()
+        manifest = Path("manifests/pumps.yaml")
+        manifest.write_text(changed(text, version))
+        assert run_here("plan").out == shown("plan")
+        control("fail")
+        assert run_here("apply", "--yes").code == 0
+        control("advance")
+        ended = run_here("apply", "--yes")
+        assert (ended.code, shown("apply --yes") in ended.out) == (7, True), ended.out
+        assert run_here("status").code == 7
+        manifest.write_text(text)
+        assert run_here("apply", "--yes").code == 0
+        assert {row["released"] for row in server.control.rows()} == {"v1.2.3"}
+        manifest.write_text(changed(text, version).replace("v1.3.0", "v1.3.1"))
+        for _ in range(4):
+            assert run_here("apply", "--yes").code == 0
+            control("advance")
+            control("advance")
+        assert {row["reported"] for row in server.control.rows()} == {"v1.3.1"}
 
 
 def test_a_version_that_finds_an_approval_is_a_warning_as_the_page_says(manifest: str) -> None:

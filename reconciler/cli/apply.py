@@ -10,7 +10,7 @@ from reconciler.cli.connect import connect
 from reconciler.cli.console import Console
 from reconciler.cli.options import planning_options, refuse_stdin, standard_input
 from reconciler.cli.output import OutputFile, keep_inputs, write_results
-from reconciler.cli.progress import Display
+from reconciler.cli.progress import Display, Phase
 from reconciler.cli.signals import current, run_async, undisturbed
 from reconciler.documents.json import dump
 from reconciler.documents.result import result_document
@@ -20,6 +20,8 @@ from reconciler.model.digest import digest
 from reconciler.model.health import Offline, Wait
 from reconciler.model.plan import Plan
 from reconciler.model.result import Result
+from reconciler.model.rollout import RolloutReport
+from reconciler.model.state import Kind
 from reconciler.model.world import Earlier
 from reconciler.operations.applications import load
 from reconciler.operations.apply import ApplyObserver, ApplyRequest, ApplyRun, Changes
@@ -61,6 +63,7 @@ class _Apply(ApplyObserver):
         self._console = console
         self._flags = flags
         self._display = Display(console, SystemClock())
+        self._phases: dict[tuple[str, Kind, str], Phase] = {}
         self._run: ApplyRun | None = None
         self._against: Earlier | None = None
         self._result_path: str | None = flags["result_file"]
@@ -138,12 +141,23 @@ class _Apply(ApplyObserver):
                 self._console.write(plan_text(plans, digest(plans), verbose=verbose, color=color))
 
     def applying(self, plan: Plan) -> Observer:
-        """A progress bar for its changes."""
-        return self._display.phase(f"{plan.application.name or plan.application.id}: applying", len(plan.sent))
+        """A progress bar for its changes; the steps of a rollout share it."""
+        return self._phase(plan, "applying", len(plan.sent))
 
     def waiting(self, plan: Plan) -> Callable[[Wait], None]:
         """A progress bar for its rows."""
-        return self._display.phase(f"{plan.application.name or plan.application.id}: converging", 0).waiting
+        return self._phase(plan, "converging").waiting
+
+    def rolling(self, plan: Plan, reports: Sequence[RolloutReport], now: float | None) -> None:
+        """What its rollouts wait for, shown with its rows."""
+        self._phase(plan, "converging").rolling(reports, now)
+
+    def _phase(self, plan: Plan, what: str, total: int = 0) -> Phase:
+        key = plan.application.id, plan.kind, what
+        if key not in self._phases:
+            title = f"{plan.application.name or plan.application.id}: {what}"
+            self._phases[key] = self._display.phase(title, total)
+        return self._phases[key]
 
     def report(self, failure: ReconcilerError | None) -> ExitCode:
         """Write the result to stdout and the result file, whatever happened. Returns the exit code."""
@@ -192,10 +206,10 @@ def exit_code(results: Sequence[Result], failure: ReconcilerError | None) -> Exi
     if isinstance(failure, Interrupted):
         return failure.exit_code
     counted = results if not failure or any(one.wrote for one in results) else ()
-    # A result may be INTERRUPTED also because of a bug.
-    if {one.exit_code for one in counted} & {ExitCode.NOT_CONFIRMED, ExitCode.INTERRUPTED}:
+    codes = {one.exit_code for one in counted}
+    if codes & {ExitCode.NOT_CONFIRMED, ExitCode.INTERRUPTED}:  # a result may be INTERRUPTED also because of a bug
         return ExitCode.NOT_CONFIRMED
-    if any(one.exit_code is ExitCode.ROLLOUT_STOPPED for one in counted):
+    if ExitCode.ROLLOUT_STOPPED in codes:
         return ExitCode.ROLLOUT_STOPPED
     if any(one.wait and one.wait.exit_code for one in counted):
         return ExitCode.NOT_CONVERGED

@@ -6,10 +6,11 @@ has failed, as on a terminal that was closed, nothing more is drawn.
 
 from __future__ import annotations
 
+import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rich.console import Console as Terminal
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
@@ -17,7 +18,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from reconciler.cli.console import Console
 from reconciler.executor import Observer
 from reconciler.model.health import Verdict, Wait
+from reconciler.model.log import UNDATED, unix_time
 from reconciler.model.result import CallResult, CallState
+from reconciler.model.rollout import RolloutReport, RolloutState, Withheld
 from reconciler.ports import Clock
 from reconciler.render.inert import inert, words
 
@@ -34,12 +37,15 @@ _REPORTED = {CallState.FAILED, CallState.SKIPPED, CallState.UNKNOWN}
 
 
 class Display:
-    """One bar per phase, drawn by rich; without a terminal, occasional lines, and none for short phases."""
+    """One bar per phase, drawn by rich; without a terminal, occasional lines, and none for short phases.
+
+    `bars`: what is drawn, while it is.
+    """
 
     def __init__(self, console: Console, clock: Clock) -> None:
         self.clock = clock
         self._console = console
-        self._bars: Progress | None = None
+        self.bars: Progress | None = None
         self._last_line = clock.monotonic()
         self._shown = ExitStack()
         self._lost = False
@@ -52,42 +58,48 @@ class Display:
         finally:
             with self._harmless():
                 self._shown.close()
-            self._bars = None
+            self.bars = None
 
     @contextmanager
     def _harmless(self) -> Iterator[None]:
         try:
             yield
         except (Exception, SystemExit):  # noqa: BLE001 - rich ends the program where its output is a closed pipe
-            self._lost, self._bars = True, None
+            self._lost, self.bars = True, None
 
     def phase(self, title: str, total: int) -> Phase:
         """Add a bar with `total` steps."""
         phase = Phase(self, inert(title, limit=60), total, None)
         with self._harmless():
-            if self._bars is None and not self._lost and sys.stderr.isatty():
+            if self.bars is None and not self._lost and sys.stderr.isatty():
                 text = TextColumn("{task.description}", markup=False)
                 terminal = Terminal(stderr=True, no_color=self._console.no_color or None, highlight=False, markup=False)
                 columns = (text, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-                self._bars = self._shown.enter_context(Progress(*columns, console=terminal, transient=True))
-            if self._bars is not None:
-                phase.task = self._bars.add_task(phase.title, total=total)
+                self.bars = self._shown.enter_context(Progress(*columns, console=terminal, transient=True))
+            if self.bars is not None:
+                phase.task = self.bars.add_task(phase.title, total=total)
         return phase
 
     def draw(self, phase: Phase, done: int, suffix: str) -> None:
         """Show a phase at `done` steps."""
         with self._harmless():
-            if self._bars is not None and phase.task is not None:
-                self._bars.update(phase.task, completed=done, total=phase.total, description=f"{phase.title}{suffix}")
+            if self.bars is not None and phase.task is not None:
+                self.bars.update(phase.task, completed=done, total=phase.total, description=f"{phase.title}{suffix}")
             elif self.clock.monotonic() - self._last_line >= QUIET_S:
                 self._last_line = self.clock.monotonic()
                 self._console.note(f"{phase.title}: {done:,} of {phase.total:,}{suffix}")
 
+    def drop(self, phase: Phase) -> None:
+        """Show a phase no more."""
+        with self._harmless():
+            if self.bars is not None and phase.task is not None:
+                self.bars.remove_task(phase.task)
+
     def note(self, text: str) -> None:
         """Write a line above the bars."""
         with self._harmless():
-            if self._bars is not None:
-                self._bars.console.print(inert(text), markup=False, highlight=False, soft_wrap=True)
+            if self.bars is not None:
+                self.bars.console.print(inert(text), markup=False, highlight=False, soft_wrap=True)
             else:
                 self._console.note(inert(text))
 
@@ -100,6 +112,8 @@ class Phase(Observer):
     title: str
     total: int
     task: TaskID | None
+    held: str = ""
+    soaks: dict[str, Phase] = field(default_factory=dict)
 
     def call(self, call: CallResult) -> None:
         """A call changed its state; errors are shown at once."""
@@ -124,4 +138,39 @@ class Phase(Observer):
         others = (verdict for verdict in _IN_PROGRESS if rows.get(verdict))
         counts = ", ".join(f"{rows[verdict]:,} {words(verdict)}" for verdict in others)
         self.total = sum(rows.values())
-        self.display.draw(self, rows[Verdict.CONVERGED], f" ({counts})" if counts else "")
+        suffix = "; ".join(filter(None, [counts, "" if self.soaks else self.held]))
+        self.display.draw(self, rows[Verdict.CONVERGED], f" ({suffix})" if suffix else "")
+
+    def rolling(self, reports: Sequence[RolloutReport], now: float | None) -> None:
+        """What rollouts wait for, and for how long: a bar for each on a terminal, else told with the next line."""
+        held = [one for one in reports if one.state in (RolloutState.HELD, RolloutState.STALLED)]
+        self.held = "; ".join(inert(f"{one.group}: {one.reason}{_left(one, now)}", limit=200) for one in held)
+        if self.task is None:
+            return
+        for report in held:
+            wave = next((one for one in report.waves if one.open and not one.passed), report.waves[-1])
+            soak = self.soaks.get(report.group)
+            if soak is None:
+                soak = self.soaks[report.group] = self.display.phase(f"  {report.group}", 0)
+            soak.total = wave.evidence
+            self.display.draw(soak, wave.proven, f", wave {wave.wave}: {_what(report)}{_left(report, now)}")
+        for group in set(self.soaks) - {one.group for one in held}:
+            self.display.drop(self.soaks.pop(group))
+
+
+_WHAT = {Withheld.WINDOW: "window", Withheld.UP_TO: "not approved", Withheld.BUDGET: "no room in the budget"}
+
+
+def _what(report: RolloutReport) -> str:
+    return _WHAT.get(report.held_by, "proving") if report.held_by else "proving"
+
+
+def _left(report: RolloutReport, now: float | None) -> str:
+    """`, 1 h 20 min left`, if that is known."""
+    at = unix_time(report.earliest)
+    if now is None or at == UNDATED:
+        return ""
+    minutes = math.ceil(max(0.0, at - now) / 60)
+    days, (hours, rest) = minutes // 1440, divmod(minutes % 1440, 60)
+    parts = [f"{days:,} d" if days else "", f"{hours} h" if hours else "", "" if days or not rest else f"{rest} min"]
+    return f", {' '.join(filter(None, parts)) or '0 min'} left"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
+from typing import Protocol
 
 from reconciler.errors import NotFound, PermissionDenied, ReconcilerError
 from reconciler.health.verdict import expected_rows, judge, tally
@@ -19,6 +20,16 @@ DELETED_EVERY_S, MANY_DELETED_EVERY_S = 10.0, 60.0  # how often to look whether 
 DRIFT_S = 60.0  # how long to tolerate a row that is not released as desired: reads may lag behind writes
 
 
+class Rollouts(Protocol):
+    """The rollouts of what is waited for."""
+
+    def look(self, read: Read, deleted: Collection[DeviceId]) -> Look:
+        """Judge them by a read, without devices that are known to be deleted."""
+
+    def may_send_within(self, seconds: float) -> bool:
+        """Whether more may be sent by then, as of the newest look."""
+
+
 async def wait(
     desired: Desired,
     reader: Reader,
@@ -28,7 +39,7 @@ async def wait(
     first: Read,
     offline: Offline = Offline.SKIP,
     observe: Callable[[Wait], None] | None = None,
-    rollouts: Callable[[Read], Look] | None = None,
+    rollouts: Rollouts | None = None,
     began: float | None = None,
 ) -> Wait:
     """Wait for every managed row to converge. Raises nothing but cancellation.
@@ -78,7 +89,7 @@ class _Watch:
         *,
         clock: Clock,
         offline: Offline,
-        rollouts: Callable[[Read], Look] | None,
+        rollouts: Rollouts | None,
         began: float | None,
     ) -> None:
         self._clock = clock
@@ -109,7 +120,7 @@ class _Watch:
         now = self._clock.monotonic()
         if any(self._may_change(laggard, now) for laggard in self._laggards):
             return True
-        return self._looked is not None and self._looked.may_send_within(left_s)
+        return self._looked is not None and self._rollouts is not None and self._rollouts.may_send_within(left_s)
 
     def is_due(self) -> bool:
         """Whether a rollout may send something now."""
@@ -136,10 +147,9 @@ class _Watch:
         try:
             async with self._clock.deadline(max(0.0, self._began + until_s - began)):
                 read = await self._read(reader, flow_id, device_id)
-                self._looked = self._rollouts(read) if self._rollouts else None
-                verdicts = self._judge(read.live)
+                verdicts = self._judge(read)
                 if await self._find_deleted(reader):
-                    verdicts = self._judge(read.live)
+                    verdicts = self._judge(read)
         except ReconcilerError as failure:
             error = failure
         except TimeoutError:
@@ -210,8 +220,9 @@ class _Watch:
         self._deleted |= found
         return bool(found)
 
-    def _judge(self, live: Live) -> Verdicts:
-        now = self._clock.monotonic()
+    def _judge(self, read: Read) -> Verdicts:
+        live, now = read.live, self._clock.monotonic()
+        self._looked = self._rollouts.look(read, self._deleted) if self._rollouts else None
         self._reachable |= {device_id for device_id, record in live.devices.items() if record.connected}
         self._laggards = []
         for row, expected in list(self.open.items()):

@@ -15,13 +15,14 @@ from reconciler.model.digest import digest, digests
 from reconciler.model.health import Offline, Wait
 from reconciler.model.plan import Plan
 from reconciler.model.result import Result, not_started, together
+from reconciler.model.rollout import RolloutReport
 from reconciler.model.rules import Rules
-from reconciler.model.state import Desired, Read
+from reconciler.model.state import Desired, DeviceId, Read, Row
 from reconciler.model.world import Earlier, Options
 from reconciler.operations.gateway import Gateway
 from reconciler.operations.plan import NO_OPTIONS, Plans, plan, refused
 from reconciler.operations.replan import replan
-from reconciler.operations.rollout import Rolling
+from reconciler.operations.rollout import Rolling, may_send
 
 Changes: TypeAlias = Sequence[Rules] | Plans
 """What to apply: rules, which are planned now, or saved plans, whose changes have `from` as a precondition."""
@@ -40,8 +41,11 @@ class ApplyObserver:
         return Observer()
 
     def waiting(self, plan: Plan) -> Callable[[Wait], None]:  # noqa: ARG002
-        """Called before the wait for a plan's devices; returns a function to be called after each read."""
+        """Called before each wait for a plan's devices; returns a function to be called after each read."""
         return lambda _: None
+
+    def rolling(self, plan: Plan, reports: Sequence[RolloutReport], now: float | None) -> None:
+        """Called after each read of a wait, before that function: where rollouts stand, and the server's time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +60,8 @@ class ApplyRequest:
         wait: wait until every managed device runs its desired versions.
         timeout_s: the timeout of the wait, more than 0. The wait ends then, even amid a read.
         offline: how the wait treats devices that are not connected.
-        approve: called with the plans before the first write if there are changes; False ends the apply.
+        approve: called with the plans before the first write if something may be sent, now or during the wait; False
+            ends the apply.
         observer: notified of progress.
     """
 
@@ -79,12 +84,13 @@ class ApplyRequest:
 class PlanRun:
     """The apply of one application and kind: the plan, the read that it is based on, and the progress.
 
-    `desired`: the rows to wait for.
+    `desired`: the rows to wait for. `only`: the rows that may be sent, if not all.
     """
 
     plan: Plan
     read: Read
     desired: Desired
+    only: frozenset[Row] | None = None
     executions: list[Execution] = field(default_factory=list)
     wait: Wait | None = None
     wait_interrupted: bool = False
@@ -97,6 +103,10 @@ class PlanRun:
         done = replace(done, interrupted=done.interrupted or self.wait_interrupted, wait=self.wait)
         return self.rolling.judged(done) if self.rolling else done
 
+    def may_send(self, request: ApplyRequest) -> bool:
+        """Whether something may be sent: now or, with a wait, when a rollout lets it."""
+        return may_send(self.plan.changes if request.wait else self.plan.sent, self.only)
+
     async def carry_out(self, api: LosantApi, gateway: Gateway, request: ApplyRequest) -> None:
         """Send the calls and confirm them; then wait, if requested and everything is confirmed.
 
@@ -105,11 +115,12 @@ class PlanRun:
         await self._step(self.plan, self.read, api, gateway, request)
         if not request.wait or request.dry_run:
             return
-        rolling = Rolling(self.plan, request.options) if self.plan.rollouts else None
+        rolling = self.rolling = Rolling(self.plan, request.options, self.only) if self.plan.rollouts else None
         began = gateway.clock.monotonic()
         while not self.result.interrupted and self.result.is_confirmed:
+            if rolling:
+                rolling.deleted |= self._deleted
             await self._wait(api, gateway, request, rolling, began)
-            self.rolling = rolling
             following = rolling.next_step() if rolling else None
             if following is None or (self.wait and (self.wait.timed_out or self.wait.stopped_by)):
                 return
@@ -135,6 +146,9 @@ class PlanRun:
 
         def remember(progress: Wait) -> None:
             self.wait = progress
+            if rolling and rolling.rest:
+                looked = rolling.rest.looked
+                request.observer.rolling(self.plan, looked.reports(self.plan.device_names), looked.read.server_time)
             observe(progress)
 
         try:
@@ -146,16 +160,21 @@ class PlanRun:
                 first=self.read,
                 offline=request.offline,
                 observe=remember,
-                rollouts=rolling.look if rolling else None,
+                rollouts=rolling,
                 began=began,
             )
         except asyncio.CancelledError:
             self.wait_interrupted = True
             raise
 
+    @property
+    def _deleted(self) -> set[DeviceId]:
+        """The devices that turned out to be deleted when something was sent to them."""
+        return {device_id for one in self.executions for device_id in one.deleted_devices}
+
     def _without_deleted(self) -> Desired:
-        """The rows to wait for, without those of devices that turned out to be deleted."""
-        device_ids = {device_id for one in self.executions for device_id in one.deleted_devices}
+        """The rows to wait for, without those of such devices."""
+        device_ids = self._deleted
         if not device_ids:
             return self.desired
         return Desired({one: flows for one, flows in self.desired.devices.items() if one not in device_ids})
@@ -193,7 +212,7 @@ class ApplyRun:
         await self._plan()
         request.observer.planned(self.plans)
         self._check()
-        if request.approve and not request.dry_run and any(len(plan.sent) for plan in self.plans):
+        if request.approve and not request.dry_run and any(run.may_send(request) for run in self.runs):
             shown = digest(self.plans)
             if not request.approve(self.plans):
                 raise ReconcilerError("not applied: the plan was not approved")

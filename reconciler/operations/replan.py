@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from reconciler.discovery.device_index import DeviceIndex
 from reconciler.documents.saved_plan import load_plans as read_plans
 from reconciler.errors import PermissionDenied, Problem, Stale, UsageError
 from reconciler.model.changes import Change
 from reconciler.model.plan import Plan
-from reconciler.model.state import Decision, Desired, DeviceId, Place, Read, Version
+from reconciler.model.state import Decision, Desired, DeviceId, Place, Read, Row, Version
 from reconciler.model.world import Options
 from reconciler.operations.gateway import Gateway
 from reconciler.operations.guarding import guarding, lifting
@@ -39,10 +40,20 @@ def load_plans(path: str, *, application: str | None = None, kind: str | None = 
     return Plans(picked)
 
 
-async def replan(
-    plans: Plans, gateway: Gateway, options: Options, *, is_expected: bool = False
-) -> list[tuple[Plan, Read, Desired]]:
-    """What remains of each plan, the read that it is based on, and the rows to wait for.
+class Left(NamedTuple):
+    """What remains of a saved plan, and the read that it is based on.
+
+    `desired`: the rows to wait for. `only`: the rows that the saved plan sends; None: all of them.
+    """
+
+    plan: Plan
+    read: Read
+    desired: Desired
+    only: frozenset[Row] | None
+
+
+async def replan(plans: Plans, gateway: Gateway, options: Options, *, is_expected: bool = False) -> list[Left]:
+    """What remains of each plan. Only what a saved plan sends is sent: it opens no wave.
 
     Options that lift a guard are in no digest. So those that a plan was saved with are told; and where its digest is
     expected, they count only if they are given again.
@@ -52,16 +63,17 @@ async def replan(
         ManifestError: the manifests that the plan names are there, but not valid.
         ApiError, IncompleteRead: reading failed.
     """
-    remains: list[tuple[Plan, Read, Desired]] = []
+    remains: list[Left] = []
     drift: list[Problem] = []
     async with gateway.open() as api_of:
         for saved in plans:
             api = api_of(saved.application.id, saved.kind)
             read = await api.live(evidence=saved.rollouts is not None)
-            rest = remaining(replace(saved, changes=with_deciders(saved)), read, sent_only=True)
+            only = frozenset(change.row for change in saved.sent) if saved.rollouts else None
+            rest = remaining(replace(saved, changes=with_deciders(saved)), read, only=only)
             calls = calls_for(rest, mode=options.calls, chunk=options.chunk)
             drift += [_drift(saved, change, entry.released) for change, entry in rest.moved]
-            drift += [_gone(saved, device_id) for device_id in await _missing(api, saved, read, rest.left)]
+            drift += [_gone(saved, device_id) for device_id in await _missing(api, saved, read, rest.left, only)]
             left = step_of(saved, rest, calls)
             lifted = lifting(saved.guards)
             guards, notes = await guarding(saved, api, read)
@@ -73,7 +85,7 @@ async def replan(
             guards = guards_again(replace(saved, guards=guards), read.live, options)
             plan = replace(left, guards=guards, notes=notes)
             plan = await judged(replace(plan, refused=check(plan)), api)
-            remains.append((plan, read, _managed(saved)))
+            remains.append(Left(plan, read, _managed(saved), only))
     if drift:
         raise Stale(drift)
     return remains
@@ -94,9 +106,14 @@ def _gone(plan: Plan, device_id: DeviceId) -> Problem:
     return Problem(message, hint="it was deleted since; make a new plan")
 
 
-async def _missing(reader: Reader, plan: Plan, read: Read, changes: Sequence[Change]) -> list[DeviceId]:
-    """Devices of changes that no longer exist, if the token may check: a single one would fail a whole release."""
-    device_ids = {change.device_id for change in changes}
+async def _missing(
+    reader: Reader, plan: Plan, read: Read, changes: Sequence[Change], only: Container[Row] | None
+) -> list[DeviceId]:
+    """Devices of changes that no longer exist, if the token may check: a single one would fail a whole release.
+
+    `only`: the rows that may be sent.
+    """
+    device_ids = {change.device_id for change in changes if only is None or change.row in only}
     index = DeviceIndex(reader, plan.kind)
     index.at_least = len(read.live.devices)
     try:

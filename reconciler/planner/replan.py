@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Container, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
 from reconciler.model.changes import Change, Changes, Move, Op
 from reconciler.model.plan import Plan, PlannedCall
-from reconciler.model.rollout import Hold
+from reconciler.model.rollout import Rollout, Withheld
 from reconciler.model.state import NO_RECORD, NOTHING, Decision, DeviceId, Entry, FlowId, Read, Row
 from reconciler.model.world import CallMode
 from reconciler.planner.calls.cover import cover
 from reconciler.planner.calls.prove import prove
 from reconciler.planner.resolution.prune import PRUNE
 from reconciler.planner.rollout.look import Look, look
+from reconciler.planner.rollout.withhold import Step
 
 
 class Remaining(NamedTuple):
@@ -32,34 +33,69 @@ class Remaining(NamedTuple):
     looked: Look
 
 
-def remaining(plan: Plan, read: Read, *, sent_only: bool = False) -> Remaining:
+def remaining(
+    plan: Plan, read: Read, *, only: Container[Row] | None = None, deleted: Collection[DeviceId] = ()
+) -> Remaining:
     """What remains of a plan by a newer read; each change's `from` is a precondition.
 
-    `sent_only`: of the changes that the plan sends, as for a saved plan, which opens nothing.
+    `only`: the changes that may be sent, as of a saved plan, which opens nothing. The others are withheld, wherever
+    their rows have moved since. `deleted`: devices that no longer exist; nothing remains of them, nor do rollouts count
+    them.
     """
     changes = Changes.of(plan.changes)
-    holds: Mapping[DeviceId, tuple[Hold, ...]] = plan.rollouts.holds if plan.rollouts and sent_only else {}
     records = read.live.devices
     cohorts: dict[tuple[Move, ...], list[DeviceId]] = defaultdict(list)
     moved: list[tuple[Change, Entry]] = []
     done = 0
     for device_id, moves in changes.devices.items():
-        flows, of_device = records.get(device_id, NO_RECORD).flows, holds.get(device_id)
+        if device_id in deleted:
+            continue
+        flows = records.get(device_id, NO_RECORD).flows
         left = []
-        for index, move in enumerate(moves):
+        for move in moves:
             entry = flows.get(move.flow_id, NOTHING)
-            if of_device is not None and of_device[index].withheld is not None:
-                continue
             if entry.released == move.to_version:
                 done += 1
             elif entry.released == move.from_version:
                 left.append(move if move.reported == entry.reported else move._replace(reported=entry.reported))
+            elif only is not None and (device_id, move.flow_id) not in only:
+                left.append(move._replace(from_version=entry.released, reported=entry.reported))
             else:
                 moved.append((Change(device_id, *move, changes.decided[device_id][move.flow_id].place), entry))
         if left:
             cohorts[tuple(left)].append(device_id)
     rest, rollouts = Changes(cohorts, changes.decided), plan.rollouts.groups if plan.rollouts else ()
-    return Remaining(done, rest, moved, look(rollouts, rest, read, plan.flow_names))
+    looked = look([_without(one, deleted) for one in rollouts], rest, read, plan.flow_names)
+    return Remaining(done, rest, moved, looked if only is None else replace(looked, step=_only(looked, only)))
+
+
+def _without(rollout: Rollout, device_ids: Collection[DeviceId]) -> Rollout:
+    """A rollout without some devices."""
+    if not device_ids:
+        return rollout
+    return replace(
+        rollout,
+        rows={one: rows for one, rows in rollout.rows.items() if one not in device_ids},
+        waves={one: wave for one, wave in rollout.waves.items() if one not in device_ids},
+        sets={one: sets for one, sets in rollout.sets.items() if one not in device_ids},
+    )
+
+
+def _only(looked: Look, rows: Container[Row]) -> Step:
+    """What is sent of some rows. The others wait for a plan that sends them, as if for their wave."""
+    step, moves_of = looked.step, looked.changes.devices
+    holds = {
+        device_id: tuple(
+            hold if hold.withheld or (device_id, move.flow_id) in rows else hold._replace(withheld=Withheld.WAVE)
+            for move, hold in zip(moves_of[device_id], of_device, strict=True)
+        )
+        for device_id, of_device in step.holds.items()
+    }
+    cohorts: dict[tuple[Move, ...], list[DeviceId]] = defaultdict(list)
+    for device_id, moves in step.sent.devices.items():
+        if sent := tuple(move for move in moves if (device_id, move.flow_id) in rows):
+            cohorts[sent].append(device_id)
+    return step._replace(sent=Changes(cohorts, step.sent.decided), holds=holds)
 
 
 def calls_for(rest: Remaining, *, mode: CallMode, chunk: int) -> tuple[PlannedCall, ...]:

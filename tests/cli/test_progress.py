@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from reconciler.cli.console import Console
 from reconciler.cli.progress import QUIET_S, Display
 from reconciler.model.health import Offline, Verdict, Verdicts, Wait
+from reconciler.model.log import unix_time
 from reconciler.model.result import CallResult, CallState
+from reconciler.model.rollout import RolloutReport, RolloutState, WaveReport, Withheld
 from tests.fakes import FakeClock
 
 
@@ -97,3 +101,64 @@ def test_what_goes_wrong_with_progress_stops_nothing(
             done.append(number)
     assert done == [0, 1, 2]
     assert tried == [broken]  # and not again
+
+
+def rollout(**more: Any) -> RolloutReport:
+    wave = WaveReport(1, None, 53, 53, 41, 12, 0, 0, 0, 0, 0, open=True, passed=False)
+    reason = "wave 1 has not passed: 41 of 51 proven"
+    told = {"state": RolloutState.HELD, "reason": reason, "earliest": "2026-03-02T14:10:00Z", **more}
+    return RolloutReport(group="le\x1b[1meds", policy="careful", up_to=None, waves=(wave,), **told)
+
+
+@pytest.mark.parametrize(
+    ("earlier_s", "left"),
+    [
+        (-5, ", 0 min left"),
+        (1, ", 1 min left"),
+        (54 * 60, ", 54 min left"),
+        (7_200, ", 2 h left"),
+        (7_260, ", 2 h 1 min left"),
+        (86_400, ", 1 d left"),
+        (100_000, ", 1 d 3 h left"),
+        (None, ""),
+    ],
+)
+def test_what_a_rollout_waits_for_is_told_with_how_long(
+    earlier_s: float | None, left: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = FakeClock()
+    display = Display(Console([]), clock)
+    with display.shown():
+        phase = display.phase("plant: converging", 0)
+        clock.advance(QUIET_S)
+        phase.rolling([rollout()], None if earlier_s is None else unix_time("2026-03-02T14:10:00Z") - earlier_s)
+        phase.waiting(standing(7, 1))
+        reason = "wave 1 has not passed: 41 of 51 proven"
+        assert told(capsys) == [rf"plant: converging: 7 of 8 (1 failed; le\x1b[1meds: {reason}{left})"]
+        clock.advance(QUIET_S)
+        phase.rolling([rollout(state=RolloutState.OPEN)], 0.0)
+        phase.waiting(standing(7, 1))
+        assert told(capsys) == ["plant: converging: 7 of 8 (1 failed)"]
+
+
+def test_on_a_terminal_each_rollout_has_a_bar_while_it_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    display = Display(Console([]), FakeClock())
+    with display.shown():
+        phase = display.phase("plant: converging", 0)
+        now = unix_time("2026-03-02T13:10:00Z")
+
+        def bars() -> list[tuple[str, float, float | None]]:
+            assert display.bars is not None
+            return [(one.description, one.completed, one.total) for one in display.bars.tasks]
+
+        phase.rolling([rollout()], now)
+        phase.waiting(standing(7, 1))
+        assert bars() == [
+            ("plant: converging (1 failed)", 7, 8),
+            (r"  le\x1b[1meds, wave 1: proving, 1 h left", 41, 53),
+        ]
+        phase.rolling([rollout(held_by=Withheld.WINDOW)], now)
+        assert bars()[1:] == [(r"  le\x1b[1meds, wave 1: window, 1 h left", 41, 53)]
+        phase.rolling([rollout(state=RolloutState.STOPPED)], now)
+        assert len(bars()) == 1

@@ -318,9 +318,9 @@ def test_terminated_where_ctrl_c_is_ignored(shop: Shop) -> None:
 # The demo, whose fleet is an embedded one
 
 
-def start_demo(folder: Path) -> subprocess.Popen[str]:
+def start_demo(folder: Path, *options: str) -> subprocess.Popen[str]:
     return processes.start(
-        [*RECONCILER, "demo"],
+        [*RECONCILER, "demo", *options],
         env={**os.environ, "TMPDIR": str(folder), "LOSANT_API_TOKEN": "a-token-that-the-demo-must-not-use"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -344,9 +344,45 @@ def test_demo(tmp_path: Path) -> None:
     check_nothing_is_left(process, tmp_path)
 
 
-@pytest.mark.parametrize("when", ["The manifest for them", "reconciler plan", "reconciler apply"])
-def test_ctrl_c_in_the_demo(when: str, tmp_path: Path) -> None:
-    process = start_demo(tmp_path)
+def test_the_demo_of_a_rollout(tmp_path: Path) -> None:
+    """A wave, a failing canary, the stop, the revert, and the fixed version through to the end."""
+    process = start_demo(tmp_path, "--rollout")
+    out, err = processes.end(process)
+    assert (process.returncode, err) == (0, "Wrote demo.yaml.\n" * 3)
+    told = [
+        "+    flows: {telemetry: v1.3.0}\n",
+        "Now: 2 changes; withheld: 98 (next wave at the earliest ",
+        "Apply complete! Resources: 0 added, 2 changed, 0 destroyed. 98 changes withheld (",
+        "Rollout of group leeds (careful): stopped\n",
+        "lab-pump-2 (24355d191c99f205fccc0ff8): failed",
+        "pins:\n",
+        "A rollout is stopped.\n",
+        "$ echo $?\n7\n",
+        "+    flows: {telemetry: v1.2.3}\n",
+        "Going back: 2 changes, which no wave holds\n",
+        "Apply complete! Resources: 0 added, 2 changed, 0 destroyed.\n",
+        "+    flows: {telemetry: v1.3.1}\n",
+        "Apply complete! Resources: 0 added, 100 changed, 0 destroyed.\n",
+        "Rollout of group leeds (careful): complete\n",
+        "Rows: 100 in sync.\n",
+    ]
+    at = 0
+    for text in told:
+        at = out.index(text, at) + len(text)
+    check_nothing_is_left(process, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("when", "options"),
+    [
+        ("The manifest for them", []),
+        ("reconciler plan", []),
+        ("reconciler apply", []),
+        ("reconciler apply --yes --wait", ["--rollout"]),
+    ],
+)
+def test_ctrl_c_in_the_demo(when: str, options: list[str], tmp_path: Path) -> None:
+    process = start_demo(tmp_path, *options)
     assert process.stdout is not None
     while when not in (line := process.stdout.readline()):
         assert line, processes.end(process)

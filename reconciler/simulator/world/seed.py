@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -179,23 +179,30 @@ class _Rows:
         return self.now if self.then is None or is_behind else self.then + _REPORTED_MS
 
     def _history(self, own: str) -> Iterator[tuple[str, Row]]:
-        """The log of a device: what it reports was released then, and reported; what else is released was just now."""
-        ran = [_Deed(self.begin, flow, None, reported) for flow, _, reported in self.deployed if reported is not None]
-        due = [_Deed(self.now, flow, before, after) for flow, after, before in self.deployed if after != before]
-        yield from self._desired(own, ran)
-        yield from self._current(own, ran)
-        yield from self._desired(own, due)
+        """The log of a device: what it reports was released then, and reported; what else is released was just now.
 
-    def _desired(self, own: str, deeds: list[_Deed]) -> Iterator[tuple[str, Row]]:
+        One flow after the other was released, a millisecond apart, and each bundle has what was released by then.
+        """
+        ran = [(flow, None, reported) for flow, _, reported in self.deployed if reported is not None]
+        due = [(flow, before, after) for flow, after, before in self.deployed if after != before]
+        deeds = [_Deed(self.begin + number, *one) for number, one in enumerate(ran)]
+        there: dict[str, str | None] = {}
+        yield from self._desired(own, deeds, there)
+        yield from self._current(own, deeds)
+        yield from self._desired(own, [_Deed(self.now - left, *one) for left, one in enumerate(due[::-1])][::-1], there)
+
+    def _desired(self, own: str, deeds: list[_Deed], there: dict[str, str | None]) -> Iterator[tuple[str, Row]]:
+        """`there`: the versions that are released before these, and after them."""
         is_edge = self.device.device_class == "edgeCompute"
-        ran, _, wanted = (None, None, None) if is_edge else self._bundles(own)
         for at_ms, flow, before, version in deeds:
+            there[flow] = version
             change = Change(Kind.EDGE if is_edge else Kind.EMBEDDED, self.application_id, version, PERSON, at_ms)
             move = Move(own, flow, before)
             if is_edge:
                 yield record_id(self.application_id, own, flow), etag_log(change, move)
             else:
-                yield record_id(self.application_id, own), bundle_log(change, move, ran if at_ms < self.now else wanted)
+                bundle = self._bundle(own, sorted(there.items()))
+                yield record_id(self.application_id, own), bundle_log(change, move, bundle)
 
     def _current(self, own: str, deeds: list[_Deed]) -> Iterator[tuple[str, Row]]:
         device, at_ms = Author("device", own), self.begin + _REPORTED_MS
@@ -215,9 +222,13 @@ class _Rows:
     def _bundles(self, own: str) -> tuple[str, str, str | None]:
         """The bundles of what the device reports, of what it runs, which may be unknown, and of what is released."""
         unknown = self.device.unknown_bundle
-        released = [(flow, version) for flow, version, _ in self.deployed if version is not None]
         reported = [(flow, version) for flow, _, version in self.deployed if version is not None]
         ran = there = bundle_id(own, reported, 0) if reported else NO_BUNDLE
         if unknown:
             there = unknown if isinstance(unknown, str) else unknown_bundle(own)
-        return ran, there, bundle_id(own, released, 0) if released else empty_bundle(self.world)
+        return ran, there, self._bundle(own, ((flow, version) for flow, version, _ in self.deployed))
+
+    def _bundle(self, own: str, versions: Iterable[tuple[str, str | None]]) -> str | None:
+        """The bundle of these versions, when they are released."""
+        released = [(flow, version) for flow, version in versions if version is not None]
+        return bundle_id(own, released, 0) if released else empty_bundle(self.world)

@@ -88,3 +88,27 @@ def test_without_one_nothing_is_known_of_the_past(start: Callable[..., Api], kin
 
     assert found["logs"] == []
     assert found["creationDate"] == found["lastUpdated"] == "2026-03-02T09:00:00.000Z"
+
+
+def test_of_several_flows_one_was_released_after_the_other(start: Callable[..., Api]) -> None:
+    """Each entry names the bundle of what was released by then, as if lived; no two have the same date."""
+
+    def fleet(**deployed: Any) -> dict[str, Any]:
+        flows = {"alarms": ["a1"], "telemetry": ["v1"]}
+        return {"applications": [{"name": "A", "flows": flows, "devices": [{"name": "pump", **deployed}]}]}
+
+    def bundles(api: Api) -> list[str]:
+        (found,) = api.get("/embedded/deployments")["items"]
+        released = [log for log in found["logs"] if log["changeType"] == "desired"]
+        assert len({log["date"] for log in released}) == 2
+        return [log["newBundle"] for log in released]
+
+    given = start({**fleet(deployed={"alarms": "a1", "telemetry": "v1"}), "deployed_for_s": DAY_S})
+    order = [log["updateFlowId"] for log in given.get("/embedded/deployments")["items"][0]["logs"][:0:-1]]
+    names = {given.flow(name): name for name in ("alarms", "telemetry")}
+    lived = start(fleet(), clock=Clock(frozen_at=START))
+    for flow_id in order:
+        name = names[flow_id]
+        lived.release(name, "a1" if name == "alarms" else "v1", "pump")
+        lived.control.advance(1)
+    assert bundles(given) == bundles(lived)
