@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from math import isfinite
+from math import inf, isfinite
 from zoneinfo import ZoneInfo
 
 from reconciler.model.changes import Change
 from reconciler.model.log import unix_time
 from reconciler.model.rollout import Rollout, RolloutState, RolloutVerdict, Withheld
-from reconciler.model.rules import Window
+from reconciler.model.rules import Budget, Policy, Window
 from reconciler.model.state import (
     NO_RECORD,
     NOTHING,
@@ -28,8 +28,10 @@ from reconciler.model.state import (
     LiveDevice,
     LogLine,
     Read,
+    Row,
     Version,
 )
+from tests.builders import PLACE
 
 WEEK = 7 * 86400
 
@@ -96,10 +98,17 @@ class DeviceOracle:
         return max(lasts, key=lambda one: one.place, default=None)
 
     def is_later(self, line: Line) -> bool:
-        """Than the last release. Of the same instant, an error is later and a success is not."""
-        if self.last_release is None:
+        """Than the last release. Of the same instant, an error is later and a success is not.
+
+        A choice: on an edge device, where each flow has a record of its own, than the last release of that flow.
+        """
+        release = self.last_release
+        if self.kind is Kind.EDGE:
+            assert line.said.flow_id is not None
+            release = next(reversed(self.releases(line.said.flow_id)), None)
+        if release is None:
             return True
-        return line.place > self.last_release.place and (line.said.error is not None or line.at > self.last_release.at)
+        return line.place > release.place and (line.said.error is not None or line.at > release.at)
 
     @cached_property
     def errors(self) -> list[Line]:
@@ -117,9 +126,7 @@ class DeviceOracle:
     @property
     def last_seen(self) -> float | None:
         """Until when it was seen: now if it is connected, else its last connection time."""
-        if self.live.connected:
-            return self.now
-        return next(iter(readable(unix_time(self.live.connection_time))), None)
+        return self.now if self.live.connected else self.gone
 
     @property
     def runs_its_targets(self) -> bool:
@@ -196,22 +203,46 @@ class DeviceOracle:
     @property
     def is_offline(self) -> bool:
         """Disconnected since before the log first shows the target released to it."""
-        if self.live.connected:
+        behind = [flow for flow, target in self.targets.items() if self.entry(flow).reported != target]
+        if self.live.connected is not False or self.gone is None:
             return False
-        (since,) = readable(unix_time(self.live.connection_time)) or [None]
-        shown = [
-            one.at for flow, target in self.targets.items() for one in self.naming(flow) if one.said.version == target
-        ]
-        first = min(readable(*shown), default=None)
-        return since is not None and first is not None and since < first
+        if self.live.unknown_bundle:
+            return any(self.lacked(flow, self.gone) for flow in self.targets)
+        return all(self.lacked(flow, self.gone) for flow in behind)
+
+    @property
+    def gone(self) -> float | None:
+        """The last connection time."""
+        return next(iter(readable(unix_time(self.live.connection_time))), None)
+
+    def lacked(self, flow: FlowId, moment: float) -> bool:
+        """Whether the log shows that the target was not released to it at a moment, and was after it."""
+        naming = [one for one in self.naming(flow) if isfinite(one.at)]
+        before = [one for one in naming if one.at <= moment]
+        after = [one for one in naming if one.at > moment]
+        if not any(one.said.version == self.targets[flow] for one in after):
+            return False
+        if before:
+            return before[-1].said.version != self.targets[flow]
+        first = after[0]
+        is_add = first.said.update == "newFlow" or (self.kind is Kind.EDGE and first.said.previous is None)
+        reaches_back = any(one.at <= moment for one in self.lines)
+        is_change = first in self.releases(flow) and first.said.version == self.targets[flow]
+        return (is_add and first.said.version is not None) or (reaches_back and is_change)
 
     @property
     def is_silent(self) -> bool:
         if self.now is None:
             return False
-        since = self.last_release.at if self.last_release else self.oldest
-        dates = readable(*([since] if since is not None else []), unix_time(self.live.connection_time))
-        return bool(dates) and self.now - max(dates) >= self.rollout.policy.patience_s
+        if self.last_release is None and self.lines:
+            return True  # a log that has run over since its release: so long ago
+        released = readable(self.last_release.at) if self.last_release else []
+        if not released and self.oldest is not None:
+            released = [self.oldest]
+        gone = [] if self.gone is None else [self.gone]
+        if self.live.connected is False and released and gone and gone[0] < released[0]:
+            return True  # it was not offline before: it may have been lost to an earlier release of its targets
+        return bool(released + gone) and self.now - max(released + gone) > self.rollout.policy.patience_s
 
     def ran_before(self, flow: FlowId) -> set[Version | None] | None:
         """What its log shows it ran for at least `soak` right before the released version; None: a matter of taste."""
@@ -233,9 +264,7 @@ class DeviceOracle:
                 and (self.kind is Kind.EMBEDDED or one.said.flow_id == flow)
             ]
             bundles = {one.said.bundle for one in period} - {None}
-            older = {
-                one.said.bundle for one in self.lines if one.said.change == "desired" and one.place < former.place
-            }
+            older = {one.said.bundle for one in self.lines if one.said.change == "desired" and one.place < former.place}
             if bundles and not bundles & older and isfinite(last.at):
                 run: list[Line] = []
                 for one in reversed(before):
@@ -267,7 +296,7 @@ class RolloutOracle:
     """One group with a policy."""
 
     rollout: Rollout
-    changes: list[Change]  # of rows that the group decides
+    changes: list[Change]  # those of rows that the group decides
     read: Read
     kind: Kind
     devices: dict[DeviceId, DeviceOracle] = field(init=False)
@@ -297,11 +326,7 @@ class RolloutOracle:
         ]
 
     def base(self, flow: FlowId, wave: int) -> list[DeviceOracle]:
-        return [
-            one
-            for one in self.evidence(flow, *range(1, wave + 1))
-            if one.verdict is not RolloutVerdict.OFFLINE
-        ]
+        return [one for one in self.evidence(flow, *range(1, wave + 1)) if one.verdict is not RolloutVerdict.OFFLINE]
 
     def allowed(self, flow: FlowId, wave: int) -> int:
         return int((100 - self.rollout.policy.gate.converged) * len(self.base(flow, wave)) // 100)
@@ -388,7 +413,7 @@ class RolloutOracle:
         salted = f"{self.rollout.policy.salt}\0{device_id}".encode()
         return self.rollout.waves[device_id], hashlib.sha256(salted).digest()
 
-    def state(self, withheld: dict[tuple[DeviceId, FlowId], Withheld]) -> RolloutState:
+    def state(self, withheld: dict[Row, Withheld]) -> RolloutState:
         """`withheld`: of the group's changes."""
         if self.stopped:
             return RolloutState.STOPPED
@@ -407,7 +432,7 @@ class RolloutOracle:
             if one.verdict is RolloutVerdict.PROVEN and one.started is not None
         ]
         moments = [*releases, *proofs] or [one.oldest for one in self.devices.values() if one.oldest is not None]
-        is_stalled = bool(moments) and self.read.server_time - max(moments) >= WEEK + soak
+        is_stalled = bool(moments) and self.read.server_time - max(moments) > WEEK + soak
         return RolloutState.STALLED if is_stalled else RolloutState.HELD
 
 
@@ -429,9 +454,14 @@ class Oracle:
 
     rollouts: tuple[Rollout, ...]
     changes: list[Change]
-    rules: dict[tuple[DeviceId, FlowId], str]
+    rules: dict[Row, str]
     read: Read
     kind: Kind
+    back: dict[Row, bool] = field(default_factory=dict)  # what is decided where the rules leave a choice
+
+    def decide(self, change: Change, *, goes_back: bool) -> None:
+        """Where the rules leave a choice, take this."""
+        self.back[change.row] = goes_back
 
     @cached_property
     def of_group(self) -> dict[str, RolloutOracle]:
@@ -452,103 +482,100 @@ class Oracle:
         return None
 
     def goes_back(self, change: Change) -> bool | None:
+        """Whether a change goes back; None if the rules leave that open, until it is decided."""
         own = self.group(change)
-        return False if own is None else own.devices[change.device_id].goes_back(change.flow_id)
+        said = False if own is None else own.devices[change.device_id].goes_back(change.flow_id)
+        return self.back.get(change.row) if said is None else said
 
-    @property
-    def tastes(self) -> bool:
-        """Whether some change goes back or not by a choice that the rules leave."""
-        return any(self.goes_back(change) is None for change in self.changes)
-
-    def is_away(self, device_id: DeviceId, patience: int) -> bool:
+    def is_away(self, device_id: DeviceId, policy: Policy) -> bool:
+        """Disconnected, or some flow is not reported as released, without an error since, no longer than `patience`."""
         record = self.read.live.devices.get(device_id)
         if record is None:
             return False
-        if not record.connected:
+        if record.connected is False:
             return True
-        behind = {flow: None for flow, entry in record.flows.items() if entry.reported != entry.released}
-        if not behind or self.read.server_time is None:
+        return any(self.is_loading(device_id, flow, policy) for flow in record.flows)
+
+    def is_loading(self, device_id: DeviceId, flow: FlowId, policy: Policy) -> bool:
+        record, now = self.read.live.devices[device_id], self.read.server_time
+        entry = record.flows[flow]
+        if entry.reported == entry.released and not record.unknown_bundle:
             return False
-        if self.rollouts:
-            rows = dict.fromkeys(record.flows)
-            seen = DeviceOracle(
-                Rollout("", self.rollouts[0].place, self.rollouts[0].policy, None, {device_id: rows}, {}),
-                device_id,
-                record,
-                self.kind,
-                self.read.server_time,
-            )
-            if seen.errors:
-                return False
-            since = seen.last_release.at if seen.last_release else seen.oldest
-            return since is not None and self.read.server_time - since <= patience
-        return False
+        alone = Rollout("", PLACE, policy, None, {device_id: {flow: entry.released}}, {})
+        seen = DeviceOracle(alone, device_id, record, self.kind, now)
+        if seen.errors:
+            return False
+        since = (
+            readable(seen.last_release.at) if seen.last_release else readable(*[seen.oldest or inf], seen.gone or inf)
+        )
+        return now is None or not since or now - max(since) <= policy.patience_s
 
     @cached_property
-    def withheld(self) -> dict[tuple[DeviceId, FlowId], Withheld]:
-        found: dict[tuple[DeviceId, FlowId], Withheld] = {}
+    def withheld(self) -> dict[Row, Withheld]:
+        """The withheld changes, and why."""
+        found: dict[Row, Withheld] = {}
+        asking: set[Row] = set()  # those that waves send, if the budget has room
         for change in self.changes:
             own = self.group(change)
-            if own and not self.goes_back(change):
-                reason = own.reason(own.rollout.waves[change.device_id])
-                if reason:
-                    found[change.row] = reason
-        self._waiting_prunes(found)
-        for own in self.of_group.values():
-            self._budget(own, found)
-        self._waiting_prunes(found)
-        return found
-
-    def _waiting_prunes(self, found: dict[tuple[DeviceId, FlowId], Withheld]) -> None:
-        for change in self.changes:
-            if self.rules[change.row] == "prune":
-                reasons = [reason for (device_id, _), reason in found.items() if device_id == change.device_id]
-                if reasons and any(change.device_id in rollout.rows for rollout in self.rollouts):
-                    found[change.row] = min(reasons, key=[*Withheld].index)
-
-    def _budget(self, own: RolloutOracle, found: dict[tuple[DeviceId, FlowId], Withheld]) -> None:
-        budget = own.rollout.policy.budget
-        if budget is None:
-            return
-        candidates = {
-            change.device_id for change in own.changes if change.row not in found and not self.goes_back(change)
-        }
-        mine = {change.row for change in own.changes if not self.goes_back(change)}
+            if own is None or self.goes_back(change):
+                continue
+            if reason := own.reason(own.rollout.waves[change.device_id]):
+                found[change.row] = reason
+            elif own.rollout.policy.budget:
+                asking.add(change.row)
         going = {
             change.device_id
             for change in self.changes
-            if change.row not in found and change.row not in mine and not self._waits_with(change, candidates)
+            if change.row not in found and change.row not in asking and not self.waits(change)
         }
-        sets: dict[str, set[DeviceId]] = {}
-        for device_id, names in own.rollout.sets.items():
-            for name in names:
-                sets.setdefault(name, set()).add(device_id)
-        patience = own.rollout.policy.patience_s
+        # A removal by `prune` alone goes at once; beside other rows it goes if they do.
+        for group in sorted(self.of_group):
+            self.spend(self.of_group[group], asking, found, going)
+        for change in self.changes:
+            if self.waits(change):
+                reasons = [reason for (device_id, _), reason in found.items() if device_id == change.device_id]
+                if reasons:
+                    found[change.row] = min(reasons, key=[*Withheld].index)
+        return found
+
+    def waits(self, change: Change) -> bool:
+        """Whether a row that `prune` moves may have to wait: for other rows of a device of a rollout that move."""
+        return (
+            self.rules[change.row] == "prune"
+            and any(change.device_id in rollout.rows for rollout in self.rollouts)
+            and any(
+                other.device_id == change.device_id and self.rules[other.row] != "prune" and self.group(other)
+                for other in self.changes
+            )
+        )
+
+    def spend(self, own: RolloutOracle, asking: set[Row], found: dict[Row, Withheld], going: set[DeviceId]) -> None:
+        """Let the devices of a group take their turns, as far as its budget has room."""
+        mine = {change.row for change in own.changes} & asking
+        budget, sets = own.rollout.policy.budget, own.rollout.sets
+        if budget is None:
+            return
+        members = {name: {one for one in sets if name in sets[one]} for names in sets.values() for name in names}
         busy = {
-            name: {one for one in members if one in going or self.is_away(one, patience)}
-            for name, members in sets.items()
+            name: {one for one in some if one in going or self.is_away(one, own.rollout.policy)}
+            for name, some in members.items()
         }
-        for device_id in sorted(candidates, key=own.rank):
-            names = own.rollout.sets.get(device_id, ())
+        for device_id in sorted({device_id for device_id, _ in mine}, key=own.rank):
             if all(
-                len(busy[name] | {device_id}) <= self._room(budget.count, budget.percent, sets[name]) for name in names
+                len(busy[name] | {device_id}) <= room(budget, len(members[name])) for name in sets.get(device_id, ())
             ):
-                for name in names:
+                going.add(device_id)
+                for name in sets.get(device_id, ()):
                     busy[name].add(device_id)
             else:
-                for change in own.changes:
-                    if change.device_id == device_id and change.row in mine:
-                        found[change.row] = Withheld.BUDGET
-
-    def _waits_with(self, change: Change, candidates: set[DeviceId]) -> bool:
-        return self.rules[change.row] == "prune" and change.device_id in candidates
-
-    @staticmethod
-    def _room(count: int | None, percent: object, members: set[DeviceId]) -> int:
-        if count is not None:
-            return count
-        return max(1, int(percent * len(members) // 100))  # type: ignore[operator]
+                found.update({row: Withheld.BUDGET for row in mine if row[0] == device_id})
 
     def state(self, group: str) -> RolloutState:
-        own = self.of_group[group]
-        return own.state({row: why for row, why in self.withheld.items() if own.changes and row})
+        return self.of_group[group].state(self.withheld)
+
+
+def room(budget: Budget, members: int) -> int:
+    if budget.percent is None:
+        assert budget.count is not None
+        return budget.count
+    return max(1, int(budget.percent * members // 100))
