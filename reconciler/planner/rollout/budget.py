@@ -1,7 +1,8 @@
 """How many devices that share something may be away at once, such as the two halves of a redundant pair.
 
 A device is away when it is disconnected, or is taking up a release: some flow is not reported as released, without an
-error since, and for no longer than `patience`. An error or silence ends that, or a broken half would hold its own fix.
+error since that release, and for no longer than `patience`. An error or silence ends that, or a broken half would hold
+its own fix.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import NamedTuple
 from reconciler.model.log import LATEST, UNDATED, last_error, last_release, unix_time
 from reconciler.model.rollout import Rollout, floor_percent
 from reconciler.model.rules import Budget
-from reconciler.model.state import DeviceId, Live, LiveDevice
+from reconciler.model.state import DeviceId, FlowId, Live, LiveDevice
 
 
 class Room(NamedTuple):
@@ -69,13 +70,18 @@ def is_away(device: LiveDevice, now: float | None, patience_s: float) -> bool:
     """Whether a device is disconnected or is taking up a release."""
     if device.connected is False:
         return True
-    behind = [flow for flow, entry in device.flows.items() if entry.released != entry.reported or device.unknown_bundle]
-    if not behind:
-        return False
+    return any(
+        _is_loading(device, flow_id, now, patience_s)
+        for flow_id, entry in device.flows.items()
+        if entry.released != entry.reported or device.unknown_bundle
+    )
+
+
+def _is_loading(device: LiveDevice, flow_id: FlowId, now: float | None, patience_s: float) -> bool:
+    """Whether a device may still take up the release of a flow that it does not report."""
     lines, instants = device.evidence.lines, device.evidence.instants
-    releases = [index for flow_id in behind if (index := last_release(lines, flow_id)) is not None]
-    release = max(releases, default=None)
-    if last_error(lines, behind, release) is not None:
+    release = last_release(lines, flow_id)
+    if last_error(lines, [flow_id], release) is not None:
         return False
     began = away_since(device) if release is None else instants[release]
     return now is None or began == UNDATED or now - began <= patience_s

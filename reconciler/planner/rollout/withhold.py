@@ -94,7 +94,9 @@ class _Withholding:
         }
         for group in asking:
             self._candidates[group].append(device_id)
-        if not asking and any(hold.withheld is None for hold in holds):
+        if any(_goes_anyway(part, hold) for part, hold in zip(parts, holds, strict=True)) or not any(
+            isinstance(part, Position) for part in parts
+        ):
             self._going.add(device_id)
 
     def budget(self, position: Position) -> tuple[Room, ...]:
@@ -158,6 +160,13 @@ class _Withholding:
                 if isinstance(part, Position):
                     counts[part.rollout.group, hold.wave or 0, hold.withheld] += number
         return counts
+
+
+def _goes_anyway(part: Position | _Follower | None, hold: Hold) -> bool:
+    """Whether a change is sent whatever its device's other changes and the budget do."""
+    if isinstance(part, Position):
+        return hold.withheld is None and (hold.goes_back or part.rollout.policy.budget is None)
+    return part is None
 
 
 def _hold(part: Position | _Follower | None, device_id: DeviceId, device: LiveDevice, move: Move) -> Hold:
