@@ -226,9 +226,8 @@ class DeviceOracle:
             return before[-1].said.version != self.targets[flow]
         first = after[0]
         is_add = first.said.update == "newFlow" or (self.kind is Kind.EDGE and first.said.previous is None)
-        reaches_back = any(one.at <= moment for one in self.lines)
-        is_change = first in self.releases(flow) and first.said.version == self.targets[flow]
-        return (is_add and first.said.version is not None) or (reaches_back and is_change)
+        is_change = first in self.releases(flow)
+        return is_change and (first.said.version == self.targets[flow] or is_add)
 
     @property
     def is_silent(self) -> bool:
@@ -247,7 +246,7 @@ class DeviceOracle:
     def ran_before(self, flow: FlowId) -> set[Version | None] | None:
         """What its log shows it ran for at least `soak` right before the released version; None: a matter of taste."""
         releases = self.releases(flow)
-        if not releases:
+        if not releases or releases[-1].said.version != self.entry(flow).released:
             return set()
         last = releases[-1]
         said = [one for one in self.lines if one.said.change == "current" and one.said.error is None]
@@ -264,8 +263,11 @@ class DeviceOracle:
                 and (self.kind is Kind.EMBEDDED or one.said.flow_id == flow)
             ]
             bundles = {one.said.bundle for one in period} - {None}
-            older = {one.said.bundle for one in self.lines if one.said.change == "desired" and one.place < former.place}
-            if bundles and not bundles & older and isfinite(last.at):
+            others = {one.said.bundle for one in self.lines if one.said.change == "desired" and one not in period}
+            are_one = self.kind is Kind.EMBEDDED or {one.said.version for one in [*period, *before]} == {
+                former.said.version
+            }
+            if bundles and not bundles & others and isfinite(last.at) and are_one:
                 run: list[Line] = []
                 for one in reversed(before):
                     if one.said.bundle not in bundles or one.place < former.place:
@@ -459,10 +461,6 @@ class Oracle:
     kind: Kind
     back: dict[Row, bool] = field(default_factory=dict)  # what is decided where the rules leave a choice
 
-    def decide(self, change: Change, *, goes_back: bool) -> None:
-        """Where the rules leave a choice, take this."""
-        self.back[change.row] = goes_back
-
     @cached_property
     def of_group(self) -> dict[str, RolloutOracle]:
         return {
@@ -505,9 +503,10 @@ class Oracle:
         seen = DeviceOracle(alone, device_id, record, self.kind, now)
         if seen.errors:
             return False
-        since = (
-            readable(seen.last_release.at) if seen.last_release else readable(*[seen.oldest or inf], seen.gone or inf)
-        )
+        oldest = min(readable(*record.evidence.instants), default=inf)  # the rules do not say: of any of its records
+        since = readable(seen.last_release.at if seen.last_release else oldest)
+        if not seen.last_release:
+            since += [] if seen.gone is None else [seen.gone]
         return now is None or not since or now - max(since) <= policy.patience_s
 
     @cached_property
