@@ -111,20 +111,15 @@ class Judge:
         return Judgement(verdict, released, oldest=oldest)
 
     def _is_silent(self, device: LiveDevice, records: Sequence[_Record], released: float) -> bool:
-        """Whether a device is reachable and has had its time.
+        """Whether a device is reachable and has had its time; it has, too, where its release is older than its log.
 
-        Where it cannot be told, it has, so that no line that a log loses can end a stop: its release is older than the
-        log, or it disconnected before the release and was not offline, so it had been given the target earlier.
+        Else a log that loses its oldest lines, of an error even, could end a stop.
         """
         if self.now is None:
             return False
         if all(record.marks.release is None for record in records) and any(record.marks.own for record in records):
             return True
-        released = UNDATED if released == LATEST else released
-        connection = unix_time(device.connection_time)
-        if device.connected is False and UNDATED < connection < released:
-            return True
-        since = max(released, connection)
+        since = max(UNDATED if released == LATEST else released, unix_time(device.connection_time))
         return since > UNDATED and self.now - since > self.policy.patience_s
 
     def _stage(self, device: LiveDevice, rows: Rows) -> RolloutVerdict:

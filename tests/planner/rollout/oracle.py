@@ -239,8 +239,6 @@ class DeviceOracle:
         if not released and self.oldest is not None:
             released = [self.oldest]
         gone = [] if self.gone is None else [self.gone]
-        if self.live.connected is False and released and gone and gone[0] < released[0]:
-            return True  # it was not offline before: it may have been lost to an earlier release of its targets
         return bool(released + gone) and self.now - max(released + gone) > self.rollout.policy.patience_s
 
     def ran_before(self, flow: FlowId) -> set[Version | None] | None:

@@ -100,6 +100,6 @@ def test_the_random_worlds_have_everything() -> None:
         seen.update(hold.withheld for hold in holds(code).values())
         oracle.back.clear()
         said += [oracle.goes_back(change) for change in code.changes]
-
     assert seen >= {*RolloutVerdict, *RolloutState, *Withheld}
-    assert said.count(None) < said.count(True) < said.count(False)
+    assert 10 * said.count(None) < len(said)
+    assert said.count(True) > 300
