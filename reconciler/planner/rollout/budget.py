@@ -8,7 +8,7 @@ its own fix.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from typing import NamedTuple
 
 from reconciler.model.log import LATEST, UNDATED, last_error, last_release, unix_time
@@ -70,18 +70,19 @@ def is_away(device: LiveDevice, now: float | None, patience_s: float) -> bool:
     """Whether a device is disconnected or is taking up a release."""
     if device.connected is False:
         return True
-    return any(
-        _is_loading(device, flow_id, now, patience_s)
-        for flow_id, entry in device.flows.items()
-        if entry.released != entry.reported or device.unknown_bundle
-    )
+    behind = [flow for flow, entry in device.flows.items() if entry.released != entry.reported or device.unknown_bundle]
+    if device.evidence.records is None:  # all flows are in one bundle, and each release makes a new one
+        flows = {*device.flows, *(line.flow_id for line in device.evidence.lines if line.flow_id is not None)}
+        return bool(behind) and _is_loading(device, flows, now, patience_s)
+    return any(_is_loading(device, {flow}, now, patience_s) for flow in behind)
 
 
-def _is_loading(device: LiveDevice, flow_id: FlowId, now: float | None, patience_s: float) -> bool:
-    """Whether a device may still take up the release of a flow that it does not report."""
+def _is_loading(device: LiveDevice, flows: Set[FlowId], now: float | None, patience_s: float) -> bool:
+    """Whether a device may still take up the last release of some flows."""
     lines, instants = device.evidence.lines, device.evidence.instants
-    release = last_release(lines, flow_id)
-    if last_error(lines, [flow_id], release) is not None:
+    releases = [index for flow_id in flows if (index := last_release(lines, flow_id)) is not None]
+    release = max(releases, default=None)
+    if last_error(lines, flows, release) is not None:
         return False
     began = away_since(device) if release is None else instants[release]
     return now is None or began == UNDATED or now - began <= patience_s

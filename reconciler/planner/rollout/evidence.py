@@ -224,7 +224,8 @@ def _lacked(device: LiveDevice, flow_id: FlowId, target: Version | None, moment:
     """Whether the log shows that a target was not released at some moment, and was later.
 
     What was released then is asked, not when the target first was: a log that has lost its oldest lines may have lost
-    that, and nothing that it loses may take a device out of the count.
+    that, and what it loses must not take a device out of the count. It may only if it had been given the target, went,
+    was given another version and then the target again, and the log has lost all but the last of these.
     """
     lines, instants, _, _, records = device.evidence
     before, first, is_shown = None, None, False
