@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from reconciler.model.log import in_order
 from reconciler.model.plan import Plan
 from reconciler.model.requests import Request
 from reconciler.model.rollout import Rollout
@@ -26,7 +27,6 @@ from reconciler.model.state import (
     LiveDevice,
     LogLine,
     Read,
-    Row,
     Version,
 )
 from reconciler.model.world import Options, World
@@ -380,21 +380,30 @@ class Fleet(NamedTuple):
     def is_away(self, index: int) -> bool:
         """Whether a device is away in truth: gone, or loading, without an error and within patience."""
         one = self.machines[index]
+        flows = range(len(one.released))
         if not one.connected:
             return True
-        late = self.now - one.last_given(range(len(one.released))) > self.policy.patience_s
-        return one.behind and not late and one.erred < one.last_given(range(len(one.released)))
+        if self.kind is Kind.EMBEDDED:
+            return one.behind and self._is_loading(one, flows)
+        return any(one.released[flow] != one.reported[flow] and self._is_loading(one, [flow]) for flow in flows)
+
+    def _is_loading(self, one: Machine, flows: Iterable[int]) -> bool:
+        since = one.last_given([*flows])
+        return one.erred < since and self.now - since <= self.policy.patience_s
+
+    def was_given_again(self, index: int) -> bool:
+        """Whether a device that is gone had been given what it lacks before it went, too: a lost log may hide that."""
+        one, device_id = self.machines[index], self.ids[index]
+        return not one.connected and any(
+            version == self.git.target(device_id, flow) and at <= one.since for at, flow, version in one.given
+        )
 
 
 def cut(one: Machine, keep: int, kind: Kind) -> Machine:
     """Without the oldest entries; on an edge device, each record has its own log."""
-    if kind is Kind.EMBEDDED:
-        return one._replace(log=one.log[-keep:], is_cut=one.is_cut or len(one.log) > keep)
-    kept: list[tuple[float, LogLine]] = []
-    for flow in FLOWS:
-        kept += [entry for entry in one.log if entry[1].flow_id == flow][-keep:]
-    return one._replace(log=tuple(entry for entry in one.log if entry in kept), is_cut=True)
-
-
-def row_of(device_id: DeviceId, flow: int) -> Row:
-    return device_id, FLOWS[flow]
+    log = in_order(one.log)
+    kept = log[-keep:]
+    if kind is Kind.EDGE:
+        mine = [[entry for entry in log if entry[1].flow_id == flow][-keep:] for flow in FLOWS]
+        kept = [entry for entry in log if any(entry in some for some in mine)]
+    return one._replace(log=tuple(kept), is_cut=one.is_cut or len(kept) < len(log))

@@ -490,14 +490,18 @@ class Oracle:
             return False
         if record.connected is False:
             return True
-        return any(self.is_loading(device_id, flow, policy) for flow in record.flows)
+        behind = {
+            flow for flow, entry in record.flows.items() if entry.reported != entry.released or record.unknown_bundle
+        }
+        if self.kind is Kind.EDGE:
+            return any(self.is_loading(device_id, {flow}, policy) for flow in behind)
+        named = {line.flow_id for line in record.evidence.lines if line.flow_id is not None}
+        return bool(behind) and self.is_loading(device_id, {*record.flows, *named}, policy)
 
-    def is_loading(self, device_id: DeviceId, flow: FlowId, policy: Policy) -> bool:
+    def is_loading(self, device_id: DeviceId, flows: set[FlowId], policy: Policy) -> bool:
+        """Whether it may still take up the last release of some flows; of an embedded device all, in one bundle."""
         record, now = self.read.live.devices[device_id], self.read.server_time
-        entry = record.flows[flow]
-        if entry.reported == entry.released and not record.unknown_bundle:
-            return False
-        alone = Rollout("", PLACE, policy, None, {device_id: {flow: entry.released}}, {})
+        alone = Rollout("", PLACE, policy, None, {device_id: dict.fromkeys(flows)}, {})
         seen = DeviceOracle(alone, device_id, record, self.kind, now)
         if seen.errors:
             return False

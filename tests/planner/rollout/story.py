@@ -270,6 +270,8 @@ def check_moment(tale: Tale) -> None:
     rows = {change.row for change in code.step.sent}
     for keep in range(1, max((len(one.log) for one in fleet.machines), default=1)):
         lost = fleet.cut(keep)
+        if any(fleet.was_given_again(index) for index in range(len(fleet.machines))):
+            continue  # the one case in which a lost line may take a device out of the count: see `_lacked`
         cut = judge(lost, lost.read())
         found = {change.row for change in cut.step.sent}
         demand(5, found <= rows, f"with logs of {keep}, {found - rows} is sent")
@@ -281,11 +283,17 @@ def check_moment(tale: Tale) -> None:
     demand(7, [*other.step.sent] == [*code.step.sent], "the order of devices matters")
     demand(7, other.reports({}) == code.reports({}), "the order of devices matters to what is said")
     calls = [call.request for call in fleet.plan(read).calls]
-    whole = fleet.send(calls)
-    for number in range(len(calls)):
-        killed = fleet.send(calls[:number])
-        again = killed.send([call.request for call in killed.plan().calls])
-        demand(6, released(again) == released(whole), f"killed after {number} requests")
+    whole = settled(fleet.send(calls)) if len(calls) > 1 else fleet
+    for number in range(1, len(calls)):
+        killed = settled(fleet.send(calls[:number]))
+        demand(6, released(killed) == released(whole), f"killed after {number} requests")
+
+
+def settled(fleet: Fleet) -> Fleet:
+    """Run again until nothing more is sent at once: a wave that proves nothing passes as soon as it is released."""
+    while calls := fleet.plan().calls:
+        fleet = fleet.send([call.request for call in calls])
+    return fleet
 
 
 def proven(code: Look) -> set[str]:
