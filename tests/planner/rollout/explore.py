@@ -77,9 +77,11 @@ class Count(NamedTuple):
 
 
 def explore(size: Size, depth: int) -> Count:
-    """All orders of so many events from the merge of a version, which were `run` and `take` first."""
-    begin = Tale(size.fleet())
-    known: dict[Tale, int] = {begin: 1}
+    """All orders of so many events from the merge of a version, and from when wave 1 has nearly soaked."""
+    begun = begin = Tale(size.fleet())
+    for event in (Event("run"), *(Event("take", one) for one in range(len(size.waves))), Event("passes")):
+        begun = begun.after(event)
+    known: dict[Tale, int] = {begin: 1, begun: 1}
     moments = schedules = 0
     for left in range(depth, -1, -1):
         following: dict[Tale, int] = {}
