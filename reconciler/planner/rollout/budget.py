@@ -1,19 +1,20 @@
 """How many devices that share something may be away at once, such as the two halves of a redundant pair.
 
 A device is away when it is disconnected, or is taking up a release: some flow is not reported as released, without an
-error since, and for no longer than `patience`. An error or silence ends that, or a broken half would hold its own fix.
+error since that release, and for no longer than `patience`. An error or silence ends that, or a broken half would hold
+its own fix.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from typing import NamedTuple
 
 from reconciler.model.log import LATEST, UNDATED, last_error, last_release, unix_time
 from reconciler.model.rollout import Rollout, floor_percent
 from reconciler.model.rules import Budget
-from reconciler.model.state import DeviceId, Live, LiveDevice
+from reconciler.model.state import DeviceId, FlowId, Live, LiveDevice
 
 
 class Room(NamedTuple):
@@ -70,12 +71,18 @@ def is_away(device: LiveDevice, now: float | None, patience_s: float) -> bool:
     if device.connected is False:
         return True
     behind = [flow for flow, entry in device.flows.items() if entry.released != entry.reported or device.unknown_bundle]
-    if not behind:
-        return False
+    if device.evidence.records is None:  # all flows are in one bundle, and each release makes a new one
+        flows = {*device.flows, *(line.flow_id for line in device.evidence.lines if line.flow_id is not None)}
+        return bool(behind) and _is_loading(device, flows, now, patience_s)
+    return any(_is_loading(device, {flow}, now, patience_s) for flow in behind)
+
+
+def _is_loading(device: LiveDevice, flows: Set[FlowId], now: float | None, patience_s: float) -> bool:
+    """Whether a device may still take up the last release of some flows."""
     lines, instants = device.evidence.lines, device.evidence.instants
-    releases = [index for flow_id in behind if (index := last_release(lines, flow_id)) is not None]
+    releases = [index for flow_id in flows if (index := last_release(lines, flow_id)) is not None]
     release = max(releases, default=None)
-    if last_error(lines, behind, release) is not None:
+    if last_error(lines, flows, release) is not None:
         return False
     began = away_since(device) if release is None else instants[release]
     return now is None or began == UNDATED or now - began <= patience_s

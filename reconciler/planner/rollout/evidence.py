@@ -42,14 +42,14 @@ class Judgement(NamedTuple):
 class _Marks(NamedTuple):
     """What the lines of a record say of some rows, by the index of the line; None: no such line.
 
-    `release`: the last release of any of them. `shown`: for each flow, the first line that shows its target released.
-    `error`: the newest error since the release. `run`: where the unbroken run of what is reported now began.
+    `own`: the lines of the record. `release`: the last release of any of the rows. `error`: the newest error since the
+    release. `run`: the unbroken run of what is reported now, oldest first.
     """
 
+    own: Sequence[int]
     release: int | None
-    shown: Mapping[FlowId, int | None]
     error: int | None
-    run: int | None
+    run: Sequence[int]
 
 
 class _Record(NamedTuple):
@@ -64,12 +64,19 @@ class _Record(NamedTuple):
         return UNDATED if self.marks.release is None else self.instants[self.marks.release]
 
     @property
-    def since(self) -> float:
-        """Since when it was seen running what it reports; from the log or, if that shows no run, from later dates."""
-        if self.marks.run is not None:
-            return self.instants[self.marks.run]
-        newest = max((at for at in self.instants if at != LATEST), default=UNDATED)
-        return max(self.updated, newest)
+    def oldest(self) -> float:
+        """Its oldest entry with a date."""
+        return next((at for index in self.marks.own if (at := self.instants[index]) > UNDATED), LATEST)
+
+    @property
+    def newest(self) -> float:
+        """The later of its newest entry with a date and its last update."""
+        return max([at for index in self.marks.own if (at := self.instants[index]) != LATEST] + [self.updated])
+
+    @property
+    def begun(self) -> float:
+        """When the log first shows it running what it reports; `UNDATED` if it does not."""
+        return next((at for index in self.marks.run if (at := self.instants[index]) > UNDATED), UNDATED)
 
 
 @dataclass(slots=True)
@@ -91,24 +98,34 @@ class Judge:
         """Where a device stands; `rows` are those that its group decides, with their targets."""
         records = self._records(device, rows)
         released = max([record.released for record in records])
-        oldest = _oldest(device)
+        oldest = LATEST if released > UNDATED else min([record.oldest for record in records])
         match self.stage(device, rows):
             case RolloutVerdict.TO_RELEASE:
                 return Judgement(RolloutVerdict.TO_RELEASE, released, oldest=oldest)
             case RolloutVerdict.SOAKING:
-                return self._running(device, released, max([record.since for record in records]), oldest)
+                return self._running(device, released, _since(records), oldest)
         lines = device.evidence.lines
         failures = [(at[marks.error], lines[marks.error].error) for marks, at, _ in records if marks.error is not None]
         if failures:
             return Judgement(RolloutVerdict.FAILED, released, oldest=oldest, error=max(failures, key=itemgetter(0))[1])
-        connection = unix_time(device.connection_time)
-        since = max(released if released > UNDATED else oldest if oldest < LATEST else UNDATED, connection)
         verdict = RolloutVerdict.WAITING
-        if device.connected is False and UNDATED < connection < _first_shown(device, rows, records):
+        if _was_offline(device, rows):
             verdict = RolloutVerdict.OFFLINE
-        elif self.now is not None and since > UNDATED and self.now - since > self.policy.patience_s:
+        elif self._is_silent(device, records, released if released > UNDATED else oldest):
             verdict = RolloutVerdict.SILENT
         return Judgement(verdict, released, oldest=oldest)
+
+    def _is_silent(self, device: LiveDevice, records: Sequence[_Record], released: float) -> bool:
+        """Whether a device is reachable and has had its time; it has, too, where its release is older than its log.
+
+        Else a log that loses its oldest lines, of an error even, could end a stop.
+        """
+        if self.now is None:
+            return False
+        if all(record.marks.release is None for record in records) and any(record.marks.own for record in records):
+            return True
+        since = max(UNDATED if released == LATEST else released, unix_time(device.connection_time))
+        return since > UNDATED and self.now - since > self.policy.patience_s
 
     def stage(self, device: LiveDevice, rows: Rows) -> RolloutVerdict:
         """`to_release`, else `soaking` where all targets are reported, else `waiting`; the times say the rest."""
@@ -133,7 +150,10 @@ class Judge:
         soak, now = self.policy.gate.soak_s, self.now
         if now is None or not UNDATED < since < LATEST:
             return Judgement(RolloutVerdict.SOAKING, released, since, oldest=oldest)
-        until = now if device.connected else min(unix_time(device.connection_time), now)
+        until = now if device.connected else unix_time(device.connection_time)
+        if until == UNDATED:
+            return Judgement(RolloutVerdict.SOAKING, released, since, oldest=oldest)
+        until = until if until <= now else since  # a date in the future proves nothing
         verdict = RolloutVerdict.PROVEN if max(until - since, 0.0) >= soak else RolloutVerdict.SOAKING
         return Judgement(verdict, released, since, since + soak if device.connected else LATEST, oldest)
 
@@ -196,41 +216,71 @@ def former_versions(device: LiveDevice, rows: Rows) -> dict[FlowId, Version | No
     return former
 
 
-def _oldest(device: LiveDevice) -> float:
-    """The oldest entry with a date."""
-    return next((at for at in device.evidence.instants if at > UNDATED), LATEST)
+def _since(records: Sequence[_Record]) -> float:
+    """Since when a device was seen running its targets; where its log shows no run, from the dates that there are."""
+    newest = UNDATED
+    if any(record.begun == UNDATED for record in records):
+        newest = max([record.newest for record in records])
+    return max([record.begun if record.begun > UNDATED else newest for record in records])
 
 
-def _first_shown(device: LiveDevice, rows: Rows, records: Sequence[_Record]) -> float:
-    """When the log first shows the targets released that the device does not report; `UNDATED` if it does not."""
-    shown = {
-        one: at[index] if index is not None else UNDATED
-        for marks, at, _ in records
-        for one, index in marks.shown.items()
-    }
+def _was_offline(device: LiveDevice, rows: Rows) -> bool:
+    """Whether a device disconnected before it was given the targets that it does not report."""
+    connection = unix_time(device.connection_time)
+    if device.connected is not False or connection == UNDATED:
+        return False
     if device.unknown_bundle:  # it reports none of them
-        return max(shown.values()) if UNDATED not in shown.values() else UNDATED
-    return min(shown[one] for one, target in rows.items() if device.flows.get(one, NOTHING).reported != target)
+        return any(_lacked(device, flow_id, target, connection) for flow_id, target in rows.items())
+    return all(
+        _lacked(device, flow_id, target, connection)
+        for flow_id, target in rows.items()
+        if device.flows.get(flow_id, NOTHING).reported != target
+    )
+
+
+def _lacked(device: LiveDevice, flow_id: FlowId, target: Version | None, moment: float) -> bool:
+    """Whether the log shows that a target was not released at some moment, and was later.
+
+    What was released then is asked, not when the target first was: a log that has lost its oldest lines may have lost
+    that, and what it loses must not take a device out of the count. It may only if it had been given the target, went,
+    was given another version and then the target again, and the log has lost all but the last of these.
+    """
+    lines, instants, _, _, records = device.evidence
+    before, first, is_shown = None, None, False
+    for index, line in enumerate(lines):
+        if not names(line, flow_id) or instants[index] == UNDATED:
+            continue
+        if instants[index] <= moment:
+            before = line
+        else:
+            first, is_shown = index if first is None else first, is_shown or line.version == target
+    if first is None or not is_shown:
+        return False
+    if before is not None:
+        return before.version != target
+    is_add = lines[first].update == "newFlow" or (records is not None and lines[first].previous is None)
+    is_change = last_release(lines[: first + 1], flow_id) == first
+    return is_change and (is_add or lines[first].version == target)
 
 
 def _marks(lines: Sequence[LogLine], rows: Rows, bundle: str | None, only: FlowId | None) -> _Marks:
     """`only`: the flow of an edge record; other lines are those of other records."""
-    releases = [index for one in rows if (index := last_release(lines, one)) is not None]
-    release = max(releases, default=None)
-    shown = {
-        one: next((index for index, line in enumerate(lines) if names(line, one) and line.version == target), None)
-        for one, target in rows.items()
-    }
-    run = None
-    for index in range(len(lines) - 1, -1 if release is None else release, -1):
+    own: Sequence[int] = range(len(lines))
+    if only is not None:
+        own = [index for index in own if lines[index].flow_id == only]
+    release = max([index for one in rows if (index := last_release(lines, one)) is not None], default=None)
+    run: list[int] = []
+    for index in reversed(own):
         line = lines[index]
-        if line.change != "current" or line.error is not None or (only is not None and line.flow_id != only):
+        if index <= (-1 if release is None else release):
+            break
+        if line.change != "current" or line.error is not None:
             continue
         by_version = only is not None and bundle is None
         if not (line.version == rows[only] if by_version and only else line.bundle == bundle is not None):
             break
-        run = index
-    return _Marks(release, shown, last_error(lines, rows, release), run)
+        run.append(index)
+    return _Marks(own, release, last_error(lines, rows, release), run[::-1])
 
 
 def run_before(

@@ -70,6 +70,7 @@ class Position:
         verdicts: that of each of its devices.
         counts: devices by wave and verdict; `evidence`: those of a wave that prove some flow.
         gates: one for each wave.
+        opened: for each wave, whether it is open, whatever else withholds its changes.
         stopped: why it is stopped.
         closed: for each wave, why its changes are withheld, the budget aside; None: they may be sent.
         opens_at: when the window opens, outside of it.
@@ -85,16 +86,13 @@ class Position:
     counts: Mapping[tuple[int, RolloutVerdict], int]
     evidence: Mapping[int, int]
     gates: tuple[Gate, ...]
+    opened: tuple[bool, ...]
     stopped: str | None
     closed: tuple[Withheld | None, ...]
     opens_at: float | None
     failing: tuple[tuple[DeviceId, Judgement], ...]
     is_complete: bool
     away: tuple[int, int]
-
-    def is_open(self, wave: int) -> bool:
-        """Whether a wave is open, whatever else withholds its changes."""
-        return self.closed[wave - 1] in (None, Withheld.WINDOW) or (wave == 1 and self.stopped is not None)
 
     def hold(self, device_id: DeviceId, device: LiveDevice, move: Move) -> Hold:
         """What the waves say of a change."""
@@ -156,6 +154,7 @@ class _Judging:
         stopped = stopped or next(self.unproven(by_wave, opened), None)
         if stopped:
             gates = [gate._replace(passed=False) for gate in gates]
+            opened = self.opened(gates)
         opens_at = None if self.now is None else opens(self.rollout.policy.window, self.now)
         counts: Counter[tuple[int, RolloutVerdict]] = Counter()
         evidence: Counter[int] = Counter()
@@ -171,6 +170,7 @@ class _Judging:
             counts=counts,
             evidence=evidence,
             gates=tuple(gates),
+            opened=tuple(opened),
             stopped=stopped,
             closed=tuple(self.closed(wave, opened, gates, stopped, opens_at) for wave in self.waves),
             opens_at=opens_at,

@@ -128,7 +128,7 @@ def _away(device_id: DeviceId, live: Live, device_names: Mapping[DeviceId, str])
 
 
 def _wave(position: Position, wave: int) -> WaveReport:
-    policy, gate, is_open = position.rollout.policy, position.gates[wave - 1], position.is_open(wave)
+    policy, gate, is_open = position.rollout.policy, position.gates[wave - 1], position.opened[wave - 1]
     counts = {verdict: position.counts.get((wave, verdict), 0) for verdict in RolloutVerdict}
     is_lacking = is_open and not gate.passed
     selectors = [selector_text(one.select, policy.salt).replace(f" by {policy.salt}", "") for one in policy.waves]

@@ -125,7 +125,8 @@ class _Withholding:
         }
         for group in asking:
             self._candidates[group].append(device_id)
-        if not asking and any(hold.withheld is None for hold in said.holds):
+        decided_by_rollout = any(isinstance(part, Position) for part in said.parts)
+        if not decided_by_rollout or any(map(_goes_anyway, said.parts, said.holds)):
             self._going.add(device_id)
 
     def budget(self, position: Position) -> tuple[Room, ...]:
@@ -179,6 +180,13 @@ class _Withholding:
         if all(why is None for _, _, why in counts):  # a follower is withheld only with others
             return Step(self._changes, of_device, counts, full)
         return Step(self._changes.picked(of_device, _is_sent), of_device, counts, full)
+
+
+def _goes_anyway(part: Position | _Follower | None, hold: Hold) -> bool:
+    """Whether a change is sent whatever its device's other changes and the budget do."""
+    if isinstance(part, Position):
+        return hold.withheld is None and (hold.goes_back or part.rollout.policy.budget is None)
+    return part is None
 
 
 def _hold(part: Position | _Follower | None, device_id: DeviceId, device: LiveDevice, move: Move) -> Hold:
