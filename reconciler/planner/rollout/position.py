@@ -96,14 +96,15 @@ class Position:
 
     def hold(self, device_id: DeviceId, device: LiveDevice, move: Move) -> Hold:
         """What the waves say of a change."""
-        wave = self.wave(device_id)
+        wave = self.waves[device_id]
         if self.judge.goes_back(device, move):
             return Hold(wave, goes_back=True)
         return Hold(wave, self.closed[wave - 1])
 
-    def wave(self, device_id: DeviceId) -> int:
-        """The wave of a device."""
-        return self.rollout.waves[device_id]
+    @property
+    def waves(self) -> Mapping[DeviceId, int]:
+        """The waves of devices."""
+        return self.rollout.waves
 
 
 def idle_since(position: Position, live: Live, threshold: float) -> float | None:
@@ -184,25 +185,29 @@ class _Judging:
 
     def look(self) -> None:
         """Judge each device, and count it; whose target is not released yet has nothing to be judged by."""
-        waves, records, judge = self.rollout.waves, self.live.devices, self.judge
-        verdicts, counts, known = self.verdicts, self.counts, self.rows
+        waves, records, verdicts, known = self.rollout.waves, self.live.devices, self.verdicts, self.rows
+        stage, is_plainly_proven = self.judge.stage, self.judge.is_plainly_proven
+        to_release, soaking, proven = RolloutVerdict.TO_RELEASE, RolloutVerdict.SOAKING, RolloutVerdict.PROVEN
+        numbers: dict[tuple[int, int, int], int] = defaultdict(int)  # verdicts by `id`: hashing one takes long
         for device_id, rows in self.rollout.rows.items():
             device = records.get(device_id, NO_RECORD)
             if device.unmanageable and not (rows := _manageable(rows, device)):
                 continue
             wave, key = waves[device_id], id(rows)
-            if key not in known:
-                known[key] = rows
-            verdict = judge.stage(device, rows)
-            if verdict is not RolloutVerdict.TO_RELEASE:
-                verdict = self._count(device_id, device, rows, wave)
+            known[key] = rows
+            verdict = stage(device, rows)
+            if verdict is not to_release:
+                is_proven = verdict is soaking and is_plainly_proven(device, rows)
+                verdict = proven if is_proven else self._judge(device_id, device, rows, wave)
             verdicts[device_id] = verdict
-            counts[wave, key, verdict] += 1
+            numbers[wave, key, id(verdict)] += 1
             if device.connected is False and verdict is not RolloutVerdict.OFFLINE:
                 self.away[wave] += self._long_gone(device)
-        self.moving = judge.moving
+        by_id = {id(verdict): verdict for verdict in RolloutVerdict}
+        self.counts.update({(wave, key, by_id[one]): number for (wave, key, one), number in numbers.items()})
+        self.moving = self.judge.moving
 
-    def _count(self, device_id: DeviceId, device: LiveDevice, rows: Rows, wave: int) -> RolloutVerdict:
+    def _judge(self, device_id: DeviceId, device: LiveDevice, rows: Rows, wave: int) -> RolloutVerdict:
         found = self.judge.judge(device, rows)
         if found.verdict is RolloutVerdict.SOAKING:
             self.due[wave, id(rows)].append(found.due)

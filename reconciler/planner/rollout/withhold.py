@@ -7,7 +7,7 @@ wave, stop, window or budget holds that.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from itertools import repeat
 from typing import NamedTuple, TypeAlias
 
@@ -27,9 +27,10 @@ class _Follower(NamedTuple):
 
     position: Position
 
-    def wave(self, device_id: DeviceId) -> int:
-        """The wave of its device."""
-        return self.position.wave(device_id)
+    @property
+    def waves(self) -> Mapping[DeviceId, int]:
+        """The waves of devices."""
+        return self.position.waves
 
 
 _Parts: TypeAlias = tuple[Position | _Follower | None, ...]  # who decides each move: a rollout or nobody of interest
@@ -74,6 +75,7 @@ class _Withholding:
     def __init__(self, changes: Changes, by_group: Mapping[str, Position], read: Read) -> None:
         self._changes, self._by_group, self._read = changes, by_group, read
         self._said: dict[DeviceId, _Said] = {}
+        self._has_followers = False
         self._going: set[DeviceId] = set()  # devices that this step sends something
         self._candidates: dict[str, list[DeviceId]] = defaultdict(list)  # by group: those that ask its budget
 
@@ -81,19 +83,21 @@ class _Withholding:
         """Ask the waves of each device with changes."""
         decided, records, said, going = self._changes.decided, self._read.live.devices, self._said, self._going
         has_budget = any(one.rollout.policy.budget for one in self._by_group.values())
-        parts_of: dict[tuple[int, tuple[Move, ...]], _Parts] = {}
         known: dict[Hashable, _Said] = {}
         for moves, device_ids in self._changes.cohorts.items():
+            parts_of: dict[int, tuple[_Parts, list[Mapping[DeviceId, int]]]] = {}
             for device_id in device_ids:
-                key = (id(decided[device_id]), moves)
-                if (parts := parts_of.get(key)) is None:
-                    parts = parts_of[key] = self._parts(decided[device_id], moves)
-                if not any(parts):
+                key = id(decided[device_id])
+                if key not in parts_of:
+                    parts = self._parts(decided[device_id], moves)
+                    parts_of[key] = parts, [*{id(part.waves): part.waves for part in parts if part}.values()]
+                parts, numbered = parts_of[key]
+                if not numbered:
                     going.add(device_id)
                     continue
                 device = records.get(device_id, NO_RECORD)
-                waves = tuple([part.wave(device_id) if part else None for part in parts])
-                alike = (id(parts), waves, id(device.flows), id(device.evidence.lines), device.unknown_bundle)
+                waves = numbered[0][device_id] if len(numbered) == 1 else tuple([one[device_id] for one in numbered])
+                alike = (key, id(moves), waves, id(device.flows), id(device.evidence.lines), device.unknown_bundle)
                 if (found := known.get(alike)) is None:
                     found = _Said(parts, tuple(map(_hold, parts, repeat(device_id), repeat(device), moves)))
                     if self._is_timeless(found, device, moves):
@@ -110,9 +114,10 @@ class _Withholding:
             for part, move in zip(said.parts, moves, strict=True)
         )
 
-    def _parts(self, decisions: Mapping[FlowId, Decision], moves: Iterable[Move]) -> _Parts:
+    def _parts(self, decisions: Mapping[FlowId, Decision], moves: Sequence[Move]) -> _Parts:
         mine = [position for one in decisions.values() if (position := self._by_group.get(one.group or ""))]
         follower = _Follower(mine[0]) if mine else None
+        self._has_followers |= follower is not None and any(decisions[one.flow_id].rule == PRUNE for one in moves)
         found = [decisions[move.flow_id] for move in moves]
         return tuple(follower if one.rule == PRUNE else self._by_group.get(one.group or "") for one in found)
 
@@ -160,7 +165,7 @@ class _Withholding:
 
     def follow(self) -> None:
         """A row that only `prune` moves waits for the other rows of its device, or they would leave a gap."""
-        for device_id, (parts, holds) in self._said.items():
+        for device_id, (parts, holds) in self._said.items() if self._has_followers else ():
             if any(isinstance(part, _Follower) for part in parts):
                 why = min(holds, key=_reason).withheld
                 follow = [
@@ -192,7 +197,7 @@ def _goes_anyway(part: Position | _Follower | None, hold: Hold) -> bool:
 def _hold(part: Position | _Follower | None, device_id: DeviceId, device: LiveDevice, move: Move) -> Hold:
     if isinstance(part, Position):
         return part.hold(device_id, device, move)
-    return Hold(part.wave(device_id)) if part else NO_HOLD
+    return Hold(part.waves[device_id]) if part else NO_HOLD
 
 
 def _is_sent(hold: Hold) -> bool:
