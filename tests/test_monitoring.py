@@ -1,4 +1,4 @@
-"""docs/monitoring: the page's job run as it stands; alerts and dashboard against the metrics that there are.
+"""docs/monitoring: the page's job run as it stands; alerts and dashboard against the metrics that there are; events.
 
 promtool judges rules, queries and metrics where it is installed; `.ci/promtool` sees to that in the gate.
 """
@@ -12,12 +12,13 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
+from reconciler.model.events import Event
 from reconciler.model.health import Standing, Verdict
 from reconciler.model.rollout import RolloutState, RolloutVerdict
 from reconciler.render.openmetrics import FAMILIES
@@ -141,6 +142,11 @@ def test_the_page_lists_every_metric_with_its_labels_and_states() -> None:
         name: set(map(str, states)) for name, states in STATES.items() if name != "reconciler_rollout_waves"
     }
     assert f"# HELP reconciler_rows {FAMILIES['reconciler_rows'][1]}\n" in PAGE
+
+
+def test_the_page_lists_every_event() -> None:
+    listed = [*rows("| type | tells")]
+    assert listed == [kind.__name__.removesuffix("Event").lower() for kind in get_args(Event)]
 
 
 # Alerts and dashboard.

@@ -13,6 +13,7 @@ from types import UnionType
 from typing import Any, NamedTuple, TypeAlias, Union, cast, get_args, get_origin, get_type_hints
 
 from reconciler.errors import Problem
+from reconciler.model.events import CallEvent, WarningEvent
 from reconciler.model.health import Laggard, StatusReport, Wait
 from reconciler.model.plan import Guards, Protected, Refusal, Warning
 from reconciler.model.requests import Release, Replace
@@ -45,6 +46,8 @@ KEYS: Mapping[type, str] = {
     "collateral moved_meanwhile warnings notes operations moves removals wait",
     StatusReport: "application kind rows devices flows laggards deleted_devices log",
     Rules: "application=application.id name=application.name kind paths",
+    CallEvent: "seq time type application kind *call",
+    WarningEvent: "seq time type application kind *warning",
     Difference: "application kind what subject flow from=before to=after source",
 }
 
