@@ -24,8 +24,9 @@ from reconciler.model.rollout import RolloutState, RolloutVerdict
 from reconciler.render.openmetrics import FAMILIES
 from reconciler.simulator import serve
 from tests.support import processes
-from tests.support.cli import Here
+from tests.support.cli import Here, run_here
 from tests.support.fleet import APPLICATION, FLEET, HEAD, Shop
+from tests.support.line import line_at
 from tests.support.time import skip_pauses
 
 ROOT = Path(__file__).parent.parent
@@ -95,6 +96,46 @@ def test_the_time_of_the_read_is_the_clocks(shop: Shop, here: Here, monkeypatch:
     monkeypatch.setattr(SystemClock, "utc_now", lambda _: "2026-03-25T09:00:00.500Z")
     found = samples(here("status", "shop.yaml", "--format", "openmetrics").out)
     assert found["reconciler_last_read_timestamp_seconds"] == 1_774_429_200.5
+
+
+ROLLOUT = f"""\
+apiVersion: reconciler/v1
+application: {APPLICATION}
+rollouts:
+  careful:
+    waves: [{{tags: {{ring: canary}}}}, {{tags: {{ring: first}}}}]
+    gate: {{converged: 100, soak: 1h, sample: 1}}
+groups:
+  all: {{select: {{all: true}}, rollout: careful, flows: {{telemetry: v2}}}}
+"""
+
+
+def test_a_rollout_is_counted_as_it_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with line_at(tmp_path, monkeypatch) as line:
+        line.manifest(ROLLOUT)
+        assert run_here("apply", "plant.yaml", "--yes").code == 0
+        line.later(seconds=60)
+        found = samples(run_here("status", "plant.yaml", "--format", "openmetrics").out)
+        assert found["reconciler_rollout_state all,careful,held"] == 1
+        assert found["reconciler_rollout_wave all,careful,soaking,1"] == 2
+        assert found["reconciler_rollout_wave all,careful,to_release,3"] == 8
+        assert found["reconciler_rollout_waves all,careful,open"] == 1
+        assert found["reconciler_rows telemetry,withheld,v2"] == 12
+        line.goes_wrong("fails", "v2")
+        line.later(hours=2)
+        found = samples(run_here("status", "plant.yaml", "--format", "openmetrics").out)
+        assert (
+            found["reconciler_rollout_state all,careful,open"]
+            == found["reconciler_rollout_waves all,careful,passed"]
+            == 1
+        )
+        assert run_here("apply", "plant.yaml", "--yes").code == 0
+        line.later(seconds=120)
+        ended = run_here("status", "plant.yaml", "--format", "openmetrics")
+        assert ended.code == 7
+        found = samples(ended.out)
+        assert found["reconciler_rollout_state all,careful,stopped"] == 1
+        assert found["reconciler_rollout_wave all,careful,failed,2"] == 4
 
 
 @pytest.mark.parametrize("which", [["--device", "york-1"], ["--deployment", "5" * 24]])
