@@ -35,7 +35,19 @@ application: 575ec8687ae143cd83dc4a9%s
 groups: {all: {select: {all: true}, flows: {telemetry: v%s}}}
 """
 # Packages that are dear to import. What a command needs of them, and nothing else, is loaded at its end.
-HEAVY = {"asyncio", "deepdiff", "httpx", "jinja2", "jsonschema", "pydantic", "rich", "starlette", "uvicorn", "yaml"}
+HEAVY = {
+    "asyncio",
+    "deepdiff",
+    "httpx",
+    "jinja2",
+    "jsonschema",
+    "prometheus_client",
+    "pydantic",
+    "rich",
+    "starlette",
+    "uvicorn",
+    "yaml",
+}
 MANIFESTS = {"pydantic", "yaml"}
 NETWORK = {"asyncio", "httpx", "pydantic"}
 NEEDS: dict[str, set[str]] = {

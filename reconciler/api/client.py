@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from reconciler.api.deployments import DeploymentPages
 from reconciler.api.edge import EdgePages, EdgeRecord
@@ -39,11 +39,30 @@ A = TypeVar("A")
 T = TypeVar("T")
 
 
+class WasRead(NamedTuple):
+    """The deployments of an application were read: all, or those with a flow, or of a device."""
+
+    application_id: str
+    kind: Kind
+    flow_id: FlowId | None
+    device_id: DeviceId | None
+    read: Read
+
+
 class LosantApi:
     """One application's deployments of one kind. Several instances may share a connection."""
 
-    def __init__(self, connection: Connection, *, token: Token, application_id: str, kind: Kind) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        token: Token,
+        application_id: str,
+        kind: Kind,
+        was_read: Callable[[WasRead], None] | None = None,
+    ) -> None:
         self.connection = connection
+        self._was_read = was_read
         self.application_id = application_id
         self.kind = kind
         self._token = token
@@ -74,7 +93,10 @@ class LosantApi:
         found = await self._listing(request, pages)
         devices = _read(request, pages.merged, found)
         live = _narrowed(devices, pages.flow_names, flow_id=flow_id, device_id=device_id)
-        return Read(live, began, self.connection.clock.monotonic(), pages.sent_at)
+        read = Read(live, began, self.connection.clock.monotonic(), pages.sent_at)
+        if self._was_read:
+            self._was_read(WasRead(self.application_id, self.kind, flow_id, device_id, read))
+        return read
 
     def _pages(self, *, keep_logs: bool, evidence: bool = False) -> DeploymentPages[Any]:
         return (EmbeddedPages if self.kind is Kind.EMBEDDED else EdgePages)(keep_logs=keep_logs, evidence=evidence)

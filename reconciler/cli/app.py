@@ -81,7 +81,7 @@ def run(argv: Sequence[str]) -> int:
         except (KeyboardInterrupt, click.Abort):
             return console.fail(Interrupted("interrupted"))
         except BrokenPipeError:  # the reader of our output closed the pipe (`| head`)
-            return int(ExitCode.ERROR)
+            return int(console.end_events(ExitCode.ERROR))
         except FileNotFoundError as error:
             return console.fail(console.bug(error) if _has_working_directory() else _NO_WORKING_DIRECTORY)
         except Exception as error:  # noqa: BLE001 - the last resort, so that no traceback reaches a user

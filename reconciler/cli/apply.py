@@ -8,6 +8,8 @@ from typing import Any
 
 from reconciler.cli.connect import connect
 from reconciler.cli.console import Console
+from reconciler.cli.event_log import EventLog
+from reconciler.cli.events import check_events, open_events
 from reconciler.cli.options import planning_options, refuse_stdin, standard_input
 from reconciler.cli.output import OutputFile, keep_inputs, write_results
 from reconciler.cli.progress import Display, Phase
@@ -19,9 +21,9 @@ from reconciler.executor import Observer
 from reconciler.model.digest import digest
 from reconciler.model.health import Offline, Wait
 from reconciler.model.plan import Plan
-from reconciler.model.result import Result
+from reconciler.model.result import CallResult, Result
 from reconciler.model.rollout import RolloutReport
-from reconciler.model.state import Kind
+from reconciler.model.state import Application, Kind
 from reconciler.model.world import Earlier
 from reconciler.operations.applications import load
 from reconciler.operations.apply import ApplyObserver, ApplyRequest, ApplyRun, Changes
@@ -32,6 +34,8 @@ from reconciler.runtime import SystemClock
 
 def apply(console: Console, flags: dict[str, Any]) -> ExitCode:
     """Run an apply with the given flags."""
+    if flags["events"] is not None:
+        check_events(console, flags["events"])
     command = _Apply(console, flags)
     failure: ReconcilerError | None = None
     try:
@@ -68,6 +72,8 @@ class _Apply(ApplyObserver):
         self._against: Earlier | None = None
         self._result_path: str | None = flags["result_file"]
         self._result_file: OutputFile | None = None
+        self._events: EventLog | None = None
+        self._inputs: list[str] = []
 
     def run(self) -> None:
         """Everything before the report."""
@@ -80,12 +86,14 @@ class _Apply(ApplyObserver):
         if self._result_path is not None:
             self._result_file = OutputFile(self._console, "--result", self._result_path)
             self._result_file.forget_old()
+        self._open_events(changes)
         gateway = connect(
             self._console,
             [one.application.id for one in changes],
             parallelism=flags["parallelism"],
             clock=self._display.clock,
             note=self._display.note,
+            was_read=self._events.was_read if self._events else None,
         )
         request = ApplyRequest(
             options=planning_options(flags),
@@ -118,11 +126,24 @@ class _Apply(ApplyObserver):
 
     def _keep(self, inputs: Iterable[str]) -> None:
         """Refuse a result file that is one of the inputs."""
+        self._inputs += inputs
         try:
-            keep_inputs("--result", self._result_path, inputs)
+            keep_inputs("--result", self._result_path, self._inputs)
         except UsageError:
             self._result_path = None  # do not write the report of this error there either
             raise
+
+    def _open_events(self, changes: Changes) -> None:
+        if self._flags["events"] is not None:
+            self._events = open_events(
+                self._console,
+                self._flags["events"],
+                "apply",
+                inputs=self._inputs,
+                outputs=[self._result_path],
+                applications=[Application(one.application.id, one.application.name) for one in changes],
+                clock=self._display.clock,
+            )
 
     def _approve(self, plans: Sequence[Plan]) -> bool:
         """Ask on the terminal; the plan is already shown there, unless stdout is for programs."""
@@ -135,18 +156,30 @@ class _Apply(ApplyObserver):
 
     def planned(self, plans: Sequence[Plan]) -> None:
         """Show the plans as text on stdout; in other formats stdout gets only the result."""
+        if self._events:
+            self._events.planned(plans)
         if self._console.fmt == "text":
             with current().raising():
                 verbose, color = self._console.verbose, self._console.color
                 self._console.write(plan_text(plans, digest(plans), verbose=verbose, color=color))
 
     def applying(self, plan: Plan) -> Observer:
-        """A progress bar for its changes; the steps of a rollout share it."""
-        return self._phase(plan, "applying", len(plan.sent))
+        """A progress bar for its changes, which the steps of a rollout share, and the events of its calls."""
+        bar = self._phase(plan, "applying", len(plan.sent))
+        return _Both(bar, self._events.applying(plan)) if self._events else bar
 
     def waiting(self, plan: Plan) -> Callable[[Wait], None]:
-        """A progress bar for its rows."""
-        return self._phase(plan, "converging").waiting
+        """A progress bar for its rows, and the events of its devices."""
+        bar = self._phase(plan, "converging")
+        if self._events is None:
+            return bar.waiting
+        tell = self._events.waiting(plan)
+
+        def both(progress: Wait) -> None:
+            tell(progress)
+            bar.waiting(progress)
+
+        return both
 
     def rolling(self, plan: Plan, reports: Sequence[RolloutReport], now: float | None) -> None:
         """What its rollouts wait for, shown with its rows."""
@@ -175,7 +208,7 @@ class _Apply(ApplyObserver):
         try:
             if self._console.wants_json:
                 self._console.write_document(document)
-            elif not failure or code is ExitCode.INTERRUPTED or wrote:
+            elif self._console.fmt != "events" and (not failure or code is ExitCode.INTERRUPTED or wrote):
                 write_results(self._console, results, code)
         except BrokenPipeError:
             pass  # the run is over, and its result is in the result file
@@ -184,7 +217,7 @@ class _Apply(ApplyObserver):
             code = code or (ExitCode.NOT_CONFIRMED if wrote else error.exit_code)
             if self._result_path is None:
                 self._console.note(dump(document, ascii_only=True))  # so that it is not lost
-        return code
+        return self._console.end_events(code, problems, results)
 
     def _save(self, document: Mapping[str, object], failure: ReconcilerError | None) -> Sequence[Problem]:
         """Write the result file, and report why that failed, unless this was why nothing was done."""
@@ -199,6 +232,25 @@ class _Apply(ApplyObserver):
             self._console.report(error.problems)
             return error.problems
         return ()
+
+
+class _Both(Observer):
+    """Two observers of one execution."""
+
+    def __init__(self, first: Observer, second: Observer) -> None:
+        self._each = (first, second)
+
+    def call(self, call: CallResult) -> None:
+        for one in self._each:
+            one.call(call)
+
+    def rows(self, confirmed: int, total: int) -> None:
+        for one in self._each:
+            one.rows(confirmed, total)
+
+    def note(self, text: str) -> None:
+        for one in self._each:
+            one.note(text)
 
 
 def exit_code(results: Sequence[Result], failure: ReconcilerError | None) -> ExitCode:

@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterable
 
+from reconciler.api.client import WasRead
 from reconciler.api.http.address import api_url
 from reconciler.api.http.connection import Exchange
 from reconciler.api.http.credentials import find_token
@@ -23,6 +24,7 @@ def connect(
     parallelism: int,
     clock: Clock | None = None,
     note: Callable[[str], None] | None = None,
+    was_read: Callable[[WasRead], None] | None = None,
 ) -> Gateway:
     """The gateway for these applications. `note` gets a line for each pause and request; by default stderr.
 
@@ -48,4 +50,5 @@ def connect(
         note=lambda text: write(inert(text)),
         observe=write_request if console.verbose > 1 else None,
         count=write_counts if console.verbose else None,
+        was_read=was_read,
     )

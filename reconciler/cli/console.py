@@ -8,11 +8,16 @@ import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import click
 
 from reconciler.cli.registry import COMMANDS
 from reconciler.errors import ExitCode, Problem, ReconcilerError, told
+
+if TYPE_CHECKING:
+    from reconciler.cli.event_log import EventLog
+    from reconciler.model.result import Result
 
 
 class Console:
@@ -26,6 +31,7 @@ class Console:
             is parsed, so that usage errors are reported in the requested format too.
         max_bytes: the size limit of Markdown output.
         commit: the commit of the manifests, to be shown in Markdown.
+        events: the events of this run, if `--events` asks for them; with `--events -` the format is `events`.
     """
 
     def __init__(self, argv: Sequence[str]) -> None:
@@ -34,9 +40,10 @@ class Console:
         self.verbose = 0
         self.no_color = bool(os.environ.get("NO_COLOR"))
         self.command = next((word for word in argv if word in COMMANDS), "reconciler")
-        self.fmt = _format_in(argv)
+        self.fmt = _format_in(argv, can_be_events=self.command in ("plan", "apply"))
         self.max_bytes = 65_000
         self.commit: str | None = None
+        self.events: EventLog | None = None
         self._written = False
         self._was_terminal = sys.stdout.isatty()
 
@@ -115,7 +122,15 @@ class Console:
             parts: dict[str, object] = {command.listed: []} if command and command.listed else {}
             with contextlib.suppress(ReconcilerError, BrokenPipeError):
                 self.write_json(error=error, **parts)
-        return error.exit_code
+        return self.end_events(error.exit_code, error.problems)
+
+    def end_events(self, code: ExitCode, problems: Sequence[Problem] = (), results: Sequence[Result] = ()) -> ExitCode:
+        """End the events, if there are any, with how the run ended. Returns the exit code, which may be worse then."""
+        if self.events is None and self.fmt != "events":
+            return code
+        from reconciler.cli.events import end_events
+
+        return end_events(self, code, problems, results)
 
     def report(self, problems: Sequence[Problem]) -> None:
         """Write one line per problem to stderr, and of very many how many more there are."""
@@ -144,9 +159,12 @@ def _write_utf_8() -> None:
         sys.stdout.reconfigure(encoding="utf-8")
 
 
-def _format_in(argv: Sequence[str]) -> str:
-    """The value of `--format` as typed; the last one counts."""
-    typed = re.findall(r"(?:^|\0)--format[=\0]([^\0]*)", "\0".join(argv))
+def _format_in(argv: Sequence[str], *, can_be_events: bool) -> str:
+    """The value of `--format` as typed; the last one counts. Without one, `--events -` is a format, too."""
+    line = "\0".join(argv)
+    typed = re.findall(r"(?:^|\0)--format[=\0]([^\0]*)", line)
+    if not typed and can_be_events and re.search(r"(?:^|\0)--events[=\0]-(?:\0|$)", line):
+        return "events"
     return typed[-1] if typed else "text"
 
 

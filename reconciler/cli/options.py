@@ -253,6 +253,13 @@ def formats(*names: str) -> Callable[[F], F]:
     )
 
 
+events = click.option(
+    "--events",
+    metavar="FILE|-",
+    type=click.Path(allow_dash=True),
+    help="Append events to FILE while it runs, as lines of JSON; - makes stdout the stream of events.",
+)
+
 commit = click.option(
     "--commit", metavar="SHA", help="Commit of the manifests, to be shown in Markdown and HTML.", **_KEPT
 )

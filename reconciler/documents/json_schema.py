@@ -1,8 +1,8 @@
-"""The documents that are only written, never read back, and the JSON Schema of everything `--format json` writes."""
+"""The documents that are only written, never read back, and the JSON Schema of everything that is written as JSON."""
 
 from __future__ import annotations
 
-from typing import Any, Literal, NotRequired
+from typing import Any, Literal, NotRequired, get_args
 
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
@@ -12,6 +12,7 @@ from reconciler.documents.plan import PlanDocument
 from reconciler.documents.result import ResultDocument
 from reconciler.documents.shape import shape
 from reconciler.documents.status import StatusDocument
+from reconciler.model.events import Event
 from reconciler.model.export import Export
 from reconciler.model.plan import Warning
 from reconciler.model.rules import Difference, Rules
@@ -69,11 +70,11 @@ class _Published(GenerateJsonSchema):
 
 
 def output_schema() -> dict[str, Any]:
-    """A JSON Schema (draft 2020-12) that every document conforms to."""
-    documents = core_schema.union_schema([shape(document) for document in _DOCUMENTS])
+    """A JSON Schema (draft 2020-12) that every document conforms to, and every line of `--events`."""
+    documents = core_schema.union_schema([shape(document) for document in (*_DOCUMENTS, *get_args(Event))])
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": "urn:losant-reconciler:output:v1",
-        "title": "A document written by reconciler --format json",
+        "title": "A document written by reconciler --format json, or a line written by --events",
         **_Published().generate(documents),
     }

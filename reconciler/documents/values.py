@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, TypeAlias, Union, cast, get_args, get_origin
 from reconciler.documents.parts import PlanPart
 from reconciler.documents.waved import GroupPart, PolicyPart, SelectorPart
 from reconciler.errors import Problem
+from reconciler.model.events import CallEvent, WarningEvent
 from reconciler.model.health import Laggard, StatusReport, VersionStatus, Wait
 from reconciler.model.plan import EmptyGroup, Guards, Protected, Refusal, Summary, Warning
 from reconciler.model.requests import Release, Replace
@@ -57,6 +58,8 @@ KEYS: Mapping[type, str] = {
     VersionStatus: "version in_sync pending offline failed drift unmanaged device_deleted withheld?",
     StatusReport: "application kind rows devices flows laggards deleted_devices log rollouts?",
     Rules: "application=application.id name=application.name kind paths",
+    CallEvent: "seq time type application kind *call",
+    WarningEvent: "seq time type application kind *warning",
     Difference: "application kind what subject flow from=before to=after source",
 }
 

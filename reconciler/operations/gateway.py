@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from reconciler.api.client import LosantApi
+from reconciler.api.client import LosantApi, WasRead
 from reconciler.api.http.address import DEFAULT_URL
 from reconciler.api.http.connection import Exchange, connect
 from reconciler.api.http.credentials import Token
@@ -32,6 +32,7 @@ class Gateway:
         note: called for pauses and retries. The text may come from the API and is untrusted.
         observe: called for each request.
         count: called with the number of requests by action when a connection is closed.
+        was_read: called after each reading of an application's deployments.
     """
 
     tokens: Mapping[str, Token]
@@ -41,6 +42,7 @@ class Gateway:
     note: Callable[[str], None] | None = None
     observe: Callable[[Exchange], None] | None = None
     count: Callable[[Counter[str]], None] | None = None
+    was_read: Callable[[WasRead], None] | None = None
 
     def __post_init__(self) -> None:
         if self.parallelism not in range(1, MAX_PARALLELISM + 1):
@@ -59,8 +61,8 @@ class Gateway:
         ) as connection:
 
             def api_of(application_id: str, kind: Kind) -> LosantApi:
-                token = self.tokens[application_id]
-                return LosantApi(connection, token=token, application_id=application_id, kind=kind)
+                token, was_read = self.tokens[application_id], self.was_read
+                return LosantApi(connection, token=token, application_id=application_id, kind=kind, was_read=was_read)
 
             try:
                 yield api_of

@@ -20,6 +20,7 @@ from reconciler.cli.console import Console
 @opt.formats("text", "json", "markdown", "html")
 @opt.max_bytes
 @opt.commit
+@opt.events
 @click.option("--plan", "plan_file", metavar="FILE", type=click.Path(), help="Carry out this saved plan.")
 @click.option(
     "--expect-digest",

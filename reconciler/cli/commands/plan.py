@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from reconciler.cli import options as opt
 from reconciler.cli.console import Console
 from reconciler.errors import ExitCode, ReconcilerError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from reconciler.cli.event_log import EventLog
+    from reconciler.model.plan import Plan
+    from reconciler.model.rules import Rules
+    from reconciler.model.world import Earlier
 
 
 @click.command
@@ -22,6 +30,7 @@ from reconciler.errors import ExitCode, ReconcilerError, UsageError
 @opt.formats("text", "json", "markdown", "html")
 @opt.max_bytes
 @opt.commit
+@opt.events
 @click.option("--out", metavar="FILE", type=click.Path(), help="Save the plan for `apply --plan`, even if refused.")
 @click.option(
     "--detailed-exitcode",
@@ -37,27 +46,28 @@ def command(console: Console, /, paths: tuple[str, ...], **flags: Any) -> ExitCo
     calls than otherwise.
     """
     from reconciler.cli.connect import connect
-    from reconciler.cli.output import OutputFile, keep_inputs, write_plans
+    from reconciler.cli.output import OutputFile, keep_inputs
     from reconciler.cli.signals import run_async
-    from reconciler.documents.attention import attention
     from reconciler.operations.applications import load
     from reconciler.operations.plan import plan, refused
-    from reconciler.runtime import SystemClock
 
+    if flags["events"] is not None:
+        from reconciler.cli.events import check_events
+
+        check_events(console, flags["events"])
     opt.refuse_stdin(paths, flags["against"])
     stdin = opt.standard_input(paths)
     rules = load(*paths, application=flags["application"], kind=flags["kind"], stdin=stdin)
     keep_inputs("--out", flags["out"], [source.path for one in rules for source in one.manifests])
-    against = None
-    if flags["against"] is not None:
-        from reconciler.operations.against import earlier
-
-        pick = {"application": flags["application"], "kind": flags["kind"]}
-        against = earlier(flags["against"], paths, rules, **pick)
-    gateway = connect(console, [one.application.id for one in rules], parallelism=flags["parallelism"])
+    against = _earlier(paths, rules, flags) if flags["against"] is not None else None
+    log = _log(console, rules, flags) if flags["events"] is not None else None
+    ids, was_read = [one.application.id for one in rules], log.was_read if log else None
+    gateway = connect(console, ids, parallelism=flags["parallelism"], was_read=was_read)
     with OutputFile(console, "--out", flags["out"]) if flags["out"] is not None else nullcontext() as out:
         planned = run_async(plan(rules, gateway, opt.planning_options(flags), against=against))
         plans = [one.plan for one in planned]
+        if log:
+            log.planned(plans)
         if console.verbose:
             from reconciler.render.decisions import decisions_text
 
@@ -73,13 +83,44 @@ def command(console: Console, /, paths: tuple[str, ...], **flags: Any) -> ExitCo
                 out.write(dump(plan_document(plans, "plan")) + "\n")
             except UsageError as error:
                 failure = UsageError([*error.problems, *(failure.problems if failure else ())])
-    detailed = flags["detailed_exitcode"]
-    stopped = (
-        attention(report for one in plans if one.rollouts for report in one.rollouts.reports) if detailed else None
+    return _end(console, plans, failure, detailed=flags["detailed_exitcode"])
+
+
+def _earlier(paths: tuple[str, ...], rules: Sequence[Rules], flags: Mapping[str, Any]) -> Earlier:
+    """What an earlier revision managed."""
+    from reconciler.operations.against import earlier
+
+    return earlier(flags["against"], paths, rules, application=flags["application"], kind=flags["kind"])
+
+
+def _log(console: Console, rules: Sequence[Rules], flags: Mapping[str, Any]) -> EventLog:
+    """Where events go. It is opened once the manifests are read, so that it cannot be one of them."""
+    from reconciler.cli.events import open_events
+    from reconciler.model.state import Application
+
+    return open_events(
+        console,
+        flags["events"],
+        "plan",
+        inputs=[source.path for one in rules for source in one.manifests],
+        outputs=[flags["out"]],
+        applications=[Application(one.application.id, one.application.name) for one in rules],
     )
-    write_plans(console, "plan", plans, failure or stopped, read=SystemClock().utc_now())
+
+
+def _end(console: Console, plans: Sequence[Plan], failure: ReconcilerError | None, *, detailed: bool) -> ExitCode:
+    """Write the plans, and tell how it ended."""
+    from reconciler.cli.output import write_plans
+    from reconciler.documents.attention import attention
+    from reconciler.runtime import SystemClock
+
+    reports = [report for one in plans if one.rollouts for report in one.rollouts.reports]
+    stopped = attention(reports) if detailed else None
+    if console.fmt != "events":
+        write_plans(console, "plan", plans, failure or stopped, read=SystemClock().utc_now())
     if failure:
         return console.fail(failure)
     if stopped:
-        return stopped.exit_code
-    return ExitCode.CHANGES if detailed and any(len(one.sent) for one in plans) else ExitCode.DONE
+        return console.end_events(stopped.exit_code)
+    changed = detailed and any(len(one.sent) for one in plans)
+    return console.end_events(ExitCode.CHANGES if changed else ExitCode.DONE)

@@ -25,7 +25,7 @@ from reconciler.errors import ExitCode, UsageError
     "--deployment", type=opt.object_id, metavar="ID", help="Only the deployment record with this id, with its log."
 )
 @opt.parallelism
-@opt.formats("text", "json", "markdown", "html")
+@opt.formats("text", "json", "markdown", "html", "openmetrics")
 @opt.max_bytes
 @opt.commit
 @click.option(
@@ -38,21 +38,32 @@ def command(console: Console, /, paths: tuple[str, ...], devices: tuple[str, ...
     PATH is a file, a directory or `-`; the default is `manifests`. Exits with 5 if devices failed, with 7 if a rollout
     is stopped or stalled. --device reads the deployments of that device alone, and shows its log: who changed what,
     when, with which error. --deployment does the same for a deployment record (for edge: one flow of a device), whose
-    id is shown in Losant's pages and exports.
+    id is shown in Losant's pages and exports. --format openmetrics counts, for Prometheus; it ends with `# EOF` if it
+    is whole.
     """
     from reconciler.cli.connect import connect
     from reconciler.cli.output import write_status, write_warnings
     from reconciler.cli.signals import run_async
+    from reconciler.model.log import unix_time
     from reconciler.operations.applications import load
     from reconciler.operations.status import status
     from reconciler.runtime import SystemClock
 
     if flags["deployment"] and devices:
         raise UsageError("--deployment and --device cannot be combined", hint="a record belongs to one device")
+    if console.fmt == "openmetrics" and (devices or flags["deployment"]):
+        message = "--format openmetrics counts whole applications and cannot be combined with --device or --deployment"
+        raise UsageError(message, hint="text, JSON and Markdown show single devices")
     rules = load(*paths, application=flags["application"], kind=flags["kind"], stdin=opt.standard_input(paths))
     gateway = connect(console, [one.application.id for one in rules], parallelism=flags["parallelism"])
+    read_at = unix_time(gateway.clock.utc_now())
     found = run_async(status(rules, gateway, devices=devices, deployment_id=flags["deployment"]))
     write_warnings(console, found.warnings)
     code = max(report.exit_code(detailed=flags["detailed_exitcode"]) for report in found.reports)  # 7, 5, 2, 0
-    write_status(console, found.reports, read=SystemClock().utc_now())
+    if console.fmt == "openmetrics":
+        from reconciler.render.openmetrics import status_openmetrics
+
+        console.write(status_openmetrics(found.reports, read_at=read_at))
+    else:
+        write_status(console, found.reports, read=SystemClock().utc_now())
     return code
