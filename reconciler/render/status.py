@@ -24,7 +24,7 @@ def status_text(reports: Sequence[StatusReport], *, color: bool = False) -> str:
 
 
 def _totals(reports: Sequence[StatusReport]) -> str:
-    rows = {column: sum(report.rows[column] for report in reports) for column in Standing}
+    rows = {column: sum(report.rows.get(column, 0) for report in reports) for column in Standing}
     return f"Rows: {', '.join(f'{rows[column]:,} {_WORDS[column]}' for column in Standing if rows[column]) or 'none'}."
 
 
@@ -90,9 +90,13 @@ def _happening(line: Logged) -> str:
 
 
 def _columns(reports: Iterable[StatusReport]) -> list[Standing]:
-    """The columns to show: all, but that of deleted devices only if there are any."""
-    is_deleted = any(report.rows.get(Standing.DEVICE_DELETED) for report in reports)
-    return [column for column in Standing if is_deleted or column is not Standing.DEVICE_DELETED]
+    """The columns to show: all, but that of withheld changes only with rollouts, and of deleted devices if any."""
+    left_out = set()
+    if not any(report.rows.get(Standing.DEVICE_DELETED) for report in reports):
+        left_out.add(Standing.DEVICE_DELETED)
+    if not any(Standing.WITHHELD in report.rows for report in reports):
+        left_out.add(Standing.WITHHELD)
+    return [column for column in Standing if column not in left_out]
 
 
 def _table(flow: FlowStatus, columns: Sequence[Standing], paint: Paint) -> Iterator[str]:
