@@ -15,6 +15,7 @@ from reconciler.cli import options as opt
 from reconciler.cli.console import Console
 from reconciler.cli.registry import COMMANDS
 from reconciler.cli.signals import current, interruptible
+from reconciler.cli.terraform import ours
 from reconciler.errors import ExitCode, Interrupted, Problem, ReconcilerError, UsageError
 
 
@@ -105,7 +106,7 @@ def _invoke(argv: list[str], console: Console) -> int:
         click.echo(error.ctx.get_help() if error.ctx else str(error), err=True)
         return int(ExitCode.ERROR)
     except click.UsageError as error:
-        raise _usage_error(error, console) from None
+        raise _usage_error(error, console, argv) from None
     except click.ClickException as error:
         raise UsageError(error.format_message()) from None
     if code != ExitCode.INTERRUPTED:
@@ -113,8 +114,11 @@ def _invoke(argv: list[str], console: Console) -> int:
     return int(code or 0)
 
 
-def _usage_error(error: click.UsageError, console: Console) -> UsageError:
+def _usage_error(error: click.UsageError, console: Console, argv: Sequence[str]) -> UsageError:
     """A usage error with a hint. Click omits the command when an option lacks its argument."""
+    if isinstance(error, click.NoSuchOption) and (known_word := ours(argv)):
+        word, hint = known_word
+        return UsageError([Problem(f"{word} is Terraform's spelling", hint=hint)])
     known = "reconciler" if console.command == "reconciler" else f"reconciler {console.command}"
     path = error.ctx.command_path if error.ctx else known
     return UsageError([Problem(" ".join(error.format_message().split()), hint=f"see `{path} --help`")])

@@ -49,7 +49,13 @@ def global_options(*, hidden: bool = False) -> list[click.Parameter]:
         click.Option(["--api-url"], metavar="URL", help="Base URL of the API. [env: LOSANT_API_URL]", **common),
         click.Option(["--token-file"], metavar="FILE", help="File that contains the API token.", **common),
         click.Option(["-v", "--verbose"], count=True, help="Explain more; -vv also logs each request.", **common),
-        click.Option(["--no-color"], is_flag=True, help="No colours. [env: NO_COLOR]", **common),
+        click.Option(
+            ["--color", "color_mode"],
+            type=click.Choice(["auto", "always", "never"]),
+            help="When text is coloured; auto: on a terminal. [env: NO_COLOR, FORCE_COLOR]",
+            **common,
+        ),
+        click.Option(["--no-color", "color_mode"], flag_value="never", **{**common, "hidden": True}),
     ]
 
 

@@ -202,6 +202,7 @@ def test_colours(shop: Shop) -> None:
     assert shown("--no-color", "plan", "shop.yaml") == plain
     assert shown("plan", "shop.yaml", NO_COLOR="1") == plain
     assert shown("plan", "shop.yaml", TERM="dumb") == plain
+    assert shown("plan", "shop.yaml", "--color", "always", TERM="dumb") == coloured
 
 
 def test_60_columns(shop: Shop) -> None:

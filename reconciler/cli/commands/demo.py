@@ -45,7 +45,7 @@ def command(console: Console) -> int | None:
 
         console.write("A simulator now serves an application with 2,500 pumps at three sites. The manifest for them:\n")
         console.write("".join(f"    {line}".rstrip() + "\n" for line in demo_manifest().splitlines()))
-        options = [] if console.color else ["--no-color"]
+        options = ["--color", "always" if console.color else "never"]
         steps = [
             ("What would change?", ["plan", "demo.yaml"]),
             ("Carry it out, and wait for the devices.", ["apply", "--yes", "--wait", "demo.yaml"]),
