@@ -214,6 +214,21 @@ def test_60_columns(shop: Shop) -> None:
             assert len(line) <= COLUMNS or re.search(r"[0-9a-f]{24}|^Digest: ", line), line
 
 
+def test_a_terminal_and_a_pipe_get_the_same_status(shop: Shop) -> None:
+    for number in range(1, 5):
+        shop.control.disconnect(f"leeds-{number}")
+    assert shop.run("apply", "shop.yaml", "--yes").code == 0
+    piped = shop.run("status", "shop.yaml").out
+    with terminal(shop, "status", "shop.yaml", "--color", "never") as screen:
+        assert screen.end() == 0
+    assert screen.shown == piped
+    assert piped.isascii()
+    assert re.search(
+        r"\n    3 devices offline since .* UTC\n        leeds-2, leeds-3, leeds-4\n        alarms: v1 -> v2\n", piped
+    )
+    assert shop.start("status", "shop.yaml", by='"$@" | head -n 1').communicate(timeout=LIMIT_S)[0].count("\n") == 1
+
+
 def test_a_bar_while_it_works(tmp_path: Path) -> None:
     with serve(FLEET.replace("name: shop", 'name: "[/b]\\u202eshop"')) as server:
         shop = Shop(server, tmp_path)
