@@ -130,7 +130,8 @@ class _Apply(ApplyObserver):
 
     def applying(self, plan: Plan) -> Observer:
         """A progress bar for its changes."""
-        return self._display.phase(f"{plan.application.name or plan.application.id}: applying", len(plan.changes))
+        title = f"{plan.application.name or plan.application.id}: applying"
+        return self._display.phase(title, len(plan.changes), plan.flow_names)
 
     def waiting(self, plan: Plan) -> Callable[[Wait], None]:
         """A progress bar for its rows."""

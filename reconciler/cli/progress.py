@@ -7,22 +7,37 @@ has failed, as on a terminal that was closed, nothing more is drawn.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rich.console import Console as Terminal
+from rich.console import RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 from reconciler.cli.console import Console
 from reconciler.executor import Observer
 from reconciler.model.health import Verdict, Wait
 from reconciler.model.result import CallResult, CallState
 from reconciler.ports import Clock
+from reconciler.render.awaited import awaited_calls, awaited_devices
 from reconciler.render.inert import inert, words
 
 QUIET_S = 30.0  # between two lines without a terminal
 _REPORTED = {CallState.FAILED, CallState.SKIPPED, CallState.UNKNOWN}
+
+
+class _Bars(Progress):
+    """The bars, and under them what is waited for."""
+
+    awaited = ""
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """The table of bars, then the line."""
+        yield from super().get_renderables()
+        if self.awaited:
+            yield Text(self.awaited, no_wrap=True, overflow="ellipsis")
 
 
 class Display:
@@ -31,7 +46,7 @@ class Display:
     def __init__(self, console: Console, clock: Clock) -> None:
         self.clock = clock
         self._console = console
-        self._bars: Progress | None = None
+        self._bars: _Bars | None = None
         self._last_line = clock.monotonic()
         self._shown = ExitStack()
         self._lost = False
@@ -53,27 +68,29 @@ class Display:
         except (Exception, SystemExit):  # noqa: BLE001 - rich ends the program where its output is a closed pipe
             self._lost, self._bars = True, None
 
-    def phase(self, title: str, total: int) -> Phase:
-        """Add a bar with `total` steps."""
-        phase = Phase(self, inert(title, limit=60), total, None)
+    def phase(self, title: str, total: int, flow_names: Mapping[str, str] | None = None) -> Phase:
+        """Add a bar with `total` steps. `flow_names`: how to name the flows of calls."""
+        phase = Phase(self, inert(title, limit=60), total, None, flow_names or {})
         with self._harmless():
             if self._bars is None and not self._lost and sys.stderr.isatty():
                 text = TextColumn("{task.description}", markup=False)
                 terminal = Terminal(stderr=True, no_color=self._console.no_color or None, highlight=False, markup=False)
                 columns = (text, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-                self._bars = self._shown.enter_context(Progress(*columns, console=terminal, transient=True))
+                self._bars = self._shown.enter_context(_Bars(*columns, console=terminal, transient=True))
             if self._bars is not None:
                 phase.task = self._bars.add_task(phase.title, total=total)
         return phase
 
-    def draw(self, phase: Phase, done: int, suffix: str) -> None:
-        """Show a phase at `done` steps."""
+    def draw(self, phase: Phase, done: int, suffix: str, awaited: str = "") -> None:
+        """Show a phase at `done` steps, and what it waits for."""
         with self._harmless():
             if self._bars is not None and phase.task is not None:
+                self._bars.awaited = awaited
                 self._bars.update(phase.task, completed=done, total=phase.total, description=f"{phase.title}{suffix}")
             elif self.clock.monotonic() - self._last_line >= QUIET_S:
                 self._last_line = self.clock.monotonic()
-                self._console.note(f"{phase.title}: {done:,} of {phase.total:,}{suffix}")
+                waiting = f"; {awaited}" if awaited else ""
+                self._console.note(f"{phase.title}: {done:,} of {phase.total:,}{suffix}{waiting}")
 
     def note(self, text: str) -> None:
         """Write a line above the bars."""
@@ -92,17 +109,22 @@ class Phase(Observer):
     title: str
     total: int
     task: TaskID | None
+    flow_names: Mapping[str, str] = field(default_factory=dict)
+    done: int = 0
+    calls: dict[int, CallResult] = field(default_factory=dict)
 
     def call(self, call: CallResult) -> None:
         """A call changed its state; errors are shown at once."""
+        self.calls[call.id] = call
+        self.display.draw(self, self.done, "", awaited_calls(self.calls.values(), self.flow_names))
         if call.state in _REPORTED:
             error = f": {call.error}" if call.error else ""
             self.display.note(f"call #{call.id} ({call.action}) {call.state}{error}")
 
     def rows(self, confirmed: int, total: int) -> None:
         """This many of all changes are confirmed."""
-        self.total = total
-        self.display.draw(self, confirmed, "")
+        self.done, self.total = confirmed, total
+        self.display.draw(self, confirmed, "", awaited_calls(self.calls.values(), self.flow_names))
 
     def note(self, text: str) -> None:
         """Show a message."""
@@ -116,4 +138,4 @@ class Phase(Observer):
         others = (Verdict.PENDING, Verdict.OFFLINE, Verdict.FAILED, Verdict.DRIFT, Verdict.DEVICE_DELETED)
         counts = ", ".join(f"{rows[verdict]:,} {words(verdict)}" for verdict in others if rows[verdict])
         self.total = sum(rows.values())
-        self.display.draw(self, rows[Verdict.CONVERGED], f" ({counts})" if counts else "")
+        self.display.draw(self, rows[Verdict.CONVERGED], f" ({counts})" if counts else "", awaited_devices(wait))

@@ -239,6 +239,16 @@ def test_a_bar_while_it_works(tmp_path: Path) -> None:
     assert screen.shown.rstrip().endswith("Resources: 1 added, 8 changed, 1 destroyed.")
 
 
+def test_under_the_bar_it_names_what_it_waits_for(shop: Shop) -> None:
+    shop.control.fault(faults.Latency(seconds=0.5, when=faults.When(method="POST")))
+    shop.control.take_up("leeds-4", "telemetry", "v2", "silent")
+    with terminal(shop, "apply", "shop.yaml", "--yes", "--wait", "--timeout", "1.5s") as screen:
+        assert screen.end() == 5, screen.shown
+    lines = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", screen.shown)
+    assert re.search(r"^waiting for \d calls?: #\d \w+ (alarms|telemetry|control)", lines, re.MULTILINE)
+    assert re.search(r"^waiting for 1 of 5: leeds-4$", lines, re.MULTILINE)
+
+
 def test_pauses_are_told_above_the_bar(shop: Shop) -> None:
     when = faults.When(action="embeddedDeployments.release", times=1)
     shop.control.fault(faults.Status(status=429, retry_after="0", when=when))
