@@ -7,6 +7,7 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
@@ -17,6 +18,9 @@ from reconciler.cli.registry import COMMANDS
 from reconciler.cli.signals import current, interruptible
 from reconciler.cli.terraform import ours
 from reconciler.errors import ExitCode, Interrupted, Problem, ReconcilerError, UsageError
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 
 class LazyGroup(click.Group):
@@ -40,12 +44,21 @@ class LazyGroup(click.Group):
         command.params += [option for option in opt.global_options(hidden=True) if option.name not in names]
         return command
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
+        """The commands that begin like what is typed, without importing them."""
+        if incomplete.startswith("-"):
+            return click.Command.shell_complete(self, ctx, incomplete)
+        from click.shell_completion import CompletionItem
+
+        matching = (command for command in COMMANDS.values() if command.name.startswith(incomplete))
+        return [CompletionItem(command.name, help=command.summary) for command in matching]
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Suggest the nearest name for an unknown command."""
         name = args[0]
-        if self.get_command(ctx, name) is None and not name.startswith("-"):
+        if self.get_command(ctx, name) is None and not name.startswith("-") and not ctx.resilient_parsing:
             from difflib import get_close_matches
 
             near = get_close_matches(name, self.list_commands(ctx), n=1)
@@ -100,6 +113,11 @@ def _has_working_directory() -> bool:
 
 
 def _invoke(argv: list[str], console: Console) -> int:
+    if asked := os.environ.get("_RECONCILER_COMPLETE"):
+        from reconciler.cli.completion import answer
+
+        click.echo(answer(cli, asked, console))
+        return int(ExitCode.DONE)
     try:
         code = cli.main(args=argv, prog_name="reconciler", standalone_mode=False, obj=console)
     except click.exceptions.NoArgsIsHelpError as error:
