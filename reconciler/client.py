@@ -27,7 +27,8 @@ from reconciler.model.health import Offline, Wait
 from reconciler.model.plan import Plan
 from reconciler.model.result import Result
 from reconciler.model.rules import Rules
-from reconciler.model.world import CallMode, Filter, Options
+from reconciler.model.world import CallMode, Earlier, Filter, Options
+from reconciler.operations.against import earlier
 from reconciler.operations.applications import load
 from reconciler.operations.apply import ApplyObserver, ApplyRequest, ApplyRun
 from reconciler.operations.gateway import Gateway
@@ -47,6 +48,7 @@ __all__ = [
     "AsyncClient",
     "CallMode",
     "Client",
+    "Earlier",
     "ExitCode",
     "Filter",
     "IncompleteRead",
@@ -66,6 +68,7 @@ __all__ = [
     "UsageError",
     "Wait",
     "apply",
+    "earlier",
     "load",
     "plan",
     "status",
@@ -120,15 +123,19 @@ class AsyncClient:
         self._bare = Gateway({}, url=url, parallelism=parallelism)
         self._token = None if token is None else read_token(token, source="the client's token")
 
-    async def plan(self, rules: Iterable[Rules], options: Options = NO_OPTIONS) -> Plans:
+    async def plan(
+        self, rules: Iterable[Rules], options: Options = NO_OPTIONS, *, against: Earlier | None = None
+    ) -> Plans:
         """What would change. Sends GET only. Refusals of guards are in the plans, not raised.
+
+        `against`: an earlier revision, as `earlier` reads it; the plans then tell what leaves management since.
 
         Raises:
             ManifestError: names, devices, flows or versions that an application does not have.
             ApiError, IncompleteRead: reading failed.
         """
         rules = _checked(rules, Rules)
-        planned = await plan_rules(rules, self._gateway(rules), options)
+        planned = await plan_rules(rules, self._gateway(rules), options, against=against)
         return Plans(tuple(one.plan for one in planned))
 
     def applying(self, changes: RulesOrPlans, request: ApplyRequest = NO_REQUEST) -> ApplyRun:
@@ -210,9 +217,9 @@ class Client:
     ) -> None:
         self._client = AsyncClient(token, api_url=api_url, parallelism=parallelism, environ=environ)
 
-    def plan(self, rules: Iterable[Rules], options: Options = NO_OPTIONS) -> Plans:
+    def plan(self, rules: Iterable[Rules], options: Options = NO_OPTIONS, *, against: Earlier | None = None) -> Plans:
         """See `AsyncClient.plan`."""
-        return _run(self._client.plan(rules, options))
+        return _run(self._client.plan(rules, options, against=against))
 
     def apply(self, changes: RulesOrPlans, request: ApplyRequest = NO_REQUEST) -> tuple[Result, ...]:
         """See `AsyncClient.apply`. Ctrl-C raises `ApplyInterrupted`, whose `results` show what was done."""
@@ -227,9 +234,9 @@ class Client:
         return _run(self._client.status(rules, devices=devices))
 
 
-def plan(rules: Iterable[Rules], options: Options = NO_OPTIONS) -> Plans:
+def plan(rules: Iterable[Rules], options: Options = NO_OPTIONS, *, against: Earlier | None = None) -> Plans:
     """What would change; uses the token and URL of the environment, like `Client()`."""
-    return Client().plan(rules, options)
+    return Client().plan(rules, options, against=against)
 
 
 def apply(changes: RulesOrPlans, request: ApplyRequest = NO_REQUEST) -> tuple[Result, ...]:

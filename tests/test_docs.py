@@ -13,6 +13,7 @@ from reconciler.cli.registry import COMMANDS
 from reconciler.errors import ExitCode
 from reconciler.simulator import serve
 from tests.support.cli import run_installed
+from tests.support.demo_pages import FOLDER, HASHES, demo_pages, hashes
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -47,6 +48,13 @@ def test_readme_shows_real_files() -> None:
 
 def test_the_demo_has_the_repositorys_manifest() -> None:
     assert demo_manifest() == (ROOT / "manifests/demo.yaml").read_text(encoding="utf-8")
+
+
+def test_the_readmes_pictures_are_of_todays_pages() -> None:
+    """If not: `.ci/browser --pictures`."""
+    assert HASHES.read_text(encoding="utf-8") == hashes(demo_pages())
+    shown = set(re.findall(r"\(docs/pages/([a-z]+\.png)\)", README.read_text(encoding="utf-8")))
+    assert shown == {path.name for path in FOLDER.glob("*.png")}
 
 
 def test_readme_lists_every_command() -> None:

@@ -43,7 +43,7 @@ def pins(lock: str) -> dict[str, str]:
 
 
 def test_there_are_these_locks() -> None:
-    assert sorted(LOCKS) == ["build", "dev", "oldest", "runtime", "simulator"]
+    assert sorted(LOCKS) == ["browser", "build", "dev", "oldest", "runtime", "simulator"]
 
 
 @pytest.mark.parametrize("lock", LOCKS)
@@ -67,6 +67,9 @@ def test_no_lock_says_where_packages_come_from(lock: str) -> None:
 def test_the_locks_are_parts_of_one_another() -> None:
     runtime, build, simulator, dev = (pins(lock) for lock in ("runtime", "build", "simulator", "dev"))
     assert runtime.items() | build.items() <= simulator.items() <= dev.items()
+    browser = pins("browser")
+    assert runtime.items() <= browser.items()
+    assert browser.keys() & dev.keys() == runtime.keys(), "both are installed in one place"
 
 
 def test_the_lock_holds_what_is_asked_for() -> None:
@@ -76,6 +79,7 @@ def test_the_lock_holds_what_is_asked_for() -> None:
         "runtime": project["dependencies"],
         "build": PROJECT["build-system"]["requires"],
         "simulator": extras["simulator"],
+        "browser": extras["browser"],
         "dev": [one for one in extras["dev"] if not one.startswith(project["name"])],
         "oldest": project["dependencies"] + extras["simulator"],
     }
@@ -165,6 +169,7 @@ requires-python = ">=3.11"
 dependencies = ["one"]
 [project.optional-dependencies]
 simulator = []
+browser = []
 dev = []
 """
 
@@ -226,7 +231,7 @@ def test_the_lock_is_what_the_registry_publishes(registry: Registry) -> None:
     assert "one==2.0" in registry.file("runtime").read_text()
 
 
-@pytest.mark.parametrize("lock", ["build", "dev", "oldest", "runtime", "simulator"])
+@pytest.mark.parametrize("lock", ["browser", "build", "dev", "oldest", "runtime", "simulator"])
 def test_a_hash_that_the_registry_does_not_publish_is_refused(lock: str, registry: Registry) -> None:
     digest, planted = registry.publish("1.0"), "ab" * 32
     registry.lock()
@@ -240,3 +245,14 @@ def test_a_hash_that_the_registry_does_not_publish_is_refused(lock: str, registr
         assert (code, f"<     --hash=sha256:{planted}\nin requirements/{lock}.txt\n" in said) == (1, True), said
     assert registry.lock() == (0, "")
     assert registry.file(lock).read_text() == good
+
+
+@pytest.mark.parametrize(("ci", "code", "said"), [("", 0, "1 skipped"), ("true", 4, "cannot be skipped in CI")])
+def test_the_tests_in_a_browser_are_skipped_with_a_reason_but_never_in_ci(ci: str, code: int, said: str) -> None:
+    test = "tests/browser/test_pages.py::test_a_page_of_100000_devices_works"
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", test]
+    done = processes.run(command, cwd=ROOT, env={**os.environ, "PATH": "/nowhere", "CI": ci})
+    shown = done.stdout + done.stderr
+    assert done.returncode == code, shown
+    assert said in shown
+    assert "run .ci/browser, which installs what they need" in shown

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
-from functools import partial
 from typing import Any, TypeVar
 
 from reconciler.api.deployments import DeploymentPages
@@ -157,8 +156,8 @@ class LosantApi:
             {"includeCustomNodes": "true"},
             remedy="check that the version still exists",
         )
-        body = await self.connection.read(request, self._token)
-        content = _read(request, partial(content_of, flow_id=flow_id), body)
+        answer = await self.connection.read(request, self._token)
+        content = _read(request, lambda body: content_of(body, flow_id=flow_id), answer.body)
         if (content.version, content.id) != (published.version, published.id):
             raise unreadable(request, "the response is about another version")
         return content

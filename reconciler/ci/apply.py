@@ -28,6 +28,7 @@ def step(
     require_reviewed_plan: bool,
     result: Path,
     expect_digest: str,
+    against: str,
     timeout: str,
     offline: str,
 ) -> int:
@@ -46,6 +47,7 @@ def step(
             raise Stale(f"{_not_shown(provider, pull_request)}, and a reviewed plan is required: {_REMEDY}")
     options = ["--yes", "--wait", "--timeout", timeout, "--offline", offline, "--result", str(result)]
     options += ["--expect-digest", expected] if expected else []
+    options += ["--against", against] if against else []
     code = application.run("apply", *options, capture=False).code
     if code == ExitCode.STALE:
         message = f"The plan is not the one that was reviewed ({expected}), so nothing was applied: {_REMEDY}"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from reconciler.ci.provider import Provider, Trigger
 from reconciler.errors import ManifestError
+from reconciler.model.plan import Gone
 from reconciler.operations.applications import validate
 from reconciler.operations.diff import diff as compare
 from reconciler.render.differences import differences_markdown
@@ -21,11 +23,20 @@ def step(provider: Provider, *, path: str, diff: Path) -> int:
     provider.log(f"{len(checked.rules)} applications, no problems")
     run = provider.run()
     if run.trigger is Trigger.REVIEW:
+        provider.annotate("warning", [one.problem for one in lost(path, run.base)])
         shown = difference(path, run.base, max_bytes=_SUMMARY_BYTES)
         provider.summary(f"### What changes in the desired state\n\n{shown}")
         diff.parent.mkdir(parents=True, exist_ok=True)
         diff.write_text(difference(path, run.base, max_bytes=_COMMENT_BYTES).rstrip("\n") + "\n", encoding="utf-8")
     return 0
+
+
+def lost(path: str, base: str) -> Sequence[Gone]:
+    """What is gone from the manifests, so that no job plans it any more and nobody would notice."""
+    try:
+        return compare(base, None, path=path).gone
+    except ManifestError:
+        return ()
 
 
 def difference(path: str, base: str, *, max_bytes: int) -> str:
@@ -41,4 +52,5 @@ def difference(path: str, base: str, *, max_bytes: int) -> str:
         return f"The manifests of the base cannot be compared, so there is no diff: {reason}."
     if found.missing:
         return "The base has no manifests there: everything is new."
-    return differences_markdown(found.differences, base, None, warnings=found.approvals, max_bytes=max_bytes)
+    gone, approvals = found.gone, found.approvals
+    return differences_markdown(found.differences, base, None, gone=gone, warnings=approvals, max_bytes=max_bytes)

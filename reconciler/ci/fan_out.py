@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from reconciler.ci.against import revisions
 from reconciler.ci.command import git
 from reconciler.ci.comment import Review, find_comment
 from reconciler.ci.provider import Forge, Provider, Trigger
@@ -28,9 +29,10 @@ def step(provider: Provider, *, path: str, application: str, expect_digest: str,
             "application": one.application.id,
             "name": inert(one.application.name or one.application.id, limit=_NAME),
             "kind": one.kind.value,
+            "against": against,
             "reviewed": review.digest(one.application.id, one.kind) if review else "",
         }
-        for one in picked
+        for one, against in zip(picked, revisions(provider, picked, path=path), strict=True)
     ]
     provider.start_jobs(rows)
     provider.output("applications", str(len(rows)))

@@ -53,6 +53,7 @@ class GitHub:
             default_branch=event.get("repository", {}).get("default_branch", ""),
             number=pull.get("number", 0),
             head=pull["head"]["sha"] if pull else "",
+            before=str(event.get("before") or "").strip("0") and str(event["before"]),
             base="HEAD^1",  # the checkout of a pull request is the merge of its head into its base
             withheld=self._withheld(pull) if pull else "",
         )

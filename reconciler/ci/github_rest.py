@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import count
 from typing import Any, TypeVar
@@ -60,6 +60,19 @@ class Repository:
         ]
         own = [pull for pull in pulls if pull["merge_commit_sha"] == commit]
         return next((Merged(pull["number"], pull["head"]["sha"]) for pull in own or pulls), None)
+
+    def applied(self, commits: Sequence[str], marks: Collection[str]) -> Mapping[str, str]:
+        found: dict[str, str] = {}
+        for commit in commits:
+            decided: set[str] = set()  # of several statuses of one name, the newest comes first and counts
+            for status in self.pages(f"commits/{commit}/statuses"):
+                mark = status["context"]
+                if mark in marks and mark not in found and mark not in decided and _is_by_us(status["creator"]):
+                    decided.add(mark)
+                    found |= {mark: commit} if status["state"] == "success" else {}
+            if len(found) == len(set(marks)):
+                break
+        return found
 
     def comments(self, number: int) -> Iterator[Post]:
         for comment in self.pages(f"issues/{number}/comments"):
@@ -137,7 +150,11 @@ def _read(answer: httpx.Response) -> bytes:
 
 
 def _is_ours(post: Data) -> bool:
-    return (post["user"] or {}).get("login") == _BOT
+    return _is_by_us(post["user"])
+
+
+def _is_by_us(author: Data | None) -> bool:
+    return (author or {}).get("login") == _BOT
 
 
 def _error(answer: httpx.Response, method: str, path: str) -> Exception:

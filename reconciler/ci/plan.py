@@ -13,10 +13,13 @@ from reconciler.errors import ExitCode
 _STATUS_BYTES = "20000"  # it shares an issue with the plans
 
 
-def step(provider: Provider, *, application: Application, out: Path, status: bool) -> int:
-    """Exits like `plan`: a refused plan fails the job, changes do not. `status`: also report device health."""
+def step(provider: Provider, *, application: Application, out: Path, status: bool, against: str) -> int:
+    """Exits like `plan`: a refused plan fails the job, changes do not. `status`: also report device health.
+
+    `against`: the revision to compare with, if any.
+    """
     out.mkdir(parents=True)
-    report = _plan(provider, application, out)
+    report = _plan(provider, application, out, against)
     if report.planned:
         provider.summary(show(out / "plan.json", commit=report.commit))
         if status:
@@ -24,9 +27,10 @@ def step(provider: Provider, *, application: Application, out: Path, status: boo
     return 0 if report.code == ExitCode.CHANGES else report.code
 
 
-def _plan(provider: Provider, application: Application, folder: Path) -> Report:
+def _plan(provider: Provider, application: Application, folder: Path, against: str) -> Report:
     """Run `reconciler plan`, and save the report in the folder, next to the plan."""
     options = ["--detailed-exitcode", "--out", str(folder / "plan.json"), "--format", "json"]
+    options += ["--against", against] if against else []
     answer = application.run("plan", *options)
     document = read_document(answer.document())
     plan, error = next(iter(document["plans"]), None), document["error"]
@@ -38,6 +42,7 @@ def _plan(provider: Provider, application: Application, folder: Path) -> Report:
         commit=commit(provider),
         digest=(document.get("review_digest") or "") if plan else "",
         summary={name: getattr(plan.summary, name) for name in SUMMED} if plan else {},
+        leaving=(plan.summary.leaving or 0) if plan else 0,
         partial=bool(plan and plan.partial),
         problems=error.problems if error else (),
         folder=folder,

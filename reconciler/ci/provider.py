@@ -6,7 +6,7 @@ They are the same for all systems. Every write happens exactly once, although an
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import NamedTuple, Protocol, TypeVar
@@ -55,6 +55,12 @@ class Forge(Protocol):
 
     def merged(self, commit: str, branch: str) -> Merged | None:
         """The pull request that a commit of the branch came from, or None if it was pushed directly."""
+
+    def applied(self, commits: Sequence[str], marks: Collection[str]) -> Mapping[str, str]:
+        """For each mark the first of the commits that bears it, if one does.
+
+        A mark is a successful commit status of this name, written with a job's own token.
+        """
 
     def comments(self, number: int) -> Iterable[Post]:
         """Our comments on a pull request, oldest first."""
@@ -119,6 +125,7 @@ class Run:
         default_branch: the repository's default branch; empty if the event lacks it.
         number: the number of the pull request.
         head: the newest commit of the pull request; empty for other runs.
+        before: the commit that the branch pointed to before a push; empty if it is new.
         base: the revision that the pull request is to be merged into, as named in the checkout.
         withheld: why the pull request gets no token; empty if it gets one.
     """
@@ -129,6 +136,7 @@ class Run:
     default_branch: str = ""
     number: int = 0
     head: str = ""
+    before: str = ""
     base: str = ""
     withheld: str = ""
 

@@ -17,12 +17,14 @@ from pydantic import TypeAdapter
 
 from reconciler.documents.result import Ended
 from reconciler.documents.saved_plan import load_saved
+from reconciler.documents.status import Stood
 from reconciler.errors import Problem, ReconcilerError
 from reconciler.files import TooLarge, read_bounded
 from reconciler.model.digest import digests
 from reconciler.render.markdown import plan_markdown
 from reconciler.render.page import DEFAULT_MAX_BYTES, SMALLEST, code, size
 from reconciler.render.result import result_markdown
+from reconciler.render.status import status_markdown
 
 SUMMED = ("add", "update", "remove")
 _CLOSING = 300  # bytes reserved for the line about omitted applications
@@ -38,6 +40,7 @@ class Report:
         commit: the commit of the manifests.
         digest: the review digest of the plan; empty if there is none.
         summary: the number of rows to add, update and remove.
+        leaving: the number of rows that leave management.
         problems: errors and refusals.
         folder: the folder with `plan.json`.
     """
@@ -49,6 +52,7 @@ class Report:
     commit: str = ""
     digest: str = ""
     summary: dict[str, int] = field(default_factory=dict)
+    leaving: int = 0
     partial: bool = False
     problems: tuple[Problem, ...] = ()
     folder: Path = Path()
@@ -75,6 +79,8 @@ _MAX_BYTES = 16 * 1024 * 1024  # far more than any page or report of a job
 def show(file: Path, *, commit: str = "", max_bytes: int = DEFAULT_MAX_BYTES) -> str:
     """A saved plan or result as Markdown; `commit` is the commit of the manifests."""
     saved = load_saved(str(file))
+    if isinstance(saved, Stood):
+        return status_markdown(saved.reports, commit=commit, max_bytes=max_bytes).strip()
     if not isinstance(saved, Ended):
         both = digests(saved)
         page = plan_markdown(saved, both.changes, review_digest=both.review, commit=commit, max_bytes=max_bytes)
@@ -110,7 +116,9 @@ def read_page(file: Path) -> str:
 
 def body(reports: Sequence[Report], *, max_bytes: int) -> str:
     """The page: the verdict, a table if there are several applications, and as many whole plans as fit."""
-    shown = sorted((one for one in reports if one.changes or one.code), key=lambda one: (one.planned, one.code != 3))
+    shown = sorted(
+        (one for one in reports if one.changes or one.leaving or one.code), key=lambda one: (one.planned, one.code != 3)
+    )
     parts = [f"**{_verdict(reports)}**"]
     if len(reports) > 1:
         parts.append(_table(shown, len(reports) - len(shown), max_bytes // _ROWS_SHARE))

@@ -8,7 +8,7 @@ from typing import Any
 
 from reconciler.cli.connect import connect
 from reconciler.cli.console import Console
-from reconciler.cli.options import planning_options, standard_input
+from reconciler.cli.options import planning_options, refuse_stdin, standard_input
 from reconciler.cli.output import OutputFile, keep_inputs, write_results
 from reconciler.cli.progress import Display
 from reconciler.cli.signals import current, run_async, undisturbed
@@ -20,6 +20,7 @@ from reconciler.model.digest import digest
 from reconciler.model.health import Offline, Wait
 from reconciler.model.plan import Plan
 from reconciler.model.result import Result
+from reconciler.model.world import Earlier
 from reconciler.operations.applications import load
 from reconciler.operations.apply import ApplyObserver, ApplyRequest, ApplyRun, Changes
 from reconciler.operations.replan import load_plans
@@ -51,14 +52,17 @@ class _Apply(ApplyObserver):
     def __init__(self, console: Console, flags: dict[str, Any]) -> None:
         """Check the combination of flags before the result file is opened."""
         choosing = {"PATH": flags["paths"], "--target": flags["targets"], "--exclude": flags["excludes"]}
+        choosing["--against"] = flags["against"]
         given = ", ".join(name for name, value in choosing.items() if value)
         if given and flags["plan_file"] is not None:
             message = f"--plan carries out a saved plan and cannot be combined with {given}"
             raise UsageError(message, hint="pass them when making the plan")
+        refuse_stdin(flags["paths"], flags["against"])
         self._console = console
         self._flags = flags
         self._display = Display(console, SystemClock())
         self._run: ApplyRun | None = None
+        self._against: Earlier | None = None
         self._result_path: str | None = flags["result_file"]
         self._result_file: OutputFile | None = None
 
@@ -82,6 +86,7 @@ class _Apply(ApplyObserver):
         )
         request = ApplyRequest(
             options=planning_options(flags),
+            against=self._against,
             expect_digest=flags["expect_digest"],
             dry_run=flags["dry_run"],
             wait=flags["wait"],
@@ -102,6 +107,10 @@ class _Apply(ApplyObserver):
             return load_plans(plan_file, **choice)
         rules = load(*paths, **choice, stdin=standard_input(paths))
         self._keep(source.path for one in rules for source in one.manifests)
+        if self._flags["against"] is not None:
+            from reconciler.operations.against import earlier
+
+            self._against = earlier(self._flags["against"], paths, rules, **choice)
         return rules
 
     def _keep(self, inputs: Iterable[str]) -> None:

@@ -24,7 +24,7 @@ class Console:
         verbose: 0, 1 (`-v`: explanations) or 2 (`-vv`: requests too).
         color_mode: `auto`, `always` or `never`.
         command: the name of the command, once known.
-        fmt: the format of stdout: `text`, `json`, `markdown` or a command's own. Guessed until the command line
+        fmt: the format of stdout: `text`, `json`, `markdown`, `html` or a command's own. Guessed until the command line
             is parsed, so that usage errors are reported in the requested format too.
         max_bytes: the size limit of Markdown output.
         commit: the commit of the manifests, to be shown in Markdown.

@@ -98,11 +98,11 @@ def object_id(text: str) -> str:
 
 
 def duration_s(text: str) -> float:
-    """Seconds of `90s`, `15m`, `2h` or a bare number."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text.strip(), re.ASCII)
+    """Seconds of `90s`, `15m`, `2h`, `7d` or a bare number."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd]?)", text.strip(), re.ASCII)
     if not match:
         raise click.BadParameter(f"{text!r} is not a duration: write 90s, 15m or 2h")
-    return float(match[1]) * {"h": 3600, "m": 60}.get(match[2], 1)
+    return float(match[1]) * {"d": 86400, "h": 3600, "m": 60}.get(match[2], 1)
 
 
 def http_url(longest: int) -> Callable[[str], str]:
@@ -220,6 +220,22 @@ filters = _together(
     ),
 )
 
+against = click.option(
+    "--against",
+    type=filled,
+    metavar="REV|REV:PATH",
+    help="List what that git revision managed and the manifests do not any more; limits.leaving refuses more.",
+)
+
+
+def refuse_stdin(paths: Sequence[str], revision: str | None) -> None:
+    """Refuse to compare standard input with a revision, before it is read."""
+    if revision is not None and "-" in paths:
+        from reconciler.errors import UsageError
+
+        raise UsageError("--against compares with files in git, and - is standard input", hint="give their path in git")
+
+
 planning = _together(
     click.option(
         "--calls",
@@ -279,7 +295,9 @@ def formats(*names: str) -> Callable[[F], F]:
     )
 
 
-commit = click.option("--commit", metavar="SHA", help="Commit of the manifests, to be shown in Markdown.", **_KEPT)
+commit = click.option(
+    "--commit", metavar="SHA", help="Commit of the manifests, to be shown in Markdown and HTML.", **_KEPT
+)
 
 max_bytes = click.option(
     "--max-bytes",

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from reconciler.cli.console import Console
-from reconciler.errors import Problem, ReconcilerError, UsageError, cannot_write
+from reconciler.errors import ExitCode, Problem, ReconcilerError, UsageError, cannot_write
 from reconciler.files import WholeFile
 from reconciler.model.digest import digest, digests
 from reconciler.model.plan import Plan, Warning
@@ -16,6 +16,7 @@ from reconciler.render.inert import inert
 from reconciler.render.text import plan_text
 
 if TYPE_CHECKING:
+    from reconciler.model.health import StatusReport
     from reconciler.model.result import Result
 
 
@@ -34,9 +35,14 @@ def application_line(rules: Rules) -> str:
 
 
 def write_plans(
-    console: Console, command: Literal["plan", "show"], plans: Sequence[Plan], error: ReconcilerError | None = None
+    console: Console,
+    command: Literal["plan", "show"],
+    plans: Sequence[Plan],
+    error: ReconcilerError | None = None,
+    *,
+    read: str | None = None,
 ) -> None:
-    """Write the plans to stdout, as text, Markdown or JSON."""
+    """Write the plans to stdout, as text, Markdown, HTML or JSON; `read`: when the live state was read, if known."""
     if console.wants_json:
         from reconciler.documents.json import error_data
         from reconciler.documents.plan import plan_document
@@ -48,21 +54,53 @@ def write_plans(
 
         both, commit, most = digests(plans), console.commit, console.max_bytes
         console.write(plan_markdown(plans, both.changes, review_digest=both.review, commit=commit, max_bytes=most))
+    elif console.fmt == "html":
+        from reconciler.render.html.plan import plan_html
+
+        console.write(plan_html(plans, digests(plans), commit=console.commit, read=read))
     else:
         console.write(plan_text(plans, digest(plans), verbose=console.verbose, color=console.color))
 
 
 def write_results(console: Console, results: Sequence[Result], code: int, problems: Sequence[Problem] = ()) -> None:
-    """What an apply did to stdout, as text or Markdown; `problems`: those that are not reported elsewhere."""
+    """What an apply did to stdout, as text, Markdown or HTML; `problems`: those that are not reported elsewhere."""
     from reconciler.render.result import result_markdown, result_text
 
-    if console.fmt == "markdown":
+    if console.fmt == "html":
+        from reconciler.render.html.result import result_html
+
+        console.write(result_html(results, exit_code=code, problems=problems, commit=console.commit))
+    elif console.fmt == "markdown":
         page = result_markdown(
             results, exit_code=code, problems=problems, commit=console.commit, max_bytes=console.max_bytes
         )
         console.write(page)
     else:
         console.write(result_text(results, code=code, problems=problems, color=console.color))
+
+
+def write_status(console: Console, reports: Sequence[StatusReport], *, read: str | None = None) -> None:
+    """Write the reports to stdout, as text, Markdown, HTML or JSON; `read`: when the live state was read, if known."""
+    from reconciler.render.status import status_markdown, status_text
+
+    if console.wants_json:
+        failed = any(report.exit_code(detailed=False) for report in reports)
+        console.write_json(error=_DevicesFailed() if failed else None, status=tuple(reports))
+    elif console.fmt == "markdown":
+        console.write(status_markdown(reports, commit=console.commit, max_bytes=console.max_bytes))
+    elif console.fmt == "html":
+        from reconciler.render.html.status import status_html
+
+        console.write(status_html(reports, commit=console.commit, read=read))
+    else:
+        console.write(status_text(reports, color=console.color))
+
+
+class _DevicesFailed(ReconcilerError):
+    exit_code = ExitCode.NOT_CONVERGED
+
+    def __init__(self) -> None:
+        super().__init__("some devices failed; see status")
 
 
 def keep_inputs(what: str, path: str | None, inputs: Iterable[str]) -> None:

@@ -20,10 +20,11 @@ from datetime import date
 
 from reconciler.discovery.device_index import DeviceIndex
 from reconciler.discovery.existence import ExistenceChecks
+from reconciler.discovery.former import Additions, Lost, Queries, lost
 from reconciler.errors import ManifestError, PermissionDenied, RequestRefused
 from reconciler.model.plan import Warning
 from reconciler.model.rollout import Rollout
-from reconciler.model.rules import Prune, Rules
+from reconciler.model.rules import Former, Prune, Rules
 from reconciler.model.state import Application, Desired, DeviceId, Flow, FlowId, Live, Place, Read
 from reconciler.model.text import counted, is_id
 from reconciler.model.world import World
@@ -43,12 +44,13 @@ class Extent:
 
     `flow`: an alias, id or name. The listing is restricted to that flow (`Live.only_flow`) if its id is known without
     reading more than the rules need; otherwise everything is read. `devices`: the ids of the only devices needed;
-    `read` is then the read of them.
+    `read` is then the read of them. `evidence`: read what rollouts are judged by, even if there are none.
     """
 
     flow: str | None = None
     devices: frozenset[DeviceId] | None = None
     read: Read | None = None
+    evidence: bool = False
 
 
 EVERYTHING = Extent()
@@ -61,17 +63,18 @@ async def discover(
     today: date,
     excluded_devices: Collection[str] = (),
     extent: Extent = EVERYTHING,
+    former: Former | None = None,
 ) -> World:
     """Read, resolve, prune and check one application and kind.
 
     `today` is the UTC date, for pins with an end date. `excluded_devices` (`--exclude device=`) are ids or names that
-    may be unknown and are not checked.
+    may be unknown and are not checked. `former`: an earlier revision, to find what leaves management since.
 
     Raises:
         ManifestError: names, devices, flows or versions that the application does not have.
         ApiError, IncompleteRead: reading failed.
     """
-    return await _Discovery(rules, reader, today, excluded_devices, extent).run()
+    return await _Discovery(rules, reader, today, excluded_devices, extent).run(former)
 
 
 class _Discovery:
@@ -92,7 +95,7 @@ class _Discovery:
         """Whether rollouts are to be judged; for that, all devices are needed."""
         return bool(self.rules.policies_in_use) and self.extent.devices is None
 
-    async def run(self) -> World:
+    async def run(self, former: Former | None) -> World:
         application = await self.application()
         needs = needs_of(self.rules)
         read, queries = await self.read(needs)
@@ -109,6 +112,7 @@ class _Discovery:
         desired = await self.pruned(resolution, live)
         checks = ExistenceChecks(self.rules, self.reader, self.index, live, self.flows)
         self.warnings += await checks.run(*self.in_question(desired, resolution, live), self.excluded_ids(live))
+        loss = await self.lost(former, resolution, live, queries) if former else None
         deleted = self.deleted_rows(desired, resolution, live)
         kept = {one: flows for one, flows in desired.devices.items() if one not in deleted} if deleted else None
         return World(
@@ -117,7 +121,12 @@ class _Discovery:
             desired=desired if kept is None else Desired(kept),
             read=read,
             protected=resolution.protected,
-            warnings=tuple(sorted({*resolution.warnings, *self.warnings}, key=lambda warning: warning.sort_key)),
+            warnings=tuple(
+                sorted(
+                    {*resolution.warnings, *self.warnings, *(loss.warnings if loss else ())},
+                    key=lambda warning: warning.sort_key,
+                )
+            ),
             device_names=self.device_names(live),
             flow_names={**live.flow_names, **{flow.id: flow.name for flow in self.flows or () if flow.name}},
             aliases=resolution.aliases,
@@ -127,7 +136,21 @@ class _Discovery:
             deleted_names=frozenset(self.deleted) & self.excluded,
             deleted_rows=sum(deleted.values()),
             rollouts=tuple(_without(one, deleted) for one in resolution.rollouts) if self.has_rollouts else (),
+            empty_groups=resolution.empty_groups,
+            leaving=loss and loss.leaving,
+            leaving_rows=loss.rows if loss else (),
+            may_be_empty=tuple(sorted(group.name for group in self.rules.groups if group.may_be_empty)),
         )
+
+    async def lost(self, former: Former, resolution: Resolution, live: Live, queries: Queries) -> Lost:
+        """What leaves management since an earlier revision."""
+
+        async def list_flows() -> None:
+            if self.flows is None:
+                self.flows = await self.reader.flows()
+
+        more = Additions(self.index, list_flows, lambda rules, answers: self.resolved(answers, rules))
+        return await lost(former, more, after=resolution.desired, live=live, queries=queries)
 
     async def find_deleted(self, resolution: Resolution, live: Live) -> bool:
         """Look up what may have been deleted: records, and devices that the rules allow to be.
@@ -220,7 +243,8 @@ class _Discovery:
             raise ManifestError([place.problem(message, hint)]) from None
 
     async def live(self, flow_id: FlowId | None) -> Read:
-        return self.extent.read or await self.reader.live(flow_id=flow_id, evidence=self.has_rollouts)
+        evidence = self.extent.evidence or self.has_rollouts
+        return self.extent.read or await self.reader.live(flow_id=flow_id, evidence=evidence)
 
     async def only_flow(self, needs: Needs) -> FlowId | None:
         """The id of the extent's flow, if there is one and its id can be found. A rollout is judged as a whole."""
@@ -260,8 +284,8 @@ class _Discovery:
                 hint = "give the token the scope flows.get, or use flow ids"
                 raise PermissionDenied(message, hint=hint, status=403) from None
 
-    def resolved(self, queries: dict[str, frozenset[str]]) -> Resolution:
-        """Resolve the rules with what has been read so far."""
+    def resolved(self, queries: Queries, rules: Rules | None = None) -> Resolution:
+        """Resolve the rules, or those of an earlier revision, with what has been read so far."""
         flows: dict[str, tuple[str, ...]] = {}
         for flow in self.flows or ():
             if flow.name is not None:
@@ -269,7 +293,8 @@ class _Discovery:
         inventory = Inventory(
             self.index.devices, flows, queries, self.index.other_classes(), self.deleted, self.missing
         )
-        return resolve(self.rules, inventory, today=self.today, excluded_devices=self.excluded)
+        excluded = self.excluded if rules is None else ()
+        return resolve(rules or self.rules, inventory, today=self.today, excluded_devices=excluded)
 
     async def pruned(self, resolution: Resolution, live: Live) -> Desired:
         setting, place = self.rules.prune, self.rules.prune_place

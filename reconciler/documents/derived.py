@@ -36,6 +36,7 @@ def derived(plan: Plan, *at: str | int) -> Plan:
     summary = _summary(plan, calls)
     if summary._replace(calls=0) != plan.summary._replace(calls=0):
         notes.append(f"the summary did not match the changes ({EDITED}); it is counted again")
+    _leaving(plan, *at, "leaving")
     _refusals(plan, *at, "refused")
     return replace(plan, calls=calls, summary=summary, notes=tuple(notes))
 
@@ -53,6 +54,7 @@ def _summary(plan: Plan, calls: Sequence[PlannedCall]) -> Summary:
         unmanaged=len(plan.unmanaged),
         devices=min(max(stated.devices, len(devices)), len(plan.changes) + keep),
         calls=len(calls),
+        leaving=None if plan.leaving is None else len(plan.leaving),
     )
 
 
@@ -88,6 +90,13 @@ def _says(call: PlannedCall, changes: dict[Row, Change]) -> bool:
             return devices == {request.device_id} and targets == {None}
         case RemoveFlow() as request:
             return flows == {request.flow_id} and targets == {None}
+
+
+def _leaving(plan: Plan, *at: str | int) -> None:
+    """The rows that leave are as many as the guards say."""
+    counted = plan.guards.leaving
+    if (counted and counted.rows) != (None if plan.leaving is None else len(plan.leaving)):
+        raise wrong(f"does not match its guards: {EDITED}", *at)
 
 
 def _refusals(plan: Plan, *at: str | int) -> None:

@@ -11,18 +11,11 @@ from reconciler.documents.json import Document
 from reconciler.documents.plan import PlanDocument
 from reconciler.documents.result import ResultDocument
 from reconciler.documents.shape import shape
+from reconciler.documents.status import StatusDocument
 from reconciler.model.export import Export
-from reconciler.model.health import StatusReport
 from reconciler.model.plan import Warning
 from reconciler.model.rules import Difference, Rules
 from reconciler.model.versions import DeclaredVersion
-
-
-class StatusDocument(Document):
-    """The output of `status`."""
-
-    command: Literal["status"]
-    status: tuple[StatusReport, ...]
 
 
 class DifferenceDocument(Document):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal, NamedTuple, NotRequired, TypedDict
 
 from reconciler.documents.json import Document, document
-from reconciler.documents.values import data
+from reconciler.documents.values import KEYS, data
 from reconciler.model.changes import Op, UnmanagedRow
 from reconciler.model.digest import digests
 from reconciler.model.plan import Guards, Plan, Refusal, Summary, Tool, Warning
@@ -50,6 +50,15 @@ class PendingPart(NamedRow):
     last_error: str | None
 
 
+class LeavingPart(NamedRow):
+    """A row that an earlier revision managed, and this one does not."""
+
+    version: Version | None
+    released: Version | None
+    group: str | None
+    source: Annotated[str, "source"]
+
+
 @dataclass(frozen=True, slots=True)
 class CallPart:
     """One request, and the number of changes that it carries out."""
@@ -78,6 +87,10 @@ class PlanPart(NamedTuple):
     deleted_devices: tuple[DeletedDevice, ...]
     warnings: tuple[Warning, ...]
     refused: tuple[Refusal, ...]
+    leaving: list[LeavingPart] | None = None
+
+
+KEYS[PlanPart] = f"{' '.join(PlanPart._fields)}?"  # `leaving` only where an earlier revision was given
 
 
 class PlanDocument(Document):
@@ -165,4 +178,19 @@ def _part(plan: Plan, digest: str) -> PlanPart:
         deleted_devices=plan.deleted_devices,
         warnings=plan.warnings,
         refused=plan.refused,
+        leaving=None
+        if plan.leaving is None
+        else [
+            {
+                "device_id": row.device_id,
+                "device_name": device_name(row.device_id),
+                "flow_id": row.flow_id,
+                "flow_name": flow_name(row.flow_id),
+                "version": row.version,
+                "released": row.released,
+                "group": row.group,
+                "source": str(row.source),
+            }
+            for row in plan.leaving
+        ],
     )

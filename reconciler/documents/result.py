@@ -10,7 +10,7 @@ from reconciler.documents.reading import checked, headed, reported, wrong
 from reconciler.errors import ExitCode, Problem
 from reconciler.model.result import CallState, Result
 
-SAVING = "save a plan with `plan --out`, a result with `apply --result`"
+SAVING = "save a plan with `plan --out`, a result with `apply --result`, a status with `status --format json`"
 _OUTCOMES: Mapping[int, str] = {
     ExitCode.INTERRUPTED: "interrupted",
     ExitCode.NOT_CONFIRMED: "at least one call is not confirmed; see results",

@@ -1,4 +1,4 @@
-"""Reads saved plans and results from files, checked, since anybody may have edited them."""
+"""Reads saved plans, results and statuses from files, checked, since anybody may have edited them."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from typing import TypedDict, cast, get_args
 
 from reconciler.documents.derived import EDITED, derived
 from reconciler.documents.json import FORMAT_VERSION, RepeatedKey, load
-from reconciler.documents.plan import CallPart, ChangePart, PendingPart, PlanDocument, PlanPart, guards_key
+from reconciler.documents.plan import CallPart, ChangePart, LeavingPart, PendingPart, PlanDocument, PlanPart, guards_key
 from reconciler.documents.reading import Misshapen, checked, headed, reported, wrong
 from reconciler.documents.result import SAVING, Ended, read_results
+from reconciler.documents.status import Stood, read_status
 from reconciler.errors import UsageError
 from reconciler.files import TooLarge, read_bounded
-from reconciler.model.changes import Change, PendingRow
+from reconciler.model.changes import Change, LeavingRow, PendingRow
 from reconciler.model.digest import Digests, digests
 from reconciler.model.plan import Guards, Plan, PlannedCall
 from reconciler.model.requests import Action, Release, RemoveDevice, RemoveFlow, RemoveRow, Replace, Request
@@ -28,11 +29,13 @@ def load_plans(path: str) -> tuple[Plan, ...]:
     return read_plans(_read(path), path=path)
 
 
-def load_saved(path: str) -> tuple[Plan, ...] | Ended:
-    """The plans or results of a saved file, to be displayed."""
+def load_saved(path: str) -> tuple[Plan, ...] | Ended | Stood:
+    """The plans, results or status of a saved file, to be displayed."""
     data = _read(path)
     if isinstance(data, dict) and "results" in data:
         return read_results(data, path=path, later=True)
+    if isinstance(data, dict) and "status" in data:
+        return read_status(data, path=path, later=True)
     return read_plans(data, path=path, later=True)
 
 
@@ -114,7 +117,7 @@ def _plan(part: PlanPart, judged_by: Mapping[str, Guards], number: int, *, later
     key = guards_key(part.application.id, part.kind)
     if key not in judged_by:
         raise wrong("is missing", "guards", key)
-    named = [*part.changes, *part.pending]
+    named = [*part.changes, *part.pending, *(part.leaving or ())]
     deleted = {one.device_id: one.device_name for one in part.deleted_devices if one.device_name}
     plan = Plan(
         application=part.application,
@@ -135,6 +138,7 @@ def _plan(part: PlanPart, judged_by: Mapping[str, Guards], number: int, *, later
         device_names={**deleted, **{one["device_id"]: name for one in named if (name := one["device_name"])}},
         flow_names={item["flow_id"]: name for item in named if (name := item["flow_name"])},
         deleted_devices=part.deleted_devices,
+        leaving=None if part.leaving is None else tuple(map(_leaving, part.leaving)),
     )
     actual = digests([plan])
     _check_digest(part.digest, actual.changes, *at, "digest")
@@ -155,6 +159,12 @@ def _change(item: ChangePart, *at: str | int) -> Change:
 def _pending(item: PendingPart) -> PendingRow:
     reported, connected = item["reported"], item["connected"]
     return PendingRow(item["device_id"], item["flow_id"], item["released"], reported, connected, item["last_error"])
+
+
+def _leaving(item: LeavingPart) -> LeavingRow:
+    path, _, line = item["source"].rpartition(":")
+    place = Place(path, int(line))
+    return LeavingRow(item["device_id"], item["flow_id"], item["version"], item["released"], item["group"], place)
 
 
 class _RemoveBody(TypedDict):

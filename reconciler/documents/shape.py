@@ -86,8 +86,10 @@ def tolerant(schema: Any) -> Any:
 
 def _fields(kind: type) -> dict[str, core.TypedDictField]:
     fields: dict[str, core.TypedDictField] = {}
-    for name, _, hint in keys(kind):
-        if get_origin(hint) is NotRequired:
+    for name, _, hint, may_lack in keys(kind):
+        if may_lack:
+            fields[name] = core.typed_dict_field(shape(optional(hint)[0]), required=False)
+        elif get_origin(hint) is NotRequired:
             fields[name] = core.typed_dict_field(shape(get_args(hint)[0]), required=False)
         else:
             fields |= {name: core.typed_dict_field(shape(hint))} if name else _flat_fields(hint)
@@ -106,8 +108,8 @@ def _flat_fields(hint: Any) -> dict[str, core.TypedDictField]:
 def _made(kind: type, data: dict[str, Any]) -> Any:
     """Make the value. A key that is a property is either derived from fields, or an object with the fields' values."""
     values: dict[str, Any] = {}
-    for name, attribute, hint in keys(kind):
-        value = data[name] if name else _gathered(hint, data)
+    for name, attribute, hint, may_lack in keys(kind):
+        value = (data.get(name) if may_lack else data[name]) if name else _gathered(hint, data)
         if attribute in kind.__annotations__:
             values[attribute] = value
         elif is_object(value):

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeAlias, Union, cast, get_args, get_origin
 
 from reconciler.errors import Problem
 from reconciler.model.health import Laggard, StatusReport, Wait
-from reconciler.model.plan import Guards, Protected, Refusal, Warning
+from reconciler.model.plan import EmptyGroup, Guards, Protected, Refusal, Summary, Warning
 from reconciler.model.requests import Release, Replace
 from reconciler.model.result import Move, Moved, Removal, Result, Unconfirmed
 from reconciler.model.rules import Difference, Limits, Rules
@@ -22,20 +22,23 @@ from reconciler.model.state import DeviceId, FlowId, Place, Row
 from reconciler.model.versions import Locked
 
 # The keys of types whose JSON is not simply their fields in order. `key=attribute` gives an attribute another key;
-# the keys of `*attribute` are inlined into those of its owner.
+# the keys of `*attribute` are inlined into those of its owner; `key?` is left out where it is None.
 _NAMED = "device_id device_name flow_id flow_name"
-KEYS: Mapping[type, str] = {
+KEYS: dict[type, str] = {
     Problem: "path line column message hint",
     Warning: "*place message hint",
     Refusal: "guard *place message hint rows",
     Protected: "device_id flow_id forbid *place",
     Locked: "*content *place",
-    Limits: "removals changes *place",
-    Guards: "limits protect released live only_flow empty allow_removals allow_empty strict",
+    Limits: "removals changes leaving *place",
+    Guards: "limits protect released live only_flow empty allow_removals allow_empty strict selects_nothing "
+    "may_be_empty leaving?",
+    Summary: "add update remove keep pending unmanaged devices calls leaving?",
+    EmptyGroup: "group *place message hint",
     Release: "flowId=flow_id version deviceIds=device_ids",
     Replace: "flowId=flow_id oldVersion=old newVersion=new",
     Laggard: f"{_NAMED} verdict expected released reported connected connection_time unknown_bundle attempted_bundle "
-    "error since changed_by",
+    "error since changed_by group",
     Wait: "offline elapsed_s timed_out stopped_by read_error *verdicts",
     Unconfirmed: f"{_NAMED} expected actual call moved_by_other",
     Moved: f"{_NAMED} before after call",
@@ -50,11 +53,15 @@ KEYS: Mapping[type, str] = {
 
 
 class Key(NamedTuple):
-    """A key of a JSON object, the attribute that it is written from, and its type. `name` is empty for `*attribute`."""
+    """A key of a JSON object, the attribute that it is written from, and its type. `name` is empty for `*attribute`.
+
+    `may_lack`: the key is left out where the value is None.
+    """
 
     name: str
     attribute: str
     hint: Any
+    may_lack: bool = False
 
 
 class RowKey(NamedTuple):
@@ -69,12 +76,12 @@ def keys(kind: type) -> tuple[Key, ...]:
     """The JSON keys of a NamedTuple, a dataclass or a TypedDict."""
     found = []
     for word in KEYS[kind].split() if kind in KEYS else get_type_hints(kind):
-        name, _, attribute = word.removeprefix("*").partition("=")
+        name, _, attribute = word.removeprefix("*").removesuffix("?").partition("=")
         hint: Any = kind
         for part in (attribute or name).split("."):
             hints = get_type_hints(hint, include_extras=True)
             hint = hints[part] if part in hints else get_type_hints(getattr(hint, part).fget)["return"]
-        found.append(Key("" if word.startswith("*") else name, attribute or name, hint))
+        found.append(Key("" if word.startswith("*") else name, attribute or name, hint, word.endswith("?")))
     return tuple(found)
 
 
@@ -124,13 +131,15 @@ def _writer(hint: Any) -> _Writer:
 
 def _object_writer(kind: type) -> _Writer:
     steps = [
-        (name, attrgetter(attribute), _writer(hint) if name else _flat_writer(hint))
-        for name, attribute, hint in keys(kind)
+        (name, attrgetter(attribute), _writer(hint) if name else _flat_writer(hint), may_lack)
+        for name, attribute, hint, may_lack in keys(kind)
     ]
 
     def write(value: object) -> dict[str, Any]:
         made: dict[str, Any] = {}
-        for name, get, each in steps:
+        for name, get, each, may_lack in steps:
+            if name and may_lack and get(value) is None:
+                continue
             if name:
                 made[name] = each(get(value))
             else:

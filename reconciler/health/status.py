@@ -42,6 +42,7 @@ def summarise(world: World, *, only: Collection[DeviceId] | None = None) -> Stat
             flow_name=flow_names.get(row[1]),
             device_name=world.device_name(row[0]),
             rollouts=looked,
+            group=world.desired.devices[row[0]][row[1]].group,
         )
         table[row[1], version, Standing(laggard.verdict) if laggard else Standing.IN_SYNC] += 1
         if laggard:

@@ -33,6 +33,7 @@ def judge(
     flow_name: str | None,
     device_name: str | None,
     rollouts: Look | None = None,
+    group: str | None = None,
 ) -> Laggard | None:
     """The verdict on a row that has not converged, with its explanation; None if it has converged.
 
@@ -68,6 +69,7 @@ def judge(
         changed_by=release.changed_by if release else NOBODY,
         device_name=device_name,
         flow_name=flow_name,
+        group=group,
     )
 
 

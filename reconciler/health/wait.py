@@ -87,6 +87,7 @@ class _Watch:
         self._rollouts = rollouts
         self._looked: Look | None = None
         self.open = expected_rows(desired, first)
+        self._desired = desired
         self._rows = len(self.open)
         self._devices = len({device_id for device_id, _ in self.open})
         self._reachable = {device_id for device_id, record in first.devices.items() if record.connected}
@@ -224,6 +225,7 @@ class _Watch:
                 flow_name=live.flow_names.get(flow_id),
                 device_name=record.name,
                 rollouts=self._looked,
+                group=self._desired.devices[device_id][flow_id].group,
             )
             if laggard is None:
                 del self.open[row]

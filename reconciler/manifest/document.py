@@ -49,6 +49,7 @@ class GroupLayer(NamedTuple):
     priority: int | None = None
     salt: str | None = None
     rollout: RolloutLayer | None = None
+    may_be_empty: bool | None = None
 
 
 T = TypeVar("T")
@@ -171,7 +172,9 @@ class _Reader:
             select = self.selector(part.select, body["select"], body.key_marks["select"]) if part.select else None
             flows = self.flows(body["flows"]) if part.flows else ()
             rollout = self.rollout(part.rollout, body) if part.rollout else None
-            groups[name] = GroupLayer(name, self.place(mark), select, flows, part.priority, part.salt, rollout)
+            groups[name] = GroupLayer(
+                name, self.place(mark), select, flows, part.priority, part.salt, rollout, part.may_be_empty
+            )
         return groups
 
     def rollout(self, part: RolloutPart, group: Map) -> RolloutLayer:

@@ -70,6 +70,7 @@ def _group_on(base: GroupLayer | None, child: GroupLayer) -> GroupLayer:
         base.priority if child.priority is None else child.priority,
         base.salt if child.salt is None else child.salt,
         rollout_on(base.rollout, child.rollout),
+        may_be_empty=base.may_be_empty if child.may_be_empty is None else child.may_be_empty,
     )
 
 
@@ -172,7 +173,16 @@ def _group(group: GroupLayer, known: Declared, problems: list[Problem]) -> Group
     rollout = group_rollout(group.name, group.rollout, known, problems)
     if group.select is None or not group.flows:
         return None
-    return Group(group.name, group.place, group.select, group.flows, group.priority or 0, group.salt or "", rollout)
+    return Group(
+        group.name,
+        group.place,
+        group.select,
+        group.flows,
+        group.priority or 0,
+        group.salt or "",
+        rollout,
+        may_be_empty=group.may_be_empty or False,
+    )
 
 
 def _distinct(items: Iterable[Item]) -> tuple[Item, ...]:

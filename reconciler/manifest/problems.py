@@ -134,7 +134,7 @@ def _noun(given: object) -> str:
 
 
 def _unknown_key(key: str, parent: Loc) -> tuple[str, str]:
-    if key == "salt" and parent[-1:] in (("select",), ("exclude",)):
+    if key in ("salt", "may_be_empty") and parent[-1:] in (("select",), ("exclude",)):
         return f"unknown key {shown(key)}", "it belongs in the group, next to `select`"
     if parent[:1] == ("rollouts",) and parent[2:3] == ("waves",) and key in _NO_WAVE:
         return f"unknown key {shown(key)}", _NO_WAVE[key]

@@ -210,6 +210,11 @@ Day = Annotated[
 _QUERY_SCHEMA = {"anyOf": [{"type": "string"}, {"type": "object", "minProperties": 1}]}
 Query = Annotated[str, BeforeValidator(_query), WithJsonSchema(_QUERY_SCHEMA)]
 True_ = Annotated[Literal["true"], WithJsonSchema({"enum": [True, "true"]})]
+YesNo = Annotated[
+    bool,
+    _matching("true|false", lambda text: text == "true", "true or false"),
+    WithJsonSchema({"enum": [True, False, "true", "false"]}),
+]
 PruneSetting = Annotated[
     Literal["false", "devices", "flows", "application"],
     WithJsonSchema({"enum": [False, "false", "devices", "flows", "application"]}),

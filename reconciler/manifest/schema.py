@@ -34,6 +34,7 @@ from reconciler.manifest.scalars import (
     Time,
     True_,
     Unavailable,
+    YesNo,
     Zone,
     wrong,
 )
@@ -84,7 +85,7 @@ class SelectPart(Part):
     @model_validator(mode="after")
     def _selects_something(self) -> SelectPart:
         if not SELECTING & self.model_fields_set:
-            raise wrong("has no key that selects devices", "add `devices`, `tags`, `query`, `all: true` or `percent`")
+            raise wrong("has no key that picks devices", "add `devices`, `tags`, `query`, `all: true` or `percent`")
         return self
 
 
@@ -108,6 +109,7 @@ class GroupPart(Part):
     rollout: Annotated[RolloutPart, BeforeValidator(_by_policy)] | None = Field(
         None, description="The policy by which changes reach the devices; `none` lifts what a base named."
     )
+    may_be_empty: YesNo | None = Field(None, description="Whether it may select nothing. Default: false.")
 
 
 class PinPart(Part):
@@ -137,7 +139,11 @@ class LimitPart(Part):
     """A pair of limits; exceeding either refuses the plan."""
 
     count: Count | None = Field(None, description="Maximum number of rows.")
-    percent: Percent | None = Field(None, description="Maximum percentage of managed rows with a released version.")
+    percent: Percent | None = Field(
+        None,
+        description="Maximum percentage of managed rows with a released version; for `leaving`, of the rows that were "
+        "managed before.",
+    )
 
 
 class LimitsPart(Part):
@@ -145,6 +151,9 @@ class LimitsPart(Part):
 
     removals: LimitPart | None = Field(None, description="Default: 10, and 10 percent.")
     changes: LimitPart | None = Field(None, description="Adds, updates and removals together. Off by default.")
+    leaving: LimitPart | None = Field(
+        None, description="Rows that leave management, with `--against`. Default: 10, and 10 percent."
+    )
 
 
 class WavePart(Part):

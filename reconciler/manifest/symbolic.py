@@ -10,12 +10,13 @@ first; DeepDiff explains the others, with a threshold that makes it descend even
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import TypeAlias
 
 from reconciler.manifest.rollout_diff import Rollouts
+from reconciler.model.plan import Gone
 from reconciler.model.rules import DEFAULT_LIMITS, Difference, Limits, Protection, Prune, Rules
 from reconciler.model.state import Device, FlowId, Kind, Place
 from reconciler.planner.resolution.names import Inventory
@@ -43,6 +44,58 @@ def resolve_symbolically(rules: Rules) -> Offline:
         queries={subject: frozenset({subject}) for subject in needs.queries},
     )
     return Offline(resolve(rules, inventory, today=date.min), frozenset(needs.queries))
+
+
+Relative: TypeAlias = Callable[[str], str]  # a path as shown -> from the root of its side
+
+
+def gone(
+    before: Iterable[Rules], after: Iterable[Rules], *, revision: str, sides: tuple[Relative, Relative] | None = None
+) -> tuple[Gone, ...]:
+    """The applications, kinds and files of an earlier revision that nothing is planned for any more.
+
+    A file is gone if its path is, and with it some declared row, as far as that can be told without the API: moving and
+    renaming loses nothing. `sides`: what makes the paths of both sides comparable; without them no file is looked for.
+    """
+    now = {(one.application.id, one.kind): one for one in after}
+    ids = {application_id for application_id, _ in now}
+    found: list[Gone] = []
+    for one in before:
+        present = now.get((one.application.id, one.kind))
+        name = f' "{one.application.name}"' if one.application.name else ""
+        what = f"application {one.application.id}{name} ({one.kind})"
+        if present is None:
+            other = "; its other kind is still there" if one.application.id in ids else ""
+            message = f"{what} is gone: {revision} declared it in {', '.join(one.paths)}{other}"
+            found.append(Gone(message, one.application.place, _RETIRE))
+        elif sides:
+            was, now_is = sides
+            there = set(map(now_is, present.paths))
+            if own := [path for path in one.paths if was(path) not in there]:
+                found += [gone_file(path, one) for path in _lost(one, present, own)]
+    return tuple(sorted(found, key=lambda warning: warning.sort_key))
+
+
+def gone_file(path: str, rules: Rules) -> Gone:
+    """A file of an earlier revision whose rows nothing declares any more."""
+    message = f"{path} is gone, and with it what it declared for application {rules.application.id} ({rules.kind})"
+    return Gone(message, Place(path, 1), _RETIRE)
+
+
+def own_path(path: str, revision: str) -> str:
+    """A path of a revision, as it is shown on disk."""
+    return path.removeprefix(f"{revision}:")
+
+
+_RETIRE = "nothing is planned or sent for it, and what is released stays; docs/ci.md says how to retire it"
+
+
+def _lost(before: Rules, after: Rules, paths: Collection[str]) -> list[str]:
+    """Those of the paths with rows that are not declared any more."""
+    was, now = (resolve_symbolically(one).resolution.desired for one in (before, after))
+    declared = {(subject, flow_id) for subject, flow_id, _ in now.rows()}
+    left = {decision.place.path for *row, decision in was.rows() if tuple(row) not in declared}
+    return [path for path in paths if path in left]
 
 
 # Key -> text. Keys are such as ("version", subject, flow), ("priority", subject, flow), ("limits", "removals count").
@@ -111,6 +164,7 @@ def _settings(rules: Rules) -> Meaning:
     for name in Limits._fields:
         if name != "place" and (value := getattr(rules.limits, name)) != getattr(DEFAULT_LIMITS, name):
             settings["limits", name.replace("_", " ")] = str(value)
+    settings |= {("may_be_empty", f"of group {one.name}"): "true" for one in rules.groups if one.may_be_empty}
     return settings | {("protect", _protection_text(one, rules)): str(one.forbid) for one in rules.protect}
 
 

@@ -7,13 +7,15 @@ move alike (`Changes`); whoever needs them one by one iterates.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from functools import cached_property
 from itertools import repeat
-from typing import Any, NamedTuple, overload
+from typing import Any, NamedTuple, TypeVar, overload
 
 from reconciler.model.state import Decision, DeviceId, FlowId, Place, Row, Version
+
+Mark = TypeVar("Mark", bound=Hashable)
 
 
 class Op(StrEnum):
@@ -98,6 +100,25 @@ class Changes(Sequence[Change]):
             for device_id, rows in of_device.items()
         }
         return cls(cohorts, decided)
+
+    def picked(self, marks: Mapping[DeviceId, tuple[Mark, ...]], keep: Callable[[Mark], bool]) -> Changes:
+        """The changes whose mark is to be kept; `marks` has one for each change of a device, in their order.
+
+        Those of devices without marks are kept.
+        """
+        cohorts: dict[tuple[Move, ...], list[DeviceId]] = defaultdict(list)
+        kept: dict[tuple[tuple[Move, ...], tuple[Mark, ...]], tuple[Move, ...]] = {}
+        for moves, device_ids in self.cohorts.items():
+            for device_id in device_ids:
+                own = marks.get(device_id)
+                if own is None:
+                    cohorts[moves].append(device_id)
+                    continue
+                if (moves, own) not in kept:
+                    kept[moves, own] = tuple(move for move, mark in zip(moves, own, strict=True) if keep(mark))
+                if some := kept[moves, own]:
+                    cohorts[some].append(device_id)
+        return Changes(cohorts, self.decided)
 
     @cached_property
     def devices(self) -> dict[DeviceId, tuple[Move, ...]]:
@@ -190,6 +211,20 @@ class PendingRow(NamedTuple):
     reported: Version | None
     connected: bool | None
     last_error: str | None
+
+
+class LeavingRow(NamedTuple):
+    """A row that an earlier revision of the manifests managed, and this one does not; nothing is sent for it.
+
+    `version`, `group` and `source` are those of that revision: None means absent, and no group.
+    """
+
+    device_id: DeviceId
+    flow_id: FlowId
+    version: Version | None
+    released: Version | None
+    group: str | None
+    source: Place
 
 
 class UnmanagedRow(NamedTuple):

@@ -24,9 +24,9 @@ class Digests(NamedTuple):
     """Both digests of the same plans; whoever expects a plan may give either.
 
     `changes` is over application, kind, device, flow, from and to of every change. `review` is over these, with the
-    resolved rows of groups with a policy in place of the changes of these groups, and over the limits, protections,
-    policies and locks of the manifests, so that none of them can be altered after a review. Time, connection state,
-    logs, names, places, options and calls are in none of them.
+    resolved rows of groups with a policy in place of the changes of these groups, and over the manifests' limits,
+    protections, policies, locks and groups that may be empty, so that none of them can be altered after a review. Time,
+    connection state, logs, names, places, options and calls are in none of them.
     """
 
     changes: str
@@ -39,10 +39,8 @@ def digests(plans: Iterable[Plan]) -> Digests:
     That of the changes has these, sorted. That of the review has the changes that no rollout waves, then the rows of
     the groups with a policy, changed or not, then the guards, each sorted; so the steps of a rollout do not alter it.
     """
-    plans = sorted(plans, key=lambda plan: (plan.application.id, plan.kind))
-    changes = _Hash()
-    for plan in plans:
-        changes.add(_rows(plan, Changes.of(plan.changes)))
+    plans = _sorted(plans)
+    changes = _of_changes(plans)
     review = changes.copy()
     if any(plan.rollouts for plan in plans):
         review = _Hash()
@@ -53,6 +51,22 @@ def digests(plans: Iterable[Plan]) -> Digests:
     for plan in plans:
         review.add(json.dumps(part, separators=(",", ":")) for part in _guards(plan))
     return Digests(changes.digest(), review.digest())
+
+
+def digest(plans: Iterable[Plan]) -> str:
+    """The digest of the changes."""
+    return _of_changes(_sorted(plans)).digest()
+
+
+def _sorted(plans: Iterable[Plan]) -> list[Plan]:
+    return sorted(plans, key=lambda plan: (plan.application.id, plan.kind))
+
+
+def _of_changes(plans: Iterable[Plan]) -> _Hash:
+    found = _Hash()
+    for plan in plans:
+        found.add(_rows(plan, Changes.of(plan.changes)))
+    return found
 
 
 class _Hash:
@@ -79,15 +93,10 @@ class _Hash:
         return f"sha256:{self._hash.hexdigest()}"
 
 
-def digest(plans: Iterable[Plan]) -> str:
-    """The digest of the changes."""
-    return digests(plans).changes
-
-
 def _unwaved(plan: Plan) -> Changes:
     """The changes that no rollout concerns."""
-    holds = zip(plan.changes, plan.holds(), strict=True)
-    return Changes.of(change for change, hold in holds if hold.wave is None)
+    holds = plan.rollouts.holds if plan.rollouts else {}
+    return Changes.of(plan.changes).picked(holds, lambda hold: hold.wave is None)
 
 
 def _resolved(plan: Plan) -> Iterator[str]:
@@ -126,11 +135,13 @@ def _rows(plan: Plan, changes: Changes) -> Iterator[str]:
 def _guards(plan: Plan) -> Iterator[list[object]]:
     """What the manifests guard a plan with, without the places: moving a line alters nothing."""
     limits = plan.guards.limits
-    for name, limit in (("limits.removals", limits.removals), ("limits.changes", limits.changes)):
-        yield [plan.application.id, plan.kind, name, limit.count, _percent(limit.percent)]
+    for name, limit in (("removals", limits.removals), ("changes", limits.changes), ("leaving", limits.leaving)):
+        yield [plan.application.id, plan.kind, f"limits.{name}", limit.count, _percent(limit.percent)]
     protected = {(one.device_id or "", one.flow_id or "", str(one.forbid)) for one in plan.guards.protect}
     for device_id, flow_id, forbid in sorted(protected):
         yield [plan.application.id, plan.kind, "protect", device_id or None, flow_id or None, forbid]
+    for group in plan.guards.may_be_empty:
+        yield [plan.application.id, plan.kind, "may_be_empty", group]
     groups = plan.rollouts.groups if plan.rollouts else ()
     for name, policy in sorted({one.policy.name: one.policy for one in groups}.items()):
         yield [plan.application.id, plan.kind, "rollouts", name, *_policy(policy)]

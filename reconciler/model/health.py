@@ -48,6 +48,7 @@ class Laggard(NamedTuple):
 
     `expected`, `released` and `reported` are versions, None for nothing. `since` is when the row was last released
     and `changed_by` who did it; `attempted_bundle` and `error` are those of the newest error that concerns it.
+    `group` is the group of the manifests that decided the row, if one did.
     """
 
     device_id: DeviceId
@@ -65,6 +66,7 @@ class Laggard(NamedTuple):
     changed_by: ChangedBy = NOBODY
     device_name: str | None = None
     flow_name: str | None = None
+    group: str | None = None
 
     @property
     def row(self) -> Row:

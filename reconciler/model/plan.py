@@ -10,12 +10,12 @@ from typing import Annotated, Literal, NamedTuple
 
 from reconciler import __version__
 from reconciler.errors import Problem
-from reconciler.model.changes import Change, Changes, PendingRow, UnmanagedRow
+from reconciler.model.changes import Change, Changes, LeavingRow, PendingRow, UnmanagedRow
 from reconciler.model.digest import digest
 from reconciler.model.requests import Action, Request
 from reconciler.model.rollout import NO_HOLD, Hold, Rollouts
 from reconciler.model.rules import Forbid, Limits, Source
-from reconciler.model.state import Application, Count, DeletedDevice, DeviceId, FlowId, Kind, Place, Row
+from reconciler.model.state import Application, Count, DeletedDevice, DeviceId, FlowId, Kind, Place, Row, Text
 from reconciler.model.versions import Lock
 
 
@@ -83,13 +83,41 @@ class Warning(NamedTuple):  # noqa: A001 - the word that plans show
         return (self.place or (), self.message, self.hint or "")
 
 
+class EmptyGroup(NamedTuple):
+    """A group that selects nothing, though nothing says that it may; why, and the nearest that exists."""
+
+    group: Text
+    place: Place
+    message: str
+    hint: str
+
+    @property
+    def warning(self) -> Warning:
+        """The same as a warning, where it is not for a guard to judge."""
+        return Warning(self.message, self.place, self.hint)
+
+
+class Gone(Warning):
+    """A warning that is told first: something that no plan is made for any more."""
+
+
+class Leaving(NamedTuple):
+    """A comparison with an earlier revision of the manifests: the rows that it managed, and how many of them leave."""
+
+    against: Text
+    managed: Count
+    rows: Count
+
+
 class Guard(StrEnum):
     """The reason for a refusal."""
 
     REMOVALS = "removals"
     CHANGES = "changes"
+    LEAVING = "leaving"
     PROTECT = "protect"
     EMPTY = "empty"
+    SELECTS_NOTHING = "selects-nothing"
     CONTENT = "content"
     STRICT = "strict"
 
@@ -111,6 +139,8 @@ class Guards(NamedTuple):
     released version, managed or not. Both count the rows that were read, of `only_flow` if it is set. `empty`: no row
     is declared, except those that `prune` makes absent. `allow_removals`, `allow_empty`, `strict`: as in `Options`.
     `lock`: what versions were when they were locked, and what they are; None if there is no lock.
+    `selects_nothing`: groups that select nothing and are not left out by filters. `may_be_empty`: names of groups whose
+    manifests say so. `leaving`: what leaves management, if that was asked for.
     """
 
     limits: Limits
@@ -123,10 +153,16 @@ class Guards(NamedTuple):
     allow_empty: bool
     strict: bool
     lock: Lock | None = None
+    selects_nothing: tuple[EmptyGroup, ...] = ()
+    may_be_empty: tuple[Text, ...] = ()
+    leaving: Leaving | None = None
 
 
 class Summary(NamedTuple):
-    """Counts. add + update + remove + keep = managed rows; pending is part of keep."""
+    """Counts. add + update + remove + keep = managed rows; pending is part of keep.
+
+    `leaving`: rows that leave management; None where no earlier revision was given.
+    """
 
     add: Count
     update: Count
@@ -136,6 +172,7 @@ class Summary(NamedTuple):
     unmanaged: Count
     devices: Count
     calls: Count
+    leaving: Count | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +182,7 @@ class Plan:
     `device_names` and `flow_names`: the names of the rows' devices and flows, of those that have one.
     `deleted_devices`: those of the unmanaged rows that were deleted; their rows are what is left of them.
     `rollouts`: None if no group has a policy.
+    `leaving`: rows that an earlier revision managed and this one does not; None if there was none to compare with.
     `notes`: what a reader of a saved plan should know of it, beside what it holds; never saved.
     """
 
@@ -163,6 +201,7 @@ class Plan:
     device_names: Mapping[DeviceId, str]
     flow_names: Mapping[FlowId, str]
     deleted_devices: tuple[DeletedDevice, ...] = ()
+    leaving: tuple[LeavingRow, ...] | None = None
     notes: tuple[str, ...] = ()
     rollouts: Rollouts | None = None
 

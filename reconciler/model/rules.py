@@ -141,6 +141,7 @@ class Group(NamedTuple):
     priority: int = 0
     salt: str = ""  # for `percent`; if empty, the group's name
     rollout: GroupRollout | None = None
+    may_be_empty: bool = False  # whether it may select nothing
 
     @property
     def effective_salt(self) -> str:
@@ -189,6 +190,8 @@ class Limits(NamedTuple):
     removals_percent: Decimal | None = Decimal(10)
     changes_count: int | None = None
     changes_percent: Decimal | None = None
+    leaving_count: int | None = 10
+    leaving_percent: Decimal | None = Decimal(10)
     place: Place | None = None
 
     @property
@@ -200,6 +203,11 @@ class Limits(NamedTuple):
     def changes(self) -> Limit:
         """The limit on adds, updates and removals together."""
         return Limit(self.changes_count, self.changes_percent)
+
+    @property
+    def leaving(self) -> Limit:
+        """The limit on rows that leave management."""
+        return Limit(self.leaving_count, self.leaving_percent)
 
 
 class ApplicationRef(NamedTuple):
@@ -255,6 +263,13 @@ class Rules:
     def paths(self) -> tuple[str, ...]:
         """The files, as shown to users."""
         return tuple(source.path for source in self.manifests)
+
+
+class Former(NamedTuple):
+    """The rules of an earlier revision for one application and kind; None if it had none."""
+
+    revision: str
+    rules: Rules | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from reconciler.errors import UsageError
-from reconciler.model.plan import Protected, Warning
+from reconciler.model.changes import LeavingRow
+from reconciler.model.plan import EmptyGroup, Gone, Leaving, Protected, Warning
 from reconciler.model.requests import MAX_DEVICES
 from reconciler.model.rollout import Rollout
+from reconciler.model.rules import Former, Rules
 from reconciler.model.state import Application, DeletedDevice, Desired, DeviceId, FlowId, Kind, Live, Read
 
 
@@ -21,7 +23,9 @@ class World:
     `--exclude device=` that occur in the manifests but match no device, which is allowed. `deleted_devices`: devices
     with a record that were deleted, as far as that is known. `deleted_names`: of the names given to `--exclude
     device=`, those of deleted devices without a record. `deleted_rows`: the number of declared rows of deleted
-    devices, which are not in `desired`. `rollouts`: the groups with a policy, by name.
+    devices, which are not in `desired`. `rollouts`: the groups with a policy, by name. `empty_groups`: groups that
+    select nothing, with their flows. `may_be_empty`: names of the groups that may. `leaving`, `leaving_rows`: what
+    leaves management, if an earlier revision was given.
     """
 
     application: Application
@@ -39,6 +43,10 @@ class World:
     deleted_names: frozenset[str] = frozenset()
     deleted_rows: int = 0
     rollouts: tuple[Rollout, ...] = ()
+    empty_groups: Mapping[EmptyGroup, frozenset[FlowId]] = field(default_factory=dict)
+    may_be_empty: tuple[str, ...] = ()
+    leaving: Leaving | None = None
+    leaving_rows: tuple[LeavingRow, ...] = ()
 
     @property
     def live(self) -> Live:
@@ -66,6 +74,26 @@ class World:
     def flow_name(self, flow_id: FlowId) -> str | None:
         """The name in the flow list, else the one in the deployment records."""
         return self.flow_names.get(flow_id) or self.live.flow_names.get(flow_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """The rules of an earlier revision, what they had that is gone, and what could not be read of them."""
+
+    revision: str
+    rules: tuple[Rules, ...]
+    gone: tuple[Gone, ...] = ()
+    warnings: tuple[Warning, ...] = ()
+
+    def of(self, rules: Rules) -> Former:
+        """Those for the application and kind of the present rules."""
+        mine = (one for one in self.rules if (one.application.id, one.kind) == (rules.application.id, rules.kind))
+        return Former(self.revision, next(mine, None))
+
+    @property
+    def concerns(self) -> tuple[Warning, ...]:
+        """Everything that concerns the run as a whole."""
+        return (*self.gone, *self.warnings)
 
 
 class CallMode(StrEnum):

@@ -17,7 +17,7 @@ from reconciler.model.plan import Plan
 from reconciler.model.result import Result, not_started, together
 from reconciler.model.rules import Rules
 from reconciler.model.state import Desired, Read
-from reconciler.model.world import Options
+from reconciler.model.world import Earlier, Options
 from reconciler.operations.gateway import Gateway
 from reconciler.operations.plan import NO_OPTIONS, Plans, plan, refused
 from reconciler.operations.replan import replan
@@ -50,6 +50,7 @@ class ApplyRequest:
 
     Attributes:
         options: the planning options. For saved plans, only those that say how to plan, not what, have an effect.
+        against: an earlier revision of the manifests; not for saved plans, which keep what was found.
         expect_digest: the `digest` or `review_digest` of the plan; any other is refused as stale.
         dry_run: stop before the first write.
         wait: wait until every managed device runs its desired versions.
@@ -60,6 +61,7 @@ class ApplyRequest:
     """
 
     options: Options = NO_OPTIONS
+    against: Earlier | None = None
     expect_digest: str | None = None
     dry_run: bool = False
     wait: bool = False
@@ -212,7 +214,7 @@ class ApplyRun:
             )
             self.runs = [PlanRun(*one) for one in left]
         else:
-            planned = await plan(self.changes, self.gateway, self.request.options)
+            planned = await plan(self.changes, self.gateway, self.request.options, against=self.request.against)
             self.runs = [PlanRun(one.plan, one.world.read, one.desired) for one in planned]
 
     def _check(self) -> None:

@@ -7,6 +7,7 @@ A side that looks empty, or smaller than it is, would be shown as rows that come
 from __future__ import annotations
 
 import os
+import posixpath
 from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
@@ -18,8 +19,8 @@ from reconciler.manifest.git.checkout import not_checked_out, places_of
 from reconciler.manifest.git.command import NoRepository
 from reconciler.manifest.git.files import GitFiles
 from reconciler.manifest.rollout_diff import stale_approvals
-from reconciler.manifest.symbolic import compare
-from reconciler.model.plan import Warning
+from reconciler.manifest.symbolic import compare, gone
+from reconciler.model.plan import Gone, Warning
 from reconciler.model.rules import Difference, Rules
 from reconciler.operations.applications import load_sound
 from reconciler.planner.resolution.resolve import skipped_files
@@ -29,13 +30,14 @@ class Diff(NamedTuple):
     """The differences, by application and kind.
 
     `missing`: a side without manifests, if there is one. `approvals`: of the warnings, those of changed targets that
-    are approved for waves already.
+    are approved for waves already. `gone`: applications, kinds and files that only the base has.
     """
 
     differences: tuple[Difference, ...]
     missing: Problem | None = None
     warnings: tuple[Warning, ...] = ()
     approvals: tuple[Warning, ...] = ()
+    gone: tuple[Gone, ...] = ()
 
 
 class _Side(NamedTuple):
@@ -45,6 +47,11 @@ class _Side(NamedTuple):
     files: Files
     nothing: Problem | None
     rules: tuple[Rules, ...] = ()
+
+    def relative(self, shown: str) -> str:
+        """A path as shown, from the side's own path, so that those of two sides compare."""
+        revision = f"{self.files.revision}:" if isinstance(self.files, GitFiles) else ""
+        return posixpath.relpath(shown.removeprefix(revision), Path(self.where).as_posix())
 
 
 def diff(base: str, head: str | None, *, path: str) -> Diff:
@@ -74,8 +81,9 @@ def diff(base: str, head: str | None, *, path: str) -> Diff:
         _refuse_if_moved(side, {one.application.id for one in other.rules} - {one.application.id for one in side.rules})
     skipped = dict.fromkeys(warning for one in (*before.rules, *after.rules) for warning in skipped_files(one))
     approvals = tuple(sorted(stale_approvals(before.rules, after.rules), key=lambda warning: warning.sort_key))
+    lost = gone(before.rules, after.rules, revision=base, sides=(before.relative, after.relative))
     found = compare(before.rules, after.rules)
-    return Diff(found, missing[0] if missing else None, (*skipped, *approvals), approvals)
+    return Diff(found, missing[0] if missing else None, (*skipped, *approvals), approvals, lost)
 
 
 def _ends(base: str, head: str | None) -> tuple[str, str | None]:

@@ -94,6 +94,8 @@ def _stricter(one: Limits, other: Limits) -> Limits:
         _lower(one.removals_percent, other.removals_percent),
         _lower(one.changes_count, other.changes_count),
         _lower(one.changes_percent, other.changes_percent),
+        _lower(one.leaving_count, other.leaving_count),
+        _lower(one.leaving_percent, other.leaving_percent),
         other.place,
     )
     return one if _values(values) == _values(one) else values

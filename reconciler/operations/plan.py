@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from reconciler.discovery import EVERYTHING, Extent, discover
 from reconciler.errors import ManifestError, Problem, Refused
 from reconciler.model.digest import digest, digests
-from reconciler.model.plan import Guard, Plan, Refusal
+from reconciler.model.plan import Guard, Plan, Refusal, Warning
 from reconciler.model.rules import Rules
 from reconciler.model.state import Desired
-from reconciler.model.world import Options, World
+from reconciler.model.world import Earlier, Options, World
 from reconciler.operations.gateway import Gateway
 from reconciler.operations.locking import judged, lock_for
 from reconciler.planner.planner import make_plan
@@ -58,20 +58,23 @@ class Plans:
         return iter(self.plans)
 
 
-async def plan(rules: Sequence[Rules], gateway: Gateway, options: Options = NO_OPTIONS) -> tuple[Planned, ...]:
+async def plan(
+    rules: Sequence[Rules], gateway: Gateway, options: Options = NO_OPTIONS, *, against: Earlier | None = None
+) -> tuple[Planned, ...]:
     """Read what each application's rules need, and plan it. Refusals by guards are in the plan, not raised.
 
     A plan for one flow is made from that flow's records alone. But limits are percentages of all managed rows,
-    so if one is exceeded by what was read, everything is read.
+    so if one is exceeded by what was read, everything is read. `against`: an earlier revision of the same manifests;
+    what leaves management since is told, and limited.
 
     Raises:
         ManifestError: names, devices, flows or versions that an application does not have.
         ApiError, IncompleteRead: reading failed.
     """
     flow = _only_flow(options)
-    planned = await _plan(rules, gateway, options, Extent(flow=flow))
+    planned = await _plan(rules, gateway, options, Extent(flow=flow), against)
     limited = {refusal.guard for one in planned for refusal in one.plan.refused} & {Guard.REMOVALS, Guard.CHANGES}
-    return await _plan(rules, gateway, options, EVERYTHING) if flow and limited else planned
+    return await _plan(rules, gateway, options, EVERYTHING, against) if flow and limited else planned
 
 
 def _only_flow(options: Options) -> str | None:
@@ -81,10 +84,12 @@ def _only_flow(options: Options) -> str | None:
     return targets.pop() if one_flow and all(one.by != "device" for one in options.excludes) else None
 
 
-async def _plan(rules: Sequence[Rules], gateway: Gateway, options: Options, extent: Extent) -> tuple[Planned, ...]:
+async def _plan(
+    rules: Sequence[Rules], gateway: Gateway, options: Options, extent: Extent, against: Earlier | None
+) -> tuple[Planned, ...]:
     excluded = tuple(one.text for one in options.excludes if one.by == "device")
     with gc_paused():
-        worlds = await read(rules, gateway, excluded_devices=excluded, extent=extent)
+        worlds = await read(rules, gateway, excluded_devices=excluded, extent=extent, against=against)
         planned = []
         for one, world, scope in zip(rules, worlds, scopes_of(worlds, options), strict=True):
             made = make_plan(world, limits=one.limits, manifests=one.manifests, options=options, scope=scope)
@@ -109,9 +114,14 @@ async def _judged(
 
 
 async def read(
-    rules: Sequence[Rules], gateway: Gateway, *, excluded_devices: Sequence[str] = (), extent: Extent = EVERYTHING
+    rules: Sequence[Rules],
+    gateway: Gateway,
+    *,
+    excluded_devices: Sequence[str] = (),
+    extent: Extent = EVERYTHING,
+    against: Earlier | None = None,
 ) -> tuple[World, ...]:
-    """The world of each application.
+    """The world of each application. What concerns all of them is told in the first.
 
     Raises:
         ManifestError: the problems of all applications' manifests.
@@ -122,14 +132,34 @@ async def read(
         for one in rules:
             api = api_of(one.application.id, one.kind)
             try:
-                world = await discover(one, api, today=utc_today(), excluded_devices=excluded_devices, extent=extent)
+                world = await discover(
+                    one,
+                    api,
+                    today=utc_today(),
+                    excluded_devices=excluded_devices,
+                    extent=extent,
+                    former=against.of(one) if against else None,
+                )
             except ManifestError as error:
                 problems += error.problems
             else:
                 worlds.append(world)
     if problems:
         raise ManifestError(problems)
+    if against and worlds:
+        told = (*against.concerns, *_gone_files(rules, worlds, against.revision))
+        worlds[0] = replace(worlds[0], warnings=(*worlds[0].warnings, *told))
     return tuple(worlds)
+
+
+def _gone_files(rules: Sequence[Rules], worlds: Sequence[World], revision: str) -> Iterator[Warning]:
+    """The files of an earlier revision that are gone, and whose rows leave management with them."""
+    from reconciler.manifest.symbolic import gone_file, own_path  # noqa: PLC0415 - only where there is such a revision
+
+    for one, world in zip(rules, worlds, strict=True):
+        for path in sorted({row.source.path for row in world.leaving_rows}):
+            if own_path(path, revision) not in one.paths:
+                yield gone_file(path, one)
 
 
 def refused(plans: Iterable[Plan]) -> Refused | None:

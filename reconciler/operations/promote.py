@@ -5,27 +5,34 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import ceil
 
 from reconciler.api.client import LosantApi
-from reconciler.discovery import discover
+from reconciler.discovery import Extent, discover
 from reconciler.errors import NotFound, PermissionDenied, Problem, Refused
 from reconciler.health.verdict import judge
 from reconciler.model.health import Laggard, Verdict
 from reconciler.model.plan import Warning
-from reconciler.model.rules import Rules
-from reconciler.model.state import NO_RECORD, Flow, FlowId, Place
+from reconciler.model.rollout import RolloutVerdict
+from reconciler.model.rules import Gate, Policy, Rules
+from reconciler.model.state import NO_RECORD, DeviceId, Flow, FlowId, Place
 from reconciler.model.text import and_more, counted, is_id
 from reconciler.model.versions import Content, Published
 from reconciler.model.world import World
 from reconciler.operations.editing.carry import Carried, Promotion
 from reconciler.operations.editing.places import Said, owner
 from reconciler.operations.gateway import ApiOf, Gateway
+from reconciler.planner.diff import compare
 from reconciler.planner.resolution.names import Spelling
+from reconciler.planner.rollout.evidence import Judge
+from reconciler.planner.rollout.look import look
+from reconciler.planner.rollout.report import utc_date
+from reconciler.planner.rollout.waves import rows_by_group
 from reconciler.runtime import utc_today
 
 _LISTED = 5
 _SCOPES = "the token needs the scopes flows.get, flowVersions.get and flowVersion.get"
-_UNCONVERGED = (Verdict.FAILED, Verdict.DRIFT, Verdict.PENDING)
+_UNCONVERGED = (Verdict.FAILED, Verdict.DRIFT, Verdict.WITHHELD, Verdict.PENDING)
 
 
 @dataclass(slots=True)
@@ -45,8 +52,10 @@ class Findings:
         return Refused(dict.fromkeys(problems)) if problems else None
 
 
-async def question(promotion: Promotion, source: Rules, gateway: Gateway) -> Findings:
+async def question(promotion: Promotion, source: Rules, gateway: Gateway, *, soak_s: float | None = None) -> Findings:
     """Ask whether what is carried has converged where it comes from, and is there where it goes. Sends GET only.
+
+    `soak_s`: the devices must have been seen running it for so long, judged as rollouts judge.
 
     Raises:
         ManifestError: names, devices, flows or versions that the source does not have.
@@ -54,8 +63,12 @@ async def question(promotion: Promotion, source: Rules, gateway: Gateway) -> Fin
     """
     findings = Findings()
     async with gateway.open() as api_of:
-        world = await discover(source, api_of(source.application.id, source.kind), today=utc_today())
+        api = api_of(source.application.id, source.kind)
+        extent = Extent(evidence=soak_s is not None)
+        world = await discover(source, api, today=utc_today(), extent=extent)
         _ask_for_proof(promotion, world, findings)
+        if soak_s is not None and not findings.refused:
+            _ask_for_soak(promotion, world, findings, soak_s)
         await _ask_for_versions(promotion, api_of, findings)
     findings.refused.sort(key=lambda one: one.sort_key)
     findings.warnings = sorted(dict.fromkeys(findings.warnings), key=lambda one: one.sort_key)
@@ -94,8 +107,35 @@ def _ask_for_proof(promotion: Promotion, world: World, findings: Findings) -> No
             findings.refused.append(same[0].source.place.problem(message, hint))
 
 
+def _ask_for_soak(promotion: Promotion, world: World, findings: Findings, soak_s: float) -> None:
+    """Each connected device of the groups must be proven, by the gate of a rollout with this soak."""
+    rows = rows_by_group(world.desired.devices)
+    for name, said in {one.source.name: one.source for one in promotion.carried}.items():
+        policy = Policy(name, said.place, (), Gate(soak_s=ceil(soak_s)))
+        judge_soak = Judge(policy, world.read.server_time).judge
+        due: dict[DeviceId, float] = {}
+        for device_id, own in rows.get(name, {}).items():
+            record = world.live.devices.get(device_id, NO_RECORD)
+            found = judge_soak(record, own)
+            if record.connected and found.verdict is not RolloutVerdict.PROVEN:
+                due[device_id] = found.due
+        if due:
+            devices = counted(len(due), "device")
+            verb = "has" if len(due) == 1 else "have"
+            first = ", ".join(world.device_name(one) or one for one in sorted(due, key=due.__getitem__)[:_LISTED])
+            named = f"{first}{and_more(max(0, len(due) - _LISTED), '')}"
+            message = f"refused (not soaked): {devices} of {said.what} {verb} not run it for so long yet: {named}"
+            when = utc_date(max(due.values()))
+            hint = f"at the earliest {when}" if when else "see `reconciler status`"
+            findings.refused.append(said.place.problem(message, f"{hint}; wait, or give a shorter --soak"))
+
+
 def _rows(world: World, groups: Mapping[str, Said]) -> Iterator[tuple[str, Place, Laggard | None]]:
     """The rows that groups decide: the group, the place that says it, and what lags."""
+    looked = None
+    if world.rollouts:
+        changes = compare(world.desired, world.live).changes
+        looked = look(world.rollouts, changes, world.read, world.flow_names)
     for device_id, flow_id, decision in world.desired.rows():
         record = world.live.devices.get(device_id, NO_RECORD)
         if decision.group is None or decision.group not in groups or flow_id in record.unmanageable:
@@ -107,6 +147,7 @@ def _rows(world: World, groups: Mapping[str, Said]) -> Iterator[tuple[str, Place
             reachable=record.connected is True,
             flow_name=world.flow_name(flow_id),
             device_name=world.device_name(device_id),
+            rollouts=looked,
         )
         yield decision.group, decision.place, laggard
 

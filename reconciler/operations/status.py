@@ -45,4 +45,5 @@ async def status(
         parts = await read_devices(rules, gateway, devices=devices, deployment_id=deployment_id)
         worlds = [world for world, _ in parts]
         reports = [summarise(world, only=ids) for world, ids in parts]
-    return Status(tuple(reports), tuple(warning for world in worlds for warning in world.warnings))
+    warnings = (one for world in worlds for one in (*world.warnings, *(one.warning for one in world.empty_groups)))
+    return Status(tuple(reports), tuple(warnings))

@@ -6,12 +6,13 @@ They check a finished plan, so a refused plan can still be shown and saved. Ther
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
 from reconciler.model.changes import Change, Changes, Op
-from reconciler.model.plan import Guard, Guards, Plan, Protected, Refusal
+from reconciler.model.plan import EmptyGroup, Guard, Guards, Plan, Protected, Refusal
+from reconciler.model.rollout import Rollouts
 from reconciler.model.rules import Forbid, Limits
 from reconciler.model.state import NOTHING, FlowId, Live
 from reconciler.model.text import counted
@@ -21,8 +22,14 @@ from reconciler.planner import locks
 from reconciler.planner.resolution.prune import PRUNE
 
 
-def guards_of(world: World, *, released: int, limits: Limits, options: Options) -> Guards:
-    """The guards for a fresh plan. `released`: the managed rows with a released version, before targets are applied."""
+def guards_of(
+    world: World, empty_groups: Iterable[EmptyGroup], *, released: int, limits: Limits, options: Options
+) -> Guards:
+    """The guards for a fresh plan.
+
+    `empty_groups`: those that filters leave. `released`: the managed rows with a released version, before targets are
+    applied.
+    """
     decided = (decision for flows in world.desired.devices.values() for decision in flows.values())
     return Guards(
         limits,
@@ -34,6 +41,9 @@ def guards_of(world: World, *, released: int, limits: Limits, options: Options) 
         allow_removals=options.allow_removals,
         allow_empty=options.allow_empty,
         strict=options.strict,
+        selects_nothing=tuple(sorted(empty_groups, key=lambda one: one.place)),
+        may_be_empty=world.may_be_empty,
+        leaving=world.leaving,
     )
 
 
@@ -72,7 +82,8 @@ def _released_rows(live: Live, only_flow: FlowId | None) -> int:
 
 def check(plan: Plan) -> tuple[Refusal, ...]:
     """Check the changes and the warnings of a plan against its `guards`."""
-    return (*_empty(plan), *_removals(plan), *_changes(plan), *_protected(plan), *locks.refusals(plan), *_strict(plan))
+    guards = (_empty, _selects_nothing, _removals, _changes, _leaving, _protected, locks.refusals, _strict)
+    return tuple(refusal for guard in guards for refusal in guard(plan))
 
 
 def _empty(plan: Plan) -> Iterator[Refusal]:
@@ -83,6 +94,12 @@ def _empty(plan: Plan) -> Iterator[Refusal]:
             f"The manifests declare no row for application {plan.application.id} ({plan.kind})",
             "if nothing at all is meant to be declared, pass --allow-empty",
         )
+
+
+def _selects_nothing(plan: Plan) -> Iterator[Refusal]:
+    """Refuse a group without devices: a tag that was renamed takes a whole site out of management."""
+    for one in plan.guards.selects_nothing:
+        yield Refusal(Guard.SELECTS_NOTHING, one.message, one.hint, place=one.place)
 
 
 def _removals(plan: Plan) -> Iterator[Refusal]:
@@ -99,30 +116,48 @@ def _removals(plan: Plan) -> Iterator[Refusal]:
 
 def _changes(plan: Plan) -> Iterator[Refusal]:
     limits, base = plan.guards.limits, plan.guards.released
-    counted = plan.changes if plan.rollouts is None else _unwaved(plan)
+    counted = plan.changes if plan.rollouts is None else _unwaved(plan.changes, plan.rollouts)
     number = len(counted)
     if crossed := _crossed(number, "change", base, limits.changes_count, limits.changes_percent):
         hint = "plan fewer rows at a time with --target, or raise limits.changes in the same pull request"
         yield Refusal(Guard.CHANGES, crossed, hint, tuple(change.row for change in counted), limits.place)
 
 
-def _unwaved(plan: Plan) -> list[Change]:
+def _unwaved(changes: Sequence[Change], rollouts: Rollouts) -> Changes:
     """Without those that waves send: these are the stronger limit. What goes back goes at once, so it counts."""
-    holds = zip(plan.changes, plan.holds(), strict=True)
-    return [change for change, hold in holds if hold.wave is None or hold.goes_back]
+    return Changes.of(changes).picked(rollouts.holds, lambda hold: hold.wave is None or hold.goes_back)
+
+
+def _leaving(plan: Plan) -> Iterator[Refusal]:
+    """Refuse what takes more out of management than the limits say, though nothing is sent for these rows."""
+    limits, leaving = plan.guards.limits, plan.guards.leaving
+    if leaving is None or not (
+        over := _over(leaving.rows, leaving.managed, limits.leaving_count, limits.leaving_percent)
+    ):
+        return
+    share, crossed = over
+    verb = "leaves" if leaving.rows == 1 else "leave"
+    message = f"{counted(leaving.rows, 'row')} {verb} management, {share} that {leaving.against} manages: {crossed}"
+    hint = "see whether a tag or a name changed; if it is meant, raise limits.leaving in the same pull request"
+    yield Refusal(Guard.LEAVING, message, hint, tuple(row[:2] for row in plan.leaving or ()), limits.place)
 
 
 def _crossed(number: int, noun: str, base: int, count: int | None, percent: Decimal | None) -> str:
     """How many rows of `base` that is and which limits that crosses; empty where it crosses none."""
+    if over := _over(number, base, count, percent):
+        return f"{counted(number, noun)}, {over[0]} managed rows with something released: {over[1]}"
+    return ""
+
+
+def _over(number: int, base: int, count: int | None, percent: Decimal | None) -> tuple[str, str] | None:
+    """The share of `base` that a number is, and the limits that it crosses; None where it crosses none."""
     limits = []
     if count is not None and number > count:
         limits.append(str(count))
     if percent is not None and number * 100 > percent * base:
         limits.append(f"{percent}%")
-    if not limits:
-        return ""
     share = f"{Decimal(100 * number) / base:.1f}% of the {base:,}" if base else "of 0"
-    return f"{counted(number, noun)}, {share} managed rows with something released: more than {' and '.join(limits)}"
+    return (share, f"more than {' and '.join(limits)}") if limits else None
 
 
 def _protected(plan: Plan) -> Iterator[Refusal]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 
-from reconciler.model.changes import Op, PendingRow, UnmanagedRow
+from reconciler.model.changes import LeavingRow, Op, PendingRow, UnmanagedRow
 from reconciler.model.plan import Plan, Summary
 from reconciler.model.rules import Limits, Source
 from reconciler.model.world import Options, World
@@ -46,13 +46,16 @@ def make_plan(
     ops: Counter[Op] = Counter()
     for move, moved in difference.changes.by_move.items():
         ops[move.op] += len(moved)
-    others: list[PendingRow | UnmanagedRow] = [*difference.pending, *difference.unmanaged]
+    others: list[PendingRow | UnmanagedRow | LeavingRow] = [*difference.pending, *difference.unmanaged]
+    others += world.leaving_rows
     changing = difference.changes.devices  # in the order of ids
     device_ids = sorted({*changing, *(row.device_id for row in others)}) if others else [*changing]
     flow_ids = {move.flow_id for move in difference.changes.by_move} | {row.flow_id for row in others}
     device_names = world.names_of(device_ids)
     flow_names = {one: name for one in sorted(flow_ids) if (name := world.flow_name(one))}
-    warnings = {*world.warnings, *scope.warnings, *deceptive(difference, device_names, flow_names)}
+    judged = [one for one, flows in world.empty_groups.items() if scope.holds_group(one.group, flows)]
+    left_out = {one.warning for one in world.empty_groups if one not in judged}
+    warnings = {*world.warnings, *scope.warnings, *left_out, *deceptive(difference, device_names, flow_names)}
     warnings.update(looked.warnings)
     plan = Plan(
         application=world.application,
@@ -68,17 +71,19 @@ def make_plan(
             unmanaged=len(difference.unmanaged),
             devices=difference.devices,
             calls=len(calls),
+            leaving=world.leaving and world.leaving.rows,
         ),
         changes=difference.changes,
         calls=calls,
         pending=difference.pending,
         unmanaged=difference.unmanaged,
         warnings=tuple(sorted(warnings, key=lambda warning: warning.sort_key)),
-        guards=guards.guards_of(world, released=whole.released, limits=limits, options=options),
+        guards=guards.guards_of(world, judged, released=whole.released, limits=limits, options=options),
         refused=(),
         device_names=device_names,
         deleted_devices=world.deleted({row.device_id for row in difference.unmanaged}) if world.deleted_devices else (),
         flow_names=flow_names,
         rollouts=looked.rollouts(world.device_names),
+        leaving=None if world.leaving is None else world.leaving_rows,
     )
     return replace(plan, refused=guards.check(plan))

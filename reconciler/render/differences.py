@@ -10,11 +10,12 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from operator import attrgetter
 
-from reconciler.model.plan import Warning
+from reconciler.model.plan import Gone, Warning
 from reconciler.model.rules import Difference
 from reconciler.model.text import counted
 from reconciler.render.inert import inert, left_out
-from reconciler.render.page import DEFAULT_MAX_BYTES, Page, Rank, code, version_code
+from reconciler.render.page import DEFAULT_MAX_BYTES, Page, Rank, code, gone_line, version_code
+from reconciler.render.text import gone_text, painter
 
 _LOOSER = "_looser"
 SHOWN = 10  # maximum subjects shown of each group, unless verbose
@@ -22,11 +23,13 @@ _HEAD = "\n| flow | | from | to | rows |\n| --- | --- | --- | --- | ---: |\n"
 _Kind = tuple[str, str, str, str]
 
 
-def differences_text(found: Sequence[Difference], *, verbose: bool = False) -> str:
-    """Differences grouped by application, then by flow and from → to."""
+def differences_text(
+    found: Sequence[Difference], *, gone: Sequence[Gone] = (), verbose: bool = False, color: bool = False
+) -> str:
+    """Differences grouped by application, then by flow and from → to; first of all what is gone."""
     if not found:
         return "No differences."
-    lines: list[str] = []
+    lines = [painter(color=color)(gone_text(one), "bold") for one in gone]
     for (application, kind), of_application in groupby(found, key=attrgetter("application", "kind")):
         lines.append(f"{application} ({kind}):")
         items = list(of_application)
@@ -84,10 +87,13 @@ def differences_markdown(
     head: str | None,
     *,
     warnings: Sequence[Warning] = (),
+    gone: Sequence[Gone] = (),
     max_bytes: int = DEFAULT_MAX_BYTES,
 ) -> str:
     """The differences between two revisions or folders, on one page of at most `max_bytes` bytes."""
     page = Page(max_bytes, elsewhere="Run `reconciler diff -v` for the whole of it.")
+    for one in gone:
+        page.line(gone_line(one))
     page.line(f"**{counted(len(found), 'difference') if found else 'No differences'}.**")
     page.line()
     page.line(f"From {code(base, limit=40)} to {code(head, limit=40) if head else 'the files'}.")

@@ -5,11 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from reconciler.model.changes import Change, Op, PendingRow, UnmanagedRow
-from reconciler.model.plan import Plan, PlannedCall, Refusal, Warning
+from reconciler.model.plan import Gone, Plan, PlannedCall, Refusal, Warning
 from reconciler.model.result import moves_of
-from reconciler.model.text import counted
-from reconciler.render.page import DEFAULT_MAX_BYTES, MOVES, Page, Rank, code, heading, move_row, version_code
-from reconciler.render.text import totals_of
+from reconciler.model.state import DeviceId, FlowId, Version
+from reconciler.model.text import and_more, counted
+from reconciler.render.page import (
+    DEFAULT_MAX_BYTES,
+    MOVES,
+    Page,
+    Rank,
+    code,
+    gone_line,
+    heading,
+    move_row,
+    version_code,
+)
+from reconciler.render.text import EXAMPLES, gone_of, leaving_by_group, totals_of
 
 _ELSEWHERE = "Run `reconciler plan`, or see the plan that the job saved, for the whole of it."
 
@@ -24,12 +35,14 @@ def plan_markdown(
 ) -> str:
     """The plans of one run on one page of at most `max_bytes` bytes; `commit` is the commit of the manifests."""
     page = Page(max_bytes, elsewhere=_ELSEWHERE)
+    for one in gone_of(plans):
+        page.line(gone_line(one))
     page.line(f"**{_verdict(plans)}**")
     page.line()
     review = f", review digest `{review_digest}`" if review_digest else ""
     page.line(f"Digest: `{digest}`{review}" + (f", commit {code(commit, limit=40)}" if commit else ""))
     parts = [_PlanPage(plan, page) for plan in plans]
-    for write in (_PlanPage.refusals, _PlanPage.changes, _PlanPage.removals, _PlanPage.details):
+    for write in (_PlanPage.refusals, _PlanPage.changes, _PlanPage.removals, _PlanPage.leaving, _PlanPage.details):
         for part in parts:
             write(part)
     return page.text()
@@ -63,12 +76,30 @@ class _PlanPage:
         gone = [change for change in self._plan.changes if change.op is Op.REMOVE]
         self._section("removals", gone, self._change, opening=f"{self._heading}\nRemovals:\n\n", rank=Rank.VITAL)
 
+    def leaving(self) -> None:
+        """What leaves management. Its rows are many and alike: each line tells of all that one group held."""
+        leaving = self._plan.guards.leaving
+        if leaving is not None:
+            heading = f"**Leaves management: {counted(leaving.rows, 'row')}** of {leaving.managed:,} that "
+            opening = f"{self._heading}\n{heading}{code(leaving.against)} manages. Nothing is sent for them.\n\n"
+            rows = leaving_by_group(self._plan)
+            self._section("groups that leave", rows, self._left, opening=opening, rank=Rank.VITAL)
+
+    def _left(self, one: tuple[FlowId, Version | None, str | None, list[DeviceId]]) -> str:
+        flow_id, version, group, device_ids = one
+        held = f"group {code(group)}" if group is not None else "named devices"
+        names = sorted(self._plan.device_names.get(device_id) or device_id for device_id in device_ids)
+        some = ", ".join(map(code, names[:EXAMPLES])) + and_more(max(0, len(names) - EXAMPLES), "")
+        flow = code(self._plan.flow_names.get(flow_id) or flow_id)
+        return f"- {flow} {version_code(version or 'absent')}, {held}: {counted(len(device_ids), 'row')} ({some})"
+
     def details(self) -> None:
         plan, section = self._plan, self._section
         others = [change for change in plan.changes if change.op is not Op.REMOVE]
         pending, unmanaged = (counted(len(rows), "row") for rows in (plan.pending, plan.unmanaged))
         section("notes", plan.notes, lambda note: f"- {code(note)}", opening=f"{self._heading}\nNotes:\n\n")
-        section("warnings", plan.warnings, _warning, opening=f"{self._heading}\nWarnings:\n\n")
+        warnings = [one for one in plan.warnings if not isinstance(one, Gone)]
+        section("warnings", warnings, _warning, opening=f"{self._heading}\nWarnings:\n\n")
         section("calls", plan.calls, _call, summary=counted(len(plan.calls), "call"))
         section("changes", others, self._change, summary=counted(len(others), "device change"))
         section("pending rows", plan.pending, self._pending, summary=f"{pending} pending")

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterator
 from enum import Enum, auto
 from typing import TypeVar
 
+from reconciler.model.plan import Gone
 from reconciler.model.result import Move
 from reconciler.model.state import Application, Kind
 from reconciler.render.inert import inert
@@ -32,6 +33,11 @@ def heading(application: Application, kind: Kind) -> str:
     """The heading of an application's section."""
     name = f"{code(application.name)} " if application.name else ""
     return f"\n### Application {name}`{application.id}`, {kind}\n"
+
+
+def gone_line(one: Gone) -> str:
+    """A warning that is told first, in bold."""
+    return f"**Warning: {code(one.message)}** ({code(one.hint or '')})\n"
 
 
 def version_code(version: str | None) -> str:

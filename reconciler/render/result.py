@@ -32,7 +32,7 @@ def result_text(results: Sequence[Result], *, code: int, problems: Sequence[Prob
         color: whether to use colours.
     """
     paint = painter(color=color)
-    lines = [*_details(results, problems, paint), *_verdict(results, code, paint)]
+    lines = [*_details(results, problems, paint), *verdict(results, code, paint)]
     return "\n".join(lines) + "\n"
 
 
@@ -47,7 +47,7 @@ def result_markdown(
     """The same on one page of at most `max_bytes` bytes (UTF-8); `commit` is the commit of the manifests."""
     page = Page(max_bytes, elsewhere="See the result file of the job for the whole of it.")
     plain = painter(color=False)
-    for line in _verdict(results, exit_code, plain):
+    for line in verdict(results, exit_code, plain):
         page.line(f"**{line}**")
     page.commit(commit)
     # Details are indented text; an indented code block keeps the indentation, and makes them inert.
@@ -77,7 +77,9 @@ def _details(results: Sequence[Result], problems: Sequence[Problem], paint: Pain
         yield from _one(result, paint)
 
 
-def _verdict(results: Sequence[Result], code: int, paint: Paint) -> Iterator[str]:
+def verdict(results: Sequence[Result], code: int, paint: Paint | None = None) -> Iterator[str]:
+    """How the run ended, in one line or two."""
+    paint = paint or painter(color=False)
     total = sum(result.total for result in results)
     confirmed = f"{sum(result.confirmed for result in results):,} of {counted(total, 'change')} confirmed."
     calls = counted(sum(len(result.calls) for result in results), "call")

@@ -15,7 +15,7 @@ from operator import itemgetter
 from typing import TypeAlias
 
 from reconciler.model.changes import Changes, FlowDevices, Op, PendingRow, UnmanagedRow
-from reconciler.model.plan import Plan, PlannedCall
+from reconciler.model.plan import Gone, Plan, PlannedCall
 from reconciler.model.requests import Release, RemoveDevice, RemoveFlow, RemoveRow, Replace
 from reconciler.model.state import DeviceId, FlowId, Place, Row, Version
 from reconciler.model.text import and_more, counted
@@ -35,10 +35,31 @@ Paint: TypeAlias = Callable[[str, str], str]
 def plan_text(plans: Sequence[Plan], digest: str, *, verbose: int = 0, color: bool = False) -> str:
     """The plans of one run, each under its application, then the digest and the line with the totals."""
     paint = painter(color=color)
-    lines = [line for plan in plans for line in (*_PlanText(plan, verbose=verbose, paint=paint).lines(), "")]
+    lines = [f"{paint(line, 'bold')}" for one in gone_of(plans) for line in wrapped(gone_text(one), indent=0)]
+    lines += [""] if lines else []
+    lines += [line for plan in plans for line in (*_PlanText(plan, verbose=verbose, paint=paint).lines(), "")]
     totals = totals_of(plans)
     verdict = f"{paint('Plan:', 'bold')} {totals}" if totals else paint("No changes.", "green")
     return "\n".join([*lines, f"Digest: {digest}", verdict, ""])
+
+
+def gone_of(plans: Sequence[Plan]) -> list[Gone]:
+    """What no plan of the run is made for any more; it is told first."""
+    return [warning for plan in plans for warning in plan.warnings if isinstance(warning, Gone)]
+
+
+def gone_text(one: Gone) -> str:
+    """One warning that is told first."""
+    return inert(f"Warning: {one.message} ({one.hint})")
+
+
+def leaving_by_group(plan: Plan) -> list[tuple[FlowId, Version | None, str | None, list[DeviceId]]]:
+    """The rows that leave management, by flow, version and the group that held them."""
+    found: dict[tuple[FlowId, Version | None, str | None], list[DeviceId]] = defaultdict(list)
+    for row in plan.leaving or ():
+        found[row.flow_id, row.version, row.group].append(row.device_id)
+    order = sorted(found, key=lambda key: (plan.flow_names.get(key[0], ""), *(part or "" for part in key)))
+    return [(*key, found[key]) for key in order]
 
 
 def totals_of(plans: Sequence[Plan]) -> str:
@@ -94,6 +115,7 @@ class _PlanText:
         yield from self._moves()
         yield from self._calls()
         yield from self._quiet_rows()
+        yield from self._leaving()
         yield from self._warnings()
         yield from self._refusals()
 
@@ -221,6 +243,25 @@ class _PlanText:
                 yield f"  {heading}: {counted(len(rows), 'row')}, left alone"
                 yield from self._some([(row, self._unmanaged(row)) for row in rows])
 
+    def _leaving(self) -> Iterator[str]:
+        """What an earlier revision managed, and the manifests do not any more: nothing is sent for it."""
+        leaving = self._plan.guards.leaving
+        if self._plan.leaving is None or leaving is None:
+            return
+        heading = f"Leaves management: {counted(leaving.rows, 'row')}"
+        style = "red" if leaving.rows else "green"
+        against = f"{heading} of {leaving.managed:,} that {inert(leaving.against)} manages"
+        yield from self._painted(against, heading, style, indent=2)
+        for flow_id, version, group, device_ids in leaving_by_group(self._plan):
+            held = f"group {inert(group)}" if group is not None else "named devices"
+            text = f"{self._flow(flow_id)} {inert(version or 'absent')}, {held}: {counted(len(device_ids), 'device')}"
+            yield from wrapped(text, indent=4)
+            names = sorted(map(self._device, device_ids))
+            if self._verbose:
+                yield from (f"        {name}" for name in names)
+            else:
+                yield fitting(names[:EXAMPLES], total=len(names), indent=8)
+
     def _some(self, rows: Sequence[tuple[PendingRow | UnmanagedRow, str]]) -> Iterator[str]:
         """A few of the rows, by name; with `-v` every kind of them."""
         lines = sorted((self._row((row.device_id, row.flow_id)), text, row) for row, text in rows)
@@ -256,6 +297,8 @@ class _PlanText:
         for note in self._plan.notes:
             yield from self._painted(f"Note: {inert(note)}", "Note:", "yellow", indent=2)
         for warning in self._plan.warnings:
+            if isinstance(warning, Gone):
+                continue  # told first
             hint = f" ({inert(warning.hint)})" if warning.hint else ""
             text = f"Warning: {_place(warning.place)}{inert(warning.message)}{hint}"
             yield from self._painted(text, "Warning:", "yellow", indent=2)

@@ -11,13 +11,13 @@ import argparse
 
 from tests.bench.documents import documents
 from tests.bench.fleet import SHAPES
-from tests.bench.fleets import applies, plans, waits
+from tests.bench.fleets import applies, plans, rollouts, waits
 from tests.bench.imports import imports
 from tests.bench.peer import peers
 from tests.bench.planner import planner
 from tests.bench.starts import starts
 
-SECTIONS = ("starts", "plans", "planner", "applies", "waits", "imports", "documents", "peers")
+SECTIONS = ("starts", "plans", "rollouts", "planner", "applies", "waits", "imports", "documents", "peers")
 
 
 def main() -> None:
@@ -45,6 +45,8 @@ def main() -> None:
             asked.runs,
             largest_device_style=asked.largest_device_style,
         )
+    if "rollouts" in asked.only:
+        rollouts(asked.devices, asked.changed, asked.shapes, asked.runs)
     if "planner" in asked.only:
         planner(asked.devices, asked.styles, asked.runs, largest_device_style=asked.largest_device_style)
     if "applies" in asked.only:

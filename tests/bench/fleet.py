@@ -165,3 +165,11 @@ def lay_out(bench: Bench, folder: Path, listings: Iterable[str] = ("before", "de
                 file.write(json.dumps(record, separators=(",", ":")).encode() + b",")
                 offsets.append(file.tell())
         (folder / f"{listing}.offsets").write_bytes(offsets.tobytes())
+
+
+def in_waves(manifest: str) -> str:
+    """A manifest of the style `group`, with a policy for its group."""
+    policy = (
+        "rollouts: {careful: {waves: [{percent: 1}, {percent: 10}, {percent: 40}], gate: {soak: 24h, sample: 3}}}\n"
+    )
+    return manifest.replace("groups:\n", f"{policy}groups:\n").replace("{select:", "{rollout: careful, select:")

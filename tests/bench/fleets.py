@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 
-from tests.bench.fleet import LISTINGS, Bench, lay_out
+from tests.bench.fleet import LISTINGS, Bench, in_waves, lay_out
 from tests.bench.measure import HERE, Cost, exponent, header, median, row, run, serving
 from tests.support.cli import RECONCILER
 
@@ -74,6 +74,30 @@ def _growth(told: dict[tuple[str, int, int], dict[int, float]]) -> None:
             grown = exponent((small, costs[small]), (large, costs[large]))
             each = (costs[large] / large) / (costs[small] / small)
             row(style, f"{percent} %", f"{latency_ms} ms", f"{small:,}", f"{large:,}", grown, each)
+
+
+def rollouts(sizes: Sequence[int], changed: Sequence[int], shapes: Sequence[str], runs: int) -> None:
+    """`plan` with a policy on the group, beside the same plan without."""
+    header(
+        "plan with a policy",
+        *("devices", "changed", "records", "without: wall, CPU, memory", "with: wall, CPU, memory"),
+        *("CPU with / without", "memory with / without"),
+    )
+    for devices, percent, shape in product(sizes, changed, shapes):
+        bench = Bench(devices, percent, "group", shape)
+        with tempfile.TemporaryDirectory(prefix="reconciler-bench-") as name:
+            folder = Path(name)
+            lay_out(bench, folder)
+            manifests = folder / "fleet.yaml", folder / "waves.yaml"
+            manifests[1].write_text(in_waves(manifests[0].read_text(encoding="utf-8")), encoding="utf-8")
+            costs: tuple[list[Cost], list[Cost]] = [], []
+            for _ in range(runs):
+                for manifest, found in zip(manifests, costs, strict=True):
+                    with serving(folder) as served:
+                        found.append(run([*RECONCILER, "plan", str(manifest)], url=served.url))
+        without, waved = map(median, costs)
+        ratios = waved.cpu_s / without.cpu_s, waved.memory_mib / without.memory_mib
+        row(f"{devices:,}", f"{percent} %", shape, _shown(without), _shown(waved), *ratios)
 
 
 def applies(sizes: Sequence[int], latencies_ms: Sequence[int], runs: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -198,6 +199,33 @@ def test_devices_that_are_not_connected_are_named_and_do_not_count(server: Serve
     assert production() == CARRIED
 
 
+@pytest.mark.parametrize(("soak", "hours"), [("24h", 25), ("1d", 25), ("0s", 0)])
+def test_what_was_seen_running_for_the_soak_is_carried(server: Server, soak: str, hours: int) -> None:
+    server.control.clock(speed=0)
+    server.control.advance(hours=hours)
+    assert promote("--check", "--soak", soak).code == 2
+
+
+def test_what_was_not_seen_running_for_the_soak_is_refused(server: Server) -> None:
+    server.control.clock(at=datetime(2300, 1, 1, tzinfo=UTC), speed=0)
+    (flow_id,) = {
+        row["flow_id"] for row in server.control.rows() if (row["device"], row["flow"]) == ("leeds-2", "telemetry")
+    }
+    for version in ("v1", "v2"):  # it came back just now
+        server.control.set_reported("leeds-2", flow_id, version)
+    server.control.disconnect("leeds-1")
+    server.control.advance(hours=23)
+    ended = refused("--soak", "24h", "--group", "leeds")
+    assert 'refused (not soaked): 1 device of group "leeds" has not run it for so long yet: leeds-2' in ended.err
+    assert "at the earliest 2300-01-02T00:00:00Z" in ended.err
+    server.control.advance(hours=1)
+    assert promote("--check", "--soak", "24h", "--group", "leeds").code == 2
+
+
+def test_how_long_it_ran_is_not_unchecked(offline: None) -> None:
+    assert "--unchecked and --soak cannot be combined" in refused("--unchecked", "--soak", "1h", code=1).err
+
+
 def test_one_device_must_have_run_it(server: Server) -> None:
     for device in ("leeds-1", "leeds-2"):
         server.control.set_reported(device, flow_on(server, device, "telemetry"), "v1")
@@ -370,9 +398,9 @@ def test_a_target_that_changes_while_the_api_is_asked_keeps_its_change(
 
     question = asking.question
 
-    async def slow(*args: Any) -> Any:
+    async def slow(*args: Any, **options: Any) -> Any:
         Path("production.yaml").write_text(PRODUCTION_FILE + "# by somebody else\n")
-        return await question(*args)
+        return await question(*args, **options)
 
     monkeypatch.setattr(asking, "question", slow)
     ended = promote()

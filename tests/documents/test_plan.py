@@ -19,7 +19,7 @@ from reconciler.documents.plan import plan_document
 from reconciler.documents.saved_plan import read_document, read_plans
 from reconciler.errors import ExitCode, ManifestError, Problem
 from reconciler.model.digest import digest, digests
-from reconciler.model.plan import Plan, Protected, Warning
+from reconciler.model.plan import Guard, Plan, Protected, Warning
 from reconciler.model.requests import RemoveDevice, RemoveFlow, RemoveRow, Replace, outcome
 from reconciler.model.rules import Forbid, Limits, Source
 from reconciler.model.state import Application, Kind, LiveDevice, LogEntry, Place
@@ -138,7 +138,7 @@ def test_one_plan_is_exactly_this() -> None:
 
 
 def test_what_a_plan_is_judged_by_is_exactly_this() -> None:
-    limits = Limits(7, Decimal("0.50"), None, Decimal("1E+1"), PLACE)
+    limits = Limits(7, Decimal("0.50"), None, Decimal("1E+1"), 20, None, PLACE)
     options = Options(allow_removals=3, allow_empty=True, strict=True)
     protected = (Protected(None, "g", Forbid.REMOVAL, OTHER), Protected("a", None, Forbid.CHANGE, PLACE))
     at = replace(AT, protected=protected)
@@ -148,6 +148,7 @@ def test_what_a_plan_is_judged_by_is_exactly_this() -> None:
             "limits": {
                 "removals": {"count": 7, "percent": "0.50"},
                 "changes": {"count": None, "percent": "10"},
+                "leaving": {"count": 20, "percent": None},
                 "path": "prod.yaml", "line": 14, "column": 5,
             },
             "protect": [
@@ -167,12 +168,14 @@ def test_what_a_plan_is_judged_by_is_exactly_this() -> None:
             "allow_removals": 3,
             "allow_empty": True,
             "strict": True,
+            "selects_nothing": [],
+            "may_be_empty": [],
         }
     }  # fmt: skip
     without = make_plan(AT, limits=Limits(None, None), manifests=(), options=Options())
     assert saved(without)["guards"][JUDGED]["limits"] == {
         "removals": {"count": None, "percent": None}, "changes": {"count": None, "percent": None},
-        "path": None, "line": None, "column": None,
+        "leaving": {"count": 10, "percent": "10"}, "path": None, "line": None, "column": None,
     }  # fmt: skip
 
 
@@ -236,6 +239,7 @@ def test_the_review_digest_is_of_the_changes_and_of_what_the_manifests_guard_wit
         [application, kind, "e", "f", None, "2"],
         [application, kind, "limits.removals", 7, "0.5"],
         [application, kind, "limits.changes", None, "10"],
+        [application, kind, "limits.leaving", 10, "10"],
         [application, kind, "protect", None, "g", "removal"],
         [application, kind, "protect", "a", None, "change"],
     ]
@@ -526,7 +530,8 @@ EDITS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "connected": (_at("pending", 0, connected=1), f"plans[0].pending[0].connected {FLAG}"),
     "guard": (
         _at("refused", 0, guard="whim"),
-        "plans[0].refused[0].guard must be one of removals, changes, protect, empty, content, strict",
+        "plans[0].refused[0].guard must be one of "
+        + ", ".join(guard for guard in Guard),
     ),
     "line": (_at("warnings", 1, line=None), "plans[0].warnings[1].line must not be null where path is not"),
     "huge id": (_at("unmanaged", 0, flow_id="f" * 65), f"plans[0].unmanaged[0].flow_id {ID}"),
@@ -582,7 +587,7 @@ def test_a_key_that_is_not_known_is_left_out_where_a_plan_is_shown_and_refused_w
 def test_words_that_are_not_known_are_shown_as_they_are_and_never_sent() -> None:
     data = saved()
     data["plans"][0]["calls"][0] |= {"action": "swap", "body": {"deviceId": "a"}}
-    data["plans"][0]["refused"].append(data["plans"][0]["refused"][0] | {"guard": "leaving", "message": "3 rows leave"})
+    data["plans"][0]["refused"].append(data["plans"][0]["refused"][0] | {"guard": "tides", "message": "3 rows leave"})
     plans = read_plans(data, later=True)
     shown = plan_text(plans, digest(plans), verbose=True)
     assert "3 rows leave" in shown
@@ -644,6 +649,7 @@ def test_a_saved_plan_holds_nothing_secret() -> None:
         "summary add update remove keep pending unmanaged devices calls changes op device_id device_name flow_id "
         "flow_name from to reported source call action body flowId deviceIds deviceId count after released connected "
         "last_error oldVersion newVersion deleted_devices warnings line column message hint refused guard rows "
-        "guards limits removals percent protect forbid live only_flow empty allow_removals allow_empty strict"
+        "guards limits removals percent protect forbid live only_flow empty allow_removals allow_empty strict "
+        "selects_nothing may_be_empty leaving"
     )
     assert keys - {JUDGED} == set(known.split())

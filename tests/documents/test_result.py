@@ -30,8 +30,9 @@ PROBLEM = Problem("it broke", "m.yaml", 3, 5, "mend it")
 BODY = {"flowId": "f", "version": "2", "deviceIds": ["a"]}
 COUNTS = {verdict: rank for rank, verdict in enumerate(Verdict)}
 LAGGARD = Laggard(
-    "a", "f", Verdict.FAILED, "2", "2", "1", False, "noon", True, "17", "boom", "now", ChangedBy("user", "ada"), "pump"
-)
+    "a", "f", Verdict.FAILED, "2", "2", "1", False, "noon", True, "17", "boom", "now", ChangedBy("user", "ada"), "pump",
+    group="york",
+)  # fmt: skip
 WAIT = Wait(
     Offline.FAIL, 1.25, Verdicts(COUNTS, COUNTS, (LAGGARD, LAGGARD._replace(error=None))), True, "stopped", "no answer"
 )
@@ -137,6 +138,6 @@ def test_a_result_that_was_edited_is_told_where(edit: str) -> None:
     change(data)
     with pytest.raises(ManifestError) as raised:
         read_results(data, path="result.json", later=True)
-    hint = "save a plan with `plan --out`, a result with `apply --result`"
+    hint = "save a plan with `plan --out`, a result with `apply --result`, a status with `status --format json`"
     assert raised.value.problems == (Problem(told, "result.json", hint=hint),)
     assert read_results(untouched).results == (RESULT,)

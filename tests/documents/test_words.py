@@ -9,9 +9,9 @@ from typing import Any, get_args, get_origin, get_type_hints
 from reconciler import Plan, Result
 from reconciler.documents.json_schema import output_schema
 from reconciler.documents.values import optional
-from reconciler.model.changes import Change, PendingRow
+from reconciler.model.changes import Change, LeavingRow, PendingRow
 from reconciler.model.health import StatusReport
-from reconciler.model.plan import Guards, Protected, Refusal, Warning
+from reconciler.model.plan import EmptyGroup, Guards, Protected, Refusal, Warning
 from reconciler.model.result import Move, Removal
 from reconciler.model.rules import Limits
 
@@ -27,9 +27,10 @@ PLACE = {"path", "line", "column"}  # one value, or None: `place`
 EXCEPTIONS: Mapping[type, set[str]] = {
     Change: {"from", "to", "call"} | NAMES,  # `call`: held once, in `plan.calls_by_row()`
     PendingRow: NAMES,
+    LeavingRow: NAMES,
     Move: {"from", "to"},  # `from` is a keyword of Python; `to` is named to match
     Removal: {"from"},
-    **dict.fromkeys((Warning, Refusal, Protected, Limits), PLACE),
+    **dict.fromkeys((EmptyGroup, Warning, Refusal, Protected, Limits), PLACE),
     tuple: {"device_id", "flow_id"},  # a row is this pair
 }
 

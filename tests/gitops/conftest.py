@@ -213,5 +213,5 @@ def job_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def hub(job_files: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     with serve_hub() as hub:
         monkeypatch.setenv("GITHUB_API_URL", hub.url)
-        monkeypatch.setenv("GITHUB_TOKEN", hub.token({"issues": "write", "pull-requests": "write"}))
+        monkeypatch.setenv("GITHUB_TOKEN", hub.token({"issues": "write", "pull-requests": "write", "statuses": "read"}))
         yield hub

@@ -120,6 +120,7 @@ def test_a_laggard_carries_what_explains_it() -> None:
         "error": "out of memory",
         "since": NOON,
         "changed_by": {"type": "user", "id": "ada"},
+        "group": None,
     }
 
 

@@ -129,6 +129,7 @@ def told(rules: Rules) -> str:
     ]
     lines += [f"protected device={p.device_id} flow={p.flow_id} forbid={p.forbid} {p.place}" for p in world.protected]
     lines += [f"warning {warning.place}: {warning.message} ({warning.hint})" for warning in world.warnings]
+    lines += [f"refused {one.place}: {one.message} ({one.hint})" for one in world.empty_groups]
     requests = Counter(api.actions())
     lines.append("requests " + ", ".join(f"{action} x{count}" for action, count in sorted(requests.items())))
     return "\n".join(lines) + "\n"

@@ -15,8 +15,9 @@ from reconciler.cli.console import Console
 @opt.pick
 @opt.filters
 @opt.planning
+@opt.against
 @opt.parallelism
-@opt.formats("text", "json", "markdown")
+@opt.formats("text", "json", "markdown", "html")
 @opt.max_bytes
 @opt.commit
 @click.option("--plan", "plan_file", metavar="FILE", type=click.Path(), help="Carry out this saved plan.")

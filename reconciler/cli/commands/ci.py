@@ -66,6 +66,7 @@ def _step(name: str, help_text: str, *options: Callable[[Any], Any], function: s
 _path = _given("path", "File or folder of the manifests.", default="manifests", show_default=True)
 _digest = _given("expect-digest", "Refuse unless the plan has this digest.")
 _scheduled = _given("scheduled-apply", "Also apply on a schedule.", is_flag=True, default=False)
+_against = _given("against", "Revision to compare with, for what leaves management since.")
 _application = (
     _path,
     _given("application", "Id of the application.", required=True, default=None),
@@ -107,6 +108,7 @@ _step(
     "plan",
     "Plan one application. Exits like `plan`, but changes are not a failure.",
     *_application,
+    _against,
     _given("name", "Name of the application, for display."),
     _given("status", "Also check the health of the devices.", is_flag=True, default=False),
     _file("out", "New folder for the report and the plan."),
@@ -118,6 +120,7 @@ _step(
     *_shown,
     _given("require-reviewed-plan", "Refuse any other plan than the one shown.", is_flag=True, default=False),
     _digest,
+    _against,
     _given("timeout", "How long to wait for the devices.", default="15m", show_default=True),
     _given("offline", "How the wait treats devices that are offline.", default="skip", show_default=True),
 )

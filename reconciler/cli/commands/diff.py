@@ -34,14 +34,18 @@ def command(console: Console, base: str, head: str | None, *, path: str) -> None
     if found.missing:
         console.note(inert(f"{found.missing.path}: {found.missing.message}: nothing is declared there"))
     if console.wants_json:
+        write_warnings(console, found.gone)
         if found.approvals:
             console.write_json(differences=found.differences, warnings=found.approvals)
         else:
             console.write_json(differences=found.differences)
     elif console.fmt == "markdown":
+        gone, approvals = found.gone, found.approvals
         page = differences_markdown(
-            found.differences, base, head, warnings=found.approvals, max_bytes=console.max_bytes
+            found.differences, base, head, gone=gone, warnings=approvals, max_bytes=console.max_bytes
         )
         console.write(page)
     else:
-        console.write(differences_text(found.differences, verbose=console.verbose > 0))
+        console.write(
+            differences_text(found.differences, gone=found.gone, verbose=console.verbose > 0, color=console.color)
+        )

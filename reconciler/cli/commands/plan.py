@@ -17,8 +17,9 @@ from reconciler.errors import ExitCode, ReconcilerError, UsageError
 @opt.pick
 @opt.filters
 @opt.planning
+@opt.against
 @opt.parallelism
-@opt.formats("text", "json", "markdown")
+@opt.formats("text", "json", "markdown", "html")
 @opt.max_bytes
 @opt.commit
 @click.option("--out", metavar="FILE", type=click.Path(), help="Save the plan for `apply --plan`, even if refused.")
@@ -36,13 +37,21 @@ def command(console: Console, /, paths: tuple[str, ...], **flags: Any) -> ExitCo
     from reconciler.cli.signals import run_async
     from reconciler.operations.applications import load
     from reconciler.operations.plan import plan, refused
+    from reconciler.runtime import SystemClock
 
+    opt.refuse_stdin(paths, flags["against"])
     stdin = opt.standard_input(paths)
     rules = load(*paths, application=flags["application"], kind=flags["kind"], stdin=stdin)
     keep_inputs("--out", flags["out"], [source.path for one in rules for source in one.manifests])
+    against = None
+    if flags["against"] is not None:
+        from reconciler.operations.against import earlier
+
+        pick = {"application": flags["application"], "kind": flags["kind"]}
+        against = earlier(flags["against"], paths, rules, **pick)
     gateway = connect(console, [one.application.id for one in rules], parallelism=flags["parallelism"])
     with OutputFile(console, "--out", flags["out"]) if flags["out"] is not None else nullcontext() as out:
-        planned = run_async(plan(rules, gateway, opt.planning_options(flags)))
+        planned = run_async(plan(rules, gateway, opt.planning_options(flags), against=against))
         plans = [one.plan for one in planned]
         if console.verbose:
             from reconciler.render.decisions import decisions_text
@@ -59,7 +68,7 @@ def command(console: Console, /, paths: tuple[str, ...], **flags: Any) -> ExitCo
                 out.write(dump(plan_document(plans, "plan")) + "\n")
             except UsageError as error:
                 failure = UsageError([*error.problems, *(failure.problems if failure else ())])
-    write_plans(console, "plan", plans, failure)
+    write_plans(console, "plan", plans, failure, read=SystemClock().utc_now())
     if failure:
         return console.fail(failure)
     changed = flags["detailed_exitcode"] and any(one.changes for one in plans)

@@ -8,7 +8,7 @@ import click
 
 from reconciler.cli import options as opt
 from reconciler.cli.console import Console
-from reconciler.errors import ExitCode, ReconcilerError, UsageError
+from reconciler.errors import ExitCode, UsageError
 
 
 @click.command
@@ -25,7 +25,7 @@ from reconciler.errors import ExitCode, ReconcilerError, UsageError
     "--deployment", type=opt.object_id, metavar="ID", help="Only the deployment record with this id, with its log."
 )
 @opt.parallelism
-@opt.formats("text", "json", "markdown")
+@opt.formats("text", "json", "markdown", "html")
 @opt.max_bytes
 @opt.commit
 @click.option(
@@ -40,11 +40,11 @@ def command(console: Console, /, paths: tuple[str, ...], devices: tuple[str, ...
     the same for a deployment record (for edge: one flow of a device), whose id is shown in Losant's pages and exports.
     """
     from reconciler.cli.connect import connect
-    from reconciler.cli.output import write_warnings
+    from reconciler.cli.output import write_status, write_warnings
     from reconciler.cli.signals import run_async
     from reconciler.operations.applications import load
     from reconciler.operations.status import status
-    from reconciler.render.status import status_markdown, status_text
+    from reconciler.runtime import SystemClock
 
     if flags["deployment"] and devices:
         raise UsageError("--deployment and --device cannot be combined", hint="a record belongs to one device")
@@ -53,15 +53,5 @@ def command(console: Console, /, paths: tuple[str, ...], devices: tuple[str, ...
     found = run_async(status(rules, gateway, devices=devices, deployment_id=flags["deployment"]))
     write_warnings(console, found.warnings)
     code = max(report.exit_code(detailed=flags["detailed_exitcode"]) for report in found.reports)  # 5 before 2 before 0
-    if console.wants_json:
-        error = _DevicesFailed("some devices failed; see status") if code is ExitCode.NOT_CONVERGED else None
-        console.write_json(error=error, status=tuple(found.reports))
-    elif console.fmt == "markdown":
-        console.write(status_markdown(found.reports, commit=console.commit, max_bytes=console.max_bytes))
-    else:
-        console.write(status_text(found.reports, color=console.color))
+    write_status(console, found.reports, read=SystemClock().utc_now())
     return code
-
-
-class _DevicesFailed(ReconcilerError):
-    exit_code = ExitCode.NOT_CONVERGED

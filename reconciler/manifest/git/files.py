@@ -45,7 +45,7 @@ class GitFiles:
         Raises:
             UsageError: there is no git, no repository, no such revision, or more than one.
         """
-        self._revision = revision
+        self.revision = revision
         self.commit = commit_of(revision)
         self._prefix = os.fsdecode(git("rev-parse", "--show-prefix")).removesuffix("\n")
         self._blobs, self._submodules = _listing(self.commit)
@@ -105,7 +105,7 @@ class GitFiles:
 
     def beside(self, file: File, relative: str) -> File | Problem:
         """Resolve `extends`, written in `file`."""
-        shown = file.shown.removeprefix(f"{self._revision}:")
+        shown = file.shown.removeprefix(f"{self.revision}:")
         path = posixpath.join(posixpath.dirname(shown), relative)
         real = self._real(posixpath.join(self._prefix, path))
         if real is None:
@@ -115,7 +115,7 @@ class GitFiles:
         return File(self._shown(posixpath.normpath(path)), real)
 
     def _shown(self, path: str) -> str:
-        return f"{self._revision}:{posixpath.normpath(path)}"
+        return f"{self.revision}:{posixpath.normpath(path)}"
 
     def _below(self, folder: str, seen: set[str]) -> Iterator[tuple[str, str | None]]:
         """What is below a folder, following symlinks: path relative to it, and real path (None: outside).
@@ -159,7 +159,7 @@ class GitFiles:
             if blob is not None and blob.mode == _SYMLINK:
                 links += 1
                 if blob.size is None:
-                    raise incomplete(f"{self._revision}:{'/'.join(done)}")
+                    raise incomplete(f"{self.revision}:{'/'.join(done)}")
                 target = os.fsdecode(self._contents.get(blob.sha, b"/")) if links <= _MAX_LINKS else "/"
                 if target.startswith("/"):
                     return None
@@ -171,7 +171,7 @@ class GitFiles:
         """Read the contents of many blobs in one process."""
         wanted = {blob.sha: blob.size for blob in blobs if blob.sha not in self._contents}
         if missing := sum(size is None for size in wanted.values()):
-            raise incomplete(f"{counted(missing, 'file')} of {self._revision}")
+            raise incomplete(f"{counted(missing, 'file')} of {self.revision}")
         shas = [sha for sha, size in wanted.items() if size is not None and size <= MAX_BYTES]
         if shas:
             self._contents.update(_contents(git("cat-file", "--batch", stdin="\n".join(shas).encode())))

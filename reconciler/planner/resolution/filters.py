@@ -52,6 +52,12 @@ class Scope:
         targeted = self.targets is None or self.targets.picks(device_id, flow_id, group)
         return targeted and not self.excludes.picks(device_id, flow_id, group)
 
+    def holds_group(self, group: str, flows: frozenset[FlowId]) -> bool:
+        """Whether rows that a group would decide, if it selected devices, were in scope."""
+        targets, excludes = self.targets, self.excludes
+        targeted = targets is None or group in targets.groups or not flows.isdisjoint(targets.flows)
+        return targeted and group not in excludes.groups and not flows <= excludes.flows
+
     def narrowed(self) -> Scope:
         """The scope with `desired` filtered. Devices that shared a mapping of decisions still share one."""
         shared: dict[tuple[int, bool, bool], Mapping[FlowId, Decision]] = {}

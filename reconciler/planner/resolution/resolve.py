@@ -17,14 +17,14 @@ from datetime import date
 from typing import NamedTuple, TypeAlias
 
 from reconciler.errors import Problem
-from reconciler.model.plan import Protected, Warning
+from reconciler.model.plan import EmptyGroup, Protected, Warning
 from reconciler.model.policies import idle_policies
 from reconciler.model.rollout import Rollout
-from reconciler.model.rules import FlowRule, Pin, Rules, Selector
+from reconciler.model.rules import FlowRule, Group, Pin, Rules, Selector
 from reconciler.model.state import Decision, Desired, DeviceId, FlowId, Place
 from reconciler.model.text import and_more
 from reconciler.planner.resolution.names import Inventory, Names
-from reconciler.planner.resolution.selector import Selection
+from reconciler.planner.resolution.selector import Selection, asks
 from reconciler.planner.rollout.waves import rollouts_of
 
 Decisions: TypeAlias = Mapping[FlowId, Decision]
@@ -49,7 +49,8 @@ class Resolution:
     `flows`: those that some rule gives a version or `absent`, whether or not it selects a device. `written`: devices
     that a rule names, with the place; their existence has yet to be checked. `unknown`: names of devices that did not
     resolve. `excluded_devices`: excluded names that match no device. `forgivable`: ids and names of devices that may
-    have been deleted, see `Names.former`. `rollouts`: the groups with a policy.
+    have been deleted, see `Names.former`. `rollouts`: the groups with a policy. `empty_groups`: groups that select
+    nothing, with their flows.
     """
 
     desired: Desired
@@ -63,6 +64,7 @@ class Resolution:
     excluded_devices: frozenset[str] = frozenset()
     forgivable: frozenset[str] = frozenset()
     rollouts: tuple[Rollout, ...] = ()
+    empty_groups: Mapping[EmptyGroup, frozenset[FlowId]] = field(default_factory=dict)
 
 
 def resolve(rules: Rules, inventory: Inventory, *, today: date, excluded_devices: Collection[str] = ()) -> Resolution:
@@ -121,6 +123,7 @@ class _Resolver:
         self.flows: set[FlowId] = set()
         self.warnings = [*skipped_files(rules), *expired_pins(rules, today), *idle_policies(rules)]
         self.problems: list[Problem] = []
+        self.empty_groups: dict[EmptyGroup, frozenset[FlowId]] = {}
         self.conflicts: dict[tuple[Vote, Vote], list[DeviceId]] = defaultdict(list)
         self.groups = sorted(rules.groups, key=lambda group: (-group.priority, group.name))
         self.group_votes = [self.votes((0, one.priority), one.flows, f"group {one.name}") for one in self.groups]
@@ -148,6 +151,7 @@ class _Resolver:
             excluded_devices=frozenset(self.names.excluded_devices),
             forgivable=frozenset(self.names.forgivable),
             rollouts=rollouts,
+            empty_groups=self.empty_groups,
         )
 
     def rollouts(self, desired: Desired) -> tuple[Rollout, ...]:
@@ -174,10 +178,25 @@ class _Resolver:
             members = self.selection.members(group.select, group.effective_salt)
             masks.update({device_id: masks.get(device_id, 0) | bit for device_id in members})
             if not members:
-                by_chance = group.select.percent is not None
-                hint = "a small percentage of few devices may be none" if by_chance else "check its tags and names"
-                self.warnings.append(Warning(f'group "{group.name}" selects no device', group.select.place, hint))
+                self.note_empty(group, index)
         return masks
+
+    def note_empty(self, group: Group, index: int) -> None:
+        """A group without devices: a warning where that may be chance, or Losant's answer; else it is to be judged."""
+        nothing = self.selection.nothing(group.select, group.effective_salt)
+        is_excluded = not self.names.excluded_devices.isdisjoint(ref.text for ref in group.select.devices or ())
+        if group.may_be_empty and nothing:
+            return
+        if nothing and not asks(group.select) and not is_excluded:
+            nearest = f"{nothing.nearest}; " if nothing.nearest else ""
+            hint = f"{nearest}if it may be empty, add `may_be_empty: true` to the group"
+            message = f'group "{group.name}" selects nothing: {nothing.reason}'
+            empty = EmptyGroup(group.name, group.select.place, message, hint)
+            self.empty_groups[empty] = frozenset(vote.flow_id for vote in self.group_votes[index])
+            return
+        hint = "check its query" if nothing else "a small percentage of few devices may be none"
+        hint = "what it names is left out by --exclude" if is_excluded else hint
+        self.warnings.append(Warning(f'group "{group.name}" selects no device', group.select.place, hint))
 
     def device_votes(self) -> dict[DeviceId, list[Vote]]:
         own: dict[DeviceId, list[Vote]] = {}

@@ -11,11 +11,14 @@ from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
+from typing import NamedTuple
 
 from reconciler.model.rules import DeviceRules, Group, Pin, Ref, Rules, Selector
 from reconciler.model.state import DeviceId, Place
-from reconciler.model.text import is_id
-from reconciler.planner.resolution.names import Inventory, Names
+from reconciler.model.text import and_more, counted, is_id
+from reconciler.planner.resolution.names import Inventory, Names, Spelling
+
+_SUGGESTED = 5  # tags in a hint
 
 
 def is_glob(ref: Ref) -> bool:
@@ -125,6 +128,25 @@ def with_excludes(selector: Selector | None) -> Iterator[Selector]:
         selector = selector.exclude
 
 
+def asks(selector: Selector) -> bool:
+    """Whether a query of Losant has a part in it: what that selects is not for us to judge."""
+    return any(one.query is not None for one in with_excludes(selector))
+
+
+def _before_shares(selector: Selector) -> Selector:
+    """The selector without its `percent`, and without an exclusion that takes a share."""
+    place, devices, tags, query, everything, _percent, exclude = selector
+    shares = any(one.percent is not None for one in with_excludes(exclude))
+    return Selector(place, devices, tags, query, everything, None, None if shares else exclude)
+
+
+class Nothing(NamedTuple):
+    """Why a selector selects nothing, and the nearest that exists."""
+
+    reason: str
+    nearest: str
+
+
 class Selection:
     """Selects devices. `written` collects every device that a selector names, with its place."""
 
@@ -154,6 +176,41 @@ class Selection:
         if exclude is not None:
             found = found - self.members(exclude, salt, among=found, excluding=not excluding)
         return found
+
+    def nothing(self, selector: Selector, salt: str) -> Nothing | None:
+        """Why a selector that found no device selects nothing; None if only a share drew nobody."""
+        whole = _before_shares(selector)
+        if self.members(whole, salt):
+            return None
+        _place, devices, tags, _query, _all, _percent, exclude = whole
+        if exclude is not None and (taken := self.members(whole._replace(exclude=None), salt)):
+            return Nothing(f"its `exclude` takes away {counted(len(taken), 'device')}, which is all", "")
+        if not self._inventory.devices:
+            return Nothing("no device that it could select exists", "")
+        for key, values in (tags or {}).items():
+            if not self._tagged(key, values):
+                return Nothing(f"no device has the tag {key}={'|'.join(values)}", self._nearest_tags(key, values))
+        for ref in devices or ():
+            if is_glob(ref) and not self._named([ref], excluding=False):
+                near = Spelling(self._names.devices_by_name).hint(ref.text)
+                return Nothing(f'no device is named "{ref.text}"', near)
+        return Nothing("no device has all that it asks for", "")
+
+    def _nearest_tags(self, key: str, values: Iterable[str]) -> str:
+        """The nearest values of the tag and other tags with one of its values; else the nearest keys, or some tags."""
+        known: dict[str, set[str]] = {}
+        for device in self._inventory.devices.values():
+            for other, its in device.tags.items():
+                known.setdefault(other, set()).update(its)
+        own, wanted = Spelling(known.get(key, ())), sorted(values)
+        near = [f"{key}={one}" for value in wanted for one in own.nearest(value)]
+        near += [f"{other}={one}" for other, its in sorted(known.items()) for one in wanted if one in its]
+        near = near or ([] if key in known else Spelling(known).nearest(key))
+        if near:
+            return f"nearest: {', '.join(dict.fromkeys(near[:_SUGGESTED]))}"
+        shown = [f"{key}={one}" for one in sorted(known.get(key, ()))] or sorted(known)
+        more = and_more(len(shown) - _SUGGESTED, "") if len(shown) > _SUGGESTED else ""
+        return f"tags that exist: {', '.join(shown[:_SUGGESTED])}{more}" if shown else "no device has any tag"
 
     def _named(self, refs: Iterable[Ref], *, excluding: bool) -> set[DeviceId]:
         found: set[DeviceId] = set()
@@ -211,6 +268,9 @@ def limit_of(percent: Decimal) -> bytes | None:
 
 
 def hashes_of(device_ids: Iterable[DeviceId], salt: str) -> dict[DeviceId, bytes]:
-    """The hash of each device with a salt, by which `percent` picks and by which devices take turns."""
+    """The hash of each device with a salt, by which `percent` picks and by which devices take turns.
+
+    The id follows the hash, so that no two are equal; a hash is below a limit (`limit_of`) with its id or without.
+    """
     prefix = f"{salt}\0".encode()
-    return {one: hashlib.sha256(prefix + one.encode()).digest()[:8] for one in device_ids}
+    return {one: hashlib.sha256(prefix + (own := one.encode())).digest()[:8] + own for one in device_ids}

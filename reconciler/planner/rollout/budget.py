@@ -90,4 +90,4 @@ def away_since(device: LiveDevice) -> float:
 
 def turns(rollout: Rollout, hashes: Mapping[DeviceId, bytes], device_ids: Iterable[DeviceId]) -> list[DeviceId]:
     """Devices in the order in which they take their turns: by wave, then by hash."""
-    return sorted(device_ids, key=lambda one: (rollout.waves[one], hashes[one], one))
+    return sorted(device_ids, key=lambda one: (rollout.waves[one], hashes[one]))

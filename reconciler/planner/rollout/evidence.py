@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Final, NamedTuple, TypeAlias
 
+from reconciler.model.changes import Move
 from reconciler.model.log import LATEST, UNDATED, last_error, last_release, names, unix_time
 from reconciler.model.rollout import RolloutVerdict
 from reconciler.model.rules import Policy
@@ -73,12 +74,16 @@ class _Record(NamedTuple):
 
 @dataclass(slots=True)
 class Judge:
-    """Judges devices by one read. `now`: the server's time of the read; None: unknown, so nothing is ever proven."""
+    """Judges devices by one read. `now`: the server's time of the read; None: unknown, so nothing is ever proven.
+
+    `moving`: the flows that some device still has to move to a version.
+    """
 
     policy: Policy
     now: float | None
     _marks: dict[Hashable, _Marks] = field(default_factory=dict)
     _runs: dict[Hashable, tuple[int, int] | None] = field(default_factory=dict)
+    moving: set[FlowId] = field(default_factory=set)
     _stages: dict[Hashable, RolloutVerdict] = field(default_factory=dict)
     _kept: list[object] = field(default_factory=list)  # what is known by its `id` must live as long as the judge
 
@@ -87,7 +92,7 @@ class Judge:
         records = self._records(device, rows)
         released = max([record.released for record in records])
         oldest = _oldest(device)
-        match self._stage(device, rows):
+        match self.stage(device, rows):
             case RolloutVerdict.TO_RELEASE:
                 return Judgement(RolloutVerdict.TO_RELEASE, released, oldest=oldest)
             case RolloutVerdict.SOAKING:
@@ -105,7 +110,7 @@ class Judge:
             verdict = RolloutVerdict.SILENT
         return Judgement(verdict, released, oldest=oldest)
 
-    def _stage(self, device: LiveDevice, rows: Rows) -> RolloutVerdict:
+    def stage(self, device: LiveDevice, rows: Rows) -> RolloutVerdict:
         """`to_release`, else `soaking` where all targets are reported, else `waiting`; the times say the rest."""
         key = (id(device.flows), id(rows), device.unknown_bundle)
         stage = self._stages.get(key)
@@ -114,6 +119,8 @@ class Judge:
             entries = [(device.flows.get(flow_id, NOTHING), target) for flow_id, target in rows.items()]
             if any(entry.released != target for entry, target in entries):
                 stage = RolloutVerdict.TO_RELEASE
+                flows = zip(rows, entries, strict=True)
+                self.moving |= {one for one, (entry, target) in flows if target and entry.released != target}
             elif device.unknown_bundle or any(entry.reported != target for entry, target in entries):
                 stage = RolloutVerdict.WAITING
             else:
@@ -150,19 +157,30 @@ class Judge:
             marks = self._marks[key] = _marks(lines, rows, bundle, flow_id)
         return marks
 
-    def goes_back(self, device: LiveDevice, flow_id: FlowId, released: Version | None, target: Version | None) -> bool:
+    def goes_back(self, device: LiveDevice, move: Move) -> bool:
         """Whether a change returns to what the device reports, or to what its log shows that it ran for the soak."""
-        if device.flows.get(flow_id, NOTHING).reported == target and not device.unknown_bundle:
+        if _reports(device, move):
             return True
-        lines, instants, _, _, records = device.evidence
-        key = (id(lines), flow_id, released, target)
+        if (run := self._run_before(device, move)) is None:
+            return False
+        begin, end = device.evidence.instants[run[0]], device.evidence.instants[run[1]]
+        return begin > UNDATED and end - begin >= self.policy.gate.soak_s
+
+    def depends_on_times(self, device: LiveDevice, move: Move) -> bool:
+        """Whether `goes_back` may be another for a device that is alike but for the times in its log."""
+        return not _reports(device, move) and self._run_before(device, move) is not None
+
+    def _run_before(self, device: LiveDevice, move: Move) -> tuple[int, int] | None:
+        lines, _, _, _, records = device.evidence
+        key = (id(lines), move.flow_id, move.from_version, move.to_version)
         if key not in self._runs:
             self._kept.append(lines)
-            self._runs[key] = run_before(lines, flow_id, released, target, is_edge=records is not None)
-        if (run := self._runs[key]) is None:
-            return False
-        begin, end = instants[run[0]], instants[run[1]]
-        return begin > UNDATED and end - begin >= self.policy.gate.soak_s
+            self._runs[key] = run_before(lines, *key[1:], is_edge=records is not None)
+        return self._runs[key]
+
+
+def _reports(device: LiveDevice, move: Move) -> bool:
+    return device.flows.get(move.flow_id, NOTHING).reported == move.to_version and not device.unknown_bundle
 
 
 def former_versions(device: LiveDevice, rows: Rows) -> dict[FlowId, Version | None]:

@@ -19,7 +19,7 @@ from typing import NamedTuple, TypeAlias
 from reconciler.model.changes import Move
 from reconciler.model.log import LATEST, UNDATED, unix_time
 from reconciler.model.rollout import Hold, Rollout, RolloutVerdict, Withheld, floor_percent
-from reconciler.model.state import NO_RECORD, NOTHING, DeviceId, FlowId, LiveDevice, Read, Version
+from reconciler.model.state import NO_RECORD, DeviceId, FlowId, Live, LiveDevice, Read, Version
 from reconciler.model.text import counted
 from reconciler.planner.rollout.evidence import Judge, Judgement
 from reconciler.planner.rollout.window import opens
@@ -75,7 +75,6 @@ class Position:
         opens_at: when the window opens, outside of it.
         failing: the devices that failed or are silent, in the order of ids.
         is_complete: every row is released at its target.
-        last_step: Unix time of the last release or new proof; else of the oldest entry of a log.
         away: of the devices that count, how many of the waves that are open are disconnected for longer than
             `patience`, and how many there are.
     """
@@ -91,7 +90,6 @@ class Position:
     opens_at: float | None
     failing: tuple[tuple[DeviceId, Judgement], ...]
     is_complete: bool
-    last_step: float
     away: tuple[int, int]
 
     def is_open(self, wave: int) -> bool:
@@ -100,10 +98,31 @@ class Position:
 
     def hold(self, device_id: DeviceId, device: LiveDevice, move: Move) -> Hold:
         """What the waves say of a change."""
-        wave = self.rollout.waves[device_id]
-        if self.judge.goes_back(device, move.flow_id, move.from_version, move.to_version):
+        wave = self.wave(device_id)
+        if self.judge.goes_back(device, move):
             return Hold(wave, goes_back=True)
         return Hold(wave, self.closed[wave - 1])
+
+    def wave(self, device_id: DeviceId) -> int:
+        """The wave of a device."""
+        return self.rollout.waves[device_id]
+
+
+def idle_since(position: Position, live: Live, threshold: float) -> float | None:
+    """When the last release or new proof was, if that was before a time; else, and if nothing is known, None.
+
+    Where logs show neither, their oldest entry counts.
+    """
+    soak_s = position.rollout.policy.gate.soak_s
+    last, oldest = UNDATED, LATEST
+    for device_id, rows in position.rollout.rows.items():
+        found = position.judge.judge(live.devices.get(device_id, NO_RECORD), rows)
+        proof = found.since + soak_s if found.verdict is RolloutVerdict.PROVEN else UNDATED
+        last, oldest = max(last, found.released, proof), min(oldest, found.oldest)
+        if last >= threshold:
+            return None
+    last = last if last > UNDATED else oldest
+    return last if UNDATED < last < threshold else None
 
 
 def position_of(rollout: Rollout, read: Read, flow_names: Mapping[FlowId, str]) -> Position:
@@ -127,7 +146,6 @@ class _Judging:
         self.away: Counter[int] = Counter()
         self.moving: set[FlowId] = set()  # flows that change to a version
         self.failing: list[tuple[DeviceId, Judgement]] = []
-        self.last, self.oldest = UNDATED, LATEST
 
     def run(self) -> Position:
         self.look()
@@ -158,7 +176,6 @@ class _Judging:
             opens_at=opens_at,
             failing=tuple(sorted(self.failing, key=lambda one: one[0])),
             is_complete=not any(verdict is RolloutVerdict.TO_RELEASE for _, _, verdict in self.counts),
-            last_step=self.last if self.last > UNDATED else self.oldest,
             away=(
                 sum(self.away[wave] for wave in reached),
                 sum(evidence[wave] - counts[wave, RolloutVerdict.OFFLINE] for wave in reached),
@@ -166,34 +183,32 @@ class _Judging:
         )
 
     def look(self) -> None:
-        """Judge each device, and count it."""
-        rows_of, waves, records = self.rollout.rows, self.rollout.waves, self.live.devices
-        judge, verdicts, counts = self.judge.judge, self.verdicts, self.counts
-        last, oldest = UNDATED, LATEST
-        for device_id, rows in rows_of.items():
+        """Judge each device, and count it; whose target is not released yet has nothing to be judged by."""
+        waves, records, judge = self.rollout.waves, self.live.devices, self.judge
+        verdicts, counts, known = self.verdicts, self.counts, self.rows
+        for device_id, rows in self.rollout.rows.items():
             device = records.get(device_id, NO_RECORD)
             if device.unmanageable and not (rows := _manageable(rows, device)):
                 continue
-            found = judge(device, rows)
-            verdict, wave, key = found.verdict, waves[device_id], id(rows)
+            wave, key = waves[device_id], id(rows)
+            if key not in known:
+                known[key] = rows
+            verdict = judge.stage(device, rows)
+            if verdict is not RolloutVerdict.TO_RELEASE:
+                verdict = self._count(device_id, device, rows, wave)
             verdicts[device_id] = verdict
-            if key not in self.rows:
-                self.rows[key] = rows
             counts[wave, key, verdict] += 1
-            last, oldest = max(last, found.released), min(oldest, found.oldest)
-            if verdict is RolloutVerdict.SOAKING:
-                self.due[wave, key].append(found.due)
-            elif verdict is RolloutVerdict.PROVEN:
-                last = max(last, found.since + self.gate.soak_s)
-            elif verdict in _BAD:
-                self.failing.append((device_id, found))
-            elif verdict is RolloutVerdict.TO_RELEASE:
-                self.moving.update(
-                    one for one, to in rows.items() if to and device.flows.get(one, NOTHING).released != to
-                )
             if device.connected is False and verdict is not RolloutVerdict.OFFLINE:
                 self.away[wave] += self._long_gone(device)
-        self.last, self.oldest = last, oldest
+        self.moving = judge.moving
+
+    def _count(self, device_id: DeviceId, device: LiveDevice, rows: Rows, wave: int) -> RolloutVerdict:
+        found = self.judge.judge(device, rows)
+        if found.verdict is RolloutVerdict.SOAKING:
+            self.due[wave, id(rows)].append(found.due)
+        elif found.verdict in _BAD:
+            self.failing.append((device_id, found))
+        return found.verdict
 
     def _long_gone(self, device: LiveDevice) -> bool:
         return self.now is not None and self.now - unix_time(device.connection_time) > self.rollout.policy.patience_s

@@ -21,7 +21,7 @@ from reconciler.model.text import and_more, counted
 from reconciler.planner.resolution.selector import selector_text
 from reconciler.planner.rollout.budget import Room, away_since
 from reconciler.planner.rollout.evidence import former_versions
-from reconciler.planner.rollout.position import Position
+from reconciler.planner.rollout.position import Position, idle_since
 from reconciler.planner.rollout.withhold import Step
 
 STALLED_S = 7 * 24 * 3600  # and the soak: so long without a release or a new proof
@@ -49,7 +49,7 @@ def report(position: Position, step: Step, live: Live, device_names: Mapping[Dev
         up_to=rollout.up_to,
         waves=tuple(_wave(position, wave) for wave in range(1, rollout.last_wave + 1)),
         failing=tuple(_failing(position, live, device_names)),
-        earliest=_date(standing.earliest),
+        earliest=utc_date(standing.earliest),
         held_by=standing.held_by,
     )
 
@@ -82,10 +82,12 @@ def _standing(position: Position, step: Step, live: Live, device_names: Mapping[
         return _Standing(RolloutState.OPEN)
     _, why = min(found, key=lambda one: one[0])
     reason, earliest = _why(position, why, step.full.get(group, ()), live, device_names)
-    is_known = now is not None and UNDATED < position.last_step < LATEST
-    idle_s = now - position.last_step if now is not None and is_known else 0.0
-    if why not in (Withheld.UP_TO, Withheld.WINDOW) and idle_s > STALLED_S + position.rollout.policy.gate.soak_s:
-        reason = f"nothing was released or proven since {_date(position.last_step)}; {reason}"
+    if now is not None and why not in (Withheld.UP_TO, Withheld.WINDOW):
+        since = idle_since(position, live, now - STALLED_S - position.rollout.policy.gate.soak_s)
+    else:
+        since = None
+    if since is not None:
+        reason = f"nothing was released or proven since {utc_date(since)}; {reason}"
         return _Standing(RolloutState.STALLED, reason, earliest, why)
     return _Standing(RolloutState.HELD, reason, earliest, why)
 
@@ -103,7 +105,7 @@ def _why(
             return f"waves are approved up to {position.rollout.up_to} (`up_to`)", LATEST
         case Withheld.WINDOW:
             opens_at = position.opens_at or LATEST
-            return f"the window opens at {_date(opens_at)}", opens_at
+            return f"the window opens at {utc_date(opens_at)}", opens_at
         case Withheld.BUDGET:
             rooms = "; ".join(_room(room, live, device_names) for room in full)
             return f"the budget has no room: {rooms}", LATEST
@@ -121,7 +123,7 @@ def _room(room: Room, live: Live, device_names: Mapping[DeviceId, str]) -> str:
 
 
 def _away(device_id: DeviceId, live: Live, device_names: Mapping[DeviceId, str]) -> str:
-    since = _date(away_since(live.devices.get(device_id, NO_RECORD)))
+    since = utc_date(away_since(live.devices.get(device_id, NO_RECORD)))
     return f"{device_names.get(device_id, device_id)}{f' since {since}' if since else ''}"
 
 
@@ -139,18 +141,18 @@ def _wave(position: Position, wave: int) -> WaveReport:
         open=is_open,
         passed=gate.passed,
         needs=gate.needs if is_lacking else None,
-        earliest=_date(gate.earliest) if is_lacking else None,
+        earliest=utc_date(gate.earliest) if is_lacking else None,
     )
 
 
 def _failing(position: Position, live: Live, device_names: Mapping[DeviceId, str]) -> Iterator[FailingDevice]:
     for device_id, judgement in position.failing:
         former = former_versions(live.devices.get(device_id, NO_RECORD), position.rollout.rows[device_id])
-        name, since = device_names.get(device_id), _date(judgement.released)
+        name, since = device_names.get(device_id), utc_date(judgement.released)
         yield FailingDevice(device_id, name, judgement.verdict, since, judgement.error, former)
 
 
-def _date(at: float) -> str | None:
+def utc_date(at: float) -> str | None:
     """RFC 3339 text in UTC, to the second; None for times that are unknown."""
     if not UNDATED < at < LATEST:
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Set
 from typing import TypeAlias
@@ -60,18 +61,21 @@ def _by_group(decisions: Mapping[FlowId, Decision]) -> dict[str, Rows]:
 def _waves(policy: Policy, rows: Mapping[DeviceId, Rows], flows: int, members: Members) -> dict[DeviceId, int]:
     """The first wave that picks a device, else the last one, which is the rest."""
     hashed = hashes_of(rows, policy.salt) if any(wave.select.percent is not None for wave in policy.waves) else {}
-    left = set(rows)
-    numbers: dict[DeviceId, int] = {}
+    order = sorted(hashed, key=hashed.__getitem__)
+    hashes = [hashed[one] for one in order]
+    numbers = dict.fromkeys(rows, len(policy.waves) + 1)
+    left: Set[DeviceId] = set(rows)
     for number, wave in enumerate(policy.waves, 1):
-        picked = members(wave.select._replace(percent=None), policy.salt, left)
-        if wave.select.percent is not None and (limit := limit_of(wave.select.percent)) is not None and picked:
-            whole = [one for one in picked if len(rows[one]) == flows] or picked
-            first = min(whole, key=lambda one: (hashed[one], one))
-            picked = {one for one in picked if hashed[one] < limit} | {first}
-        left.difference_update(picked)
+        others = wave.select._replace(percent=None)
+        picked = left if others == Selector(others.place) else members(others, policy.salt, left)
+        if wave.select.percent is not None and (limit := limit_of(wave.select.percent)) is not None:
+            below = order[: bisect_left(hashes, limit)]
+            first = next((one for one in order if one in picked and len(rows[one]) == flows), None)
+            first = first or next((one for one in order if one in picked), None)
+            picked = {one for one in below if one in picked} | ({first} if first else set())
+        left = left - picked
         numbers.update(dict.fromkeys(picked, number))
-    rest = len(policy.waves) + 1
-    return {one: numbers.get(one, rest) for one in rows}
+    return numbers
 
 
 def sets_of(

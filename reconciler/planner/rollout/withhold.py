@@ -7,7 +7,8 @@ wave, stop, window or budget holds that.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping
+from itertools import repeat
 from typing import NamedTuple, TypeAlias
 
 from reconciler.model.changes import Changes, Move
@@ -26,8 +27,19 @@ class _Follower(NamedTuple):
 
     position: Position
 
+    def wave(self, device_id: DeviceId) -> int:
+        """The wave of its device."""
+        return self.position.wave(device_id)
+
 
 _Parts: TypeAlias = tuple[Position | _Follower | None, ...]  # who decides each move: a rollout or nobody of interest
+
+
+class _Said(NamedTuple):
+    """Who decides the moves of a device, and what is said of each."""
+
+    parts: _Parts
+    holds: Holds
 
 
 class Step(NamedTuple):
@@ -57,26 +69,46 @@ def withhold(changes: Changes, positions: Iterable[Position], read: Read) -> Ste
 
 
 class _Withholding:
+    """What the rollouts say of each device: once for all devices that are alike, as far as their logs' times allow."""
+
     def __init__(self, changes: Changes, by_group: Mapping[str, Position], read: Read) -> None:
         self._changes, self._by_group, self._read = changes, by_group, read
-        self._holds: dict[DeviceId, list[Hold]] = {}
-        self._parts_of: dict[DeviceId, _Parts] = {}  # those with a rollout
+        self._said: dict[DeviceId, _Said] = {}
         self._going: set[DeviceId] = set()  # devices that this step sends something
         self._candidates: dict[str, list[DeviceId]] = defaultdict(list)  # by group: those that ask its budget
 
     def waves(self) -> None:
         """Ask the waves of each device with changes."""
-        decided, devices = self._changes.decided, self._read.live.devices
+        decided, records, said, going = self._changes.decided, self._read.live.devices, self._said, self._going
+        has_budget = any(one.rollout.policy.budget for one in self._by_group.values())
         parts_of: dict[tuple[int, tuple[Move, ...]], _Parts] = {}
+        known: dict[Hashable, _Said] = {}
         for moves, device_ids in self._changes.cohorts.items():
             for device_id in device_ids:
                 key = (id(decided[device_id]), moves)
                 if (parts := parts_of.get(key)) is None:
                     parts = parts_of[key] = self._parts(decided[device_id], moves)
-                if any(parts):
-                    self._ask(device_id, devices.get(device_id, NO_RECORD), moves, parts)
-                else:
-                    self._going.add(device_id)
+                if not any(parts):
+                    going.add(device_id)
+                    continue
+                device = records.get(device_id, NO_RECORD)
+                waves = tuple([part.wave(device_id) if part else None for part in parts])
+                alike = (id(parts), waves, id(device.flows), id(device.evidence.lines), device.unknown_bundle)
+                if (found := known.get(alike)) is None:
+                    found = _Said(parts, tuple(map(_hold, parts, repeat(device_id), repeat(device), moves)))
+                    if self._is_timeless(found, device, moves):
+                        known[alike] = found
+                said[device_id] = found
+                if has_budget:
+                    self._ask(device_id, found)
+
+    @staticmethod
+    def _is_timeless(said: _Said, device: LiveDevice, moves: Iterable[Move]) -> bool:
+        """Whether the same is said of every device that is alike, whatever the times in its log."""
+        return not any(
+            isinstance(part, Position) and part.judge.depends_on_times(device, move)
+            for part, move in zip(said.parts, moves, strict=True)
+        )
 
     def _parts(self, decisions: Mapping[FlowId, Decision], moves: Iterable[Move]) -> _Parts:
         mine = [position for one in decisions.values() if (position := self._by_group.get(one.group or ""))]
@@ -84,17 +116,16 @@ class _Withholding:
         found = [decisions[move.flow_id] for move in moves]
         return tuple(follower if one.rule == PRUNE else self._by_group.get(one.group or "") for one in found)
 
-    def _ask(self, device_id: DeviceId, device: LiveDevice, moves: Sequence[Move], parts: _Parts) -> None:
-        holds = [_hold(part, device_id, device, move) for part, move in zip(parts, moves, strict=True)]
-        self._holds[device_id], self._parts_of[device_id] = holds, parts
+    def _ask(self, device_id: DeviceId, said: _Said) -> None:
+        """Note which budgets a device has to ask; one that asks none goes if something is sent to it."""
         asking = {
             part.rollout.group
-            for part, hold in zip(parts, holds, strict=True)
+            for part, hold in zip(said.parts, said.holds, strict=True)
             if isinstance(part, Position) and part.rollout.policy.budget and hold == Hold(hold.wave)
         }
         for group in asking:
             self._candidates[group].append(device_id)
-        if not asking and any(hold.withheld is None for hold in holds):
+        if not asking and any(hold.withheld is None for hold in said.holds):
             self._going.add(device_id)
 
     def budget(self, position: Position) -> tuple[Room, ...]:
@@ -117,57 +148,47 @@ class _Withholding:
         return rooms.without_room(left)
 
     def _withhold(self, device_id: DeviceId, group: str) -> None:
-        decisions, holds = self._changes.decided[device_id], self._holds[device_id]
-        for index, move in enumerate(self._changes.devices[device_id]):
-            if decisions[move.flow_id].group == group and holds[index] == Hold(holds[index].wave):
-                holds[index] = holds[index]._replace(withheld=Withheld.BUDGET)
+        said = self._said[device_id]
+        holds = tuple(
+            hold._replace(withheld=Withheld.BUDGET)
+            if isinstance(part, Position) and part.rollout.group == group and hold == Hold(hold.wave)
+            else hold
+            for part, hold in zip(said.parts, said.holds, strict=True)
+        )
+        self._said[device_id] = _Said(said.parts, holds)
 
     def follow(self) -> None:
         """A row that only `prune` moves waits for the other rows of its device, or they would leave a gap."""
-        for device_id, parts in self._parts_of.items():
+        for device_id, (parts, holds) in self._said.items():
             if any(isinstance(part, _Follower) for part in parts):
-                holds = self._holds[device_id]
-                first = min(holds, key=_reason)
-                for index, part in enumerate(parts):
-                    if isinstance(part, _Follower):
-                        holds[index] = holds[index]._replace(withheld=first.withheld)
+                why = min(holds, key=_reason).withheld
+                follow = [
+                    hold._replace(withheld=why) if isinstance(part, _Follower) else hold
+                    for part, hold in zip(parts, holds, strict=True)
+                ]
+                self._said[device_id] = _Said(parts, tuple(follow))
 
     def step(self, full: Mapping[str, tuple[Room, ...]]) -> Step:
         """The changes that are sent, those of devices that are alike together."""
-        shared: dict[Holds, Holds] = {}
-        of_device = {one: shared.setdefault(key := tuple(holds), key) for one, holds in self._holds.items()}
-        counts = self._counts(of_device)
-        if all(hold.withheld is None for holds in shared for hold in holds):
-            return Step(self._changes, of_device, counts, full)
-        cohorts: dict[tuple[Move, ...], list[DeviceId]] = defaultdict(list)
-        going: dict[tuple[tuple[Move, ...], Holds | None], tuple[Move, ...]] = {}
-        for moves, device_ids in self._changes.cohorts.items():
-            for device_id in device_ids:
-                holds = of_device.get(device_id)
-                if (moves, holds) not in going:
-                    going[moves, holds] = moves if holds is None else _sent(moves, holds)
-                if sent := going[moves, holds]:
-                    cohorts[sent].append(device_id)
-        return Step(Changes(cohorts, self._changes.decided), of_device, counts, full)
-
-    def _counts(self, of_device: Mapping[DeviceId, Holds]) -> Mapping[tuple[str, int, Withheld | None], int]:
-        alike = Counter((self._parts_of[one], holds) for one, holds in of_device.items())
+        of_device = {device_id: said.holds for device_id, said in self._said.items()}
         counts: Counter[tuple[str, int, Withheld | None]] = Counter()
-        for (parts, holds), number in alike.items():
+        for (parts, holds), number in Counter(self._said.values()).items():
             for part, hold in zip(parts, holds, strict=True):
                 if isinstance(part, Position):
                     counts[part.rollout.group, hold.wave or 0, hold.withheld] += number
-        return counts
+        if all(why is None for _, _, why in counts):  # a follower is withheld only with others
+            return Step(self._changes, of_device, counts, full)
+        return Step(self._changes.picked(of_device, _is_sent), of_device, counts, full)
 
 
 def _hold(part: Position | _Follower | None, device_id: DeviceId, device: LiveDevice, move: Move) -> Hold:
     if isinstance(part, Position):
         return part.hold(device_id, device, move)
-    return Hold(part.position.rollout.waves[device_id]) if part else NO_HOLD
+    return Hold(part.wave(device_id)) if part else NO_HOLD
 
 
-def _sent(moves: Iterable[Move], holds: Holds) -> tuple[Move, ...]:
-    return tuple(move for move, hold in zip(moves, holds, strict=True) if hold.withheld is None)
+def _is_sent(hold: Hold) -> bool:
+    return hold.withheld is None
 
 
 _ORDER = {reason: rank for rank, reason in enumerate(Withheld)}

@@ -15,7 +15,7 @@ from tests.gitops.runner.hub import REPOSITORY, Hub
 from tests.gitops.runner.steps import Job, Machine, Steps, load, project_file, texts
 
 MOST_JOBS = 256  # of one matrix
-GRANTABLE = dict.fromkeys(("contents", "id-token", "issues", "pull-requests"), "write")
+GRANTABLE = dict.fromkeys(("contents", "id-token", "issues", "pull-requests", "statuses"), "write")
 
 Data = Mapping[str, Any]
 

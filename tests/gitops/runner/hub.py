@@ -47,6 +47,7 @@ class Hub:
     commits: dict[str, list[int]] = field(default_factory=dict)
     issues: dict[int, dict[str, Any]] = field(default_factory=dict)
     comments: dict[int, dict[str, Any]] = field(default_factory=dict)
+    statuses: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     log: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     authorizations: list[str] = field(default_factory=list)
@@ -75,6 +76,10 @@ class Hub:
     def merge(self, number: int, commit: str) -> None:
         self.pulls[number] |= {"merged_at": "2026-03-02T09:00:00Z", "merge_commit_sha": commit}
         self.commits[commit] = [number]
+
+    def mark(self, commit: str, context: str, *, state: str = "success", user: Mapping[str, str] = BOT) -> None:
+        """Somebody's status of a commit; the newest comes first, as GitHub lists them."""
+        self.statuses.setdefault(commit, []).insert(0, {"context": context, "state": state, "creator": user})
 
     def comment(self, number: int, body: str, *, user: Mapping[str, str] = BOT) -> dict[str, Any]:
         """Somebody's comment."""
@@ -131,6 +136,7 @@ class Hub:
 
     def _endpoints(self) -> Iterator[tuple[str, str, tuple[str, ...], Callable[..., tuple[int, Any]]]]:
         yield "GET", r"commits/(\w+)/pulls", ("pull-requests",), self._pulls_of
+        yield "GET", r"commits/(\w+)/statuses", ("statuses",), self._statuses_of
         yield "GET", r"pulls/(\d+)", ("pull-requests",), lambda _q, _b, number: (200, self.pulls[int(number)])
         yield "GET", r"issues/(\d+)/comments", _EITHER, self._comments_of
         yield "POST", r"issues/(\d+)/comments", _EITHER, self._add_comment
@@ -141,6 +147,9 @@ class Hub:
 
     def _pulls_of(self, query: Mapping[str, str], _body: Any, commit: str) -> tuple[int, Any]:
         return 200, _page([self.pulls[number] for number in self.commits.get(commit, [])], query)
+
+    def _statuses_of(self, query: Mapping[str, str], _body: Any, commit: str) -> tuple[int, Any]:
+        return 200, _page(self.statuses.get(commit, []), query)
 
     def _comments_of(self, query: Mapping[str, str], _body: Any, number: str) -> tuple[int, Any]:
         return 200, _page([one for one in self.comments.values() if one["issue"] == int(number)], query)

@@ -182,9 +182,10 @@ class Machine:
     def _checkout(self, options: Mapping[str, str]) -> None:
         git = ["git", "-C", str(self.workspace), "-c", "init.defaultBranch=x", "-c", "advice.detachedHead=false"]
         depth, ref = options.get("fetch-depth", "1"), options.get("ref") or self.sha
+        shallow = [] if depth == "0" else [f"--depth={depth}"]
         for command in (
             ["init", "-q"],
-            ["fetch", "-q", f"--depth={depth}", self.origin.as_uri(), f"+{ref}:refs/remotes/origin/it"],
+            ["fetch", "-q", *shallow, self.origin.as_uri(), f"+{ref}:refs/remotes/origin/it"],
             ["checkout", "-q", "--detach", "refs/remotes/origin/it"],
         ):
             processes.run([*git, *command], check=True)

@@ -1,0 +1,62 @@
+"""The revision that each application is compared with, to see what leaves management.
+
+On a pull request that is what it is merged into. Otherwise it is the newest commit of the branch whose apply ended, as
+its mark tells, so that the next push does not forget a loss that was refused. Without a mark it is the former tip.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from reconciler.ci.command import git
+from reconciler.ci.provider import Provider, Run, Trigger, say
+from reconciler.errors import UsageError
+from reconciler.manifest.files import NothingThere
+from reconciler.manifest.git.checkout import places_of
+from reconciler.manifest.git.files import GitFiles
+from reconciler.manifest.git.revision import NoRevision
+from reconciler.model.rules import Rules
+
+_COMMITS = 100  # that are asked for a mark, newest first; each is a request at most
+
+
+def mark_of(application: str, kind: str) -> str:
+    """The name of the commit status of a commit whose apply ended."""
+    return f"reconciler/applied: {application} {kind}"
+
+
+def revisions(provider: Provider, rules: Sequence[Rules], *, path: str) -> list[str]:
+    """For each application the full id of the commit to compare with; empty if there is none."""
+    run = provider.run()
+    if run.trigger is Trigger.REVIEW:
+        return [_usable(provider, run.base, rules, path)] * len(rules)
+    marks = [mark_of(one.application.id, one.kind) for one in rules]
+    commits = git("rev-list", "--first-parent", f"--max-count={_COMMITS}", "HEAD").splitlines()
+    applied = provider.forge().applied(commits, marks)
+    former = "" if applied.keys() >= set(marks) else _usable(provider, _former_tip(run), rules, path)
+    return [_usable(provider, applied[mark], rules, path) if mark in applied else former for mark in marks]
+
+
+def _former_tip(run: Run) -> str:
+    """The tip before the push, as long as this clone has it: after a forced push it may not."""
+    if run.before:
+        try:
+            GitFiles(run.before)
+        except UsageError:
+            return "HEAD^1"
+    return run.before or "HEAD^1"
+
+
+def _usable(provider: Provider, revision: str, rules: Sequence[Rules], path: str) -> str:
+    """The commit's id, if it has manifests there; where it has them elsewhere, that is said."""
+    try:
+        files = GitFiles(revision)
+    except NoRevision:
+        provider.log(f"There is no {revision} to compare with.")
+        return ""
+    if not any(isinstance(one, NothingThere) for one in files.expand(path)[1]):
+        return files.commit
+    if places := places_of([one.application.id for one in rules], files.commit):
+        message = f"not verified: whether rows leave management; {revision} has the manifests in {places[0]}"
+        say(provider, "warning", message)
+    return ""
