@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from rich.console import Console as Terminal
 from rich.console import RenderableType
@@ -29,15 +30,15 @@ _REPORTED = {CallState.FAILED, CallState.SKIPPED, CallState.UNKNOWN}
 
 
 class _Bars(Progress):
-    """The bars, and under them what is waited for."""
+    """The bars, and under them what each of them waits for."""
 
-    awaited = ""
+    awaited: Mapping[TaskID, str] = MappingProxyType({})
 
     def get_renderables(self) -> Iterable[RenderableType]:
-        """The table of bars, then the line."""
+        """The table of bars, then a line for each that waits."""
         yield from super().get_renderables()
-        if self.awaited:
-            yield Text(self.awaited, no_wrap=True, overflow="ellipsis")
+        for line in filter(None, self.awaited.values()):
+            yield Text(line, no_wrap=True, overflow="ellipsis")
 
 
 class Display:
@@ -85,7 +86,7 @@ class Display:
         """Show a phase at `done` steps, and what it waits for."""
         with self._harmless():
             if self._bars is not None and phase.task is not None:
-                self._bars.awaited = awaited
+                self._bars.awaited = {**self._bars.awaited, phase.task: awaited}
                 self._bars.update(phase.task, completed=done, total=phase.total, description=f"{phase.title}{suffix}")
             elif self.clock.monotonic() - self._last_line >= QUIET_S:
                 self._last_line = self.clock.monotonic()

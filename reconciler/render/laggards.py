@@ -46,7 +46,7 @@ class _Alike(NamedTuple):
 
 def laggards(rows: Iterable[Laggard]) -> Iterator[str]:
     """Up to 20 kinds of rows that have not converged, or single ones, each with its explanation."""
-    kinds = list(_entries(rows))
+    kinds = sorted(_kinds(in_order(rows)), key=lambda kind: _rank(kind.devices[0][0]))
     for kind in kinds[:LISTED]:
         yield from _single(kind.devices[0][0]) if kind.rows == 1 else _together(kind)
     yield from left_out(sum(kind.rows for kind in kinds[LISTED:]), "row", indent=4)
@@ -59,15 +59,6 @@ def in_order(rows: Iterable[Laggard]) -> list[Laggard]:
 
 def _rank(row: Laggard) -> tuple[int, str, str, str, str]:
     return (-_SEVERITY[row.verdict], row.device_name or "", row.device_id, row.flow_name or "", row.flow_id)
-
-
-def _entries(rows: Iterable[Laggard]) -> Iterator[_Alike]:
-    """What is alike, in order; the rows of a single device one by one."""
-    for alike in sorted(_kinds(in_order(rows)), key=lambda kind: _rank(kind.devices[0][0])):
-        if len(alike.devices) > 1:
-            yield alike
-        else:
-            yield from (_Alike(alike.reason, [[row]]) for row in alike.devices[0])
 
 
 def _kinds(rows: Iterable[Laggard]) -> Iterator[_Alike]:
@@ -117,9 +108,11 @@ def _single(row: Laggard) -> Iterator[str]:
 
 def _together(alike: _Alike) -> Iterator[str]:
     first = [its[0] for its in alike.devices]
-    yield from wrapped(f"{counted(len(first), 'device')} {_state(alike.reason, first)}", indent=4)
     names = [inert(row.device_name or row.device_id) for row in first[:EXAMPLES]]
-    yield fitting(names, total=len(first), indent=8)
+    who = counted(len(first), "device") if len(first) > 1 else f"{names[0]}:"
+    yield from wrapped(f"{who} {_state(alike.reason, first)}", indent=4)
+    if len(first) > 1:
+        yield fitting(names, total=len(first), indent=8)
     moves = [_move(row) for row in alike.devices[0]]
     for move in moves[:LISTED]:
         yield from wrapped(move, indent=8)
@@ -142,7 +135,7 @@ def _state(reason: _Reason, rows: Sequence[Laggard]) -> str:
 
 def _in_common(alike: _Alike) -> Iterator[str]:
     if alike.reason.unknown_bundle:
-        yield "run a bundle that the platform does not know"
+        yield "running a bundle that the platform does not know"
     if alike.reason.error:
         yield f"error: {inert(alike.reason.error, limit=200)}"
     rows = [row for its in alike.devices for row in its]

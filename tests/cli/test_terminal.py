@@ -20,11 +20,13 @@ from pathlib import Path
 import pytest
 
 from reconciler.simulator import faults, serve
+from reconciler.simulator.world.seed import default_token
 from tests.support import processes
-from tests.support.fleet import FLEET, MANIFEST, Shop
+from tests.support.fleet import APPLICATION, FLEET, MANIFEST, Shop
 from tests.support.waiting import LIMIT_S, until
 
 COLUMNS = 60
+OTHER = "5f0c8a1b2d3e4f5061728395"
 QUESTION = "Only 'yes' is accepted: "
 CTRL_C, CTRL_D = "\x03", "\x04"
 _ON_ITS_TERMINAL = """
@@ -247,6 +249,20 @@ def test_under_the_bar_it_names_what_it_waits_for(shop: Shop) -> None:
     lines = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", screen.shown)
     assert re.search(r"^waiting for \d calls?: #\d \w+ (alarms|telemetry|control)", lines, re.MULTILINE)
     assert re.search(r"^waiting for 1 of 5: leeds-4$", lines, re.MULTILINE)
+
+
+def test_each_application_names_what_it_waits_for(tmp_path: Path) -> None:
+    other = FLEET.partition("applications:")[2].replace(APPLICATION, OTHER).replace("name: shop", "name: depot")
+    with serve(FLEET + other) as server:
+        shop = Shop(server, tmp_path)
+        shop.write("depot.yaml", MANIFEST.replace(APPLICATION, OTHER).replace("name: shop", "name: depot"))
+        shop.control.fault(faults.Latency(seconds=0.5, when=faults.When(method="POST")))
+        tokens = {f"LOSANT_API_TOKEN_{one.upper()}": default_token(one) for one in (APPLICATION, OTHER)}
+        with terminal(shop, "apply", "shop.yaml", "depot.yaml", "--yes", **tokens) as screen:
+            assert screen.end() == 0, screen.shown
+    lines = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", screen.shown)
+    assert re.search(r"^depot: applying", lines, re.MULTILINE)
+    assert re.search(r"^waiting for \d calls?: #\d \w+ (alarms|telemetry|control)", lines, re.MULTILINE)
 
 
 def test_pauses_are_told_above_the_bar(shop: Shop) -> None:

@@ -62,6 +62,18 @@ def test_devices_that_lag_alike_in_several_flows_are_one_entry() -> None:
     ]
 
 
+def test_the_rows_of_one_device_that_lag_alike_are_one_entry() -> None:
+    rows = [lagging(1, Verdict.FAILED, error="boom", flow_id=FLOW + name, flow_name=name) for name in ("b", "a")]
+    assert shown([*rows, lagging(1, flow_name="c", flow_id=OTHER)]) == [
+        "pump-0001: failed",
+        "    a: v1 -> v2",
+        "    b: v1 -> v2",
+        "    error: boom",
+        "pump-0001 / c: offline, v1 -> v2",
+        "    not connected, last change 2026-03-02T03:10:00Z",
+    ]
+
+
 def test_what_differs_keeps_rows_apart() -> None:
     same = lagging(1, Verdict.FAILED, error="boom")
     for other in (
