@@ -15,6 +15,7 @@ _OURS: Final[Mapping[str, str]] = {
     "detailed-exitcode": "--detailed-exitcode",
     "no-color": "--color never",
     "help": "--help",
+    "version": "--version",
 }
 _VALUES: Final[Mapping[str, str]] = {"out": "FILE", "target": "KEY=NAME", "parallelism": "N"}
 

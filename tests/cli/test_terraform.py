@@ -25,6 +25,8 @@ from tests.support.cli import run_here
         ),
         ("plan -detailed-exitcode", "-detailed-exitcode is Terraform's spelling (write --detailed-exitcode)"),
         ("plan -parallelism=10", "-parallelism is Terraform's spelling (write --parallelism 10)"),
+        ("plan -help", "-help is Terraform's spelling (write --help)"),
+        ("-version", "-version is Terraform's spelling (write --version)"),
         ("plan -no-color", "-no-color is Terraform's spelling (write --color never)"),
         ("plan -out=\x1b[2Jp", r"-out is Terraform's spelling (write --out \x1b[2Jp)"),
     ],
