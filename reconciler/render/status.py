@@ -20,7 +20,7 @@ def status_text(reports: Sequence[StatusReport], *, color: bool = False) -> str:
     """The reports of one run, each under its application, then a line with the totals."""
     paint = painter(color=color)
     lines = [line for report in reports for line in (*_report(report, paint), "")]
-    return "\n".join([*lines, _totals(reports), ""])
+    return "\n".join([*lines, *wrapped(_totals(reports), indent=0), ""])
 
 
 def _totals(reports: Sequence[StatusReport]) -> str:
@@ -63,11 +63,11 @@ def _log(device_id: str, name: str | None, lines: Sequence[Logged]) -> Iterator[
     yield f"  Log of {with_id(name, device_id)}: {_entries(lines)}"
     for line in lines[:LISTED]:
         yield f"    {inert(line.date or 'no date')}"
-        yield f"        {_happening(line)}"
+        yield from wrapped(_happening(line), indent=8)
         if who := _who(line):
-            yield f"        by {inert(who)}"
+            yield from wrapped(f"by {inert(who)}", indent=8)
         if line.error is not None:
-            yield f"        error: {inert(line.error, limit=200)}"
+            yield from wrapped(f"error: {inert(line.error, limit=200)}", indent=8)
     if len(lines) > LISTED:
         yield f"    and {counted(len(lines) - LISTED, 'older line')}"
 

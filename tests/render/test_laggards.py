@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.model.health import FlowStatus, Laggard, Standing, StatusReport, Verdict, VersionStatus
+from reconciler.model.health import FlowStatus, Laggard, Logged, Standing, StatusReport, Verdict, VersionStatus
 from reconciler.model.state import ChangedBy, DeletedDevice, Kind
 from reconciler.render.inert import WIDTH
 from reconciler.render.laggards import laggards
@@ -187,3 +187,15 @@ def test_a_table_that_is_too_wide_becomes_lines() -> None:
     wide = table("v1.2.3-rc.1+build.20260302")
     assert "    v1.2.3-rc.1+build.20260302: 2,480 in sync, 14 offline\n" in wide
     assert all(len(line) <= WIDTH or FLOW in line for line in wide.splitlines()[1:])
+
+
+def test_totals_and_logs_are_wrapped() -> None:
+    many = replace(report([]), rows=dict.fromkeys(Standing, 123_456))
+    said = Logged(
+        hex_id(1), "pump", FLOW, "telemetry", "2026-03-02T09:00:00Z", "desired", None, "v2", "v1", None, None,
+        "no space left " * 10, ChangedBy("apiToken", hex_id(2)),
+    )  # fmt: skip
+    lines = status_text([replace(many, devices_named={hex_id(1): "pump"}, log=(said,))]).splitlines()
+    assert [line for line in lines if len(line) > WIDTH and not re.search("[0-9a-f]{24}", line)] == []
+    assert "        released telemetry: v1 -> v2" in lines
+    assert any(line.startswith("Rows: 123,456 in sync, ") for line in lines[-4:])
