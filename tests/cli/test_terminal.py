@@ -271,9 +271,9 @@ def test_pauses_are_told_above_the_bar(shop: Shop) -> None:
     shop.control.fault(faults.Status(status=503, retry_after="0", when=faults.When(method="GET", nth=7)))
     with terminal(shop, "-vv", "apply", "shop.yaml", "--yes", "--wait", "--no-color") as screen:
         assert screen.end() == 0
-    clear_line = "\r\x1b[2K"
-    assert re.search(rf"{re.escape(clear_line)}POST \S+: 429 in .*\nshop: applying", screen.shown)
-    assert re.search(rf"{re.escape(clear_line)}GET .*HTTP 503.*; trying again in 0\.0 s\nshop: ", screen.shown)
+    cleared = r"\r\x1b\[2K(?:\x1b\[1A\x1b\[2K)*"  # the bar, and the line below it
+    assert re.search(rf"{cleared}POST \S+: 429 in .*\nshop: applying", screen.shown)
+    assert re.search(rf"{cleared}GET .*HTTP 503.*; trying again in 0\.0 s\nshop: ", screen.shown)
 
 
 # The window is closed
