@@ -58,6 +58,7 @@ NEEDS: dict[str, set[str]] = {
     "validate a.yaml": MANIFESTS,
     "validate a.yaml --format json": MANIFESTS,
     "applications a.yaml": MANIFESTS,
+    "completion bash": set(),
     "schema": {"pydantic"},
     "schema --output": {"pydantic"},
     "diff a.yaml b.yaml": MANIFESTS | {"deepdiff"},
@@ -106,6 +107,17 @@ def test_a_command_loads_what_it_needs(words: str, tmp_path: Path, nobodys_api: 
     assert done.returncode == 0, done.stderr
     loaded = set(json.loads(done.stdout)) & HEAVY
     assert loaded - ({"asyncio"} if "deepdiff" in loaded else set()) == NEEDS[words]  # some of its versions import it
+
+
+@pytest.mark.parametrize(("typed", "loads"), [("--tar", set()), ("--target flow=", {"yaml"})])
+def test_a_press_of_tab_loads_next_to_nothing(typed: str, loads: set[str], tmp_path: Path) -> None:
+    (tmp_path / "manifests").mkdir()
+    (tmp_path / "manifests" / "a.yaml").write_text(GROUP % (7, 1))
+    *words, word = typed.split()
+    asked = {"COMP_WORDS": "\n".join(["reconciler", "plan", *words]), "COMP_WORD": word}
+    env = {**os.environ, "_RECONCILER_COMPLETE": "zsh_complete", **asked}
+    done = processes.run([sys.executable, "-c", LOADED], cwd=tmp_path, env=env, check=True)
+    assert set(json.loads(done.stdout)) & HEAVY == loads
 
 
 def test_importing_the_package_loads_nothing_of_its_own() -> None:

@@ -7,6 +7,7 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,7 +16,11 @@ from reconciler.cli import options as opt
 from reconciler.cli.console import Console
 from reconciler.cli.registry import COMMANDS
 from reconciler.cli.signals import current, interruptible
+from reconciler.cli.terraform import ours
 from reconciler.errors import ExitCode, Interrupted, Problem, ReconcilerError, UsageError
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 
 class LazyGroup(click.Group):
@@ -34,17 +39,29 @@ class LazyGroup(click.Group):
         """Import a command. It accepts the global options too, so that they may follow the command."""
         if cmd_name not in COMMANDS:
             return None
+        from reconciler.cli.examples import ending
+
         command: click.Command = importlib.import_module(COMMANDS[cmd_name].module).command
+        command.epilog = ending(cmd_name)
         names = {param.name for param in command.params}
         command.params += [option for option in opt.global_options(hidden=True) if option.name not in names]
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
+        """The commands that begin like what is typed, without importing them."""
+        if incomplete.startswith("-"):
+            return click.Command.shell_complete(self, ctx, incomplete)
+        from click.shell_completion import CompletionItem
+
+        matching = (command for command in COMMANDS.values() if command.name.startswith(incomplete))
+        return [CompletionItem(command.name, help=command.summary) for command in matching]
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Suggest the nearest name for an unknown command."""
         name = args[0]
-        if self.get_command(ctx, name) is None and not name.startswith("-"):
+        if self.get_command(ctx, name) is None and not name.startswith("-") and not ctx.resilient_parsing:
             from difflib import get_close_matches
 
             near = get_close_matches(name, self.list_commands(ctx), n=1)
@@ -99,13 +116,18 @@ def _has_working_directory() -> bool:
 
 
 def _invoke(argv: list[str], console: Console) -> int:
+    if asked := os.environ.get("_RECONCILER_COMPLETE"):
+        from reconciler.cli.completion import answer
+
+        click.echo(answer(cli, asked, console))
+        return int(ExitCode.DONE)
     try:
         code = cli.main(args=argv, prog_name="reconciler", standalone_mode=False, obj=console)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.ctx.get_help() if error.ctx else str(error), err=True)
         return int(ExitCode.ERROR)
     except click.UsageError as error:
-        raise _usage_error(error, console) from None
+        raise _usage_error(error, console, argv) from None
     except click.ClickException as error:
         raise UsageError(error.format_message()) from None
     if code != ExitCode.INTERRUPTED:
@@ -113,8 +135,11 @@ def _invoke(argv: list[str], console: Console) -> int:
     return int(code or 0)
 
 
-def _usage_error(error: click.UsageError, console: Console) -> UsageError:
+def _usage_error(error: click.UsageError, console: Console, argv: Sequence[str]) -> UsageError:
     """A usage error with a hint. Click omits the command when an option lacks its argument."""
+    if isinstance(error, click.NoSuchOption) and (known_word := ours(argv)):
+        word, hint = known_word
+        return UsageError([Problem(f"{word} is Terraform's spelling", hint=hint)])
     known = "reconciler" if console.command == "reconciler" else f"reconciler {console.command}"
     path = error.ctx.command_path if error.ctx else known
     return UsageError([Problem(" ".join(error.format_message().split()), hint=f"see `{path} --help`")])

@@ -189,7 +189,7 @@ class _Apply(ApplyObserver):
         key = plan.application.id, plan.kind, what
         if key not in self._phases:
             title = f"{plan.application.name or plan.application.id}: {what}"
-            self._phases[key] = self._display.phase(title, total)
+            self._phases[key] = self._display.phase(title, total, plan.flow_names)
         return self._phases[key]
 
     def report(self, failure: ReconcilerError | None) -> ExitCode:

@@ -6,9 +6,10 @@ import contextlib
 import io
 import os
 import re
+import stat
 import sys
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
@@ -25,7 +26,7 @@ class Console:
 
     Attributes:
         verbose: 0, 1 (`-v`: explanations) or 2 (`-vv`: requests too).
-        color: whether text on stdout may be coloured.
+        color_mode: `auto`, `always` or `never`.
         command: the name of the command, once known.
         fmt: the format of stdout: `text`, `json`, `markdown`, `html` or a command's own. Guessed until the command line
             is parsed, so that usage errors are reported in the requested format too.
@@ -38,7 +39,7 @@ class Console:
         self.api_url: str | None = None
         self.token_file: str | None = None
         self.verbose = 0
-        self.no_color = bool(os.environ.get("NO_COLOR"))
+        self.color_mode = "auto"
         self.command = next((word for word in argv if word in COMMANDS), "reconciler")
         self.fmt = _format_in(argv, can_be_events=self.command in ("plan", "apply"))
         self.max_bytes = 65_000
@@ -49,8 +50,23 @@ class Console:
 
     @property
     def color(self) -> bool:
-        """Whether stdout is a terminal that shows colours."""
-        return not self.no_color and os.environ.get("TERM") != "dumb" and sys.stdout.isatty()
+        """Whether to colour text on stdout.
+
+        What this run was told counts before the environment, and there NO_COLOR before FORCE_COLOR. That one is meant
+        for whatever shows the output of programs, so a file that stdout leads to gets no colours by it.
+        """
+        if self.color_mode != "auto":
+            return self.color_mode == "always"
+        if os.environ.get("NO_COLOR"):
+            return False
+        if os.environ.get("FORCE_COLOR"):
+            return not _is_file(sys.stdout)
+        return os.environ.get("TERM") != "dumb" and sys.stdout.isatty()
+
+    @property
+    def no_color(self) -> bool:
+        """Whether colours are off, also on stderr."""
+        return self.color_mode == "never" or (self.color_mode == "auto" and bool(os.environ.get("NO_COLOR")))
 
     @property
     def wants_json(self) -> bool:
@@ -151,6 +167,14 @@ class Console:
             f"unexpected {type(error).__name__} in {_last_own_frame(error)}; this is a bug in reconciler",
             hint="please report it with the command that you ran; -vv shows where it happened",
         )
+
+
+def _is_file(stream: TextIO) -> bool:
+    """Whether a stream leads to a file on a disk."""
+    try:
+        return stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
+    except (OSError, ValueError):  # a stream in memory has no number
+        return False
 
 
 def _write_utf_8() -> None:

@@ -6,7 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 import click
@@ -49,7 +49,13 @@ def global_options(*, hidden: bool = False) -> list[click.Parameter]:
         click.Option(["--api-url"], metavar="URL", help="Base URL of the API. [env: LOSANT_API_URL]", **common),
         click.Option(["--token-file"], metavar="FILE", help="File that contains the API token.", **common),
         click.Option(["-v", "--verbose"], count=True, help="Explain more; -vv also logs each request.", **common),
-        click.Option(["--no-color"], is_flag=True, help="No colours. [env: NO_COLOR]", **common),
+        click.Option(
+            ["--color", "color_mode"],
+            type=click.Choice(["auto", "always", "never"]),
+            help="When text is coloured; auto: on a terminal. [env: NO_COLOR, FORCE_COLOR]",
+            **common,
+        ),
+        click.Option(["--no-color", "color_mode"], flag_value="never", **{**common, "hidden": True}),
     ]
 
 
@@ -137,7 +143,28 @@ def row_filter(text: str) -> Filter:
 
 KINDS = click.Choice(["embedded", "edge"])
 
-paths = click.argument("paths", nargs=-1, metavar="[PATH]...", type=filled)
+Completer: TypeAlias = Callable[[click.Context, click.Parameter, str], list[Any]]
+
+
+def names(*kinds: str) -> Completer:
+    """Offers the names of a kind in the manifests; with several kinds `KIND=NAME`."""
+
+    def offer(ctx: click.Context, param: click.Parameter, typed: str) -> list[Any]:
+        from reconciler.cli.completion import completions
+
+        return completions(*kinds)(ctx, param, typed)
+
+    return offer
+
+
+def files(_: click.Context, __: click.Parameter, typed: str) -> list[Any]:
+    """Leaves it to the shell to offer files."""
+    from click.shell_completion import CompletionItem
+
+    return [CompletionItem(typed, type="file")]
+
+
+paths = click.argument("paths", nargs=-1, metavar="[PATH]...", type=filled, shell_complete=files)
 
 
 def standard_input(paths: Sequence[str]) -> BinaryIO | None:
@@ -146,7 +173,13 @@ def standard_input(paths: Sequence[str]) -> BinaryIO | None:
 
 
 pick = _together(
-    click.option("--application", type=filled, metavar="ID|NAME", help="Only this application of those in the paths."),
+    click.option(
+        "--application",
+        type=filled,
+        metavar="ID|NAME",
+        shell_complete=names("application"),
+        help="Only this application of those in the paths.",
+    ),
     click.option("--kind", type=KINDS, help="Only this kind of deployment."),
 )
 
@@ -157,7 +190,14 @@ kind = click.option("--kind", type=KINDS, default="embedded", show_default=True,
 
 def application_id(*, required: bool) -> Callable[[F], F]:
     """`--application` of a command that does not read manifests."""
-    return click.option("--application", type=object_id, required=required, metavar="ID", help="Id of the application.")
+    return click.option(
+        "--application",
+        type=object_id,
+        required=required,
+        metavar="ID",
+        shell_complete=names("application"),
+        help="Id of the application.",
+    )
 
 
 filters = _together(
@@ -167,6 +207,7 @@ filters = _together(
         type=row_filter,
         multiple=True,
         metavar="KEY=NAME",
+        shell_complete=names("device", "flow", "group"),
         help="Plan only these rows: device=, flow= or group=. Repeatable.",
     ),
     click.option(
@@ -174,6 +215,7 @@ filters = _together(
         type=row_filter,
         multiple=True,
         metavar="KEY=NAME",
+        shell_complete=names("device", "flow", "group"),
         help="Exclude these rows. Repeatable.",
     ),
 )

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from rich.console import Console as Terminal
+from rich.console import RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 from reconciler.cli.console import Console
 from reconciler.executor import Observer
@@ -22,6 +25,7 @@ from reconciler.model.log import UNDATED, unix_time
 from reconciler.model.result import CallResult, CallState
 from reconciler.model.rollout import RolloutReport, RolloutState, Withheld
 from reconciler.ports import Clock
+from reconciler.render.awaited import awaited_calls, awaited_devices
 from reconciler.render.inert import inert, words
 
 QUIET_S = 30.0  # between two lines without a terminal
@@ -36,6 +40,18 @@ _IN_PROGRESS = (
 _REPORTED = {CallState.FAILED, CallState.SKIPPED, CallState.UNKNOWN}
 
 
+class _Bars(Progress):
+    """The bars, and under them what each of them waits for."""
+
+    awaited: Mapping[TaskID, str] = MappingProxyType({})
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """The table of bars, then a line for each that waits."""
+        yield from super().get_renderables()
+        for line in filter(None, self.awaited.values()):
+            yield Text(line, no_wrap=True, overflow="ellipsis")
+
+
 class Display:
     """One bar per phase, drawn by rich; without a terminal, occasional lines, and none for short phases.
 
@@ -45,7 +61,7 @@ class Display:
     def __init__(self, console: Console, clock: Clock) -> None:
         self.clock = clock
         self._console = console
-        self.bars: Progress | None = None
+        self.bars: _Bars | None = None
         self._last_line = clock.monotonic()
         self._shown = ExitStack()
         self._lost = False
@@ -67,27 +83,29 @@ class Display:
         except (Exception, SystemExit):  # noqa: BLE001 - rich ends the program where its output is a closed pipe
             self._lost, self.bars = True, None
 
-    def phase(self, title: str, total: int) -> Phase:
-        """Add a bar with `total` steps."""
-        phase = Phase(self, inert(title, limit=60), total, None)
+    def phase(self, title: str, total: int, flow_names: Mapping[str, str] | None = None) -> Phase:
+        """Add a bar with `total` steps. `flow_names`: how to name the flows of calls."""
+        phase = Phase(self, inert(title, limit=60), total, None, flow_names=flow_names or {})
         with self._harmless():
             if self.bars is None and not self._lost and sys.stderr.isatty():
                 text = TextColumn("{task.description}", markup=False)
                 terminal = Terminal(stderr=True, no_color=self._console.no_color or None, highlight=False, markup=False)
                 columns = (text, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-                self.bars = self._shown.enter_context(Progress(*columns, console=terminal, transient=True))
+                self.bars = self._shown.enter_context(_Bars(*columns, console=terminal, transient=True))
             if self.bars is not None:
                 phase.task = self.bars.add_task(phase.title, total=total)
         return phase
 
-    def draw(self, phase: Phase, done: int, suffix: str) -> None:
-        """Show a phase at `done` steps."""
+    def draw(self, phase: Phase, done: int, suffix: str, awaited: str = "") -> None:
+        """Show a phase at `done` steps, and what it waits for."""
         with self._harmless():
             if self.bars is not None and phase.task is not None:
+                self.bars.awaited = {**self.bars.awaited, phase.task: awaited}
                 self.bars.update(phase.task, completed=done, total=phase.total, description=f"{phase.title}{suffix}")
             elif self.clock.monotonic() - self._last_line >= QUIET_S:
                 self._last_line = self.clock.monotonic()
-                self._console.note(f"{phase.title}: {done:,} of {phase.total:,}{suffix}")
+                waiting = f"; {awaited}" if awaited else ""
+                self._console.note(f"{phase.title}: {done:,} of {phase.total:,}{suffix}{waiting}")
 
     def drop(self, phase: Phase) -> None:
         """Show a phase no more."""
@@ -114,17 +132,22 @@ class Phase(Observer):
     task: TaskID | None
     held: str = ""
     soaks: dict[str, Phase] = field(default_factory=dict)
+    flow_names: Mapping[str, str] = field(default_factory=dict)
+    done: int = 0
+    calls: dict[int, CallResult] = field(default_factory=dict)
 
     def call(self, call: CallResult) -> None:
         """A call changed its state; errors are shown at once."""
+        self.calls[call.id] = call
+        self.display.draw(self, self.done, "", awaited_calls(self.calls.values(), self.flow_names))
         if call.state in _REPORTED:
             error = f": {call.error}" if call.error else ""
             self.display.note(f"call #{call.id} ({call.action}) {call.state}{error}")
 
     def rows(self, confirmed: int, total: int) -> None:
         """This many of all changes are confirmed."""
-        self.total = total
-        self.display.draw(self, confirmed, "")
+        self.done, self.total = confirmed, total
+        self.display.draw(self, confirmed, "", awaited_calls(self.calls.values(), self.flow_names))
 
     def note(self, text: str) -> None:
         """Show a message."""
@@ -139,7 +162,7 @@ class Phase(Observer):
         counts = ", ".join(f"{rows[verdict]:,} {words(verdict)}" for verdict in others)
         self.total = sum(rows.values())
         suffix = "; ".join(filter(None, [counts, "" if self.soaks else self.held]))
-        self.display.draw(self, rows[Verdict.CONVERGED], f" ({suffix})" if suffix else "")
+        self.display.draw(self, rows[Verdict.CONVERGED], f" ({suffix})" if suffix else "", awaited_devices(wait))
 
     def rolling(self, reports: Sequence[RolloutReport], now: float | None) -> None:
         """What rollouts wait for, and for how long: a bar for each on a terminal, else told with the next line."""

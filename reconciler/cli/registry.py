@@ -39,6 +39,7 @@ COMMANDS: Final = {
         CommandInfo("applications", "List the applications that manifests are for.", "applications"),
         CommandInfo("init", "Write manifests and the CI workflow into a repository."),
         CommandInfo("ci", "Run a step of a CI pipeline."),
+        CommandInfo("completion", "Print the completion script of a shell."),
         CommandInfo("simulator", "Run a local simulator of the API."),
         CommandInfo("demo", "Demonstrate everything on a simulated fleet."),
     )

@@ -4,30 +4,44 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
+from heapq import nsmallest
 
 from reconciler.model.state import Decision, DeviceId, FlowId
 from reconciler.model.text import and_more
 from reconciler.model.world import World
 from reconciler.render.inert import inert, left_out
+from reconciler.render.kinds import by_kind, lines
 
-LISTED = 200  # maximum decisions shown; a device-by-device manifest has one for each row
+LISTED = 200  # maximum kinds of decisions shown
 EXAMPLES = 3  # devices named for one decision
 
 
 def decisions_text(world: World) -> str:
-    """One line for each decision, sorted by flow and place."""
+    """One line for each kind of decisions, sorted by flow and place.
+
+    A kind is one decision, or those of one file that differ only in their line and decide a single device each.
+    """
     by_decision, flows = _devices_by_decision(world), _flow_names(world)
-    lines = [f"Decisions for {world.application.id} ({world.kind}):"]
+    told = [f"Decisions for {world.application.id} ({world.kind}):"]
     ordered = sorted(by_decision, key=lambda key: (flows.get(key[0], key[0]), key[1].place, key[1].overrides))
-    for flow_id, decision in ordered[:LISTED]:
-        devices = _some(by_decision[flow_id, decision], world.device_names)
-        lines.append(f"  {inert(flows.get(flow_id, flow_id))} {inert(explained(decision))}: {devices}")
-    return "\n".join([*lines, *left_out(len(ordered) - LISTED, "decision", indent=2)])
+    alike = by_kind(ordered, lambda key: (key[0], _kind(key[1])) if len(by_decision[key]) == 1 else key)
+    for keys in alike[:LISTED]:
+        flow_id, decision = keys[0]
+        devices = _some([device_id for key in keys for device_id in by_decision[key]], world.device_names)
+        place = lines([one.place for _, one in keys])
+        told.append(f"  {inert(flows.get(flow_id, flow_id))} {inert(explained(decision, place))}: {devices}")
+    return "\n".join([*told, *left_out(sum(map(len, alike[LISTED:])), "decision", indent=2)])
 
 
-def explained(decision: Decision) -> str:
-    """`v1.3.0 by group canary (m.yaml:14), over v1.2.3 by group leeds (m.yaml:11)`."""
-    parts = [f"{one.version or 'absent'} by {one.rule} ({one.place})" for one in (decision, *decision.overrides)]
+def _kind(decision: Decision) -> tuple[object, ...]:
+    """What decisions on single devices may have in common."""
+    return decision.version, decision.rule, decision.place.path, decision.overrides
+
+
+def explained(decision: Decision, place: str) -> str:
+    """`v1.3.0 by group canary (m.yaml:14), over v1.2.3 by group leeds (m.yaml:11)`; `place`: that of the first."""
+    parts = [f"{decision.version or 'absent'} by {decision.rule} ({place})"]
+    parts += [f"{one.version or 'absent'} by {one.rule} ({one.place})" for one in decision.overrides]
     return ", over ".join(parts)
 
 
@@ -49,5 +63,6 @@ def _flow_names(world: World) -> Mapping[FlowId, str]:
 
 
 def _some(device_ids: list[DeviceId], names: Mapping[DeviceId, str]) -> str:
-    shown = [inert(names.get(device_id) or device_id) for device_id in sorted(device_ids)[:EXAMPLES]]
+    first = nsmallest(EXAMPLES, device_ids, key=lambda device_id: (names.get(device_id) or "", device_id))
+    shown = [inert(names.get(device_id) or device_id) for device_id in first]
     return ", ".join(shown) + and_more(len(device_ids) - len(shown), "")

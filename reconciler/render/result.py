@@ -10,12 +10,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from reconciler.errors import ExitCode, Problem
 from reconciler.model.changes import Op
 from reconciler.model.export import ExportedFile
-from reconciler.model.health import Laggard, Verdict, Wait
+from reconciler.model.health import Wait
 from reconciler.model.plan import Warning
 from reconciler.model.result import CallResult, CallState, Moved, Removal, Result, Unconfirmed
 from reconciler.model.state import FlowId
 from reconciler.model.text import counted
 from reconciler.render.inert import Paint, inert, left_out, title, version_text, words
+from reconciler.render.laggards import laggards
 from reconciler.render.page import DEFAULT_MAX_BYTES, MOVES, Page, Rank, code, heading, move_row, version_code
 from reconciler.render.rollout_pages import rollout_sections
 from reconciler.render.rollouts import next_wave, rollout_lines
@@ -176,7 +177,7 @@ def _rows(title: str, rows: Sequence[Unconfirmed | Moved]) -> Iterator[str]:
     yield from left_out(len(rows) - LISTED, "row", indent=4)
 
 
-def _names(row: Unconfirmed | Moved | Laggard) -> str:
+def _names(row: Unconfirmed | Moved) -> str:
     return f"{inert(row.device_name or row.device_id)} / {inert(row.flow_name or row.flow_id)}"
 
 
@@ -198,35 +199,6 @@ def _wait(wait: Wait) -> Iterator[str]:
     for text in dict.fromkeys(filter(None, (wait.stopped_by, wait.read_error))):
         yield f"  {inert(text)}"
     yield from laggards(wait.laggards)
-
-
-def laggards(rows: Sequence[Laggard]) -> Iterator[str]:
-    """Up to 20 rows that have not converged, each with its explanation."""
-    for row in rows[:LISTED]:
-        yield f"    {_names(row)}: {words(row.verdict)}, {version_text(standing(row))} -> {version_text(row.expected)}"
-        for line in explanation(row):
-            yield f"        {line}"
-    yield from left_out(len(rows) - LISTED, "row", indent=4)
-
-
-def standing(row: Laggard) -> str | None:
-    """The version that prevents convergence: the released one if it is not as desired, else the reported one."""
-    return row.released if row.verdict in (Verdict.DRIFT, Verdict.WITHHELD) else row.reported
-
-
-def explanation(row: Laggard) -> Iterator[str]:
-    """The known reasons why a row has not converged."""
-    if row.connected is False:
-        yield f"not connected, last change {inert(row.connection_time or 'never')}"
-    if row.unknown_bundle:
-        yield "runs a bundle that the platform does not know"
-    if row.error:
-        bundle = f" (bundle {inert(row.attempted_bundle)})" if row.attempted_bundle else ""
-        yield f"error: {inert(row.error, limit=200)}{bundle}"
-    by = row.changed_by
-    if by.type:
-        when = f" at {inert(row.since)}" if row.since else ""
-        yield f"released by {inert(by.type)} {inert(by.id or '')}{when}"
 
 
 def file_text(file: ExportedFile) -> str:

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from reconciler.model.health import FlowStatus, Laggard, Logged, Standing, StatusReport, VersionStatus
 from reconciler.model.state import DeletedDevice, FlowId
 from reconciler.model.text import counted
-from reconciler.render.inert import Paint, inert, left_out, title, version_text, with_id, words
+from reconciler.render.inert import WIDTH, Paint, inert, left_out, title, version_text, with_id, words, wrapped
+from reconciler.render.laggards import explanation, in_order, laggards, standing
 from reconciler.render.page import DEFAULT_MAX_BYTES, Page, Rank, code, heading, version_code
-from reconciler.render.result import explanation, laggards, standing
 from reconciler.render.rollout_pages import rollout_sections
 from reconciler.render.rollouts import next_wave, rollout_lines, table
 from reconciler.render.text import LISTED, painter
@@ -22,7 +22,7 @@ def status_text(reports: Sequence[StatusReport], *, color: bool = False) -> str:
     """The reports of one run, each under its application, then a line with the totals."""
     paint = painter(color=color)
     lines = [line for report in reports for line in (*_report(report, paint), "")]
-    return "\n".join([*lines, _totals(reports), ""])
+    return "\n".join([*lines, *wrapped(_totals(reports), indent=0), ""])
 
 
 def _totals(reports: Sequence[StatusReport]) -> str:
@@ -46,10 +46,10 @@ def _report(report: StatusReport, paint: Paint) -> Iterator[str]:
     if report.deleted_devices:
         yield ""
         yield f"  Device deleted: {counted(len(report.deleted_devices), 'device')} with a record left"
-        for device in report.deleted_devices[:LISTED]:
+        for device in _by_name(report.deleted_devices)[:LISTED]:
             yield f"    {with_id(device.device_name, device.device_id)}"
         yield from left_out(len(report.deleted_devices) - LISTED, "device", indent=4)
-    for device_id, device_name in report.devices_named.items():
+    for device_id, device_name in _named(report):
         yield ""
         yield from _log(device_id, device_name, [line for line in report.log if line.device_id == device_id])
 
@@ -58,15 +58,24 @@ def _flow_names(report: StatusReport) -> Mapping[FlowId, str]:
     return {flow.flow_id: flow.flow_name for flow in report.flows if flow.flow_name}
 
 
+def _by_name(devices: Iterable[DeletedDevice]) -> list[DeletedDevice]:
+    return sorted(devices, key=lambda device: (device.device_name or "", device.device_id))
+
+
+def _named(report: StatusReport) -> list[tuple[str, str | None]]:
+    """The devices that the report was restricted to, by name."""
+    return sorted(report.devices_named.items(), key=lambda item: (item[1] or "", item[0]))
+
+
 def _log(device_id: str, name: str | None, lines: Sequence[Logged]) -> Iterator[str]:
     yield f"  Log of {with_id(name, device_id)}: {_entries(lines)}"
     for line in lines[:LISTED]:
         yield f"    {inert(line.date or 'no date')}"
-        yield f"        {_happening(line)}"
+        yield from wrapped(_happening(line), indent=8)
         if who := _who(line):
-            yield f"        by {inert(who)}"
+            yield from wrapped(f"by {inert(who)}", indent=8)
         if line.error is not None:
-            yield f"        error: {inert(line.error, limit=200)}"
+            yield from wrapped(f"error: {inert(line.error, limit=200)}", indent=8)
     if len(lines) > LISTED:
         yield f"    and {counted(len(lines) - LISTED, 'older line')}"
 
@@ -108,7 +117,7 @@ def _columns(reports: Iterable[StatusReport]) -> list[Standing]:
 
 
 def _table(flow: FlowStatus, columns: Sequence[Standing], paint: Paint) -> Iterator[str]:
-    """The version and six more columns; with version names of up to nine characters it fits 60 columns."""
+    """A table of versions and columns, or where it would be too wide, a line for each version."""
     versions = [version_text(line.version) for line in flow.versions]
     if Standing.WITHHELD in columns:  # too wide for one line
         used = [one for one in columns if one is Standing.IN_SYNC or any(getattr(line, one) for line in flow.versions)]
@@ -117,6 +126,11 @@ def _table(flow: FlowStatus, columns: Sequence[Standing], paint: Paint) -> Itera
         yield from table([head, *([version, *row] for version, row in zip(versions, rows, strict=True))], indent=4)
         return
     width = max(map(len, ["version", *versions]))
+    if 4 + width + sum(1 + len(_WORDS[column]) for column in columns) > WIDTH:
+        for version, line in zip(versions, flow.versions, strict=True):
+            counts = [f"{number:,} {_WORDS[column]}" for column in columns if (number := getattr(line, column))]
+            yield from wrapped(f"{version}: {', '.join(counts)}", indent=4)
+        return
     yield "    " + " ".join(["version".ljust(width), *(_WORDS[column] for column in columns)])
     for version, line in zip(versions, flow.versions, strict=True):
         cells = [_cell(getattr(line, column), column, paint) for column in columns]
@@ -150,10 +164,10 @@ def status_markdown(
         rollout_sections(page, above, report.rollouts or (), _flow_names(report))
     for above, report in zip(headings, reports, strict=True):
         summary = f"{counted(len(report.laggards), 'row')} not in sync"
-        page.section("rows", report.laggards, _laggard, opening=above, summary=summary)
+        page.section("rows", in_order(report.laggards), _laggard, opening=above, summary=summary)
         summary = f"{counted(len(report.deleted_devices), 'device')} deleted, with a record left"
-        page.section("deleted devices", report.deleted_devices, _deleted, opening=above, summary=summary)
-        for device_id, name in report.devices_named.items():
+        page.section("deleted devices", _by_name(report.deleted_devices), _deleted, opening=above, summary=summary)
+        for device_id, name in _named(report):
             lines = [line for line in report.log if line.device_id == device_id]
             opening = f"\nLog of {code(name or device_id)}: {_entries(lines)}\n\n"
             page.section("lines of logs", lines, _logged, opening=opening)

@@ -19,6 +19,7 @@ from reconciler.model.requests import Release, RemoveDevice, RemoveFlow, RemoveR
 from reconciler.model.state import DeviceId, FlowId, Place, Row, Version
 from reconciler.model.text import and_more, counted
 from reconciler.render.inert import Paint, fitting, inert, left_out, title, version_text, with_id, wrapped
+from reconciler.render.kinds import by_kind, by_place
 from reconciler.render.rollouts import next_wave, rollout_lines, withheld_lines
 from reconciler.render.tallies import Tally
 
@@ -177,8 +178,17 @@ class _PlanText:
         yield from self._painted(f"{movement}  {extent}", movement, style, indent=4)
         if op is Op.REMOVE or self._verbose:
             named = [(self._plan.device_names.get(one, ""), one) for cohort in cohorts for one in cohort.device_ids]
-            for name, device_id in sorted(named):
-                place = self._changes.decided[device_id][flow_id].place
+            places = {device_id: self._changes.decided[device_id][flow_id].place for _, device_id in sorted(named)}
+            if op is not Op.REMOVE:
+                for devices in by_place(places):
+                    yield from wrapped(
+                        f"{inert(devices.place)}  {counted(len(devices.device_ids), 'device')}", indent=8
+                    )
+                    names = [self._device(one) for one in devices.device_ids[:EXAMPLES]]
+                    yield fitting(names, total=len(devices.device_ids), indent=12)
+                return
+            for device_id, place in places.items():
+                name = self._plan.device_names.get(device_id)
                 why = self._tally.why(device_id, flow_id)
                 yield f"        {sign} {with_id(name or None, device_id)}  {inert(str(place))}{why}"
         else:
@@ -276,12 +286,26 @@ class _PlanText:
                 yield fitting(names[:EXAMPLES], total=len(names), indent=8)
 
     def _some(self, rows: Sequence[tuple[PendingRow | UnmanagedRow, str]]) -> Iterator[str]:
-        """A few of the rows, by name; all with `-v`."""
-        lines = sorted((self._row((row.device_id, row.flow_id)), text) for row, text in rows)
-        shown = lines if self._verbose else lines[:EXAMPLES]
-        for name, text in shown:
+        """A few of the rows, by name; with `-v` every kind of them."""
+        lines = sorted((self._row((row.device_id, row.flow_id)), text, row) for row, text in rows)
+        if self._verbose:
+            yield from self._kinds(lines)
+            return
+        for name, text, _ in lines[:EXAMPLES]:
             yield from wrapped(f"{name}: {text}", indent=4)
-        yield from left_out(len(lines) - len(shown), indent=4)
+        yield from left_out(len(lines) - EXAMPLES, indent=4)
+
+    def _kinds(self, lines: Sequence[tuple[str, str, PendingRow | UnmanagedRow]]) -> Iterator[str]:
+        """What the rows of a flow have in common, and the names of some."""
+        alike = by_kind(lines, lambda line: (line[2].flow_id, line[1]))
+        for rows in alike[:LISTED]:
+            name, text, row = rows[0]
+            if len(rows) == 1:
+                yield from wrapped(f"{name}: {text}", indent=4)
+                continue
+            yield from wrapped(f"{counted(len(rows), 'device')} / {self._flow(row.flow_id)}: {text}", indent=4)
+            yield fitting([self._device(row.device_id) for _, _, row in rows[:EXAMPLES]], total=len(rows), indent=8)
+        yield from left_out(sum(map(len, alike[LISTED:])), indent=4)
 
     def _pending(self, row: PendingRow) -> str:
         offline = ", offline" if row.connected is False else ""

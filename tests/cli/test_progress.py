@@ -8,10 +8,11 @@ import pytest
 
 from reconciler.cli.console import Console
 from reconciler.cli.progress import QUIET_S, Display
-from reconciler.model.health import Offline, Verdict, Verdicts, Wait
+from reconciler.model.health import Laggard, Offline, Verdict, Verdicts, Wait
 from reconciler.model.log import unix_time
 from reconciler.model.result import CallResult, CallState
 from reconciler.model.rollout import RolloutReport, RolloutState, WaveReport, Withheld
+from reconciler.render.awaited import awaited_devices
 from tests.fakes import FakeClock
 
 
@@ -61,6 +62,64 @@ def test_what_is_withheld_is_told_where_there_are_rollouts(capsys: pytest.Captur
             clock.advance(QUIET_S)
             converging.waiting(Wait(Offline.SKIP, 1.0, Verdicts(counts, counts, ())))
             assert told(capsys) == [line]
+
+
+def lagging(number: int, verdict: Verdict, flow: str = "f", name: str | None = None) -> Laggard:
+    return Laggard(f"{number:024}", flow, verdict, "2", "2", "1", device_name=name or f"york-pump-{number:04}")
+
+
+def waits(laggards: list[Laggard], devices: int, offline: Offline = Offline.SKIP) -> Wait:
+    rows = {verdict: sum(one.verdict is verdict for one in laggards) for verdict in Verdict}
+    return Wait(offline, 1.0, Verdicts(rows, {Verdict.CONVERGED: devices - 1, Verdict.PENDING: 1}, tuple(laggards)))
+
+
+@pytest.mark.parametrize(
+    ("laggards", "offline", "line"),
+    [
+        ([], Offline.SKIP, ""),
+        ([lagging(899, Verdict.PENDING)], Offline.SKIP, "waiting for 1 of 2,500: york-pump-0899"),
+        (
+            [lagging(n, Verdict.PENDING) for n in (901, 900, 899)],
+            Offline.SKIP,
+            "waiting for 3 of 2,500: york-pump-0899 and 2 more",
+        ),
+        (
+            [lagging(1, Verdict.PENDING), lagging(1, Verdict.PENDING, "g")],
+            Offline.SKIP,
+            "waiting for 1 of 2,500: york-pump-0001",
+        ),
+        ([lagging(1, Verdict.FAILED), lagging(2, Verdict.OFFLINE)], Offline.SKIP, ""),
+        (
+            [lagging(1, Verdict.FAILED), lagging(2, Verdict.OFFLINE)],
+            Offline.WAIT,
+            "waiting for 1 of 2,500: york-pump-0002",
+        ),
+        ([lagging(1, Verdict.DRIFT, name="::x\x1b[1m")], Offline.SKIP, r"waiting for 1 of 2,500: \x3a:x\x1b[1m"),
+        ([lagging(1, Verdict.PENDING, name="x" * 99)], Offline.SKIP, f"waiting for 1 of 2,500: {'x' * 39}…"),
+    ],
+)
+def test_a_wait_names_the_devices_that_it_waits_for(laggards: list[Laggard], offline: Offline, line: str) -> None:
+    assert awaited_devices(waits(laggards, 2_500, offline)) == line
+
+
+def test_who_is_waited_for_is_told_without_a_terminal_too(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = FakeClock()
+    display = Display(Console([]), clock)
+    with display.shown():
+        applying = display.phase("plant: applying", 3, {"f1": "telemetry"})
+        applying.call(CallResult(3, "release", {"flowId": "f1"}, 1, (), CallState.ACCEPTED))
+        applying.call(CallResult(4, "remove", {"deviceId": "d", "flowId": None}, 2, (), CallState.SENT))
+        applying.call(CallResult(5, "release", {"flowId": "f2"}, 1, (), CallState.PLANNED))
+        clock.advance(QUIET_S)
+        applying.rows(0, 3)
+        assert told(capsys) == ["plant: applying: 0 of 3; waiting for 2 calls: #3 release telemetry, #4 remove"]
+        applying.call(CallResult(3, "release", {"flowId": "f1"}, 1, (), CallState.CONFIRMED))
+        clock.advance(QUIET_S)
+        applying.rows(1, 3)
+        assert told(capsys) == ["plant: applying: 1 of 3; waiting for 1 call: #4 remove"]
+        clock.advance(QUIET_S)
+        display.phase("plant: converging", 0).waiting(waits([lagging(899, Verdict.PENDING)], 9))
+        assert told(capsys) == ["plant: converging: 0 of 1 (1 pending); waiting for 1 of 9: york-pump-0899"]
 
 
 def test_what_goes_wrong_is_told_at_once(capsys: pytest.CaptureFixture[str]) -> None:

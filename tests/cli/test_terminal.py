@@ -20,11 +20,13 @@ from pathlib import Path
 import pytest
 
 from reconciler.simulator import faults, serve
+from reconciler.simulator.world.seed import default_token
 from tests.support import processes
-from tests.support.fleet import FLEET, MANIFEST, Shop
+from tests.support.fleet import APPLICATION, FLEET, MANIFEST, Shop
 from tests.support.waiting import LIMIT_S, until
 
 COLUMNS = 60
+OTHER = "5f0c8a1b2d3e4f5061728395"
 QUESTION = "Only 'yes' is accepted: "
 CTRL_C, CTRL_D = "\x03", "\x04"
 _ON_ITS_TERMINAL = """
@@ -202,6 +204,7 @@ def test_colours(shop: Shop) -> None:
     assert shown("--no-color", "plan", "shop.yaml") == plain
     assert shown("plan", "shop.yaml", NO_COLOR="1") == plain
     assert shown("plan", "shop.yaml", TERM="dumb") == plain
+    assert shown("plan", "shop.yaml", "--color", "always", TERM="dumb") == coloured
 
 
 def test_60_columns(shop: Shop) -> None:
@@ -211,6 +214,21 @@ def test_60_columns(shop: Shop) -> None:
             assert screen.end() == 0
         for line in screen.shown.splitlines():
             assert len(line) <= COLUMNS or re.search(r"[0-9a-f]{24}|^Digest: ", line), line
+
+
+def test_a_terminal_and_a_pipe_get_the_same_status(shop: Shop) -> None:
+    for number in range(1, 5):
+        shop.control.disconnect(f"leeds-{number}")
+    assert shop.run("apply", "shop.yaml", "--yes").code == 0
+    piped = shop.run("status", "shop.yaml").out
+    with terminal(shop, "status", "shop.yaml", "--color", "never") as screen:
+        assert screen.end() == 0
+    assert screen.shown == piped
+    assert piped.isascii()
+    assert re.search(
+        r"\n    3 devices offline since .* UTC\n        leeds-2, leeds-3, leeds-4\n        alarms: v1 -> v2\n", piped
+    )
+    assert shop.start("status", "shop.yaml", by='"$@" | head -n 1').communicate(timeout=LIMIT_S)[0].count("\n") == 1
 
 
 def test_a_bar_while_it_works(tmp_path: Path) -> None:
@@ -223,15 +241,39 @@ def test_a_bar_while_it_works(tmp_path: Path) -> None:
     assert screen.shown.rstrip().endswith("Resources: 1 added, 8 changed, 1 destroyed.")
 
 
+def test_under_the_bar_it_names_what_it_waits_for(shop: Shop) -> None:
+    shop.control.fault(faults.Latency(seconds=0.5, when=faults.When(method="POST")))
+    shop.control.take_up("leeds-4", "telemetry", "v2", "silent")
+    with terminal(shop, "apply", "shop.yaml", "--yes", "--wait", "--timeout", "1.5s") as screen:
+        assert screen.end() == 5, screen.shown
+    lines = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", screen.shown)
+    assert re.search(r"^waiting for \d calls?: #\d \w+ (alarms|telemetry|control)", lines, re.MULTILINE)
+    assert re.search(r"^waiting for 1 of 5: leeds-4$", lines, re.MULTILINE)
+
+
+def test_each_application_names_what_it_waits_for(tmp_path: Path) -> None:
+    other = FLEET.partition("applications:")[2].replace(APPLICATION, OTHER).replace("name: shop", "name: depot")
+    with serve(FLEET + other) as server:
+        shop = Shop(server, tmp_path)
+        shop.write("depot.yaml", MANIFEST.replace(APPLICATION, OTHER).replace("name: shop", "name: depot"))
+        shop.control.fault(faults.Latency(seconds=0.5, when=faults.When(method="POST")))
+        tokens = {f"LOSANT_API_TOKEN_{one.upper()}": default_token(one) for one in (APPLICATION, OTHER)}
+        with terminal(shop, "apply", "shop.yaml", "depot.yaml", "--yes", **tokens) as screen:
+            assert screen.end() == 0, screen.shown
+    lines = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", screen.shown)
+    assert re.search(r"^depot: applying", lines, re.MULTILINE)
+    assert re.search(r"^waiting for \d calls?: #\d \w+ (alarms|telemetry|control)", lines, re.MULTILINE)
+
+
 def test_pauses_are_told_above_the_bar(shop: Shop) -> None:
     when = faults.When(action="embeddedDeployments.release", times=1)
     shop.control.fault(faults.Status(status=429, retry_after="0", when=when))
     shop.control.fault(faults.Status(status=503, retry_after="0", when=faults.When(method="GET", nth=7)))
     with terminal(shop, "-vv", "apply", "shop.yaml", "--yes", "--wait", "--no-color") as screen:
         assert screen.end() == 0
-    clear_line = "\r\x1b[2K"
-    assert re.search(rf"{re.escape(clear_line)}POST \S+: 429 in .*\nshop: applying", screen.shown)
-    assert re.search(rf"{re.escape(clear_line)}GET .*HTTP 503.*; trying again in 0\.0 s\nshop: ", screen.shown)
+    cleared = r"\r\x1b\[2K(?:\x1b\[1A\x1b\[2K)*"  # the bar, and the line below it
+    assert re.search(rf"{cleared}POST \S+: 429 in .*\nshop: applying", screen.shown)
+    assert re.search(rf"{cleared}GET .*HTTP 503.*; trying again in 0\.0 s\nshop: ", screen.shown)
 
 
 # The window is closed

@@ -8,10 +8,11 @@ from dataclasses import replace
 import click
 import pytest
 
+from reconciler.model.changes import Changes
 from reconciler.model.digest import digest
 from reconciler.model.plan import Plan, Warning
 from reconciler.model.rules import Limits
-from reconciler.model.state import Application, Kind, Live, LogEntry
+from reconciler.model.state import Application, Kind, Live, LogEntry, Place
 from reconciler.model.world import Options, World
 from reconciler.planner.planner import make_plan
 from reconciler.render.inert import WIDTH, fitting, wrapped
@@ -130,6 +131,34 @@ def test_pending_and_unmanaged_rows_are_counted_with_examples() -> None:
     everything = text(plan("a/f=2 b/f=2 c/f=2 d/f=2", seen), verbose=1)
     assert "and 1 more" not in everything
     assert "    hull-pump-0004 / f: 2, reports 1\n" in everything
+
+
+def test_kinds_of_rows_are_told_not_every_row() -> None:
+    """What `-v` adds does not grow with the fleet, except for removals."""
+    ids = [f"d{number:04}" for number in range(1_600)]
+    quiet = [f"q{number:04}" for number in range(1_600)]
+    wanted = " ".join([*(f"{one}/f=2" for one in ids), *(f"{one}/f=2" for one in quiet)])
+    seen = live(
+        " ".join([*(f"{one}/f=1 {one}/g=5" for one in ids), *(f"{one}/f=2>1" for one in quiet)]), offline=quiet[:900]
+    )
+    made = plan(wanted, seen)
+    shown = text(made, verbose=1)
+    assert len(shown.splitlines()) < 40
+    assert "        manifests/test.yaml:1  1,600 devices\n            d0000, d0001, d0002 and 1,597 more\n" in shown
+    assert "    900 devices / f: 2, reports 1, offline\n        q0000, q0001, q0002 and 897 more\n" in shown
+    assert "    700 devices / f: 2, reports 1\n        q0900, q0901, q0902 and 697 more\n" in shown
+    assert "    1,600 devices / g: 5\n        d0000, d0001, d0002 and 1,597 more\n" in shown
+    one_by_one = Changes.of(
+        change._replace(source=Place("m.yaml", 10 + number)) for number, change in enumerate(made.changes)
+    )
+    shown = text(replace(made, changes=one_by_one), verbose=1)
+    assert "        m.yaml:10-1609  1,600 devices\n            d0000, d0001, d0002 and 1,597 more\n" in shown
+
+
+def test_removals_are_told_one_by_one_also_where_kinds_are_explained() -> None:
+    made = plan("a/f=absent b/f=absent c/f=absent", live("a/f=1 b/f=1 c/f=1 x/f=3"))
+    shown = text(made, verbose=1)
+    assert len(re.findall(r"^        - \S+-pump-000[123] \(\w\)  manifests/test.yaml:1$", shown, re.MULTILINE)) == 3
 
 
 def test_a_line_break_makes_no_command_of_a_ci_system() -> None:

@@ -134,7 +134,7 @@ def _play(console: Console, server: Server, act: Act) -> int:
     server.control.clock(speed=act.speed)
     argv = [*act.argv, "demo.yaml"]
     console.write(f"\n{act.title}\n\n$ reconciler {' '.join(argv)}\n")
-    code = run([*([] if console.color else ["--no-color"]), *argv])
+    code = run(["--color", "always" if console.color else "never", *argv])
     if code and code == act.code:
         console.write(f"\n$ echo $?\n{code:d}\n")
     return code

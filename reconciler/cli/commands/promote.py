@@ -12,10 +12,33 @@ from reconciler.errors import ExitCode, UsageError
 
 
 @click.command
-@click.option("--from", "source", type=opt.filled, required=True, metavar="FILE", help="The one that has the versions.")
-@click.option("--to", "target", type=opt.filled, required=True, metavar="FILE", help="The one that is to get them.")
+@click.option(
+    "--from",
+    "source",
+    type=opt.filled,
+    required=True,
+    metavar="FILE",
+    shell_complete=opt.files,
+    help="The one that has the versions.",
+)
+@click.option(
+    "--to",
+    "target",
+    type=opt.filled,
+    required=True,
+    metavar="FILE",
+    shell_complete=opt.files,
+    help="The one that is to get them.",
+)
 @click.option("--flow", "flows", type=opt.filled, multiple=True, metavar="NAME", help="Only this flow. Repeatable.")
-@click.option("--group", "groups", type=opt.filled, multiple=True, metavar="NAME", help="Only this group. Repeatable.")
+@click.option(
+    *("--group", "groups"),
+    type=opt.filled,
+    multiple=True,
+    metavar="NAME",
+    shell_complete=opt.names("group"),
+    help="Only this group. Repeatable.",
+)
 @click.option("--kind", type=opt.KINDS, help="Only this kind of deployment.")
 @click.option(
     "--soak", "soak_s", type=opt.duration_s, metavar="TIME", help="How long devices must have been seen running it."

@@ -23,9 +23,23 @@ def _assignment(text: str) -> tuple[str, str]:
 @click.command
 @click.argument("assignment", type=_assignment, metavar="FLOW=VERSION")
 @opt.paths
-@click.option("--group", type=opt.filled, metavar="NAME", help="The group that says it.")
-@click.option("--device", type=opt.filled, metavar="ID|NAME", help="The device of `devices` that says it.")
-@click.option("--pin", type=opt.filled, metavar="ID|NAME", help="The device whose pin says it.")
+@click.option(
+    "--group", type=opt.filled, metavar="NAME", shell_complete=opt.names("group"), help="The group that says it."
+)
+@click.option(
+    "--device",
+    type=opt.filled,
+    metavar="ID|NAME",
+    shell_complete=opt.names("device"),
+    help="The device of `devices` that says it.",
+)
+@click.option(
+    "--pin",
+    type=opt.filled,
+    metavar="ID|NAME",
+    shell_complete=opt.names("device"),
+    help="The device whose pin says it.",
+)
 @opt.pick
 @click.option("--base", is_flag=True, help="Edit the base, for every application that reaches it.")
 @opt.check

@@ -110,7 +110,9 @@ _At = Counter[tuple[FlowId, Version | None]]
 def _elsewhere(laggards: Sequence[Laggard]) -> tuple[_At, _At]:
     """How many laggards report each version, and how many of those that drifted were given each."""
     reported = Counter((row.flow_id, row.reported) for row in laggards)
-    released = Counter((row.flow_id, row.released) for row in laggards if row.verdict == Verdict.DRIFT)
+    released = Counter(
+        (row.flow_id, row.released) for row in laggards if row.verdict in (Verdict.DRIFT, Verdict.WITHHELD)
+    )
     return reported, released
 
 
