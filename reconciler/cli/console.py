@@ -31,6 +31,7 @@ class Console:
     def __init__(self, argv: Sequence[str]) -> None:
         self.api_url: str | None = None
         self.token_file: str | None = None
+        self.token_command: str | None = None
         self.verbose = 0
         self.no_color = bool(os.environ.get("NO_COLOR"))
         self.command = next((word for word in argv if word in COMMANDS), "reconciler")
