@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -134,3 +136,16 @@ def test_at_most_so_many_devices(server: Server) -> None:
     document = plan(telemetry="v2", alarms="absent")
     assert denied(document, "devices", most="6") == []
     assert denied(document, "devices", most="5") == ["6 devices would change, at most 5 may"]
+
+
+@pytest.mark.skipif(shutil.which("jq") is None, reason="there is no jq")
+def test_the_commands_of_the_page(server: Server) -> None:
+    [merged] = re.findall(r"^jq --argjson .*$", PAGE, re.MULTILINE)
+    [told] = re.findall(r"^(jq '.*?') \\\n  result.json \| curl", PAGE, re.DOTALL | re.MULTILINE)
+    Path("plan.json").write_text(json.dumps(plan(telemetry="v2")))
+    subprocess.run(["sh", "-c", merged], check=True)
+    assert denied(json.loads(Path("input.json").read_text()), "sound", at=None) == []
+    assert isinstance(json.loads(Path("input.json").read_text())["now_s"], int)
+    assert run_here("apply", "m.yaml", "--yes", "--result", "result.json").code == 0
+    said = subprocess.run(["sh", "-c", f"{told} result.json"], check=True, capture_output=True).stdout
+    assert json.loads(said) == {"text": "reconciler apply: 1 confirmed"}
