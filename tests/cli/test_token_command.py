@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
 from reconciler.api.http import token_command
-from reconciler.api.http.failures import TokenRenewed
-from reconciler.api.http.token_command import command_token
-from reconciler.errors import AuthenticationFailed, UsageError
-from reconciler.model.requests import Release
 from reconciler.simulator import faults, serve
-from tests.api.speaking import SECRET, Pages, api_over, record
-from tests.fakes import FakeClock
 from tests.support.cli import Here, run_here
 from tests.support.fleet import APPLICATION, FLEET, Shop
+from tests.support.token_program import program, runs
 
 OTHER = "5f0c8a1b2d3e4f5061728395"
-NOW = "2026-06-01T12:00:00.000Z"
 TWO = [
     {"id": one, "name": name, "flows": {"f": {"versions": ["v1"]}}, "devices": []}
     for one, name in ((APPLICATION, "a"), (OTHER, "b"))
@@ -40,18 +32,6 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
 @pytest.fixture
 def here(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Here:
     return shop.here(monkeypatch)
-
-
-def program(folder: Path, text: str) -> str:
-    """The command line that runs a Python program, after it noted for which application in the file `runs`."""
-    path = folder / "it's a token.py"
-    note = f"import os, sys\nopen({str(folder / 'runs')!r}, 'a').write(os.environ['RECONCILER_APPLICATION'] + '\\n')\n"
-    path.write_text(f"{note}runs = len(open({str(folder / 'runs')!r}).readlines())\n{text}\n", encoding="utf-8")
-    return f"{shlex.quote(sys.executable)} -S {shlex.quote(str(path))}"
-
-
-def runs(folder: Path) -> list[str]:
-    return (folder / "runs").read_text().split()
 
 
 def test_it_beats_the_environment_and_runs_once_for_each_application(
@@ -235,77 +215,6 @@ def test_a_second_token_carries_the_apply_through(tmp_path: Path, monkeypatch: p
         assert here("plan", "shop.yaml").out.count("No changes.") == 1
 
 
-# In flight.
-
-
-def test_of_many_requests_that_are_refused_together_one_runs_it(tmp_path: Path) -> None:
-    command = program(tmp_path, "print('token-number-' + str(runs))")
-    pages = Pages([record(number) for number in range(5000)])
-    seen: list[str] = []
-
-    def answer(request: httpx.Request) -> httpx.Response:
-        seen.append(request.headers["authorization"])
-        return httpx.Response(401) if seen[-1].endswith("1") and len(seen) > 1 else pages(request)
-
-    async def go() -> None:
-        async with api_over(answer, token=command_token(command, APPLICATION, now=NOW)) as api:
-            assert len((await api.live()).live.devices) == 5000
-
-    asyncio.run(go())
-    assert len(runs(tmp_path)) == 2
-    assert set(seen) == {"Bearer token-number-1", "Bearer token-number-2"}
-
-
-def expiring(tmp_path: Path) -> str:
-    """A command whose first token expires in a minute, the second in a day."""
-    return program(
-        tmp_path,
-        """until = ['2026-06-01T12:01:00Z', '2026-06-02T12:00:00+00:00'][runs - 1]
-print('{"token": "token-number-%d", "expires": "%s"}' % (runs, until))""",
-    )
-
-
-def test_a_token_that_expires_is_exchanged_before_it_is_refused(tmp_path: Path) -> None:
-    clock = FakeClock(NOW)
-    seen: list[str] = []
-
-    def answer(request: httpx.Request) -> httpx.Response:
-        seen.append(request.headers["authorization"][-1])
-        return Pages([record(1)])(request) if request.method == "GET" else httpx.Response(201, json={"success": True})
-
-    async def go() -> None:
-        async with api_over(answer, clock=clock, token=command_token(expiring(tmp_path), APPLICATION, now=NOW)) as api:
-            await api.live()
-            await clock.sleep(61)
-            with pytest.raises(TokenRenewed, match="not sent, because the token had expired; there is a new one"):
-                await api.send(Release("f" * 24, "v1", ("d" * 24,)))
-            await api.send(Release("f" * 24, "v1", ("d" * 24,)))
-            await api.live()
-
-    asyncio.run(go())
-    assert seen == ["1", "2", "2"]
-    assert len(runs(tmp_path)) == 2
-
-
-def test_none_of_its_tokens_is_told(tmp_path: Path) -> None:
-    """A server that repeats what it got, the token before included."""
-    command = program(tmp_path, f"print({SECRET!r} + str(runs))")
-    token = command_token(command, APPLICATION, now=NOW)
-
-    def answer(request: httpx.Request) -> httpx.Response:
-        return httpx.Response(401, json={"message": f"{SECRET}1 or {SECRET}2"})
-
-    async def go() -> None:
-        async with api_over(answer, token=token) as api:
-            await api.live()
-
-    with pytest.raises(AuthenticationFailed) as raised:
-        asyncio.run(go())
-    assert "eyJ" not in str(raised.value)
-    assert token.is_in(f"x{SECRET}1".encode())
-    assert SECRET not in repr(token)
-
-
 def test_a_step_of_a_pipeline_hands_it_on(shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from reconciler.ci import plan as step
 
@@ -325,8 +234,3 @@ def test_a_step_of_a_pipeline_hands_it_on(shop: Shop, tmp_path: Path, monkeypatc
     )
     run_here("--token-command", "a", "ci", "plan", "--application", APPLICATION, "--kind", "embedded", "--out", "r")
     assert given == [("--token-command", "vault read x"), ("--token-command", "a")]
-
-
-def test_in_python_it_is_an_error_like_others(tmp_path: Path) -> None:
-    with pytest.raises(UsageError):
-        command_token("false", APPLICATION, now=NOW)
