@@ -67,7 +67,7 @@ def test_readme_lists_every_exit_code() -> None:
     assert listed == [str(int(code)) for code in ExitCode]
 
 
-PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [README, *sorted((ROOT / "docs").rglob("*.md"))]
 LINKS = {(page, link) for page in PAGES for link in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8"))}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar
@@ -11,7 +12,7 @@ from reconciler.api.edge import EdgePages, EdgeRecord
 from reconciler.api.embedded import EmbeddedPages
 from reconciler.api.http.connection import Connection
 from reconciler.api.http.credentials import Token
-from reconciler.api.http.failures import unreadable
+from reconciler.api.http.failures import TokenRenewed, unreadable
 from reconciler.api.http.request import ApiRequest, path
 from reconciler.api.inventory import (
     DevicePages,
@@ -210,7 +211,9 @@ class LosantApi:
         await self._post(request.action, request.body)
 
     async def export(self, options: Mapping[str, object]) -> str | None:
-        """Request compiled WASM; `options` is the Export body. Returns the job's id. Not retried."""
+        """Request compiled WASM; `options` is the Export body. Returns the job's id. Retried with a new token only."""
+        with contextlib.suppress(TokenRenewed):
+            return (await self._post("export", options)).jobId
         return (await self._post("export", options)).jobId
 
     async def _post(self, action: str, body: Mapping[str, object]) -> SuccessShape:

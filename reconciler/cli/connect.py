@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from reconciler.api.client import WasRead
 from reconciler.api.http.address import api_url
 from reconciler.api.http.connection import Exchange
-from reconciler.api.http.credentials import find_token
+from reconciler.api.http.credentials import Token, find_token
 from reconciler.cli.console import Console
 from reconciler.operations.gateway import Gateway
 from reconciler.ports import Clock
@@ -29,7 +29,7 @@ def connect(
     """The gateway for these applications. `note` gets a line for each pause and request; by default stderr.
 
     Raises:
-        UsageError: an API URL that is not acceptable, or an application without a token.
+        UsageError: an API URL that is not acceptable, an application without a token, or a token command that fails.
     """
     write = note or console.note
 
@@ -41,14 +41,23 @@ def connect(
             listed = ", ".join(f"{number} {action}" for action, number in sorted(counts.items()))
             write(f"Requests: {counts.total()} ({listed})")
 
+    clock = clock or SystemClock()
     url = api_url(console.api_url or os.environ.get("LOSANT_API_URL"))
     return Gateway(
-        {one: find_token(os.environ, one, token_file=console.token_file) for one in application_ids},
+        {one: _token(console, one, clock) for one in dict.fromkeys(application_ids)},
         url,
         parallelism,
-        clock or SystemClock(),
+        clock,
         note=lambda text: write(inert(text)),
         observe=write_request if console.verbose > 1 else None,
         count=write_counts if console.verbose else None,
         was_read=was_read,
     )
+
+
+def _token(console: Console, application_id: str, clock: Clock) -> Token:
+    if console.token_command is None:
+        return find_token(os.environ, application_id, token_file=console.token_file)
+    from reconciler.api.http.token_command import command_token
+
+    return command_token(console.token_command, application_id, now=clock.utc_now())

@@ -38,6 +38,7 @@ class Console:
     def __init__(self, argv: Sequence[str]) -> None:
         self.api_url: str | None = None
         self.token_file: str | None = None
+        self.token_command: str | None = None
         self.verbose = 0
         self.color_mode = "auto"
         self.command = next((word for word in argv if word in COMMANDS), "reconciler")
@@ -112,6 +113,13 @@ class Console:
         failed = error_data(error.exit_code, error.problems) if error else None
         self.write_document(document(self.command, error=failed, **parts))
 
+    def write_sarif(self, *, error: ReconcilerError | None = None, warnings: Sequence[Problem] = ()) -> None:
+        """Write the SARIF log of this run: its error, or what it warns of."""
+        from reconciler.render.sarif import sarif_log
+
+        problems, code = (error.problems, error.exit_code) if error else ((), ExitCode.DONE)
+        self.write_document(sarif_log(problems, warnings, exit_code=code, uri_of=_uri_of))
+
     def note(self, text: str) -> None:
         """Write one line to stderr: progress, a warning, an explanation. Write errors are ignored."""
         with contextlib.suppress(OSError, ValueError):  # the latter of a closed stream
@@ -138,6 +146,9 @@ class Console:
             parts: dict[str, object] = {command.listed: []} if command and command.listed else {}
             with contextlib.suppress(ReconcilerError, BrokenPipeError):
                 self.write_json(error=error, **parts)
+        elif self.fmt == "sarif" and self.command == "validate" and not self._written:
+            with contextlib.suppress(ReconcilerError, BrokenPipeError):
+                self.write_sarif(error=error)
         return self.end_events(error.exit_code, error.problems)
 
     def end_events(self, code: ExitCode, problems: Sequence[Problem] = (), results: Sequence[Result] = ()) -> ExitCode:
@@ -175,6 +186,18 @@ def _is_file(stream: TextIO) -> bool:
         return stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
     except (OSError, ValueError):  # a stream in memory has no number
         return False
+
+
+def _uri_of(path: str) -> str | None:
+    """The URI of a path of a file, relative if the path is; None for standard input and the like."""
+    from pathlib import Path
+    from urllib.parse import quote
+
+    if path == "<stdin>":
+        return None
+    if os.path.isabs(path):  # noqa: PTH117 - `Path` is imported only here
+        return Path(path).as_uri()
+    return quote(os.fsencode(Path(path).as_posix()))
 
 
 def _write_utf_8() -> None:

@@ -37,6 +37,8 @@ def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> None:
         console.verbose += value
     elif value and param.name:
         setattr(console, param.name, value)
+        if console.token_file and console.token_command:
+            raise click.UsageError("--token-file and --token-command each name a token: give one of them", ctx)
 
 
 _KEPT: dict[str, Any] = {"expose_value": False, "callback": _remember}
@@ -48,6 +50,13 @@ def global_options(*, hidden: bool = False) -> list[click.Parameter]:
     return [
         click.Option(["--api-url"], metavar="URL", help="Base URL of the API. [env: LOSANT_API_URL]", **common),
         click.Option(["--token-file"], metavar="FILE", help="File that contains the API token.", **common),
+        click.Option(
+            ["--token-command"],
+            metavar="CMD",
+            type=filled,
+            help="Command that writes the API token; it is run without a shell.",
+            **common,
+        ),
         click.Option(["-v", "--verbose"], count=True, help="Explain more; -vv also logs each request.", **common),
         click.Option(
             ["--color", "color_mode"],

@@ -15,7 +15,7 @@ from pydantic_core import core_schema
 from reconciler.manifest.scalars import NO_ROLLOUT, WHOLE_ID
 from reconciler.manifest.schema import PICKING, SELECTING, Document
 
-SCHEMA_ID = "urn:losant-reconciler:manifest:v1"
+SCHEMA_ID = "urn:reconciler:manifest:v1"
 
 
 class _Generator(GenerateJsonSchema):

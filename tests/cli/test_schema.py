@@ -16,6 +16,7 @@ def test_the_schema_of_the_manifest() -> None:
     schema = json.loads(ended.out)
     meta.validate(schema)
     assert schema["properties"]["prune"]["description"]
+    assert schema["$id"] == "urn:reconciler:manifest:v1"
 
 
 def test_it_is_the_file_that_the_manifests_of_this_repository_point_to() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from reconciler.api.http.failures import TokenRenewed
 from reconciler.errors import ApiError, AuthenticationFailed, ConnectionFailed, ExitCode, RequestRefused, ServerFailed
 from reconciler.model.requests import Release, RemoveDevice, RemoveFlow, RemoveRow, Replace
 from reconciler.model.result import Result
@@ -147,6 +148,17 @@ def test_a_wildcard_is_read_for_again_when_its_read_is_half_a_minute_old(
     assert stage.api.actions() == ["live", request_.action, "live"]
     assert execution.result().exit_code is ExitCode.DONE
     assert stage.released() == {("z", "z"): "1"} or set(stage.released().values()) == {"1", "2"}
+
+
+def test_a_wildcard_whose_token_was_renewed_is_read_for_again() -> None:
+    """Getting a token takes time, so the read may be too old by then."""
+    stage = Stage("a/f=1 z/z=1", "a/f=2").by((Replace("f", "1", "2"), "a/f", ()))
+    stage.api.fail("replace", TokenRenewed("HTTP 401 for a token of which there is a new one now", status=401))
+    execution = asyncio.run(stage.execution())
+    stage.api.before = on("replace", lambda: stage.clock.advance(30))
+    asyncio.run(execution.carry_out())
+    assert stage.api.actions() == ["replace", "live", "replace", "live"]
+    assert execution.result().exit_code is ExitCode.DONE
 
 
 def test_the_half_minute_counts_from_the_end_of_a_slow_read() -> None:

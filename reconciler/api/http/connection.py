@@ -23,10 +23,19 @@ from reconciler.api.http.body import ACCEPT_ENCODING, Undecodable, read_body
 from reconciler.api.http.certificates import validity
 from reconciler.api.http.credentials import Token
 from reconciler.api.http.environment import Way, way_to
-from reconciler.api.http.failures import http_date, mistimed, no_answer, redirected, refused, unreadable, untimely
+from reconciler.api.http.failures import (
+    TokenRenewed,
+    http_date,
+    mistimed,
+    no_answer,
+    redirected,
+    refused,
+    unreadable,
+    untimely,
+)
 from reconciler.api.http.request import ApiRequest
 from reconciler.api.http.retry import BUDGET, Pace, Retries
-from reconciler.errors import ApiError
+from reconciler.errors import ApiError, AuthenticationFailed, UsageError
 from reconciler.ports import Clock
 from reconciler.runtime import SystemClock
 
@@ -93,17 +102,39 @@ class Connection:
         return await self.retries.run(partial(self.once, request, token))
 
     async def once(self, request: ApiRequest, token: Token) -> Answer:
-        """A 2xx response; the request is never retried."""
+        """A 2xx response; the request is never retried.
+
+        Raises:
+            TokenRenewed: it had no effect, but would with the token that there is now. It is for the caller to send it
+                again, for getting a token takes time, and a call may be too old by then.
+        """
         async with self.pace.turn():
+            if await self._renewed(request, token, None) and request.method != "GET":
+                raise TokenRenewed(f"{request.name}: not sent, because the token had expired; there is a new one")
+            header = token.header
             self.counts[request.action] += 1
             started = self.clock.monotonic()
             outcome = await self._exchange(request, token)
             if self.observe:
                 spent_s = self.clock.monotonic() - started
                 self.observe(Exchange(request.action, request.name, outcome.status, spent_s))
+            if isinstance(outcome, AuthenticationFailed) and await self._renewed(request, token, header):
+                raise TokenRenewed(f"{request.name}: HTTP 401 for a token of which there is a new one now")
             if isinstance(outcome, ApiError):
                 raise outcome
             return outcome
+
+    async def _renewed(self, request: ApiRequest, token: Token, refused: str | None) -> bool:
+        """Whether there is another token, for one that has expired, or the one of a refused header."""
+        now = self.clock.utc_now()
+        try:
+            return await (token.renew_expired(now) if refused is None else token.replace_refused(refused, now))
+        except UsageError as error:
+            (problem,) = error.problems
+            cause = "the token has expired" if refused is None else "HTTP 401"
+            raise AuthenticationFailed(
+                f"{request.name}: {cause}; {problem.message}", hint=problem.hint, status=401 if refused else None
+            ) from None
 
     async def _exchange(self, request: ApiRequest, token: Token) -> Answer | ApiError:
         """The response, or an error for the caller to raise, so that it has no foreign exception as its context."""

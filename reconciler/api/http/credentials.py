@@ -59,6 +59,14 @@ class Token:
         token = self._text.encode()
         return token in body or (b"\\" in body and token in _ESCAPE.sub(_unescaped, body))
 
+    async def renew_expired(self, now: str) -> bool:  # noqa: ARG002 - for tokens that can be had anew
+        """Get another token if this one has expired; whether that was done. `now`: RFC 3339 text."""
+        return False
+
+    async def replace_refused(self, header: str, now: str) -> bool:  # noqa: ARG002
+        """Get another token in place of one that the API refused with 401; whether there is another one now."""
+        return False
+
     def __repr__(self) -> str:
         return f"<Token from {self.source}>"
 
@@ -95,7 +103,7 @@ def find_token(environ: Mapping[str, str], application_id: str, *, token_file: s
     empty = [name for name in names if name in environ]
     raise UsageError(
         f"no API token for application {application_id}" + (f": {', '.join(empty)} is empty" if empty else ""),
-        hint=f"set {VARIABLE}_{application_id} or {VARIABLE}, or pass --token-file",
+        hint=f"set {VARIABLE}_{application_id} or {VARIABLE}, or pass --token-file or --token-command",
     )
 
 

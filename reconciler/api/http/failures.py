@@ -37,6 +37,12 @@ class CertificateRejected(ConnectionFailed):
     outcome_unknown = False
 
 
+class TokenRenewed(ConnectionFailed):
+    """A request had no effect for want of a valid token, and there is another token now: it may go again."""
+
+    outcome_unknown = False
+
+
 def inert(text: str, token: Token) -> str:
     """A server's text, safe to quote: token removed, unprintable characters escaped, at most 300 characters."""
     text = token.redact(text[:_TOO_LONG])

@@ -45,7 +45,11 @@ def _step(name: str, help_text: str, *options: Callable[[Any], Any], function: s
 
         provider = GitHub(os.environ, console.write)
         if "kind" in inputs:  # commands that the step runs get the same global options
-            given = {"--api-url": console.api_url, "--token-file": console.token_file}
+            given = {
+                "--api-url": console.api_url,
+                "--token-file": console.token_file,
+                "--token-command": console.token_command,
+            }
             common = [word for option, value in given.items() if value for word in (option, value)]
             path, kind, label = inputs.pop("path"), inputs.pop("kind"), inputs.pop("name", "")
             common += ["-v"] * console.verbose

@@ -11,7 +11,7 @@ from reconciler.cli.console import Console
 @click.command
 @opt.paths
 @opt.pick
-@opt.formats("text", "json")
+@opt.formats("text", "json", "sarif")
 @click.pass_obj
 def command(console: Console, paths: tuple[str, ...], *, application: str | None, kind: str | None) -> None:
     """Check manifests as far as possible without the API. Reports every problem of every file in one run.
@@ -26,6 +26,8 @@ def command(console: Console, paths: tuple[str, ...], *, application: str | None
     write_warnings(console, found.warnings)
     if console.wants_json:
         console.write_json(warnings=found.warnings, applications=found.rules)
+    elif console.fmt == "sarif":
+        console.write_sarif(warnings=[warning.problem for warning in found.warnings])
     else:
         checked = f"{counted(found.files, 'file')} checked, no problems found."
         console.write("\n".join([*map(application_line, found.rules), checked]))

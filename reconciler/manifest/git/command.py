@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
-from pathlib import Path
 
 from reconciler.errors import UsageError
+from reconciler.programs import find_program
 
 _TIMEOUT_S = 60
 # An ambiguous name is an error here, so git has to say it, whatever the user configured. A file system monitor is a
@@ -56,7 +55,7 @@ def run(*arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[byte
     Raises:
         GitFailed: it failed.
     """
-    program = _program()
+    program = find_program("git.exe" if os.name == "nt" else "git")
     if program is None:
         raise NoRepository("git is not installed", hint="compare two folders, or install git")
     own = {name: value for name, value in os.environ.items() if not name.upper().startswith("LOSANT_")}
@@ -84,17 +83,6 @@ def incomplete(what: str) -> Incomplete:
         f"this clone is incomplete: git does not have {what}",
         hint="fetch all: `git fetch --refetch --no-filter`, or clone without --filter",
     )
-
-
-def _program() -> str | None:
-    """The git on PATH. The working directory is not searched: a program there comes with the files under review."""
-    here = os.path.realpath(os.curdir)
-    for folder in os.get_exec_path():
-        if Path(folder).is_absolute() and os.path.realpath(folder) != here:
-            found = shutil.which(str(Path(folder, "git.exe" if os.name == "nt" else "git")))
-            if found:
-                return found
-    return None
 
 
 def _failure(command: str, said: str, code: int) -> GitFailed:
