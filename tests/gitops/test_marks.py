@@ -217,6 +217,24 @@ class TestMarked:
         assert self.look(job_files) == ""
 
 
+@pytest.mark.parametrize("marked", ["", "the commit before"])
+def test_a_tip_that_moved_since_the_look_is_not_applied(
+    marked: str, job_files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The mark is that of what is checked out, or of nothing: no request is made for any other."""
+    git = Git(job_files / "checkout")
+    monkeypatch.chdir(git.folder)
+    before = git.commit({MANIFEST: manifest("v1")})
+    git.commit({MANIFEST: manifest("v2")})
+    options = ("--marked", before if marked else "", "--result", str(job_files / "result/result.json"))
+    about = ("--path", "manifests", "--application", PLANT, "--kind", "embedded", "--api-url", "http://127.0.0.1:9")
+    for digest in ("", f"sha256:{'0' * 64}"):
+        ended = run_here("ci", "apply", *about, *options, "--require-reviewed-plan", "--expect-digest", digest)
+        assert ended.code == 4
+        assert "run apply by hand" in ended.out
+    assert [*(job_files / "result").iterdir()] == []
+
+
 def test_a_schedule_that_needs_a_review_applies_no_commit_without_its_mark(build: Build) -> None:
     world = build(**{"require-reviewed-plan": True, "scheduled-apply": True})
     world.git.commit({MANIFEST: manifest("v2")})  # pushed, and its run was lost

@@ -14,8 +14,9 @@ from reconciler.ci.changed import changed
 from reconciler.ci.command import Application
 from reconciler.ci.comment import read_review
 from reconciler.ci.provider import Post
-from reconciler.ci.stopped import Stopped
+from reconciler.ci.stopped import Stopped, stopped
 from reconciler.errors import Problem
+from reconciler.model.rollout import RolloutReport, RolloutState
 from tests.gitops.conftest import PLANT, Build, Git, World
 from tests.gitops.runner.hub import Hub
 from tests.gitops.runner.reports import one
@@ -145,6 +146,18 @@ def test_a_pull_request_is_red_only_for_a_rollout_that_it_stops(world: World) ->
     assert "1 rollout stopped.**" in world.hub.bodies(2)[0]
 
 
+@pytest.mark.parametrize("state", RolloutState)
+def test_stopped_and_stalled_ones_wait_for_somebody(state: RolloutState) -> None:
+    found = stopped([RolloutReport("all", "careful", state, "why", None, ())])
+    if state in (RolloutState.STOPPED, RolloutState.STALLED):
+        (told,) = found
+        assert (told.group, told.policy) == ("all", "careful")
+        assert told.problem.message == f"the rollout of group all is {state}: why"
+        assert "revert the change" in str(told.problem.hint)
+    else:
+        assert found == ()
+
+
 class TestChanged:
     """What a pull request changes of a rollout that is stopped."""
 
@@ -216,14 +229,14 @@ class TestIssue:
     def test_one_issue_follows_what_is_the_matter(
         self, hub: Hub, job_files: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        stopped = one(code=7, changes=8, withheld=8, stopped=(STOPPED,))
-        assert self.tell(job_files, monkeypatch, stopped).code == 1
+        made = one(code=7, changes=8, withheld=8, stopped=(STOPPED,))
+        assert self.tell(job_files, monkeypatch, made).code == 1
         (issue,) = hub.issues.values()
         assert issue["title"] == "Stopped: a rollout of manifests waits for somebody"
         assert "8 withheld by rollouts. 1 rollout stopped." in issue["body"]
-        assert self.tell(job_files, monkeypatch, replace(stopped, withheld=7)).code == 1
+        assert self.tell(job_files, monkeypatch, replace(made, withheld=7)).code == 1
         assert issue["title"] == "Drift: Losant is not as manifests says, and a rollout is stopped"
-        assert self.tell(job_files, monkeypatch, replace(stopped, withheld=7, stopped=())).code == 1
+        assert self.tell(job_files, monkeypatch, replace(made, withheld=7, stopped=())).code == 1
         assert issue["title"] == "Drift: Losant is not as manifests says"
         assert self.tell(job_files, monkeypatch, one(code=0, changes=8, withheld=8)).code == 0
         assert len(hub.issues) == 1
