@@ -147,16 +147,18 @@ class TestMarked:
         hub.mark(git("rev-parse", "HEAD"), **bad)
         assert self.look(job_files) == ""
 
+    @pytest.mark.parametrize("of", ["the tip", "the commit of the manifests"])
     def test_a_mark_that_is_on_its_way_is_awaited(
-        self, git: Git, hub: Hub, job_files: Path, monkeypatch: pytest.MonkeyPatch
+        self, of: str, git: Git, hub: Hub, job_files: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        tip = git("rev-parse", "HEAD")
+        applied = git("rev-parse", "HEAD")
+        tip = git.commit({"README.md": "words"})
         made: list[float] = []
 
         def pause(seconds: float) -> None:
             made.append(seconds)
             if made.count(5) == 2:
-                hub.mark(tip, MARK)
+                hub.mark(tip if of == "the tip" else applied, MARK)
 
         monkeypatch.setattr(time, "sleep", pause)
         assert self.look(job_files) == tip
