@@ -7,7 +7,7 @@ it. A schedule that needs a review applies a commit that bears the mark: somebod
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from posixpath import dirname, join
@@ -89,22 +89,21 @@ def look(provider: Provider, *, application: Application, wait: int) -> int:
     So does a commit since whose mark none of the manifests changed: a push that touches none starts no apply.
     `wait`: for so many seconds the mark may be on its way, after the apply that this one waited for.
     """
-    name, forge = mark_of(application.id, application.kind), provider.forge()
-    head, *earlier = _alike(application)
-    marked = next((one for one in (head, *earlier) if name in forge.marks(one)), None) or _awaited(
-        forge, head, name, wait
-    )
-    provider.output("commit", head if marked else "")
-    provider.log(f"{head} bears {name}{f', as {marked} does' if marked != head else ''}" if marked else f"no {name}")
+    name, forge, commits = mark_of(application.id, application.kind), provider.forge(), _alike(application)
+    marked = _bearer(forge, commits, name)
+    for _ in range(wait // _PAUSE_S):
+        if marked:
+            break
+        time.sleep(_PAUSE_S)
+        marked = _bearer(forge, dict.fromkeys((commits[0], commits[-1])), name)
+    provider.output("commit", commits[0] if marked else "")
+    provider.log(f"{commits[0]} bears {name}, by {marked}" if marked else f"{commits[0]} does not bear {name}")
     return 0
 
 
-def _awaited(forge: Forge, commit: str, name: str, wait_s: int) -> str | None:
-    for _ in range(wait_s // _PAUSE_S):
-        time.sleep(_PAUSE_S)
-        if name in forge.marks(commit):
-            return commit
-    return None
+def _bearer(forge: Forge, commits: Iterable[str], name: str) -> str:
+    """The first of the commits that bears a mark, or nothing."""
+    return next((one for one in commits if name in forge.marks(one)), "")
 
 
 def _alike(application: Application) -> Sequence[str]:

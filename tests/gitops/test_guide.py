@@ -45,6 +45,14 @@ def test_every_input_is_listed_as_it_is() -> None:
     ]
 
 
+def test_what_moves_rollouts_on_is_an_input_and_a_schedule() -> None:
+    advised = load(snippet("rollouts"))
+    workflow = load((PROJECT / ".github/workflows/reconcile.yml").read_text(encoding="utf-8"))
+    assert advised["on"] == {"schedule": [{"cron": "*/30 * * * *"}]}
+    assert advised["jobs"] == {"reconcile": {"with": {"scheduled-apply": True}}}
+    assert workflow["on"]["workflow_call"]["inputs"]["scheduled-apply"]["type"] == "boolean"
+
+
 @pytest.mark.parametrize(
     ("system", "options"),
     [
@@ -255,6 +263,16 @@ class TestGitLab:
         assert planned.returncode == DONE, planned.stderr
         assert "taken in" not in planned.stdout + planned.stderr
 
+    def test_a_schedule_applies_where_it_is_asked_to_and_looks_for_drift_elsewhere(self) -> None:
+        schedule = '$CI_PIPELINE_SOURCE == "schedule"'
+        trusted = "$CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH"
+        rules = [rule["if"] for rule in self.jobs["apply"]["rules"]]
+        assert rules == [
+            f'$CI_PIPELINE_SOURCE == "push" && {trusted}',
+            f'{schedule} && {trusted} && $SCHEDULED_APPLY == "true"',
+        ]
+        assert self.jobs["drift"]["rules"] == [{"if": f'{schedule} && $SCHEDULED_APPLY != "true"'}]
+
     def test_jobs_exclude_each_other_where_they_must(self) -> None:
         assert self.jobs["apply"]["resource_group"] == self.jobs["drift"]["resource_group"]
         assert self.jobs["apply"]["interruptible"] is False
@@ -308,10 +326,23 @@ class TestAzure:
 
     def test_the_token_that_may_write_is_for_the_apply_job_alone(self) -> None:
         with_it = [
-            job["job"] if "job" in job else job["deployment"] for job in self.pipeline["jobs"] if "APPLY" in str(job)
+            job["job"] if "job" in job else job["deployment"]
+            for job in self.pipeline["jobs"]
+            if "APPLY_TOKEN" in str(job)
         ]
         assert with_it == ["apply"]
         assert "$(LOSANT_API_TOKEN)" not in str(self.steps("apply"))
+
+    def test_a_schedule_applies_where_it_is_asked_to_and_looks_for_drift_elsewhere(self) -> None:
+        conditions = {
+            job.get("job") or job["deployment"]: " ".join(job["condition"].split()) for job in self.pipeline["jobs"]
+        }
+        schedule = "eq(variables['Build.Reason'], 'Schedule')"
+        pushed = "in(variables['Build.Reason'], 'IndividualCI', 'BatchedCI')"
+        assert self.pipeline["variables"]["SCHEDULED_APPLY"] == "false"
+        assert conditions["apply"] == f"or({pushed}, and({schedule}, eq(variables['SCHEDULED_APPLY'], 'true')))"
+        assert conditions["drift"] == f"and({schedule}, ne(variables['SCHEDULED_APPLY'], 'true'))"
+        assert self.pipeline["lockBehavior"] == "sequential"
 
     def test_the_token_is_not_there_while_installing(self) -> None:
         for job in ("plan", "apply", "drift"):

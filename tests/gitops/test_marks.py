@@ -147,16 +147,18 @@ class TestMarked:
         hub.mark(git("rev-parse", "HEAD"), **bad)
         assert self.look(job_files) == ""
 
+    @pytest.mark.parametrize("of", ["the tip", "the commit of the manifests"])
     def test_a_mark_that_is_on_its_way_is_awaited(
-        self, git: Git, hub: Hub, job_files: Path, monkeypatch: pytest.MonkeyPatch
+        self, of: str, git: Git, hub: Hub, job_files: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        tip = git("rev-parse", "HEAD")
+        applied = git("rev-parse", "HEAD")
+        tip = git.commit({"README.md": "words"})
         made: list[float] = []
 
         def pause(seconds: float) -> None:
             made.append(seconds)
             if made.count(5) == 2:
-                hub.mark(tip, MARK)
+                hub.mark(tip if of == "the tip" else applied, MARK)
 
         monkeypatch.setattr(time, "sleep", pause)
         assert self.look(job_files) == tip
@@ -215,6 +217,24 @@ class TestMarked:
         subprocess.run(clone, check=True, capture_output=True)
         monkeypatch.chdir(job_files / "shallow")
         assert self.look(job_files) == ""
+
+
+@pytest.mark.parametrize("marked", ["", "the commit before"])
+def test_a_tip_that_moved_since_the_look_is_not_applied(
+    marked: str, job_files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The mark is that of what is checked out, or of nothing: no request is made for any other."""
+    git = Git(job_files / "checkout")
+    monkeypatch.chdir(git.folder)
+    before = git.commit({MANIFEST: manifest("v1")})
+    git.commit({MANIFEST: manifest("v2")})
+    options = ("--marked", before if marked else "", "--result", str(job_files / "result/result.json"))
+    about = ("--path", "manifests", "--application", PLANT, "--kind", "embedded", "--api-url", "http://127.0.0.1:9")
+    for digest in ("", f"sha256:{'0' * 64}"):
+        ended = run_here("ci", "apply", *about, *options, "--require-reviewed-plan", "--expect-digest", digest)
+        assert ended.code == 4
+        assert "run apply by hand" in ended.out
+    assert [*(job_files / "result").iterdir()] == []
 
 
 def test_a_schedule_that_needs_a_review_applies_no_commit_without_its_mark(build: Build) -> None:

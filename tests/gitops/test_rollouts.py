@@ -14,8 +14,9 @@ from reconciler.ci.changed import changed
 from reconciler.ci.command import Application
 from reconciler.ci.comment import read_review
 from reconciler.ci.provider import Post
-from reconciler.ci.stopped import Stopped
+from reconciler.ci.stopped import Stopped, stopped
 from reconciler.errors import Problem
+from reconciler.model.rollout import RolloutReport, RolloutState
 from tests.gitops.conftest import PLANT, Build, Git, World
 from tests.gitops.runner.hub import Hub
 from tests.gitops.runner.reports import one
@@ -105,16 +106,15 @@ def test_a_stopped_rollout_is_red_and_has_one_issue_until_it_goes_on(world: Worl
     assert f"Ways on: {WAYS}." in apply.summary
     assert world.hub.marks(world.git("rev-parse", "HEAD")) == {MARK: "apply ended with exit code 7"}
 
-    for _ in range(2):
-        night = world.night()
-        assert night.conclusion == "failure"
-        assert night.job("apply").exit_codes["Apply"] == 7
-        assert night.job("plan").exit_codes["Plan"] == 7
-        (issue,) = world.hub.issues.values()
-        assert (issue["state"], issue["title"]) == ("open", "Stopped: a rollout of manifests waits for somebody")
-        assert f"Ways on: {WAYS}." in issue["body"]
-        assert "error `bad flash`" in issue["body"]
-        assert re.search(r"^    pins:\n      - device: \"\w{24}\"  # canary-1$", issue["body"], re.MULTILINE)
+    night = world.night()
+    assert night.conclusion == "failure"
+    assert night.job("apply").exit_codes["Apply"] == 7
+    assert night.job("plan").exit_codes["Plan"] == 7
+    (issue,) = world.hub.issues.values()
+    assert (issue["state"], issue["title"]) == ("open", "Stopped: a rollout of manifests waits for somebody")
+    assert f"Ways on: {WAYS}." in issue["body"]
+    assert "error `bad flash`" in issue["body"]
+    assert re.search(r"^    pins:\n      - device: \"\w{24}\"  # canary-1$", issue["body"], re.MULTILINE)
     assert runs(world) == {"canary": {"v1", "v2"}, "pump": {"v1"}}
 
     world.git("revert", "--no-edit", "-m", "1", "HEAD")
@@ -143,6 +143,18 @@ def test_a_pull_request_is_red_only_for_a_rollout_that_it_stops(world: World) ->
     assert hotfix.conclusion == "success"
     assert any(line.startswith("::warning") and "is stopped" in line for line in hotfix.job("plan").annotations)
     assert "1 rollout stopped.**" in world.hub.bodies(2)[0]
+
+
+@pytest.mark.parametrize("state", RolloutState)
+def test_stopped_and_stalled_ones_wait_for_somebody(state: RolloutState) -> None:
+    found = stopped([RolloutReport("all", "careful", state, "why", None, ())])
+    if state in (RolloutState.STOPPED, RolloutState.STALLED):
+        (told,) = found
+        assert (told.group, told.policy) == ("all", "careful")
+        assert told.problem.message == f"the rollout of group all is {state}: why"
+        assert "revert the change" in str(told.problem.hint)
+    else:
+        assert found == ()
 
 
 class TestChanged:
@@ -216,14 +228,14 @@ class TestIssue:
     def test_one_issue_follows_what_is_the_matter(
         self, hub: Hub, job_files: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        stopped = one(code=7, changes=8, withheld=8, stopped=(STOPPED,))
-        assert self.tell(job_files, monkeypatch, stopped).code == 1
+        made = one(code=7, changes=8, withheld=8, stopped=(STOPPED,))
+        assert self.tell(job_files, monkeypatch, made).code == 1
         (issue,) = hub.issues.values()
         assert issue["title"] == "Stopped: a rollout of manifests waits for somebody"
         assert "8 withheld by rollouts. 1 rollout stopped." in issue["body"]
-        assert self.tell(job_files, monkeypatch, replace(stopped, withheld=7)).code == 1
+        assert self.tell(job_files, monkeypatch, replace(made, withheld=7)).code == 1
         assert issue["title"] == "Drift: Losant is not as manifests says, and a rollout is stopped"
-        assert self.tell(job_files, monkeypatch, replace(stopped, withheld=7, stopped=())).code == 1
+        assert self.tell(job_files, monkeypatch, replace(made, withheld=7, stopped=())).code == 1
         assert issue["title"] == "Drift: Losant is not as manifests says"
         assert self.tell(job_files, monkeypatch, one(code=0, changes=8, withheld=8)).code == 0
         assert len(hub.issues) == 1
