@@ -253,7 +253,8 @@ def _lacked(device: LiveDevice, flow_id: FlowId, target: Version | None, moment:
     """Whether the log shows that a target was not released at some moment, and was later.
 
     What was released then is asked, not when the target first was: a log that has lost its oldest lines may have lost
-    that, and what it loses must not take a device out of the count. It may only if it had been given the target, went,
+    that, and what it loses must not take a device out of the count. Of a log that does not go back so far, the first
+    line must be an add or the target itself. So a lost line misleads only if a device had been given the target, went,
     was given another version and then the target again, and the log has lost all but the last of these.
     """
     lines, instants, _, _, records = device.evidence

@@ -392,11 +392,17 @@ class Fleet(NamedTuple):
         return one.erred < since and self.now - since <= self.policy.patience_s
 
     def was_given_again(self, index: int) -> bool:
-        """Whether a device that is gone had been given what it lacks before it went, too: a lost log may hide that."""
+        """Whether a lost line may hide what a device that is gone had: it had the target before and was given it again.
+
+        Or it was given two versions since, and its log has lost what came before them.
+        """
         one, device_id = self.machines[index], self.ids[index]
-        return not one.connected and any(
-            version == self.git.target(device_id, flow) and at <= one.since for at, flow, version in one.given
-        )
+        for flow in range(len(one.released)):
+            mine = [each for each in one.given if each.flow == flow]
+            had = any(each.version == self.git.target(device_id, flow) and each.at <= one.since for each in mine)
+            if not one.connected and (had or (one.is_cut and sum(each.at > one.since for each in mine) > 1)):
+                return True
+        return False
 
 
 def cut(one: Machine, keep: int, kind: Kind) -> Machine:
