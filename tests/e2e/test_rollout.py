@@ -28,6 +28,7 @@ POLICY = {
     "gate": "{converged: 80, soak: 1h, sample: 1}",
     "patience": "15m",
 }
+QUICK = "{converged: 80, soak: 10m, sample: 1}"
 CANARIES, FIRST, REST = ({f"{ring}-{number}" for number in range(1, count + 1)} for ring, count in RINGS.items())
 ALL = CANARIES | FIRST | REST
 DONE, REFUSED, NOT_CONVERGED, STOPPED = 0, 3, 5, 7
@@ -76,7 +77,7 @@ def test_each_wave_goes_when_the_one_before_it_has_soaked(line: Line) -> None:
 
 def test_a_wait_goes_through_all_waves_on_its_own_reads(line: Line) -> None:
     """And tells what it waits for, and for how long."""
-    merge(line, gate="{converged: 80, soak: 10m, sample: 1}")
+    merge(line, gate=QUICK)
     done = run_here("apply", "plant.yaml", "--yes", "--wait", "--timeout", "30m")
     assert (done.code, at(line, "v2")) == (DONE, ALL)
     assert set(line.runs().values()) == {"v2"}
@@ -85,7 +86,7 @@ def test_a_wait_goes_through_all_waves_on_its_own_reads(line: Line) -> None:
 
 
 def test_a_wait_ends_at_its_timeout_with_what_was_sent_by_then(line: Line) -> None:
-    merge(line, gate="{converged: 80, soak: 10m, sample: 1}")
+    merge(line, gate=QUICK)
     assert apply("--wait", "--timeout", "15m") == DONE
     assert at(line, "v2") == CANARIES | FIRST
 
@@ -132,14 +133,12 @@ def test_a_fix_goes_forward_over_a_stopped_version(line: Line) -> None:
 
 def test_a_failure_in_a_later_wave_within_what_may_fail_stops_nothing_and_one_more_does(line: Line) -> None:
     line.goes_wrong("fails", "v2", "first-1")
-    merge(line)
-    apply()
-    line.later(hours=1.1)
-    assert (apply("--wait", "--timeout", "2h"), at(line, "v2")) == (DONE, ALL)
+    merge(line, gate=QUICK)
+    assert (apply("--wait", "--timeout", "30m"), at(line, "v2")) == (DONE, ALL)
     line.goes_wrong("fails", "v3", "first-1")
     line.goes_wrong("fails", "v3", "first-2")
-    merge(line, "v3")
-    assert (apply("--wait", "--timeout", "3h"), at(line, "v3")) == (STOPPED, CANARIES | FIRST)
+    merge(line, "v3", gate=QUICK)
+    assert (apply("--wait", "--timeout", "30m"), at(line, "v3")) == (STOPPED, CANARIES | FIRST)
 
 
 def test_a_canary_that_loads_and_dies_opens_nothing_and_stalls(line: Line) -> None:
@@ -252,8 +251,8 @@ def test_a_log_that_is_cut_opens_no_wave_sooner(line: Line, cap: int) -> None:
 
 def test_without_its_log_a_revert_goes_in_waves_where_devices_run_the_version(line: Line) -> None:
     line.goes_wrong("fails", "v2", "first-1")
-    merge(line)
-    apply("--wait", "--timeout", "4h")
+    merge(line, gate=QUICK)
+    apply("--wait", "--timeout", "30m")
     assert at(line, "v2") == ALL
     line.control.switch(log_cap=1)
     line.later(hours=1)
@@ -281,8 +280,8 @@ def test_windows_hold_waves_and_nothing_that_goes_back(line: Line) -> None:
 
 
 def test_a_wait_sends_when_the_window_opens(line: Line) -> None:
-    merge(line, window="{from: '09:30', to: '11:00'}", gate="{converged: 80, soak: 10m, sample: 1}")
-    assert apply("--wait", "--timeout", "65m") == DONE
+    merge(line, window="{from: '09:10', to: '11:00'}", gate=QUICK)
+    assert apply("--wait", "--timeout", "40m") == DONE
     assert at(line, "v2") == ALL
 
 
@@ -365,7 +364,7 @@ def test_an_offline_half_holds_the_other_and_neither_a_failed_one_nor_a_revert_i
 
 
 def test_a_wait_goes_on_as_soon_as_the_budget_has_room(paired: Line) -> None:
-    merge(paired, **BUDGET, gate="{converged: 80, soak: 10m, sample: 1}")
+    merge(paired, **BUDGET, gate=QUICK)
     assert apply("--wait", "--timeout", "30m") == DONE
     assert set(paired.runs().values()) == {"v2"}
 

@@ -12,11 +12,9 @@ from reconciler.model.health import Verdict
 from reconciler.model.state import Kind
 from reconciler.simulator import faults
 from reconciler.simulator.faults import When
-from tests.e2e.test_rollout import ALL, CANARIES, FIRST, apply, at, merge
+from tests.e2e.test_rollout import ALL, CANARIES, FIRST, QUICK, apply, at, merge
 from tests.support.cli import run_here
 from tests.support.line import Line, line_at
-
-QUICK = "{converged: 80, soak: 10m, sample: 1}"
 
 
 @pytest.fixture
