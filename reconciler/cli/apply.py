@@ -11,7 +11,7 @@ from reconciler.cli.console import Console
 from reconciler.cli.event_log import EventLog
 from reconciler.cli.events import check_events, open_events
 from reconciler.cli.options import planning_options, refuse_stdin, standard_input
-from reconciler.cli.output import OutputFile, keep_inputs, write_results
+from reconciler.cli.output import OutputFile, keep_inputs, telling_what_is_gone, write_results
 from reconciler.cli.progress import Display, Phase
 from reconciler.cli.signals import current, run_async, undisturbed
 from reconciler.documents.json import dump
@@ -116,7 +116,8 @@ class _Apply(ApplyObserver):
         choice = {"application": self._flags["application"], "kind": self._flags["kind"]}
         if plan_file is not None:
             return load_plans(plan_file, **choice)
-        rules = load(*paths, **choice, stdin=standard_input(paths))
+        with telling_what_is_gone(self._console, self._flags["against"], paths):
+            rules = load(*paths, **choice, stdin=standard_input(paths))
         self._keep(source.path for one in rules for source in one.manifests)
         if self._flags["against"] is not None:
             from reconciler.operations.against import earlier

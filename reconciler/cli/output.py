@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 from reconciler.cli.console import Console
@@ -26,6 +27,19 @@ def write_warnings(console: Console, warnings: Iterable[Warning]) -> None:
         place = f"{warning.place}: " if warning.place else ""
         hint = f" ({warning.hint})" if warning.hint else ""
         console.note(inert(f"Warning: {place}{warning.message}{hint}"))
+
+
+@contextmanager
+def telling_what_is_gone(console: Console, against: str | None, paths: Sequence[str]) -> Iterator[None]:
+    """If the manifests hold no application any more, tell what the revision managed before the error is shown."""
+    try:
+        yield
+    except ReconcilerError:
+        if against is not None:
+            from reconciler.operations.against import all_gone
+
+            write_warnings(console, all_gone(against, paths))
+        raise
 
 
 def application_line(rules: Rules) -> str:

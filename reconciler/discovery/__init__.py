@@ -135,6 +135,7 @@ class _Discovery:
             deleted_devices=self.missing & live.devices.keys(),
             deleted_names=frozenset(self.deleted) & self.excluded,
             deleted_rows=sum(deleted.values()),
+            waved=frozenset(group.name for group in self.rules.groups if group.rollout),
             rollouts=tuple(_without(one, deleted) for one in resolution.rollouts) if self.has_rollouts else (),
             empty_groups=resolution.empty_groups,
             leaving=loss and loss.leaving,

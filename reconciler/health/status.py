@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from operator import attrgetter
 
 from reconciler.health.verdict import expected_rows, judge, tally
-from reconciler.model.health import FlowStatus, Laggard, Logged, Standing, StatusReport, VersionStatus
+from reconciler.model.health import FlowStatus, Laggard, Logged, Standing, StatusReport, Verdict, VersionStatus
 from reconciler.model.log import unix_time
 from reconciler.model.state import NO_RECORD, NOTHING, DeviceId, FlowId, Version
 from reconciler.model.world import World
@@ -44,6 +44,9 @@ def summarise(world: World, *, only: Collection[DeviceId] | None = None) -> Stat
             rollouts=looked,
             group=world.desired.devices[row[0]][row[1]].group,
         )
+        if looked is None and laggard and laggard.verdict is Verdict.DRIFT and laggard.group in world.waved:
+            # Its rollout decides when it is sent, which a read of single devices cannot tell.
+            laggard = laggard._replace(verdict=Verdict.WITHHELD)
         table[row[1], version, Standing(laggard.verdict) if laggard else Standing.IN_SYNC] += 1
         if laggard:
             laggards.append(laggard)
@@ -54,8 +57,8 @@ def summarise(world: World, *, only: Collection[DeviceId] | None = None) -> Stat
             if is_deleted:
                 deleted.add(device_id)
     devices = len({device_id for device_id, _ in managed})
-    verdicts = tally(laggards, rows=len(managed), devices=devices, has_rollouts=looked is not None)
-    standings = [one for one in Standing if looked is not None or one is not Standing.WITHHELD]
+    verdicts = tally(laggards, rows=len(managed), devices=devices, has_rollouts=bool(world.waved))
+    standings = [one for one in Standing if world.waved or one is not Standing.WITHHELD]
     return StatusReport(
         application=world.application,
         kind=world.kind,

@@ -23,7 +23,8 @@ class World:
     `--exclude device=` that occur in the manifests but match no device, which is allowed. `deleted_devices`: devices
     with a record that were deleted, as far as that is known. `deleted_names`: of the names given to `--exclude
     device=`, those of deleted devices without a record. `deleted_rows`: the number of declared rows of deleted
-    devices, which are not in `desired`. `rollouts`: the groups with a policy, by name. `empty_groups`: groups that
+    devices, which are not in `desired`. `rollouts`: the groups with a policy, by name,
+    if they can be judged; `waved`: names of all of these groups. `empty_groups`: groups that
     select nothing, with their flows. `may_be_empty`: names of the groups that may. `leaving`, `leaving_rows`: what
     leaves management, if an earlier revision was given.
     """
@@ -43,6 +44,7 @@ class World:
     deleted_names: frozenset[str] = frozenset()
     deleted_rows: int = 0
     rollouts: tuple[Rollout, ...] = ()
+    waved: frozenset[str] = frozenset()
     empty_groups: Mapping[EmptyGroup, frozenset[FlowId]] = field(default_factory=dict)
     may_be_empty: tuple[str, ...] = ()
     leaving: Leaving | None = None

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from os import PathLike
 
-from reconciler.errors import UsageError
+from reconciler.errors import ReconcilerError, UsageError
 from reconciler.manifest.files import NothingThere
 from reconciler.manifest.git import revision as git_revision
 from reconciler.manifest.git.files import GitFiles
@@ -57,6 +57,14 @@ def earlier(
         one for one in loaded.rules if (application is None or one.application.id in ids) and kind in (None, one.kind)
     ]
     return Earlier(name, loaded.rules, gone(asked, present, revision=name), _unread(name, loaded))
+
+
+def all_gone(revision: str, paths: Iterable[str | PathLike[str]]) -> tuple[Warning, ...]:
+    """What an earlier revision managed, where the present manifests cannot be loaded, or are all gone."""
+    try:
+        return earlier(revision, paths, ()).gone
+    except ReconcilerError:
+        return ()
 
 
 def _loaded(name: str, where: Sequence[str], files: GitFiles) -> Loaded:

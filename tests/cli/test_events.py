@@ -98,11 +98,8 @@ def test_failed_devices_are_told_while_they_are_waited_for(shop: Shop, here: Her
 
 
 def test_the_warnings_of_a_plan_are_told(shop: Shop, here: Here) -> None:
-    shop.write(
-        "shop.yaml",
-        MANIFEST.replace("leeds:", "odd: {select: {all: true, percent: 0.0001}, flows: {alarms: v2}}\n  leeds:"),
-        MANIFEST.replace("leeds:", "odd: {select: {all: true, percent: 0.0001}, flows: {alarms: v2}}\n  leeds:"),
-    )
+    odd = "odd: {select: {all: true, percent: 0.0001}, flows: {alarms: v2}}"
+    shop.write("shop.yaml", MANIFEST.replace("leeds:", f"{odd}\n  leeds:"))
     ended = here("plan", "shop.yaml", "--format", "json", "--events", "events.jsonl")
     (plan,) = ended.document["plans"]
     assert plan["warnings"]

@@ -196,6 +196,21 @@ def test_an_application_a_kind_and_a_file_that_are_gone_are_told_first(shop: Sho
     assert any(one.startswith("main:manifests/one.yaml is gone, and with it what it declared") for one in told)
 
 
+@pytest.mark.parametrize("left", ["nothing", "a base"])
+@pytest.mark.parametrize("command", [("plan",), ("apply", "--yes")])
+def test_the_last_application_that_is_gone_is_told_before_the_error(
+    shop: Shop, here: Here, command: tuple[str, ...], left: str
+) -> None:
+    for path in (shop.folder / "manifests").glob("*.yaml"):
+        path.unlink()
+    if left == "a base":
+        shop.write("manifests/base.yaml", "apiVersion: reconciler/v1\nflows: {f: 575ed18f7ae143cd83dc4aa6}\n")
+    ended = here(*command, "--against", "main", "manifests")
+    assert (ended.code, ended.out) == (1, "")
+    first, *_ = ended.err.splitlines()
+    assert first.startswith(f'Warning: main:manifests/shop.yaml:2: application {APPLICATION} "shop" (embedded) is gone')
+
+
 BAD: dict[str, tuple[list[str], str]] = {
     "no manifests": (
         ["--against", "empty"],

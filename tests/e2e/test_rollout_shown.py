@@ -62,6 +62,8 @@ def test_a_wave_that_soaks(line: Line) -> None:
     status = run_here("status", "plant.yaml", "--detailed-exitcode")
     assert status.code == ExitCode.DONE
     assert "12 withheld" in status.out.partition("Rows: ")[2]
+    alone = run_here("status", "plant.yaml", "--device", plan["changes"][0]["device_id"], "--detailed-exitcode")
+    assert (alone.code, " withheld" in alone.out.partition("Rows: ")[2]) == (ExitCode.DONE, True)
     assert "1: tag ring=canary, open; 0 of 2 proven, at the earliest" in status.out
 
     line.later(hours=2)

@@ -46,7 +46,7 @@ def command(console: Console, /, paths: tuple[str, ...], **flags: Any) -> ExitCo
     calls than otherwise.
     """
     from reconciler.cli.connect import connect
-    from reconciler.cli.output import OutputFile, keep_inputs
+    from reconciler.cli.output import OutputFile, keep_inputs, telling_what_is_gone
     from reconciler.cli.signals import run_async
     from reconciler.operations.applications import load
     from reconciler.operations.plan import plan, refused
@@ -57,7 +57,8 @@ def command(console: Console, /, paths: tuple[str, ...], **flags: Any) -> ExitCo
         check_events(console, flags["events"])
     opt.refuse_stdin(paths, flags["against"])
     stdin = opt.standard_input(paths)
-    rules = load(*paths, application=flags["application"], kind=flags["kind"], stdin=stdin)
+    with telling_what_is_gone(console, flags["against"], paths):
+        rules = load(*paths, application=flags["application"], kind=flags["kind"], stdin=stdin)
     keep_inputs("--out", flags["out"], [source.path for one in rules for source in one.manifests])
     against = _earlier(paths, rules, flags) if flags["against"] is not None else None
     log = _log(console, rules, flags) if flags["events"] is not None else None
