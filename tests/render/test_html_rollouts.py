@@ -62,8 +62,8 @@ def test_a_status_shows_each_wave_its_counts_and_what_it_needs() -> None:
     page = status_page(SOAKS)
     assert rows(page, "Waves of group leeds") == [
         "1 tag ring=canary open 2 soaking 2 – 2 – 0 of 2 proven, at the earliest 2026-03-02 10:45:00 UTC",
-        "2 10 percent shut 1 to release 1 – – 1 nothing",
-        "3 the rest shut 1 to release 1 – – 1 nothing",
+        "2 10 percent shut 1 to release 1 – – 1 –",
+        "3 the rest shut 1 to release 1 – – 1 –",
     ]
     for said in (
         "Group leeds by careful held",
@@ -93,7 +93,7 @@ def test_a_status_says_first_which_rollout_is_stopped_and_why() -> None:
     assert rows(page, "Failing devices of group leeds") == [
         f"c2 {ident('c2')} failed 2026-03-02 08:00:00 UTC bad flash"
     ]
-    assert [one.split(" ")[-1] for one in rows(page, "Waves of group leeds")] == ["nothing"] * 3
+    assert [one.split(" ")[-1] for one in rows(page, "Waves of group leeds")] == ["–"] * 3
     (pins,) = page.pins
     (pin,) = yaml.safe_load(pins)["pins"]
     assert pin == {
@@ -118,8 +118,8 @@ def test_a_plan_shows_by_wave_what_goes_now_and_what_is_withheld_and_why() -> No
     withheld = "1 change: a wave before theirs has not passed"
     first, second, third = rows(page, "Waves of group leeds")
     assert first.startswith("1 tag ring=canary open 2 to release 2 – 2 2 nothing 0 of 2 proven, at the earliest ")
-    assert second == f"2 10 percent shut 1 to release 1 – 1 – {withheld} nothing"
-    assert third == f"3 the rest shut 1 to release 1 – 1 – {withheld} nothing"
+    assert second == f"2 10 percent shut 1 to release 1 – 1 – {withheld} –"
+    assert third == f"3 the rest shut 1 to release 1 – 1 – {withheld} –"
     for said in (
         "Now: 2 changes; withheld: 2, the next wave at the earliest ",
         "Withheld 2 changes 2 changes: a wave before theirs has not passed",
