@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from reconciler.errors import ExitCode
 from reconciler.model.changes import Op
 from reconciler.model.digest import digests
-from reconciler.model.health import FlowStatus, Standing, StatusReport, Verdict, VersionStatus
+from reconciler.model.health import FlowStatus, Standing, StatusReport, Verdict, Verdicts, VersionStatus
 from reconciler.model.plan import Plan
 from reconciler.model.result import Result
 from reconciler.model.state import Application, Kind
@@ -229,6 +229,16 @@ def test_a_result_says_what_was_not_confirmed_and_why() -> None:
     assert "Waiting for the devices 61 s, time is up" in text
     parts = ["What was asked", "Not confirmed 1 row", "Collateral", "Moved meanwhile", "Calls 9", "Warnings", "Waiting"]
     assert (places := [text.index(part) for part in parts]) == sorted(places)
+
+
+def test_a_wait_without_rollouts_has_nothing_that_is_withheld() -> None:
+    made = hostile.result(PLAIN)
+    assert made.wait is not None
+    counts: dict[Verdict, int] = {one: 4 for one in Verdict if one is not Verdict.WITHHELD}
+    wait = replace(made.wait, verdicts=Verdicts(counts, counts, ()))
+    text = Page(result_html([replace(made, wait=wait, withheld=None, rollouts=())], exit_code=6)).text
+    assert "4 rows failed" in text
+    assert "withheld" not in text
 
 
 @pytest.mark.parametrize("code", [*ExitCode, 99])

@@ -110,7 +110,7 @@ def _result(result: Result, room: Room) -> ResultView:
         calls=room.take((_call(call, flows, began, ended) for call in result.calls), len(result.calls)),
         began=began,
         ended=ended,
-        rows=tuple((one, rows[one]) for one in Verdict if rows[one]) if rows else (),
+        rows=tuple((one, rows[one]) for one in Verdict if rows.get(one)) if rows else (),
         laggards=room.all(result.wait.laggards if result.wait else ()),
     )
 
