@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -15,6 +14,7 @@ from typing import Any
 import pytest
 
 from reconciler.simulator import Server, serve
+from tests.support import processes
 from tests.support.cli import run_here
 from tests.support.fleet import APPLICATION
 
@@ -143,9 +143,9 @@ def test_the_commands_of_the_page(server: Server) -> None:
     [merged] = re.findall(r"^jq --argjson .*$", PAGE, re.MULTILINE)
     [told] = re.findall(r"^(jq '.*?') \\\n  result.json \| curl", PAGE, re.DOTALL | re.MULTILINE)
     Path("plan.json").write_text(json.dumps(plan(telemetry="v2")))
-    subprocess.run(["sh", "-c", merged], check=True)
+    processes.run(["sh", "-c", merged], check=True)
     assert denied(json.loads(Path("input.json").read_text()), "sound", at=None) == []
     assert isinstance(json.loads(Path("input.json").read_text())["now_s"], int)
     assert run_here("apply", "m.yaml", "--yes", "--result", "result.json").code == 0
-    said = subprocess.run(["sh", "-c", f"{told} result.json"], check=True, capture_output=True).stdout
+    said = processes.run(["sh", "-c", f"{told} result.json"], check=True).stdout
     assert json.loads(said) == {"text": "reconciler apply: 1 confirmed"}

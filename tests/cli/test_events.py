@@ -99,7 +99,9 @@ def test_failed_devices_are_told_while_they_are_waited_for(shop: Shop, here: Her
 
 def test_the_warnings_of_a_plan_are_told(shop: Shop, here: Here) -> None:
     shop.write(
-        "shop.yaml", MANIFEST.replace("leeds:", "odd: {select: {tags: {site: hull}}, flows: {alarms: v2}}\n  leeds:")
+        "shop.yaml",
+        MANIFEST.replace("leeds:", "odd: {select: {all: true, percent: 0.0001}, flows: {alarms: v2}}\n  leeds:"),
+        MANIFEST.replace("leeds:", "odd: {select: {all: true, percent: 0.0001}, flows: {alarms: v2}}\n  leeds:"),
     )
     ended = here("plan", "shop.yaml", "--format", "json", "--events", "events.jsonl")
     (plan,) = ended.document["plans"]
@@ -321,7 +323,7 @@ def test_a_reader_that_takes_a_few_lines_and_goes(shop: Shop, here: Here) -> Non
     thread.start()
     shop.control.fault(faults.Latency(seconds=0.2, when=When(method="POST")))
     ended = here(*APPLY, "--events", "pipe", "--result", "result.json")
-    thread.join()
+    thread.join(30)
     assert ended.code == 0
     assert json.loads(taken[0])["type"] == "version"
     assert shop.read_json("result.json")["error"] is None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from tests.gitops.conftest import PLANT, Build, Git, World, manifest
 from tests.gitops.runner.hub import Hub, Trouble
 from tests.gitops.runner.steps import read_outputs
 from tests.gitops.test_rest import pauses
+from tests.support import processes
 from tests.support.cli import Ended, run_here
 
 __all__ = ["pauses"]
@@ -214,7 +214,7 @@ class TestMarked:
         hub.mark(git("rev-parse", "HEAD"), MARK)
         git.commit({"README.md": "words"})
         clone = ["git", "clone", "-q", "--depth=1", git.folder.as_uri(), str(job_files / "shallow")]
-        subprocess.run(clone, check=True, capture_output=True)
+        processes.run(clone, check=True)
         monkeypatch.chdir(job_files / "shallow")
         assert self.look(job_files) == ""
 

@@ -115,6 +115,19 @@ class Judge:
             verdict = RolloutVerdict.SILENT
         return Judgement(verdict, released, oldest=oldest)
 
+    def last_step(self, device: LiveDevice, rows: Rows) -> float:
+        """When something was last released to a device, or when it was proven.
+
+        Where a record's log does not show its release, its oldest entry counts.
+        """
+        records = self._records(device, rows)
+        steps = [record.released for record in records]
+        steps += [record.oldest for record in records if record.released == UNDATED and record.oldest < LATEST]
+        found = self.judge(device, rows)
+        if found.verdict is RolloutVerdict.PROVEN:
+            steps.append(found.since + self.policy.gate.soak_s)
+        return max(steps)
+
     def is_plainly_proven(self, device: LiveDevice, rows: Rows) -> bool:
         """Whether a connected device that runs its targets is proven by the first line of its run.
 

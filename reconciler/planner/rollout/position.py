@@ -108,20 +108,13 @@ class Position:
 
 
 def idle_since(position: Position, live: Live, threshold: float) -> float | None:
-    """When the last release or new proof was, if that was before a time; else, and if nothing is known, None.
-
-    Where logs show neither, their oldest entry counts.
-    """
-    soak_s = position.rollout.policy.gate.soak_s
-    last, oldest = UNDATED, LATEST
+    """When the last release or new proof was, if that was before a time; else, and if nothing is known, None."""
+    last = UNDATED
     for device_id, rows in position.rollout.rows.items():
-        found = position.judge.judge(live.devices.get(device_id, NO_RECORD), rows)
-        proof = found.since + soak_s if found.verdict is RolloutVerdict.PROVEN else UNDATED
-        last, oldest = max(last, found.released, proof), min(oldest, found.oldest)
+        last = max(last, position.judge.last_step(live.devices.get(device_id, NO_RECORD), rows))
         if last >= threshold:
             return None
-    last = last if last > UNDATED else oldest
-    return last if UNDATED < last < threshold else None
+    return last if last > UNDATED else None
 
 
 def position_of(rollout: Rollout, read: Read, flow_names: Mapping[FlowId, str]) -> Position:

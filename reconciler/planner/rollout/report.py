@@ -75,9 +75,9 @@ def _standing(position: Position, step: Step, live: Live, device_names: Mapping[
         return _Standing(RolloutState.COMPLETE)
     group, now = position.rollout.group, position.judge.now
     found = [(wave, why) for (one, wave, why), number in step.counts.items() if one == group and number]
-    if not found:  # the filters leave nothing of it
-        moving = [wave for wave, verdict in position.counts if verdict is RolloutVerdict.TO_RELEASE]
-        found = [(wave, position.closed[wave - 1]) for wave in moving]
+    moving = {wave for wave, verdict in position.counts if verdict is RolloutVerdict.TO_RELEASE}
+    left_out = moving - {wave for wave, _ in found}  # by filters
+    found += [(wave, position.closed[wave - 1]) for wave in left_out]
     if any(why is None for _, why in found):
         return _Standing(RolloutState.OPEN)
     _, why = min(found, key=lambda one: one[0])

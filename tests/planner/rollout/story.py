@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 from reconciler.model.changes import Change
 from reconciler.model.plan import Plan
-from reconciler.model.rollout import RolloutState, RolloutVerdict
+from reconciler.model.rollout import RolloutState, RolloutVerdict, Withheld
 from reconciler.model.state import Live, Read
 from reconciler.model.world import Options
 from reconciler.planner.diff import compare
@@ -201,6 +201,16 @@ def judge(fleet: Fleet, read: Read) -> Look:
     return look(world.rollouts, compare(world.desired, world.live).changes, read, {})
 
 
+def without_room(code: Look) -> set[tuple[str, str]]:
+    """What open waves would send: a lost log that holds a device back leaves its room to another one of its set."""
+    return {
+        (device_id, move.flow_id)
+        for device_id, holds in code.step.holds.items()
+        for move, hold in zip(code.changes.devices[device_id], holds, strict=True)
+        if hold.withheld is Withheld.BUDGET
+    }
+
+
 def opened(code: Look) -> set[int]:
     """The open waves, if the rollout is not stopped."""
     return {
@@ -267,7 +277,7 @@ def check_moment(tale: Tale) -> None:
     fleet = tale.fleet
     read = fleet.read()
     code = judge(fleet, read)
-    rows = {change.row for change in code.step.sent}
+    rows = {change.row for change in code.step.sent} | without_room(code)
     for keep in range(1, max((len(one.log) for one in fleet.machines), default=1)):
         lost = fleet.cut(keep)
         if any(fleet.was_given_again(index) for index in range(len(fleet.machines))):
