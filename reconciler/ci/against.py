@@ -7,6 +7,7 @@ its mark tells, so that the next push does not forget a loss that was refused. W
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 from reconciler.ci.command import git
 from reconciler.ci.provider import Provider, Run, Trigger, say
@@ -15,6 +16,7 @@ from reconciler.manifest.files import NothingThere
 from reconciler.manifest.git.checkout import places_of
 from reconciler.manifest.git.files import GitFiles
 from reconciler.manifest.git.revision import NoRevision
+from reconciler.manifest.load import load
 from reconciler.model.rules import Rules
 
 _COMMITS = 100  # that are asked for a mark, newest first; each is a request at most
@@ -55,8 +57,15 @@ def _usable(provider: Provider, revision: str, rules: Sequence[Rules], path: str
         provider.log(f"There is no {revision} to compare with.")
         return ""
     if not any(isinstance(one, NothingThere) for one in files.expand(path)[1]):
-        return files.commit
+        return files.commit if _tells(files.commit, path) else ""
     if places := places_of([one.application.id for one in rules], files.commit):
         message = f"not verified: whether rows leave management; {revision} has the manifests in {places[0]}"
         say(provider, "warning", message)
     return ""
+
+
+@cache
+def _tells(commit: str, path: str) -> bool:
+    """Whether the manifests say anything of an application, if only that they have mistakes; bases alone do not."""
+    loaded = load([path], GitFiles(commit))
+    return bool(loaded.rules or loaded.problems)

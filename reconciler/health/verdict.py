@@ -11,6 +11,13 @@ from reconciler.model.rollout import RolloutVerdict
 from reconciler.model.state import NO_RECORD, NOBODY, NOTHING, Desired, DeviceId, Live, LiveDevice, Row, Version
 from reconciler.planner.rollout.look import Look
 
+_OF_DEVICE: dict[RolloutVerdict | None, Verdict] = {
+    RolloutVerdict.FAILED: Verdict.FAILED,
+    RolloutVerdict.SILENT: Verdict.FAILED,
+    RolloutVerdict.OFFLINE: Verdict.OFFLINE,
+    RolloutVerdict.WAITING: Verdict.PENDING,
+}
+"""In a group with a policy a row is as its device, which is judged as a whole; other devices' rows are as they are."""
 _SEVERITY = {verdict: rank for rank, verdict in enumerate(Verdict)}
 
 
@@ -42,7 +49,8 @@ def judge(
     """
     device_id, flow_id = row
     released, reported = record.flows.get(flow_id, NOTHING)
-    if expected == released == reported and not record.unknown_bundle:
+    of_device = _OF_DEVICE.get(rollouts.verdict(row)) if rollouts is not None else None
+    if expected == released == reported and not record.unknown_bundle and of_device is None:
         return None
     release, error = history_of(record.logs, flow_id)
     if released != expected:
@@ -51,8 +59,10 @@ def judge(
         verdict = Verdict.FAILED
     else:
         verdict = Verdict.PENDING if reachable else Verdict.OFFLINE
-    if rollouts is not None:
-        verdict = _in_rollout(row, verdict, rollouts)
+    if verdict is Verdict.DRIFT:
+        verdict = Verdict.WITHHELD if rollouts is not None and rollouts.is_withheld(row) else Verdict.DRIFT
+    elif of_device is not None:
+        verdict = of_device
     return Laggard(
         device_id=device_id,
         flow_id=flow_id,
@@ -71,22 +81,6 @@ def judge(
         flow_name=flow_name,
         group=group,
     )
-
-
-_OF_DEVICE = {
-    RolloutVerdict.FAILED: Verdict.FAILED,
-    RolloutVerdict.SILENT: Verdict.FAILED,
-    RolloutVerdict.OFFLINE: Verdict.OFFLINE,
-    RolloutVerdict.WAITING: Verdict.PENDING,
-}
-
-
-def _in_rollout(row: Row, verdict: Verdict, rollouts: Look) -> Verdict:
-    """A row that has not converged is as its device, which a rollout judges as a whole; or its change is withheld."""
-    if verdict is Verdict.DRIFT:
-        return Verdict.WITHHELD if rollouts.is_withheld(row) else Verdict.DRIFT
-    of_device = rollouts.verdict(row)
-    return verdict if of_device is None else _OF_DEVICE.get(of_device, verdict)
 
 
 def tally(laggards: Iterable[Laggard], *, rows: int, devices: int, has_rollouts: bool = False) -> Verdicts:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from os import PathLike
 
-from reconciler.errors import Problem, UsageError
+from reconciler.errors import UsageError
 from reconciler.manifest.files import NothingThere
 from reconciler.manifest.git import revision as git_revision
 from reconciler.manifest.git.files import GitFiles
@@ -17,6 +17,8 @@ from reconciler.model.plan import Warning
 from reconciler.model.rules import Rules
 from reconciler.model.world import Earlier
 from reconciler.operations.applications import DEFAULT_PATHS
+
+_NONE = "its manifests have mistakes, and nothing of it could be compared"
 
 
 class NothingEarlier(UsageError):
@@ -41,7 +43,7 @@ def earlier(
         kind: likewise their kind.
 
     Raises:
-        NothingEarlier: the revision has no manifests there.
+        NothingEarlier: the revision has no manifests there, or none has an application.
         UsageError: there is no such revision, or git cannot read it.
     """
     where = [str(path) for path in paths] or list(DEFAULT_PATHS)
@@ -54,7 +56,7 @@ def earlier(
     asked = [
         one for one in loaded.rules if (application is None or one.application.id in ids) and kind in (None, one.kind)
     ]
-    return Earlier(name, loaded.rules, gone(asked, present, revision=name), _unread(name, loaded.problems))
+    return Earlier(name, loaded.rules, gone(asked, present, revision=name), _unread(name, loaded))
 
 
 def _loaded(name: str, where: Sequence[str], files: GitFiles) -> Loaded:
@@ -65,9 +67,9 @@ def _loaded(name: str, where: Sequence[str], files: GitFiles) -> Loaded:
         hint = f"if they were elsewhere then, write --against {name}:PATH; if there were none, leave --against out"
         raise NothingEarlier([replace(problem, message=f"{problem.message}: {name} has no manifests here", hint=hint)])
     loaded = load_rules(there, files)
-    if not loaded.rules:
-        hint = "give a revision whose manifests are valid"
-        raise NothingEarlier(loaded.problems or [Problem(f"no document in {name} has an application", hint=hint)])
+    if not loaded.rules and not loaded.problems:
+        hint = "give a revision whose manifests have one, or leave --against out"
+        raise NothingEarlier(f"no document in {name} has an application", hint=hint)
     return loaded
 
 
@@ -75,8 +77,10 @@ def _lacks(path: str, files: GitFiles) -> bool:
     return any(isinstance(one, NothingThere) for one in files.expand(path)[1])
 
 
-def _unread(name: str, problems: Sequence[Problem]) -> tuple[Warning, ...]:
-    if not problems:
+def _unread(name: str, loaded: Loaded) -> tuple[Warning, ...]:
+    if not loaded.problems:
         return ()
-    message = f"not verified: a part of what {name} managed: {problems[0]}"
+    if not loaded.rules:
+        return (Warning(f"not verified: what {name} managed: {loaded.problems[0]}", hint=_NONE),)
+    message = f"not verified: a part of what {name} managed: {loaded.problems[0]}"
     return (Warning(message, hint="its manifests have mistakes; the rest of it was compared"),)

@@ -155,7 +155,8 @@ def _rows(world: World, groups: Mapping[str, Said]) -> Iterator[tuple[str, Place
 def _summed(laggards: Sequence[Laggard]) -> str:
     counts = Counter(one.verdict for one in laggards)
     numbers = ", ".join(f"{counts[verdict]:,} {verdict}" for verdict in _UNCONVERGED if counts[verdict])
-    return f"{counted(len(laggards), 'row')} that lag ({numbers}): {_listed(laggards)}"
+    lag = "lags" if len(laggards) == 1 else "lag"
+    return f"{counted(len(laggards), 'row')} that {lag} ({numbers}): {_listed(laggards)}"
 
 
 def _listed(laggards: Sequence[Laggard]) -> str:

@@ -178,6 +178,7 @@ def test_a_group_that_has_not_converged_is_not_carried(
     ended = refused(*argv)
     assert "staging.yaml:4:" in ended.err
     assert 'refused (not converged): group "leeds" has ' in ended.err
+    assert "1 row that lag (" not in ended.err
     assert f" {verdict}" in ended.err
     assert "leeds-1 telemetry" in ended.err
     assert "--unchecked" in ended.err

@@ -206,6 +206,7 @@ BAD: dict[str, tuple[list[str], str]] = {
         ["--against", "main", "fleet"],
         "main:fleet: no such file or directory: main has no manifests here (if they were elsewhere then, write --aga",
     ),
+    "a base alone": (["--against", "bare"], "Error: no document in bare has an application (give a revision whose"),
     "no such revision": (["--against", "mian"], "Error: git has no revision 'mian'"),
     "standard input": (["--against", "main", "-"], "Error: --against compares with files in git"),
     "empty": (["--against", ""], "Error: Invalid value for '--against': it is empty"),
@@ -216,6 +217,10 @@ BAD: dict[str, tuple[list[str], str]] = {
 def test_bad_input_is_told_with_the_way_out(shop: Shop, here: Here, case: str) -> None:
     git("switch", "-q", "--orphan", "empty")
     git("commit", "-qm", "nothing", "--allow-empty")
+    git("switch", "-q", "--orphan", "bare")
+    (shop.folder / "manifests").mkdir(exist_ok=True)
+    shop.write("manifests/base.yaml", "apiVersion: reconciler/v1\n")
+    commit("a base")
     git("switch", "-q", "main")
     (shop.folder / "fleet").mkdir()
     shop.write("fleet/shop.yaml", BEFORE)
@@ -258,6 +263,16 @@ def test_what_no_longer_exists_or_is_broken_there_is_one_warning(shop: Shop, her
     assert len(told) == 2  # mistakes in the files, and what Losant does not have
     assert any('no device is named "pump-old"' in one for one in told)
     assert any('main:manifests/shop.yaml:7:8: "flows" is missing' in one for one in told)
+
+
+def test_a_revision_of_which_nothing_can_be_read_is_one_warning(shop: Shop, here: Here) -> None:
+    shop.write(FILE, "{{{\n")
+    commit("broken")
+    shop.write(FILE, BEFORE)
+    ended = against(here)
+    assert (ended.code, plan_of(ended)["leaving"]) == (0, [])
+    (told,) = [one for one in messages(ended) if one.startswith("not verified")]
+    assert told.startswith("not verified: what main managed: main:manifests/shop.yaml:2:1: not valid YAML")
 
 
 def test_a_device_that_was_deleted_does_not_leave(shop: Shop, here: Here) -> None:

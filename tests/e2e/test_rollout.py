@@ -186,6 +186,34 @@ def test_two_flows_share_their_waves_and_one_that_is_reverted_leaves_the_other_w
     assert (apply(), at(line, "v2")) == (DONE, CANARIES | FIRST)
 
 
+@pytest.mark.parametrize("former", ["a1", "a2"])
+@pytest.mark.parametrize(("kind", "outcome"), [(Kind.EMBEDDED, "unknown"), *((kind, "fails") for kind in Kind)])
+def test_the_pins_to_paste_name_what_a_failing_device_ran_before(line: Line, outcome: Any, former: str) -> None:
+    """Of a flow that came along, its version before; of one that stayed, however long ago it came, that one."""
+    line.goes_wrong(outcome, "v2", "canary-2")
+    if former == "a2":
+        merge(line, "v1", "a2", rollout="none")
+        assert apply() == DONE
+        line.later(hours=24)
+    merge(line, "v2", "a2")
+    assert apply() == DONE
+    line.later(hours=1)
+    (rollout,) = run_here("status", "plant.yaml", "--format", "json").document["status"][0]["rollouts"]
+    (failing,) = rollout["failing"]
+    assert sorted(failing["former"].values()) == [former, "v1"]
+
+
+@pytest.mark.parametrize("filters", [("--target", "flow=alarms"), ("--exclude", "flow=telemetry")])
+def test_a_filter_takes_no_flow_from_a_device_whose_wave_is_shut(line: Line, filters: tuple[str, str]) -> None:
+    """What `prune` removes waits for the rows of its device that are withheld, chosen or not."""
+    line.manifest(
+        f"apiVersion: reconciler/v1\napplication: {APPLICATION}\nprune: devices\n"
+        f"limits: {{removals: {{count: 100, percent: 100}}}}\nrollouts: {{careful: {{waves: {POLICY['waves']}}}}}\n"
+        "groups: {line: {select: {all: true}, rollout: careful, flows: {telemetry: v2}}}\n"
+    )
+    assert (apply(*filters), at(line, "a1", "alarms")) == (DONE, ALL - CANARIES)
+
+
 PIN = "pins: [{device: canary-2, flows: {telemetry: v1}, reason: breaks, until: 2026-12-31}]\n"
 
 

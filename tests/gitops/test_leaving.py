@@ -117,6 +117,21 @@ def test_the_first_manifests_have_nothing_to_be_compared_with(world: World) -> N
     assert run.conclusion == "success"
 
 
+def test_a_base_alone_is_nothing_to_be_compared_with(world: World) -> None:
+    world.git("rm", "-q", "-r", "manifests")
+    world.git.commit({"manifests/base.yaml": "apiVersion: reconciler/v1\n"}, "a base")
+    run = world.pull(1, {MANIFEST: KEPT})
+    assert run.conclusion == "success"
+
+
+def test_a_pull_request_may_mend_manifests_that_cannot_be_read(world: World) -> None:
+    world.git.commit({MANIFEST: "{{{\n"}, "broken")
+    run = world.pull(1, {MANIFEST: KEPT})
+    assert run.conclusion == "success"
+    assert "not verified: what " in run.everything
+    assert world.merge(1).conclusion == "success"
+
+
 def test_manifests_that_moved_are_not_compared_and_that_is_said(world: World) -> None:
     world.git("mv", "manifests", "fleet")
     world.git.commit({}, "moved away")

@@ -227,17 +227,43 @@ def _reports(device: LiveDevice, move: Move) -> bool:
     return device.flows.get(move.flow_id, NOTHING).reported == move.to_version and not device.unknown_bundle
 
 
-def former_versions(device: LiveDevice, rows: Rows) -> dict[FlowId, Version | None]:
+def former_versions(device: LiveDevice, rows: Rows, soak_s: float) -> dict[FlowId, Version | None]:
     """What the device ran before its targets, as far as is known: what it reports, else what was released before."""
-    if not device.unknown_bundle:
-        return {one: device.flows.get(one, NOTHING).reported for one in rows}
+    lines = device.evidence.lines
+    last = max([index for one in rows if (index := last_release(lines, one)) is not None], default=None)
     former = {}
-    for flow_id in rows:
-        lines = device.evidence.lines
-        release = last_release(lines, flow_id)
-        before = None if release is None else last_release(lines[:release], flow_id)
-        former[flow_id] = device.flows.get(flow_id, NOTHING).reported if before is None else lines[before].version
+    for flow_id, target in rows.items():
+        reported = device.flows.get(flow_id, NOTHING).reported
+        is_told = reported != target and not device.unknown_bundle
+        if is_told or last is None or (release := last_release(lines, flow_id)) is None:
+            former[flow_id] = reported
+        elif _ran_between(device, flow_id, release, last, soak_s):
+            former[flow_id] = lines[release].version
+        else:
+            former[flow_id] = _released_before(device, flow_id, release, reported)
     return former
+
+
+def _ran_between(device: LiveDevice, flow_id: FlowId, release: int, last: int, soak_s: float) -> bool:
+    """Whether a device took up the release of a flow, and ran it for the soak before its last release of any flow."""
+    lines, instants, _, _, records = device.evidence
+    for index in range(release + 1, last):
+        line = lines[index]
+        is_own = records is None or line.flow_id == flow_id
+        if is_own and line.change == "current" and line.error is None and line.update != "unknownBundle":
+            return instants[index] > UNDATED and instants[last] - instants[index] >= soak_s
+    return False
+
+
+def _released_before(device: LiveDevice, flow_id: FlowId, release: int, otherwise: Version | None) -> Version | None:
+    """What was released before a release of a flow; `otherwise` where the log does not tell."""
+    line = device.evidence.lines[release]
+    if device.evidence.records is not None:
+        return line.previous
+    before = last_release(device.evidence.lines[:release], flow_id)
+    if before is not None:
+        return device.evidence.lines[before].version
+    return None if line.update == "newFlow" else otherwise
 
 
 def _since(records: Sequence[_Record]) -> float:

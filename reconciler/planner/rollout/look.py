@@ -32,8 +32,9 @@ class Look:
     def reports(self, device_names: Mapping[DeviceId, str]) -> tuple[RolloutReport, ...]:
         """Where each rollout stands. Names that are missing are taken from the records."""
         records = self.read.live.devices
-        failing = {one for position in self.positions for one, _ in position.failing}
-        names = {one: name for one in failing if (name := device_names.get(one) or records[one].name)}
+        named = {one for position in self.positions for one, _ in position.failing}
+        named |= {one for rooms in self.step.full.values() for room in rooms for one in room.away}
+        names = {one: name for one in named if (name := device_names.get(one) or records[one].name)}
         return tuple(report(position, self.step, self.read.live, names) for position in self.positions)
 
     def rollouts(self, device_names: Mapping[DeviceId, str]) -> Rollouts | None:

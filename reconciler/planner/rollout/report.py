@@ -147,7 +147,8 @@ def _wave(position: Position, wave: int) -> WaveReport:
 
 def _failing(position: Position, live: Live, device_names: Mapping[DeviceId, str]) -> Iterator[FailingDevice]:
     for device_id, judgement in position.failing:
-        former = former_versions(live.devices.get(device_id, NO_RECORD), position.rollout.rows[device_id])
+        device, rollout = live.devices.get(device_id, NO_RECORD), position.rollout
+        former = former_versions(device, rollout.rows[device_id], rollout.policy.gate.soak_s)
         name, since = device_names.get(device_id), utc_date(judgement.released)
         yield FailingDevice(device_id, name, judgement.verdict, since, judgement.error, former)
 

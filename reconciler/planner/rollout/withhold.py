@@ -7,13 +7,13 @@ wave, stop, window or budget holds that.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from itertools import repeat
 from typing import NamedTuple, TypeAlias
 
 from reconciler.model.changes import Changes, Move
 from reconciler.model.rollout import NO_HOLD, Hold, Withheld
-from reconciler.model.state import NO_RECORD, Decision, DeviceId, FlowId, LiveDevice, Read
+from reconciler.model.state import NO_RECORD, NOTHING, Decision, DeviceId, FlowId, LiveDevice, Read
 from reconciler.planner.resolution.prune import PRUNE
 from reconciler.planner.resolution.selector import hashes_of
 from reconciler.planner.rollout.budget import Room, Rooms, turns
@@ -89,7 +89,7 @@ class _Withholding:
             for device_id in device_ids:
                 key = id(decided[device_id])
                 if key not in parts_of:
-                    parts = self._parts(decided[device_id], moves)
+                    parts = self._parts(device_id, decided[device_id], moves)
                     parts_of[key] = parts, [*{id(part.waves): part.waves for part in parts if part}.values()]
                 parts, numbered = parts_of[key]
                 if not numbered:
@@ -114,11 +114,14 @@ class _Withholding:
             for part, move in zip(said.parts, moves, strict=True)
         )
 
-    def _parts(self, decisions: Mapping[FlowId, Decision], moves: Sequence[Move]) -> _Parts:
-        mine = [position for one in decisions.values() if (position := self._by_group.get(one.group or ""))]
-        follower = _Follower(mine[0]) if mine else None
-        self._has_followers |= follower is not None and any(decisions[one.flow_id].rule == PRUNE for one in moves)
+    def _parts(self, device_id: DeviceId, decisions: Mapping[FlowId, Decision], moves: Sequence[Move]) -> _Parts:
         found = [decisions[move.flow_id] for move in moves]
+        follower = None
+        if any(one.rule == PRUNE for one in found):  # filters may have left out the rows that a group decides
+            mine = [position for one in decisions.values() if (position := self._by_group.get(one.group or ""))]
+            mine = mine or [one for one in self._by_group.values() if device_id in one.waves]
+            follower = _Follower(mine[0]) if mine else None
+            self._has_followers |= follower is not None
         return tuple(follower if one.rule == PRUNE else self._by_group.get(one.group or "") for one in found)
 
     def _ask(self, device_id: DeviceId, said: _Said) -> None:
@@ -167,22 +170,34 @@ class _Withholding:
         """A row that only `prune` moves waits for the other rows of its device, or they would leave a gap."""
         for device_id, (parts, holds) in self._said.items() if self._has_followers else ():
             if any(isinstance(part, _Follower) for part in parts):
-                why = min(holds, key=_reason).withheld
+                why = min([*holds, *self._left_out(device_id)], key=_reason).withheld
                 follow = [
                     hold._replace(withheld=why) if isinstance(part, _Follower) else hold
                     for part, hold in zip(parts, holds, strict=True)
                 ]
                 self._said[device_id] = _Said(parts, tuple(follow))
 
+    def _left_out(self, device_id: DeviceId) -> Iterator[Hold]:
+        """What the waves say of the device's other rows: filters leave changes out, but a gap would be the same."""
+        moves, device = self._changes.devices[device_id], self._read.live.devices.get(device_id, NO_RECORD)
+        known = {move.flow_id for move in moves} | device.unmanageable
+        for position in self._by_group.values():
+            for flow_id, target in position.rollout.rows.get(device_id, {}).items():
+                entry = device.flows.get(flow_id, NOTHING)
+                if flow_id not in known and entry.released != target:
+                    yield position.hold(device_id, device, Move(flow_id, entry.released, target, entry.reported))
+
     def step(self, full: Mapping[str, tuple[Room, ...]]) -> Step:
         """The changes that are sent, those of devices that are alike together."""
         of_device = {device_id: said.holds for device_id, said in self._said.items()}
         counts: Counter[tuple[str, int, Withheld | None]] = Counter()
+        is_whole = True
         for (parts, holds), number in Counter(self._said.values()).items():
+            is_whole = is_whole and all(map(_is_sent, holds))
             for part, hold in zip(parts, holds, strict=True):
                 if isinstance(part, Position):
                     counts[part.rollout.group, hold.wave or 0, hold.withheld] += number
-        if all(why is None for _, _, why in counts):  # a follower is withheld only with others
+        if is_whole:
             return Step(self._changes, of_device, counts, full)
         return Step(self._changes.picked(of_device, _is_sent), of_device, counts, full)
 
