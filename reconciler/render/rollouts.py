@@ -40,7 +40,7 @@ def rollout_lines(
         yield from _head(report, paint)
         yield from table(
             [
-                ["wave", *map(words, _columns(report))],
+                ["wave", *map(words, columns(report))],
                 *([str(wave.wave), *_cells(wave, report)] for wave in report.waves),
             ],
             indent=4,
@@ -77,13 +77,13 @@ def limit(report: RolloutReport) -> str:
     return f", up to wave {report.up_to}" if report.up_to else ", paused"
 
 
-def _columns(report: RolloutReport) -> list[str]:
+def columns(report: RolloutReport) -> list[str]:
     """Those that count something, and those that are always shown."""
     return [one for one in COLUMNS if one in _ALWAYS or any(getattr(wave, one) for wave in report.waves)]
 
 
 def _cells(wave: WaveReport, report: RolloutReport) -> list[str]:
-    return [f"{number:,}" if (number := getattr(wave, one)) else "-" for one in _columns(report)]
+    return [f"{number:,}" if (number := getattr(wave, one)) else "-" for one in columns(report)]
 
 
 def table(rows: Sequence[Sequence[str]], *, indent: int) -> Iterator[str]:
@@ -134,18 +134,28 @@ def _failing(report: RolloutReport, flow_names: Mapping[FlowId, str], *, most: i
 
 def when(date: str | None) -> str:
     """`2026-03-02 14:10Z`, rounded up to the minute: what may happen then at the earliest does not happen before."""
+    at = whole_minute(date)
+    return at.strftime("%Y-%m-%d %H:%MZ") if at else inert(date or "")
+
+
+def whole_minute(date: str | None) -> datetime | None:
+    """The whole minute at or after a time; None if the text is no time."""
     try:
         at = datetime.fromisoformat(date or "").astimezone(UTC)
-        at = at if at.second == at.microsecond == 0 else at.replace(second=0, microsecond=0) + timedelta(minutes=1)
+        return at if at.second == at.microsecond == 0 else at.replace(second=0, microsecond=0) + timedelta(minutes=1)
     except (ValueError, OverflowError):
-        return inert(date or "")
-    return at.strftime("%Y-%m-%d %H:%MZ")
+        return None
 
 
 def next_wave(reports: Iterable[RolloutReport]) -> str:
     """` (next wave at the earliest 2026-03-02 14:10Z)`; empty if that is unknown."""
-    dates = sorted(date for report in reports if (date := _next(report)))
-    return f" (next wave at the earliest {when(dates[0])})" if dates else ""
+    date = next_date(reports)
+    return f" (next wave at the earliest {when(date)})" if date else ""
+
+
+def next_date(reports: Iterable[RolloutReport]) -> str | None:
+    """When the next wave may go at the earliest; None if that is unknown."""
+    return min((date for report in reports if (date := _next(report))), default=None)
 
 
 def _next(report: RolloutReport) -> str | None:

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping
-from typing import TypeAlias
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple, TypeAlias
 
 from reconciler.model.changes import Changes
 from reconciler.model.plan import Plan
-from reconciler.model.rollout import Hold, Withheld
+from reconciler.model.rollout import Hold, Rollout, Withheld
 from reconciler.model.state import DeviceId, FlowId, Version
 
 _Way: TypeAlias = tuple[FlowId, Version | None, Version | None]  # flow, from and to
 _ORDER: Mapping[str, int] = {reason: rank for rank, reason in enumerate(Withheld)}
+
+
+class WaveTally(NamedTuple):
+    """The changes of one wave: how many are sent now, and how many are withheld for each reason."""
+
+    now: int
+    withheld: Mapping[str, int]
 
 
 class Tally:
@@ -36,7 +43,7 @@ class Tally:
             if hold and hold.withheld is not None:
                 self._withheld[way] += number
                 reasons[hold.withheld] += number
-        self.reasons = dict(sorted(reasons.items(), key=lambda one: _ORDER.get(one[0], len(_ORDER))))
+        self.reasons = in_order(reasons)
 
     def _counted(self) -> Iterator[tuple[_Way, Hold | None, int]]:
         """What a rollout says of each kind of change, and how often."""
@@ -68,3 +75,33 @@ class Tally:
             if move.flow_id == flow_id and hold.withheld is not None:
                 return f", withheld ({hold.withheld})"
         return ""
+
+
+def by_wave(plan: Plan) -> Mapping[tuple[str, int], WaveTally]:
+    """The changes of each wave, by group and number; waves without changes are left out."""
+    now: Counter[tuple[str, int]] = Counter()
+    withheld: dict[tuple[str, int], Counter[str]] = defaultdict(Counter)
+    if plan.rollouts is not None:
+        moves = Changes.of(plan.changes).devices
+        for device_id, holds in plan.rollouts.holds.items():
+            mine = [one for one in plan.rollouts.groups if device_id in one.rows]
+            for move, hold in zip(moves.get(device_id, ()), holds, strict=False):
+                if hold.wave is None or not (group := _group(mine, device_id, move.flow_id, hold.wave)):
+                    continue
+                if hold.withheld is None:
+                    now[group, hold.wave] += 1
+                else:
+                    withheld[group, hold.wave][hold.withheld] += 1
+    return {key: WaveTally(now[key], in_order(withheld[key])) for key in {*now, *withheld}}
+
+
+def _group(mine: Sequence[Rollout], device_id: DeviceId, flow_id: FlowId, wave: int) -> str | None:
+    """The group that decides the row; a removal by `prune` waits with other rows of its device, so with their group."""
+    decides = [one.group for one in mine if flow_id in one.rows[device_id]]
+    waits_with = [one.group for one in mine if one.waves[device_id] == wave]
+    return next(iter([*decides, *waits_with]), None)
+
+
+def in_order(reasons: Mapping[str, int]) -> Mapping[str, int]:
+    """Numbers by reason, in the order in which the reasons count."""
+    return dict(sorted(reasons.items(), key=lambda one: _ORDER.get(one[0], len(_ORDER))))

@@ -13,6 +13,11 @@ from tests.support.hostile_documents import large_status
 
 PAINTS = "performance.getEntriesByType('paint').map(one => [one.name, Math.round(one.startTime)])"
 
+OF_ROLLOUTS = ("waves", "rollout")
+TO_ROLLOUTS = (
+    "[...document.querySelectorAll('h3')].find(one => one.textContent.startsWith('Rollouts')).scrollIntoView()"
+)
+
 
 def take_pictures() -> None:
     """Picture the demo's pages, and note what was pictured."""
@@ -21,6 +26,8 @@ def take_pictures() -> None:
         for name, html in pages.items():
             with chromium.page(width=1200, height=860) as tab:
                 tab.show(html)
+                if name in OF_ROLLOUTS:
+                    tab.page.evaluate(TO_ROLLOUTS)
                 tab.picture(FOLDER / f"{name}.png")
     HASHES.write_text(hashes(pages), encoding="utf-8")
 

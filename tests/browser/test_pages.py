@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from reconciler.render.html.status import status_html
 from reconciler.render.inert import inert
@@ -17,6 +18,7 @@ from tests.support.hostile_documents import large_status
 
 Write = Callable[[str], Path]
 NAMED = ["status", "plan", "result"]
+DEMO = [*NAMED, "waves", "rollout"]
 # Whatever could load, run, embed or lead away.
 LIVELY = (
     "img, iframe, object, embed, link, base, video, audio, source, frame, a:not([href='#content']), [style], [srcdoc],"
@@ -34,6 +36,7 @@ USE = """() => {
     document.querySelectorAll("form[data-filters]").forEach(one => one.reset());
     document.querySelectorAll("th button").forEach(one => one.click());
 }"""
+STANDING = ("proven", "soaking", "waiting", "offline", "failed", "silent", "to_release")
 FINDINGS = """async () => (await axe.run(document, {resultTypes: ["violations"]})).violations.map(
     one => `${one.id}: ${one.nodes.map(node => node.target + " " + node.failureSummary).join("; ")}`)"""
 
@@ -54,14 +57,14 @@ def quiet(tab: Tab, path: Path) -> None:
     assert tab.page.evaluate("window.violations") == []
 
 
-@pytest.mark.parametrize("name", NAMED)
+@pytest.mark.parametrize("name", DEMO)
 @pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing(
     chromium: Chromium, demo: Mapping[str, str], file: Write, name: str, width: int, scheme: str
 ) -> None:
-    pages = [(pages_of("pump-7")[name], True)]
-    if width == 1280:  # large pages take long, and the small ones have everything
+    pages = [(pages_of("pump-7")[name], True)] if name in NAMED else [(demo[name], True)]
+    if name in NAMED and width == 1280:  # large pages take long, and the small ones have everything
         pages.append((demo[name], False))
     for html, unfold in pages:
         with chromium.page(width=width, scheme=scheme) as tab:
@@ -161,7 +164,7 @@ def test_a_keyboard_gets_everywhere(chromium: Chromium, demo: Mapping[str, str],
         assert {"scroll", "filters"} <= reached, "tables that scroll, and the filters"
 
 
-@pytest.mark.parametrize("name", NAMED)
+@pytest.mark.parametrize("name", DEMO)
 def test_without_a_script_everything_is_there(
     chromium: Chromium, demo: Mapping[str, str], file: Write, name: str
 ) -> None:
@@ -199,10 +202,10 @@ def test_where_the_readers_day_is_another_utc_has_its_own_date(chromium: Chromiu
         assert tab.page.locator("time").first.locator(".utc").text_content() == "2026-03-02 23:30:00 UTC"
 
 
-@pytest.mark.parametrize("name", NAMED)
+@pytest.mark.parametrize("name", DEMO)
 def test_a_phone_scrolls_in_one_direction(chromium: Chromium, demo: Mapping[str, str], file: Write, name: str) -> None:
     with chromium.page(width=360) as tab:
-        page = opened(tab, file(demo[name])).page
+        page = opened(tab, file(demo[name]), unfold=True).page
         assert page.evaluate("document.documentElement.scrollWidth") <= 360
         frames = page.evaluate(
             "[...document.querySelectorAll('.scroll')].filter(one => one.scrollWidth > one.clientWidth + 1).length"
@@ -210,10 +213,10 @@ def test_a_phone_scrolls_in_one_direction(chromium: Chromium, demo: Mapping[str,
         assert frames == 0, "a table is wider than a phone"
 
 
-@pytest.mark.parametrize("name", NAMED)
+@pytest.mark.parametrize("name", DEMO)
 def test_paper_shows_what_a_screen_shows(chromium: Chromium, demo: Mapping[str, str], file: Write, name: str) -> None:
     with chromium.page(scheme="dark") as tab:
-        page = opened(tab, file(demo[name])).page
+        page = opened(tab, file(demo[name]), unfold=True).page
         page.emulate_media(media="print")
         assert page.locator(".filters:visible").count() == 0
         assert page.evaluate("getComputedStyle(document.documentElement).backgroundColor") == "rgb(255, 255, 255)"
@@ -239,6 +242,30 @@ def test_forms_are_drawn_not_only_coloured(chromium: Chromium, demo: Mapping[str
             "[...document.querySelectorAll('.bar .form')].filter(one => one.getBoundingClientRect().width < 4).length"
         )
         assert page.evaluate(narrow) == 0, "a segment cannot be seen"
+
+
+def test_the_forms_of_a_rollout_are_drawn_not_only_coloured(
+    chromium: Chromium, demo: Mapping[str, str], file: Write
+) -> None:
+    for name, expected in (("status", set(STANDING)), ("rollout", {"proven", "failed", "to_release"})):
+        html = pages_of("pump-7")[name] if name in NAMED else demo[name]
+        with chromium.page() as tab:
+            fills = opened(tab, file(html)).page.evaluate(
+                "Object.fromEntries([...document.querySelectorAll('.waves .form')].map("
+                "one => [one.classList[1], getComputedStyle(one).fill]))"
+            )
+        assert expected <= set(fills)
+        assert fills.pop("silent", None) in (None, fills["failed"]), "both fail"
+        assert len(set(fills.values())) == len(fills)
+
+
+def test_pins_can_be_copied_as_they_are(chromium: Chromium, demo: Mapping[str, str], file: Write) -> None:
+    """Of what a reader selects, no blank is lost and no line is broken."""
+    with chromium.page(width=360) as tab:
+        page = opened(tab, file(demo["rollout"]), unfold=True).page
+        (pin,) = yaml.safe_load(page.locator("pre").inner_text())["pins"]
+    assert pin["reason"] == "failed in the rollout of leeds: out of memory at 0x3f2"
+    assert list(pin["flows"].values()) == ["v1.2.3"]
 
 
 def test_a_page_of_100000_devices_works(chromium: Chromium, file: Write) -> None:

@@ -350,3 +350,18 @@ def test_diff_tells_of_a_file_that_is_gone_and_not_of_one_that_was_renamed(shop:
     ended = here("diff", "main", "--format", "json")
     assert "Warning: main:manifests/one.yaml:1: main:manifests/one.yaml is gone" in ended.err
     assert len(ended.document["differences"]) == 1
+
+
+def test_a_page_shows_what_leaves_beside_the_removals_live_and_saved(shop: Shop, here: Here) -> None:
+    shop.write(FILE, WITHOUT_LEEDS + RAISED)
+    live = here("plan", "--against", "main", "--format", "html", "--out", "plan.json")
+    saved = here("show", "plan.json", "--format", "html")
+    for page in (live.out, saved.out):
+        section = page.partition("<h3>Leaves management")[2].partition("<h3>")[0]
+        assert "that <code>main</code> manages; nothing is sent for them" in section
+        assert '<td role="cell" data-label="Held by group">leeds</td>' in section
+        assert "manifests/shop.yaml" in section
+    assert live.out.index("Leaves management") < live.out.index("Nothing changes here")
+    shop.write(FILE, BEFORE)
+    unchanged = here("plan", "--against", "main", "--format", "html").out
+    assert "Nothing leaves management, of 10 rows that <code>main</code> manages." in unchanged

@@ -138,3 +138,33 @@ def test_the_order_of_exit_codes(line: Line) -> None:
     failed = CallResult(0, "release", {}, 1, (), CallState.FAILED)
     assert replace(result, calls=(failed,)).exit_code == ExitCode.NOT_CONFIRMED
     assert replace(result, interrupted=True).exit_code == ExitCode.INTERRUPTED
+
+
+def test_pages_show_it_live_and_saved(line: Line) -> None:
+    """The page of a plan, a result and a status with a rollout, and the same made of what was saved."""
+    options = ("--format", "html")
+    live = run_here("plan", "plant.yaml", "--out", "plan.json", *options)
+    assert "<b>Now:</b> 2 changes; withheld: 12, the next wave at the earliest <time" in live.out
+    assert "8 changes: a wave before theirs has not passed" in live.out
+    saved = run_here("show", "plan.json", *options)
+    assert waves_in(saved.out) == waves_in(live.out)
+
+    line.goes_wrong("fails", "v2", "canary-2")
+    assert code("apply", "--yes") == ExitCode.DONE
+    line.later(hours=2)
+    applied = run_here("apply", "plant.yaml", "--yes", "--result", "result.json", *options)
+    assert applied.code == ExitCode.ROLLOUT_STOPPED
+    assert "<h1>A rollout is stopped. " in applied.out
+    assert run_here("show", "result.json", *options).out == applied.out
+    status = run_here("status", "plant.yaml", *options)
+    assert status.code == ExitCode.ROLLOUT_STOPPED
+    assert "<b>The rollout of group pumps is stopped.</b> wave 1: 1 of 2 devices failed or fell silent" in status.out
+    line.write("status.json", run_here("status", "plant.yaml", "--format", "json").out)
+    assert waves_in(run_here("show", "status.json", *options).out) == waves_in(status.out)
+
+
+def waves_in(page: str) -> str:
+    """The section of the rollouts, up to the next heading; there is one."""
+    section = page.partition("<h3>Rollouts")[2].partition("<h3>")[0]
+    assert 'aria-label="Waves of group pumps"' in section
+    return section

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from reconciler.errors import ExitCode
 from reconciler.model.changes import Op
 from reconciler.model.digest import digests
-from reconciler.model.health import FlowStatus, Standing, StatusReport, Verdict, VersionStatus
+from reconciler.model.health import FlowStatus, Standing, StatusReport, Verdict, Verdicts, VersionStatus
 from reconciler.model.plan import Plan
 from reconciler.model.result import Result
 from reconciler.model.state import Application, Kind
@@ -41,9 +41,11 @@ class Page(HTMLParser):
 
     def __init__(self, html: str) -> None:
         super().__init__(convert_charrefs=True)
+        self.html = html
         self.tags: list[str] = []
         self.attributes: list[tuple[str, str, str | None]] = []
         self.texts: list[str] = []
+        self.pins: list[str] = []  # YAML, in which names are quoted
         self.raw: dict[str, str] = {}
         self._open: list[str] = []
         self.feed(html)
@@ -64,6 +66,8 @@ class Page(HTMLParser):
     def handle_data(self, data: str) -> None:
         if self._open and self._open[-1] in ("style", "script"):
             self.raw[self._open[-1]] = self.raw.get(self._open[-1], "") + data
+        elif self._open[-1:] == ["pre"]:
+            self.pins.append(data)
         elif data.strip() and self._open[-1:] != ["text"]:
             self.texts.append(data.strip())
 
@@ -125,7 +129,9 @@ def test_a_page_asks_nobody_and_runs_its_own_script_alone(make: Callable[[str], 
     assert not {"img", "iframe", "object", "embed", "link", "base", "a:external"} & set(page.tags)
     assert page.tags.count("script") == page.tags.count("style") == 1
     assert "@import" not in page.raw["style"]
-    assert set(re.findall(r"url\(([^)]*)\)", page.raw["style"])) == {"#hatched", "#dotted", "#crossed"}
+    assert set(re.findall(r"url\(([^)]*)\)", page.raw["style"])) == {
+        "#hatched", "#dotted", "#crossed", "#striped", "#barred"
+    }  # fmt: skip
     assert not re.search(r"innerHTML|outerHTML|insertAdjacent|eval|Function\(|fetch|XMLHttp", page.raw["script"])
 
 
@@ -191,10 +197,13 @@ def test_what_matters_stands_first_in_a_plan() -> None:
     made = hostile.plan(PLAIN)
     text = Page(plan_html([made], digests([made]), read="2026-03-02T09:00:00.000Z")).text
     parts = [
-        "Plan: 1 to add, 1 to change, 1 to destroy.", "Refused.", "Partial plan", "2026-03-02 09:00:00 UTC",
-        "Removals 1 row", "Changes by flow", "Calls 5", "Refused 2 reasons", "Way out:", "Warnings 2",
-        "pump-7 pump-7:7 pump-7", "Pending 2 rows", "Unmanaged 1 row", "Unmanaged, device deleted 1 row",
-        "Device by device 2 changes",
+        "Plan: 1 to add, 2 to change, 2 to destroy.", "pump-7 pump-7:7 pump-7", "Refused.", "Partial plan",
+        "Now: 3 changes; withheld: 2",
+        "The rollout of group pump-70 is stopped. pump-7.", "Read 2026-03-02 09:00:00 UTC",
+        "Removals 2 rows", "Leaves management 2 rows of 12 that pump-7 manages; nothing is sent for them",
+        "Changes by flow", "Calls 5", "Rollouts 2", "Withheld 2 changes", "Refused 2 reasons", "Way out:", "Warnings 2",
+        "Pending 2 rows", "Unmanaged 1 row", "Unmanaged, device deleted 1 row",
+        "Device by device 3 changes",
     ]  # fmt: skip
     places = [text.index(part) for part in parts]
     assert places == sorted(places)
@@ -204,7 +213,7 @@ def test_what_matters_stands_first_in_a_plan() -> None:
 
 
 def test_a_plan_without_changes_says_so() -> None:
-    made = replace(hostile.plan(PLAIN), changes=(), calls=(), refused=(), partial=False, pending=())
+    made = replace(hostile.plan(PLAIN), changes=(), calls=(), refused=(), partial=False, pending=(), rollouts=None)
     made = replace(made, summary=made.summary._replace(add=0, update=0, remove=0, calls=0))
     text = Page(plan_html([made], digests([made]))).text
     assert "reconciler plan No changes" in text
@@ -220,6 +229,16 @@ def test_a_result_says_what_was_not_confirmed_and_why() -> None:
     assert "Waiting for the devices 61 s, time is up" in text
     parts = ["What was asked", "Not confirmed 1 row", "Collateral", "Moved meanwhile", "Calls 9", "Warnings", "Waiting"]
     assert (places := [text.index(part) for part in parts]) == sorted(places)
+
+
+def test_a_wait_without_rollouts_has_nothing_that_is_withheld() -> None:
+    made = hostile.result(PLAIN)
+    assert made.wait is not None
+    counts: dict[Verdict, int] = {one: 4 for one in Verdict if one is not Verdict.WITHHELD}
+    wait = replace(made.wait, verdicts=Verdicts(counts, counts, ()))
+    text = Page(result_html([replace(made, wait=wait, withheld=None, rollouts=())], exit_code=6)).text
+    assert "4 rows failed" in text
+    assert "withheld" not in text
 
 
 @pytest.mark.parametrize("code", [*ExitCode, 99])
@@ -270,6 +289,7 @@ def test_a_plan_of_many_changes_has_room_for_refusals_and_removals_first() -> No
         made.changes[0]._replace(device_id=hex_id(at + 1_500)) for at in range(1_500)
     ]
     made = replace(made, changes=tuple(changes), summary=made.summary._replace(add=0, update=1_500, remove=1_500))
+    made = replace(made, rollouts=None)
     text = Page(plan_html([made], digests([made]))).text
     assert "more removals" not in text
     assert re.search(r"1,\d\d\d more changes of 1,500 are not listed on this page", text)
@@ -296,10 +316,10 @@ def test_several_applications_share_a_page() -> None:
 def test_nothing_at_all_is_a_page() -> None:
     empty: StatusReport = replace(
         hostile.status(PLAIN), flows=(), laggards=(), log=(), devices_named={}, deleted_devices=(),
-        devices=dict.fromkeys(Verdict, 0),
+        devices=dict.fromkeys(Verdict, 0), rollouts=None,
     )  # fmt: skip
     assert "No device is managed here" in Page(status_html([empty])).text
-    result: Result = replace(hostile.result(PLAIN), calls=(), moves=(), total=0, confirmed=0, wait=None)
+    result: Result = replace(hostile.result(PLAIN), calls=(), moves=(), total=0, confirmed=0, wait=None, withheld=None)
     assert "Nothing had to change." in Page(result_html([result], exit_code=0)).text
 
 

@@ -1,4 +1,4 @@
-"""The demo's pages: its fleet on a bad day, as plan, result and status.
+"""The demo's pages: its fleet on a bad day, as plan, result and status, and its rollout, open and stopped.
 
 The simulator's time stands still, so the same code makes the same bytes. `docs/pages/sha256` holds the hash of each
 page that was pictured (`.ci/browser --pictures`): of the HTML, since pixels differ between browsers.
@@ -10,12 +10,13 @@ import hashlib
 import random
 import tempfile
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 
 import pytest
 
 from reconciler import __version__
-from reconciler.cli.commands.demo import demo_fleet, demo_manifest
+from reconciler.cli.commands.demo import demo_file, demo_fleet, demo_manifest
 from reconciler.simulator import faults
 from tests.support.cli import run_here
 from tests.support.plant import Plant, plant_at
@@ -40,7 +41,24 @@ def demo_pages() -> dict[str, str]:
         plant.control.settle()
         plant.control.set_released("leeds-pump-0001", "legacy-watchdog", "v0.9.0")
         status = _page("status", "demo.yaml")
-    return {"plan": plan, "result": result, "status": status}
+    return {"plan": plan, "result": result, "status": status, **_rollout_pages()}
+
+
+def _rollout_pages() -> dict[str, str]:
+    """The plan of a rollout's first wave, and the status an hour after it: one of its two devices has failed."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        pytest.MonkeyPatch.context() as patch,
+        plant_at(Path(folder), patch, description=demo_file("rollout-fleet.yaml")) as plant,
+    ):
+        patch.setattr("reconciler.render.pins.utc_today", lambda: date(2026, 3, 2))
+        plant.write("demo.yaml", demo_file("rollout.yaml"))
+        assert run_here("set", "telemetry=v1.3.0", "demo.yaml").code == 0
+        waves = _page("plan", "demo.yaml")
+        assert run_here("apply", "demo.yaml", "--yes").code == 0
+        plant.control.advance(hours=1.1)
+        rollout = _page("status", "demo.yaml")
+    return {"waves": waves, "rollout": rollout}
 
 
 def _page(*argv: str) -> str:

@@ -94,7 +94,12 @@ def command(console: Console, *, rollout: bool) -> int | None:
         told = (
             "A simulator now serves an application with 100 pumps, two of them in a laboratory. The manifest for them:"
         )
-        fleet, manifest, acts, closing = _file("rollout-fleet.yaml"), _file("rollout.yaml"), _ROLLOUT, _ROLLOUT_CLOSING
+        fleet, manifest, acts, closing = (
+            demo_file("rollout-fleet.yaml"),
+            demo_file("rollout.yaml"),
+            _ROLLOUT,
+            _ROLLOUT_CLOSING,
+        )
     else:
         told = "A simulator now serves an application with 2,500 pumps at three sites. The manifest for them:"
         fleet, manifest, acts, closing = demo_fleet(), demo_manifest(), _MAIN, _CLOSING
@@ -142,15 +147,16 @@ def _play(console: Console, server: Server, act: Act) -> int:
 
 def demo_fleet() -> str:
     """The demo's fleet file, as YAML text."""
-    return _file("fleet.yaml")
+    return demo_file("fleet.yaml")
 
 
 def demo_manifest() -> str:
     """The demo's manifest, as YAML text; `manifests/demo.yaml` is a copy."""
-    return _file("manifest.yaml")
+    return demo_file("manifest.yaml")
 
 
-def _file(name: str) -> str:
+def demo_file(name: str) -> str:
+    """A file that a demo starts from."""
     return files("reconciler.cli").joinpath("demo_files", name).read_text(encoding="utf-8")
 
 

@@ -14,7 +14,7 @@ from functools import cache
 from typing import Any, Final, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from reconciler import __version__
 from reconciler.model.changes import Op
@@ -72,6 +72,7 @@ def _environment() -> Environment:
         "sign": _sign,
         "verb": _verb,
         "columns": _columns,
+        "lines": _lines,
     }
     return environment
 
@@ -107,6 +108,11 @@ def _verb(op: Op) -> str:
 def _columns(states: Iterable[str]) -> list[tuple[str, str]]:
     """Columns of numbers, one for each state."""
     return [(words(state), "n") for state in states]
+
+
+def _lines(texts: Iterable[str]) -> Markup:
+    """Lines that must stay whole, since somebody will copy them; each is inert."""
+    return Markup("\n").join(escape(inert(text)) for text in texts)
 
 
 def moment(value: str | datetime) -> Moment:

@@ -1,22 +1,25 @@
-"""The page of plans: the summary and what is refused, what is removed, then each flow with the calls that move it."""
+"""The page of plans: the summary, what is removed or leaves, each flow with the calls that move it, and the waves."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from heapq import nsmallest
 from itertools import groupby
 from operator import attrgetter
 from typing import NamedTuple
 
-from reconciler.model.changes import Change, Changes, Op, PendingRow, UnmanagedRow
+from reconciler.model.changes import Change, Changes, LeavingRow, Op, PendingRow, UnmanagedRow
 from reconciler.model.digest import Digests
-from reconciler.model.plan import Plan, PlannedCall, Refusal, Warning
+from reconciler.model.plan import Gone, Plan, PlannedCall, Refusal, Warning
 from reconciler.model.requests import Release, RemoveDevice, RemoveFlow, RemoveRow, Replace
 from reconciler.model.state import DeviceId, FlowId, Row, Version
-from reconciler.model.text import counted
+from reconciler.model.text import and_more, counted
 from reconciler.render.html.engine import page
+from reconciler.render.html.rollouts import RolloutView, attention, next_time, rollout_views, withheld
 from reconciler.render.html.room import Listed, Room
-from reconciler.render.text import ranges, totals_of
+from reconciler.render.tallies import Tally, by_wave
+from reconciler.render.text import EXAMPLES, gone_of, leaving_by_group, ranges, totals_of
 
 _REACH: Mapping[type, str] = {RemoveDevice: "remove whole device", RemoveFlow: "remove whole flow"}
 
@@ -35,7 +38,7 @@ class RowView(NamedTuple):
 
 
 class MoveView(NamedTuple):
-    """The devices of a flow that move alike, and the calls that move them."""
+    """The devices of a flow that move alike, how many of them move now, and the calls that move them."""
 
     flow: str | None
     flow_id: FlowId
@@ -43,6 +46,7 @@ class MoveView(NamedTuple):
     before: Version | None
     after: Version | None
     devices: int
+    now: int
     calls: str
 
 
@@ -67,11 +71,26 @@ class RefusalView(NamedTuple):
     rows: Listed[RowView]
 
 
+class LeavingView(NamedTuple):
+    """Rows of a flow that leave management: the version and the group that they had, and who they are."""
+
+    flow: str
+    version: Version | None
+    group: str | None
+    devices: int
+    names: str
+
+
 class PlanView(NamedTuple):
     """A plan."""
 
     plan: Plan
     removals: Listed[RowView]
+    leaving: Listed[LeavingView]
+    leaving_rows: Listed[RowView]
+    rollouts: Listed[RolloutView]
+    withheld: Listed[str]
+    going_back: int
     unmanaged: Listed[RowView]
     deleted: Listed[RowView]
     flows: tuple[tuple[str | None, FlowId, tuple[MoveView, ...]], ...]
@@ -89,7 +108,10 @@ def plan_html(plans: Sequence[Plan], both: Digests, *, commit: str | None = None
     totals = totals_of(plans)
     views = [_Names(plan) for plan in plans]
     # What is refused and what goes has room before everything else.
-    first = [(view.refusals(room), view.removals(room)) for view in views]
+    first = [(view.refusals(room), view.removals(room), view.leaving(room)) for view in views]
+    told = [one for plan in plans if plan.rollouts for one in plan.rollouts.reports]
+    gone = room.all(gone_of(plans))
+    rollouts = [view.rollouts(room) for view in views]
     return page(
         "plan.html",
         title=f"Plan: {totals}" if totals else "No changes",
@@ -98,7 +120,13 @@ def plan_html(plans: Sequence[Plan], both: Digests, *, commit: str | None = None
         totals={op: sum(getattr(plan.summary, op) for plan in plans) for op in Op},
         calls=sum(len(plan.calls) for plan in plans),
         kept=sum(plan.summary.keep for plan in plans),
-        plans=[view.whole(*parts, room) for view, parts in zip(views, first, strict=True)],
+        plans=[view.whole(*parts, waves, room) for view, parts, waves in zip(views, first, rollouts, strict=True)],
+        gone=gone,
+        attention=attention(told),
+        waved=bool(totals) and any(plan.rollouts for plan in plans),
+        now=sum(len(plan.sent) for plan in plans),
+        withheld=sum(plan.withheld for plan in plans),
+        next=next_time(told),
         digests=both,
         commit=commit,
         read=read,
@@ -113,6 +141,7 @@ class _Names:
         self._plan = plan
         self._device = plan.device_names.get
         self._flow = plan.flow_names.get
+        self._tally = Tally(plan)
 
     def refusals(self, room: Room) -> tuple[RefusalView, ...]:
         return tuple(
@@ -124,7 +153,29 @@ class _Names:
         gone = (self._change(one) for one in self._plan.changes if one.op is Op.REMOVE)
         return room.take(gone, self._plan.summary.remove)
 
-    def whole(self, refusals: tuple[RefusalView, ...], removals: Listed[RowView], room: Room) -> PlanView:
+    def leaving(self, room: Room) -> Listed[LeavingView]:
+        return room.all([self._left(*one) for one in leaving_by_group(self._plan)])
+
+    def _left(
+        self, flow_id: FlowId, version: Version | None, group: str | None, ids: Sequence[DeviceId]
+    ) -> LeavingView:
+        names = nsmallest(EXAMPLES, (self._device(one) or one for one in ids))
+        some = f"{', '.join(names)}{and_more(len(ids) - len(names), '')}"
+        return LeavingView(self._flow(flow_id) or flow_id, version, group, len(ids), some)
+
+    def rollouts(self, room: Room) -> Listed[RolloutView]:
+        plan = self._plan
+        reports = plan.rollouts.reports if plan.rollouts else ()
+        return rollout_views(reports, plan.flow_names, room, changes=by_wave(plan))
+
+    def whole(
+        self,
+        refusals: tuple[RefusalView, ...],
+        removals: Listed[RowView],
+        leaving: Listed[LeavingView],
+        rollouts: Listed[RolloutView],
+        room: Room,
+    ) -> PlanView:
         plan = self._plan
         deleted = {one.device_id for one in plan.deleted_devices}
         parts = [[row for row in plan.unmanaged if (row.device_id in deleted) is one] for one in (False, True)]
@@ -134,11 +185,16 @@ class _Names:
         return PlanView(
             plan=plan,
             removals=removals,
+            leaving=leaving,
+            leaving_rows=room.take(map(self._leaves, plan.leaving or ()), len(plan.leaving or ())),
+            rollouts=rollouts,
+            withheld=room.all([*withheld(self._tally.reasons)]),
+            going_back=self._tally.going_back,
             unmanaged=unmanaged,
             deleted=of_deleted,
             flows=tuple((*key, tuple(group)) for key, group in by_flow),
             moves_left=moves.left,
-            warnings=room.all(plan.warnings),
+            warnings=room.all([one for one in plan.warnings if not isinstance(one, Gone)]),  # told first
             calls=room.take(map(self._call, plan.calls), len(plan.calls)),
             refusals=refusals,
             pending=room.take(map(self._pending, plan.pending), len(plan.pending)),
@@ -154,7 +210,17 @@ class _Names:
 
     def _change(self, one: Change) -> RowView:
         row = self._row(one.row)
-        return row._replace(op=one.op, before=one.from_version, after=one.to_version, source=str(one.source))
+        return row._replace(
+            op=one.op,
+            before=one.from_version,
+            after=one.to_version,
+            source=str(one.source),
+            note=self._tally.why(one.device_id, one.flow_id).removeprefix(", ") or None,
+        )
+
+    def _leaves(self, one: LeavingRow) -> RowView:
+        row = self._row((one.device_id, one.flow_id))
+        return row._replace(before=one.version, after=one.released, source=str(one.source), note=one.group)
 
     def _unmanaged(self, one: UnmanagedRow) -> RowView:
         return self._row((one.device_id, one.flow_id))._replace(before=one.released, after=one.reported)
@@ -173,10 +239,14 @@ class _Names:
             calls = found[move.flow_id, move.op, move.from_version, move.to_version]
             calls.update(carried.get((device_id, move.flow_id), -1) for device_id in device_ids)
         views = [
-            MoveView(self._flow(key[0]), *key, calls.total(), ", ".join(_how(calls, actions)))
+            MoveView(self._flow(key[0]), *key, calls.total(), self._now(key, calls), ", ".join(_how(calls, actions)))
             for key, calls in found.items()
         ]
         return sorted(views, key=_reading_order)
+
+    def _now(self, key: tuple[FlowId, Op, Version | None, Version | None], calls: Counter[int]) -> int:
+        flow_id, _, before, after = key
+        return self._tally.sent(flow_id, before, after) if self._plan.rollouts else calls.total()
 
     def _call(self, call: PlannedCall) -> CallView:
         request = call.request

@@ -1,4 +1,4 @@
-"""The page of a result: what was asked, what was confirmed, what was not and why, and the calls on a time line."""
+"""The page of a result: what was asked, what was confirmed, what was not and why, rollouts, and the calls in time."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from reconciler.model.plan import Warning
 from reconciler.model.result import CallResult, CallState, Move, Moved, Removal, Result, Unconfirmed
 from reconciler.render.html.bars import segments
 from reconciler.render.html.engine import page
+from reconciler.render.html.rollouts import RolloutView, attention, rollout_views
 from reconciler.render.html.room import Listed, Room
 from reconciler.render.result import verdict
 
@@ -40,6 +41,7 @@ class ResultView(NamedTuple):
     """The result of one plan."""
 
     result: Result
+    rollouts: Listed[RolloutView]
     states: tuple[tuple[CallState, int], ...]
     unconfirmed: Listed[UnconfirmedView]
     collateral: Listed[Moved]
@@ -75,6 +77,8 @@ def result_html(
         good=exit_code == ExitCode.DONE,
         exit_code=int(exit_code),
         problems=room.all(problems),
+        attention=attention(one for result in results for one in result.rollouts),
+        withheld=sum(result.withheld or 0 for result in results),
         results=[_result(result, room) for result in results],
         total=total,
         confirmed=confirmed,
@@ -95,6 +99,7 @@ def _result(result: Result, room: Room) -> ResultView:
     rows = result.wait.rows if result.wait else None
     return ResultView(
         result=result,
+        rollouts=rollout_views(result.rollouts, {one: flow for one, flow in flows.items() if flow}, room),
         states=tuple((state, states[state]) for state in CallState if states[state]),
         unconfirmed=room.take((UnconfirmedView(row, _why(row, by_id)) for row in unconfirmed), len(unconfirmed)),
         collateral=room.all(result.collateral),

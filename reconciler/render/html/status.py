@@ -1,21 +1,22 @@
-"""The page of a status: how many devices run what Git says, a bar for each flow, then the laggards."""
+"""The page of a status: how many devices run what Git says, a bar for each flow, rollouts, then the laggards."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from reconciler.model.health import FlowStatus, Laggard, Logged, Standing, StatusReport, Verdict
 from reconciler.model.state import DeletedDevice, FlowId, Version
 from reconciler.render.html.bars import Bar, bar, count, name, segments
 from reconciler.render.html.engine import page
+from reconciler.render.html.rollouts import RolloutView, attention, next_time, rollout_views
 from reconciler.render.html.room import Listed, Room
 from reconciler.render.inert import words
 
 _SETTLED = (Verdict.CONVERGED, Verdict.DEVICE_DELETED)
 _MANAGED = tuple(one for one in Standing if one not in (Standing.UNMANAGED, Standing.DEVICE_DELETED))
-_RELEASED = tuple(one for one in _MANAGED if one is not Standing.DRIFT)
+_RELEASED = tuple(one for one in _MANAGED if one not in (Standing.DRIFT, Standing.WITHHELD))
 
 
 class VersionView(NamedTuple):
@@ -51,6 +52,7 @@ class ReportView(NamedTuple):
 
     report: StatusReport
     flows: Listed[FlowView]
+    rollouts: Listed[RolloutView]
     laggards: Listed[Laggard]
     deleted: Listed[DeletedDevice]
     logs: tuple[LogView, ...]
@@ -62,6 +64,9 @@ def status_html(reports: Sequence[StatusReport], *, commit: str | None = None, r
     devices: Counter[Verdict] = Counter()
     for report in reports:
         devices.update(report.devices)
+    told = [one for report in reports for one in report.rollouts or ()]
+    # Where rollouts stand has room before everything that lags.
+    rollouts = [rollout_views(report.rollouts or (), _flow_names(report), room) for report in reports]
     return page(
         "status.html",
         title=sentence(devices),
@@ -69,7 +74,9 @@ def status_html(reports: Sequence[StatusReport], *, commit: str | None = None, r
         devices=[(verdict, devices[verdict]) for verdict in Verdict if devices[verdict]],
         meter=segments([(one, devices[one], words(one)) for one in Verdict]),
         total=devices.total(),
-        reports=[_report(report, room) for report in reports],
+        attention=attention(told),
+        next=next_time(told),
+        reports=[_report(report, waves, room) for report, waves in zip(reports, rollouts, strict=True)],
         commit=commit,
         read=read,
         room=room,
@@ -89,12 +96,13 @@ def sentence(devices: Counter[Verdict]) -> str:
     return f"{converged:,} of {total:,} {noun} {runs} what Git says; {', '.join(others)}"
 
 
-def _report(report: StatusReport, room: Room) -> ReportView:
+def _report(report: StatusReport, rollouts: Listed[RolloutView], room: Room) -> ReportView:
     reported, released = _elsewhere(report.laggards)
     flows = [_flow(flow, released, reported, room) for flow in report.flows[: room.most]]
     return ReportView(
         report=report,
         flows=Listed(flows, len(report.flows)),
+        rollouts=rollouts,
         laggards=room.all(report.laggards),
         deleted=room.all(report.deleted_devices),
         logs=tuple(
@@ -104,11 +112,15 @@ def _report(report: StatusReport, room: Room) -> ReportView:
     )
 
 
+def _flow_names(report: StatusReport) -> Mapping[FlowId, str]:
+    return {flow.flow_id: flow.flow_name for flow in report.flows if flow.flow_name}
+
+
 _At = Counter[tuple[FlowId, Version | None]]
 
 
 def _elsewhere(laggards: Sequence[Laggard]) -> tuple[_At, _At]:
-    """How many laggards report each version, and how many of those that drifted were given each."""
+    """How many laggards report each version, and how many of those that were given another were given each."""
     reported = Counter((row.flow_id, row.reported) for row in laggards)
     released = Counter(
         (row.flow_id, row.released) for row in laggards if row.verdict in (Verdict.DRIFT, Verdict.WITHHELD)
