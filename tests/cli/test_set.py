@@ -452,3 +452,17 @@ def test_the_diff_does_not_speak_to_a_ci_system() -> None:
     ended = run_here("set", "alarms=v2", "alone.yaml")
     assert not [line for line in ended.out.splitlines() if line.lstrip().startswith("::")]
     assert "\u202e" not in ended.out
+
+
+def test_rules_that_contradict_one_another_afterwards_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    group = "{select: {tags: {site: leeds}}, flows: {575ed18f7ae143cd83dc4aa6: v1}}"
+    head = "apiVersion: reconciler/v1\napplication: 575ec8687ae143cd83dc4a97\n"
+    Path("m.yaml").write_text(f"{head}groups:\n  all: {group}\n  other: {group}\n")
+    ended = run_here("set", "575ed18f7ae143cd83dc4aa6=v2", "--group", "all", "m.yaml")
+    assert ended.code == 0
+    assert "`validate` refuses it now: m.yaml:" in ended.err
+    assert 'group "other" says v1, group "all" says v2' in ended.err.replace("\n  ", " ")
+    assert run_here("validate", "m.yaml").code == 1
+    mended = run_here("set", "575ed18f7ae143cd83dc4aa6=v2", "--group", "other", "m.yaml")
+    assert (mended.code, "validate" in mended.err) == (0, False)

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from reconciler.errors import Problem, UsageError
 from reconciler.manifest.document import Layer
+from reconciler.manifest.load import Loaded
+from reconciler.manifest.symbolic import resolve_symbolically
 from reconciler.manifest.tree import shown
 from reconciler.model.state import Place
 from reconciler.model.text import and_more, counted
@@ -37,7 +39,8 @@ def set_version(
 ) -> Edit:
     """Say another version of a flow where it is said. Writes nothing.
 
-    Where a base says it that other applications reach, too, the document gets an entry of its own.
+    Where a base says it that other applications reach, too, the document gets an entry of its own. Rules that contradict
+    one another afterwards are told: the next edit may mend that.
 
     Args:
         flow: its alias, id or name.
@@ -53,6 +56,28 @@ def set_version(
         UsageError: no place says it, or several do.
     """
     files = Drafts()
+    before = _conflicts(files.load(paths))
+    edit = _edit(files, flow, version, paths, scope, (application, kind), base=base)
+    new = [str(problem) for problem in _conflicts(files.load(paths)) if problem not in before]
+    return edit._replace(notes=(*edit.notes, *(f"`validate` refuses it now: {one}" for one in new[:_LISTED])))
+
+
+def _conflicts(loaded: Loaded) -> list[Problem]:
+    """What the rules of each application contradict one another in, as far as that can be told without the API."""
+    return [problem for rules in loaded.rules for problem in resolve_symbolically(rules).resolution.problems]
+
+
+def _edit(
+    files: Drafts,
+    flow: str,
+    version: str,
+    paths: Sequence[str],
+    scope: Scope,
+    only: tuple[str | None, str | None],
+    *,
+    base: bool,
+) -> Edit:
+    application, kind = only
     documents = documents_of(paths, files, application=application, kind=kind)
     found = said_by(documents, flow, scope)
     places = _the_place([one for one in found if not one.is_own] if base else found, found, flow, base=base)
