@@ -39,8 +39,8 @@ def set_version(
 ) -> Edit:
     """Say another version of a flow where it is said. Writes nothing.
 
-    Where a base says it that other applications reach, too, the document gets an entry of its own. Rules that contradict
-    one another afterwards are told: the next edit may mend that.
+    Where a base says it that other applications reach, too, the document gets an entry of its own. Rules that
+    contradict one another afterwards are told: the next edit may mend that.
 
     Args:
         flow: its alias, id or name.
@@ -57,7 +57,8 @@ def set_version(
     """
     files = Drafts()
     before = _conflicts(files.load(paths))
-    edit = _edit(files, flow, version, paths, scope, (application, kind), base=base)
+    documents = documents_of(paths, files, application=application, kind=kind)
+    edit = _edit(files, said_by(documents, flow, scope), version, (flow, paths), base=base)
     new = [str(problem) for problem in _conflicts(files.load(paths)) if problem not in before]
     return edit._replace(notes=(*edit.notes, *(f"`validate` refuses it now: {one}" for one in new[:_LISTED])))
 
@@ -67,19 +68,9 @@ def _conflicts(loaded: Loaded) -> list[Problem]:
     return [problem for rules in loaded.rules for problem in resolve_symbolically(rules).resolution.problems]
 
 
-def _edit(
-    files: Drafts,
-    flow: str,
-    version: str,
-    paths: Sequence[str],
-    scope: Scope,
-    only: tuple[str | None, str | None],
-    *,
-    base: bool,
-) -> Edit:
-    application, kind = only
-    documents = documents_of(paths, files, application=application, kind=kind)
-    found = said_by(documents, flow, scope)
+def _edit(files: Drafts, found: Sequence[Said], version: str, asked: tuple[str, Sequence[str]], *, base: bool) -> Edit:
+    """`found`: all that says the version. `asked`: the flow and the paths, as they were given."""
+    flow, paths = asked
     places = _the_place([one for one in found if not one.is_own] if base else found, found, flow, base=base)
     said = places[0]
     if said.version == version:
