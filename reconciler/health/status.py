@@ -32,6 +32,7 @@ def summarise(world: World, *, only: Collection[DeviceId] | None = None) -> Stat
     looked = None
     if world.rollouts:
         looked = look(world.rollouts, compare(world.desired, live).changes, world.read, flow_names)
+    has_rollouts = looked is not None or bool(world.waved)
     for row, version in managed.items():
         record = live.devices.get(row[0], NO_RECORD)
         laggard = judge(
@@ -57,8 +58,8 @@ def summarise(world: World, *, only: Collection[DeviceId] | None = None) -> Stat
             if is_deleted:
                 deleted.add(device_id)
     devices = len({device_id for device_id, _ in managed})
-    verdicts = tally(laggards, rows=len(managed), devices=devices, has_rollouts=bool(world.waved))
-    standings = [one for one in Standing if world.waved or one is not Standing.WITHHELD]
+    verdicts = tally(laggards, rows=len(managed), devices=devices, has_rollouts=has_rollouts)
+    standings = [one for one in Standing if has_rollouts or one is not Standing.WITHHELD]
     return StatusReport(
         application=world.application,
         kind=world.kind,

@@ -190,6 +190,8 @@ class Judge:
         for flow_id, target in rows.items():
             record = by_flow.get(flow_id)
             marks = self._marks_of(lines, {flow_id: target}, record.etag if record else None, flow_id)
+            if device.flows.get(flow_id, NOTHING) == (target, target):  # what went wrong with it is over
+                marks = marks._replace(error=None)
             found.append(_Record(marks, instants, record.updated if record else UNDATED))
         return found
 

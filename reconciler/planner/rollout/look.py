@@ -9,7 +9,7 @@ from reconciler.model.changes import Changes
 from reconciler.model.log import UNDATED, unix_time
 from reconciler.model.plan import Warning
 from reconciler.model.rollout import Rollout, RolloutReport, Rollouts, RolloutState, RolloutVerdict, Withheld
-from reconciler.model.state import DeviceId, FlowId, Read, Row
+from reconciler.model.state import NO_RECORD, DeviceId, FlowId, Read, Row
 from reconciler.planner.rollout.position import Position, position_of
 from reconciler.planner.rollout.report import report, warnings_of
 from reconciler.planner.rollout.withhold import Step, withhold
@@ -34,7 +34,8 @@ class Look:
         records = self.read.live.devices
         named = {one for position in self.positions for one, _ in position.failing}
         named |= {one for rooms in self.step.full.values() for room in rooms for one in room.away}
-        names = {one: name for one in named if (name := device_names.get(one) or records[one].name)}
+        known = ((one, device_names.get(one) or records.get(one, NO_RECORD).name) for one in named)
+        names = {one: name for one, name in known if name}
         return tuple(report(position, self.step, self.read.live, names) for position in self.positions)
 
     def rollouts(self, device_names: Mapping[DeviceId, str]) -> Rollouts | None:

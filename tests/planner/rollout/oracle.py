@@ -112,7 +112,10 @@ class DeviceOracle:
 
     @cached_property
     def errors(self) -> list[Line]:
+        """A choice: on an edge device, the errors of a flow that runs its target by now are over."""
         concerned = {None, *self.targets}
+        if self.kind is Kind.EDGE:
+            concerned -= {one for one, target in self.targets.items() if self.entry(one) == Entry(target, target)}
         return [
             one
             for one in self.lines
