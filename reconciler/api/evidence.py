@@ -20,7 +20,7 @@ from reconciler.model.state import Evidence, FlowId, LogLine
 _MOST_KINDS: Final = 10_000
 _EPOCH: Final = datetime.fromtimestamp(0, UTC)
 
-BUNDLE: Final = 0  # the place of the bundle among the values of an entry
+BUNDLE: Final = 0  # where among the values of an entry the bundle is, if it is a number
 Bundles: TypeAlias = dict[object, int | None]  # the names of the bundles of a log -> numbers that stand for them
 Log: TypeAlias = Sequence[Mapping[str, Any]]
 
@@ -60,7 +60,7 @@ class _Lines(_Kinds[tuple[object, ...], _Line]):
             for field, value in zip(self._fields, values, strict=True)
             if isinstance(value, str)
         }
-        if type(number := values[BUNDLE]) is int:
+        if self._fields[BUNDLE] == "bundle" and type(number := values[BUNDLE]) is int:
             said["bundle"] = str(number)
         flow_id = said.pop("flow_id", self._flow_id)
         line = LogLine(flow_id=flow_id and flow_id.lower(), **said)
@@ -107,9 +107,8 @@ class Condenser:
             log = [{key: value for key, value in item.items() if isinstance(value, str)} for item in log]
             bundles = {None: None}
             lines = [*map(lines_of, self._values_of(log, bundles))]
-        made = self._evidence(lines, _instants(log), updated_at)
         number = bundles.get(reported_bundle)
-        return made if number is None else made._replace(bundle=str(number))
+        return self._evidence(lines, _instants(log), updated_at, None if number is None else str(number))
 
     def _kinds(self, flow_id: FlowId | None) -> _Lines:
         return self._lines.setdefault(flow_id, _Lines(self._fields, flow_id, self._texts))
@@ -124,7 +123,7 @@ class Condenser:
         lines = self._merged.get(ids) or self._merged.keep(ids, lines)
         return Evidence(lines, array("d", [at for at, _ in dated]), max(part.updated for part in parts))
 
-    def _evidence(self, lines: list[_Line], instants: list[float], updated: float) -> Evidence:
+    def _evidence(self, lines: list[_Line], instants: list[float], updated: float, bundle: str | None) -> Evidence:
         at_once = dict(zip(instants, lines, strict=True))
         if UNDATED not in at_once and (
             len(at_once) == len(lines) or all(map(is_, map(at_once.__getitem__, instants), lines))
@@ -133,7 +132,7 @@ class Condenser:
             lines = [*map(at_once.__getitem__, instants)]
         else:
             instants, lines = _in_order(instants, lines)
-        return Evidence(self._shared(lines), array("d", instants), updated)
+        return Evidence(self._shared(lines), array("d", instants), updated, bundle)
 
     def _shared(self, lines: Sequence[_Line]) -> tuple[LogLine, ...]:
         """The same tuple for the same lines, which are told by their identity: comparing them takes longer.

@@ -84,7 +84,7 @@ def test_a_command_in_its_own_process_waits_for_hours_that_pass_fast(line: Line)
         line.control.disconnect(device)
         line.control.sleep(device, awake_s=600, asleep_s=1800)
     with line.hurrying(18_000):
-        done = line.run(*APPLY, "--wait", "--timeout", "40s")
+        done = line.run(*APPLY, "--wait", "--offline", "wait", "--timeout", "40s")
 
     assert done.code == 0, done.err
     assert line.runs()["canary-1"] == "v2"

@@ -129,15 +129,16 @@ class Judge:
         return max(steps)
 
     def is_plainly_proven(self, device: LiveDevice, rows: Rows) -> bool:
-        """Whether a connected device that runs its targets is proven by the first line of its run.
+        """Whether a connected device that runs its targets is proven by its run, or by its newest date without one.
 
         That is what most devices of a fleet are, and a shorter way to the verdict; it decides nothing otherwise.
         """
-        lines, instants, _, bundle, by_flow = device.evidence
+        lines, instants, updated, bundle, by_flow = device.evidence
         marks = self._marks.get((id(lines), bundle, id(rows)))
-        if marks is None or not marks.run or by_flow is not None or self.now is None or not device.connected:
+        if marks is None or by_flow is not None or self.now is None or not device.connected or not instants:
             return False
-        return instants[marks.run[0]] > UNDATED and self.now - instants[marks.run[0]] >= self.policy.gate.soak_s
+        since = instants[marks.run[0]] if marks.run else max(updated, instants[-1])
+        return since > UNDATED and self.now - since >= self.policy.gate.soak_s
 
     def _is_silent(self, device: LiveDevice, records: Sequence[_Record], released: float) -> bool:
         """Whether a device is reachable and has had its time; it has, too, where its release is older than its log.
