@@ -33,7 +33,7 @@ _LOG_FIELDS: Final = {
     "update": "updateType",
 }
 
-_TEXTS: Final = {str, type(None)}
+_TEXTS: Final = frozenset({str, type(None)})
 
 Record: TypeAlias = tuple[DeviceId, LiveDevice]
 
@@ -103,7 +103,7 @@ class EmbeddedPages(DeploymentPages[Record]):
             )
             for get in [entry.get for entry in log]
         ]
-        if not {*map(type, bundles)} <= _TEXTS:
+        if not _TEXTS.issuperset(map(type, bundles)):
             raise TypeError
         return values
 

@@ -11,8 +11,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from operator import is_, itemgetter
-from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 from reconciler.model.log import UNDATED, in_order, placed, rank, unix_time
 from reconciler.model.state import Evidence, FlowId, LogLine
@@ -23,6 +22,7 @@ _EPOCH: Final = datetime.fromtimestamp(0, UTC)
 BUNDLE: Final = 0  # where among the values of an entry the bundle is, if it is a number
 Bundles: TypeAlias = dict[object, int | None]  # the names of the bundles of a log -> numbers that stand for them
 Log: TypeAlias = Sequence[Mapping[str, Any]]
+Values: TypeAlias = tuple[object, ...]
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -38,125 +38,93 @@ class _Kinds(dict[K, V]):
         return made
 
 
-class _Line(NamedTuple):
-    """A line, and what puts it in order among lines of the same instant."""
-
-    rank: tuple[int, str]
-    line: LogLine
-
-
-class _Lines(_Kinds[tuple[object, ...], _Line]):
-    """The values of a log entry in certain fields -> its line. A value of an unexpected type is dropped."""
-
-    def __init__(self, fields: Sequence[str], flow_id: FlowId | None, texts: _Kinds[str, str]) -> None:
-        super().__init__()
-        self._fields = fields
-        self._flow_id = flow_id
-        self._texts = texts
-
-    def __missing__(self, values: tuple[object, ...]) -> _Line:
-        said = {
-            field: self._texts.get(value) or self._texts.keep(value, value)
-            for field, value in zip(self._fields, values, strict=True)
-            if isinstance(value, str)
-        }
-        if self._fields[BUNDLE] == "bundle" and type(number := values[BUNDLE]) is int:
-            said["bundle"] = str(number)
-        flow_id = said.pop("flow_id", self._flow_id)
-        line = LogLine(flow_id=flow_id and flow_id.lower(), **said)
-        return self.keep(values, _Line(rank(line), line))
-
-
-class _Ordered(NamedTuple):
-    """The lines of a log, in order, with what they were made of."""
-
-    lines: tuple[LogLine, ...]
-    made_of: tuple[object, ...]
-
-
 class Condenser:
     """Condenses the logs of one read.
 
     `fields`: which fields of `LogLine` the kind's entries have. `values_of`: what the entries of a log have there; it
-    raises AttributeError for an entry that is not an object.
+    raises AttributeError for an entry that is not an object, and TypeError for a bundle that is not text.
     """
 
-    def __init__(self, fields: Sequence[str], values_of: Callable[[Log, Bundles], list[tuple[object, ...]]]) -> None:
+    def __init__(self, fields: Sequence[str], values_of: Callable[[Log, Bundles], list[Values]]) -> None:
         self._fields = fields
         self._values_of = values_of
         self._texts = _Kinds[str, str]()
-        self._lines: dict[FlowId | None, _Lines] = {}
-        self._logs = _Kinds[tuple[int, ...], _Ordered]()
-        self._merged = _Kinds[tuple[int, ...], tuple[LogLine, ...]]()
+        self._lines = _Kinds[tuple[FlowId | None, Values], LogLine]()
+        self._logs = _Kinds[tuple[FlowId | Values | None, ...], tuple[LogLine, ...]]()
+        self._merged = _Kinds[tuple[LogLine, ...], tuple[LogLine, ...]]()
 
     def evidence(
         self, log: Log, updated: object, flow_id: FlowId | None = None, reported_bundle: str | None = None
     ) -> Evidence:
         """The evidence of a record: its log, and when it was last updated. `flow_id`: the flow that the log is about.
 
-        This is a hot path: it runs once per record.
+        This is a hot path: it runs once per record. It ends soonest for a log of a known kind, with readable dates.
         """
-        updated_at = unix_time(updated if isinstance(updated, str) else None)
         if not log:
-            return Evidence(updated=updated_at)
-        lines_of = (self._lines.get(flow_id) or self._kinds(flow_id)).__getitem__
+            return Evidence(updated=_instant(updated))
+        bundles: Bundles = {None: None}
+        dated, epoch = datetime.fromisoformat, _EPOCH
         try:
-            bundles: Bundles = {None: None}
-            lines = [*map(lines_of, self._values_of(log, bundles))]
-        except TypeError:  # a list or an object where a text should be
+            values = self._values_of(log, bundles)
+            instants = [(dated(item["date"]) - epoch).total_seconds() for item in log]
+            ordered = sorted(instants)
+            if ordered != instants:
+                values = [values[place] for place in sorted(range(len(values)), key=instants.__getitem__)]
+            instants_only = len({*ordered})
+            is_clear = instants_only == len(ordered) or len({*zip(ordered, values, strict=True)}) == instants_only
+            lines = self._logs[flow_id, *values] if is_clear else None  # else different lines are of one instant
+        except (KeyError, TypeError, ValueError):
+            lines = None
+        if lines is None:
+            return self._carefully(log, _instant(updated), flow_id, reported_bundle)
+        number = bundles.get(reported_bundle)
+        return Evidence(lines, array("d", ordered), _instant(updated), None if number is None else str(number))
+
+    def _carefully(self, log: Log, updated: float, flow_id: FlowId | None, reported_bundle: str | None) -> Evidence:
+        """The evidence of any log; values of an unexpected type, such as a list where a text should be, are dropped."""
+        bundles: Bundles = {None: None}
+        try:
+            values = self._values_of(log, bundles)
+            lines = [self._line(flow_id, one) for one in values]
+        except TypeError:
             log = [{key: value for key, value in item.items() if isinstance(value, str)} for item in log]
             bundles = {None: None}
-            lines = [*map(lines_of, self._values_of(log, bundles))]
+            values = self._values_of(log, bundles)
+            lines = [self._line(flow_id, one) for one in values]
+        instants = [placed(_instant(item.get("date")), line) for item, line in zip(log, lines, strict=True)]
+        order = sorted(range(len(lines)), key=lambda place: (instants[place], rank(lines[place])))
+        shared = self._shared(tuple([lines[place] for place in order]))
+        self._logs.keep((flow_id, *[values[place] for place in order]), shared)
         number = bundles.get(reported_bundle)
-        return self._evidence(lines, _instants(log), updated_at, None if number is None else str(number))
+        ordered = array("d", [instants[place] for place in order])
+        return Evidence(shared, ordered, updated, None if number is None else str(number))
 
-    def _kinds(self, flow_id: FlowId | None) -> _Lines:
-        return self._lines.setdefault(flow_id, _Lines(self._fields, flow_id, self._texts))
+    def _line(self, flow_id: FlowId | None, values: Values) -> LogLine:
+        """The line of an entry. A value of an unexpected type is dropped."""
+        line = self._lines.get((flow_id, values))
+        if line is None:
+            said = {
+                field: self._texts.get(value) or self._texts.keep(value, value)
+                for field, value in zip(self._fields, values, strict=True)
+                if isinstance(value, str)
+            }
+            if self._fields[BUNDLE] == "bundle" and type(number := values[BUNDLE]) is int:
+                said["bundle"] = str(number)
+            own = said.pop("flow_id", flow_id)
+            line = self._lines.keep((flow_id, values), LogLine(flow_id=own and own.lower(), **said))
+        return line
+
+    def _shared(self, lines: tuple[LogLine, ...]) -> tuple[LogLine, ...]:
+        return self._merged.get(lines) or self._merged.keep(lines, lines)
 
     def together(self, parts: Sequence[Evidence]) -> Evidence:
         """The evidence of several records of one device."""
         if len(parts) == 1:
             return parts[0]
         dated = in_order(pair for part in parts for pair in zip(part.instants, part.lines, strict=True))
-        lines = tuple(line for _, line in dated)
-        ids = (*map(id, lines),)
-        lines = self._merged.get(ids) or self._merged.keep(ids, lines)
+        lines = self._shared(tuple(line for _, line in dated))
         return Evidence(lines, array("d", [at for at, _ in dated]), max(part.updated for part in parts))
 
-    def _evidence(self, lines: list[_Line], instants: list[float], updated: float, bundle: str | None) -> Evidence:
-        at_once = dict(zip(instants, lines, strict=True))
-        if UNDATED not in at_once and (
-            len(at_once) == len(lines) or all(map(is_, map(at_once.__getitem__, instants), lines))
-        ):  # no two different lines are of the same instant
-            instants.sort()
-            lines = [*map(at_once.__getitem__, instants)]
-        else:
-            instants, lines = _in_order(instants, lines)
-        return Evidence(self._shared(lines), array("d", instants), updated, bundle)
 
-    def _shared(self, lines: Sequence[_Line]) -> tuple[LogLine, ...]:
-        """The same tuple for the same lines, which are told by their identity: comparing them takes longer.
-
-        What is kept keeps them alive, so that no other line can have their identity.
-        """
-        ids = (*map(id, lines),)
-        log = self._logs.get(ids) or self._logs.keep(ids, _Ordered(tuple(line.line for line in lines), tuple(lines)))
-        return log.lines
-
-
-def _in_order(instants: Sequence[float], lines: Sequence[_Line]) -> tuple[list[float], list[_Line]]:
-    """What `in_order` does, with ranks that are known."""
-    instants = [placed(at, line.line) for at, line in zip(instants, lines, strict=True)]
-    keys = [*zip(instants, map(itemgetter(0), lines), strict=True)]
-    order = sorted(range(len(keys)), key=keys.__getitem__)
-    return [instants[place] for place in order], [lines[place] for place in order]
-
-
-def _instants(log: Log) -> list[float]:
-    """The Unix times of the entries, as `unix_time` has them; at once if all are dates with their zones."""
-    dated, epoch = datetime.fromisoformat, _EPOCH
-    try:
-        return [(dated(item["date"]) - epoch).total_seconds() for item in log]
-    except (KeyError, TypeError, ValueError):
-        dates = [item.get("date") for item in log]
-        return [unix_time(date if isinstance(date, str) else None) for date in dates]
+def _instant(date: object) -> float:
+    return unix_time(date) if isinstance(date, str) else UNDATED

@@ -107,17 +107,15 @@ class Changes(Sequence[Change]):
         Those of devices without marks are kept.
         """
         cohorts: dict[tuple[Move, ...], list[DeviceId]] = defaultdict(list)
-        kept: dict[tuple[tuple[Move, ...], tuple[Mark, ...]], tuple[Move, ...]] = {}
         for moves, device_ids in self.cohorts.items():
+            alike: dict[int, list[DeviceId]] = defaultdict(list)  # those that share their marks
             for device_id in device_ids:
-                own = marks.get(device_id)
-                if own is None:
-                    cohorts[moves].append(device_id)
-                    continue
-                if (moves, own) not in kept:
-                    kept[moves, own] = tuple(move for move, mark in zip(moves, own, strict=True) if keep(mark))
-                if some := kept[moves, own]:
-                    cohorts[some].append(device_id)
+                alike[id(marks.get(device_id))].append(device_id)
+            for some in alike.values():
+                own = marks.get(some[0])
+                kept = moves if own is None else tuple(one for one, mark in zip(moves, own, strict=True) if keep(mark))
+                if kept:
+                    cohorts[kept] += some
         return Changes(cohorts, self.decided)
 
     @cached_property

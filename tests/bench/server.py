@@ -15,6 +15,7 @@ import signal
 import sys
 from array import array
 from collections import Counter
+from email.utils import formatdate
 from functools import cached_property
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -68,8 +69,8 @@ class Static:
                 await asyncio.sleep(self.latency_s)
                 status, answer = self.answer(method.decode(), target.decode(), body)
                 writer.write(
-                    b"HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
-                    % (status, len(answer))
+                    b"HTTP/1.1 %s\r\nContent-Type: application/json\r\nDate: %s\r\nContent-Length: %d\r\n\r\n"
+                    % (status, formatdate(usegmt=True).encode(), len(answer))
                 )
                 writer.write(answer)
                 await writer.drain()

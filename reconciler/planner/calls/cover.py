@@ -111,9 +111,9 @@ def _why_named(rows: FlowRows, version: Version | None, cohorts: Mapping[Version
         return "only the records of this flow were read, and a replace could reach others"
     for old in largest_first(cohorts):
         if blockers := rows.blockers(old, version):
-            device_id, end = blockers[0]
+            number, device_id, end = blockers
             unknown = ", whose bundle is unknown," if rows.live.devices[device_id].unknown_bundle else ""
-            count = f"{len(blockers):,} row{' that ends' if len(blockers) == 1 else 's that end'} elsewhere"
+            count = f"{number:,} row{' that ends' if number == 1 else 's that end'} elsewhere"
             return f"a replace of {old} could move {count} (first: device {device_id}{unknown} at {end or 'nothing'})"
     return "no wildcard saves a call"
 

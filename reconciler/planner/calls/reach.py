@@ -129,10 +129,14 @@ class FlowRows:
         parts = (self.cohorts[old].ends, self.unknown_ends)
         return len(set().union(*(devices for ends in parts for devices in ends.values())))
 
-    def blockers(self, old: Version, new: Version | None) -> Sequence[tuple[DeviceId, Version | None]]:
-        """Devices whose row a `replace` could move and must not, with where it ends; sorted."""
+    def blockers(self, old: Version, new: Version | None) -> tuple[int, DeviceId, Version | None] | None:
+        """How many rows a `replace` could move and must not, and the first device, with where its row ends."""
         parts = (self.cohorts[old].ends, self.unknown_ends)
-        return sorted({(one, end) for ends in parts for end, devices in ends.items() if end != new for one in devices})
+        found = [(end, devices) for ends in parts for end, devices in ends.items() if end != new and devices]
+        if not found:
+            return None
+        number = len(set().union(*(devices for _, devices in found)))
+        return number, *min((min(devices), end) for end, devices in found)
 
 
 def flow_rows(flow_id: FlowId, fleet: Iterable[Alike], live: Live) -> FlowRows:

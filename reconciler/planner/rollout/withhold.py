@@ -192,7 +192,9 @@ class _Withholding:
         of_device = {device_id: said.holds for device_id, said in self._said.items()}
         counts: Counter[tuple[str, int, Withheld | None]] = Counter()
         is_whole = True
-        for (parts, holds), number in Counter(self._said.values()).items():
+        distinct = {id(said): said for said in self._said.values()}
+        for key, number in Counter(map(id, self._said.values())).items():
+            parts, holds = distinct[key]
             is_whole = is_whole and all(map(_is_sent, holds))
             for part, hold in zip(parts, holds, strict=True):
                 if isinstance(part, Position):
