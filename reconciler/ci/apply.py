@@ -19,9 +19,6 @@ from reconciler.documents.saved_plan import load_results, read_document
 from reconciler.errors import ExitCode, Stale
 from reconciler.model.result import Result
 
-_REMEDY = "look at a plan by hand (Run workflow, command plan), then apply by hand (command apply)"
-_BY_HAND = "run apply by hand: Run workflow, command apply"
-
 
 def step(
     provider: Provider,
@@ -49,20 +46,20 @@ def step(
         if marked != tip:
             name = mark_of(application.id, application.kind)
             message = f"the tip of the branch, {tip}, has no mark {name}: its apply did not end, so nothing is applied"
-            raise Stale(message, hint=_BY_HAND)
+            raise Stale(message, hint=f"run apply by hand: {provider.by_hand('apply')}")
     elif require_reviewed_plan and not expected:
         plans = read_document(application.run("plan", "--format", "json").document())["plans"]
         nothing_to_do = len(plans) == 1 and not plans[0].changes
         expected = plans[0].digest if nothing_to_do else reviewed
         if not expected:
-            raise Stale(f"{_not_shown(provider, pull_request)}, and a reviewed plan is required: {_REMEDY}")
+            raise Stale(f"{_not_shown(provider, pull_request)}, and a reviewed plan is required: {_remedy(provider)}")
     options = ["--yes", "--wait", "--timeout", timeout, "--offline", offline, "--result", str(result)]
     options += ["--expect-digest", expected] if expected else []
     options += ["--against", against] if against else []
     code = application.run("apply", *options, capture=False).code
     Applied(application.id, application.kind, tip, code).save(result.parent)
     if code == ExitCode.STALE:
-        message = f"The plan is not the one that was reviewed ({expected}), so nothing was applied: {_REMEDY}"
+        message = f"The plan is not the one that was reviewed ({expected}), so nothing was applied: {_remedy(provider)}"
         say(provider, "error", message)
     return code
 
@@ -102,3 +99,7 @@ def _not_shown(provider: Provider, pull_request: str) -> str:
     if not pull_request:
         return f"this commit does not belong to a {provider.noun}, so no plan was shown"
     return f"{provider.named(pull_request)} shows no plan for its last commit"
+
+
+def _remedy(provider: Provider) -> str:
+    return f"look at a plan by hand ({provider.by_hand('plan')}), then apply by hand ({provider.by_hand('apply')})"

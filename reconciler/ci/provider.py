@@ -68,6 +68,9 @@ class Forge(Protocol):
     def mark(self, commit: str, name: str, description: str, url: str) -> None:
         """Write a mark, over one of the same name."""
 
+    def protected(self, branch: str) -> bool:
+        """Whether a branch is protected against pushes by everybody; ReconcilerError if that may not be read."""
+
     def comments(self, number: int) -> Iterable[Post]:
         """Our comments on a pull request, oldest first."""
 
@@ -157,6 +160,9 @@ class Provider(Protocol):
 
     def named(self, number: int | str) -> str:
         """The display name of a pull request with this number."""
+
+    def by_hand(self, command: str) -> str:
+        """How somebody starts a run for a command by hand, such as `Run workflow, command apply`."""
 
     def run(self) -> Run:
         """The run that this step is part of."""

@@ -196,6 +196,7 @@ def job_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "event.json").write_text("{}")
     variables = {
         "GITHUB_ACTOR": "ada",
+        "GITHUB_ACTIONS": "true",
         "GITHUB_EVENT_NAME": "schedule",
         "GITHUB_EVENT_PATH": str(tmp_path / "event.json"),
         "GITHUB_REF": "refs/heads/main",

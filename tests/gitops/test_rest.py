@@ -12,12 +12,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from reconciler.ci import github_rest
 from reconciler.ci.comment import Review, find_comment, read_review
 from reconciler.ci.drift import first_line
-from reconciler.ci.github import GitHub
-from reconciler.ci.github_rest import Repository
 from reconciler.ci.provider import PAUSES_S, Post
+from reconciler.ci.providers import rest
+from reconciler.ci.providers.github import GitHub
+from reconciler.ci.providers.github_rest import Repository
 from reconciler.ci.reports import Report
 from reconciler.errors import ReconcilerError
 from tests.gitops.runner.hub import BOT, REPOSITORY, Hub, Trouble, serve_hub
@@ -97,7 +97,7 @@ class TestRest:
     def test_an_answer_that_does_not_come_is_waited_for_no_longer_than_that(
         self, hub: Hub, pauses: list[float], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(github_rest, "_TIMEOUT_S", 0.05)
+        monkeypatch.setattr(rest, "TIMEOUT_S", 0.05)
         hub.troubles += [Trouble("GET .*", before=lambda: threading.Event().wait(0.2))] * 4
         with pytest.raises(ReconcilerError, match="timed out"):
             list(repository().issues())
@@ -148,7 +148,7 @@ class TestRest:
     def test_an_answer_is_decoded_only_to_its_bound(
         self, hub: Hub, pauses: list[float], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(github_rest, "_MAX_BODY", 100)
+        monkeypatch.setattr(rest, "MAX_BODY", 100)
         for number in range(3):
             hub.issues[number] = {"number": number, "state": "open", "user": BOT, "body": "x" * 50}
         with pytest.raises(ReconcilerError, match="GET issues: the response is larger than"):

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from reconciler.ci import command, comment, reports
 from reconciler.ci.comment import NO_CHANGES, Review, read_review
 from reconciler.ci.decide import Decision, decide
-from reconciler.ci.github import GitHub
 from reconciler.ci.provider import Post
+from reconciler.ci.providers.github import GitHub
 from reconciler.errors import Problem, ReconcilerError, UsageError
 from reconciler.render.inert import inert
 from tests.gitops.runner.actions import MOST_JOBS

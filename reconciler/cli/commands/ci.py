@@ -16,7 +16,7 @@ from reconciler.cli.console import Console
 
 @click.group
 def command() -> None:
-    """Run one step of a pipeline in GitHub Actions. docs/ci.md shows how the steps fit together.
+    """Run one step of a pipeline. docs/ci.md shows how the steps fit together.
 
     Inputs are options or environment variables. Errors are reported as annotations; exit codes are those of the
     commands that a step runs.
@@ -40,10 +40,10 @@ def _step(name: str, help_text: str, *options: Callable[[Any], Any], function: s
     @click.pass_obj
     def act(console: Console, /, **inputs: Any) -> int:
         from reconciler.ci.command import Application
-        from reconciler.ci.github import GitHub
+        from reconciler.ci.providers import adapter, choose
         from reconciler.errors import ReconcilerError
 
-        provider = GitHub(os.environ, console.write)
+        provider = adapter(inputs.pop("provider") or choose(os.environ), os.environ, console.write)
         if "kind" in inputs:  # commands that the step runs get the same global options
             given = {
                 "--api-url": console.api_url,
@@ -61,12 +61,14 @@ def _step(name: str, help_text: str, *options: Callable[[Any], Any], function: s
             provider.annotate("error", error.problems)
             return int(error.exit_code)
 
-    for option in reversed(options):
+    for option in reversed((_provider, *options)):
         option(act)
     made = command.command(name, help=help_text)(act)
     made.params += opt.global_options(hidden=True)
 
 
+_providers = click.Choice(["github", "gitlab", "azure"])
+_provider = _given("provider", "The CI system. Default: by its variables.", type=_providers, default=None)
 _path = _given("path", "File or folder of the manifests.", default="manifests", show_default=True)
 _digest = _given("expect-digest", "Refuse unless the plan has this digest.")
 _scheduled = _given("scheduled-apply", "Also apply on a schedule.", is_flag=True, default=False)

@@ -38,6 +38,9 @@ class GitHub:
     def named(self, number: int | str) -> str:
         return f"pull request #{number}"
 
+    def by_hand(self, command: str) -> str:
+        return f"Run workflow, command {command}"
+
     def run(self) -> Run:
         name, ref = self._env("GITHUB_EVENT_NAME"), self._env("GITHUB_REF")
         if name not in _TRIGGERS:
@@ -67,7 +70,7 @@ class GitHub:
         return ""
 
     def forge(self) -> Forge:
-        from reconciler.ci.github_rest import Repository  # noqa: PLC0415 - most steps make no request
+        from reconciler.ci.providers.github_rest import Repository  # noqa: PLC0415 - most steps make no request
 
         url = f"{self._env('GITHUB_API_URL')}/repos/{self._env('GITHUB_REPOSITORY')}"
         return Repository(url, self._env("GITHUB_TOKEN"), self.log)
