@@ -8,9 +8,9 @@ from typing import BinaryIO, NamedTuple
 
 from reconciler.errors import ManifestError
 from reconciler.manifest import load as manifests
+from reconciler.manifest.comparing.symbolic import resolve_symbolically
 from reconciler.manifest.files import DiskFiles, Files
-from reconciler.manifest.lock import with_locks
-from reconciler.manifest.symbolic import resolve_symbolically
+from reconciler.manifest.lock.reading import with_locks
 from reconciler.model.plan import Warning
 from reconciler.model.policies import idle_policies
 from reconciler.model.rules import Rules

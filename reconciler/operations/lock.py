@@ -15,7 +15,7 @@ from pathlib import Path
 from reconciler.errors import ManifestError, PermissionDenied, Problem, Refused, UsageError
 from reconciler.manifest.files import SUFFIXES, DiskFiles
 from reconciler.manifest.load import Loaded, load, nothing_in, pick
-from reconciler.manifest.lock import lock_path, read_lock
+from reconciler.manifest.lock.reading import lock_path, read_lock
 from reconciler.model.plan import Warning
 from reconciler.model.rules import Rules
 from reconciler.model.state import FlowId

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.manifest.lock_writer import lock_text
+from reconciler.manifest.lock.writing import lock_text
 from reconciler.model.state import Kind
 from reconciler.simulator import Definition, faults
 from tests.support.cli import Here

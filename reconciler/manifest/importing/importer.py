@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from reconciler.manifest.grouping import (
+from reconciler.manifest.importing.grouping import (
     ALL,
     INLINE,
     Alike,
