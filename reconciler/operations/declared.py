@@ -10,7 +10,7 @@ from reconciler.errors import ManifestError, NotFound, PermissionDenied
 from reconciler.model.rules import Rules
 from reconciler.model.state import Flow, FlowId, Version
 from reconciler.model.versions import Declaration
-from reconciler.operations.locking import SCOPES
+from reconciler.operations.lock.judging import SCOPES
 from reconciler.planner.resolution.declared import declared_versions, names_flow
 from reconciler.planner.resolution.names import Inventory, Names
 from reconciler.ports import Reader

@@ -22,7 +22,7 @@ from reconciler.model.plan import Guards, Plan, Protected
 from reconciler.model.rules import Forbid, Limits, Prune, Rules
 from reconciler.model.state import DeviceId, FlowId, Read
 from reconciler.model.text import and_more
-from reconciler.operations.locking import stricter
+from reconciler.operations.lock.judging import stricter
 from reconciler.ports import Reader
 from reconciler.runtime import utc_today
 

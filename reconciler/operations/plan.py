@@ -13,7 +13,7 @@ from reconciler.model.rules import Rules
 from reconciler.model.state import Desired
 from reconciler.model.world import Earlier, Options, World
 from reconciler.operations.gateway import Gateway
-from reconciler.operations.locking import judged, lock_for
+from reconciler.operations.lock.judging import judged, lock_for
 from reconciler.planner.planner import make_plan
 from reconciler.planner.resolution.filters import scopes_of
 from reconciler.runtime import gc_paused, utc_today

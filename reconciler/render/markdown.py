@@ -20,8 +20,8 @@ from reconciler.render.page import (
     move_row,
     version_code,
 )
-from reconciler.render.rollout_pages import rollout_sections, withheld_line
-from reconciler.render.tallies import Tally
+from reconciler.render.rollouts.pages import rollout_sections, withheld_line
+from reconciler.render.rollouts.tallies import Tally
 from reconciler.render.text import EXAMPLES, gone_of, leaving_by_group, now_of, totals_of
 
 _ELSEWHERE = "Run `reconciler plan`, or see the plan that the job saved, for the whole of it."

@@ -18,8 +18,8 @@ from reconciler.model.text import counted
 from reconciler.render.inert import Paint, inert, left_out, title, version_text, words
 from reconciler.render.laggards import laggards
 from reconciler.render.page import DEFAULT_MAX_BYTES, MOVES, Page, Rank, code, heading, move_row, version_code
-from reconciler.render.rollout_pages import rollout_sections
-from reconciler.render.rollouts import next_wave, rollout_lines
+from reconciler.render.rollouts.pages import rollout_sections
+from reconciler.render.rollouts.text import next_wave, rollout_lines
 from reconciler.render.text import LISTED, painter
 
 _COLORS = {CallState.CONFIRMED: "green", CallState.FAILED: "red", CallState.UNKNOWN: "red"}

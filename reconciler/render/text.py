@@ -20,8 +20,8 @@ from reconciler.model.state import DeviceId, FlowId, Place, Row, Version
 from reconciler.model.text import and_more, counted
 from reconciler.render.inert import Paint, fitting, inert, left_out, title, version_text, with_id, wrapped
 from reconciler.render.kinds import by_kind, by_place
-from reconciler.render.rollouts import next_wave, rollout_lines, withheld_lines
-from reconciler.render.tallies import Tally
+from reconciler.render.rollouts.tallies import Tally
+from reconciler.render.rollouts.text import next_wave, rollout_lines, withheld_lines
 
 EXAMPLES = 3  # names shown for a group of many devices
 LISTED = 20  # rows listed for a refusal
