@@ -23,7 +23,7 @@ from reconciler.manifest.git.files import GitFiles
 from reconciler.model.plan import Gone, Warning
 from reconciler.model.rules import Difference, Rules
 from reconciler.operations.applications import load_sound
-from reconciler.planner.resolution.resolve import skipped_files
+from reconciler.planner.resolution.rule_warnings import skipped_files
 
 
 class Diff(NamedTuple):
