@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import click
 
@@ -11,26 +12,18 @@ from reconciler.cli import values
 from reconciler.cli.console import Console
 from reconciler.errors import ExitCode, UsageError
 
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _manifest(flag: str, name: str, help_text: str) -> Callable[[F], F]:
+    return click.option(
+        flag, name, type=values.filled, required=True, metavar="FILE", shell_complete=opt.files, help=help_text
+    )
+
 
 @click.command
-@click.option(
-    "--from",
-    "source",
-    type=values.filled,
-    required=True,
-    metavar="FILE",
-    shell_complete=opt.files,
-    help="The one that has the versions.",
-)
-@click.option(
-    "--to",
-    "target",
-    type=values.filled,
-    required=True,
-    metavar="FILE",
-    shell_complete=opt.files,
-    help="The one that is to get them.",
-)
+@_manifest("--from", "source", "The one that has the versions.")
+@_manifest("--to", "target", "The one that is to get them.")
 @click.option("--flow", "flows", type=values.filled, multiple=True, metavar="NAME", help="Only this flow. Repeatable.")
 @click.option(
     *("--group", "groups"),
