@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from reconciler.discovery.device_index import DeviceIndex
+from reconciler.discovery.flows import flows_to_name
 from reconciler.errors import ManifestError, PermissionDenied, RequestRefused
 from reconciler.model.plan import Warning
 from reconciler.model.rules import Prune, Rules
@@ -117,12 +118,7 @@ class Reads:
 
     async def _list_flows(self, needs: Needs) -> None:
         if needs.flow_names and self.flows is None:
-            try:
-                self.flows = await self.reader.flows()
-            except PermissionDenied as error:
-                message = f"flows given by name cannot be looked up: {error.problems[0].message}"
-                hint = "give the token the scope flows.get, or use flow ids"
-                raise PermissionDenied(message, hint=hint, status=403) from None
+            self.flows = await flows_to_name(self.reader)
 
 
 async def _known(read: Read) -> Read:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import date
 
 from reconciler.discovery.existence import ExistenceChecks
+from reconciler.discovery.flows import ids_by_name
 from reconciler.discovery.former import Additions, Lost, Queries, lost
 from reconciler.discovery.reads import EVERYTHING, Extent, Reads
 from reconciler.errors import ManifestError, PermissionDenied
@@ -176,10 +177,7 @@ class _Discovery:
 
     def resolved(self, queries: Queries, rules: Rules | None = None) -> Resolution:
         """Resolve the rules, or those of an earlier revision, with what has been read so far."""
-        flows: dict[str, tuple[str, ...]] = {}
-        for flow in self.reads.flows or ():
-            if flow.name is not None:
-                flows[flow.name] = (*flows.get(flow.name, ()), flow.id)
+        flows = ids_by_name(self.reads.flows or ())
         inventory = Inventory(
             self.index.devices, flows, queries, self.index.other_classes(), self.deleted, self.missing
         )
