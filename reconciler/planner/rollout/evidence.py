@@ -16,11 +16,11 @@ from typing import NamedTuple
 
 from reconciler.model.changes import Move
 from reconciler.model.log import LATEST, UNDATED, unix_time
-from reconciler.model.rollout import RolloutVerdict
+from reconciler.model.rollout import RolloutVerdict, Rows
 from reconciler.model.rules import Policy
 from reconciler.model.state import NOTHING, FlowId, LiveDevice, LogLine
 from reconciler.planner.rollout.history import was_offline
-from reconciler.planner.rollout.marks import Marks, Rows, marks_of, run_before
+from reconciler.planner.rollout.marks import Marks, marks_of, run_before
 
 
 class Judgement(NamedTuple):

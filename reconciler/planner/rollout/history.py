@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from reconciler.model.log import UNDATED, last_release, names, unix_time
+from reconciler.model.rollout import Rows
 from reconciler.model.state import NOTHING, FlowId, LiveDevice, Version
-from reconciler.planner.rollout.marks import Rows
 
 
 def former_versions(device: LiveDevice, rows: Rows, soak_s: float) -> dict[FlowId, Version | None]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple, TypeAlias
+from collections.abc import Sequence
+from typing import Final, NamedTuple
 
 from reconciler.model.log import last_error, last_release, names
+from reconciler.model.rollout import Rows
 from reconciler.model.state import FlowId, LogLine, Version
 
-Rows: TypeAlias = Mapping[FlowId, Version | None]
 _UNKNOWN: Final = "\0"  # no version has this name
 
 

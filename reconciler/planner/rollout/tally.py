@@ -6,10 +6,9 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
 from reconciler.model.log import unix_time
-from reconciler.model.rollout import Rollout, RolloutVerdict
+from reconciler.model.rollout import Rollout, RolloutVerdict, Rows
 from reconciler.model.state import NO_RECORD, DeviceId, FlowId, LiveDevice, Read
 from reconciler.planner.rollout.evidence import Judge, Judgement
-from reconciler.planner.rollout.marks import Rows
 
 _BAD = (RolloutVerdict.FAILED, RolloutVerdict.SILENT)
 
