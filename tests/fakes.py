@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from enum import Enum, StrEnum
 from typing import Any
 
-from reconciler.api.inventory import parse_query
+from reconciler.api.queries import parse_query
 from reconciler.errors import ConnectionFailed, NotFound, RequestRefused
 from reconciler.model.log import in_order, unix_time
 from reconciler.model.requests import Release, RemoveDevice, RemoveFlow, RemoveRow, Replace, Request

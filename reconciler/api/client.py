@@ -20,12 +20,10 @@ from reconciler.api.inventory import (
     PublishedPages,
     VersionPages,
     content_of,
-    of_class,
-    parse_query,
-    queries,
 )
 from reconciler.api.pages import Page, Pages
 from reconciler.api.paging import read_all
+from reconciler.api.queries import narrowings, of_class, queries
 from reconciler.api.wire import Missing, NamedShape, S, SuccessShape, Unreadable, parse_strictly, shaped
 from reconciler.errors import IncompleteRead
 from reconciler.model.requests import Request
@@ -115,7 +113,7 @@ class LosantApi:
         device_class = None if any_class else self.kind.device_class
         ids, names = _distinct(ids), _distinct(names)
         pages = DevicePages()
-        narrowed = _narrowings(ids=ids, names=names, query=query)
+        narrowed = narrowings(ids=ids, names=names, query=query)
         requests = [self._devices(of_class(one, device_class), deleted=deleted) for one in narrowed]
         answers = await gather(*(self._listing(request, pages) for request in requests))
         found = answers[0] if len(answers) == 1 else dict(sorted(item for one in answers for item in one.items()))
@@ -282,20 +280,9 @@ def _narrowed(
     return Live(devices, names, flow_id)
 
 
-def _only(device: LiveDevice, flow_id: FlowId) -> LiveDevice:
-    return device if len(device.flows) == 1 else device._replace(flows={flow_id: device.flows[flow_id]})
-
-
 def _distinct(values: Collection[str] | None) -> frozenset[str] | None:
     return None if values is None else frozenset(values)
 
 
-def _narrowings(
-    *, ids: Collection[str] | None, names: Collection[str] | None, query: str | None
-) -> list[dict[str, object] | None]:
-    """The queries of a listing, to be sent concurrently; None means no query."""
-    base = parse_query(query) if query is not None else None
-    if ids is None and names is None:
-        return [base]
-    chunks = queries("id", ids) if ids is not None else queries("name", names or ())
-    return [{"$and": [chunk, base]} if base else chunk for chunk in chunks]
+def _only(device: LiveDevice, flow_id: FlowId) -> LiveDevice:
+    return device if len(device.flows) == 1 else device._replace(flows={flow_id: device.flows[flow_id]})

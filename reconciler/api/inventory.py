@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Mapping
 from hashlib import sha256
 from sys import intern
 from typing import Any
-from urllib.parse import quote
 
 from reconciler.api.pages import Pages
 from reconciler.api.wire import (
@@ -19,13 +18,9 @@ from reconciler.api.wire import (
     parse_strictly,
     shaped,
 )
-from reconciler.errors import UsageError
 from reconciler.model.state import NO_TAGS, Device, Flow, FlowId, Version
 from reconciler.model.text import is_id
 from reconciler.model.versions import Content, Published
-
-MAX_IN = 100  # values of one `$in`: the API's limit
-MAX_QUERY = 4000  # encoded characters of values in one URL: servers commonly accept 8,000 in all
 
 
 class DevicePages(Pages[Device]):
@@ -132,44 +127,3 @@ def _plain(data: object) -> object:
     if isinstance(data, list):
         return [_plain(value) for value in data]
     return int(data) if isinstance(data, float) and data.is_integer() else data
-
-
-def queries(field: str, values: Collection[str]) -> Iterator[dict[str, object]]:
-    """`{field: {"$in": […]}}` for all values, in chunks short enough for the API and proxies."""
-    chunk: list[str] = []
-    size = 0
-    for value in sorted(set(values)):
-        cost = len(quote(json.dumps(value), safe="")) + 3
-        if chunk and (len(chunk) == MAX_IN or size + cost > MAX_QUERY):
-            yield {field: {"$in": chunk}}
-            chunk, size = [], 0
-        chunk.append(value)
-        size += cost
-    if chunk:
-        yield {field: {"$in": chunk}}
-
-
-def parse_query(text: str) -> dict[str, object]:
-    """Parse an advanced device query written by the user.
-
-    Raises:
-        UsageError: it is not a JSON object.
-    """
-    try:
-        data = json.loads(text)
-    except (ValueError, RecursionError):
-        data = None
-    if not isinstance(data, dict):
-        raise UsageError(
-            "an advanced device query must be a JSON object", hint='such as {"name": {"$startsWith": "pump-"}}'
-        )
-    return data
-
-
-def of_class(query: Mapping[str, object] | None, device_class: str | None) -> str:
-    """The query as text, restricted to a class: the API ignores `deviceClass` when a query is given."""
-    parts: list[Mapping[str, object]] = [{"deviceClass": device_class}] if device_class else []
-    if query:
-        parts.append(query)
-    whole = parts[0] if len(parts) == 1 else {"$and": parts} if parts else {}
-    return json.dumps(whole, separators=(",", ":"), sort_keys=True)

@@ -8,8 +8,8 @@ from typing import Any
 
 from reconciler.cli.connect import connect
 from reconciler.cli.console import Console
-from reconciler.cli.event_log import EventLog
-from reconciler.cli.events import check_events, open_events
+from reconciler.cli.events.log import EventLog
+from reconciler.cli.events.option import check_events, open_events
 from reconciler.cli.options import planning_options, refuse_stdin, standard_input
 from reconciler.cli.output import OutputFile, keep_inputs, telling_what_is_gone, write_results
 from reconciler.cli.progress import Display, Phase

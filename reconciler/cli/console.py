@@ -17,7 +17,7 @@ from reconciler.cli.registry import COMMANDS
 from reconciler.errors import ExitCode, Problem, ReconcilerError, told
 
 if TYPE_CHECKING:
-    from reconciler.cli.event_log import EventLog
+    from reconciler.cli.events.log import EventLog
     from reconciler.model.result import Result
 
 
@@ -155,7 +155,7 @@ class Console:
         """End the events, if there are any, with how the run ended. Returns the exit code, which may be worse then."""
         if self.events is None and self.fmt != "events":
             return code
-        from reconciler.cli.events import end_events
+        from reconciler.cli.events.option import end_events
 
         return end_events(self, code, problems, results)
 

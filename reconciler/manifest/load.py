@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from reconciler.errors import ManifestError, Problem, UsageError
 from reconciler.manifest.document import Layer, layer_of
 from reconciler.manifest.files import DiskFiles, File, Files
-from reconciler.manifest.lock import with_locks
+from reconciler.manifest.lock.reading import with_locks
 from reconciler.manifest.merge import extend, merge
 from reconciler.manifest.problems import problems_of, salvage
 from reconciler.manifest.schema import Document

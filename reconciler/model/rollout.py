@@ -11,11 +11,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from reconciler.model.changes import Change
 from reconciler.model.rules import Policy
 from reconciler.model.state import Count, DeviceId, FlowId, Place, Text, Version
+
+Rows: TypeAlias = Mapping[FlowId, Version | None]
+"""What a group decides on a device: flow -> version, None for `absent`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +30,7 @@ class Rollout:
         place: the place of the group's `rollout`.
         policy: its policy.
         up_to: waves above it stay shut; None opens all, in their turn.
-        rows: the rows that the group decides, by device: flow -> version, None for `absent`. Devices that are alike
-            share one mapping.
+        rows: the rows that the group decides, by device. Devices that are alike share one mapping.
         waves: the wave of each of these devices, counted from 1. The last one is the rest.
         sets: the sets of the budget that each device of the application belongs to; empty without a budget.
     """
@@ -37,7 +39,7 @@ class Rollout:
     place: Place
     policy: Policy
     up_to: Count | None
-    rows: Mapping[DeviceId, Mapping[FlowId, Version | None]]
+    rows: Mapping[DeviceId, Rows]
     waves: Mapping[DeviceId, int]
     sets: Mapping[DeviceId, tuple[str, ...]] = field(default_factory=dict)
 

@@ -7,12 +7,12 @@ from dataclasses import replace
 from os import PathLike
 
 from reconciler.errors import ReconcilerError, UsageError
+from reconciler.manifest.comparing.symbolic import gone
 from reconciler.manifest.files import NothingThere
 from reconciler.manifest.git import revision as git_revision
 from reconciler.manifest.git.files import GitFiles
 from reconciler.manifest.load import Loaded
 from reconciler.manifest.load import load as load_rules
-from reconciler.manifest.symbolic import gone
 from reconciler.model.plan import Warning
 from reconciler.model.rules import Rules
 from reconciler.model.world import Earlier

@@ -8,13 +8,12 @@ from typing import BinaryIO, NamedTuple
 
 from reconciler.errors import ManifestError
 from reconciler.manifest import load as manifests
+from reconciler.manifest.comparing.symbolic import resolve_symbolically
 from reconciler.manifest.files import DiskFiles, Files
-from reconciler.manifest.lock import with_locks
-from reconciler.manifest.symbolic import resolve_symbolically
+from reconciler.manifest.lock.reading import with_locks
 from reconciler.model.plan import Warning
-from reconciler.model.policies import idle_policies
 from reconciler.model.rules import Rules
-from reconciler.planner.resolution.resolve import expired_pins, skipped_files
+from reconciler.planner.resolution.rule_warnings import expired_pins, idle_policies, skipped_files
 from reconciler.runtime import utc_today
 
 DEFAULT_PATHS = ("manifests",)

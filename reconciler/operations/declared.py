@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import NamedTuple
 
+from reconciler.discovery.flows import flows_to_name, ids_by_name
 from reconciler.errors import ManifestError, NotFound, PermissionDenied
 from reconciler.model.rules import Rules
-from reconciler.model.state import Flow, FlowId, Version
+from reconciler.model.state import FlowId, Version
 from reconciler.model.versions import Declaration
-from reconciler.operations.locking import SCOPES
+from reconciler.operations.lock.judging import SCOPES
 from reconciler.planner.resolution.declared import declared_versions, names_flow
 from reconciler.planner.resolution.names import Inventory, Names
 from reconciler.ports import Reader
@@ -38,19 +39,8 @@ async def declared(rules: Rules, reader: Reader) -> Declared:
         ManifestError: flows that the application does not have.
         PermissionDenied: flows are given by name, and the token may not look names up.
     """
-    flows: tuple[Flow, ...] = ()
-    if names_flow(rules):
-        try:
-            flows = await reader.flows()
-        except PermissionDenied as error:
-            message = f"flows given by name cannot be looked up: {error.problems[0].message}"
-            hint = "give the token the scope flows.get, or use flow ids"
-            raise PermissionDenied(message, hint=hint, status=403) from None
-    by_name: dict[str, tuple[str, ...]] = {}
-    for flow in flows:
-        if flow.name is not None:
-            by_name[flow.name] = (*by_name.get(flow.name, ()), flow.id)
-    names = Names(rules.aliases, Inventory(flows=by_name))
+    flows = await flows_to_name(reader) if names_flow(rules) else ()
+    names = Names(rules.aliases, Inventory(flows=ids_by_name(flows)))
     versions = declared_versions(rules, names)
     if problems := names.problems():
         raise ManifestError(problems)

@@ -13,17 +13,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 from reconciler.errors import ManifestError, Problem, UsageError
+from reconciler.manifest.comparing.rollouts import stale_approvals
+from reconciler.manifest.comparing.symbolic import compare, gone
 from reconciler.manifest.files import DiskFiles, Files, NothingThere
 from reconciler.manifest.git import revision
 from reconciler.manifest.git.checkout import not_checked_out, places_of
 from reconciler.manifest.git.command import NoRepository
 from reconciler.manifest.git.files import GitFiles
-from reconciler.manifest.rollout_diff import stale_approvals
-from reconciler.manifest.symbolic import compare, gone
 from reconciler.model.plan import Gone, Warning
 from reconciler.model.rules import Difference, Rules
 from reconciler.operations.applications import load_sound
-from reconciler.planner.resolution.resolve import skipped_files
+from reconciler.planner.resolution.rule_warnings import skipped_files
 
 
 class Diff(NamedTuple):

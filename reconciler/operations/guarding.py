@@ -17,12 +17,12 @@ from reconciler.discovery import Extent, discover
 from reconciler.errors import ManifestError, UsageError
 from reconciler.manifest.files import STDIN, DiskFiles
 from reconciler.manifest.load import load
-from reconciler.manifest.lock import with_locks
+from reconciler.manifest.lock.reading import with_locks
 from reconciler.model.plan import Guards, Plan, Protected
 from reconciler.model.rules import Forbid, Limits, Prune, Rules
 from reconciler.model.state import DeviceId, FlowId, Read
 from reconciler.model.text import and_more
-from reconciler.operations.locking import stricter
+from reconciler.operations.lock.judging import stricter
 from reconciler.ports import Reader
 from reconciler.runtime import utc_today
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from reconciler.errors import PermissionDenied
-from reconciler.manifest.importer import write_manifest
+from reconciler.manifest.importing.importer import write_manifest
 from reconciler.model.state import Application, Kind
 from reconciler.operations.gateway import Gateway
 from reconciler.runtime import gc_paused

@@ -13,7 +13,7 @@ from reconciler.model.rules import Rules
 from reconciler.model.state import Desired
 from reconciler.model.world import Earlier, Options, World
 from reconciler.operations.gateway import Gateway
-from reconciler.operations.locking import judged, lock_for
+from reconciler.operations.lock.judging import judged, lock_for
 from reconciler.planner.planner import make_plan
 from reconciler.planner.resolution.filters import scopes_of
 from reconciler.runtime import gc_paused, utc_today
@@ -154,7 +154,7 @@ async def read(
 
 def _gone_files(rules: Sequence[Rules], worlds: Sequence[World], revision: str) -> Iterator[Warning]:
     """The files of an earlier revision that are gone, and whose rows leave management with them."""
-    from reconciler.manifest.symbolic import gone_file, own_path  # noqa: PLC0415 - only where there is such a revision
+    from reconciler.manifest.comparing.symbolic import gone_file, own_path  # noqa: PLC0415 - only where there is such a revision
 
     for one, world in zip(rules, worlds, strict=True):
         for path in sorted({row.source.path for row in world.leaving_rows}):

@@ -15,7 +15,7 @@ from reconciler.model.state import Decision, Desired, DeviceId, Place, Read, Row
 from reconciler.model.world import Options
 from reconciler.operations.gateway import Gateway
 from reconciler.operations.guarding import guarding, lifting
-from reconciler.operations.locking import judged
+from reconciler.operations.lock.judging import judged
 from reconciler.operations.plan import Plans
 from reconciler.planner.guards import check, guards_again
 from reconciler.planner.replan import calls_for, remaining, step_of, with_deciders

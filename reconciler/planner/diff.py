@@ -17,8 +17,8 @@ from typing import NamedTuple
 
 from reconciler.model.changes import Changes, Move, PendingRow, UnmanagedRow
 from reconciler.model.log import history_of
-from reconciler.model.numbers import entries_of, numbers
 from reconciler.model.state import NO_RECORD, NOTHING, Decision, Desired, DeviceId, Entry, FlowId, Live, LiveDevice
+from reconciler.planner.numbers import entries_of, numbers
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,7 @@ from heapq import nsmallest
 from reconciler.model.health import Offline, Verdict, Wait
 from reconciler.model.result import CallResult, CallState
 from reconciler.model.text import counted
-from reconciler.render.inert import fitting, inert
-from reconciler.render.text import EXAMPLES
+from reconciler.render.inert import EXAMPLES, fitting, inert
 
 _LONGEST = 40  # characters of a name
 _UNDER_WAY = (CallState.SENT, CallState.ACCEPTED)

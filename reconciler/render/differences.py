@@ -13,9 +13,9 @@ from operator import attrgetter
 from reconciler.model.plan import Gone, Warning
 from reconciler.model.rules import Difference
 from reconciler.model.text import counted
-from reconciler.render.inert import inert, left_out
+from reconciler.render.inert import inert, left_out, painter
 from reconciler.render.page import DEFAULT_MAX_BYTES, Page, Rank, code, gone_line, version_code
-from reconciler.render.text import gone_text, painter
+from reconciler.render.summary import gone_text
 
 _LOOSER = "_looser"
 SHOWN = 10  # maximum subjects shown of each group, unless verbose

@@ -17,9 +17,12 @@ from reconciler.model.state import Application, Kind
 from reconciler.model.text import and_more
 
 WIDTH = 60
+EXAMPLES = 3  # names shown for a group of many devices
+LISTED = 20  # rows listed for a refusal
 Paint: TypeAlias = Callable[[str, str], str]
 """Makes text coloured or bold, or returns it unchanged."""
 
+_ANSI = {"bold": 1, "red": 31, "green": 32, "yellow": 33}
 _SUSPECT = re.compile(r"[^\x20-\x7e]|##|^\s*::", re.ASCII)
 _CI_ANYWHERE = re.compile(r"##(?=[a-z]*\[)", re.IGNORECASE)
 _CI_AT_START = re.compile(r"^(\s*):(?=:)")
@@ -87,3 +90,10 @@ def _escape(char: str) -> str:
         return char
     code = ord(char)
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def painter(*, color: bool) -> Paint:
+    """A function that makes text coloured or bold; without `color` it returns the text unchanged."""
+    if not color:
+        return lambda text, _: text
+    return lambda text, style: f"\x1b[{_ANSI[style]}m{text}\x1b[0m"

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
+from heapq import nsmallest
 from typing import NamedTuple, TypeVar
 
-from reconciler.model.state import Place
+from reconciler.model.changes import FlowDevices
+from reconciler.model.plan import PlannedCall
+from reconciler.model.state import DeviceId, FlowId, Place
+from reconciler.render.inert import EXAMPLES
 
 T = TypeVar("T")
 
@@ -50,3 +55,26 @@ def lines(places: Sequence[Place]) -> str:
     """`path:line`, or of several places in a file `path:first-last`."""
     first, last = min(places), max(places)
     return str(first) if first.line == last.line else f"{first}-{last.line}"
+
+
+class Cohort:
+    """Devices with the same moves; what several flows show of them is worked out once."""
+
+    def __init__(self, device_ids: Sequence[DeviceId], names: Mapping[DeviceId, str]) -> None:
+        self.device_ids = device_ids
+        self._names = names
+
+    @cached_property
+    def examples(self) -> list[str]:
+        """The first names."""
+        return nsmallest(EXAMPLES, map(self._names.get, self.device_ids, self.device_ids))
+
+    @cached_property
+    def _members(self) -> set[DeviceId]:
+        return set(self.device_ids)
+
+    def has_row_of(self, call: PlannedCall, flow_id: FlowId) -> bool:
+        """Whether a call carries the row of that flow on one of the devices."""
+        if isinstance(call.rows, FlowDevices):
+            return call.rows.flow_id == flow_id and not self._members.isdisjoint(call.rows.device_ids)
+        return any(flow == flow_id and device_id in self._members for device_id, flow in call.rows)

@@ -16,8 +16,7 @@ from reconciler.model.health import Laggard, Verdict
 from reconciler.model.log import UNDATED, unix_time
 from reconciler.model.state import DeviceId
 from reconciler.model.text import counted
-from reconciler.render.inert import fitting, inert, left_out, version_text, words, wrapped
-from reconciler.render.text import EXAMPLES, LISTED
+from reconciler.render.inert import EXAMPLES, LISTED, fitting, inert, left_out, version_text, words, wrapped
 
 TOGETHER_S = 600.0  # between one device that dropped out and the next
 _SEVERITY = {verdict: rank for rank, verdict in enumerate(Verdict)}

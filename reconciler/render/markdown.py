@@ -9,6 +9,7 @@ from reconciler.model.plan import Gone, Plan, PlannedCall, Refusal, Warning
 from reconciler.model.result import Move, moves_of
 from reconciler.model.state import DeviceId, FlowId, Version
 from reconciler.model.text import and_more, counted
+from reconciler.render.inert import EXAMPLES
 from reconciler.render.page import (
     DEFAULT_MAX_BYTES,
     MOVES,
@@ -20,9 +21,9 @@ from reconciler.render.page import (
     move_row,
     version_code,
 )
-from reconciler.render.rollout_pages import rollout_sections, withheld_line
-from reconciler.render.tallies import Tally
-from reconciler.render.text import EXAMPLES, gone_of, leaving_by_group, now_of, totals_of
+from reconciler.render.rollouts.pages import rollout_sections, withheld_line
+from reconciler.render.rollouts.tallies import Tally
+from reconciler.render.summary import gone_of, leaving_by_group, now_of, totals_of
 
 _ELSEWHERE = "Run `reconciler plan`, or see the plan that the job saved, for the whole of it."
 

@@ -7,8 +7,7 @@ from itertools import groupby
 
 from reconciler.model.text import counted
 from reconciler.model.versions import DeclaredVersion
-from reconciler.render.inert import Paint, inert, left_out, title, with_id, wrapped
-from reconciler.render.text import EXAMPLES, painter
+from reconciler.render.inert import EXAMPLES, Paint, inert, left_out, painter, title, with_id, wrapped
 
 
 def outdated_text(versions: Sequence[DeclaredVersion], *, color: bool = False) -> str:

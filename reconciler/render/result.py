@@ -15,12 +15,11 @@ from reconciler.model.plan import Warning
 from reconciler.model.result import CallResult, CallState, Moved, Removal, Result, Unconfirmed
 from reconciler.model.state import FlowId
 from reconciler.model.text import counted
-from reconciler.render.inert import Paint, inert, left_out, title, version_text, words
+from reconciler.render.inert import LISTED, Paint, inert, left_out, painter, title, version_text, words
 from reconciler.render.laggards import laggards
 from reconciler.render.page import DEFAULT_MAX_BYTES, MOVES, Page, Rank, code, heading, move_row, version_code
-from reconciler.render.rollout_pages import rollout_sections
-from reconciler.render.rollouts import next_wave, rollout_lines
-from reconciler.render.text import LISTED, painter
+from reconciler.render.rollouts.pages import rollout_sections
+from reconciler.render.rollouts.text import next_wave, rollout_lines
 
 _COLORS = {CallState.CONFIRMED: "green", CallState.FAILED: "red", CallState.UNKNOWN: "red"}
 

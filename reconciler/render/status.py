@@ -7,12 +7,23 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from reconciler.model.health import FlowStatus, Laggard, Logged, Standing, StatusReport, VersionStatus
 from reconciler.model.state import DeletedDevice, FlowId
 from reconciler.model.text import counted
-from reconciler.render.inert import WIDTH, Paint, inert, left_out, title, version_text, with_id, words, wrapped
+from reconciler.render.inert import (
+    LISTED,
+    WIDTH,
+    Paint,
+    inert,
+    left_out,
+    painter,
+    title,
+    version_text,
+    with_id,
+    words,
+    wrapped,
+)
 from reconciler.render.laggards import explanation, in_order, laggards, standing
 from reconciler.render.page import DEFAULT_MAX_BYTES, Page, Rank, code, heading, version_code
-from reconciler.render.rollout_pages import rollout_sections
-from reconciler.render.rollouts import next_wave, rollout_lines, table
-from reconciler.render.text import LISTED, painter
+from reconciler.render.rollouts.pages import rollout_sections
+from reconciler.render.rollouts.text import next_wave, rollout_lines, table
 
 _WORDS = {column: words(column) for column in Standing}
 _COLORS = {Standing.IN_SYNC: "green", Standing.FAILED: "red", Standing.DRIFT: "red"}

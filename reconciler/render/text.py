@@ -8,27 +8,35 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
 from heapq import nsmallest
 from itertools import groupby
 from operator import itemgetter
 
-from reconciler.model.changes import Changes, FlowDevices, Op, PendingRow, UnmanagedRow
+from reconciler.model.changes import Changes, Op, PendingRow, UnmanagedRow
 from reconciler.model.plan import Gone, Plan, PlannedCall
 from reconciler.model.requests import Release, RemoveDevice, RemoveFlow, RemoveRow, Replace
-from reconciler.model.state import DeviceId, FlowId, Place, Row, Version
-from reconciler.model.text import and_more, counted
-from reconciler.render.inert import Paint, fitting, inert, left_out, title, version_text, with_id, wrapped
-from reconciler.render.kinds import by_kind, by_place
-from reconciler.render.rollouts import next_wave, rollout_lines, withheld_lines
-from reconciler.render.tallies import Tally
+from reconciler.model.state import FlowId, Place, Row, Version
+from reconciler.model.text import counted
+from reconciler.render.inert import (
+    EXAMPLES,
+    LISTED,
+    Paint,
+    fitting,
+    inert,
+    left_out,
+    painter,
+    title,
+    version_text,
+    with_id,
+    wrapped,
+)
+from reconciler.render.kinds import Cohort, by_kind, by_place
+from reconciler.render.rollouts.tallies import Tally
+from reconciler.render.rollouts.text import rollout_lines, withheld_lines
+from reconciler.render.summary import gone_of, gone_text, leaving_by_group, now_of, ranges, totals_of
 
-EXAMPLES = 3  # names shown for a group of many devices
-LISTED = 20  # rows listed for a refusal
-RANGES = 3  # ranges of call numbers listed in a line
 _SIGN = {Op.ADD: ("+", "green"), Op.UPDATE: ("~", "yellow"), Op.REMOVE: ("-", "red")}
 _ORDER = {op: place for place, op in enumerate(Op)}
-_ANSI = {"bold": 1, "red": 31, "green": 32, "yellow": 33}
 _REACH: Mapping[type, str] = {RemoveDevice: "remove whole device", RemoveFlow: "remove whole flow"}
 
 
@@ -41,75 +49,6 @@ def plan_text(plans: Sequence[Plan], digest: str, *, verbose: int = 0, color: bo
     totals = totals_of(plans)
     verdict = f"{paint('Plan:', 'bold')} {totals}" if totals else paint("No changes.", "green")
     return "\n".join([*lines, f"Digest: {digest}", verdict, *now_of(plans), ""])
-
-
-def gone_of(plans: Sequence[Plan]) -> list[Gone]:
-    """What no plan of the run is made for any more; it is told first."""
-    return [warning for plan in plans for warning in plan.warnings if isinstance(warning, Gone)]
-
-
-def gone_text(one: Gone) -> str:
-    """One warning that is told first."""
-    return inert(f"Warning: {one.message} ({one.hint})")
-
-
-def leaving_by_group(plan: Plan) -> list[tuple[FlowId, Version | None, str | None, list[DeviceId]]]:
-    """The rows that leave management, by flow, version and the group that held them."""
-    found: dict[tuple[FlowId, Version | None, str | None], list[DeviceId]] = defaultdict(list)
-    for row in plan.leaving or ():
-        found[row.flow_id, row.version, row.group].append(row.device_id)
-    order = sorted(found, key=lambda key: (plan.flow_names.get(key[0], ""), *(part or "" for part in key)))
-    return [(*key, found[key]) for key in order]
-
-
-def totals_of(plans: Sequence[Plan]) -> str:
-    """The number of changes by operation, in Terraform's words; empty if there are none."""
-    if not any(plan.changes for plan in plans):
-        return ""
-    add, update, remove = (sum(getattr(plan.summary, op) for plan in plans) for op in Op)
-    return f"{add:d} to add, {update:d} to change, {remove:d} to destroy."
-
-
-def now_of(plans: Sequence[Plan]) -> Iterator[str]:
-    """With rollouts, the line that says how many of the changes are sent now, and when the next wave may go."""
-    waved = [plan for plan in plans if plan.rollouts]
-    if waved and any(len(plan.changes) for plan in plans):
-        withheld = sum(plan.withheld for plan in waved)
-        now = sum(len(plan.sent) for plan in plans)
-        earliest = (
-            next_wave(one for plan in waved if plan.rollouts for one in plan.rollouts.reports) if withheld else ""
-        )
-        yield f"Now: {counted(now, 'change')}; withheld: {withheld:,}{earliest}."
-
-
-def painter(*, color: bool) -> Paint:
-    """A function that makes text coloured or bold; without `color` it returns the text unchanged."""
-    if not color:
-        return lambda text, _: text
-    return lambda text, style: f"\x1b[{_ANSI[style]}m{text}\x1b[0m"
-
-
-class _Cohort:
-    """Devices with the same moves; what several flows show of them is worked out once."""
-
-    def __init__(self, device_ids: Sequence[DeviceId], names: Mapping[DeviceId, str]) -> None:
-        self.device_ids = device_ids
-        self._names = names
-
-    @cached_property
-    def examples(self) -> list[str]:
-        """The first names."""
-        return nsmallest(EXAMPLES, map(self._names.get, self.device_ids, self.device_ids))
-
-    @cached_property
-    def _members(self) -> set[DeviceId]:
-        return set(self.device_ids)
-
-    def has_row_of(self, call: PlannedCall, flow_id: FlowId) -> bool:
-        """Whether a call carries the row of that flow on one of the devices."""
-        if isinstance(call.rows, FlowDevices):
-            return call.rows.flow_id == flow_id and not self._members.isdisjoint(call.rows.device_ids)
-        return any(flow == flow_id and device_id in self._members for device_id, flow in call.rows)
 
 
 class _PlanText:
@@ -148,9 +87,9 @@ class _PlanText:
             yield "Partial plan: --target and --exclude leave rows out."
 
     def _moves(self) -> Iterator[str]:
-        groups: dict[tuple[FlowId, Op, Version | None, Version | None], list[_Cohort]] = defaultdict(list)
+        groups: dict[tuple[FlowId, Op, Version | None, Version | None], list[Cohort]] = defaultdict(list)
         for moves, device_ids in self._changes.cohorts.items():
-            cohort = _Cohort(device_ids, self._plan.device_names)
+            cohort = Cohort(device_ids, self._plan.device_names)
             for move in moves:
                 groups[move.flow_id, move.op, move.from_version, move.to_version].append(cohort)
         ordered = sorted(groups, key=self._reading_order)
@@ -168,7 +107,7 @@ class _PlanText:
         return (self._plan.flow_names.get(flow_id, ""), flow_id, _ORDER[op], from_version or "", to_version or "")
 
     def _group(
-        self, flow_id: FlowId, op: Op, from_version: Version | None, to_version: Version | None, cohorts: list[_Cohort]
+        self, flow_id: FlowId, op: Op, from_version: Version | None, to_version: Version | None, cohorts: list[Cohort]
     ) -> Iterator[str]:
         sign, style = _SIGN[op]
         movement = f"{sign} {' -> '.join(map(inert, filter(None, (from_version, to_version))))}"
@@ -201,7 +140,7 @@ class _PlanText:
         yield first.replace(part, self._paint(part, style), 1)
         yield from others
 
-    def _how(self, flow_id: FlowId, cohorts: Iterable[_Cohort]) -> Iterator[str]:
+    def _how(self, flow_id: FlowId, cohorts: Iterable[Cohort]) -> Iterator[str]:
         """The calls, by action. A saved plan that was edited may lack some."""
         calls = {call.id: call for call in self._plan.calls if any(one.has_row_of(call, flow_id) for one in cohorts)}
         by_action: dict[str, list[int]] = {}
@@ -338,15 +277,3 @@ class _PlanText:
 
 def _place(place: Place | None) -> str:
     return f"{inert(str(place))}: " if place else ""
-
-
-def ranges(numbers: Sequence[int]) -> str:
-    """Ascending call numbers as `#0-3, #7`; after a few ranges the others are only counted."""
-    runs: list[list[int]] = []
-    for number in numbers:
-        if runs and number == runs[-1][-1] + 1:
-            runs[-1].append(number)
-        else:
-            runs.append([number])
-    parts = [f"#{run[0]}" if len(run) == 1 else f"#{run[0]}-{run[-1]}" for run in runs[:RANGES]]
-    return ", ".join(parts) + and_more(sum(map(len, runs[RANGES:])), "")

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.api.client import LosantApi
-from reconciler.api.inventory import MAX_IN, MAX_QUERY, queries
+from reconciler.api.queries import MAX_IN, MAX_QUERY, queries
 from reconciler.errors import IncompleteRead, NotFound, UnexpectedAnswer, UsageError
 from reconciler.model.state import Application, Device, Flow, Kind
 from reconciler.model.versions import Content, Published

@@ -327,9 +327,9 @@ def test_a_reader_that_takes_a_few_lines_and_goes(shop: Shop, here: Here) -> Non
 
 
 def test_a_reader_that_does_not_read_stops_nothing(shop: Shop, here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
-    from reconciler.cli import event_sink
+    from reconciler.cli.events import sink
 
-    monkeypatch.setattr(event_sink, "PATIENCE_S", 0.01)
+    monkeypatch.setattr(sink, "PATIENCE_S", 0.01)
     os.mkfifo(shop.folder / "pipe")
     reader = os.open(shop.folder / "pipe", os.O_RDWR)
     try:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.manifest.lock_writer import lock_text
+from reconciler.manifest.lock.writing import lock_text
 from reconciler.model.state import Kind
 from reconciler.simulator import Definition, faults
 from tests.support.cli import Here
@@ -452,7 +452,7 @@ def test_a_lock_that_somebody_else_changes_meanwhile_is_left_alone(
         locked.write(LOCK, "apiVersion: reconciler/v1\nlocked: {}\n")
         return lock_text(*args)
 
-    monkeypatch.setattr("reconciler.operations.lock_merge.lock_text", changed_meanwhile)
+    monkeypatch.setattr("reconciler.operations.lock.merge.lock_text", changed_meanwhile)
     locked.write("go.yaml", of_kind(kind, UPDATE.replace("v2", "v3")))
     ended = here("lock", "go.yaml")
     assert ended.code == 1

@@ -63,13 +63,18 @@ def at(line: Line, version: str, flow: str = "telemetry") -> set[str]:
     return {row["device"] for row in line.control.rows() if row["flow"] == flow and row["released"] == version}
 
 
-def test_each_wave_goes_when_the_one_before_it_has_soaked(line: Line) -> None:
-    merge(line)
+def goes_in_waves(line: Line) -> None:
+    """Each wave gets v2 once the one before it has soaked, and no sooner."""
     for reached in (CANARIES, CANARIES | FIRST, ALL):
         assert (apply(), at(line, "v2")) == (DONE, reached)
         line.later(hours=0.9)
         assert (apply(), at(line, "v2")) == (DONE, reached)
         line.later(hours=0.2)
+
+
+def test_each_wave_goes_when_the_one_before_it_has_soaked(line: Line) -> None:
+    merge(line)
+    goes_in_waves(line)
     assert apply() == DONE
     assert set(line.runs().values()) == {"v2"}
     assert at(line, "a1", "alarms") == ALL
@@ -267,11 +272,7 @@ def test_a_canary_that_is_held_by_approval_never_stalls_and_one_that_is_paused_g
 def test_a_log_that_is_cut_opens_no_wave_sooner(line: Line, cap: int) -> None:
     line.control.switch(log_cap=cap)
     merge(line)
-    for reached in (CANARIES, CANARIES | FIRST, ALL):
-        assert (apply(), at(line, "v2")) == (DONE, reached)
-        line.later(hours=0.9)
-        assert (apply(), at(line, "v2")) == (DONE, reached)
-        line.later(hours=0.2)
+    goes_in_waves(line)
 
 
 def test_without_its_log_a_revert_goes_in_waves_where_devices_run_the_version(line: Line) -> None:

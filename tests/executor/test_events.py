@@ -11,7 +11,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.cli.event_log import EventLog
+from reconciler.cli.events.log import EventLog
 from reconciler.documents.json import dump
 from reconciler.documents.result import result_document
 from reconciler.executor import Execution

@@ -22,9 +22,9 @@ import yaml
 
 from reconciler.discovery import discover
 from reconciler.errors import Problem, ReconcilerError
+from reconciler.manifest.comparing.symbolic import resolve_symbolically
 from reconciler.manifest.files import DiskFiles
 from reconciler.manifest.load import Loaded, load, load_manifests
-from reconciler.manifest.symbolic import resolve_symbolically
 from reconciler.manifest.syntax import fastest_parser
 from reconciler.model.rules import Limits, Rules
 from reconciler.model.state import Decision

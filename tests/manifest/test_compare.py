@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.manifest.comparing.rollouts import stale_approvals
+from reconciler.manifest.comparing.symbolic import compare
 from reconciler.manifest.load import load_manifests
-from reconciler.manifest.rollout_diff import stale_approvals
-from reconciler.manifest.symbolic import compare
 from reconciler.model.rules import Difference
 
 HEAD = "apiVersion: reconciler/v1\napplication: 575ec8687ae143cd83dc4a97\n"

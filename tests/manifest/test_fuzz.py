@@ -16,10 +16,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reconciler.errors import Problem
+from reconciler.manifest.comparing.symbolic import resolve_symbolically
 from reconciler.manifest.files import DiskFiles, File
 from reconciler.manifest.json_schema import manifest_schema
 from reconciler.manifest.load import Loaded, load
-from reconciler.manifest.symbolic import resolve_symbolically
 from reconciler.render.inert import inert
 from tests.manifest.test_cases import CASES
 

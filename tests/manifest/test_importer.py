@@ -17,9 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.discovery import discover
-from reconciler.manifest.importer import Written, quoted, write_manifest
+from reconciler.manifest.comparing.symbolic import resolve_symbolically
+from reconciler.manifest.importing.importer import Written, write_manifest
 from reconciler.manifest.load import load_manifests
-from reconciler.manifest.symbolic import resolve_symbolically
+from reconciler.manifest.quoting import quoted
 from reconciler.manifest.syntax import parse
 from reconciler.model.state import Device, Entry, Kind, Live, LiveDevice
 from reconciler.model.world import World

@@ -9,8 +9,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.manifest.lock import read_lock
-from reconciler.manifest.lock_writer import lock_text
+from reconciler.manifest.lock.reading import read_lock
+from reconciler.manifest.lock.writing import lock_text
 from reconciler.model.state import Kind
 from reconciler.model.versions import Content
 from tests.builders import hex_id

@@ -13,8 +13,8 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from reconciler.errors import ManifestError
+from reconciler.manifest.comparing.loosening import KEYS
 from reconciler.manifest.load import load_manifests
-from reconciler.manifest.loosening import KEYS
 from reconciler.manifest.scalars import time_zones
 from reconciler.model.rules import Budget, Gate, Policy, Ref, Rules, Selector, Wave, Window
 from reconciler.model.state import Device, Place

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import pytest
 
 from reconciler.errors import ManifestError
+from reconciler.manifest.comparing.symbolic import resolve_symbolically
 from reconciler.manifest.json_schema import manifest_schema
 from reconciler.manifest.load import load_manifests
-from reconciler.manifest.symbolic import resolve_symbolically
 from reconciler.manifest.syntax import parse
 from reconciler.manifest.tree import Map, Seq
 

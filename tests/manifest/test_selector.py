@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 import pytest
 from jsonschema_rs import Draft202012Validator
 
+from reconciler.manifest.comparing.symbolic import compare, resolve_symbolically
 from reconciler.manifest.json_schema import manifest_schema
 from reconciler.manifest.load import load_manifests
 from reconciler.manifest.schema import SELECTING, SelectPart
-from reconciler.manifest.symbolic import compare, resolve_symbolically
 from reconciler.model.rules import Rules, Selector
 from reconciler.model.state import Device
 from reconciler.planner.resolution.names import Inventory, Names

@@ -11,7 +11,7 @@ from tests.render.test_rollouts import CASES, WORLDS, file_of, golden
 def main() -> None:
     """Rewrite each case."""
     CASES.mkdir(exist_ok=True)
-    with patch("reconciler.render.pins.utc_today", lambda: date(2026, 3, 2)):
+    with patch("reconciler.render.rollouts.pins.utc_today", lambda: date(2026, 3, 2)):
         for name in WORLDS:
             file_of(name).write_text(golden(name), "utf-8")
 

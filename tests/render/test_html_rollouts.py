@@ -25,7 +25,7 @@ from reconciler.render.html.plan import plan_html
 from reconciler.render.html.result import result_html
 from reconciler.render.html.rollouts import next_time
 from reconciler.render.html.status import status_html
-from reconciler.render.tallies import WaveTally, by_wave
+from reconciler.render.rollouts.tallies import WaveTally, by_wave
 from tests.builders import hex_id
 from tests.hostile import NAMES
 from tests.render.test_html import PAGES, PLAIN, Page
@@ -39,7 +39,7 @@ FAILS = "c1/1=proven c2/1=failed a/2=to_release b/3=to_release"
 
 @pytest.fixture(autouse=True)
 def _today(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("reconciler.render.pins.utc_today", lambda: date(2026, 3, 2))
+    monkeypatch.setattr("reconciler.render.rollouts.pins.utc_today", lambda: date(2026, 3, 2))
 
 
 def plan_page(made: Plan) -> Page:

@@ -12,10 +12,9 @@ from hypothesis import strategies as st
 
 from reconciler.model.health import FlowStatus, Laggard, Logged, Standing, StatusReport, Verdict, VersionStatus
 from reconciler.model.state import ChangedBy, DeletedDevice, Kind
-from reconciler.render.inert import WIDTH
+from reconciler.render.inert import LISTED, WIDTH
 from reconciler.render.laggards import laggards
 from reconciler.render.status import status_markdown, status_text
-from reconciler.render.text import LISTED
 from tests.builders import APPLICATION, hex_id
 from tests.hostile import NAMES
 

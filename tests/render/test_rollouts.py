@@ -19,14 +19,14 @@ from reconciler.model.plan import Plan
 from reconciler.model.result import Result, not_started
 from reconciler.model.rollout import FailingDevice, RolloutReport, RolloutState, RolloutVerdict, WaveReport
 from reconciler.model.rules import Budget, Window
-from reconciler.render.inert import WIDTH
+from reconciler.render.inert import WIDTH, painter
 from reconciler.render.markdown import plan_markdown
 from reconciler.render.page import size
-from reconciler.render.pins import pin_lines
 from reconciler.render.result import result_markdown, result_text
-from reconciler.render.rollouts import next_wave, rollout_lines, table, when
+from reconciler.render.rollouts.pins import pin_lines
+from reconciler.render.rollouts.text import next_wave, rollout_lines, table, when
 from reconciler.render.status import status_markdown, status_text
-from reconciler.render.text import painter, plan_text
+from reconciler.render.text import plan_text
 from tests.support.rolling import FLOW, HOUR, NOW, OLD, ident, plan, policy, world
 
 CASES = Path(__file__).parents[1] / "cases" / "rollouts"
@@ -65,7 +65,7 @@ WORLDS: dict[str, tuple[str, dict[str, Any]]] = {
 
 @pytest.fixture(autouse=True)
 def _today(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("reconciler.render.pins.utc_today", lambda: date(2026, 3, 2))
+    monkeypatch.setattr("reconciler.render.rollouts.pins.utc_today", lambda: date(2026, 3, 2))
 
 
 def made(name: str) -> Plan:

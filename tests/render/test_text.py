@@ -16,7 +16,8 @@ from reconciler.model.state import Application, Kind, Live, LogEntry, Place
 from reconciler.model.world import Options, World
 from reconciler.planner.planner import make_plan
 from reconciler.render.inert import WIDTH, fitting, wrapped
-from reconciler.render.text import plan_text, ranges
+from reconciler.render.summary import ranges
+from reconciler.render.text import plan_text
 from tests.builders import APPLICATION, PLACE, desired, live, read
 from tests.support.cases import Case, load
 

@@ -51,7 +51,7 @@ def _rollout_pages() -> dict[str, str]:
         pytest.MonkeyPatch.context() as patch,
         plant_at(Path(folder), patch, description=demo_file("rollout-fleet.yaml")) as plant,
     ):
-        patch.setattr("reconciler.render.pins.utc_today", lambda: date(2026, 3, 2))
+        patch.setattr("reconciler.render.rollouts.pins.utc_today", lambda: date(2026, 3, 2))
         plant.write("demo.yaml", demo_file("rollout.yaml"))
         assert run_here("set", "telemetry=v1.3.0", "demo.yaml").code == 0
         waves = _page("plan", "demo.yaml")

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from reconciler.cli import options as opt
+from reconciler.cli import values
 from reconciler.cli.console import Console
 
 
@@ -24,7 +25,7 @@ from reconciler.cli.console import Console
 @click.option("--plan", "plan_file", metavar="FILE", type=click.Path(), help="Carry out this saved plan.")
 @click.option(
     "--expect-digest",
-    type=opt.digest,
+    type=values.digest,
     metavar="SHA",
     help="Refuse (exit 4) any other plan; takes its digest or review digest.",
 )

@@ -5,14 +5,15 @@ from __future__ import annotations
 import click
 
 from reconciler.cli import options as opt
+from reconciler.cli import values
 from reconciler.cli.console import Console
 
 
 @click.command
-@click.argument("base", type=opt.filled)
-@click.argument("head", required=False, type=opt.filled)
+@click.argument("base", type=values.filled)
+@click.argument("head", required=False, type=values.filled)
 @click.option(
-    "--path", type=opt.filled, default="manifests", show_default=True, help="Path of the manifests in a revision."
+    "--path", type=values.filled, default="manifests", show_default=True, help="Path of the manifests in a revision."
 )
 @opt.formats("text", "json", "markdown")
 @opt.max_bytes

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import click
 
 from reconciler.cli import options as opt
+from reconciler.cli import values
 from reconciler.cli.console import Console
 from reconciler.errors import Interrupted, ReconcilerError, UsageError
 
@@ -22,7 +23,7 @@ STACK_SIZES = (1_600, 2_147_483_648)  # bytes
 MAX_ADDRESS = 1_024  # characters
 MAX_PATH = 40  # characters of them that --listen adds to --public-url
 
-_EMAIL = opt.matching(
+_EMAIL = values.matching(
     r"[^@\s\x00-\x1f]+@[^@\s\x00-\x1f]+",
     "is not an e-mail address, such as ops@example.com",
     longest=MAX_ADDRESS,
@@ -31,21 +32,26 @@ _EMAIL = opt.matching(
 
 @click.command(short_help="Request compiled WASM from Losant.")
 @opt.application_id(required=True)
-@click.option("--device", type=opt.filled, metavar="ID|NAME", help="The device whose modules to compile.")
+@click.option("--device", type=values.filled, metavar="ID|NAME", help="The device whose modules to compile.")
 @click.option(
-    "--embedded-deployment-id", type=opt.object_id, metavar="ID", help="The deployment record whose modules to compile."
+    "--embedded-deployment-id",
+    type=values.object_id,
+    metavar="ID",
+    help="The deployment record whose modules to compile.",
 )
 @click.option("--email", type=_EMAIL, metavar="ADDRESS", help="Have Losant e-mail the file here.")
-@click.option("--callback-url", type=opt.http_url(MAX_ADDRESS), metavar="URL", help="Have Losant POST the file here.")
+@click.option(
+    "--callback-url", type=values.http_url(MAX_ADDRESS), metavar="URL", help="Have Losant POST the file here."
+)
 @click.option("--listen", is_flag=True, help="Receive the file here, on a local port.")
 @click.option("--port", type=click.IntRange(0, 65_535), metavar="N", help="Port of --listen; by default any free one.")
 @click.option(
     "--public-url",
-    type=opt.http_url(MAX_ADDRESS - MAX_PATH),
+    type=values.http_url(MAX_ADDRESS - MAX_PATH),
     metavar="URL",
     help="Public URL of the tunnel to the port of --listen.",
 )
-@click.option("--out", metavar="FILE", type=opt.new_file, help="New file for --listen; by default export-JOB.zip.")
+@click.option("--out", metavar="FILE", type=values.new_file, help="New file for --listen; by default export-JOB.zip.")
 @opt.timeout("10m", "Timeout of --listen: 90s, 10m.")
 @click.option("--trace-level", type=click.Choice([0, 1, 2]), help="Trace level of the modules.")
 @click.option("--stack-size", type=click.IntRange(*STACK_SIZES), metavar="BYTES", help="1600 to 2147483648.")

@@ -5,16 +5,17 @@ from __future__ import annotations
 import click
 
 from reconciler.cli import options as opt
+from reconciler.cli import values
 from reconciler.cli.console import Console
 
 
 @click.command("import")
 @opt.application_id(required=True)
 @opt.kind
-@click.option("--out", metavar="FILE", type=opt.new_file, help="Write to a new file instead of stdout.")
+@click.option("--out", metavar="FILE", type=values.new_file, help="Write to a new file instead of stdout.")
 @click.option(
     "--group-by",
-    type=opt.matching("auto|none|tag:.+", "is not auto, none or tag:KEY"),
+    type=values.matching("auto|none|tag:.+", "is not auto, none or tag:KEY"),
     default="auto",
     show_default=True,
     metavar="auto|none|tag:KEY",

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from reconciler.cli import options as opt
+from reconciler.cli import values
 from reconciler.cli.console import Console
 from reconciler.errors import UsageError
 from reconciler.files import TooLarge, read_bounded
@@ -20,12 +21,12 @@ _MAX_BYTES = 3 * 1024 * 1024  # GitHub reads no larger CODEOWNERS
 _NO_ID = "put-the-application-id-here"  # not a valid id, so `validate` reports its place until it is replaced
 
 # Values that are written to files are restricted to patterns without special characters.
-_USES = opt.matching(
+_USES = values.matching(
     r"(?a)(?!OWNER/REPO)[\w.-]+/[\w.-]+@[\w./-]+",
     "is not a repository and a commit, such as your-org/reconciler@<40 hex digits>",
 )
-_BRANCH = opt.matching(r"(?a)[\w./-]+", "is not a valid branch name")
-_OWNER = opt.matching(
+_BRANCH = values.matching(r"(?a)[\w./-]+", "is not a valid branch name")
+_OWNER = values.matching(
     r"(?a)@[\w.-]+(/[\w.-]+)?|[\w.+-]+@[\w.-]+", "is not an owner: write @user, @org/team or an e-mail address"
 )
 

@@ -11,7 +11,7 @@ from reconciler.cli.console import Console
 from reconciler.errors import ExitCode
 
 if TYPE_CHECKING:
-    from reconciler.operations.lock_merge import NewLock
+    from reconciler.operations.lock.merge import NewLock
 
 
 @click.command
@@ -38,7 +38,7 @@ def command(console: Console, /, paths: tuple[str, ...], update: tuple[str, ...]
     from reconciler.cli.output import OutputFile, write_warnings
     from reconciler.cli.signals import run_async
     from reconciler.operations.applications import DEFAULT_PATHS
-    from reconciler.operations.lock import lock, rules_of
+    from reconciler.operations.lock.writing import lock, rules_of
     from reconciler.render.inert import inert
 
     rules = rules_of(paths or DEFAULT_PATHS, application=flags["application"], kind=flags["kind"])

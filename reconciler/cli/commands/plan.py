@@ -14,7 +14,7 @@ from reconciler.errors import ExitCode, ReconcilerError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from reconciler.cli.event_log import EventLog
+    from reconciler.cli.events.log import EventLog
     from reconciler.model.plan import Plan
     from reconciler.model.rules import Rules
     from reconciler.model.world import Earlier
@@ -52,7 +52,7 @@ def command(console: Console, /, paths: tuple[str, ...], **flags: Any) -> ExitCo
     from reconciler.operations.plan import plan, refused
 
     if flags["events"] is not None:
-        from reconciler.cli.events import check_events
+        from reconciler.cli.events.option import check_events
 
         check_events(console, flags["events"])
     opt.refuse_stdin(paths, flags["against"])
@@ -96,7 +96,7 @@ def _earlier(paths: tuple[str, ...], rules: Sequence[Rules], flags: Mapping[str,
 
 def _log(console: Console, rules: Sequence[Rules], flags: Mapping[str, Any]) -> EventLog:
     """Where events go. It is opened once the manifests are read, so that it cannot be one of them."""
-    from reconciler.cli.events import open_events
+    from reconciler.cli.events.option import open_events
     from reconciler.model.state import Application
 
     return open_events(

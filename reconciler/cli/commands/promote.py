@@ -2,38 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import click
 
 from reconciler.cli import options as opt
+from reconciler.cli import values
 from reconciler.cli.console import Console
 from reconciler.errors import ExitCode, UsageError
 
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _manifest(flag: str, name: str, help_text: str) -> Callable[[F], F]:
+    return click.option(
+        flag, name, type=values.filled, required=True, metavar="FILE", shell_complete=opt.files, help=help_text
+    )
+
 
 @click.command
-@click.option(
-    "--from",
-    "source",
-    type=opt.filled,
-    required=True,
-    metavar="FILE",
-    shell_complete=opt.files,
-    help="The one that has the versions.",
-)
-@click.option(
-    "--to",
-    "target",
-    type=opt.filled,
-    required=True,
-    metavar="FILE",
-    shell_complete=opt.files,
-    help="The one that is to get them.",
-)
-@click.option("--flow", "flows", type=opt.filled, multiple=True, metavar="NAME", help="Only this flow. Repeatable.")
+@_manifest("--from", "source", "The one that has the versions.")
+@_manifest("--to", "target", "The one that is to get them.")
+@click.option("--flow", "flows", type=values.filled, multiple=True, metavar="NAME", help="Only this flow. Repeatable.")
 @click.option(
     *("--group", "groups"),
-    type=opt.filled,
+    type=values.filled,
     multiple=True,
     metavar="NAME",
     shell_complete=opt.names("group"),
@@ -41,7 +35,7 @@ from reconciler.errors import ExitCode, UsageError
 )
 @click.option("--kind", type=opt.KINDS, help="Only this kind of deployment.")
 @click.option(
-    "--soak", "soak_s", type=opt.duration_s, metavar="TIME", help="How long devices must have been seen running it."
+    "--soak", "soak_s", type=values.duration_s, metavar="TIME", help="How long devices must have been seen running it."
 )
 @click.option("--unchecked", is_flag=True, help="Ask neither application; needs no token.")
 @click.option("--strict", is_flag=True, help="Refuse on warnings, such as other content under the same version.")

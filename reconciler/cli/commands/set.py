@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from reconciler.cli import options as opt
+from reconciler.cli import values
 from reconciler.cli.console import Console
 from reconciler.errors import ExitCode, UsageError
 
@@ -24,18 +25,18 @@ def _assignment(text: str) -> tuple[str, str]:
 @click.argument("assignment", type=_assignment, metavar="FLOW=VERSION")
 @opt.paths
 @click.option(
-    "--group", type=opt.filled, metavar="NAME", shell_complete=opt.names("group"), help="The group that says it."
+    "--group", type=values.filled, metavar="NAME", shell_complete=opt.names("group"), help="The group that says it."
 )
 @click.option(
     "--device",
-    type=opt.filled,
+    type=values.filled,
     metavar="ID|NAME",
     shell_complete=opt.names("device"),
     help="The device of `devices` that says it.",
 )
 @click.option(
     "--pin",
-    type=opt.filled,
+    type=values.filled,
     metavar="ID|NAME",
     shell_complete=opt.names("device"),
     help="The device whose pin says it.",

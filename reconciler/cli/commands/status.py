@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from reconciler.cli import options as opt
+from reconciler.cli import values
 from reconciler.cli.console import Console
 from reconciler.errors import ExitCode, UsageError
 
@@ -16,13 +17,13 @@ from reconciler.errors import ExitCode, UsageError
 @opt.pick
 @click.option(
     *("--device", "devices"),
-    type=opt.filled,
+    type=values.filled,
     multiple=True,
     metavar="ID|NAME",
     help="Only this device, with its log. Repeatable.",
 )
 @click.option(
-    "--deployment", type=opt.object_id, metavar="ID", help="Only the deployment record with this id, with its log."
+    "--deployment", type=values.object_id, metavar="ID", help="Only the deployment record with this id, with its log."
 )
 @opt.parallelism
 @opt.formats("text", "json", "markdown", "html", "openmetrics")

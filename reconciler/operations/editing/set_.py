@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from reconciler.errors import Problem, UsageError
+from reconciler.manifest.comparing.symbolic import resolve_symbolically
 from reconciler.manifest.document import Layer
 from reconciler.manifest.load import Loaded
-from reconciler.manifest.symbolic import resolve_symbolically
 from reconciler.manifest.tree import shown
 from reconciler.model.state import Place
 from reconciler.model.text import and_more, counted

@@ -20,11 +20,11 @@ from typing import NamedTuple, NoReturn, TypeAlias
 
 from reconciler.errors import PlanUnsound, Problem
 from reconciler.model.changes import Change, Changes, FlowDevices, Move
-from reconciler.model.numbers import entries_of, numbers
 from reconciler.model.plan import PlannedCall
 from reconciler.model.requests import Release, RemoveDevice, RemoveFlow, RemoveRow, Replace, outcome
 from reconciler.model.state import NO_RECORD, NOTHING, DeviceId, Entry, FlowId, Live, Row, Version
 from reconciler.planner.calls.effects import Reading, as_read
+from reconciler.planner.numbers import entries_of, numbers
 
 MOST_NAMED = 1000  # device ids in one release, by the API's schema
 

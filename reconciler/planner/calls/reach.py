@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
 from reconciler.model.changes import Change, Changes, Move
-from reconciler.model.numbers import entries_of, numbers
 from reconciler.model.requests import RemoveDevice, RemoveFlow, Replace, Request, Wildcard, named_rows, outcome
 from reconciler.model.state import NO_EVIDENCE, NOTHING, DeviceId, Entry, FlowId, Live, Row, Version
+from reconciler.planner.numbers import entries_of, numbers
 
 Moves: TypeAlias = Mapping[FlowId, Mapping[DeviceId, Version | None]]  # changes: flow -> device -> new version
 Ends: TypeAlias = dict[Version | None, list[DeviceId]]  # where rows end -> the devices

@@ -18,12 +18,12 @@ from typing import NamedTuple, TypeAlias
 
 from reconciler.errors import Problem
 from reconciler.model.plan import EmptyGroup, Protected, Warning
-from reconciler.model.policies import idle_policies
 from reconciler.model.rollout import Rollout
 from reconciler.model.rules import FlowRule, Group, Pin, Rules, Selector
 from reconciler.model.state import Decision, Desired, DeviceId, FlowId, Place
 from reconciler.model.text import and_more
 from reconciler.planner.resolution.names import Inventory, Names
+from reconciler.planner.resolution.rule_warnings import expired_pins, idle_policies, skipped_files
 from reconciler.planner.resolution.selector import Selection, asks
 from reconciler.planner.rollout.waves import rollouts_of
 
@@ -94,21 +94,6 @@ def decide(votes: Sequence[Vote]) -> tuple[Decisions, list[tuple[Vote, Vote]]]:
         if below := tuple(vote.decision for vote in rest if vote.level < top.level):
             decisions[flow_id] = top.decision._replace(overrides=below)
     return decisions, conflicts
-
-
-def skipped_files(rules: Rules) -> Iterator[Warning]:
-    """Files that may have been meant as manifests: what they declare is not managed, and may be pruned."""
-    for path in rules.skipped:
-        message = f"{path} looks like a manifest, but is not read"
-        yield Warning(message, hint="rename it to end in .yaml or .yml, in lower case, or move it elsewhere")
-
-
-def expired_pins(rules: Rules, today: date) -> Iterator[Warning]:
-    """Pins past their `until` date. They stay in force, so that no hotfix ends at midnight."""
-    for pin in rules.pins:
-        if pin.until is not None and pin.until < today:
-            message = f'pin for device "{pin.device.text}" was meant to end on {pin.until} and is still in force'
-            yield Warning(message, pin.place, "remove the pin, or move its `until`")
 
 
 class _Resolver:

@@ -9,19 +9,18 @@ record, and its bundle plays the part of the etags.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
-from typing import Final, NamedTuple, TypeAlias
+from typing import NamedTuple
 
 from reconciler.model.changes import Move
-from reconciler.model.log import LATEST, UNDATED, last_error, last_release, names, unix_time
-from reconciler.model.rollout import RolloutVerdict
+from reconciler.model.log import LATEST, UNDATED, unix_time
+from reconciler.model.rollout import RolloutVerdict, Rows
 from reconciler.model.rules import Policy
-from reconciler.model.state import NOTHING, FlowId, LiveDevice, LogLine, Version
-
-Rows: TypeAlias = Mapping[FlowId, Version | None]
-_UNKNOWN: Final = "\0"  # no version has this name
+from reconciler.model.state import NOTHING, FlowId, LiveDevice, LogLine
+from reconciler.planner.rollout.history import was_offline
+from reconciler.planner.rollout.marks import Marks, marks_of, run_before
 
 
 class Judgement(NamedTuple):
@@ -39,23 +38,10 @@ class Judgement(NamedTuple):
     error: str | None = None
 
 
-class _Marks(NamedTuple):
-    """What the lines of a record say of some rows, by the index of the line; None: no such line.
-
-    `own`: the lines of the record. `release`: the last release of any of the rows. `error`: the newest error since the
-    release. `run`: the unbroken run of what is reported now, oldest first.
-    """
-
-    own: Sequence[int]
-    release: int | None
-    error: int | None
-    run: Sequence[int]
-
-
 class _Record(NamedTuple):
     """The marks of a record, and the times that belong to them."""
 
-    marks: _Marks
+    marks: Marks
     instants: Sequence[float]
     updated: float
 
@@ -88,7 +74,7 @@ class Judge:
 
     policy: Policy
     now: float | None
-    _marks: dict[Hashable, _Marks] = field(default_factory=dict)
+    _marks: dict[Hashable, Marks] = field(default_factory=dict)
     _runs: dict[Hashable, tuple[int, int] | None] = field(default_factory=dict)
     moving: set[FlowId] = field(default_factory=set)
     _stages: dict[Hashable, RolloutVerdict] = field(default_factory=dict)
@@ -109,7 +95,7 @@ class Judge:
         if failures:
             return Judgement(RolloutVerdict.FAILED, released, oldest=oldest, error=max(failures, key=itemgetter(0))[1])
         verdict = RolloutVerdict.WAITING
-        if _was_offline(device, rows):
+        if was_offline(device, rows):
             verdict = RolloutVerdict.OFFLINE
         elif self._is_silent(device, records, released if released > UNDATED else oldest):
             verdict = RolloutVerdict.SILENT
@@ -196,12 +182,12 @@ class Judge:
             found.append(_Record(marks, instants, record.updated if record else UNDATED))
         return found
 
-    def _marks_of(self, lines: Sequence[LogLine], rows: Rows, bundle: str | None, flow_id: FlowId | None) -> _Marks:
+    def _marks_of(self, lines: Sequence[LogLine], rows: Rows, bundle: str | None, flow_id: FlowId | None) -> Marks:
         key = (id(lines), bundle, id(rows) if flow_id is None else (flow_id, rows[flow_id]))
         marks = self._marks.get(key)
         if marks is None:
             self._kept += [lines, rows]
-            marks = self._marks[key] = _marks(lines, rows, bundle, flow_id)
+            marks = self._marks[key] = marks_of(lines, rows, bundle, flow_id)
         return marks
 
     def goes_back(self, device: LiveDevice, move: Move) -> bool:
@@ -230,143 +216,9 @@ def _reports(device: LiveDevice, move: Move) -> bool:
     return device.flows.get(move.flow_id, NOTHING).reported == move.to_version and not device.unknown_bundle
 
 
-def former_versions(device: LiveDevice, rows: Rows, soak_s: float) -> dict[FlowId, Version | None]:
-    """What the device ran before its targets, as far as is known: what it reports, else what was released before."""
-    lines = device.evidence.lines
-    last = max([index for one in rows if (index := last_release(lines, one)) is not None], default=None)
-    former = {}
-    for flow_id, target in rows.items():
-        reported = device.flows.get(flow_id, NOTHING).reported
-        is_told = reported != target and not device.unknown_bundle
-        if is_told or last is None or (release := last_release(lines, flow_id)) is None:
-            former[flow_id] = reported
-        elif _ran_between(device, flow_id, release, last, soak_s):
-            former[flow_id] = lines[release].version
-        else:
-            former[flow_id] = _released_before(device, flow_id, release, reported)
-    return former
-
-
-def _ran_between(device: LiveDevice, flow_id: FlowId, release: int, last: int, soak_s: float) -> bool:
-    """Whether a device took up the release of a flow, and ran it for the soak before its last release of any flow."""
-    lines, instants, _, _, records = device.evidence
-    for index in range(release + 1, last):
-        line = lines[index]
-        is_own = records is None or line.flow_id == flow_id
-        if is_own and line.change == "current" and line.error is None and line.update != "unknownBundle":
-            return instants[index] > UNDATED and instants[last] - instants[index] >= soak_s
-    return False
-
-
-def _released_before(device: LiveDevice, flow_id: FlowId, release: int, otherwise: Version | None) -> Version | None:
-    """What was released before a release of a flow; `otherwise` where the log does not tell."""
-    line = device.evidence.lines[release]
-    if device.evidence.records is not None:
-        return line.previous
-    before = last_release(device.evidence.lines[:release], flow_id)
-    if before is not None:
-        return device.evidence.lines[before].version
-    return None if line.update == "newFlow" else otherwise
-
-
 def _since(records: Sequence[_Record]) -> float:
     """Since when a device was seen running its targets; where its log shows no run, from the dates that there are."""
     newest = UNDATED
     if any(record.begun == UNDATED for record in records):
         newest = max([record.newest for record in records])
     return max([record.begun if record.begun > UNDATED else newest for record in records])
-
-
-def _was_offline(device: LiveDevice, rows: Rows) -> bool:
-    """Whether a device disconnected before it was given the targets that it does not report."""
-    connection = unix_time(device.connection_time)
-    if device.connected is not False or connection == UNDATED:
-        return False
-    if device.unknown_bundle:  # it reports none of them
-        return any(_lacked(device, flow_id, target, connection) for flow_id, target in rows.items())
-    return all(
-        _lacked(device, flow_id, target, connection)
-        for flow_id, target in rows.items()
-        if device.flows.get(flow_id, NOTHING).reported != target
-    )
-
-
-def _lacked(device: LiveDevice, flow_id: FlowId, target: Version | None, moment: float) -> bool:
-    """Whether the log shows that a target was not released at some moment, and was later.
-
-    What was released then is asked, not when the target first was: a log that has lost its oldest lines may have lost
-    that, and what it loses must not take a device out of the count. Of a log that does not go back so far, the first
-    line must be an add or the target itself. So a lost line misleads only if a device had been given the target, went,
-    was given another version and then the target again, and the log has lost all but the last of these.
-    """
-    lines, instants, _, _, records = device.evidence
-    before, first, is_shown = None, None, False
-    for index, line in enumerate(lines):
-        if not names(line, flow_id) or instants[index] == UNDATED:
-            continue
-        if instants[index] <= moment:
-            before = line
-        else:
-            first, is_shown = index if first is None else first, is_shown or line.version == target
-    if first is None or not is_shown:
-        return False
-    if before is not None:
-        return before.version != target
-    is_add = lines[first].update == "newFlow" or (records is not None and lines[first].previous is None)
-    is_change = last_release(lines[: first + 1], flow_id) == first
-    return is_change and (is_add or lines[first].version == target)
-
-
-def _marks(lines: Sequence[LogLine], rows: Rows, bundle: str | None, only: FlowId | None) -> _Marks:
-    """`only`: the flow of an edge record; other lines are those of other records."""
-    own: Sequence[int] = range(len(lines))
-    if only is not None:
-        own = [index for index in own if lines[index].flow_id == only]
-    release = max([index for one in rows if (index := last_release(lines, one)) is not None], default=None)
-    run: list[int] = []
-    for index in reversed(own):
-        line = lines[index]
-        if index <= (-1 if release is None else release):
-            break
-        if line.change != "current" or line.error is not None:
-            continue
-        by_version = only is not None and bundle is None
-        if not (line.version == rows[only] if by_version and only else line.bundle == bundle is not None):
-            break
-        run.append(index)
-    return _Marks(own, release, last_error(lines, rows, release), run[::-1])
-
-
-def run_before(
-    lines: Sequence[LogLine], flow_id: FlowId, released: Version | None, target: Version | None, *, is_edge: bool
-) -> tuple[int, int] | None:
-    """The lines between which the log shows `target` running right before `released` became the released version."""
-    release = last_release(lines, flow_id)
-    if release is None or lines[release].version != released:
-        return None
-    versions = None if is_edge else _versions_by_bundle(lines, flow_id)
-    begin = None
-    for index in range(release - 1, -1, -1):
-        line = lines[index]
-        if line.change != "current" or line.error is not None or (is_edge and line.flow_id != flow_id):
-            continue
-        ran = line.version if versions is None else versions.get(line.bundle, _UNKNOWN)
-        if ran != target:
-            break
-        begin = index
-    return None if begin is None else (begin, release)
-
-
-def _versions_by_bundle(lines: Sequence[LogLine], flow_id: FlowId) -> dict[str | None, Version | None]:
-    """The version of a flow in each bundle of a log; embedded reports name bundles only."""
-    naming = [line for line in lines if names(line, flow_id)]
-    version: Version | None = None if naming and naming[0].update == "newFlow" else _UNKNOWN
-    found: dict[str | None, Version | None] = {None: _UNKNOWN}
-    for line in lines:
-        if line.change != "desired":
-            continue
-        if names(line, flow_id):
-            version = line.version
-        if line.bundle is not None:
-            found[line.bundle] = version if found.get(line.bundle, version) == version else _UNKNOWN
-    return found

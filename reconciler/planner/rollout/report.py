@@ -20,7 +20,7 @@ from reconciler.model.state import NO_RECORD, DeviceId, Live
 from reconciler.model.text import and_more, counted
 from reconciler.planner.resolution.selector import selector_text
 from reconciler.planner.rollout.budget import Room, away_since
-from reconciler.planner.rollout.evidence import former_versions
+from reconciler.planner.rollout.history import former_versions
 from reconciler.planner.rollout.position import Position, idle_since
 from reconciler.planner.rollout.withhold import Step
 

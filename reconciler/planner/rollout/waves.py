@@ -7,14 +7,13 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Set
 from typing import TypeAlias
 
-from reconciler.model.rollout import Rollout
+from reconciler.model.rollout import Rollout, Rows
 from reconciler.model.rules import Budget, Group, Policy, Selector
 from reconciler.model.state import Decision, Device, DeviceId, FlowId, Version
 from reconciler.planner.resolution.selector import hashes_of, limit_of
 
 Members: TypeAlias = Callable[[Selector, str, Set[DeviceId]], Set[DeviceId]]
 """The devices that a selector picks from some, `percent` hashed with a salt."""
-Rows: TypeAlias = Mapping[FlowId, Version | None]
 
 
 def rollouts_of(

@@ -18,8 +18,9 @@ from reconciler.model.text import and_more, counted
 from reconciler.render.html.engine import page
 from reconciler.render.html.rollouts import RolloutView, attention, next_time, rollout_views, withheld
 from reconciler.render.html.room import Listed, Room
-from reconciler.render.tallies import Tally, by_wave
-from reconciler.render.text import EXAMPLES, gone_of, leaving_by_group, ranges, totals_of
+from reconciler.render.inert import EXAMPLES
+from reconciler.render.rollouts.tallies import Tally, by_wave
+from reconciler.render.summary import gone_of, leaving_by_group, ranges, totals_of
 
 _REACH: Mapping[type, str] = {RemoveDevice: "remove whole device", RemoveFlow: "remove whole flow"}
 

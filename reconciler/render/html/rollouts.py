@@ -14,9 +14,9 @@ from reconciler.render.html.bars import Segment, segments
 from reconciler.render.html.engine import LONGEST
 from reconciler.render.html.room import Listed, Room
 from reconciler.render.inert import inert, words
-from reconciler.render.pins import pinned
-from reconciler.render.rollouts import WHY, columns, limit, next_date, whole_minute
-from reconciler.render.tallies import WaveTally
+from reconciler.render.rollouts.pins import pinned
+from reconciler.render.rollouts.tallies import WaveTally
+from reconciler.render.rollouts.text import WHY, columns, limit, next_date, whole_minute
 
 _FORMS: Final = ("proven", "soaking", "waiting", "offline", "failed", "silent", "to_release")
 _NAMED: Final = 3  # rollouts that need attention, at the top of a page

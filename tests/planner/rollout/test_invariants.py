@@ -21,7 +21,7 @@ from reconciler.model.world import Options
 from reconciler.planner.calls.cover import cover
 from reconciler.planner.diff import compare
 from reconciler.planner.planner import make_plan
-from reconciler.planner.rollout import budget, evidence, position, withhold
+from reconciler.planner.rollout import budget, evidence, gates, position, withhold
 from reconciler.planner.rollout.evidence import Judge, Judgement
 from reconciler.planner.rollout.look import look
 from tests.planner.rollout.explore import SIZES, Size, explore, wander
@@ -85,7 +85,7 @@ def _verdicts(patch: pytest.MonkeyPatch, change: Callable[[Judgement], RolloutVe
 
 
 def waves_open_without_proof(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(position._Judging, "proof", lambda *_: None)
+    patch.setattr(gates.Gates, "proof", lambda *_: None)
 
 
 def soaking_is_proof(patch: pytest.MonkeyPatch) -> None:
@@ -126,7 +126,7 @@ def budgets_are_ignored(patch: pytest.MonkeyPatch) -> None:
 
 
 def lost_lines_are_offline(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(evidence, "_was_offline", lambda device, rows: len(device.evidence.lines) < 3)
+    patch.setattr(evidence, "was_offline", lambda device, rows: len(device.evidence.lines) < 3)
 
 
 def first_come_first_served(patch: pytest.MonkeyPatch) -> None:

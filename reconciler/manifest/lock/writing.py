@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from reconciler.manifest.importer import comment, quoted
-from reconciler.manifest.lock import Section
+from reconciler.manifest.lock.reading import Section
+from reconciler.manifest.quoting import comment, quoted
 from reconciler.model.state import FlowId
 from reconciler.model.versions import Content
 

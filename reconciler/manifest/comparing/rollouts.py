@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
-from reconciler.manifest.loosening import KEYS, is_looser, policy_text
+from reconciler.manifest.comparing.loosening import KEYS, is_looser, policy_text
 from reconciler.model.plan import Warning
 from reconciler.model.rules import Difference, FlowRule, Group, GroupRollout, Policy, Rules
 from reconciler.model.state import Kind

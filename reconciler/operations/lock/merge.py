@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from reconciler.errors import Problem, UsageError
 from reconciler.manifest.load import Loaded
-from reconciler.manifest.lock import LockFile, Section, read_lock
-from reconciler.manifest.lock_writer import lock_text
+from reconciler.manifest.lock.reading import LockFile, Section, read_lock
+from reconciler.manifest.lock.writing import lock_text
 from reconciler.model.plan import Guard, Warning
 from reconciler.model.state import FlowId, Version
 from reconciler.model.versions import Content, Locked

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import TypeAlias
 
-from reconciler.manifest.rollout_diff import Rollouts
+from reconciler.manifest.comparing.rollouts import Rollouts
 from reconciler.model.plan import Gone
 from reconciler.model.rules import DEFAULT_LIMITS, Difference, Limits, Protection, Prune, Rules
 from reconciler.model.state import Device, FlowId, Kind, Place

@@ -10,8 +10,8 @@ from reconciler.model.state import FlowId
 from reconciler.model.text import counted
 from reconciler.render.inert import words
 from reconciler.render.page import Page, Rank, code
-from reconciler.render.pins import pinned
-from reconciler.render.rollouts import COLUMNS, WHY, earliest, limit, progress, when
+from reconciler.render.rollouts.pins import pinned
+from reconciler.render.rollouts.text import COLUMNS, WHY, earliest, limit, progress, when
 
 
 def rollout_sections(

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from reconciler.errors import ManifestError, NotFound, PermissionDenied
-from reconciler.manifest.lock import lock_path
+from reconciler.manifest.lock.reading import lock_path
 from reconciler.model.plan import Guards, Plan, Warning
 from reconciler.model.rules import Rules
 from reconciler.model.state import FlowId, Version

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from reconciler import __version__
 from reconciler.api.client import WasRead
-from reconciler.cli.event_sink import Sink
+from reconciler.cli.events.sink import Sink
 from reconciler.documents.json import FORMAT_VERSION, dump
 from reconciler.documents.values import data
 from reconciler.errors import Problem, told

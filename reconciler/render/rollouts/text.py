@@ -10,7 +10,7 @@ from reconciler.model.rollout import RolloutReport, RolloutState, WaveReport, Wi
 from reconciler.model.state import FlowId
 from reconciler.model.text import counted
 from reconciler.render.inert import WIDTH, Paint, inert, left_out, with_id, words, wrapped
-from reconciler.render.pins import pin_lines
+from reconciler.render.rollouts.pins import pin_lines
 
 FAILING = 10  # failing devices listed for a rollout
 COLUMNS = ("devices", "proven", "soaking", "waiting", "offline", "failed", "silent", "to_release")

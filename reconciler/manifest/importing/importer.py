@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from reconciler.manifest.grouping import (
+from reconciler.manifest.importing.grouping import (
     ALL,
     INLINE,
     Alike,
@@ -26,7 +26,7 @@ from reconciler.manifest.grouping import (
     exactly,
     groups_of,
 )
-from reconciler.model.characters import is_hidden
+from reconciler.manifest.quoting import comment, on_one_line, quoted
 from reconciler.model.state import Application, Device, DeviceId, FlowId, Kind, Live, LiveDevice, Version
 from reconciler.model.text import and_more, counted, is_id
 
@@ -66,7 +66,7 @@ def write_manifest(
     flow_lines = [f"  {quoted(alias)}: {one}" for one, alias in sorted(aliases.items(), key=lambda item: item[1])]
     entries = {one: lines for part in fleet for one, lines in _entries(part, choices, aliases, names)}
     lines = [
-        *(f"# {_inert(line)}" for line in _head(groups, len(entries), found.not_written())),
+        *(f"# {on_one_line(line)}" for line in _head(groups, len(entries), found.not_written())),
         "apiVersion: reconciler/v1",
         f"application: {application.id}{comment(application.name)}",
         f"kind: {kind}",
@@ -263,36 +263,3 @@ def _runs_lines(head: str, pairs: Sequence[str], comment: str = "") -> list[str]
         return [line + comment]
     indent = " " * (len(head) - len(head.lstrip()) + 2)
     return [f"{head}:{comment}", *(indent + pair for pair in pairs)]
-
-
-_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./+-]*")
-_NUMBER_LIKE = re.compile("[0-9]+e[0-9]+")
-_WORDS = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})  # text here, but not to other tools
-_CI_COMMAND = re.compile(r"##(?=[a-z]*\[)", re.IGNORECASE)  # acted on anywhere in a line of a CI log
-_BREAKS = re.compile("[^\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
-
-
-def quoted(text: str) -> str:
-    """Text as a YAML scalar that every YAML parser reads as that text."""
-    is_plain = _PLAIN.fullmatch(text) and text.lower() not in _WORDS
-    if is_plain or (is_id(text) and text.islower() and not _NUMBER_LIKE.fullmatch(text)):
-        return text
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    if not text.isascii():
-        escaped = "".join(_escape(char) if is_hidden(char) else char for char in escaped)
-    escaped = _CI_COMMAND.sub(r"#\\x23", escaped)
-    return '"' + _BREAKS.sub(lambda found: _escape(found[0]), escaped) + '"'
-
-
-def _escape(char: str) -> str:
-    return f"\\u{ord(char):04x}" if ord(char) < 0x10000 else f"\\U{ord(char):08x}"
-
-
-def comment(name: str | None) -> str:
-    """A name as a comment at the end of a line; nothing without one."""
-    return f"  # {_inert(name)}" if name else ""
-
-
-def _inert(text: str) -> str:
-    """Text that stays on its line."""
-    return _CI_COMMAND.sub("#?", "".join("?" if is_hidden(char) else char for char in text))

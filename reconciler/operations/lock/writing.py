@@ -15,7 +15,7 @@ from pathlib import Path
 from reconciler.errors import ManifestError, PermissionDenied, Problem, Refused, UsageError
 from reconciler.manifest.files import SUFFIXES, DiskFiles
 from reconciler.manifest.load import Loaded, load, nothing_in, pick
-from reconciler.manifest.lock import lock_path, read_lock
+from reconciler.manifest.lock.reading import lock_path, read_lock
 from reconciler.model.plan import Warning
 from reconciler.model.rules import Rules
 from reconciler.model.state import FlowId
@@ -23,8 +23,8 @@ from reconciler.model.text import is_id
 from reconciler.model.versions import Content
 from reconciler.operations.declared import Declared, declared, placed
 from reconciler.operations.gateway import Gateway
-from reconciler.operations.lock_merge import Differing, Folder, Found, Merge, NewLock
-from reconciler.operations.locking import contents
+from reconciler.operations.lock.judging import contents
+from reconciler.operations.lock.merge import Differing, Folder, Found, Merge, NewLock
 from reconciler.planner.resolution.names import Spelling
 from reconciler.ports import Reader
 from reconciler.runtime import gather

@@ -10,8 +10,8 @@ import click
 from click.core import ParameterSource
 
 from reconciler.cli.console import Console
-from reconciler.cli.event_log import EventLog
-from reconciler.cli.event_sink import open_sink
+from reconciler.cli.events.log import EventLog
+from reconciler.cli.events.sink import open_sink
 from reconciler.cli.output import keep_inputs
 from reconciler.errors import ExitCode, Problem, UsageError, cannot_write
 from reconciler.model.result import Result

@@ -1,0 +1,1 @@
+"""From live state to a manifest whose plan is empty."""
