@@ -67,7 +67,7 @@ class Position:
     """Where the rollout of a group stands by one read.
 
     Attributes:
-        verdicts: that of each of its devices.
+        live: what it was judged by; `judged`: the verdicts on those of its devices that took more than a glance.
         counts: devices by wave and verdict; `evidence`: those of a wave that prove some flow.
         gates: one for each wave.
         opened: for each wave, whether it is open, whatever else withholds its changes.
@@ -82,7 +82,8 @@ class Position:
 
     rollout: Rollout
     judge: Judge
-    verdicts: Mapping[DeviceId, RolloutVerdict]
+    live: Live
+    judged: Mapping[DeviceId, RolloutVerdict]
     counts: Mapping[tuple[int, RolloutVerdict], int]
     evidence: Mapping[int, int]
     gates: tuple[Gate, ...]
@@ -100,6 +101,14 @@ class Position:
         if self.judge.goes_back(device, move):
             return Hold(wave, goes_back=True)
         return Hold(wave, self.closed[wave - 1])
+
+    def verdict(self, device_id: DeviceId) -> RolloutVerdict | None:
+        """The verdict on one of its devices; None where nothing of it can be managed."""
+        if found := self.judged.get(device_id):
+            return found
+        device, rows = self.live.devices.get(device_id, NO_RECORD), self.rollout.rows[device_id]
+        rows = _manageable(rows, device) if device.unmanageable else rows
+        return self.judge.at_a_glance(device, rows) if rows else None
 
     @property
     def waves(self) -> Mapping[DeviceId, int]:
@@ -131,7 +140,7 @@ class _Judging:
         self.gate = rollout.policy.gate
         self.judge = Judge(rollout.policy, self.now)
         self.waves = range(1, rollout.last_wave + 1)
-        self.verdicts: dict[DeviceId, RolloutVerdict] = {}
+        self.judged: dict[DeviceId, RolloutVerdict] = {}
         self.counts: Counter[tuple[int, int, RolloutVerdict]] = Counter()  # by wave, rows and verdict
         self.rows: dict[int, Rows] = {}
         self.due: dict[tuple[int, int], list[float]] = defaultdict(list)
@@ -160,7 +169,8 @@ class _Judging:
         return Position(
             rollout=self.rollout,
             judge=self.judge,
-            verdicts=self.verdicts,
+            live=self.live,
+            judged=self.judged,
             counts=counts,
             evidence=evidence,
             gates=tuple(gates),
@@ -178,9 +188,7 @@ class _Judging:
 
     def look(self) -> None:
         """Judge each device, and count it; whose target is not released yet has nothing to be judged by."""
-        waves, records, verdicts, known = self.rollout.waves, self.live.devices, self.verdicts, self.rows
-        stage, is_plainly_proven = self.judge.stage, self.judge.is_plainly_proven
-        to_release, soaking, proven = RolloutVerdict.TO_RELEASE, RolloutVerdict.SOAKING, RolloutVerdict.PROVEN
+        waves, records, known, at_a_glance = self.rollout.waves, self.live.devices, self.rows, self.judge.at_a_glance
         numbers: dict[tuple[int, int, int], int] = defaultdict(int)  # verdicts by `id`: hashing one takes long
         for device_id, rows in self.rollout.rows.items():
             device = records.get(device_id, NO_RECORD)
@@ -188,11 +196,7 @@ class _Judging:
                 continue
             wave, key = waves[device_id], id(rows)
             known[key] = rows
-            verdict = stage(device, rows)
-            if verdict is not to_release:
-                is_proven = verdict is soaking and is_plainly_proven(device, rows)
-                verdict = proven if is_proven else self._judge(device_id, device, rows, wave)
-            verdicts[device_id] = verdict
+            verdict = at_a_glance(device, rows) or self._judge(device_id, device, rows, wave)
             numbers[wave, key, id(verdict)] += 1
             if device.connected is False and verdict is not RolloutVerdict.OFFLINE:
                 self.away[wave] += self._long_gone(device)
@@ -206,6 +210,7 @@ class _Judging:
             self.due[wave, id(rows)].append(found.due)
         elif found.verdict in _BAD:
             self.failing.append((device_id, found))
+        self.judged[device_id] = found.verdict
         return found.verdict
 
     def _long_gone(self, device: LiveDevice) -> bool:
