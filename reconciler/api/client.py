@@ -29,7 +29,7 @@ from reconciler.errors import IncompleteRead
 from reconciler.model.requests import Request
 from reconciler.model.state import Application, Device, DeviceId, Flow, FlowId, Kind, Live, LiveDevice, Read, Version
 from reconciler.model.versions import Content, Published
-from reconciler.runtime import gather
+from reconciler.runtime import gather, turns
 
 PER_PAGE = 1000
 PER_PAGE_OF_FLOWS = 100  # each includes all of its nodes, so a page of 1000 could be enormous
@@ -241,7 +241,8 @@ class LosantApi:
         async def fetch(number: int, size: int) -> Page[T]:
             return await self._page(request, pages, number=number, per_page=size)
 
-        return await read_all(fetch, name=request.name, per_page=per_page, parallelism=self.connection.parallelism)
+        # Twice as many as may be in flight, so that the next pages are on their way while these are parsed.
+        return await read_all(fetch, name=request.name, per_page=per_page, parallelism=2 * self.connection.parallelism)
 
     async def _page(self, request: ApiRequest, pages: Pages[T], *, number: int, per_page: int) -> Page[T]:
         """Fetch and parse one page."""
@@ -250,6 +251,7 @@ class LosantApi:
         answer = await self.connection.read(request, self._token)
         if number == 0:
             pages.sent_at = answer.sent_at
+        await turns()
         return _read(request, pages.page, answer.body)
 
 

@@ -33,8 +33,6 @@ _LOG_FIELDS: Final = {
     "update": "updateType",
 }
 
-_TEXTS: Final = frozenset({str, type(None)})
-
 Record: TypeAlias = tuple[DeviceId, LiveDevice]
 
 
@@ -92,19 +90,15 @@ class EmbeddedPages(DeploymentPages[Record]):
     def line_values(log: Log, bundles: Bundles) -> list[tuple[object, ...]]:
         """See `DeploymentPages.line_values`."""
         number = bundles.setdefault
-        values: list[tuple[object, ...]] = [
-            (
-                number(get("newBundle"), len(bundles)),
-                get("changeType"),
-                get("updateFlowId"),
-                get(RELEASED),
-                get("error"),
-                get("updateType"),
-            )
-            for get in [entry.get for entry in log]
-        ]
-        if not _TEXTS.issuperset(map(type, bundles)):
-            raise TypeError
+        values: list[tuple[object, ...]] = []
+        for entry in log:
+            get = entry.get
+            if (bundle := get("newBundle")) is not None:
+                if type(bundle) is not str:
+                    raise TypeError
+                bundle = number(bundle, len(bundles))
+            line = bundle, get("changeType"), get("updateFlowId"), get(RELEASED), get("error"), get("updateType")
+            values.append(line)
         return values
 
     def _entries_of(self, flows: dict[str, dict[str, Any]]) -> tuple[dict[FlowId, Entry], bool]:

@@ -50,11 +50,12 @@ class Condenser:
         self._values_of = values_of
         self._texts = _Kinds[str, str]()
         self._lines = _Kinds[tuple[FlowId | None, Values], LogLine]()
+        self._ranks = _Kinds[Values, tuple[int, str]]()
         self._logs = _Kinds[tuple[FlowId | Values | None, ...], tuple[LogLine, ...]]()
         self._merged = _Kinds[tuple[LogLine, ...], tuple[LogLine, ...]]()
 
     def evidence(
-        self, log: Log, updated: object, flow_id: FlowId | None = None, reported_bundle: str | None = None
+        self, log: Log, updated: Any, flow_id: FlowId | None = None, reported_bundle: str | None = None
     ) -> Evidence:
         """The evidence of a record: its log, and when it was last updated. `flow_id`: the flow that the log is about.
 
@@ -67,18 +68,22 @@ class Condenser:
         try:
             values = self._values_of(log, bundles)
             instants = [(dated(item["date"]) - epoch).total_seconds() for item in log]
+            at = UNDATED if updated is None else (dated(updated) - epoch).total_seconds()
             ordered = sorted(instants)
-            if ordered != instants:
+            if len({*ordered}) < len(ordered):  # lines of one instant are in the order of their ranks
+                ranked = [*zip(instants, map(self._ranks.__getitem__, values), range(len(values)), strict=True)]
+                values = [values[place] for _, _, place in sorted(ranked)]
+            elif ordered == instants[::-1]:
+                values.reverse()
+            elif ordered != instants:
                 values = [values[place] for place in sorted(range(len(values)), key=instants.__getitem__)]
-            instants_only = len({*ordered})
-            is_clear = instants_only == len(ordered) or len({*zip(ordered, values, strict=True)}) == instants_only
-            lines = self._logs[flow_id, *values] if is_clear else None  # else different lines are of one instant
+            lines = self._logs[flow_id, *values]
         except (KeyError, TypeError, ValueError):
             lines = None
         if lines is None:
             return self._carefully(log, _instant(updated), flow_id, reported_bundle)
         number = bundles.get(reported_bundle)
-        return Evidence(lines, array("d", ordered), _instant(updated), None if number is None else str(number))
+        return Evidence(lines, array("d", ordered), at, None if number is None else str(number))
 
     def _carefully(self, log: Log, updated: float, flow_id: FlowId | None, reported_bundle: str | None) -> Evidence:
         """The evidence of any log; values of an unexpected type, such as a list where a text should be, are dropped."""
@@ -112,6 +117,7 @@ class Condenser:
                 said["bundle"] = str(number)
             own = said.pop("flow_id", flow_id)
             line = self._lines.keep((flow_id, values), LogLine(flow_id=own and own.lower(), **said))
+            self._ranks.keep(values, rank(line))
         return line
 
     def _shared(self, lines: tuple[LogLine, ...]) -> tuple[LogLine, ...]:

@@ -160,6 +160,18 @@ def test_embedded_logs_are_read_as_the_plain_way_reads_them(found: list[list[Any
     assert [dated(device.evidence) for device in devices.values()] == [plainly(log) for log in found]
 
 
+def test_lines_of_one_instant_are_in_their_order_where_the_other_order_is_known_too() -> None:
+    """By rank: what was reported comes before what was released at the same instant."""
+    pages = EmbeddedPages(evidence=True)
+    at_once = {**REPORTED, "date": NOON}
+    found = read(
+        pages, embedded(RELEASED, REPORTED, number=1), embedded({**RELEASED, "date": LATEST}, at_once, number=2)
+    )
+    found |= read(pages, embedded(RELEASED, at_once, number=3), embedded(at_once, RELEASED, number=4))
+    changes = [[line.change for line in device.evidence.lines] for device in found.values()]
+    assert changes == [["desired", "current"], *[["current", "desired"]] * 3]
+
+
 def test_bundles_matter_only_within_a_log_so_devices_share_lines_whatever_theirs_are_called() -> None:
     pages = EmbeddedPages(evidence=True)
     other = [{**one, "newBundle": "99"} for one in (RELEASED, REPORTED)]

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.api import paging
+from reconciler.api.embedded import EmbeddedPages, Record
 from reconciler.api.pages import Page, Span
 from reconciler.api.paging import MAX_PAGES, read_all, spans
 from reconciler.errors import (
@@ -405,6 +406,43 @@ def test_pages_are_fetched_at_once_but_not_more_than_allowed() -> None:
     found = asyncio.run(read_all(fetch, name="listing", per_page=10, parallelism=4))
     assert list(found.values()) == list(range(100))
     assert most == 4
+
+
+def test_the_next_page_is_on_its_way_before_one_is_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    server, asked = Pages([record(n) for n in range(57)], cap=10), 0
+    ahead: list[int] = []
+    parse = EmbeddedPages.page
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        nonlocal asked
+        asked += 1
+        return server(request)
+
+    def parsed(self: EmbeddedPages, body: bytes) -> Page[Record]:
+        ahead.append(asked - 1 - len(ahead))
+        return parse(self, body)
+
+    monkeypatch.setattr(EmbeddedPages, "page", parsed)
+    assert len(read(answer, parallelism=1).devices) == 57
+    assert len(ahead) == 9
+    assert 0 not in ahead[1:-1]  # the first page tells how many there are, and nothing follows the last
+
+
+@pytest.mark.parametrize("parallelism", [1, 3])
+def test_no_more_requests_are_in_flight_than_allowed(parallelism: int) -> None:
+    server, under_way, most = Pages([record(n) for n in range(157)], cap=10), 0, 0
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        under_way -= 1
+        return server(request)
+
+    assert len(read(server, transport=httpx.MockTransport(answer), parallelism=parallelism).devices) == 157
+    assert most == parallelism
 
 
 def test_cancelling_a_read_cancels_its_pages() -> None:

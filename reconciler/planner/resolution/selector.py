@@ -19,6 +19,7 @@ from reconciler.model.text import and_more, counted, is_id
 from reconciler.planner.resolution.names import Inventory, Names, Spelling
 
 _SUGGESTED = 5  # tags in a hint
+_MOST = b"\xff" * 9  # above every hash of 8 bytes
 
 
 def is_glob(ref: Ref) -> bool:
@@ -267,10 +268,11 @@ def limit_of(percent: Decimal) -> bytes | None:
     return None if threshold >= 2**64 else (-(-threshold.numerator // threshold.denominator)).to_bytes(8, "big")
 
 
-def hashes_of(device_ids: Iterable[DeviceId], salt: str) -> dict[DeviceId, bytes]:
+def hashes_of(device_ids: Iterable[DeviceId], salt: str, *, below: bytes = _MOST) -> dict[DeviceId, bytes]:
     """The hash of each device with a salt, by which `percent` picks and by which devices take turns.
 
     The id follows the hash, so that no two are equal; a hash is below a limit (`limit_of`) with its id or without.
     """
-    prefix = f"{salt}\0".encode()
-    return {one: hashlib.sha256(prefix + (own := one.encode())).digest()[:8] + own for one in device_ids}
+    prefix, sha256 = f"{salt}\0".encode(), hashlib.sha256
+    hashed = ((one, sha256(prefix + (own := one.encode())).digest()[:8] + own) for one in device_ids)
+    return {one: own for one, own in hashed if own < below}

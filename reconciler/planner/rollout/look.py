@@ -61,7 +61,7 @@ class Look:
         device_id, flow_id = row
         for position in self.positions:
             if flow_id in position.rollout.rows.get(device_id, ()):
-                return position.verdicts.get(device_id)
+                return position.verdict(device_id)
         return None
 
     def is_withheld(self, row: Row) -> bool:

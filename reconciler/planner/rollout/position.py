@@ -12,7 +12,7 @@ from reconciler.model.rollout import Hold, Rollout, RolloutVerdict, Withheld
 from reconciler.model.state import NO_RECORD, DeviceId, FlowId, Live, LiveDevice, Read
 from reconciler.planner.rollout.evidence import Judge, Judgement
 from reconciler.planner.rollout.gates import Gate, Gates
-from reconciler.planner.rollout.tally import Tally
+from reconciler.planner.rollout.tally import Tally, manageable
 from reconciler.planner.rollout.window import opens
 
 
@@ -21,7 +21,7 @@ class Position:
     """Where the rollout of a group stands by one read.
 
     Attributes:
-        verdicts: that of each of its devices.
+        live: what it was judged by; `judged`: the verdicts on those of its devices that took more than a glance.
         counts: devices by wave and verdict; `evidence`: those of a wave that prove some flow.
         gates: one for each wave.
         opened: for each wave, whether it is open, whatever else withholds its changes.
@@ -36,7 +36,8 @@ class Position:
 
     rollout: Rollout
     judge: Judge
-    verdicts: Mapping[DeviceId, RolloutVerdict]
+    live: Live
+    judged: Mapping[DeviceId, RolloutVerdict]
     counts: Mapping[tuple[int, RolloutVerdict], int]
     evidence: Mapping[int, int]
     gates: tuple[Gate, ...]
@@ -54,6 +55,14 @@ class Position:
         if self.judge.goes_back(device, move):
             return Hold(wave, goes_back=True)
         return Hold(wave, self.closed[wave - 1])
+
+    def verdict(self, device_id: DeviceId) -> RolloutVerdict | None:
+        """The verdict on one of its devices; None where nothing of it can be managed."""
+        if found := self.judged.get(device_id):
+            return found
+        device, rows = self.live.devices.get(device_id, NO_RECORD), self.rollout.rows[device_id]
+        rows = manageable(rows, device) if device.unmanageable else rows
+        return self.judge.at_a_glance(device, rows) if rows else None
 
     @property
     def waves(self) -> Mapping[DeviceId, int]:
@@ -95,7 +104,8 @@ def position_of(rollout: Rollout, read: Read, flow_names: Mapping[FlowId, str]) 
     return Position(
         rollout=rollout,
         judge=tally.judge,
-        verdicts=tally.verdicts,
+        live=tally.live,
+        judged=tally.judged,
         counts=counts,
         evidence=evidence,
         gates=tuple(passing),

@@ -43,7 +43,7 @@ class Tally:
     """The devices of a rollout, judged and counted by one read.
 
     Attributes:
-        verdicts: that of each device.
+        judged: the verdicts on the devices that take more than a glance.
         counts: devices by wave, rows and verdict; `rows` are those rows, by their `id`.
         due: when the devices that soak will be proven, by wave and rows.
         away: by wave, how many devices are disconnected for longer than `patience`.
@@ -54,7 +54,7 @@ class Tally:
     def __init__(self, rollout: Rollout, read: Read) -> None:
         self.rollout, self.live, self.now = rollout, read.live, read.server_time
         self.judge = Judge(rollout.policy, self.now)
-        self.verdicts: dict[DeviceId, RolloutVerdict] = {}
+        self.judged: dict[DeviceId, RolloutVerdict] = {}
         self.counts: Counter[tuple[int, int, RolloutVerdict]] = Counter()
         self.rows: dict[int, Rows] = {}
         self.due: dict[tuple[int, int], list[float]] = defaultdict(list)
@@ -64,21 +64,15 @@ class Tally:
 
     def look(self) -> None:
         """Judge each device, and count it; whose target is not released yet has nothing to be judged by."""
-        waves, records, verdicts, known = self.rollout.waves, self.live.devices, self.verdicts, self.rows
-        stage, is_plainly_proven = self.judge.stage, self.judge.is_plainly_proven
-        to_release, soaking, proven = RolloutVerdict.TO_RELEASE, RolloutVerdict.SOAKING, RolloutVerdict.PROVEN
+        waves, records, known, at_a_glance = self.rollout.waves, self.live.devices, self.rows, self.judge.at_a_glance
         numbers: dict[tuple[int, int, int], int] = defaultdict(int)  # verdicts by `id`: hashing one takes long
         for device_id, rows in self.rollout.rows.items():
             device = records.get(device_id, NO_RECORD)
-            if device.unmanageable and not (rows := _manageable(rows, device)):
+            if device.unmanageable and not (rows := manageable(rows, device)):
                 continue
             wave, key = waves[device_id], id(rows)
             known[key] = rows
-            verdict = stage(device, rows)
-            if verdict is not to_release:
-                is_proven = verdict is soaking and is_plainly_proven(device, rows)
-                verdict = proven if is_proven else self._judge(device_id, device, rows, wave)
-            verdicts[device_id] = verdict
+            verdict = at_a_glance(device, rows) or self._judge(device_id, device, rows, wave)
             numbers[wave, key, id(verdict)] += 1
             if device.connected is False and verdict is not RolloutVerdict.OFFLINE:
                 self.away[wave] += self._long_gone(device)
@@ -92,6 +86,7 @@ class Tally:
             self.due[wave, id(rows)].append(found.due)
         elif found.verdict in _BAD:
             self.failing.append((device_id, found))
+        self.judged[device_id] = found.verdict
         return found.verdict
 
     def _long_gone(self, device: LiveDevice) -> bool:
@@ -115,6 +110,6 @@ class Tally:
         return found
 
 
-def _manageable(rows: Rows, device: LiveDevice) -> Rows:
+def manageable(rows: Rows, device: LiveDevice) -> Rows:
     """Without the flows of custom nodes, which are never changed."""
     return {flow_id: version for flow_id, version in rows.items() if flow_id not in device.unmanageable}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Set
 from typing import TypeAlias
@@ -59,22 +58,31 @@ def _by_group(decisions: Mapping[FlowId, Decision]) -> dict[str, Rows]:
 
 def _waves(policy: Policy, rows: Mapping[DeviceId, Rows], flows: int, members: Members) -> dict[DeviceId, int]:
     """The first wave that picks a device, else the last one, which is the rest."""
-    hashed = hashes_of(rows, policy.salt) if any(wave.select.percent is not None for wave in policy.waves) else {}
-    order = sorted(hashed, key=hashed.__getitem__)
-    hashes = [hashed[one] for one in order]
     numbers = dict.fromkeys(rows, len(policy.waves) + 1)
-    left: Set[DeviceId] = set(rows)
-    for number, wave in enumerate(policy.waves, 1):
+    limits = [None if (share := wave.select.percent) is None else limit_of(share) for wave in policy.waves]
+    highest = max([limit for limit in limits if limit is not None], default=None)
+    hashed = {} if highest is None else hashes_of(rows, policy.salt, below=highest)
+    left = set(rows)
+    for number, (wave, limit) in enumerate(zip(policy.waves, limits, strict=True), 1):
         others = wave.select._replace(percent=None)
         picked = left if others == Selector(others.place) else members(others, policy.salt, left)
-        if wave.select.percent is not None and (limit := limit_of(wave.select.percent)) is not None:
-            below = order[: bisect_left(hashes, limit)]
-            first = next((one for one in order if one in picked and len(rows[one]) == flows), None)
-            first = first or next((one for one in order if one in picked), None)
-            picked = {one for one in below if one in picked} | ({first} if first else set())
-        left = left - picked
+        if limit is not None:
+            below = {one for one, own in hashed.items() if own < limit and one in picked}
+            picked = below | _first(picked, below, policy.salt, lambda one: len(rows[one]) == flows)
         numbers.update(dict.fromkeys(picked, number))
+        left -= picked
     return numbers
+
+
+def _first(
+    picked: Set[DeviceId], below: Set[DeviceId], salt: str, is_whole: Callable[[DeviceId], bool]
+) -> Set[DeviceId]:
+    """Whom a wave has whatever its share: the first device that the group decides as a whole, else the first."""
+    if any(map(is_whole, below)):
+        return set()
+    whole = set(filter(is_whole, picked)) or picked
+    hashed = hashes_of(whole, salt)
+    return set(sorted(hashed, key=hashed.__getitem__)[:1])
 
 
 def sets_of(

@@ -310,8 +310,8 @@ def proven(code: Look) -> set[str]:
     return {
         device_id
         for position in code.positions
-        for device_id, verdict in position.verdicts.items()
-        if verdict is RolloutVerdict.PROVEN
+        for device_id in position.rollout.rows
+        if position.verdict(device_id) is RolloutVerdict.PROVEN
     }
 
 
