@@ -1,7 +1,8 @@
-"""The pages that a newcomer types along: each is run from top to bottom. `python -m tests.test_pages` writes them anew."""
+"""The pages that a newcomer types along, run from top to bottom. `python -m tests.test_pages` writes them anew."""
 
 from __future__ import annotations
 
+import re
 import sys
 import tempfile
 from contextlib import ExitStack
@@ -30,6 +31,13 @@ def test_a_reader_who_types_along_sees_what_the_page_shows(path: Path, tmp_path:
 def test_the_index_lists_every_how_to() -> None:
     text = (DOCS / "README.md").read_text(encoding="utf-8")
     assert [path.name for path in PAGES if f"({path.relative_to(DOCS).as_posix()})" not in text] == []
+
+
+def test_what_the_architecture_names_is_in_the_code() -> None:
+    text = (DOCS / "architecture.md").read_text(encoding="utf-8")
+    named = {name.removeprefix("reconciler/") for name in re.findall(r"`([a-z_/]+(?:/|\.py))`", text)}
+    assert named >= {"manifest/", "planner/calls/", "executor/", "executor/call.py"}
+    assert [name for name in sorted(named) if not (DOCS.parent / "reconciler" / name).exists()] == []
 
 
 FILE = "<!-- file: a/b.txt -->\n```yaml\none: 1\ntwo: 2\n```\n"

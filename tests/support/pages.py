@@ -1,4 +1,4 @@
-"""Runs a page of docs/ from top to bottom as its reader would: writes its files, types its commands, compares what it shows.
+"""Runs a page of docs/ as its reader would: writes its files, types its commands, and compares what it shows.
 
 What a fence is for is said by its language and by a comment on the line above it, which readers do not see:
 
@@ -32,7 +32,9 @@ _FENCE: Final = re.compile(
     r"(?:^<!-- (?P<note>[^\n]+) -->\n)?^```(?P<kind>\w*)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE
 )
 _ENDED: Final = re.compile(rb"\0(\d+)\0\n")
-_TIME: Final = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d(\.\d+)?)?(Z| UTC)|\b\d{4}-\d\d-\d\d\b|\b(\d+ min )?\d+ s\b")
+_TIME: Final = re.compile(
+    r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d(\.\d+)?)?(Z| UTC)|\b\d{4}-\d\d-\d\d\b|\b(\d+ min )?\d+ s\b"
+)
 
 
 class PageError(AssertionError):
@@ -116,8 +118,6 @@ class Reader:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=False,
-            encoding=None,
         )
         stack.callback(_stop, self._shell)
 
@@ -168,7 +168,7 @@ class Reader:
         assert stdin is not None
         assert stdout is not None
         command = command.replace(ADDRESS, self._address)
-        stdin.write(f"{{ {command}\n}} </dev/null; printf '\\0%s\\0\\n' $?\n".encode())
+        stdin.write(f"{{ {command}\n}} </dev/null; printf '\\0%s\\0\\n' $?\n")
         stdin.flush()
         seen = b""
         while not (ended := _ENDED.search(seen)):
