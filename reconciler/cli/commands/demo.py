@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 _CLOSING = """\
 That was a simulator. For a real application:
   1. Put a token of the application into the environment: export LOSANT_API_TOKEN=...
-  2. Write what runs there today into a manifest: reconciler import --application ID --out manifests/production.yaml
+  2. Make a folder `manifests`, and write what runs there today into a manifest in it:
+     reconciler import --application ID --out manifests/production.yaml
   3. Change a version in it, and look: reconciler plan
   4. reconciler apply --wait
 """
