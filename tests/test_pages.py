@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import sys
 import tempfile
 from contextlib import ExitStack
@@ -9,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.pages import Block, PageError, Reader, differs, renewed
+from tests.support.pages import Block, PageError, Reader, blocks, differs, renewed
 
 DOCS = Path(__file__).parent.parent / "docs"
 PAGES = [DOCS / "tutorial.md", DOCS / "migration.md", *sorted((DOCS / "howto").glob("*.md"))]
-INDEX = "README.md"
+ROOT = DOCS.parent
 
 
 def followed(page: str, folder: Path) -> list[tuple[Block, str]]:
@@ -30,6 +32,16 @@ def test_a_reader_who_types_along_sees_what_the_page_shows(path: Path, tmp_path:
 def test_the_index_lists_every_how_to() -> None:
     text = (DOCS / "README.md").read_text(encoding="utf-8")
     assert [path.name for path in PAGES if f"({path.relative_to(DOCS).as_posix()})" not in text] == []
+
+
+def test_the_readmes_five_commands_work_as_typed(tmp_path: Path) -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    page = re.search(r"^## Try it\n.*?(?=^## )", text, re.DOTALL | re.MULTILINE)
+    assert page is not None
+    commands = [line for block in blocks(page[0]) for line in block.commands]
+    assert len(commands) == 5
+    shutil.copytree(ROOT / "manifests", tmp_path / "manifests")
+    assert followed(page[0], tmp_path) == []
 
 
 FILE = "<!-- file: a/b.txt -->\n```yaml\none: 1\ntwo: 2\n```\n"

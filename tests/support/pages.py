@@ -32,7 +32,9 @@ _FENCE: Final = re.compile(
     r"(?:^<!-- (?P<note>[^\n]+) -->\n)?^```(?P<kind>\w*)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE
 )
 _ENDED: Final = re.compile(rb"\0(\d+)\0\n")
-_TIME: Final = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d(\.\d+)?)?(Z| UTC)|\b\d{4}-\d\d-\d\d\b|\b(\d+ min )?\d+ s\b")
+_TIME: Final = re.compile(
+    r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d(\.\d+)?)?(Z| UTC)|\b\d{4}-\d\d-\d\d\b|\b(\d+ min )?\d+ s\b"
+)
 
 
 class PageError(AssertionError):
