@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import sys
 import tempfile
 from contextlib import ExitStack
@@ -10,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.pages import Block, PageError, Reader, differs, renewed
+from tests.support.pages import Block, PageError, Reader, blocks, differs, renewed
 
 DOCS = Path(__file__).parent.parent / "docs"
 PAGES = [DOCS / "tutorial.md", DOCS / "migration.md", *sorted((DOCS / "howto").glob("*.md"))]
-INDEX = "README.md"
+ROOT = DOCS.parent
 
 
 def followed(page: str, folder: Path) -> list[tuple[Block, str]]:
@@ -39,6 +40,16 @@ def test_what_the_architecture_names_is_in_the_code() -> None:
     named = {name.removeprefix("reconciler/") for name in re.findall(r"`([a-z_/]+(?:/|\.py))`", text)}
     assert named >= {"manifest/", "planner/calls/", "executor/", "executor/call.py"}
     assert [name for name in sorted(named) if not (DOCS.parent / "reconciler" / name).exists()] == []
+
+
+def test_the_readmes_five_commands_work_as_typed(tmp_path: Path) -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    page = re.search(r"^## Try it\n.*?(?=^## )", text, re.DOTALL | re.MULTILINE)
+    assert page is not None
+    commands = [line for block in blocks(page[0]) for line in block.commands]
+    assert len(commands) == 5
+    shutil.copytree(ROOT / "manifests", tmp_path / "manifests")
+    assert followed(page[0], tmp_path) == []
 
 
 FILE = "<!-- file: a/b.txt -->\n```yaml\none: 1\ntwo: 2\n```\n"
