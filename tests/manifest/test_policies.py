@@ -199,6 +199,17 @@ def test_waves_that_are_not_called_looser_bring_no_device_forward(policies: tupl
         assert all(after[device] >= before[device] for device in FLEET)
 
 
+def test_a_share_of_fewer_devices_may_bring_one_forward() -> None:
+    """A share takes one device at least, and of fewer devices that may be another one."""
+    one = Decimal(1)
+    everywhere, york = (
+        Policy("p", NOWHERE, (Wave(NOWHERE, Selector(NOWHERE, percent=one, tags=tags)),))
+        for tags in (None, {"site": ("york",)})
+    )
+    assert KEYS["waves"].looser(everywhere, york)
+    assert not KEYS["waves"].looser(york, york)
+
+
 windows = st.builds(
     Window,
     st.lists(st.integers(0, 6), min_size=1, unique=True).map(lambda days: tuple(sorted(days))),

@@ -65,15 +65,24 @@ def _waves_looser(old: Policy, new: Policy) -> bool:
 
 
 def _within(inner: Selector, outer: Selector) -> bool:
-    """Whether one selector picks no device that the other does not, as far as their texts tell."""
+    """Whether one selector picks no device that the other does not, as far as their texts tell.
+
+    A share is of what the other keys pick, at least one device, so it lies within a share of the same devices alone.
+    """
     _place, devices, tags, query, _all, percent, exclude = outer
     return (
         query is None
         and (devices is None or (inner.devices is not None and _texts(inner.devices) <= _texts(devices)))
         and (tags is None or _tags_within(inner.tags or {}, tags))
-        and (percent is None or (inner.percent is not None and inner.percent <= percent))
+        and (percent is None or (inner.percent is not None and inner.percent <= percent and _alike(inner, outer)))
         and (exclude is None or (inner.exclude is not None and _within(exclude, inner.exclude)))
     )
+
+
+def _alike(one: Selector, other: Selector) -> bool:
+    """Whether the keys but `percent` pick the same devices."""
+    one, other = one._replace(percent=None), other._replace(percent=None)
+    return _within(one, other) and _within(other, one)
 
 
 def _texts(refs: Iterable[Ref]) -> set[str]:
