@@ -50,19 +50,20 @@ class GitLab:
 
     def run(self) -> Run:
         trigger = self._trigger()
-        common = {"url": self._env("CI_PIPELINE_URL"), "default_branch": self._env("CI_DEFAULT_BRANCH")}
+        url, default = self._env("CI_PIPELINE_URL"), self._env("CI_DEFAULT_BRANCH")
         if trigger not in (Trigger.REVIEW, Trigger.QUEUE):
             before = self._optional("CI_COMMIT_BEFORE_SHA")
             known = before if before.strip("0") else ""
-            return Run(trigger, branch=self._optional("CI_COMMIT_BRANCH"), before=known, **common)
+            return Run(trigger, url, self._optional("CI_COMMIT_BRANCH"), default, before=known)
         merged = self._optional("CI_MERGE_REQUEST_TARGET_BRANCH_SHA")  # of merged results alone
         return Run(
             trigger,
+            url,
+            default_branch=default,
             number=int(self._env("CI_MERGE_REQUEST_IID")),
             head=self._optional("CI_MERGE_REQUEST_SOURCE_BRANCH_SHA") or self._env("CI_COMMIT_SHA"),
             base=merged or self._env("CI_MERGE_REQUEST_DIFF_BASE_SHA"),
             withheld=self._withheld(),
-            **common,
         )
 
     def source(self) -> str:
@@ -122,7 +123,7 @@ class GitLab:
             file.write(f"{OUTPUT}{name.upper().replace('-', '_')}={value}\n")
 
     def start_jobs(self, rows: Sequence[Row]) -> None:
-        from reconciler.ci.providers.gitlab_child import Child, written  # noqa: PLC0415 - one step needs it
+        from reconciler.ci.providers.gitlab_child import MANY, Child, written  # noqa: PLC0415 - one step needs it
 
         trigger, by_hand = self._trigger(), self._trigger() is Trigger.HAND
         made = Child(
@@ -135,6 +136,9 @@ class GitLab:
             require_review=self._optional("RECONCILER_REQUIRE_REVIEWED_PLAN").lower() == "true" and not by_hand,
             scheduled=trigger is Trigger.SCHEDULE,
         )
+        if len(rows) > MANY:
+            many = f"{len(rows)} applications in one pipeline: more than the {MANY} active jobs"
+            self.log(f"{many} that the smallest plan of gitlab.com allows a project")
         text = written(made, rows)
         if len(text) > CHILD_BYTES:
             raise ReconcilerError(

@@ -40,7 +40,7 @@ _TIP = (
     " git checkout --quiet --detach FETCH_HEAD; fi"
 )
 # Each job has the tokens of all applications; what it starts has its own.
-_OWN_TOKEN = (
+_NARROWED = (
     'for NAME in ${!LOSANT_API_TOKEN_*}; do if [ "$NAME" != "LOSANT_API_TOKEN_$ROW_ID" ]; then unset "$NAME"; fi; done'
 )
 _APPLICATION = '--application "$ROW_ID" --kind "$ROW_KIND"'
@@ -101,6 +101,9 @@ def _pipeline(child: Child, rows: Sequence[Row]) -> Job:
         "workflow": {"rules": [{"when": "always"}]},
         "variables": {"GIT_DEPTH": "0", **_variables({name: text for name, text in given.items() if text})},
         "default": default,
+        ".marked": _marked(),
+        ".apply": _apply(child),
+        ".plan": _plan(child),
         **dict(job for row in rows for job in _of_row(child, row)),
         **dict(_last(child, len(rows))),
     }
@@ -112,19 +115,21 @@ def _variables(values: Mapping[str, str]) -> Job:
 
 
 def _of_row(child: Child, row: Row) -> Iterator[tuple[str, Job]]:
-    """The jobs of an application; all have its values."""
+    """The jobs of an application: what differs from those of others."""
     name = re.sub(r"[^\w .-]", "_", row["name"])
     label = f"{name} {row['kind']} {row['application']}"
     values = _variables({f"ROW_{word}": row[key] for key, word in _ROW.items()})
+    queue = {"resource_group": f"reconciler-{row['application']}-{row['kind']}"}
     needs: list[Job] = []
     if child.apply and child.require_review and child.scheduled:
-        yield f"marked {label}", {**_marked(), "variables": values}
+        yield f"marked {label}", {"extends": ".marked", "variables": values}
         needs = [{"job": f"marked {label}"}]
     if child.apply:
-        yield f"apply {label}", {**_apply(child, row), "needs": needs, "variables": values}
+        yield f"apply {label}", {"extends": ".apply", **queue, "needs": needs, "variables": values}
         needs = [{"job": f"apply {label}", "artifacts": False}]
     if child.plan:
-        yield f"plan {label}", {**_plan(child, row), "needs": needs, "variables": values}
+        alone = queue if child.plan == "drift" else {}  # an apply that is under way would look like drift
+        yield f"plan {label}", {"extends": ".plan", **alone, "needs": needs, "variables": values}
 
 
 def _marked() -> Job:
@@ -137,7 +142,7 @@ def _marked() -> Job:
     }
 
 
-def _apply(child: Child, row: Row) -> Job:
+def _apply(child: Child) -> Job:
     result = f"--result {FOLDER}/results/{_AT}/result.json"
     shown = f'--pull-request "{child.merged}" --reviewed "$ROW_REVIEWED" {result}'
     apply = f'reconciler ci apply {_APPLICATION} --against "$ROW_AGAINST" --marked "${{{OUTPUT}COMMIT:-}}" {shown}'
@@ -145,13 +150,12 @@ def _apply(child: Child, row: Row) -> Job:
         "stage": "apply",
         "rules": [{"when": "on_success"}],
         "environment": {"name": FLEET},
-        "resource_group": _queue(row),
         "interruptible": False,
         "timeout": "6 hours",
         "script": [
             _TIP,
             _OURS,
-            _OWN_TOKEN,
+            _NARROWED,
             f'export RECONCILER_REQUIRE_REVIEWED_PLAN="{"true" if child.require_review else ""}"',
             "CODE=0",
             f"{apply} || CODE=$?",
@@ -162,9 +166,9 @@ def _apply(child: Child, row: Row) -> Job:
     }
 
 
-def _plan(child: Child, row: Row) -> Job:
+def _plan(child: Child) -> Job:
     shown = '--name="$ROW_NAME" --against "$ROW_AGAINST"' + (" --status" if child.plan == "drift" else "")
-    job: Job = {
+    return {
         "stage": "plan",
         "rules": [{"when": "always"}],  # also after an apply that failed
         "environment": {"name": FLEET, "action": "access"},
@@ -172,19 +176,12 @@ def _plan(child: Child, row: Row) -> Job:
         "script": [
             _TIP,
             _OURS,
-            _OWN_TOKEN,
+            _NARROWED,
             f"mkdir -p {FOLDER}/reports",
             f"reconciler ci plan {_APPLICATION} {shown} --out {FOLDER}/reports/{_AT}",
         ],
         "artifacts": _artifacts(f"{FOLDER}/reports/"),
     }
-    if child.plan == "drift":  # an apply that is under way would look like drift
-        job["resource_group"] = _queue(row)
-    return job
-
-
-def _queue(row: Row) -> str:
-    return f"reconciler-{row['application']}-{row['kind']}"
 
 
 def _artifacts(folder: str) -> Job:
