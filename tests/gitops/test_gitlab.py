@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from reconciler.ci.provider import Trigger
-from reconciler.ci.providers.gitlab import GitLab
+from reconciler.ci.providers.gitlab import FORGE_TOKEN, GitLab
+from reconciler.ci.providers.gitlab_child import FLEET as FLEET_JOBS
+from reconciler.ci.providers.gitlab_child import FORGE as FORGE_JOBS
+from reconciler.cli.commands.ci import command as steps
 from reconciler.errors import Problem, ReconcilerError, UsageError
 from reconciler.simulator import Server, serve
 from tests.gitops.conftest import FLEET, PLANT, Git, manifest
@@ -383,5 +388,26 @@ class TestChild:
         self.child(tmp_path, number=3, plan="drift")
         assert "3 applications in one pipeline: more than the 2 active jobs" in capsys.readouterr().out
         monkeypatch.setattr("reconciler.ci.providers.gitlab.CHILD_BYTES", 1000)
-        with pytest.raises(ReconcilerError, match="the pipeline of 3 applications has .* and GitLab reads 1,000"):
+        with pytest.raises(ReconcilerError, match=r"the pipeline of 3 applications has .* and GitLab reads 1,000"):
             self.child(tmp_path, number=3, plan="drift")
+
+
+class TestGuide:
+    """What the guide says of the variables is so."""
+
+    section = re.findall(r"^## GitLab CI$(.*?)^## ", (PROJECT / "docs/ci.md").read_text(), re.MULTILINE | re.DOTALL)[0]
+
+    def test_the_tokens_are_scoped_to_the_environments(self) -> None:
+        rows = re.findall(
+            r"^\| (?:`([A-Z_]+).*|the same name) \| `(reconciler-[a-z*]+)` \| (.*) \|$", self.section, re.MULTILINE
+        )
+        assert [scope for _, scope, _ in rows] == [FLEET_JOBS, f"{FLEET_JOBS}*", FORGE_JOBS]
+        assert "*protected*" in rows[0][2]
+        assert rows[2][0] == FORGE_TOKEN
+
+    def test_each_variable_is_one_that_the_steps_read(self) -> None:
+        listed = set(re.findall(r"`(RECONCILER_[A-Z_]+)`", self.section)) - {FORGE_TOKEN}
+        options = {f"RECONCILER_{name}" for name in ("RUNNER_TAGS", "PATH")}
+        for step in steps.commands.values():
+            options |= {str(one.envvar) for one in step.params if isinstance(one, click.Option) and one.envvar}
+        assert listed <= options

@@ -17,7 +17,8 @@ from reconciler.ci.provider import PAUSES_S, Merged, Post
 from reconciler.ci.providers.gitlab import GitLab
 from reconciler.ci.providers.gitlab_rest import Project
 from reconciler.ci.reports import Report
-from reconciler.errors import ReconcilerError, UsageError
+from reconciler.ci.stopped import Stopped
+from reconciler.errors import Problem, ReconcilerError, UsageError
 from tests.gitops.runner.hub import Trouble
 from tests.gitops.runner.lab import MALLORY, PROJECT_ID, REPORTER, US, Lab, serve_lab
 from tests.gitops.runner.reports import one
@@ -235,6 +236,15 @@ class TestDrift:
         assert self.tell(tmp_path, monkeypatch, one(code=0, changes=0)).code == 0
         assert issue["state"] == "closed"
         assert "The drift is gone" in lab.bodies(issue["iid"])[0]
+
+    def test_a_stopped_rollout_has_the_same_issue(
+        self, lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        waits = Stopped("all", "careful", Problem("two devices failed", hint="revert"))
+        assert self.tell(tmp_path, monkeypatch, one()).code == 1
+        assert self.tell(tmp_path, monkeypatch, one(code=7, changes=0, stopped=(waits,))).code == 1
+        (issue,) = lab.issues.values()
+        assert issue["title"] == "Stopped: a rollout of manifests waits for somebody"
 
     def test_issues_of_others_are_left_alone(self, lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         lab.issues[5] = {
