@@ -90,6 +90,7 @@ class TestRest:
         with pytest.raises(ReconcilerError, match=f"GitLab returned {status} for GET ") as caught:
             project().head(1)
         assert token not in str(caught.value)
+        assert ("RECONCILER_FORGE_TOKEN is not valid, or has expired" in str(caught.value)) is (status == 401)
 
     def test_no_token_is_told_with_the_place_to_put_it(self, lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("RECONCILER_FORGE_TOKEN", "")

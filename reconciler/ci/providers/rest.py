@@ -105,6 +105,8 @@ class Rest:
         reason = f"{self.forge} returned {code} for {method} {path}"
         if code in self._passing or (code == 403 and "Retry-After" in answer.headers):
             return Unsettled(reason)
+        if code == 401:
+            return ReconcilerError(f"{reason}: {self._token.source} is not valid, or has expired")
         return ReconcilerError(f"{reason}; {self.forbidden}" if code == 403 else reason)
 
 
