@@ -74,8 +74,8 @@ class World:
     def schedule(self, **variables: str) -> Pipeline:
         return self._branch("schedule", "", "main", variables)
 
-    def by_hand(self, command: str, **variables: str) -> Pipeline:
-        return self._branch("web", "", "main", {"RECONCILER_COMMAND": command, **variables})
+    def by_hand(self, command: str, *, branch: str = "main", **variables: str) -> Pipeline:
+        return self._branch("web", "", branch, {"RECONCILER_COMMAND": command, **variables})
 
     def _branch(self, source: str, sha: str, branch: str, more: Mapping[str, str]) -> Pipeline:
         sha = sha or self.git("rev-parse", branch)
@@ -212,6 +212,23 @@ class TestPipeline:
         assert done.codes() == {"check": 0, "applications": None, "plan": 1, "comment": 1}
         assert "so remove it from the repository" in done.one("comment").log
         assert world.lab.notes == {}
+
+    def test_names_of_branches_are_no_commands_and_links_are_not_followed(self, world: World, tmp_path: Path) -> None:
+        branch, elsewhere = "x$(touch${IFS}taken);`id`", tmp_path / "elsewhere"
+        elsewhere.mkdir()
+        world.git("switch", "-qc", branch)
+        (world.git.folder / "reconciler-ci").symlink_to(elsewhere)
+        world.git.commit({"manifests/plant.yaml": manifest("v2")})
+        world.git("switch", "-q", "main")
+        planned = world.by_hand("plan", branch=branch)
+        assert planned.codes() == {"check": 0, "applications": None, "plan": 1}, planned.log
+        assert "so remove it from the repository" in planned.one("plan").log
+        assert not list(elsewhere.iterdir())
+        refused = world.by_hand("apply", branch=branch)
+        assert refused.codes() == {"check": 1, "applications": None}
+        assert "only main is applied, and this run is for x$(touch" in refused.log
+        assert not list(world.runner.folder.rglob("taken"))
+        assert world.released() == {"v1"}
 
     def test_where_the_review_cannot_be_read_nothing_is_applied(self, world: World) -> None:
         world.request(1, {"manifests/plant.yaml": manifest("v2")})
