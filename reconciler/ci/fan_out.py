@@ -34,9 +34,9 @@ def step(provider: Provider, *, path: str, application: str, expect_digest: str)
         }
         for one, against in zip(picked, revisions(provider, picked, path=path), strict=True)
     ]
-    provider.start_jobs(rows)
     provider.output("applications", str(len(rows)))
     provider.output("pull-request", str(number or ""))
+    provider.start_jobs(rows)
     provider.log(f"{len(rows)} to do" + (f", as reviewed on {provider.named(number)}" if number and review else ""))
     return 0
 

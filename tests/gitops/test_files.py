@@ -96,7 +96,7 @@ def test_every_name_in_an_expression_is_declared(file: Path) -> None:
         for other, output in re.findall(r"\bneeds\.([\w-]+)\.outputs\.([\w-]+)", text):
             assert output in data["jobs"][other]["outputs"]
         for output in re.findall(r"\bsteps\.(?:decide|fan-out|mark)\.outputs\.([\w-]+)", text):
-            sources = "".join(source.read_text() for source in (PROJECT / "reconciler/ci").glob("*.py"))
+            sources = "".join(source.read_text() for source in (PROJECT / "reconciler/ci").rglob("*.py"))
             assert f'.output("{output}"' in sources
         called = PROJECT / str(job.get("uses", "")).removeprefix("$/")
         if called.is_file():

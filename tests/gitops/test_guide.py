@@ -29,9 +29,11 @@ def snippet(system: str) -> str:
     return str(found)
 
 
-def test_the_workflow_is_what_init_writes() -> None:
-    (path, shown), *_ = re.findall(r"<!-- file: (\S+) -->\n```yaml\n(.*?)```", GUIDE, re.DOTALL)
-    assert shown == (PROJECT / path).read_text(encoding="utf-8")
+def test_the_pipelines_are_what_init_writes() -> None:
+    found = re.findall(r"<!-- file: (\S+) -->\n```yaml\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
+    assert "reconciler/cli/init_files/gitlab.yml" in dict(found)
+    for path, shown in found:
+        assert shown == (PROJECT / path).read_text(encoding="utf-8")
 
 
 def test_every_input_is_listed_as_it_is() -> None:
@@ -56,7 +58,6 @@ def test_what_moves_rollouts_on_is_an_input_and_a_schedule() -> None:
 @pytest.mark.parametrize(
     ("system", "options"),
     [
-        ("gitlab", ["vendor.gitlab-ci", "--data-transform", "gitlab-ci"]),
         ("azure", ["vendor.azure-pipelines", "--data-transform", "azure-pipelines", "--regex-variant", "nonunicode"]),
     ],
 )
@@ -203,79 +204,6 @@ def test_a_release_is_installed_with_the_lock_that_the_pipeline_knows(is_replace
             "install --require-hashes --no-deps -r FILE",
             "wheel --hash=sha256:00",
         ]
-
-
-class TestGitLab:
-    jobs: Mapping[str, Any] = load(snippet("gitlab"))
-
-    def script(self, job: str) -> str:
-        return "\n".join([*self.jobs["default"]["before_script"], *self.jobs[job]["script"]])
-
-    def test_a_merge_request_is_planned_then_applied_then_in_sync(
-        self, shell: Any, fleet: Server, tmp_path: Path
-    ) -> None:
-        variables = {name: str(text) for name, text in self.jobs["variables"].items() if name != "RECONCILER"}
-        planned = shell(self.script("plan"), **variables)
-        assert planned.returncode == DONE, planned.stderr
-        assert "telemetry v1 → v2" in planned.stdout
-        assert "**Plan: 0 to add, 20 to change, 0 to destroy.**" in (shell.folder / "report/plan.md").read_text()
-        assert "commit `c0ffee`" in (shell.folder / "report/plan.md").read_text()
-        assert json.loads((shell.folder / "report/counts.json").read_text()) == {"create": 0, "update": 20, "delete": 0}
-        assert {row["released"] for row in fleet.control.rows()} == {"v1"}
-        assert installed(tmp_path) == INSTALLED
-
-        drifted = shell(self.script("drift"), **variables)
-        assert drifted.returncode == CHANGES
-        applied = shell(self.script("apply"), **variables)
-        assert applied.returncode == DONE, applied.stderr
-        assert (shell.folder / "report/result.json").exists()
-        assert {row["reported"] for row in fleet.control.rows()} == {"v2"}
-        assert shell(self.script("drift"), **variables).returncode == DONE
-
-    def test_a_branch_is_not_installed(self, shell: Any) -> None:
-        refused = shell(self.script("drift"), RECONCILER=shell.branch)
-        assert refused.returncode == 1
-        assert "pathspec 'main' did not match" in refused.stderr
-
-    def test_an_old_job_that_is_run_again_applies_the_tip(self, shell: Any, fleet: Server) -> None:
-        shell.git("checkout", "-q", "--detach", "HEAD^1")
-        assert shell(self.script("apply")).returncode == DONE
-        assert {row["reported"] for row in fleet.control.rows()} == {"v2"}
-
-    def test_the_token_that_may_write_is_said_to_be_protected(self) -> None:
-        (advice,) = re.findall(r"^## GitLab CI$.*?^```$(.*?)^## ", GUIDE, re.MULTILINE | re.DOTALL)
-        assert re.search(
-            r"may write is masked \*and protected\*, with the environment scope `losant`", " ".join(advice.split())
-        )
-        assert self.jobs["apply"]["environment"]["name"] == "losant"
-        assert [name for name, job in self.jobs.items() if "environment" in job] == ["apply"]
-
-    def test_what_another_job_left_at_home_is_not_run(self, shell: Any, fleet: Server, tmp_path: Path) -> None:
-        """As on runners that share one: a hook that a checkout would run, a program that would be found first."""
-        for place in ("reconciler", "reconciler-venv"):
-            (tmp_path / place / "bin").mkdir(parents=True)
-            executable(tmp_path / place / "bin/reconciler", "#!/usr/bin/env bash\necho taken in\n")
-        hooks = Git(tmp_path / "reconciler/left").folder / ".git/hooks"
-        (hooks.parent.parent / ".git").rename(tmp_path / "reconciler/.git")
-        (tmp_path / "reconciler/.git/hooks").mkdir(exist_ok=True)
-        executable(tmp_path / "reconciler/.git/hooks/post-checkout", "#!/usr/bin/env bash\necho taken in\n")
-        planned = shell(self.script("plan"))
-        assert planned.returncode == DONE, planned.stderr
-        assert "taken in" not in planned.stdout + planned.stderr
-
-    def test_a_schedule_applies_where_it_is_asked_to_and_looks_for_drift_elsewhere(self) -> None:
-        schedule = '$CI_PIPELINE_SOURCE == "schedule"'
-        trusted = "$CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH"
-        rules = [rule["if"] for rule in self.jobs["apply"]["rules"]]
-        assert rules == [
-            f'$CI_PIPELINE_SOURCE == "push" && {trusted}',
-            f'{schedule} && {trusted} && $SCHEDULED_APPLY == "true"',
-        ]
-        assert self.jobs["drift"]["rules"] == [{"if": f'{schedule} && $SCHEDULED_APPLY != "true"'}]
-
-    def test_jobs_exclude_each_other_where_they_must(self) -> None:
-        assert self.jobs["apply"]["resource_group"] == self.jobs["drift"]["resource_group"]
-        assert self.jobs["apply"]["interruptible"] is False
 
 
 class TestAzure:

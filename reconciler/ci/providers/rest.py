@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from itertools import count
 from typing import Any, TypeVar
 
@@ -19,7 +19,7 @@ from reconciler.render.inert import inert
 TIMEOUT_S = 30
 MAX_BODY = 64 * 1024 * 1024
 PER_PAGE = 100
-_PASSING = frozenset({429, 500, 502, 503, 504})
+PASSING = frozenset({429, 500, 502, 503, 504})
 
 Data = Mapping[str, Any]
 T = TypeVar("T")
@@ -42,10 +42,11 @@ class Rest:
         headers: Mapping[str, str],
         forbidden: str,
         log: Callable[[str], None],
+        passing: Collection[int] = PASSING,
     ) -> None:
-        """`headers`: those that authorize, and others that the forge wants."""
+        """`headers` authorize, and say what else the forge wants. `passing`: statuses that may be transient."""
         self.forge, self.forbidden = forge, forbidden
-        self._log, self._token = log, token
+        self._log, self._token, self._passing = log, token, passing
         way = way_to(httpx.URL(url))
         self._http = httpx.Client(
             base_url=url,
@@ -102,8 +103,10 @@ class Rest:
         if code == 410 or (code == 404 and method in ("PATCH", "PUT", "DELETE")):
             return Gone(path)
         reason = f"{self.forge} returned {code} for {method} {path}"
-        if code in _PASSING or (code == 403 and "Retry-After" in answer.headers):
+        if code in self._passing or (code == 403 and "Retry-After" in answer.headers):
             return Unsettled(reason)
+        if code == 401:
+            return ReconcilerError(f"{reason}: {self._token.source} is not valid, or has expired")
         return ReconcilerError(f"{reason}; {self.forbidden}" if code == 403 else reason)
 
 
