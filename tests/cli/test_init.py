@@ -185,7 +185,7 @@ def test_the_scopes_are_those_of_the_page_about_them() -> None:
     page = (ROOT / "docs/scopes.md").read_text()
     rows = {
         command: set(re.findall(r"`([\w.]+)`", row))
-        for command, row in re.findall(r"^\| `(plan|apply)` (.*)$", page, re.M)
+        for command, row in re.findall(r"^\| `(plan|apply)` (.*)$", page, re.MULTILINE)
     }
     assert set(to_plan("embedded")) == rows["plan"]
     assert {*to_plan("embedded"), *to_apply("embedded")} == rows["apply"]

@@ -86,8 +86,13 @@ class World:
             self.git("switch", "-q", branch)
         else:
             self.git("switch", "-qc", branch, "main")
-        head = self.git.commit(files)
-        self.git("switch", "-q", "--detach", "main")
+        self.git.commit(files)
+        return self.opened(number, branch, fork=fork)
+
+    def opened(self, number: int, branch: str, *, fork: bool = False) -> Run:
+        """The run that follows when a pull request of a branch is opened, or its branch was pushed to."""
+        head = self.git("rev-parse", branch)
+        self.git("switch", "-q", "--force", "--detach", "main")
         self.git("merge", "-q", "--no-ff", "-m", "as it will be", head)
         self.git("update-ref", f"refs/pull/{number}/merge", "HEAD")
         self.git("switch", "-q", "main")

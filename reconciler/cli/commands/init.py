@@ -60,8 +60,8 @@ def command(
 ) -> None:
     """Write a manifest, a whole pipeline and CODEOWNERS into the git repository FOLDER.
 
-    The pipeline needs no other repository, and installs this very version. Existing files are not changed, so it is safe
-    to run again: what it wrote earlier and would write otherwise now is shown as a diff, which `git apply` takes.
+    The pipeline needs no other repository, and installs this very version. Existing files are not changed, so it is
+    safe to run again: what it wrote earlier and would write otherwise now is shown as a diff, which `git apply` takes.
     Nothing is committed.
     """
     from reconciler.operations.init import repository
@@ -129,8 +129,8 @@ def _next_steps(application: str | None, kind: str, branch: str, forge: str | No
     secret = f"LOSANT_API_TOKEN_{application or '<APPLICATION ID>'}"
     steps = [
         "Declare in manifests/ what each device should run, and check it: reconciler validate",
-        f"In Losant, make an API token of the application with these scopes: {', '.join(to_plan(kind))}."
-        f" To apply, it needs besides: {', '.join(to_apply(kind))}.",
+        f"In Losant, make an API token of the application with the scopes {', '.join(to_plan(kind))}.",
+        f"For an apply it needs besides: {', '.join(to_apply(kind))}.",
     ]
     if forge is None:
         steps.append(f"Set the token in the environment as {secret}, and run: reconciler plan")

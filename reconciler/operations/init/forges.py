@@ -18,7 +18,7 @@ class ForgeFacts(NamedTuple):
     """A forge: its pipeline's files and their templates, where it looks for CODEOWNERS, and where to click.
 
     Attributes:
-        owners: the places of CODEOWNERS; the forge uses the first that exists, the first is written. Empty: it has none.
+        owners: the places of CODEOWNERS, of which the forge uses the first that exists; none if it knows no such file.
         secrets: where a secret is kept, one sentence each.
     """
 
@@ -43,10 +43,8 @@ FORGES: Mapping[str, ForgeFacts] = {
         {".gitlab-ci.yml": "gitlab.yml"},
         ("CODEOWNERS", "docs/CODEOWNERS", ".gitlab/CODEOWNERS"),
         (
-            "Add it on GitLab: Settings > CI/CD > Variables > Add variable, masked, environment reconciler-fleet, named"
-            " SECRET.",
-            "Add a project access token (Settings > Access tokens, role Developer, scope api) likewise, environment"
-            " reconciler-forge, named RECONCILER_FORGE_TOKEN.",
+            "Add it on GitLab: Settings > CI/CD > Variables, masked, for the environment reconciler-fleet, as SECRET.",
+            "Add a project access token (role Developer, scope api) for reconciler-forge, as RECONCILER_FORGE_TOKEN.",
         ),
         "Settings > Repository > Protected branches: nobody pushes, code owners approve",
     ),
