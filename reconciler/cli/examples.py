@@ -73,8 +73,8 @@ EXAMPLES: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "init": {
         "A skeleton, without a workflow": f"reconciler init --application {_ID} --no-workflow",
-        "What runs today, with the workflow for GitHub": (
-            f"reconciler init --application {_ID} --import --uses acme/reconciler@v1.0.0"
+        "What runs today, with the pipeline for GitHub": (
+            f"reconciler init --application {_ID} --import --provider github --install losant-reconciler==1.0.0"
         ),
     },
     "ci": {

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import pytest
 
 from reconciler.manifest.load import load_manifests
+from reconciler.operations.init.forges import FORGES, forge_at, forge_of, written_for
+from reconciler.operations.init.scopes import to_apply, to_plan
+from reconciler.operations.init.writing import MARK
 from reconciler.simulator import serve
 from tests.support import processes
 from tests.support.cli import run_here
 
+ROOT = Path(__file__).parents[2]
 APPLICATION = "5f0c8a1b2d3e4f5061728394"
-USES = f"example/reconciler@{'0' * 40}"
+COMMIT = "0123456789" * 4
+FROM = ("--install", f"git+https://example.com/reconciler@{COMMIT}")
 MANIFEST, WORKFLOW, CODEOWNERS = "manifests/fleet.yaml", ".github/workflows/reconcile.yml", ".github/CODEOWNERS"
+SCHEMA, IGNORE = "manifests/schema.json", ".gitignore"
+INSTALLING = [f".reconciler/{name}" for name in ("requirements.txt", "reconciler.txt", "install.sh")]
+CALLED = [f".github/workflows/reconcile-{name}.yml" for name in ("jobs", "applications")]
+EVERYTHING = [MANIFEST, SCHEMA, WORKFLOW, *CALLED, *INSTALLING, CODEOWNERS, IGNORE]
 
 
 @pytest.fixture(autouse=True)
@@ -28,23 +39,164 @@ def files() -> list[str]:
     return sorted(str(file) for file in found if ".git" not in file.parts)
 
 
-def test_it_writes_a_manifest_a_workflow_and_a_hint_and_says_so() -> None:
-    ended = run_here("init", "--application", APPLICATION.upper(), "--uses", USES)
+def test_it_writes_a_whole_pipeline_and_says_so() -> None:
+    ended = run_here("init", "--application", APPLICATION.upper(), *FROM)
     assert ended.code == 0
-    assert files() == [CODEOWNERS, WORKFLOW, MANIFEST]
+    assert files() == sorted(EVERYTHING)
     out, err = ended.out, ended.err
-    assert out.splitlines()[:4] == [f"wrote  {MANIFEST}", f"wrote  {WORKFLOW}", f"wrote  {CODEOWNERS}", ""]
+    assert out.splitlines()[:11] == [*(f"wrote  {name}" for name in EVERYTHING), ""]
     assert f"LOSANT_API_TOKEN_{APPLICATION}" in out
     assert err == ""
-    assert f"uses: example/reconciler/.github/workflows/reconcile.yml@{'0' * 40}\n" in Path(WORKFLOW).read_text()
+    assert "uses: ./.github/workflows/reconcile-jobs.yml #" in Path(WORKFLOW).read_text()
     (rules,) = load_manifests(["manifests"])
     assert (rules.application.id, str(rules.kind)) == (APPLICATION, "embedded")
+
+
+def test_what_a_pipeline_installs_is_locked_and_this_very_version() -> None:
+    assert run_here("init", *FROM).code == 0
+    requirements, line, script = (Path(name).read_text() for name in INSTALLING)
+    locks = [(ROOT / f"requirements/{name}.txt").read_text() for name in ("runtime", "build")]
+    pinned = [re.findall(r"^([\w.-]+==\S+)", text, re.MULTILINE) for text in (requirements, *locks)]
+    assert set(pinned[0]) == {*pinned[1], *pinned[2]}
+    assert len(pinned[0]) == len(set(pinned[0]))
+    hashes = [set(re.findall(r"--hash=\S+", text)) for text in (requirements, *locks)]
+    assert hashes[0] == hashes[1] | hashes[2]
+    assert line.splitlines()[1:] == [f"losant-reconciler @ git+https://example.com/reconciler@{COMMIT}"]
+    assert script.startswith("#!/usr/bin/env bash\n")
+    assert "--require-hashes --only-binary :all: -r " in script
+    assert "--no-deps --no-build-isolation -r " in script
+
+
+def test_what_is_released_is_installed_as_a_wheel() -> None:
+    assert run_here("init", "--install", "losant-reconciler==1.2.3").code == 0
+    assert Path(INSTALLING[1]).read_text().splitlines()[1:] == ["losant-reconciler==1.2.3"]
+    assert "--no-deps --only-binary :all: -r " in Path(INSTALLING[2]).read_text()
+    assert "hatchling" not in Path(INSTALLING[0]).read_text()
+
+
+def test_the_script_makes_the_folder_with_two_calls_of_pip(tmp_path: Path) -> None:
+    assert run_here("init", *FROM).code == 0
+    bin_ = tmp_path / "bin"
+    bin_.mkdir()
+    python = bin_ / "python3"
+    python.write_text(
+        '#!/usr/bin/env bash\necho "$@" >> "$LOG"\n'
+        'if [[ "$3" == venv ]]; then mkdir -p "$5/bin" && cp "$0" "$5/bin/python"; fi\n'
+    )
+    python.chmod(0o755)
+    env = {"PATH": f"{bin_}:/usr/bin:/bin", "LOG": str(tmp_path / "log")}
+    (tmp_path / "elsewhere").mkdir()
+    processes.run(["bash", tmp_path / INSTALLING[2], tmp_path / "a b"], env=env, cwd=tmp_path / "elsewhere", check=True)
+    venv, first, second = (tmp_path / "log").read_text().splitlines()
+    pip = "-I -m pip install --quiet --disable-pip-version-check --no-cache-dir"
+    assert venv == f"-I -m venv --clear {tmp_path}/a b"
+    assert first == f"{pip} --require-hashes --only-binary :all: -r {tmp_path}/.reconciler/requirements.txt"
+    assert second == f"{pip} --no-deps --no-build-isolation -r {tmp_path}/.reconciler/reconciler.txt"
+
+
+@pytest.mark.parametrize(
+    ("url", "forge"),
+    [
+        ("https://github.com/acme/fleet.git", "github"),
+        ("git@github.com:acme/fleet.git", "github"),
+        ("https://gitlab.com/acme/fleet.git", "gitlab"),
+        ("git@gitlab.acme.example:acme/fleet.git", "gitlab"),
+        ("ssh://git@gitlab.acme.example:2222/fleet", "gitlab"),
+        ("https://acme@dev.azure.com/acme/fleet/_git/fleet", "azure"),
+        ("git@ssh.dev.azure.com:v3/acme/fleet/fleet", "azure"),
+        ("https://acme.visualstudio.com/fleet/_git/fleet", "azure"),
+        ("https://github.com/gitlab/fleet", "github"),
+        ("/srv/git/fleet.git", "github"),
+        ("", "github"),
+    ],
+)
+def test_the_forge_is_told_by_the_remote(url: str, forge: str) -> None:
+    assert forge_at(url) == forge
+    processes.run(["git", "remote", "add", "origin", url or "x"], check=True)
+    assert forge_of(Path()) == (forge if forge in written_for() else "github")
+
+
+def test_every_template_of_a_forge_is_there_or_the_forge_is_no_choice() -> None:
+    there = {file.name for file in (ROOT / "reconciler/cli/init_files").glob("*.yml")}
+    assert there == {name for forge in written_for() for name in FORGES[forge].pipeline.values()}
+    assert "github" in written_for()
+    for forge in set(FORGES) - set(written_for()):
+        assert run_here("init", "--provider", forge, *FROM).code == 1
+
+
+@pytest.mark.parametrize("forge", written_for())
+def test_a_forge_gets_its_pipeline_for_the_branch(forge: str) -> None:
+    assert run_here("init", "--provider", forge, "--branch", "release/1", *FROM).code == 0
+    texts = {name: Path(name).read_text() for name in FORGES[forge].pipeline}
+    assert all(MARK in text for text in texts.values())
+    assert sum(text.count("release/1") for text in texts.values()) >= 1
+    assert not [text for text in texts.values() if re.search(r"\bmain\b", text)]
+
+
+def test_run_again_it_shows_what_it_would_write_now_and_git_takes_that(repository: Path) -> None:
+    assert run_here("init", *FROM).code == 0
+    newer = ("--install", f"git+https://example.com/reconciler@{'f' * 40}")
+    before = {name: Path(name).read_bytes() for name in files()}
+    ended = run_here("init", *newer)
+    assert {name: Path(name).read_bytes() for name in files()} == before
+    assert f"kept   {INSTALLING[1]}; it would be written otherwise now\n" in ended.out
+    assert f"\n-losant-reconciler @ git+https://example.com/reconciler@{COMMIT}\n" in ended.out
+    processes.run(["git", "apply"], input=ended.out, check=True)
+    assert "f" * 40 in Path(INSTALLING[1]).read_text()
+    assert "---" not in run_here("init", *newer).out
+
+
+def test_what_is_somebody_elses_is_never_compared() -> None:
+    Path(".reconciler").mkdir()
+    Path(INSTALLING[2]).write_text("mine\n")
+    ended = run_here("init", *FROM)
+    assert f"kept   {INSTALLING[2]}\n" in ended.out
+    assert "---" not in ended.out
+
+
+def test_the_editor_knows_the_manifest_and_the_schema_is_none() -> None:
+    assert run_here("init", "--application", APPLICATION, "--no-workflow").code == 0
+    assert Path(MANIFEST).read_text().startswith("# yaml-language-server: $schema=schema.json\n")
+    assert json.loads(Path(SCHEMA).read_text())["$id"] == "urn:reconciler:manifest:v1"
+    assert "1 file" in run_here("validate").out
+
+
+def test_plans_are_ignored_and_an_own_list_is_only_advised() -> None:
+    Path(IGNORE).write_text("build/\nplan.json\n")
+    ended = run_here("init", "--no-workflow")
+    assert Path(IGNORE).read_text() == "build/\nplan.json\n"
+    assert f"kept   {IGNORE}; consider adding\n         result.json\n" in ended.out
+
+
+def test_another_api_gets_into_the_pipeline(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOSANT_API_URL", "https://api.example.com/v1")
+    assert run_here("init", *FROM).code == 0
+    assert Path(WORKFLOW).read_text().endswith('      api-url: "https://api.example.com/v1"\n')
+
+
+def test_the_token_is_asked_for_by_scopes_and_place() -> None:
+    out = run_here("init", "--application", APPLICATION, "--kind", "edge", *FROM).out
+    assert "edgeDeployments.get, devices.get, flows.get" in out
+    assert "edgeDeployments.release, edgeDeployments.replace, edgeDeployments.remove" in out
+    assert "Settings > Secrets and variables > Actions > New repository secret" in out
+
+
+def test_the_scopes_are_those_of_the_page_about_them() -> None:
+    page = (ROOT / "docs/scopes.md").read_text()
+    rows = {
+        command: set(re.findall(r"`([\w.]+)`", row))
+        for command, row in re.findall(r"^\| `(plan|apply)` (.*)$", page, re.MULTILINE)
+    }
+    assert set(to_plan("embedded")) == rows["plan"]
+    assert {*to_plan("embedded"), *to_apply("embedded")} == rows["apply"]
 
 
 def test_the_skeleton_has_its_examples_ready() -> None:
     assert run_here("init", "--application", APPLICATION, "--no-workflow", "--kind", "edge").code == 0
     text = Path(MANIFEST).read_text()
-    examples = "\n".join(line.removeprefix("# ") for line in text.splitlines() if not line.startswith("# Which"))
+    examples = "\n".join(
+        line.removeprefix("# ") for line in text.splitlines() if not line.startswith(("# Which", "# yaml"))
+    )
     Path("examples.yaml").write_text("\n".join(line for line in examples.splitlines() if "would change" not in line))
     (rules,) = load_manifests(["examples.yaml"])
     assert {group.name for group in rules.groups} == {"leeds", "canary"}
@@ -55,36 +207,38 @@ def test_without_an_id_the_skeleton_waits_for_one() -> None:
     assert run_here("init", "--no-workflow").code == 0
     ended = run_here("validate")
     assert ended.code == 1
-    assert f"{MANIFEST}:4:" in ended.err
+    assert f"{MANIFEST}:5:" in ended.err
 
 
 def test_what_is_there_stays() -> None:
-    for name in ("manifests/deep/own.yml", WORKFLOW, "CODEOWNERS"):
+    own = ("manifests/deep/own.yml", WORKFLOW, "CODEOWNERS", IGNORE)
+    for name in own:
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         Path(name).write_text("mine\n")
-    ended = run_here("init", "--uses", USES, "--owner", "@acme/fleet")
+    ended = run_here("init", *FROM, "--owner", "@acme/fleet")
     assert ended.code == 0
-    assert files() == [WORKFLOW, "CODEOWNERS", "manifests/deep/own.yml"]
-    assert all(Path(name).read_text() == "mine\n" for name in files())
-    assert ended.out.splitlines()[:4] == [
+    assert {*files()} == {*own, *EVERYTHING} - {MANIFEST, CODEOWNERS}
+    assert all(Path(name).read_text() == "mine\n" for name in own)
+    assert [line for line in ended.out.splitlines() if line.startswith("kept")] == [
         "kept   manifests/deep/own.yml",
         f"kept   {WORKFLOW}",
         "kept   CODEOWNERS; consider adding",
-        "         /manifests/ @acme/fleet",
+        f"kept   {IGNORE}; consider adding",
     ]
+    assert "         /manifests/ @acme/fleet\n         /.github/ @acme/fleet\n" in ended.out
 
 
 def test_run_again_it_changes_nothing() -> None:
-    assert run_here("init", "--uses", USES).code == 0
+    assert run_here("init", *FROM).code == 0
     before = {name: Path(name).read_bytes() for name in files()}
-    ended = run_here("init", "--uses", USES, "--application", APPLICATION, "--branch", "other")
+    ended = run_here("init", *FROM, "--application", APPLICATION, "--branch", "other")
     assert ended.code == 0
     assert {name: Path(name).read_bytes() for name in files()} == before
-    assert [line.split()[0] for line in ended.out.splitlines()[:3]] == ["kept"] * 3
+    assert [line.split()[0] for line in ended.out.splitlines()[:10]] == ["kept"] * 10
 
 
 def test_owners_and_branch_get_into_the_files() -> None:
-    assert run_here("init", "--uses", USES, "--owner", "@acme/fleet", "--branch", "release/1").code == 0
+    assert run_here("init", *FROM, "--owner", "@acme/fleet", "--branch", "release/1").code == 0
     assert "\n/manifests/ @acme/fleet\n" in Path(CODEOWNERS).read_text()
     assert 'branches: ["release/1"]' in Path(WORKFLOW).read_text()
     assert '\n      branch: "release/1"\n' in Path(WORKFLOW).read_text()
@@ -98,14 +252,13 @@ def test_without_an_owner_the_hint_is_a_comment() -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ([], "the workflow needs the source of the reusable workflow (pass --uses OWNER/REPO@REF"),
-        (
-            ["--uses", "OWNER/REPO@REF"],
-            "Invalid value for '--uses': 'OWNER/REPO@REF' is not a repository and a commit",
-        ),
-        (["--uses", "example/reconciler"], "is not a repository and a commit"),
-        (["--uses", "example/reconciler@main # x"], "is not a repository and a commit"),
-        (["--uses", "a/b@c\n"], "is not a repository and a commit"),
+        ([], "this version was installed from a folder that only this machine has (pass --install"),
+        (["--install", "git+https://example.com/r@main"], "the commit to install is not named by its full id"),
+        (["--install", f"git+https://example.com/$(id)@{COMMIT}"], "is not a plain https or ssh one"),
+        (["--no-workflow", *FROM], "--no-workflow writes no pipeline"),
+        (["--no-workflow", "--provider", "github"], "--no-workflow writes no pipeline"),
+        (["--provider", "sourceforge"], "Invalid value for '--provider'"),
+        ([*FROM, "--api-url", 'https://a.example/"$x'], "cannot be written into a pipeline"),
         (["--no-workflow", "--application", "plant"], "Invalid value for '--application': 'plant' is not a valid id"),
         (["--no-workflow", "--import"], "--import needs an application to read"),
         (["--no-workflow", "--branch", "a b"], "is not a valid branch name"),

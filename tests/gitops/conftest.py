@@ -38,8 +38,8 @@ def manifest(version: str) -> str:
 
 
 def snippet() -> str:
-    """The workflow that the README shows, as somebody would copy it."""
-    shown = re.findall(r"^```yaml\n(.*?)^```$", (PROJECT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    """The caller of the reusable workflow that the guide shows, as somebody would copy it."""
+    shown = re.findall(r"^```yaml\n(.*?)^```$", (PROJECT / "docs/ci.md").read_text(), re.MULTILINE | re.DOTALL)
     (text,) = [text for text in shown if "OWNER/REPO" in text]
     assert text.count("OWNER/REPO") == text.count("@REF") == 1
     return str(text).replace("OWNER/REPO", HOME).replace("@REF", f"@{'0' * 40}")
@@ -86,8 +86,13 @@ class World:
             self.git("switch", "-q", branch)
         else:
             self.git("switch", "-qc", branch, "main")
-        head = self.git.commit(files)
-        self.git("switch", "-q", "--detach", "main")
+        self.git.commit(files)
+        return self.opened(number, branch, fork=fork)
+
+    def opened(self, number: int, branch: str, *, fork: bool = False) -> Run:
+        """The run that follows when a pull request of a branch is opened, or its branch was pushed to."""
+        head = self.git("rev-parse", branch)
+        self.git("switch", "-q", "--force", "--detach", "main")
         self.git("merge", "-q", "--no-ff", "-m", "as it will be", head)
         self.git("update-ref", f"refs/pull/{number}/merge", "HEAD")
         self.git("switch", "-q", "main")
@@ -155,7 +160,7 @@ Build = Callable[..., World]
 
 @pytest.fixture
 def build(tmp_path: Path) -> Iterator[Build]:
-    """Make a world whose repository holds manifests and the README's snippet: `build(**inputs of the workflow)`."""
+    """Make a world whose repository holds manifests and the guide's snippet: `build(**inputs of the workflow)`."""
     stack: list[Any] = []
 
     def begin(*, fleet: Any = FLEET, files: Mapping[str, str] | None = None, **inputs: str | bool) -> World:

@@ -16,7 +16,8 @@ from tests.support import processes
 GITHUB = PROJECT / ".github"
 WORKFLOWS = sorted((GITHUB / "workflows").glob("*.yml"))
 ACTIONS = sorted((GITHUB / "actions").glob("*/action.yml"))
-FILES = [*WORKFLOWS, *ACTIONS, PROJECT / "reconciler/cli/init_files/workflow.yml"]
+TEMPLATES = sorted((PROJECT / "reconciler/cli/init_files").glob("github*.yml"))
+FILES = [*WORKFLOWS, *ACTIONS, PROJECT / "docs/github-caller.yml", *TEMPLATES]
 KNOWN = {
     "actions/checkout",
     "actions/setup-python",
@@ -28,6 +29,9 @@ WRITES = {
     ("reconcile.yml", "comment"): {"pull-requests"},
     ("reconcile.yml", "drift"): {"issues"},
     ("reconcile.yml", "report"): {"statuses"},
+    ("github-jobs.yml", "comment"): {"pull-requests"},
+    ("github-jobs.yml", "drift"): {"issues"},
+    ("github-jobs.yml", "report"): {"statuses"},
     ("newest.yml", "propose"): {"contents", "pull-requests"},
     ("release.yml", "publish"): {"id-token"},
     ("release.yml", "announce"): {"contents"},
@@ -61,7 +65,7 @@ def test_the_key_on_is_text_and_says_when(file: Path) -> None:
 @every_file
 def test_actions_are_pinned_by_commit_with_their_version(file: Path) -> None:
     for line in re.findall(r"^\s*(?:- )?uses: (.*)$", file.read_text(), re.MULTILINE):
-        if line.startswith(("$/", "OWNER/REPO")):
+        if line.startswith(("$/", "./.github/workflows/reconcile-", "OWNER/REPO")):
             continue
         match = re.fullmatch(r"([\w-]+/[\w-]+)@[0-9a-f]{40} # v\d+\.\d+\.\d+", line)
         assert match, line
@@ -180,12 +184,12 @@ def test_every_job_ends_some_day(file: Path) -> None:
 
 
 def test_github_takes_the_files() -> None:
-    for schema, files in {"workflows": WORKFLOWS, "actions": ACTIONS}.items():
+    for schema, files in {"workflows": [*WORKFLOWS, *TEMPLATES], "actions": ACTIONS}.items():
         check("check-jsonschema", "--builtin-schema", f"vendor.github-{schema}", *map(str, files))
 
 
 def test_zizmor_finds_nothing() -> None:
-    check("zizmor", "--offline", "--no-progress", str(GITHUB))
+    check("zizmor", "--offline", "--no-progress", str(GITHUB), *map(str, TEMPLATES))
 
 
 def check(command: str, *arguments: str) -> None:

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import pytest
-
-from tests.gitops.conftest import WORKFLOW, Build, Git, snippet
-from tests.gitops.runner.steps import HOME, PROJECT, load
-from tests.support.cli import run_here
+from tests.gitops.conftest import Build
+from tests.gitops.runner.steps import PROJECT, load
 
 FILES = [".github/workflows/manifests.yml", "manifests/demo.yaml", "manifests/production.yaml"]
 
 
-def test_it_is_the_workflow_that_init_writes_but_for_what_it_says() -> None:
+def test_it_is_the_callers_workflow_but_for_what_it_says() -> None:
     own = load((PROJECT / ".github/workflows/manifests.yml").read_text())
-    written = load((PROJECT / "reconciler/cli/init_files/workflow.yml").read_text())
+    written = load((PROJECT / "docs/github-caller.yml").read_text())
     own_job, written_job = own["jobs"]["reconcile"], written["jobs"]["reconcile"]
     assert own["on"]["workflow_dispatch"] == written["on"]["workflow_dispatch"]
     assert own_job["permissions"] == written_job["permissions"]
@@ -35,17 +30,3 @@ def test_without_a_fleet_it_stays_offline(build: Build) -> None:
         assert later.conclusion == "success"
         assert later.ran() == ["check"]
     assert world.hub.log == []
-
-
-def test_init_writes_the_workflow_that_the_readme_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that the scenarios, which copy it from the README, are those of `init`, too."""
-    git = Git(tmp_path / "repository")
-    git.commit({"src/main.c": "int main(void) { return 0; }\n", ".github/workflows/build.yml": "on: push\n"})
-    monkeypatch.chdir(git.folder)
-    assert run_here("init", "--uses", f"{HOME}@{'0' * 40}").code == 0
-    assert (git.folder / WORKFLOW).read_text() == snippet()
-    assert git("status", "--porcelain", "-uall").splitlines() == [
-        "?? .github/CODEOWNERS",
-        f"?? {WORKFLOW}",
-        "?? manifests/fleet.yaml",
-    ]

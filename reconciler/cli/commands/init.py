@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
+import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,24 +13,17 @@ from reconciler.cli import options as opt
 from reconciler.cli import values
 from reconciler.cli.console import Console
 from reconciler.errors import UsageError
-from reconciler.files import TooLarge, read_bounded
+from reconciler.operations.init.forges import written_for
 
-MANIFEST = "manifests/fleet.yaml"
-WORKFLOW = ".github/workflows/reconcile.yml"
-CODEOWNERS = ".github/CODEOWNERS"
-_CODEOWNERS_PLACES = (CODEOWNERS, "CODEOWNERS", "docs/CODEOWNERS")  # GitHub uses the first that exists
-_MAX_BYTES = 3 * 1024 * 1024  # GitHub reads no larger CODEOWNERS
-_NO_ID = "put-the-application-id-here"  # not a valid id, so `validate` reports its place until it is replaced
+if TYPE_CHECKING:
+    from reconciler.operations.init.writing import Written
 
 # Values that are written to files are restricted to patterns without special characters.
-_USES = values.matching(
-    r"(?a)(?!OWNER/REPO)[\w.-]+/[\w.-]+@[\w./-]+",
-    "is not a repository and a commit, such as your-org/reconciler@<40 hex digits>",
-)
 _BRANCH = values.matching(r"(?a)[\w./-]+", "is not a valid branch name")
 _OWNER = values.matching(
-    r"(?a)@[\w.-]+(/[\w.-]+)?|[\w.+-]+@[\w.-]+", "is not an owner: write @user, @org/team or an e-mail address"
+    r"(?a)@[\w.-]+(/[\w.-]+)*|[\w.+-]+@[\w.-]+", "is not an owner: write @user, @org/team or an e-mail address"
 )
+_API_URL = values.matching(r"(?a)[\w.:/~%\[\]-]+", "cannot be written into a pipeline: it has special characters")
 
 
 @click.command
@@ -37,12 +32,17 @@ _OWNER = values.matching(
 @opt.kind
 @click.option("--import", "from_live", is_flag=True, help="Write the live state instead of a skeleton. Needs a token.")
 @click.option(
-    "--uses",
-    type=_USES,
-    metavar="OWNER/REPO@REF",
-    help="Source of the reusable workflow: a repository with this project, and a commit or tag of it.",
+    "--provider",
+    type=click.Choice(written_for()),
+    help="Write the pipeline for this forge; by default that of the git remote, else github.",
 )
-@click.option("--no-workflow", is_flag=True, help="Write no GitHub workflow.")
+@click.option(
+    "--install",
+    metavar="SPEC",
+    help="What the pipeline installs: git+URL@COMMIT, URL#sha256=HASH or losant-reconciler==VERSION;"
+    " by default where this version came from.",
+)
+@click.option("--no-workflow", is_flag=True, help="Write no pipeline.")
 @click.option("--branch", type=_BRANCH, default="main", show_default=True, help="The branch whose merges are applied.")
 @click.option("--owner", type=_OWNER, metavar="@ORG/TEAM", help="Reviewers of fleet changes, for CODEOWNERS.")
 @click.pass_obj
@@ -53,107 +53,90 @@ def command(
     application: str | None,
     kind: str,
     from_live: bool,
-    uses: str | None,
+    provider: str | None,
+    install: str | None,
     no_workflow: bool,
     branch: str,
     owner: str | None,
 ) -> None:
-    """Write a manifest, the GitHub workflow and CODEOWNERS into the git repository FOLDER.
+    """Write a manifest, a whole pipeline and CODEOWNERS into the git repository FOLDER.
 
-    Existing files are not changed, so it is safe to run again. Nothing is committed.
+    The pipeline needs no other repository, and installs this very version. Existing files are not changed, so it is
+    safe to run again: what it wrote earlier and would write otherwise now is shown as a diff, which `git apply` takes.
+    Nothing is committed.
     """
+    from reconciler.operations.init import repository
+    from reconciler.operations.init.forges import forge_of
+    from reconciler.operations.init.origin import given, installed_from
+    from reconciler.operations.init.writing import put
+
     if from_live and application is None:
         raise UsageError("--import needs an application to read", hint="pass --application ID")
-    if uses is None and not no_workflow:
-        raise UsageError(
-            "the workflow needs the source of the reusable workflow",
-            hint="pass --uses OWNER/REPO@REF, or --no-workflow to write no workflow",
-        )
+    if no_workflow and (provider or install):
+        raise UsageError("--no-workflow writes no pipeline, so it goes with neither --provider nor --install")
     root = Path(folder).resolve()
     if not (root / ".git").exists():
         hint = "pass the top folder, or create a repository with `git init`"
         raise UsageError(f"{folder} is not the top folder of a git repository", hint=hint)
+    forge = provider or forge_of(root)
+    api_url = console.api_url or os.environ.get("LOSANT_API_URL") or None
+    owned = {}
+    if not no_workflow:
+        origin = given(install) if install else installed_from()
+        owned = repository.owned(forge, origin, branch=branch, api_url=api_url and _API_URL(api_url))
     written = [_manifest(console, root, application, kind, from_live=from_live)]
-    if uses and not no_workflow:
-        written.append(_write(root, WORKFLOW, _workflow(uses, branch)))
-    written.append(_codeowners(root, owner))
-    console.write("\n".join([*written, "", *_next_steps(application, branch, workflow=not no_workflow)]))
+    schema = repository.schema()
+    written.append(put(root, repository.SCHEMA, schema.text, mark=schema.mark))
+    written += [put(root, name, one.text, mark=one.mark) for name, one in owned.items()]
+    owners, rules = repository.code_owners(root, forge, owner, owned)
+    ignore, patterns = repository.ignored(root)
+    told = [*map(_line, written), *_hinted(owners, rules), *_hinted(ignore, patterns)]
+    steps = _next_steps(application, kind, branch, None if no_workflow else forge)
+    differ = [one.diff.rstrip("\n") for one in written if one.diff]
+    console.write("\n".join([*told, "", *(line for diff in differ for line in (diff, "")), *steps]))
 
 
-def _manifest(console: Console, root: Path, application: str | None, kind: str, *, from_live: bool) -> str:
+def _manifest(console: Console, root: Path, application: str | None, kind: str, *, from_live: bool) -> Written:
     """Write the skeleton or the live state, unless manifests exist."""
-    from reconciler.manifest.files import is_picked
+    from reconciler.operations.init.repository import MANIFEST, SCHEMA_LINE, existing_manifest, skeleton
+    from reconciler.operations.init.writing import State, Written, put
 
-    names = (file.relative_to(root).as_posix() for file in sorted(root.glob("manifests/**/*.y*ml")))
-    found = next(filter(is_picked, names), None)
-    if found is not None:
-        return f"kept   {found}"
+    if found := existing_manifest(root):
+        return Written(found, State.KEPT)
     if application and from_live:
         from reconciler.cli.commands.import_ import live_manifest
 
-        return _write(root, MANIFEST, live_manifest(console, application, kind))
-    text = _template("manifest.yaml").replace("APPLICATION", application or _NO_ID, 1)
-    return _write(root, MANIFEST, text.replace("KIND", kind, 1))
+        return put(root, MANIFEST, SCHEMA_LINE + live_manifest(console, application, kind))
+    return put(root, MANIFEST, skeleton(application, kind))
 
 
-def _workflow(uses: str, branch: str) -> str:
-    repository, _, ref = uses.partition("@")
-    text = _template("workflow.yml").replace("OWNER/REPO", repository).replace("@REF", f"@{ref}")
-    if branch == "main":
-        return text
-    # The workflow applies the repository's default branch unless another is given.
-    return text.replace('branches: ["main"]', f'branches: ["{branch}"]') + f'      branch: "{branch}"\n'
+def _line(written: Written) -> str:
+    from reconciler.operations.init.writing import State
+
+    word = "wrote" if written.state is State.WROTE else "kept "
+    return f"{word}  {written.name}" + ("; it would be written otherwise now" if written.diff else "")
 
 
-def _codeowners(root: Path, owner: str | None) -> str:
-    text = _template("CODEOWNERS").replace("OWNER", owner or "@your-org/your-team")
-    if not owner:  # the example stays a comment: GitHub would reject a file with it
-        text = "".join(f"# {line}" if line.startswith("/") else line for line in text.splitlines(keepends=True))
-    found = next((place for place in _CODEOWNERS_PLACES if (root / place).exists()), None)
-    if found is None:
-        return _write(root, CODEOWNERS, text)
-    try:
-        owners = read_bounded(root / found, _MAX_BYTES).decode("utf-8", errors="replace")
-    except (OSError, TooLarge) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise UsageError(f"{found} cannot be read: {reason or error}", hint="check where it leads to") from None
-    if "/manifests/" in owners:
-        return f"kept   {found}"
-    hint = "\n".join(f"         {line.removeprefix('# ')}" for line in text.splitlines() if "/manifests/" in line)
-    return f"kept   {found}; consider adding\n{hint}"
+def _hinted(written: Written, lines: str) -> Iterator[str]:
+    """A file to which the user may want to add lines."""
+    yield _line(written) + ("; consider adding" if lines else "")
+    yield from (f"         {line}" for line in lines.splitlines())
 
 
-def _write(root: Path, name: str, text: str) -> str:
-    """Create a file, unless it exists; refuses paths that leave the repository through a symlink."""
-    target = root / name
-    if not target.parent.resolve().is_relative_to(root):
-        raise UsageError(f"{name} would be written outside the repository, through a symlink")
-    if target.exists() or target.is_symlink():
-        return f"kept   {name}"
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with target.open("xb") as file:
-            try:
-                file.write(text.encode())
-                file.flush()
-            except OSError:
-                target.unlink()  # whole or not at all
-                raise
-    except OSError as error:
-        raise UsageError(f"{name} cannot be written: {error.strerror or error}") from None
-    return f"wrote  {name}"
+def _next_steps(application: str | None, kind: str, branch: str, forge: str | None) -> list[str]:
+    from reconciler.operations.init.forges import FORGES
+    from reconciler.operations.init.scopes import to_apply, to_plan
 
-
-def _template(name: str) -> str:
-    return files("reconciler.cli").joinpath("init_files", name).read_text(encoding="utf-8")
-
-
-def _next_steps(application: str | None, branch: str, *, workflow: bool) -> list[str]:
     secret = f"LOSANT_API_TOKEN_{application or '<APPLICATION ID>'}"
-    steps = ["Declare in manifests/ what each device should run, and check it: reconciler validate"]
-    if workflow:
-        steps.append(f"Add the application's token to the secrets of the repository: {secret}")
-        steps.append(f"Open a pull request: it shows the plan. Merging it to {branch} applies it.")
+    steps = [
+        "Declare in manifests/ what each device should run, and check it: reconciler validate",
+        f"In Losant, make an API token of the application with the scopes {', '.join(to_plan(kind))}.",
+        f"For an apply it needs besides: {', '.join(to_apply(kind))}.",
+    ]
+    if forge is None:
+        steps.append(f"Set the token in the environment as {secret}, and run: reconciler plan")
     else:
-        steps.append(f"Set the application's token in the environment as {secret}, and run: reconciler plan")
+        steps += [text.replace("SECRET", secret) for text in FORGES[forge].secrets]
+        steps.append(f"Protect {branch}. {FORGES[forge].protect}.")
+        steps.append(f"Open a pull request: it shows the plan. Merging it to {branch} applies it.")
     return ["Next:", *(f"  {number}. {step}" for number, step in enumerate(steps, 1))]

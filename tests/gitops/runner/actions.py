@@ -13,6 +13,7 @@ from typing import Any
 from tests.gitops.runner.expressions import Secrets, as_text, condition, render
 from tests.gitops.runner.hub import REPOSITORY, Hub
 from tests.gitops.runner.steps import Job, Machine, Steps, load, project_file, texts
+from tests.support import processes
 
 MOST_JOBS = 256  # of one matrix
 GRANTABLE = dict.fromkeys(("contents", "id-token", "issues", "pull-requests", "statuses"), "write")
@@ -130,13 +131,20 @@ class Runner:
 
     def _called(self, job: Data, contexts: Data, run: Run) -> str:
         """A job that calls a workflow; its conclusion."""
-        workflow = load(project_file(job["uses"]).read_text())
+        workflow = load(self._file(job["uses"], run.event.sha))
         given = render(job.get("with", {}), contexts)
         inputs = _inputs(workflow["on"]["workflow_call"].get("inputs", {}), given)
         secrets = contexts["secrets"] if job.get("secrets") == "inherit" else Secrets()
         base = {"github": contexts["github"], "vars": contexts["vars"], "inputs": inputs, "secrets": secrets}
         done = self._workflow(workflow, base, job["permissions"], run)
         return "failure" if any(one.conclusion == "failure" for one in done.values()) else "success"
+
+    def _file(self, uses: str, sha: str) -> str:
+        """A called workflow: `./path` is in the repository itself, at the commit of the run."""
+        if not uses.startswith("./"):
+            return project_file(uses).read_text()
+        command = ["git", "-C", str(self._origin), "show", f"{sha}:{uses.removeprefix('./')}"]
+        return processes.run(command, check=True).stdout
 
     def _machine(self, job: Data, key: str, contexts: Data, run: Run) -> Job:
         """A job with steps."""

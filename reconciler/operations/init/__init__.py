@@ -1,0 +1,1 @@
+"""What `reconciler init` writes into a repository, and whether a repository is set up."""

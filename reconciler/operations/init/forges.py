@@ -1,0 +1,105 @@
+"""What differs between the forges that a pipeline is written for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from reconciler.errors import ReconcilerError
+
+_HERE = Path(__file__).parents[2] / "cli" / "init_files"
+
+
+class ForgeFacts(NamedTuple):
+    """A forge: its pipeline's files and their templates, where it looks for CODEOWNERS, and where to click.
+
+    Attributes:
+        owners: the places of CODEOWNERS, of which the forge uses the first that exists; none if it knows no such file.
+        secrets: where a secret is kept, one sentence each.
+    """
+
+    pipeline: Mapping[str, str]
+    owners: tuple[str, ...]
+    secrets: tuple[str, ...]
+    protect: str
+
+
+FORGES: Mapping[str, ForgeFacts] = {
+    "github": ForgeFacts(
+        {
+            ".github/workflows/reconcile.yml": "github.yml",
+            ".github/workflows/reconcile-jobs.yml": "github-jobs.yml",
+            ".github/workflows/reconcile-applications.yml": "github-applications.yml",
+        },
+        (".github/CODEOWNERS", "CODEOWNERS", "docs/CODEOWNERS"),
+        ("Add it on GitHub: Settings > Secrets and variables > Actions > New repository secret, named SECRET.",),
+        "Settings > Rules > Rulesets: require a pull request and a review from code owners",
+    ),
+    "gitlab": ForgeFacts(
+        {".gitlab-ci.yml": "gitlab.yml"},
+        ("CODEOWNERS", "docs/CODEOWNERS", ".gitlab/CODEOWNERS"),
+        (
+            "Add it on GitLab: Settings > CI/CD > Variables, masked, for the environment reconciler-fleet, as SECRET.",
+            "Add a project access token (role Developer, scope api) for reconciler-forge, as RECONCILER_FORGE_TOKEN.",
+        ),
+        "Settings > Repository > Protected branches: nobody pushes, code owners approve",
+    ),
+    "azure": ForgeFacts(
+        {"azure-pipelines.yml": "azure.yml"},
+        (),
+        ("Add it on Azure DevOps: Pipelines > Library > Variable group, as a secret variable named SECRET.",),
+        "Project settings > Repositories > Policies: require a minimum number of reviewers",
+    ),
+}
+
+
+def template(name: str) -> str:
+    """A template that comes with the package."""
+    return (files("reconciler") / "cli" / "init_files" / name).read_text(encoding="utf-8")
+
+
+def written_for() -> tuple[str, ...]:
+    """The forges whose pipeline can be written."""
+    return tuple(
+        name for name, facts in FORGES.items() if all((_HERE / one).is_file() for one in facts.pipeline.values())
+    )
+
+
+def forge_of(root: Path) -> str:
+    """The forge that a repository's remote leads to; GitHub where that cannot be told."""
+    from reconciler.manifest.git.command import git  # noqa: PLC0415 - only where nobody says which
+
+    try:
+        url = git("-C", str(root), "config", "--get", "remote.origin.url").decode("utf-8", "replace").strip()
+    except ReconcilerError:
+        return "github"
+    found = forge_at(url)
+    return found if found in written_for() else "github"
+
+
+def forge_at(url: str) -> str:
+    """The forge at a URL, by its host; `git@host:path` is one, too."""
+    scp = re.match(r"(?:[^@/]+@)?([^:/]+):(?!//)", url)
+    host = (scp[1] if scp else urlsplit(url).hostname or "").lower()
+    if host.endswith(("dev.azure.com", ".visualstudio.com")):
+        return "azure"
+    return "gitlab" if "gitlab" in host.split(".") else "github"
+
+
+def pipeline(forge: str, *, branch: str, api_url: str | None) -> dict[str, str]:
+    """The files of a forge's pipeline, for the branch whose merges are applied."""
+    texts = {place: template(name) for place, name in FORGES[forge].pipeline.items()}
+    if forge != "github":
+        return {place: re.sub(r"\bmain\b", branch, text) for place, text in texts.items()}
+    caller = next(iter(texts))
+    if branch != "main":
+        # The workflow applies the repository's default branch unless another is given.
+        texts[caller] = texts[caller].replace('branches: ["main"]', f'branches: ["{branch}"]')
+        texts[caller] += f'      branch: "{branch}"\n'
+    if api_url:
+        texts[caller] += f'      api-url: "{api_url}"\n'
+    return texts
