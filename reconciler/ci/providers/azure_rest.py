@@ -23,6 +23,7 @@ _VERSION = {"api-version": "7.1"}
 _FORBIDDEN = "check that the pipeline's build service has the permissions that the guide lists"
 _FIRST = 1  # the number of the comment that opens a thread
 _TAG = "reconciler-drift"
+_TAGGED = f"SELECT [System.Id] FROM WorkItems WHERE [System.TeamProject] = @project AND [System.Tags] CONTAINS '{_TAG}'"
 _APPLIED = "reconciler-applied"
 _NEWEST = 200  # runs with marks that are read
 _MARK = re.compile(rf"reconciler/applied: ({ID_PATTERN}) (embedded|edge)")
@@ -153,10 +154,7 @@ class Project:
 
     def issues(self) -> Iterator[Post]:
         done = ", ".join(f"'{state.replace(chr(39), chr(39) * 2)}'" for state in self._closed)
-        query = (
-            "SELECT [System.Id] FROM WorkItems WHERE [System.TeamProject] = @project"
-            f" AND [System.Tags] CONTAINS '{_TAG}' AND [System.State] NOT IN ({done}) ORDER BY [System.Id]"  # noqa: S608 - the states' names, quoted
-        )
+        query = f"{_TAGGED} AND [System.State] NOT IN ({done}) ORDER BY [System.Id]"
         found = self._ask(f"{self._api}/wit/wiql", {"query": query})["workItems"]
         fields = ["System.CreatedBy", "System.Description"]
         for start in range(0, len(found), 200):  # Azure's limit
