@@ -227,7 +227,7 @@ class TestRest:
         self, devops: DevOps, pauses: list[float], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("SYSTEM_ACCESSTOKEN", "expired-token-of-somebody")
-        with pytest.raises(ReconcilerError, match="returned 203 for GET .* does not accept SYSTEM_ACCESSTOKEN"):
+        with pytest.raises(ReconcilerError, match=r"returned 203 for GET .* does not accept SYSTEM_ACCESSTOKEN"):
             project().head(1)
         with pytest.raises(ReconcilerError, match="returned 203 for POST "):
             project().write_comment(1, "x", None)
@@ -235,7 +235,7 @@ class TestRest:
 
     def test_a_refusal_names_what_to_look_at(self, devops: DevOps, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("SYSTEM_ACCESSTOKEN", devops.token({**EVERYTHING, "code": "read"}))
-        with pytest.raises(ReconcilerError, match="403 for POST .*; check that the pipeline's build service has"):
+        with pytest.raises(ReconcilerError, match=r"403 for POST .*; check that the pipeline's build service has"):
             project().write_comment(1, "x", None)
 
     def test_the_pull_request_of_a_commit(self, devops: DevOps) -> None:

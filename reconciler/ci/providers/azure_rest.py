@@ -23,7 +23,10 @@ _VERSION = {"api-version": "7.1"}
 _FORBIDDEN = "check that the pipeline's build service has the permissions that the guide lists"
 _FIRST = 1  # the number of the comment that opens a thread
 _TAG = "reconciler-drift"
-_TAGGED = f"SELECT [System.Id] FROM WorkItems WHERE [System.TeamProject] = @project AND [System.Tags] CONTAINS '{_TAG}'"
+_TAGGED = (
+    "SELECT [System.Id] FROM WorkItems"
+    " WHERE [System.TeamProject] = @project AND [System.Tags] CONTAINS 'reconciler-drift'"
+)
 _APPLIED = "reconciler-applied"
 _NEWEST = 200  # runs with marks that are read
 _MARK = re.compile(rf"reconciler/applied: ({ID_PATTERN}) (embedded|edge)")
