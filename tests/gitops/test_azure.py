@@ -279,7 +279,7 @@ def test_a_forge_that_does_not_answer_applies_nothing(world: World) -> None:
     world.pull(1, {MANIFEST: manifest("v2")})
     world.devops.pulls.clear()
     world.git("merge", "-q", "--no-ff", "-m", "merge", "feature-1")
-    world.devops.token = lambda: "expired-token-of-the-job"  # type: ignore[method-assign, assignment]
+    world.devops.token = lambda: "expired-token-of-the-job"  # type: ignore[method-assign, assignment, misc]
     run = world.start("IndividualCI")
     assert (run.result, run.ran()) == ("Failed", ["check"])
     assert "does not accept SYSTEM_ACCESSTOKEN" in run.job("check").log
