@@ -41,7 +41,8 @@ def step(provider: Provider, *, path: str, reports: Path, applications: int, sch
         elif not unread and (closed := settled(lambda: _close(forge, path, url), provider.log)):
             provider.log(f"Issue #{closed.id} is closed.")
     except Gone:
-        say(provider, "warning", "issues are disabled in this repository, so only this run reports drift")
+        why = "issues are disabled in this repository, or closed to this job"
+        say(provider, "warning", f"{why}, so only this run reports drift")
     if drifted or unread or waiting:
         stopped = f", {counted(waiting, 'rollout')} stopped" if waiting else ""
         raise ReconcilerError(f"{len(drifted)} applications have drifted, {unread} could not be planned{stopped}")

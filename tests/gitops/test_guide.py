@@ -36,6 +36,12 @@ def test_the_pipelines_are_what_init_writes() -> None:
         assert shown == (PROJECT / path).read_text(encoding="utf-8")
 
 
+def test_the_pipeline_for_azure_is_what_init_writes() -> None:
+    path = "reconciler/cli/init_files/azure.yml"
+    assert f"<!-- file: {path} -->\n```yaml azure\n" in GUIDE
+    assert snippet("azure") == (PROJECT / path).read_text(encoding="utf-8")
+
+
 def test_every_input_is_listed_as_it_is() -> None:
     (table,) = re.findall(r"<!-- inputs -->\n[^\n]*\n[^\n]*\n(.*?)<!-- /inputs -->", GUIDE, re.DOTALL)
     workflow = load((PROJECT / ".github/workflows/reconcile.yml").read_text(encoding="utf-8"))
@@ -204,78 +210,6 @@ def test_a_release_is_installed_with_the_lock_that_the_pipeline_knows(is_replace
             "install --require-hashes --no-deps -r FILE",
             "wheel --hash=sha256:00",
         ]
-
-
-class TestAzure:
-    pipeline: Mapping[str, Any] = load(snippet("azure"))
-
-    def steps(self, job: str) -> list[dict[str, Any]]:
-        (found,) = [one for one in self.pipeline["jobs"] if job in (one.get("job"), one.get("deployment"))]
-        steps = found.get("steps") or found["strategy"]["runOnce"]["deploy"]["steps"]
-        return [step for step in steps if "bash" in step]
-
-    def run(self, shell: Any, job: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        """The scripts of a job, one after the other, up to one that fails; its exit code, and what all said."""
-        said = ""
-        for step in self.steps(job):
-            script = step["bash"].replace("$(INSTALL)", self.pipeline["variables"]["INSTALL"])
-            path = 'export PATH="$AGENT_TEMPDIRECTORY/reconciler-venv/bin:$PATH"'
-            done: subprocess.CompletedProcess[str] = shell(f"{path}\n{script}", **variables)
-            said += done.stdout
-            if done.returncode:
-                break
-        done.stdout = said
-        return done
-
-    def test_a_pull_request_is_planned_then_applied_then_in_sync(
-        self, shell: Any, fleet: Server, tmp_path: Path
-    ) -> None:
-        planned = self.run(shell, "plan")
-        assert planned.returncode == DONE, planned.stderr
-        assert "telemetry v1 → v2" in planned.stdout
-        assert f"##vso[task.uploadsummary]{tmp_path}/plan.md" in planned.stdout
-        assert "commit `c0ffee`" in (tmp_path / "plan.md").read_text()
-        assert installed(tmp_path) == INSTALLED
-        assert self.run(shell, "drift").returncode == CHANGES
-        applied = self.run(shell, "apply")
-        assert applied.returncode == DONE, applied.stderr
-        assert {row["reported"] for row in fleet.control.rows()} == {"v2"}
-        assert self.run(shell, "drift").returncode == DONE
-
-    def test_a_branch_is_not_installed(self, shell: Any) -> None:
-        refused = self.run(shell, "drift", RECONCILER=shell.branch)
-        assert refused.returncode == 1
-        assert "pathspec 'main' did not match" in refused.stderr
-
-    def test_an_old_run_that_is_run_again_applies_the_tip(self, shell: Any, fleet: Server) -> None:
-        shell.git("checkout", "-q", "--detach", "HEAD^1")
-        assert self.run(shell, "apply").returncode == DONE
-        assert {row["reported"] for row in fleet.control.rows()} == {"v2"}
-
-    def test_the_token_that_may_write_is_for_the_apply_job_alone(self) -> None:
-        with_it = [
-            job["job"] if "job" in job else job["deployment"]
-            for job in self.pipeline["jobs"]
-            if "APPLY_TOKEN" in str(job)
-        ]
-        assert with_it == ["apply"]
-        assert "$(LOSANT_API_TOKEN)" not in str(self.steps("apply"))
-
-    def test_a_schedule_applies_where_it_is_asked_to_and_looks_for_drift_elsewhere(self) -> None:
-        conditions = {
-            job.get("job") or job["deployment"]: " ".join(job["condition"].split()) for job in self.pipeline["jobs"]
-        }
-        schedule = "eq(variables['Build.Reason'], 'Schedule')"
-        pushed = "in(variables['Build.Reason'], 'IndividualCI', 'BatchedCI')"
-        assert self.pipeline["variables"]["SCHEDULED_APPLY"] == "false"
-        assert conditions["apply"] == f"or({pushed}, and({schedule}, eq(variables['SCHEDULED_APPLY'], 'true')))"
-        assert conditions["drift"] == f"and({schedule}, ne(variables['SCHEDULED_APPLY'], 'true'))"
-        assert self.pipeline["lockBehavior"] == "sequential"
-
-    def test_the_token_is_not_there_while_installing(self) -> None:
-        for job in ("plan", "apply", "drift"):
-            (install,) = [step for step in self.steps(job) if step["bash"] == "$(INSTALL)"]
-            assert "env" not in install
 
 
 class TestRequired:

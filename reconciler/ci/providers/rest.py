@@ -70,7 +70,7 @@ class Rest:
         try:
             follow = method == "GET"
             with self._http.stream(method, path, json=body, params=query, follow_redirects=follow, **more) as answer:
-                if answer.is_success:
+                if self.accepts(answer):
                     return json.loads(text) if (text := _read(answer)) else None
         except (httpx.HTTPError, httpx.InvalidURL, Undecodable, ValueError) as error:
             reason = inert(self._token.redact(str(error)), limit=200)
@@ -96,6 +96,10 @@ class Rest:
             yield from page
             if len(page) < PER_PAGE:
                 return
+
+    def accepts(self, answer: httpx.Response) -> bool:
+        """Whether the forge has done what was asked."""
+        return answer.is_success
 
     def _error(self, answer: httpx.Response, method: str, path: str) -> Exception:
         """The error for an unsuccessful response."""
