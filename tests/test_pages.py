@@ -23,7 +23,6 @@ def followed(page: str, folder: Path) -> list[tuple[Block, str]]:
         return list(Reader(folder, stack).follow(page))
 
 
-@pytest.mark.timeout(180)  # processes by the dozen, on a machine that may be busy
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(DOCS)))
 def test_a_reader_who_types_along_sees_what_the_page_shows(path: Path, tmp_path: Path) -> None:
     for block, seen in followed(path.read_text(encoding="utf-8"), tmp_path):

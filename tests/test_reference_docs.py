@@ -41,8 +41,8 @@ def test_a_text_that_nobody_writes_is_found(texts: str) -> None:
 
 def test_the_index_lists_every_page() -> None:
     listed = {link for link in re.findall(r"\]\(([^)#]+\.md)\)", page("README")) if not link.startswith("..")}
-    pages = {path.relative_to(DOCS).as_posix() for path in DOCS.glob("*.md")} - {"README.md"}
-    assert listed == pages | {"examples/README.md"}
+    pages = {path.relative_to(DOCS).as_posix() for path in (*DOCS.glob("*.md"), *DOCS.glob("howto/*.md"))}
+    assert listed | {"README.md", "howto/README.md"} == pages | {"examples/README.md"}
 
 
 def test_the_promises_name_what_there_is(texts: str) -> None:

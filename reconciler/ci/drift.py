@@ -38,7 +38,7 @@ def step(provider: Provider, *, path: str, reports: Path, applications: int, sch
                 lambda: put(lambda over: forge.write_issue(title, page, over), _find(forge, path)), provider.log
             )
             provider.log(f"Issue #{number} reports it.")
-        elif not unread and (closed := settled(lambda: _close(forge, path, url), provider.log)):
+        elif applications and not unread and (closed := settled(lambda: _close(forge, path, url), provider.log)):
             provider.log(f"Issue #{closed.id} is closed.")
     except Gone:
         why = "issues are disabled in this repository, or closed to this job"
@@ -46,6 +46,8 @@ def step(provider: Provider, *, path: str, reports: Path, applications: int, sch
     if drifted or unread or waiting:
         stopped = f", {counted(waiting, 'rollout')} stopped" if waiting else ""
         raise ReconcilerError(f"{len(drifted)} applications have drifted, {unread} could not be planned{stopped}")
+    if not applications:
+        raise ReconcilerError("whether Losant is as the manifests say is unknown: the check listed no applications")
     provider.log("No drift.")
     return 0
 

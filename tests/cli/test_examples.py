@@ -74,6 +74,7 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
             "SERVER_URL": "https://x.example",
         }.items():
             monkeypatch.setenv(f"GITHUB_{name}", value)
+        monkeypatch.setenv("GITHUB_ACTIONS", "true")
         (tmp_path / "event.json").write_text("{}")
         for name in ("OUTPUT", "STEP_SUMMARY"):
             monkeypatch.setenv(f"GITHUB_{name}", str(tmp_path / name))

@@ -218,6 +218,7 @@ def test_a_second_token_carries_the_apply_through(tmp_path: Path, monkeypatch: p
 def test_a_step_of_a_pipeline_hands_it_on(shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from reconciler.ci import plan as step
 
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
     given: list[tuple[str, ...]] = []
     monkeypatch.setattr(step, "step", lambda _, application, **__: given.append(application.options) or 0)  # type: ignore[func-returns-value]
     run_here(

@@ -21,7 +21,7 @@ from reconciler.ci.stopped import Stopped
 from reconciler.errors import Problem, ReconcilerError, UsageError
 from tests.gitops.runner.hub import Trouble
 from tests.gitops.runner.lab import MALLORY, PROJECT_ID, REPORTER, US, Lab, serve_lab
-from tests.gitops.runner.reports import one
+from tests.gitops.runner.reports import in_sync, one
 from tests.support.cli import Ended, run_here
 
 A = "0" * 24
@@ -122,7 +122,7 @@ class TestRest:
 
     def test_no_answer_is_told(self, lab: Lab, pauses: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("CI_API_V4_URL", "http://127.0.0.1:9/api/v4")
-        ended = run_here("ci", "drift", "--reports", "reports")
+        ended = run_here("ci", "drift", "--reports", str(in_sync()), "--applications", "1")
         assert ended.code == 1
         assert "error: no usable response from GitLab to GET" in ended.out
         assert pauses == list(PAUSES_S)

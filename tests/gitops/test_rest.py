@@ -21,7 +21,7 @@ from reconciler.ci.providers.github_rest import Repository
 from reconciler.ci.reports import Report
 from reconciler.errors import ReconcilerError
 from tests.gitops.runner.hub import BOT, REPOSITORY, Hub, Trouble, serve_hub
-from tests.gitops.runner.reports import one
+from tests.gitops.runner.reports import in_sync, one
 from tests.support.cli import Ended, run_here
 
 
@@ -65,7 +65,7 @@ class TestRest:
     ) -> None:
         monkeypatch.setenv("GITHUB_API_URL", "http://127.0.0.1:9")
         monkeypatch.setenv("GITHUB_TOKEN", "t")
-        ended = run_here("ci", "drift", "--reports", "reports")
+        ended = run_here("ci", "drift", "--reports", str(in_sync()), "--applications", "1")
         assert ended.code == 1
         assert "::error::no usable response from GitHub to GET issues" in ended.out
         assert pauses == list(PAUSES_S)
@@ -112,7 +112,7 @@ class TestRest:
             raise httpx.ConnectError("x\n::set-output name=apply::true")
 
         monkeypatch.setattr(httpx.HTTPTransport, "handle_request", fail)
-        ended = run_here("ci", "drift", "--reports", "reports")
+        ended = run_here("ci", "drift", "--reports", str(in_sync()), "--applications", "1")
         assert ended.code == 1
         lines = ended.out.splitlines()
         assert len(lines) == 4
@@ -123,7 +123,7 @@ class TestRest:
         self, token: str, hub: Hub, pauses: list[float], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("GITHUB_TOKEN", token)
-        ended = run_here("ci", "drift", "--reports", "reports")
+        ended = run_here("ci", "drift", "--reports", str(in_sync()), "--applications", "1")
         assert ended.code == 1
         assert "a-token-of" not in ended.out + ended.err
         assert "bug" not in ended.out + ended.err
@@ -138,7 +138,7 @@ class TestRest:
         monkeypatch.setenv("GITHUB_API_URL", "https://api.github.example")
         monkeypatch.setenv("GITHUB_TOKEN", "t")
         monkeypatch.setenv("HTTPS_PROXY", "http://user:s3cr/et@h")
-        ended = run_here("ci", "drift", "--reports", "reports")
+        ended = run_here("ci", "drift", "--reports", str(in_sync()), "--applications", "1")
         assert ended.code == 1
         assert "::error::HTTPS_PROXY is not the URL of a proxy" in ended.out
         assert "s3c" not in ended.out + ended.err
@@ -259,6 +259,15 @@ class TestDrift:
             replace(made, folder=home).save()
         monkeypatch.setattr("reconciler.ci.reports.show", lambda file, commit, max_bytes: "the plan")
         return run_here("ci", "drift", "--path", "manifests", "--applications", str(expected), "--reports", "reports")
+
+    def test_a_check_that_listed_nothing_leaves_the_issue_open(
+        self, hub: Hub, job_files: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        repository().write_issue("Drift", first_line("manifests") + "\nold", None)
+        ended = self.tell(job_files, monkeypatch, expected=0)
+        assert ended.code == 1
+        assert "the check listed no applications" in ended.out
+        assert [issue["state"] for issue in hub.issues.values()] == ["open"]
 
     def test_a_refused_plan_is_drift(self, hub: Hub, job_files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert self.tell(job_files, monkeypatch, one(code=3)).code == 1
