@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from reconciler.api.http.credentials import read_token
 from reconciler.ci.provider import Gone, Merged, Post
-from reconciler.ci.providers.rest import Data, Rest
+from reconciler.ci.providers.rest import Data, Rest, first_bearers
 
 _BOT = "github-actions[bot]"  # the author of what a job's own token writes
 _FORBIDDEN = "check that the calling job grants the permissions that the guide lists"
@@ -40,13 +40,7 @@ class Repository:
         return next((Merged(pull["number"], pull["head"]["sha"]) for pull in own or pulls), None)
 
     def applied(self, commits: Sequence[str], marks: Collection[str]) -> Mapping[str, str]:
-        found: dict[str, str] = {}
-        for commit in commits:
-            borne = self.marks(commit)
-            found |= {mark: commit for mark in marks if mark in borne and mark not in found}
-            if len(found) == len(set(marks)):
-                break
-        return found
+        return first_bearers(commits, marks, self.marks)
 
     def marks(self, commit: str) -> Mapping[str, str]:
         newest: dict[str, Data] = {}  # of several statuses of one name, the newest comes first and counts

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from reconciler.api.http.credentials import read_token
 from reconciler.ci.provider import Gone, Merged, Post
 from reconciler.ci.providers.gitlab import FORGE_TOKEN
-from reconciler.ci.providers.rest import PASSING, Data, Rest
+from reconciler.ci.providers.rest import PASSING, Data, Rest, first_bearers
 
 _FORBIDDEN = f"{FORGE_TOKEN} has to be a project access token with the scope api and the role Developer"
 _COMMAND = re.compile(r"^([ \t]*)/(?=[A-Za-z])", re.MULTILINE)
@@ -47,13 +47,7 @@ class Project:
         return next((Merged(int(one["iid"]), str(one["sha"])) for one in own or found), None)
 
     def applied(self, commits: Sequence[str], marks: Collection[str]) -> Mapping[str, str]:
-        found: dict[str, str] = {}
-        for commit in commits:
-            borne = self.marks(commit)
-            found |= {mark: commit for mark in marks if mark in borne and mark not in found}
-            if len(found) == len(set(marks)):
-                break
-        return found
+        return first_bearers(commits, marks, self.marks)
 
     def marks(self, commit: str) -> Mapping[str, str]:
         newest: dict[str, Data] = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import count
 from typing import Any, TypeVar
 
@@ -112,6 +112,19 @@ class Rest:
         if code == 401:
             return ReconcilerError(f"{reason}: {self._token.source} is not valid, or has expired")
         return ReconcilerError(f"{reason}; {self.forbidden}" if code == 403 else reason)
+
+
+def first_bearers(
+    commits: Sequence[str], marks: Collection[str], marks_of: Callable[[str], Mapping[str, str]]
+) -> Mapping[str, str]:
+    """For each mark the first of the commits that bears it. No more commits are asked than that takes."""
+    found: dict[str, str] = {}
+    for commit in commits:
+        borne = marks_of(commit)
+        found |= {mark: commit for mark in marks if mark in borne and mark not in found}
+        if len(found) == len(set(marks)):
+            break
+    return found
 
 
 def _read(answer: httpx.Response) -> bytes:
