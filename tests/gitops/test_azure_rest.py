@@ -23,8 +23,8 @@ from reconciler.ci.reports import Report
 from reconciler.errors import Problem, ReconcilerError, UsageError
 from reconciler.render.inert import inert
 from tests.gitops.runner.devops import EVERYTHING, GIT, PIPELINE, PROJECT, REPOSITORY, SIGN_IN, DevOps, serve_devops
-from tests.gitops.runner.hub import Trouble
 from tests.gitops.runner.reports import one
+from tests.gitops.runner.standin import Trouble
 from tests.hostile import NAMES
 from tests.support.cli import Ended, run_here
 

@@ -19,9 +19,9 @@ from reconciler.ci.providers.gitlab_rest import Project
 from reconciler.ci.reports import Report
 from reconciler.ci.stopped import Stopped
 from reconciler.errors import Problem, ReconcilerError, UsageError
-from tests.gitops.runner.hub import Trouble
 from tests.gitops.runner.lab import MALLORY, PROJECT_ID, REPORTER, US, Lab, serve_lab
 from tests.gitops.runner.reports import in_sync, one
+from tests.gitops.runner.standin import Trouble
 from tests.support.cli import Ended, run_here
 
 A = "0" * 24

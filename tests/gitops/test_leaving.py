@@ -7,7 +7,8 @@ import pytest
 from reconciler.ci.against import mark_of
 from reconciler.errors import ReconcilerError
 from tests.gitops.conftest import PLANT, World, manifest
-from tests.gitops.runner.hub import Hub, Trouble
+from tests.gitops.runner.hub import Hub
+from tests.gitops.runner.standin import Trouble
 from tests.gitops.test_rest import pauses, repository
 
 __all__ = ["pauses"]

@@ -12,7 +12,8 @@ import pytest
 from reconciler.ci.against import mark_of
 from reconciler.ci.marks import Applied
 from tests.gitops.conftest import PLANT, Build, Git, World, manifest
-from tests.gitops.runner.hub import Hub, Trouble
+from tests.gitops.runner.hub import Hub
+from tests.gitops.runner.standin import Trouble
 from tests.gitops.runner.steps import read_outputs
 from tests.gitops.test_rest import pauses
 from tests.support import processes

@@ -20,8 +20,9 @@ from reconciler.ci.providers.github import GitHub
 from reconciler.ci.providers.github_rest import Repository
 from reconciler.ci.reports import Report
 from reconciler.errors import ReconcilerError
-from tests.gitops.runner.hub import BOT, REPOSITORY, Hub, Trouble, serve_hub
+from tests.gitops.runner.hub import BOT, REPOSITORY, Hub, serve_hub
 from tests.gitops.runner.reports import in_sync, one
+from tests.gitops.runner.standin import Trouble
 from tests.support.cli import Ended, run_here
 
 

@@ -5,18 +5,14 @@ Shapes as in Microsoft's REST reference. A token has permissions by area: code, 
 
 from __future__ import annotations
 
-import json
 import re
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import quote, unquote
 
-from tests.gitops.runner.hub import Trouble
-from tests.support.waiting import join
+from tests.gitops.runner.standin import Asked, Trouble, serve_forge
 
 PROJECT = "Fleet of Acme"
 REPOSITORY = "3411ebc1-d5aa-464f-9615-0b527bc66719"
@@ -81,16 +77,11 @@ class DevOps:
         queries = ("POST wit/wiql", "POST wit/workitemsbatch", f"POST {GIT}/pullrequestquery")
         return [line for line in self.log if not line.startswith("GET ") and line not in queries]
 
-    def trouble(self, method: str, path: str) -> Trouble | None:
-        for one in self.troubles:
-            if re.fullmatch(one.request, f"{method} {path}"):
-                self.troubles.remove(one)
-                if one.before:
-                    one.before()
-                return one
-        return None
-
-    def answer(self, method: str, path: str, query: Mapping[str, str], body: Any, token: str) -> Answer:
+    def answer(self, asked: Asked) -> Answer:
+        method, path, query, body, headers = asked
+        path, token = unquote(path), asked.token
+        if path.startswith("wit/workitems/"):
+            assert headers["Content-Type"] == "application/json-patch+json"
         if token not in self.tokens:
             return 203, SIGN_IN
         for wanted, pattern, area, access, act in self._endpoints():
@@ -212,48 +203,6 @@ class DevOps:
 def serve_devops() -> Iterator[DevOps]:
     """A stand-in that answers at `url`, which is that of a collection."""
     devops = DevOps()
-
-    class Handler(BaseHTTPRequestHandler):
-        def _answer(self) -> None:
-            parts = urlsplit(self.path)
-            raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            query = {name: values[0] for name, values in parse_qs(parts.query).items()}
-            token = (self.headers.get("Authorization") or "").removeprefix("Bearer ")
-            path = unquote(parts.path).removeprefix(f"/{PROJECT}").removeprefix("/_apis/")
-            if path.startswith("wit/workitems/"):
-                assert self.headers["Content-Type"] == "application/json-patch+json"
-            trouble = devops.trouble(self.command, path)
-            status, data = (0, None)
-            if not trouble or trouble.acts:
-                status, data = devops.answer(self.command, path, query, json.loads(raw or b"null"), token)
-            if trouble:
-                self._write(trouble.status, trouble.text.encode(), trouble.headers)
-            else:
-                self._write(status, (data if isinstance(data, str) else json.dumps(data)).encode(), {})
-
-        def _write(self, status: int, text: bytes, headers: Mapping[str, str]) -> None:
-            if not status:
-                self.close_connection = True
-                return
-            self.send_response(status)
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(text)))
-            self.end_headers()
-            self.wfile.write(text)
-
-        do_GET = do_POST = do_PATCH = do_PUT = _answer  # noqa: N815 - http.server's names
-
-        def log_message(self, *args: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    devops.url = f"http://127.0.0.1:{server.server_address[1]}/"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
+    with serve_forge(devops.answer, devops.troubles, re.compile(rf"(/{quote(PROJECT)})?/_apis/")) as url:
+        devops.url = f"{url}/"
         yield devops
-    finally:
-        server.shutdown()
-        server.server_close()
-        join(thread)

@@ -6,36 +6,17 @@ Shapes and permissions as in GitHub's REST reference: comments of a pull request
 
 from __future__ import annotations
 
-import json
 import re
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
-from tests.support.waiting import join
+from tests.gitops.runner.standin import Asked, Trouble, serve_forge
 
 REPOSITORY = "acme/fleet"
 _EITHER = ("issues", "pull-requests")
 BOT = {"login": "github-actions[bot]", "type": "Bot"}
-
-
-@dataclass
-class Trouble:
-    """What the hub does once to a request that matches, instead of answering; `before` is done first.
-
-    With `acts` the request has its effect, and only the answer is lost.
-    """
-
-    request: str  # a pattern for "METHOD path"
-    status: int = 0  # 0: the connection is cut
-    text: str = "<html>Unicorn!</html>"
-    headers: Mapping[str, str] = field(default_factory=dict)
-    acts: bool = False
-    before: Callable[[], object] | None = None
 
 
 @dataclass
@@ -105,22 +86,14 @@ class Hub:
 
     # one method per endpoint: (needed permission, path pattern) -> answer
 
-    def trouble(self, method: str, path: str) -> Trouble | None:
-        """What goes wrong with this request, once."""
-        for one in self.troubles:
-            if re.fullmatch(one.request, f"{method} {path}"):
-                self.troubles.remove(one)
-                if one.before:
-                    one.before()
-                return one
-        return None
-
-    def answer(self, method: str, path: str, query: Mapping[str, str], body: Any, token: str) -> tuple[int, Any]:
+    def answer(self, asked: Asked) -> tuple[int, Any]:
+        method, path, query, body, _ = asked
+        self.authorizations.append(asked.headers.get("Authorization") or "")
         for wanted, pattern, needs, act in self._endpoints():
             match = re.fullmatch(pattern, path)
             if method != wanted or not match:
                 continue
-            if not self._may(token, needs, path, write=method != "GET"):
+            if not self._may(asked.token, needs, path, write=method != "GET"):
                 self.refused.append(f"{method} {path}")
                 return 403, {"message": "Resource not accessible by integration"}
             self.log.append(f"{method} {path}")
@@ -208,50 +181,5 @@ def _page(rows: list[Any], query: Mapping[str, str]) -> list[Any]:
 def serve_hub() -> Iterator[Hub]:
     """A hub that answers at `hub.url`."""
     hub = Hub()
-
-    class Handler(BaseHTTPRequestHandler):
-        def _answer(self) -> None:
-            parts = urlsplit(self.path)
-            size = int(self.headers.get("Content-Length") or 0)
-            body = json.loads(self.rfile.read(size) or b"null")
-            query = {name: values[0] for name, values in parse_qs(parts.query).items()}
-            authorization = self.headers.get("Authorization") or ""
-            hub.authorizations.append(authorization)
-            token = authorization.removeprefix("Bearer ")
-            path = parts.path.removeprefix(f"/repos/{REPOSITORY}/")
-            trouble = hub.trouble(self.command, path)
-            if trouble and not trouble.acts:
-                self._write(trouble.status, trouble.text.encode(), trouble.headers)
-                return
-            status, data = hub.answer(self.command, path, query, body, token)
-            if trouble:
-                self._write(trouble.status, trouble.text.encode(), trouble.headers)
-            else:
-                self._write(status, json.dumps(data).encode(), {})
-
-        def _write(self, status: int, text: bytes, headers: Mapping[str, str]) -> None:
-            if not status:
-                self.close_connection = True
-                return
-            self.send_response(status)
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(text)))
-            self.end_headers()
-            self.wfile.write(text)
-
-        do_GET = do_POST = do_PATCH = _answer  # noqa: N815 - http.server's names
-
-        def log_message(self, *args: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    hub.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
+    with serve_forge(hub.answer, hub.troubles, re.compile(rf"/repos/{REPOSITORY}/")) as hub.url:
         yield hub
-    finally:
-        server.shutdown()
-        server.server_close()
-        join(thread)

@@ -6,18 +6,13 @@ project, 403 for a scope or a role that does not suffice. Every author is the us
 
 from __future__ import annotations
 
-import json
 import re
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
-from urllib.parse import parse_qs, urlsplit
 
-from tests.gitops.runner.hub import Trouble
-from tests.support.waiting import join
+from tests.gitops.runner.standin import Asked, Trouble, serve_forge
 
 PROJECT_ID = 4711
 US, MALLORY = 77, 13
@@ -89,23 +84,14 @@ class Lab:
     def writes(self) -> list[str]:
         return [line for line in self.log if not line.startswith("GET ")]
 
-    def trouble(self, method: str, path: str) -> Trouble | None:
-        """What goes wrong with this request, once."""
-        for one in self.troubles:
-            if re.fullmatch(one.request, f"{method} {path}"):
-                self.troubles.remove(one)
-                if one.before:
-                    one.before()
-                return one
-        return None
-
-    def answer(self, method: str, path: str, query: Mapping[str, str], body: Any, token: str) -> tuple[int, Any]:
-        bearer = self._tokens.get(token)
+    def answer(self, asked: Asked) -> tuple[int, Any]:
+        method, path, query, body, _ = asked
+        self.authorizations.append(asked.headers.get("Authorization") or "")
+        bearer = self._tokens.get(asked.token)
         if bearer is None:
             return 401, {"message": "401 Unauthorized"}
-        if path == "/user":
+        if path == "user":
             return 200, {"id": bearer.user}
-        path = path.removeprefix(f"/projects/{PROJECT_ID}").removeprefix("/")
         if not bearer.role:
             return 404, {"message": "404 Project Not Found"}
         for wanted, pattern, role, act in self._endpoints():
@@ -194,49 +180,7 @@ def _page(rows: list[Any], query: Mapping[str, str]) -> list[Any]:
 def serve_lab() -> Iterator[Lab]:
     """A lab whose API is at `lab.url`."""
     lab = Lab()
-
-    class Handler(BaseHTTPRequestHandler):
-        def _answer(self) -> None:
-            parts = urlsplit(self.path)
-            size = int(self.headers.get("Content-Length") or 0)
-            body = json.loads(self.rfile.read(size) or b"null")
-            query = {name: values[0] for name, values in parse_qs(parts.query).items()}
-            authorization = self.headers.get("Authorization") or ""
-            lab.authorizations.append(authorization)
-            path = parts.path.removeprefix("/api/v4")
-            trouble = lab.trouble(self.command, path.removeprefix(f"/projects/{PROJECT_ID}/"))
-            if trouble and not trouble.acts:
-                self._write(trouble.status, trouble.text.encode(), trouble.headers)
-                return
-            status, data = lab.answer(self.command, path, query, body, authorization.removeprefix("Bearer "))
-            if trouble:
-                self._write(trouble.status, trouble.text.encode(), trouble.headers)
-            else:
-                self._write(status, json.dumps(data).encode(), {})
-
-        def _write(self, status: int, text: bytes, headers: Mapping[str, str]) -> None:
-            if not status:
-                self.close_connection = True
-                return
-            self.send_response(status)
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(text)))
-            self.end_headers()
-            self.wfile.write(text)
-
-        do_GET = do_POST = do_PUT = _answer  # noqa: N815 - http.server's names
-
-        def log_message(self, *args: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    lab.url = f"http://127.0.0.1:{server.server_address[1]}/api/v4"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
+    prefix = re.compile(rf"/api/v4/(projects/{PROJECT_ID}(/|$))?")
+    with serve_forge(lab.answer, lab.troubles, prefix) as url:
+        lab.url = f"{url}/api/v4"
         yield lab
-    finally:
-        server.shutdown()
-        server.server_close()
-        join(thread)
