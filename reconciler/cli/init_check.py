@@ -1,0 +1,56 @@
+"""`reconciler init --check`: prints whether a repository is set up."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from reconciler.ci.provider import Gone, Unsettled
+from reconciler.ci.providers import adapter
+from reconciler.cli.connect import connect
+from reconciler.cli.console import Console
+from reconciler.cli.signals import run_async
+from reconciler.errors import ExitCode, ReconcilerError
+from reconciler.operations.applications import load
+from reconciler.operations.init.check import Finding, of_branch, of_files, of_token
+from reconciler.operations.init.repository import Owned
+from reconciler.render.inert import inert
+
+_PUBLIC = {"GITHUB_API_URL": "https://api.github.com"}
+_WORDS = {True: "ok            ", False: "wrong         ", None: "not verified  "}
+
+
+def check(console: Console, root: Path, forge: str, branch: str, owned: Mapping[str, Owned]) -> ExitCode:
+    """Look at files, tokens and the branch; an error if something is known to be wrong."""
+    found = [*of_files(root, owned), *_tokens(console, root), of_branch(branch, lambda one: _protected(forge, one))]
+    console.write("\n".join(inert(_line(one)) for one in found))
+    return ExitCode.ERROR if any(one.right is False for one in found) else ExitCode.DONE
+
+
+def _line(found: Finding) -> str:
+    return f"{_WORDS[found.right]}{found.what}" + (f": {found.why}" if found.why else "")
+
+
+def _tokens(console: Console, root: Path) -> Iterator[Finding]:
+    try:
+        declared = load(root / "manifests")
+    except ReconcilerError as error:
+        yield Finding("manifests", right=False, why=str(error))
+        return
+    for rules in declared:
+        what = f"token of {rules.application.id}"
+        try:
+            gateway = connect(console, [rules.application.id], parallelism=4)
+        except ReconcilerError as error:
+            yield Finding(what, right=False, why=str(error))
+            continue
+        yield Finding(what, right=True)
+        yield from run_async(of_token(rules, gateway))
+
+
+def _protected(forge: str, branch: str) -> bool:
+    try:
+        return adapter(forge, {**_PUBLIC, **os.environ}, lambda _: None).forge().protected(branch)
+    except (Gone, Unsettled, ModuleNotFoundError) as error:
+        raise ReconcilerError(f"the forge does not tell: {error}") from None
