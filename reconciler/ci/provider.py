@@ -71,6 +71,9 @@ class Forge(Protocol):
     def protected(self, branch: str) -> bool:
         """Whether a branch is protected against pushes by everybody; ReconcilerError if that may not be read."""
 
+    def misplaced(self) -> Sequence[str]:
+        """What is wrong with where the pipeline's tokens are kept; ReconcilerError if the forge does not tell."""
+
     def comments(self, number: int) -> Iterable[Post]:
         """Our comments on a pull request, oldest first."""
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -19,7 +20,7 @@ from reconciler.ci.providers.gitlab_rest import Project
 from reconciler.ci.reports import Report
 from reconciler.ci.stopped import Stopped
 from reconciler.errors import Problem, ReconcilerError, UsageError
-from tests.gitops.runner.lab import MALLORY, PROJECT_ID, REPORTER, US, Lab, serve_lab
+from tests.gitops.runner.lab import MAINTAINER, MALLORY, PROJECT_ID, REPORTER, US, Lab, serve_lab
 from tests.gitops.runner.reports import in_sync, one
 from tests.gitops.runner.standin import Trouble
 from tests.support.cli import Ended, run_here
@@ -308,3 +309,45 @@ class TestMarks:
         assert self.mark(tmp_path, 0).code == 0
         assert pauses == [1]
         assert lab.statuses[SHA][0]["author"] == {"id": US}
+
+
+def kept(key: str, scope: str, *, protected: bool = False, masked: bool = True) -> dict[str, object]:
+    return {"key": key, "environment_scope": scope, "protected": protected, "masked": masked}
+
+
+class TestKept:
+    """Which jobs get which token, as the project's variables say."""
+
+    APART: ClassVar = (
+        kept("LOSANT_API_TOKEN", "reconciler-fleet", protected=True),
+        kept("LOSANT_API_TOKEN", "reconciler-fleet*"),
+        kept("RECONCILER_FORGE_TOKEN", "reconciler-forge"),
+        kept("OTHER", "*", masked=False),
+    )
+
+    def test_tokens_that_are_kept_apart(self, lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("RECONCILER_FORGE_TOKEN", lab.token(role=MAINTAINER))
+        lab.variables[:] = self.APART
+        assert project().misplaced() == ()
+
+    @pytest.mark.parametrize(
+        ("number", "wrong", "told"),
+        [
+            (0, kept("LOSANT_API_TOKEN", "reconciler-fleet"), "LOSANT_API_TOKEN of reconciler-fleet is not protected"),
+            (1, kept("LOSANT_API_TOKEN_A", "*"), "LOSANT_API_TOKEN_A of * is to be of reconciler-fleet"),
+            (2, kept("RECONCILER_FORGE_TOKEN", "*"), "RECONCILER_FORGE_TOKEN of * is to be of reconciler-forge"),
+            (2, kept("RECONCILER_FORGE_TOKEN", "reconciler-forge", masked=False), "is not masked"),
+            (2, kept("MINE", "*"), "no variable RECONCILER_FORGE_TOKEN"),
+        ],
+    )
+    def test_each_that_is_not_is_told(
+        self, lab: Lab, monkeypatch: pytest.MonkeyPatch, number: int, wrong: dict[str, object], told: str
+    ) -> None:
+        monkeypatch.setenv("RECONCILER_FORGE_TOKEN", lab.token(role=MAINTAINER))
+        lab.variables[:] = [*self.APART[:number], wrong, *self.APART[number + 1 :]]
+        (only,) = project().misplaced()
+        assert told in only
+
+    def test_a_role_that_may_not_read_them_is_no_verdict(self, lab: Lab) -> None:
+        with pytest.raises(ReconcilerError, match="GitLab returned 403 for GET variables"):
+            project().misplaced()

@@ -140,6 +140,9 @@ class Project:
         policies = self._rest.read(f"{self._api}/git/policy/configurations", dict, query)["value"]
         return any(one["isEnabled"] and one["isBlocking"] and not one.get("isDeleted") for one in policies)
 
+    def misplaced(self) -> Sequence[str]:
+        raise ReconcilerError("Azure DevOps shows variable groups to their users only")
+
     def comments(self, number: int) -> Iterator[Post]:
         for thread in self._rest.read(f"{self._git}/pullRequests/{number}/threads", dict, _VERSION)["value"]:
             first = next((one for one in thread["comments"] if one["id"] == _FIRST), None)

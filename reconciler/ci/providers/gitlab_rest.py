@@ -11,6 +11,7 @@ from urllib.parse import quote
 from reconciler.api.http.credentials import read_token
 from reconciler.ci.provider import Gone, Merged, Post
 from reconciler.ci.providers.gitlab import FORGE_TOKEN
+from reconciler.ci.providers.gitlab_child import FLEET, FORGE
 from reconciler.ci.providers.rest import PASSING, Data, Rest, first_bearers
 
 _FORBIDDEN = f"{FORGE_TOKEN} has to be a project access token with the scope api and the role Developer"
@@ -65,6 +66,9 @@ class Project:
         # Not by `protected_branches/NAME`, which does not know a branch that a wildcard protects.
         return bool(self._rest.read(f"repository/branches/{quote(branch, safe='')}", dict)["protected"])
 
+    def misplaced(self) -> Sequence[str]:
+        return tuple(_misplaced([*self._rest.pages("variables")]))
+
     def comments(self, number: int) -> Iterator[Post]:
         for note in self._rest.pages(f"merge_requests/{number}/notes", sort="asc", order_by="created_at"):
             if self._is_by_us(note) and not note["system"]:
@@ -94,6 +98,22 @@ class Project:
 
     def _is_by_us(self, post: Data) -> bool:
         return (post["author"] or {}).get("id") == self._me
+
+
+def _misplaced(variables: Sequence[Data]) -> Iterator[str]:
+    """By environment, so that no job gets the token of the fleet and that of the forge."""
+    for prefix, environment in (("LOSANT_API_TOKEN", FLEET), (FORGE_TOKEN, FORGE)):
+        found = [one for one in variables if one["key"].startswith(prefix)]
+        if not found:
+            yield f"no variable {prefix}"
+        for one in found:
+            scope, name = one["environment_scope"], f"{one['key']} of {one['environment_scope']}"
+            if scope != environment and (prefix == FORGE_TOKEN or scope != f"{environment}*"):
+                yield f"{name} is to be of {environment}"
+            elif scope == FLEET and not one["protected"]:
+                yield f"{name} is not protected: whoever may push a branch can print it"
+            if not one["masked"]:
+                yield f"{name} is not masked: logs can show it"
 
 
 def _inactive(text: str) -> str:

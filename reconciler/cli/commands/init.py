@@ -12,7 +12,7 @@ import click
 from reconciler.cli import options as opt
 from reconciler.cli import values
 from reconciler.cli.console import Console
-from reconciler.errors import UsageError
+from reconciler.errors import ExitCode, UsageError
 from reconciler.operations.init.forges import written_for
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ _API_URL = values.matching(r"(?a)[\w.:/~%\[\]-]+", "cannot be written into a pip
 @click.option("--no-workflow", is_flag=True, help="Write no pipeline.")
 @click.option("--branch", type=_BRANCH, default="main", show_default=True, help="The branch whose merges are applied.")
 @click.option("--owner", type=_OWNER, metavar="@ORG/TEAM", help="Reviewers of fleet changes, for CODEOWNERS.")
+@click.option("--check", is_flag=True, help="Write nothing; say whether the repository is set up (exit 1 if not).")
 @click.pass_obj
 def command(
     console: Console,
@@ -58,7 +59,8 @@ def command(
     no_workflow: bool,
     branch: str,
     owner: str | None,
-) -> None:
+    check: bool,
+) -> ExitCode:
     """Write a manifest, a whole pipeline and CODEOWNERS into the git repository FOLDER.
 
     The pipeline needs no other repository, and installs this very version. Existing files are not changed, so it is
@@ -84,16 +86,20 @@ def command(
     if not no_workflow:
         origin = given(install) if install else installed_from()
         owned = repository.owned(forge, origin, branch=branch, api_url=api_url and _API_URL(api_url))
-    written = [_manifest(console, root, application, kind, from_live=from_live)]
     schema = repository.schema()
+    if check:
+        from reconciler.cli.init_check import check as look
+
+        return look(console, root, forge, branch, {repository.SCHEMA: schema, **owned})
+    written = [_manifest(console, root, application, kind, from_live=from_live)]
     written.append(put(root, repository.SCHEMA, schema.text, mark=schema.mark))
     written += [put(root, name, one.text, mark=one.mark) for name, one in owned.items()]
-    owners, rules = repository.code_owners(root, forge, owner, owned)
-    ignore, patterns = repository.ignored(root)
-    told = [*map(_line, written), *_hinted(owners, rules), *_hinted(ignore, patterns)]
+    owners = repository.code_owners(root, forge, owner, owned)
+    told = [*map(_line, written), *(_hinted(*owners) if owners else ()), *_hinted(*repository.ignored(root))]
     steps = _next_steps(application, kind, branch, None if no_workflow else forge)
     differ = [one.diff.rstrip("\n") for one in written if one.diff]
     console.write("\n".join([*told, "", *(line for diff in differ for line in (diff, "")), *steps]))
+    return ExitCode.DONE
 
 
 def _manifest(console: Console, root: Path, application: str | None, kind: str, *, from_live: bool) -> Written:

@@ -43,7 +43,8 @@ FORGES: Mapping[str, ForgeFacts] = {
         {".gitlab-ci.yml": "gitlab.yml"},
         ("CODEOWNERS", "docs/CODEOWNERS", ".gitlab/CODEOWNERS"),
         (
-            "Add it on GitLab: Settings > CI/CD > Variables, masked, for the environment reconciler-fleet, as SECRET.",
+            "Add it on GitLab: Settings > CI/CD > Variables, masked, protected, scope reconciler-fleet, as SECRET.",
+            "Add one with the first scopes alone under the same name, masked, for the environment reconciler-fleet*.",
             "Add a project access token (role Developer, scope api) for reconciler-forge, as RECONCILER_FORGE_TOKEN.",
         ),
         "Settings > Repository > Protected branches: nobody pushes, code owners approve",
@@ -51,7 +52,12 @@ FORGES: Mapping[str, ForgeFacts] = {
     "azure": ForgeFacts(
         {"azure-pipelines.yml": "azure.yml"},
         (),
-        ("Add it on Azure DevOps: Pipelines > Library > Variable group, as a secret variable named SECRET.",),
+        (
+            "Add it on Azure DevOps: Pipelines > Library > Variable group reconciler-fleet, as a secret named SECRET.",
+            "Give that group the checks Branch control and Exclusive Lock.",
+            "Add one with the first scopes alone under the same name to a variable group reconciler-plan.",
+            "Make a variable group reconciler-forge with RECONCILER_WORK_ITEM_TYPE, such as Task.",
+        ),
         "Project settings > Repositories > Policies: require a minimum number of reviewers",
     ),
 }

@@ -54,11 +54,11 @@ def skeleton(application: str | None, kind: str) -> str:
     return SCHEMA_LINE + text.replace("KIND", kind, 1)
 
 
-def code_owners(root: Path, forge: str, owner: str | None, guarded: Mapping[str, object]) -> tuple[Written, str]:
-    """Who reviews what: written, or lines to add to what is there."""
+def code_owners(root: Path, forge: str, owner: str | None, guarded: Mapping[str, object]) -> tuple[Written, str] | None:
+    """Who reviews what: written, or lines to add to what is there; None where the forge knows no such file."""
     places = FORGES[forge].owners
     if not places:
-        return Written("CODEOWNERS", State.KEPT), ""
+        return None
     tops = dict.fromkeys(f"/{name.split('/')[0]}/" if "/" in name else f"/{name}" for name in guarded)
     rules = [f"{path} {owner or '@your-org/your-team'}\n" for path in ("/manifests/", *tops)]
     # Without an owner the example stays a comment: the forge would reject a file with it.

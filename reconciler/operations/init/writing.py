@@ -23,11 +23,15 @@ class State(Enum):
 
 
 class Written(NamedTuple):
-    """A file and what became of it; `diff` leads from what is there to what would be written."""
+    """A file and what became of it; `diff` leads from what is there to what would be written.
+
+    `same`: the file is, byte for byte but for line ends, what would be written.
+    """
 
     name: str
     state: State
     diff: str = ""
+    same: bool = False
 
 
 def marked(text: str) -> str:
@@ -75,6 +79,6 @@ def there(root: Path, name: str) -> str:
 def _compared(root: Path, name: str, text: str, mark: str) -> Written:
     found = there(root, name).replace("\r\n", "\n")
     if found == text or mark not in found:
-        return Written(name, State.KEPT)
+        return Written(name, State.KEPT, same=found == text)
     lines = unified_diff(found.splitlines(keepends=True), text.splitlines(keepends=True), f"a/{name}", f"b/{name}")
     return Written(name, State.DIFFERS, "".join(lines))

@@ -29,6 +29,7 @@ class Hub:
     issues: dict[int, dict[str, Any]] = field(default_factory=dict)
     comments: dict[int, dict[str, Any]] = field(default_factory=dict)
     statuses: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    protected: set[str] = field(default_factory=set)
     log: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     authorizations: list[str] = field(default_factory=list)
@@ -124,6 +125,7 @@ class Hub:
         yield "POST", r"issues/(\d+)/comments", _EITHER, self._add_comment
         yield "PATCH", r"issues/comments/(\d+)", _EITHER, self._edit_comment
         yield "GET", r"issues", ("issues",), self._issues
+        yield "GET", r"branches/(\w+)", ("contents",), lambda _q, _b, one: (200, {"protected": one in self.protected})
         yield "POST", r"issues", ("issues",), self._open_issue
         yield "PATCH", r"issues/(\d+)", ("issues",), self._edit_issue
 

@@ -16,7 +16,7 @@ from tests.gitops.runner.standin import Asked, Trouble, serve_forge
 
 PROJECT_ID = 4711
 US, MALLORY = 77, 13
-GUEST, REPORTER, DEVELOPER = 10, 20, 30
+GUEST, REPORTER, DEVELOPER, MAINTAINER = 10, 20, 30, 40
 
 
 class Bearer(NamedTuple):
@@ -37,6 +37,7 @@ class Lab:
     notes: dict[int, dict[str, Any]] = field(default_factory=dict)
     statuses: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     protected: set[str] = field(default_factory=lambda: {"main"})
+    variables: list[dict[str, object]] = field(default_factory=list)
     log: list[str] = field(default_factory=list)
     authorizations: list[str] = field(default_factory=list)
     troubles: list[Trouble] = field(default_factory=list)
@@ -113,6 +114,7 @@ class Lab:
         yield "GET", r"merge_requests/(\d+)/notes", REPORTER, self._notes_of
         yield "POST", r"merge_requests/(\d+)/notes", REPORTER, self._add_note
         yield "PUT", r"merge_requests/(\d+)/notes/(\d+)", REPORTER, self._edit_note
+        yield "GET", r"variables", MAINTAINER, lambda _, query, __: (200, _page(self.variables, query))
         yield "GET", r"issues", GUEST, self._issues
         yield "POST", r"issues", REPORTER, self._open_issue
         yield "PUT", r"issues/(\d+)", REPORTER, self._edit_issue

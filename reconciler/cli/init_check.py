@@ -1,0 +1,60 @@
+"""`reconciler init --check`: prints whether a repository is set up."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+from reconciler.ci.provider import Forge, Gone, Unsettled
+from reconciler.ci.providers import adapter
+from reconciler.cli.connect import connect
+from reconciler.cli.console import Console
+from reconciler.cli.signals import run_async
+from reconciler.errors import ExitCode, ReconcilerError
+from reconciler.operations.applications import load
+from reconciler.operations.init.check import Finding, of_branch, of_files, of_token, of_tokens_kept, why_of
+from reconciler.operations.init.repository import Owned
+from reconciler.render.inert import inert
+
+T = TypeVar("T")
+_PUBLIC = {"GITHUB_API_URL": "https://api.github.com"}
+_WORDS = {True: "ok            ", False: "wrong         ", None: "not verified  "}
+
+
+def check(console: Console, root: Path, forge: str, branch: str, owned: Mapping[str, Owned]) -> ExitCode:
+    """Look at files, tokens and the branch; an error if something is known to be wrong."""
+    kept = of_tokens_kept(lambda: _ask(forge, lambda one: one.misplaced()))
+    protected = of_branch(branch, lambda name: _ask(forge, lambda one: one.protected(name)))
+    found = [*of_files(root, owned), *_tokens(console, root), kept, protected]
+    console.write("\n".join(inert(_line(one)) for one in found))
+    return ExitCode.ERROR if any(one.right is False for one in found) else ExitCode.DONE
+
+
+def _line(found: Finding) -> str:
+    return f"{_WORDS[found.right]}{found.what}" + (f": {found.why}" if found.why else "")
+
+
+def _tokens(console: Console, root: Path) -> Iterator[Finding]:
+    try:
+        declared = load(root / "manifests")
+    except ReconcilerError as error:
+        yield Finding("manifests", right=False, why=why_of(error))
+        return
+    for rules in declared:
+        what = f"token of {rules.application.id}"
+        try:
+            gateway = connect(console, [rules.application.id], parallelism=4)
+        except ReconcilerError as error:
+            yield Finding(what, right=False, why=why_of(error))
+            continue
+        yield Finding(what, right=True)
+        yield from run_async(of_token(rules, gateway))
+
+
+def _ask(name: str, question: Callable[[Forge], T]) -> T:
+    try:
+        return question(adapter(name, {**_PUBLIC, **os.environ}, lambda _: None).forge())
+    except (Gone, Unsettled) as error:
+        raise ReconcilerError(f"the forge does not tell: {error}") from None

@@ -1,0 +1,90 @@
+"""`reconciler init --check`: what is wrong is told, what cannot be seen is not claimed, and nothing is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from reconciler.simulator import Server, serve
+from tests.gitops.conftest import FLEET, PLANT
+from tests.gitops.runner.hub import REPOSITORY, Hub, serve_hub
+from tests.support import processes
+from tests.support.cli import run_here
+
+FROM = ("--install", "losant-reconciler==1.2.3")
+NARROW = f"{FLEET}    tokens: [{{text: may-only-read-deployments, scopes: [embeddedDeployments.get]}}]\n"
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Server, Hub]]:
+    processes.run(["git", "init", "-q", str(tmp_path)], check=True)
+    monkeypatch.chdir(tmp_path)
+    with serve(NARROW) as server, serve_hub() as hub:
+        monkeypatch.setenv("LOSANT_API_URL", server.url)
+        monkeypatch.setenv(f"LOSANT_API_TOKEN_{PLANT}", server.token)
+        monkeypatch.setenv("GITHUB_API_URL", hub.url)
+        monkeypatch.setenv("GITHUB_REPOSITORY", REPOSITORY)
+        monkeypatch.setenv("GITHUB_TOKEN", hub.token({"contents": "read"}))
+        hub.protected.add("main")
+        assert run_here("init", "--import", "--application", PLANT, *FROM).code == 0
+        yield server, hub
+
+
+def lines(word: str, out: str) -> list[str]:
+    return [line.removeprefix(word).strip() for line in out.splitlines() if line.startswith(f"{word}  ")]
+
+
+def test_a_repository_that_is_set_up(world: tuple[Server, Hub]) -> None:
+    ended = run_here("init", "--check", *FROM)
+    assert (ended.code, lines("wrong", ended.out)) == (0, []), ended.out
+    assert {"manifests/schema.json", ".reconciler/install.sh", "branch main is protected"} <= {*lines("ok", ended.out)}
+    assert {f"scope {one} of {PLANT}" for one in ("devices.get", "embeddedDeployments.get")} <= {
+        *lines("ok", ended.out)
+    }
+    assert lines("not verified", ended.out) == [
+        *(
+            f"scope embeddedDeployments.{one} of {PLANT}: shown only by a write"
+            for one in ("release", "replace", "remove")
+        ),
+        "tokens are kept apart: GitHub shows the names of secrets to administrators only",
+    ]
+    assert {name.partition(".")[2] for name in world[0].control.counts()} == {"get"}
+
+
+def test_what_is_wrong_is_told_all_at_once_and_nothing_is_written(
+    world: tuple[Server, Hub], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"LOSANT_API_TOKEN_{PLANT}", "may-only-read-deployments")
+    world[1].protected.clear()
+    Path(".reconciler/install.sh").unlink()
+    Path(".github/workflows/reconcile.yml").write_text("mine\n")
+    ended = run_here("init", "--check", "--install", "losant-reconciler==1.2.4")
+    assert ended.code == 1
+    told = "\n".join(lines("wrong", ended.out))
+    for what in (
+        ".reconciler/install.sh: missing",
+        ".reconciler/reconciler.txt: not as it would be written now",
+        f"scope devices.get of {PLANT}: ",
+        f"scope flows.get of {PLANT}: ",
+        "branch main is protected: everybody can push",
+    ):
+        assert what in told
+    assert ".github/workflows/reconcile.yml: not written by reconciler init" in lines("not verified", ended.out)
+    assert not Path(".reconciler/install.sh").exists()
+    assert "may-only-read" not in ended.out + ended.err
+
+
+def test_a_token_that_is_missing_is_wrong_and_a_branch_that_cannot_be_read_is_not_verified(
+    world: tuple[Server, Hub], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(f"LOSANT_API_TOKEN_{PLANT}")
+    monkeypatch.setenv("GITHUB_TOKEN", world[1].token({"issues": "write"}))
+    ended = run_here("init", "--check", *FROM)
+    assert ended.code == 1
+    (wrong,) = lines("wrong", ended.out)
+    assert wrong.startswith(f"token of {PLANT}: no API token")
+    assert [line for line in lines("not verified", ended.out) if line.startswith("branch main is protected: ")]
+    monkeypatch.delenv("GITHUB_TOKEN")
+    assert "not verified  branch main is protected: GITHUB_TOKEN is not set" in run_here("init", "--check", *FROM).out
