@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from reconciler.ci.against import revisions
-from reconciler.ci.command import git
+from reconciler.ci.command import Application, git
 from reconciler.ci.comment import Review, find_comment
+from reconciler.ci.marks import marked
 from reconciler.ci.provider import Forge, Provider, Trigger
 from reconciler.errors import UsageError
 from reconciler.operations.applications import load
@@ -13,8 +14,12 @@ from reconciler.render.inert import inert
 _NAME = 80  # maximum characters of a display name, since the size of job outputs is limited
 
 
-def step(provider: Provider, *, path: str, application: str, expect_digest: str) -> int:
-    """Start the jobs; output their number, and the pull request that the commit came from, if it may be applied."""
+def step(provider: Provider, *, path: str, application: str, expect_digest: str, require_reviewed_plan: bool) -> int:
+    """Start the jobs; output their number, and the pull request that the commit came from, if it may be applied.
+
+    `require_reviewed_plan`: on a schedule, tell each job the commit that bears its mark, for pipelines whose jobs
+    of the fleet cannot ask for it.
+    """
     picked = [one for one in load(path) if application in ("", one.application.id, one.application.name)]
     if not picked:
         raise UsageError("the manifests contain no application" + (f" {application!r}" if application else ""))
@@ -36,6 +41,9 @@ def step(provider: Provider, *, path: str, application: str, expect_digest: str)
     ]
     provider.output("applications", str(len(rows)))
     provider.output("pull-request", str(number or ""))
+    if require_reviewed_plan and run.trigger is Trigger.SCHEDULE:
+        for row in rows:
+            row["marked"] = marked(provider.forge(), Application(path, row["application"], row["kind"]))
     provider.start_jobs(rows)
     provider.log(f"{len(rows)} to do" + (f", as reviewed on {provider.named(number)}" if number and review else ""))
     return 0

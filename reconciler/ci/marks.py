@@ -101,6 +101,12 @@ def look(provider: Provider, *, application: Application, wait: int) -> int:
     return 0
 
 
+def marked(forge: Forge, application: Application) -> str:
+    """The commit that is checked out, if it bears the mark now; otherwise nothing."""
+    commits = _alike(application)
+    return commits[0] if _bearer(forge, commits, mark_of(application.id, application.kind)) else ""
+
+
 def _bearer(forge: Forge, commits: Iterable[str], name: str) -> str:
     """The first of the commits that bears a mark, or nothing."""
     return next((one for one in commits if name in forge.marks(one)), "")

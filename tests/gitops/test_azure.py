@@ -255,6 +255,20 @@ def test_a_schedule_moves_on_where_it_is_asked_to(build: Callable[..., World]) -
     assert world.reported() == {"v2"}
 
 
+def test_a_schedule_that_needs_a_review_applies_what_is_marked(build: Callable[..., World]) -> None:
+    world = build(RECONCILER_REQUIRE_REVIEWED_PLAN="true", RECONCILER_SCHEDULED_APPLY="true")
+    world.pull(1, {MANIFEST: manifest("v2")})
+    assert world.merge(1).result == "Succeeded"
+    world.server.control.set_released("leeds-01", "telemetry", "v3")
+    assert world.start("Schedule").job("apply").result == "Succeeded"
+    assert world.reported() == {"v2"}
+    world.git.commit({MANIFEST: manifest("v3")})
+    night = world.start("Schedule")
+    assert night.job("apply").codes["Apply"] == 4
+    assert "has no mark reconciler/applied" in night.job("apply").log
+    assert world.reported() == {"v2"}
+
+
 def test_a_token_for_all_applications_serves_where_there_is_no_own(build: Callable[..., World]) -> None:
     world = build(groups={"reconciler-fleet": {}, "reconciler-plan": {}, "reconciler-forge": {}})
     run = world.start("Manual")

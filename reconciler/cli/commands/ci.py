@@ -108,6 +108,12 @@ _step(
     _path,
     _given("application", "Only this application, by id or name."),
     _digest,
+    _given(
+        "require-reviewed-plan",
+        "On a schedule, tell each job the commit that bears its mark.",
+        is_flag=True,
+        default=False,
+    ),
 )
 _step(
     "plan",
