@@ -37,6 +37,14 @@ def manifest(version: str) -> str:
     )
 
 
+def waved(version: str) -> str:
+    """A manifest whose first wave is one device."""
+    policy = "rollouts:\n  careful: {waves: [{devices: [leeds-01]}], gate: {soak: 1h}, patience: 15m}\n"
+    text = manifest(version).replace("groups:", f"{policy}groups:").replace("flows:", "rollout: careful, flows:")
+    assert text.count("careful") == 2
+    return text
+
+
 def snippet() -> str:
     """The caller of the reusable workflow that the guide shows, as somebody would copy it."""
     shown = re.findall(r"^```yaml\n(.*?)^```$", (PROJECT / "docs/ci.md").read_text(), re.MULTILINE | re.DOTALL)

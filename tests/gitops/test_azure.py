@@ -11,7 +11,7 @@ import pytest
 
 from reconciler.ci.comment import NO_CHANGES
 from reconciler.simulator import Server, serve
-from tests.gitops.conftest import FLEET, PLANT, Git, manifest
+from tests.gitops.conftest import FLEET, PLANT, Git, manifest, waved
 from tests.gitops.runner.azure import Agent, Run
 from tests.gitops.runner.devops import DevOps, serve_devops
 from tests.gitops.runner.steps import BIN, PROJECT, load
@@ -267,6 +267,23 @@ def test_a_schedule_that_needs_a_review_applies_what_is_marked(build: Callable[.
     assert night.job("apply").codes["Apply"] == 4
     assert "has no mark reconciler/applied" in night.job("apply").log
     assert world.reported() == {"v2"}
+
+
+def test_a_rollout_that_is_stopped_is_red_and_has_one_work_item_until_it_goes_on(build: Callable[..., World]) -> None:
+    world = build(RECONCILER_SCHEDULED_APPLY="true")
+    world.server.control.fail("leeds-01", "telemetry", "v2", "bad flash")
+    world.git.commit({MANIFEST: waved("v2")})
+    for _ in range(2):
+        night = world.start("Schedule")
+        assert (night.job("apply").codes["Apply"], night.job("plan").codes["Plan"]) == (7, 7)
+        assert (night.result, night.job("drift").result) == ("Failed", "Failed")
+    (item,) = world.devops.items.values()
+    assert item["fields"]["System.Title"] == "Stopped: a rollout of manifests waits for somebody"
+    assert "error `bad flash`" in item["fields"]["System.Description"]
+    world.git.commit({MANIFEST: waved("v3")})
+    assert world.start("Schedule").result == "Succeeded"
+    assert item["fields"]["System.State"] == "Done"
+    assert {row["released"] for row in world.server.control.rows()} == {"v1", "v3"}
 
 
 def test_a_token_for_all_applications_serves_where_there_is_no_own(build: Callable[..., World]) -> None:

@@ -19,7 +19,7 @@ from reconciler.ci.providers.gitlab_child import FORGE as FORGE_JOBS
 from reconciler.cli.commands.ci import command as steps
 from reconciler.errors import Problem, ReconcilerError, UsageError
 from reconciler.simulator import Server, serve
-from tests.gitops.conftest import FLEET, PLANT, Git, manifest
+from tests.gitops.conftest import FLEET, PLANT, Git, manifest, waved
 from tests.gitops.runner.lab import PROJECT_ID, Lab, serve_lab
 from tests.gitops.runner.pipeline import Pipeline, Runner, Variable, executable_installer
 from tests.gitops.runner.steps import BIN, PROJECT, load
@@ -190,6 +190,20 @@ class TestPipeline:
         assert moved.passed, moved.log
         assert list(moved.codes()) == ["check", "applications", "apply", "plan", "drift", "mark"]
         assert issue["state"] == "closed"
+
+    def test_a_rollout_that_is_stopped_is_red_and_has_one_issue_until_it_goes_on(self, world: World) -> None:
+        world.server.control.fail("leeds-01", "telemetry", "v2", "bad flash")
+        world.git.commit({"manifests/plant.yaml": waved("v2")})
+        for _ in range(2):
+            codes = world.schedule(RECONCILER_SCHEDULED_APPLY="true").codes()
+            assert (codes["apply"], codes["plan"], codes["drift"]) == (7, 7, 1)
+        (issue,) = world.lab.issues.values()
+        assert (issue["state"], issue["title"]) == ("opened", "Stopped: a rollout of manifests waits for somebody")
+        assert "error `bad flash`" in issue["description"]
+        world.git.commit({"manifests/plant.yaml": waved("v3")})
+        assert world.schedule(RECONCILER_SCHEDULED_APPLY="true").passed
+        assert issue["state"] == "closed"
+        assert world.released() == {"v1", "v3"}
 
     def test_by_hand(self, world: World) -> None:
         world.git.commit({"manifests/plant.yaml": manifest("v2")})
