@@ -231,20 +231,22 @@ def test_the_lock_is_what_the_registry_publishes(registry: Registry) -> None:
     assert "one==2.0" in registry.file("runtime").read_text()
 
 
-@pytest.mark.parametrize("lock", ["browser", "build", "dev", "oldest", "runtime", "simulator"])
-def test_a_hash_that_the_registry_does_not_publish_is_refused(lock: str, registry: Registry) -> None:
+@pytest.mark.parametrize("instead", [True, False])
+def test_a_hash_that_the_registry_does_not_publish_is_refused(registry: Registry, *, instead: bool) -> None:
+    """In every lock, in place of the right one or beside it."""
     digest, planted = registry.publish("1.0"), "ab" * 32
     registry.lock()
-    good = registry.file(lock).read_text()
-    for bad in (
-        good.replace(digest, planted),
-        good.replace("==1.0 \\\n", f"==1.0 \\\n    --hash=sha256:{planted} \\\n"),
-    ):
-        registry.file(lock).write_text(bad)
-        code, said = registry.lock("--check")
-        assert (code, f"<     --hash=sha256:{planted}\nin requirements/{lock}.txt\n" in said) == (1, True), said
+    locks = ["browser", "build", "dev", "oldest", "runtime", "simulator"]
+    good = {lock: registry.file(lock).read_text() for lock in locks}
+    for lock, text in good.items():
+        beside = text.replace("==1.0 \\\n", f"==1.0 \\\n    --hash=sha256:{planted} \\\n")
+        registry.file(lock).write_text(text.replace(digest, planted) if instead else beside)
+    code, said = registry.lock("--check")
+    assert code == 1
+    for lock in locks:
+        assert f"<     --hash=sha256:{planted}\nin requirements/{lock}.txt\n" in said, said
     assert registry.lock() == (0, "")
-    assert registry.file(lock).read_text() == good
+    assert {lock: registry.file(lock).read_text() for lock in locks} == good
 
 
 @pytest.mark.parametrize(("ci", "code", "said"), [("", 0, "1 skipped"), ("true", 4, "cannot be skipped in CI")])
