@@ -39,12 +39,12 @@ def step(provider: Provider, *, path: str, application: str, expect_digest: str,
         }
         for one, against in zip(picked, revisions(provider, picked, path=path), strict=True)
     ]
-    provider.output("applications", str(len(rows)))
     provider.output("pull-request", str(number or ""))
     if require_reviewed_plan and run.trigger is Trigger.SCHEDULE:
         for row in rows:
             row["marked"] = marked(provider.forge(), Application(path, row["application"], row["kind"]))
     provider.start_jobs(rows)
+    provider.output("applications", str(len(rows)))  # last: only what was started has to report
     provider.log(f"{len(rows)} to do" + (f", as reviewed on {provider.named(number)}" if number and review else ""))
     return 0
 

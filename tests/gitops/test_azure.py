@@ -6,13 +6,15 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from reconciler.ci.comment import NO_CHANGES
 from reconciler.simulator import Server, serve
 from tests.gitops.conftest import FLEET, PLANT, Git, manifest, waved
-from tests.gitops.runner.azure import Agent, Run
+from tests.gitops.runner.azure import Agent, Data, Job, Leg, Run
+from tests.gitops.runner.compiled import compiled
 from tests.gitops.runner.devops import DevOps, serve_devops
 from tests.gitops.runner.steps import BIN, PROJECT, load
 
@@ -20,6 +22,7 @@ MANIFEST = "manifests/plant.yaml"
 PLAN = "Plan: 0 to add, 20 to change, 0 to destroy."
 INSTALL = f'mkdir -p "$1/bin" && ln -s "{BIN}/reconciler" "$1/bin/reconciler"\n'
 TEMPLATE = (PROJECT / "reconciler/cli/init_files/azure.yml").read_text(encoding="utf-8")
+PARAMETERS = {one["name"]: one["default"] for one in load(TEMPLATE)["parameters"]}
 PLAN_JOB, APPLY_JOB = f"plan embedded_{PLANT}", f"apply embedded_{PLANT}"
 
 
@@ -33,7 +36,9 @@ class World:
     agent: Agent
     variables: Mapping[str, str]
 
-    def start(self, reason: str, ref: str = "refs/heads/main", *, sha: str = "", **more: str) -> Run:
+    def start(
+        self, reason: str, ref: str = "refs/heads/main", *, sha: str = "", template: str = TEMPLATE, **more: str
+    ) -> Run:
         """A run; what is not upper-case is a parameter."""
         parameters = {name: value for name, value in more.items() if name.islower()}
         variables = {
@@ -43,7 +48,7 @@ class World:
             "BUILD_SOURCEBRANCH": ref,
             "BUILD_SOURCEVERSION": sha or self.git("rev-parse", ref),
         }
-        run = self.agent.run(load(TEMPLATE), variables, parameters)
+        run = self.agent.run(load(template), variables, parameters)
         self._keeps_tokens(run)
         return run
 
@@ -316,8 +321,54 @@ def test_a_forge_that_does_not_answer_applies_nothing(world: World) -> None:
     assert world.reported() == {"v1"}
 
 
+class Noted(Agent):
+    """Runs the jobs before and after those of the applications, which are only noted."""
+
+    def _job(self, stage: str, job: Data, leg: Leg, *more: Any) -> Job:
+        if not leg[0]:
+            return super()._job(stage, job, leg, *more)
+        more[-1].jobs.append(one := Job(stage, f"{job['job']} {leg[0]}"))
+        return one
+
+
+def test_hundreds_of_applications_are_batches_that_the_last_jobs_wait_for(world: World) -> None:
+    number = 257
+    ids = [f"{n:024x}" for n in range(number)]
+    documents = [f"apiVersion: reconciler/v1\napplication: {{id: '{one}', name: plant}}\n" for one in ids]
+    world.git.commit({MANIFEST: "---\n".join(documents)})
+    world.agent.__class__ = Noted
+    merged = world.start("IndividualCI")
+    assert merged.result == "Succeeded", merged.job("check").log
+    assert "257 rows, but Azure makes at most 256 jobs of a stage: 2 batches" in merged.job("check").log
+    stages = [job.stage for job in merged.jobs]
+    assert [(name, stages.count(name)) for name in dict.fromkeys(stages)] == [
+        ("check", 1),
+        ("apply_0", 256),
+        ("apply_1", 1),
+        ("forge", 1),
+    ]
+    applied = [job.name for job in merged.jobs if job.stage.startswith("apply_")]
+    assert applied == [f"apply embedded_{one}" for one in ids]
+
+    night = world.start("Schedule")
+    assert [job.name for job in night.jobs if job.stage.startswith("plan_")] == [f"plan embedded_{one}" for one in ids]
+    assert night.job("drift").result == "Failed"  # none left a report
+    assert f"0 applications have drifted, {number} could not be planned" in night.job("drift").log
+
+
+def test_more_applications_than_there_are_stages_for_apply_nothing(build: Callable[..., World]) -> None:
+    world = build()
+    one_batch = TEMPLATE.replace('"0 1 2 3"', '"0"')
+    documents = [f"apiVersion: reconciler/v1\napplication: {{id: '{n:024x}', name: plant}}\n" for n in range(257)]
+    world.git.commit({MANIFEST: "---\n".join(documents)})
+    run = world.start("IndividualCI", template=one_batch)
+    assert (run.result, run.ran()) == ("Failed", ["check"])
+    assert "257 applications, but this pipeline has stages for 256, 256 each" in run.job("check").log
+    assert "add another number to RECONCILER_BATCHES" in run.job("check").log
+
+
 class TestFile:
-    pipeline = load(TEMPLATE)
+    pipeline = compiled(load(TEMPLATE), parameters=PARAMETERS, variables=load(TEMPLATE)["variables"])
 
     def test_the_groups_of_the_fleet_and_of_the_forge_keep_apart(self) -> None:
         for stage in self.pipeline["stages"]:
@@ -327,8 +378,8 @@ class TestFile:
             assert not (groups and "reconciler-forge" in text)
         assert {stage["stage"]: self.groups(stage) for stage in self.pipeline["stages"]} == {
             "check": [],
-            "apply": ["reconciler-fleet"],
-            "plan": ["reconciler-plan"],
+            **{f"apply_{n}": ["reconciler-fleet"] for n in range(4)},
+            **{f"plan_{n}": ["reconciler-plan"] for n in range(4)},
             "forge": ["reconciler-forge"],
         }
 
@@ -338,8 +389,12 @@ class TestFile:
         return [one["group"] for one in listed if "group" in one]
 
     def test_applies_wait_for_each_other(self) -> None:
-        (apply,) = [stage for stage in self.pipeline["stages"] if stage["stage"] == "apply"]
-        assert apply["lockBehavior"] == "sequential"
+        applies = [stage for stage in self.pipeline["stages"] if stage["stage"].startswith("apply_")]
+        assert [apply["lockBehavior"] for apply in applies] == ["sequential"] * 4
+
+    def test_the_last_stage_waits_for_every_batch(self) -> None:
+        *before, forge = self.pipeline["stages"]
+        assert sorted(forge["dependsOn"]) == sorted(stage["stage"] for stage in before)
 
     def test_the_branch_stands_where_it_is_replaced(self) -> None:
         assert self.pipeline["trigger"]["branches"]["include"] == ["main"]

@@ -62,6 +62,15 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+BATCHES = {"RECONCILER_BATCHES": "0 1 2 3"}
+
+
+def matrices(out: str) -> list[tuple[str, dict[str, dict[str, str]]]]:
+    """The batches that were set, with the legs of each."""
+    found = re.findall(r"^##vso\[task\.setvariable variable=(matrix_\w+);isOutput=true;\](.*)$", out, re.MULTILINE)
+    return [(name, json.loads(text.replace("%AZP25", "%"))) for name, text in found]
+
+
 @pytest.fixture
 def devops(monkeypatch: pytest.MonkeyPatch) -> Iterator[DevOps]:
     with serve_devops() as devops:
@@ -161,29 +170,53 @@ class TestCommands:
     def test_an_output_of_a_manifest_is_no_macro(self, capsys: pytest.CaptureFixture[str]) -> None:
         """Azure expands macros within values: a name must not become a secret that a comment then shows."""
         row = {"application": A, "kind": "edge", "name": "$(LOSANT_API_TOKEN)50%", "against": "", "reviewed": ""}
-        Azure({}, print).start_jobs([row])
+        Azure(BATCHES, print).start_jobs([row])
         Azure({}, print).output("pull-request", "$(X)\n##vso[a]")
-        jobs, other = capsys.readouterr().out.splitlines()
-        start = "##vso[task.setvariable variable=matrix;isOutput=true;]"
-        assert jobs.startswith(start)
-        assert json.loads(jobs.removeprefix(start).replace("%AZP25", "%")) == {
-            f"edge_{A}": {
-                "RECONCILER_APPLICATION": A,
-                "RECONCILER_KIND": "edge",
-                "RECONCILER_NAME": "$ (LOSANT_API_TOKEN)50%",
-                "RECONCILER_AGAINST": "",
-                "RECONCILER_REVIEWED": "",
-                "RECONCILER_TOKEN": f"$(LOSANT_API_TOKEN_{A})",
-            }
+        out = capsys.readouterr().out
+        leg = {
+            "RECONCILER_APPLICATION": A,
+            "RECONCILER_KIND": "edge",
+            "RECONCILER_NAME": "$ (LOSANT_API_TOKEN)50%",
+            "RECONCILER_AGAINST": "",
+            "RECONCILER_REVIEWED": "",
+            "RECONCILER_TOKEN": f"$(LOSANT_API_TOKEN_{A})",
         }
+        empty: list[tuple[str, dict[str, object]]] = [(f"matrix_{n}", {}) for n in (1, 2, 3)]
+        assert matrices(out) == [("matrix_0", {f"edge_{A}": leg}), *empty]
+        other = out.splitlines()[-1]
         assert other == "##vso[task.setvariable variable=pull_request;isOutput=true;]$ (X)%0A##vso[a]"
 
-    def test_more_jobs_than_a_matrix_takes_are_refused(self, capsys: pytest.CaptureFixture[str]) -> None:
-        rows = [{"application": f"{n:024x}", "kind": "edge"} for n in range(MOST_JOBS + 1)]
-        with pytest.raises(UsageError, match="257 rows, but Azure makes at most 256 jobs of a matrix"):
-            Azure({}, print).start_jobs(rows)
+    @pytest.mark.parametrize(
+        ("number", "sizes"),
+        [(256, [256, 0, 0, 0]), (257, [256, 1, 0, 0]), (1024, [256, 256, 256, 256])],
+    )
+    def test_each_application_is_in_exactly_one_batch(
+        self, number: int, sizes: list[int], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        rows = [{"application": f"{n:024x}", "kind": "edge"} for n in range(number)]
+        Azure(BATCHES, print).start_jobs(rows)
+        out = capsys.readouterr().out
+        found = matrices(out)
+        assert [(name, len(legs)) for name, legs in found] == [(f"matrix_{n}", size) for n, size in enumerate(sizes)]
+        started = [leg["RECONCILER_APPLICATION"] for _, legs in found for leg in legs.values()]
+        assert started == [row["application"] for row in rows]
+        assert (f"{number} rows, but Azure makes at most {MOST_JOBS} jobs of a stage" in out) == (number > MOST_JOBS)
+
+    @pytest.mark.parametrize(("batches", "number"), [("0 1 2 3", 1025), ("0", 257)])
+    def test_more_applications_than_the_pipeline_has_stages_for_start_nothing(
+        self, batches: str, number: int, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        rows = [{"application": f"{n:024x}", "kind": "edge"} for n in range(number)]
+        with pytest.raises(UsageError, match=f"{number} applications, but this pipeline has stages for") as refused:
+            Azure({"RECONCILER_BATCHES": batches}, print).start_jobs(rows)
+        assert refused.value.problems[0].hint == "add another number to RECONCILER_BATCHES in the pipeline's file"
         assert capsys.readouterr().out == ""
-        Azure({}, print).start_jobs(rows[1:])
+        Azure({"RECONCILER_BATCHES": f"{batches} 4"}, print).start_jobs(rows)
+
+    def test_a_pipeline_that_does_not_say_its_batches_starts_nothing(self, capsys: pytest.CaptureFixture[str]) -> None:
+        with pytest.raises(UsageError, match="RECONCILER_BATCHES is not set"):
+            Azure({}, print).start_jobs([{"application": A, "kind": "edge"}])
+        assert capsys.readouterr().out == ""
 
     def test_summaries_are_files_of_their_own(self, job: Path, capsys: pytest.CaptureFixture[str]) -> None:
         azure = Azure(os.environ, print)

@@ -409,14 +409,35 @@ class TestChild:
         }
         assert load(TEMPLATE.read_text())["check"]["environment"] == forge
 
-    def test_many_applications_are_one_pipeline_and_too_many_an_error(
-        self, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    @pytest.mark.parametrize(
+        ("source", "plan", "fits", "jobs"), [("push", "", 499, 501), ("schedule", "drift", 166, 503)]
+    )
+    def test_more_jobs_than_gitlab_takes_are_refused_before_any_starts(
+        self, source: str, plan: str, fits: int, jobs: int, tmp_path: Path
     ) -> None:
-        monkeypatch.setattr("reconciler.ci.providers.gitlab_child.MANY", 2)
-        self.child(tmp_path, number=2, plan="drift")
-        assert "in one pipeline" not in capsys.readouterr().out
-        self.child(tmp_path, number=3, plan="drift")
-        assert "3 applications in one pipeline: more than the 2 active jobs" in capsys.readouterr().out
+        """GitLab counts the jobs that have an environment: here all, one to three an application."""
+
+        def start(number: int, **variables: str) -> None:
+            made = provider(tmp_path, CI_PIPELINE_SOURCE=source, RECONCILER_REQUIRE_REVIEWED_PLAN="true", **variables)
+            made.output("apply", "true")
+            made.output("plan", plan)
+            row = {"kind": "embedded", "name": "same", "against": "a" * 40, "reviewed": ""}
+            made.start_jobs([{**row, "application": f"{one:024x}"} for one in range(number)])
+
+        child = tmp_path / "reconciler-ci/child.yml"
+        start(fits)
+        child.unlink()
+        refused = f"the pipeline of {fits + 1} applications has {jobs} jobs with an environment, and GitLab takes 500"
+        with pytest.raises(ReconcilerError, match=refused):
+            start(fits + 1)
+        assert not child.exists()
+        start(fits + 1, RECONCILER_MOST_JOBS="2000")
+        with pytest.raises(UsageError, match="RECONCILER_MOST_JOBS is not a number: many"):
+            start(1, RECONCILER_MOST_JOBS="many")
+
+    def test_a_file_that_gitlab_would_not_read_is_refused(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr("reconciler.ci.providers.gitlab.CHILD_BYTES", 1000)
         with pytest.raises(ReconcilerError, match=r"the pipeline of 3 applications has .* and GitLab reads 1,000"):
             self.child(tmp_path, number=3, plan="drift")
@@ -437,7 +458,7 @@ class TestGuide:
 
     def test_each_variable_is_one_that_the_steps_read(self) -> None:
         listed = set(re.findall(r"`(RECONCILER_[A-Z_]+)`", self.section)) - {FORGE_TOKEN}
-        options = {f"RECONCILER_{name}" for name in ("RUNNER_TAGS", "PATH")}
+        options = {f"RECONCILER_{name}" for name in ("RUNNER_TAGS", "PATH", "MOST_JOBS")}
         for step in steps.commands.values():
             options |= {str(one.envvar) for one in step.params if isinstance(one, click.Option) and one.envvar}
         assert listed <= options

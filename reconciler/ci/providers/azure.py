@@ -13,7 +13,8 @@ from reconciler.ci.provider import Forge, Row, Run, Trigger
 from reconciler.errors import Problem, UsageError, told
 from reconciler.render.inert import inert
 
-MOST_JOBS = 256  # Azure's limit per matrix
+MOST_JOBS = 256  # Azure's limit per stage
+_BATCHES = "RECONCILER_BATCHES"  # the batches for which the pipeline has stages
 _TRIGGERS = {
     "PullRequest": Trigger.REVIEW,
     "IndividualCI": Trigger.PUSH,
@@ -112,16 +113,26 @@ class Azure:
         self._set(name, _no_macro(value))
 
     def start_jobs(self, rows: Sequence[Row]) -> None:
-        """Set the output `matrix`: for each job its variables, which are those that the steps read as inputs.
+        """Set an output such as `matrix_0` for each batch that the pipeline has stages for; an empty batch is `{}`.
 
-        Azure replaces the one value with a macro by the token of the application, if there is one.
+        A job's variables are those that the steps read as inputs. Azure replaces the one value with a macro by the
+        token of the application, if there is one.
         """
-        if len(rows) > MOST_JOBS:
+        if not (batches := self._environment.get(_BATCHES, "").split()):
+            hint = "the pipeline's file is of another version: take over what reconciler init shows"
+            raise UsageError(f"{_BATCHES} is not set", hint=hint)
+        if len(rows) > (most := len(batches) * MOST_JOBS):
             raise UsageError(
-                f"{len(rows)} rows, but Azure makes at most {MOST_JOBS} jobs of a matrix",
-                hint="split the manifests into folders, with a pipeline and a RECONCILER_PATH each",
+                f"{len(rows)} applications, but this pipeline has stages for {most}, {MOST_JOBS} each",
+                hint=f"add another number to {_BATCHES} in the pipeline's file",
             )
-        self._set("matrix", json.dumps({f"{row['kind']}_{row['application']}": _variables(row) for row in rows}))
+        if len(rows) > MOST_JOBS:
+            used = -(-len(rows) // MOST_JOBS)
+            self.log(f"{len(rows)} rows, but Azure makes at most {MOST_JOBS} jobs of a stage: {used} batches")
+        for number, batch in enumerate(batches):
+            part = rows[number * MOST_JOBS : (number + 1) * MOST_JOBS]
+            legs = {f"{row['kind']}_{row['application']}": _variables(row) for row in part}
+            self._set(f"matrix_{batch}", json.dumps(legs))
 
     def _set(self, name: str, value: str) -> None:
         self._command("task.setvariable", value, {"variable": name.replace("-", "_"), "isOutput": "true"}, whole=True)

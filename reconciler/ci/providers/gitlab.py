@@ -20,6 +20,8 @@ SOURCE = "RECONCILER_PIPELINE_SOURCE"  # in a child: what started its parent
 FORGE_TOKEN = "RECONCILER_FORGE_TOKEN"  # noqa: S105 - the name of a variable
 OUTPUT = "RECONCILER_OUTPUT_"
 CHILD_BYTES = 1024 * 1024  # GitLab's limit for a configuration, unless an administrator changed it
+MOST_JOBS = 500  # with an environment in one pipeline: GitLab's limit, unless an administrator changed it
+_SPLIT = "keep the manifests in two folders, each with a pipeline of its own (RECONCILER_PATH)"
 _TRIGGERS = {
     "merge_request_event": Trigger.REVIEW,
     "push": Trigger.PUSH,
@@ -123,7 +125,7 @@ class GitLab:
             file.write(f"{OUTPUT}{name.upper().replace('-', '_')}={value}\n")
 
     def start_jobs(self, rows: Sequence[Row]) -> None:
-        from reconciler.ci.providers.gitlab_child import MANY, Child, written  # noqa: PLC0415 - one step needs it
+        from reconciler.ci.providers.gitlab_child import Child, written  # noqa: PLC0415 - one step needs it
 
         trigger, by_hand = self._trigger(), self._trigger() is Trigger.HAND
         made = Child(
@@ -136,16 +138,25 @@ class GitLab:
             require_review=self._optional("RECONCILER_REQUIRE_REVIEWED_PLAN").lower() == "true" and not by_hand,
             scheduled=trigger is Trigger.SCHEDULE,
         )
-        if len(rows) > MANY:
-            many = f"{len(rows)} applications in one pipeline: more than the {MANY} active jobs"
-            self.log(f"{many} that the smallest plan of gitlab.com allows a project")
-        text = written(made, rows)
+        text, jobs = written(made, rows)
+        if jobs > (most := self._most_jobs()):
+            raise ReconcilerError(
+                f"the pipeline of {len(rows):,} applications has {jobs:,} jobs with an environment,"
+                f" and GitLab takes {most:,}",
+                hint=f"{_SPLIT}, or set RECONCILER_MOST_JOBS to the limit of your own instance",
+            )
         if len(text) > CHILD_BYTES:
             raise ReconcilerError(
                 f"the pipeline of {len(rows)} applications has {len(text):,} bytes, and GitLab reads {CHILD_BYTES:,}",
-                hint="keep the manifests in two folders, each with a pipeline of its own (RECONCILER_PATH)",
+                hint=_SPLIT,
             )
         self._file("child.yml").write_bytes(text)
+
+    def _most_jobs(self) -> int:
+        text = self._optional("RECONCILER_MOST_JOBS") or str(MOST_JOBS)
+        if not (text.isascii() and text.isdigit()):
+            raise UsageError(f"RECONCILER_MOST_JOBS is not a number: {inert(text, limit=60)}")
+        return int(text)
 
     def _told(self, name: str) -> str:
         """An output of this job, the latest of its name."""

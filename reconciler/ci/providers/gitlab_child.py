@@ -10,7 +10,7 @@ import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -18,7 +18,6 @@ from reconciler.ci.provider import Row
 from reconciler.ci.providers.gitlab import FOLDER, OUTPUT, SOURCE
 
 FLEET, FORGE = "reconciler-fleet", "reconciler-forge"
-MANY = 500  # active jobs that GitLab's smallest plan allows a project
 _PASSED = ("PATH", "TIMEOUT", "OFFLINE", "EXPECT_DIGEST", "SCHEDULED_APPLY")
 _ROW = {"application": "ID", "kind": "KIND", "name": "NAME", "against": "AGAINST", "reviewed": "REVIEWED"}
 
@@ -76,9 +75,18 @@ class Child:
         return self.environment.get("RECONCILER_PATH") or "manifests"
 
 
-def written(child: Child, rows: Sequence[Row]) -> bytes:
-    """The file."""
-    return yaml.dump(_pipeline(child, rows), Dumper=_Plain, sort_keys=False, width=1000).encode()
+class Written(NamedTuple):
+    """The file, and how many jobs it has; each has an environment."""
+
+    text: bytes
+    jobs: int
+
+
+def written(child: Child, rows: Sequence[Row]) -> Written:
+    """The pipeline of these applications."""
+    pipeline = _pipeline(child, rows)
+    text = yaml.dump(pipeline, Dumper=_Plain, sort_keys=False, width=1000).encode()
+    return Written(text, sum("stage" in one or "extends" in one for name, one in pipeline.items() if name[0] != "."))
 
 
 class _Plain(yaml.SafeDumper):
