@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from reconciler.manifest.load import load_manifests
 from reconciler.operations.init.forges import FORGES, forge_at, forge_of, written_for
@@ -168,10 +169,50 @@ def test_plans_are_ignored_and_an_own_list_is_only_advised() -> None:
     assert f"kept   {IGNORE}; consider adding\n         result.json\n" in ended.out
 
 
-def test_another_api_gets_into_the_pipeline(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("forge", written_for())
+def test_another_api_gets_into_the_pipeline(forge: str) -> None:
+    url = "https://api.main.example:8443/v1/a%20b"
+    assert run_here("init", "--provider", forge, "--branch", "1.10", *FROM, "--api-url", url).code == 0
+    text = Path(next(iter(FORGES[forge].pipeline))).read_text()
+    assert text.count(url) == 1
+    pipeline = yaml.safe_load(text)
+    if forge == "github":
+        assert pipeline["jobs"]["reconcile"]["with"]["api-url"] == url
+    else:
+        assert pipeline["variables"]["LOSANT_API_URL"] == url
+        assert pipeline["variables"]["RECONCILER_BRANCH"] == "1.10"
+    Path(next(iter(FORGES[forge].pipeline))).unlink()
+    assert run_here("init", "--provider", forge, *FROM).code == 0
+    assert "LOSANT_API_URL" not in Path(next(iter(FORGES[forge].pipeline))).read_text()
+
+
+def test_the_variable_of_another_api_counts_like_the_option(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOSANT_API_URL", "https://api.example.com/v1")
     assert run_here("init", *FROM).code == 0
     assert Path(WORKFLOW).read_text().endswith('      api-url: "https://api.example.com/v1"\n')
+
+
+@pytest.mark.parametrize("forge", written_for())
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://a.example/$(LOSANT_API_TOKEN)",
+        "https://a.example/${{ secrets.X }}",
+        'https://a.example/"\n  X: "',
+        "https://a.example/'; curl x #",
+        "https://a.example/\\x22",
+        "https://a.example/`id`",
+        "https://a.example/*",
+        "http://a.example",
+        "https://me:secret@a.example",
+        "api.example",
+    ],
+)
+def test_an_address_that_could_be_anything_else_writes_nothing(forge: str, url: str) -> None:
+    ended = run_here("init", "--provider", forge, *FROM, "--api-url", url)
+    assert ended.code == 1
+    assert "secret" not in ended.err.replace("secrets.X", "")
+    assert files() == []
 
 
 def test_the_token_is_asked_for_by_scopes_and_place() -> None:

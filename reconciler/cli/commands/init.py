@@ -67,6 +67,7 @@ def command(
     safe to run again: what it wrote earlier and would write otherwise now is shown as a diff, which `git apply` takes.
     Nothing is committed.
     """
+    from reconciler.api.http.address import api_url as valid_url
     from reconciler.operations.init import repository
     from reconciler.operations.init.forges import forge_of
     from reconciler.operations.init.origin import given, installed_from
@@ -81,11 +82,14 @@ def command(
         hint = "pass the top folder, or create a repository with `git init`"
         raise UsageError(f"{folder} is not the top folder of a git repository", hint=hint)
     forge = provider or forge_of(root)
-    api_url = console.api_url or os.environ.get("LOSANT_API_URL") or None
+    api_url = (console.api_url or os.environ.get("LOSANT_API_URL") or "").strip()
+    if api_url:
+        valid_url(api_url)  # first, since it does not repeat a password
+        _API_URL(api_url)
     owned = {}
     if not no_workflow:
         origin = given(install) if install else installed_from()
-        owned = repository.owned(forge, origin, branch=branch, api_url=api_url and _API_URL(api_url))
+        owned = repository.owned(forge, origin, branch=branch, api_url=api_url or None)
     schema = repository.schema()
     if check:
         from reconciler.cli.init_check import check as look

@@ -100,7 +100,7 @@ def pipeline(forge: str, *, branch: str, api_url: str | None) -> dict[str, str]:
     """The files of a forge's pipeline, for the branch whose merges are applied."""
     texts = {place: template(name) for place, name in FORGES[forge].pipeline.items()}
     if forge != "github":
-        return {place: re.sub(r"\bmain\b", branch, text) for place, text in texts.items()}
+        return {place: _pointed_at(api_url, re.sub(r"\bmain\b", branch, text)) for place, text in texts.items()}
     caller = next(iter(texts))
     if branch != "main":
         # The workflow applies the repository's default branch unless another is given.
@@ -109,3 +109,9 @@ def pipeline(forge: str, *, branch: str, api_url: str | None) -> dict[str, str]:
     if api_url:
         texts[caller] += f'      api-url: "{api_url}"\n'
     return texts
+
+
+def _pointed_at(api_url: str | None, text: str) -> str:
+    """A pipeline whose jobs use another API than Losant's own."""
+    line = f'  LOSANT_API_URL: "{api_url}"\n' if api_url else ""
+    return re.sub(r"^variables:\n", lambda match: match[0] + line, text, count=1, flags=re.MULTILINE)
