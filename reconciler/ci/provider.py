@@ -14,13 +14,21 @@ from typing import NamedTuple, Protocol, TypeVar
 from reconciler.errors import Problem, ReconcilerError
 
 PAUSES_S = (1, 5, 20)
+LONGEST_PAUSE_S = 60  # that a job waits for a forge between two requests
 
 T = TypeVar("T")
 Row = Mapping[str, str]  # the job of one application: its id, name, kind, and reviewed digest
 
 
 class Unsettled(Exception):
-    """The forge gave no usable response: it is unknown whether a write has happened."""
+    """The forge gave no usable response: it is unknown whether a write has happened.
+
+    `asked_s`: for how many seconds the forge asks to be left alone.
+    """
+
+    def __init__(self, message: str, *, asked_s: float = 0) -> None:
+        super().__init__(message)
+        self.asked_s = asked_s
 
 
 class Gone(Exception):
@@ -91,15 +99,19 @@ class Forge(Protocol):
 
 
 def settled(act: Callable[[], T], log: Callable[[str], None]) -> T:
-    """Retry until the forge responds; ReconcilerError after several failures.
+    """Retry until the forge responds; ReconcilerError after several failures, or if it asks for a long wait.
 
-    A write may be retried if it first checks whether it has already been done.
+    It is left alone for as long as it asks. A write may be retried if it first checks whether it has already been done.
     """
-    for pause_s in PAUSES_S:
+    for least_s in PAUSES_S:
         try:
             return act()
         except Unsettled as error:
-            log(f"{error}; trying again in {pause_s} s")
+            pause_s = max(least_s, error.asked_s)
+            if pause_s > LONGEST_PAUSE_S:
+                asked = f"it asks to wait {pause_s:,.0f} s, and a job waits {LONGEST_PAUSE_S} s at most"
+                raise ReconcilerError(f"{error}; {asked}", hint="run the job again after that") from None
+            log(f"{error}; trying again in {pause_s:g} s")
             time.sleep(pause_s)
     try:
         return act()

@@ -59,7 +59,7 @@ class _Azure(Rest):
             hint = "it does not accept SYSTEM_ACCESSTOKEN; map $(System.AccessToken) into the step"
             return ReconcilerError(f"{self.forge} returned {code} for {method} {path}: {hint}")
         if code == httpx.codes.CONFLICT:
-            return Unsettled(f"{self.forge} returned {code} for {method} {path}")
+            return Unsettled(f"{self.forge} returned {code} for {method} {path}", asked_s=self.asked_s(answer) or 0)
         if "/_apis/wit/" in path and code in (403, 404):
             return Gone(path)  # there are no boards, or none for this pipeline
         return super()._error(answer, method, path)

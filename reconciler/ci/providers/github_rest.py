@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from urllib.parse import quote
 
+import httpx
+
 from reconciler.api.http.credentials import read_token
+from reconciler.api.http.failures import LONGEST_S
 from reconciler.ci.provider import Gone, Merged, Post
 from reconciler.ci.providers.rest import Data, Rest, first_bearers
 from reconciler.errors import ReconcilerError
 
 _BOT = "github-actions[bot]"  # the author of what a job's own token writes
 _FORBIDDEN = "check that the calling job grants the permissions that the guide lists"
+
+
+class _GitHub(Rest):
+    """GitHub's answers: one that used up a limit says until when, in seconds of the epoch, if not by `Retry-After`."""
+
+    def asked_s(self, answer: httpx.Response) -> float | None:
+        reset = answer.headers.get("x-ratelimit-reset", "")
+        spent = answer.headers.get("x-ratelimit-remaining") == "0" and reset.isascii() and reset.isdigit()
+        asked_s = super().asked_s(answer)
+        return min(max(0.0, float(reset) - time.time()), LONGEST_S) if spent and asked_s is None else asked_s
 
 
 class Repository:
@@ -26,7 +40,7 @@ class Repository:
             "Accept": "application/vnd.github+json",
             "X-GitHub-Api-Version": "2022-11-28",
         }
-        self._rest = Rest("GitHub", url, read, headers=headers, forbidden=_FORBIDDEN, log=log)
+        self._rest = _GitHub("GitHub", url, read, headers=headers, forbidden=_FORBIDDEN, log=log)
 
     def head(self, number: int) -> str:
         return str(self._rest.read(f"pulls/{number}", dict)["head"]["sha"])

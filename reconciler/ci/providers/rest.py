@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from itertools import count
 from typing import Any, TypeVar
 
@@ -12,6 +13,7 @@ import httpx
 from reconciler.api.http.body import ACCEPT_ENCODING, Body, Undecodable
 from reconciler.api.http.credentials import Token
 from reconciler.api.http.environment import way_to
+from reconciler.api.http.failures import retry_after_s
 from reconciler.ci.provider import Gone, Unsettled, settled
 from reconciler.errors import ReconcilerError
 from reconciler.render.inert import inert
@@ -101,14 +103,19 @@ class Rest:
         """Whether the forge has done what was asked."""
         return answer.is_success
 
+    def asked_s(self, answer: httpx.Response) -> float | None:
+        """For how many seconds the forge asks to be left alone; None if it does not."""
+        return retry_after_s(answer.headers, datetime.now(UTC).isoformat())
+
     def _error(self, answer: httpx.Response, method: str, path: str) -> Exception:
         """The error for an unsuccessful response."""
         code = answer.status_code
         if code == 410 or (code == 404 and method in ("PATCH", "PUT", "DELETE")):
             return Gone(path)
         reason = f"{self.forge} returned {code} for {method} {path}"
-        if code in self._passing or (code == 403 and "Retry-After" in answer.headers):
-            return Unsettled(reason)
+        asked_s = self.asked_s(answer)
+        if code in self._passing or (code == 403 and asked_s is not None):
+            return Unsettled(reason, asked_s=asked_s or 0)
         if code == 401:
             return ReconcilerError(f"{reason}: {self._token.source} is not valid, or has expired")
         return ReconcilerError(f"{reason}; {self.forbidden}" if code == 403 else reason)
