@@ -15,10 +15,11 @@ from reconciler.errors import UsageError
 from reconciler.manifest.files import NothingThere
 from reconciler.manifest.git.checkout import places_of
 from reconciler.manifest.git.files import GitFiles
-from reconciler.manifest.git.revision import NoRevision
+from reconciler.manifest.git.revision import NoRevision, is_shallow
 from reconciler.manifest.load import load
 from reconciler.model.rules import Rules
 
+_WHOLE = "fetch the history: fetch-depth: 0 on GitHub, GIT_DEPTH: 0 on GitLab, fetchDepth: 0 on Azure"
 _COMMITS = 100  # that are asked for a mark, newest first; each is a request at most
 
 
@@ -35,6 +36,8 @@ def revisions(provider: Provider, rules: Sequence[Rules], *, path: str) -> list[
     marks = [mark_of(one.application.id, one.kind) for one in rules]
     commits = git("rev-list", "--first-parent", f"--max-count={_COMMITS}", "HEAD").splitlines()
     applied = provider.forge().applied(commits, marks)
+    if len(applied.keys() & set(marks)) < len(set(marks)) and len(commits) < _COMMITS and is_shallow():
+        raise UsageError("which commit was applied last cannot be told, since this clone is shallow", hint=_WHOLE)
     former = "" if applied.keys() >= set(marks) else _usable(provider, _former_tip(run), rules, path)
     return [_usable(provider, applied[mark], rules, path) if mark in applied else former for mark in marks]
 

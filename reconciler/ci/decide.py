@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from reconciler.ci.provider import Provider, Run, Trigger
+from reconciler.ci.related import is_related
 from reconciler.errors import UsageError
 
 COMMANDS = ("", "validate", "plan", "apply")
@@ -54,10 +55,15 @@ def decide(run: Run, *, command: str = "", branch: str = "", scheduled_apply: bo
     return Decision(apply=False, plan="", reason=f"only pushes to {trusted} are applied")
 
 
-def step(provider: Provider, *, command: str, branch: str, scheduled_apply: bool) -> int:
-    """Output `apply` and `plan`, and whether somebody started the run `by-hand`."""
+def step(provider: Provider, *, path: str, command: str, branch: str, scheduled_apply: bool, only_related: bool) -> int:
+    """Output `apply` and `plan`, and whether somebody started the run `by-hand`.
+
+    `only_related`: a pull request gets no plan if it changes nothing that the manifests are read from.
+    """
     run = provider.run()
     decision = decide(run, command=command, branch=branch, scheduled_apply=scheduled_apply)
+    if only_related and decision.plan == "review" and not is_related(path, run.base):
+        decision = Decision(apply=False, plan="", reason="no manifest changed")
     provider.output("apply", str(decision.apply).lower())
     provider.output("plan", decision.plan)
     provider.output("by-hand", str(run.trigger is Trigger.HAND).lower())

@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from posixpath import dirname, join
 from typing import Annotated
 
 from pydantic import Field, TypeAdapter
@@ -18,11 +17,10 @@ from pydantic import Field, TypeAdapter
 from reconciler.ci.against import mark_of
 from reconciler.ci.command import Application, git
 from reconciler.ci.provider import Forge, Provider, settled
+from reconciler.ci.related import read_from
 from reconciler.ci.reports import read_page
 from reconciler.errors import ExitCode, ReconcilerError
 from reconciler.model.text import ID_PATTERN
-from reconciler.model.versions import LOCK_NAME
-from reconciler.operations.applications import load
 
 ENDED = frozenset({ExitCode.DONE, ExitCode.NOT_CONVERGED, ExitCode.NOT_CONFIRMED, ExitCode.ROLLOUT_STOPPED})
 _PAUSE_S = 5
@@ -114,9 +112,7 @@ def _bearer(forge: Forge, commits: Iterable[str], name: str) -> str:
 
 def _alike(application: Application) -> Sequence[str]:
     """The commit that is checked out, and those before it with the same manifests, newest first."""
-    files = {source.path for one in load(application.path) for source in one.manifests}
-    locks = {join(dirname(file), LOCK_NAME) for file in files}
-    paths = [application.path, *sorted(files | locks)]
+    paths = read_from(application.path)
     listing = ("rev-list", "--first-parent")
     newest = git("--literal-pathspecs", *listing, "--max-count=1", "HEAD", "--", *paths)
     commits = git(*listing, f"--max-count={_COMMITS}", "HEAD").splitlines()

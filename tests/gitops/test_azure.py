@@ -154,6 +154,14 @@ def test_a_fork_gets_validate_and_diff_and_no_token(world: World) -> None:
     assert world.agent.token not in values
 
 
+def test_unrelated_changes_end_green_without_a_job_of_the_fleet(world: World) -> None:
+    """Also where the build validation has no path filter: it can be required of every pull request."""
+    run = world.pull(1, {"README.md": "hello\n"})
+    assert (run.result, run.ran()) == ("Succeeded", ["check"])
+    assert "no manifest changed" in run.job("check").log
+    assert world.devops.log == []
+
+
 def test_a_mistake_is_told_on_its_line_and_nothing_is_planned(world: World) -> None:
     run = world.pull(1, {MANIFEST: manifest("v2").replace("select:", "selekt:")})
     assert run.result == "Failed"

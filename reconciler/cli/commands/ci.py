@@ -92,9 +92,11 @@ _reports = (
 _step(
     "decide",
     "Output what this run may do: `apply`, `plan` (review, drift, plan or empty), and whether it is `by-hand`.",
+    _path,
     _given("command", "validate, plan or apply, if requested."),
     _given("branch", "The only branch that is ever applied. Default: the repository's default branch."),
     _scheduled,
+    _given("only-related", "No plan where a pull request changes no manifest.", is_flag=True, default=False),
 )
 _step(
     "check",
