@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 
+from reconciler.ci.providers import SIGNS
 from reconciler.simulator import Server, serve
 from tests.gitops.runner.actions import Event, Run, Runner
 from tests.gitops.runner.hub import REPOSITORY, Hub, serve_hub
+from tests.gitops.runner.places import Place, place
 from tests.gitops.runner.steps import HOME, PROJECT, load
 from tests.support import processes
 
@@ -231,3 +233,12 @@ def hub(job_files: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
             "GITHUB_TOKEN", hub.token({"issues": "write", "pull-requests": "write", "statuses": "write"})
         )
         yield hub
+
+
+@pytest.fixture(params=SIGNS)
+def there(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+    """A job on each of the forges."""
+    folder = tmp_path / "job"
+    folder.mkdir()
+    with place(request.param, folder, monkeypatch) as made:
+        yield made

@@ -205,6 +205,20 @@ def test_other_branches_and_tags_are_not_applied(world: World) -> None:
     assert world.reported() == {"v1"}
 
 
+def test_names_of_branches_are_no_commands_and_none_but_the_branch_is_applied(world: World) -> None:
+    branch = "x$(touch${IFS}taken);`id`$(LOSANT_API_TOKEN)"
+    world.git("switch", "-qc", branch)
+    world.git.commit({MANIFEST: manifest("v2")})
+    world.git("switch", "-q", "main")
+    refused = world.start("Manual", f"refs/heads/{branch}", command="apply")
+    assert (refused.result, refused.ran()) == ("Failed", ["check"])
+    assert "only main is applied, and this run is for x$(touch" in refused.job("check").log
+    planned = world.start("Manual", f"refs/heads/{branch}")
+    assert planned.ran() == ["check", PLAN_JOB]
+    assert not list(world.agent.scratch.rglob("taken"))
+    assert world.reported() == {"v1"}
+
+
 def test_other_reasons_run_nothing(world: World) -> None:
     run = world.start("BuildCompletion")
     assert (run.result, run.ran()) == ("Failed", ["check"])

@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from reconciler.ci.providers import SIGNS
 from reconciler.errors import ReconcilerError
-from tests.gitops.runner.places import Place, place
+from tests.gitops.runner.places import Place
 from tests.gitops.runner.standin import Trouble
 
 NOW = 1_790_000_000
 DATE = "Mon, 21 Sep 2026 14:13:20 GMT"  # the same
 
 
-@pytest.fixture(params=SIGNS)
-def there(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
-    with place(request.param, tmp_path, monkeypatch) as made:
-        made.open(1, head="c")
-        yield made
+@pytest.fixture(autouse=True)
+def pull(there: Place) -> None:
+    there.open(1, head="c")
 
 
 @pytest.fixture(autouse=True)

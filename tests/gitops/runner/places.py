@@ -19,6 +19,7 @@ from tests.gitops.runner.standin import Trouble
 from tests.support.cli import Ended, run_here
 
 TOKENS = {"github": "GITHUB_TOKEN", "gitlab": "RECONCILER_FORGE_TOKEN", "azure": "SYSTEM_ACCESSTOKEN"}
+STARTED_BY = {"github": "GITHUB_EVENT_NAME", "gitlab": "CI_PIPELINE_SOURCE", "azure": "BUILD_REASON"}
 MALLORY: Mapping[str, Any] = {
     "github": {"login": "mallory", "type": "User"},
     "gitlab": lab.MALLORY,
@@ -66,6 +67,34 @@ class Place:
         for name, value in _review(self.name, number, head, fork=fork).items():
             self.set(name, value)
 
+    def run_for_push(self) -> None:
+        """From now on the job is of the run that a push to main started."""
+        if self.name == "github":
+            (self.folder / "event.json").write_text(json.dumps({"repository": {"default_branch": "main"}}))
+        pushed = {"github": "push", "gitlab": "push", "azure": "IndividualCI"}
+        self.set(STARTED_BY[self.name], pushed[self.name])
+
+    def merge(self, number: int, commit: str) -> None:
+        self.api.merge(number, commit)
+
+    def started(self, ended: Ended) -> str:
+        """What a step has left for the jobs of applications; empty if it starts none."""
+        if self.name == "azure":
+            lines = [line for line in ended.out.splitlines() if "variable=matrix_" in line]
+            return "\n".join(line for line in lines if not line.endswith("{}"))
+        if self.name == "github":
+            return self.outputs(ended).partition("batches<<")[2]
+        child = self.folder / "reconciler-ci/child.yml"
+        return child.read_text() if child.exists() else ""
+
+    def outputs(self, ended: Ended) -> str:
+        """All that a step has output for other jobs."""
+        files = {"github": "output", "gitlab": "reconciler-ci/outputs.env"}
+        if self.name == "azure":
+            return "\n".join(line for line in ended.out.splitlines() if line.startswith("##vso[task.setvariable"))
+        file = self.folder / files[self.name]
+        return file.read_text() if file.exists() else ""
+
     def comment(self, number: int, text: str, *, stranger: bool = False) -> dict[str, Any]:
         """A comment of ours, or of somebody else."""
         write = {"github": "comment", "gitlab": "note", "azure": "thread"}[self.name]
@@ -82,6 +111,11 @@ class Place:
 
     def step(self, *words: str) -> Ended:
         return run_here("ci", *words)
+
+    def fan_out(self) -> Ended:
+        """The step that starts the jobs, after the one that decides."""
+        assert self.step("decide").code == 0
+        return self.step("fan-out")
 
 
 @contextmanager
