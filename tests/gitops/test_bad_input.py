@@ -16,9 +16,11 @@ from reconciler.ci.marks import Applied
 from reconciler.ci.provider import Post, Trigger
 from reconciler.ci.providers import SIGNS
 from reconciler.simulator import serve
-from tests.gitops.conftest import PLANT, Git, manifest
+from tests.gitops.conftest import PLANT, WORKFLOW, Git, World, manifest
+from tests.gitops.runner.actions import Event
 from tests.gitops.runner.places import Place, place
 from tests.gitops.runner.reports import one
+from tests.gitops.runner.steps import load
 from tests.gitops.test_hostile import BRANCH, FILE, PLACES
 from tests.hostile import NAMES, harmless
 from tests.support import processes
@@ -126,6 +128,19 @@ class TestShallowClone:
         assert ended.code == 1
         assert "which commit was applied last cannot be told, since this clone is shallow" in ended.out
         assert there.started(ended) == ""
+
+
+def test_a_branch_that_is_gone_when_its_run_starts_applies_nothing(world: World) -> None:
+    """On GitHub; the pipelines of GitLab and Azure have the same test."""
+    workflow, sha = (
+        load(world.git("show", f"main:{WORKFLOW}")),
+        world.git.commit({"manifests/plant.yaml": manifest("v2")}),
+    )
+    world.git("branch", "-m", "main", "gone")
+    run = world.runner.run(workflow, Event("push", "refs/heads/main", sha, {"repository": world.about}, {}, fork=False))
+    assert (run.conclusion, run.ran()) == ("failure", ["check"])
+    assert run.job("check").exit_codes["Check the repository out"] == 1
+    assert world.released() == {"v1"}
 
 
 def test_two_merges_within_a_second_are_both_the_tip_with_its_own_review(there: Place, git: Git) -> None:

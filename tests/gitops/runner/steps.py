@@ -247,7 +247,10 @@ class Steps:
         options = texts(render(step.get("with", {}), contexts))
         if step["uses"].startswith("$/"):
             return self._composite(project_file(step["uses"]), options, env)
-        return self._machine.stand_in(step["uses"].partition("@")[0], options), 0
+        try:
+            return self._machine.stand_in(step["uses"].partition("@")[0], options), 0
+        except subprocess.CalledProcessError:  # of git, such as for a branch that is gone
+            return {}, 1
 
     def _composite(self, folder: Path, options: Mapping[str, str], env: dict[str, str]) -> tuple[dict[str, str], int]:
         action = load((folder / "action.yml").read_text())
