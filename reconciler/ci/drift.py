@@ -30,6 +30,9 @@ def step(provider: Provider, *, path: str, reports: Path, applications: int, sch
     drifted = [one for one in whole if one.drift(moved_on=scheduled_apply)]
     waiting = sum(len(one.stopped) for one in whole)
     unread = applications - len(whole)
+    if applications and unread < 0:
+        found_more = f"there are {len(whole)} reports of {counted(applications, 'application')}"
+        raise ReconcilerError(found_more, hint="collect the reports of this run alone, each job's once")
     try:
         if drifted or waiting:
             title = _title(path, drifted=bool(drifted), stopped=bool(waiting))

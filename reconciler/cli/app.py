@@ -39,10 +39,10 @@ class LazyGroup(click.Group):
         """Import a command. It accepts the global options too, so that they may follow the command."""
         if cmd_name not in COMMANDS:
             return None
-        from reconciler.cli.examples import ending
+        from reconciler.cli.examples import EXAMPLES, ending
 
         command: click.Command = importlib.import_module(COMMANDS[cmd_name].module).command
-        command.epilog = ending(cmd_name)
+        command.epilog = ending(EXAMPLES[cmd_name])
         names = {param.name for param in command.params}
         command.params += [option for option in opt.global_options(hidden=True) if option.name not in names]
         return command

@@ -98,8 +98,38 @@ EXAMPLES: Final[Mapping[str, Mapping[str, str]]] = {
     },
 }
 
+_ONE = f"--application {_ID} --kind embedded"
 
-def ending(command: str) -> str:
+STEPS: Final[Mapping[str, Mapping[str, str]]] = {
+    "decide": {
+        "What may this run do?": "reconciler ci decide --branch main",
+        "No plan for a pull request that changes no manifest": "reconciler ci decide --only-related",
+    },
+    "check": {"Validate, and the diff of a pull request": "reconciler ci check --diff diff.md"},
+    "fan-out": {
+        "A job for each application": "reconciler ci fan-out",
+        "For one alone, by hand": "reconciler ci fan-out --application production",
+    },
+    "apply": {
+        "Apply, and wait for the devices": f"reconciler ci apply {_ONE} --result results/production/result.json",
+    },
+    "report": {"Tell of an apply on the summary": "reconciler ci report --result results/production/result.json"},
+    "mark": {"Mark the commits that were applied": "reconciler ci mark --results results"},
+    "marked": {"Was the tip applied before?": f"reconciler ci marked {_ONE} --wait 0"},
+    "plan": {
+        "For the comment on a pull request": f"reconciler ci plan {_ONE} --out reports/production",
+        "At night, with the devices' health": f"reconciler ci plan {_ONE} --status --out nights/production",
+    },
+    "comment": {
+        "Write the comment on a pull request": "reconciler ci comment --reports reports",
+        "Where one job was to report": "reconciler ci comment --reports reports --applications 1",
+    },
+    "drift": {"Open, follow or close the issue": "reconciler ci drift --reports reports --applications 1"},
+}
+"""Those of the steps of a pipeline, which are commands of `ci`."""
+
+
+def ending(examples: Mapping[str, str]) -> str:
     """The end of a command's help, for click."""
-    lines = [f"  # {what}\n  {line}" for what, line in EXAMPLES[command].items()]
+    lines = [f"  # {what}\n  {line}" for what, line in examples.items()]
     return "\n".join(["\b", "Examples:", *lines])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -11,9 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.cli.examples import EXAMPLES
+from reconciler.cli.commands.ci import command as steps
+from reconciler.cli.examples import EXAMPLES, STEPS
 from reconciler.cli.registry import COMMANDS
 from reconciler.simulator import Server, serve
+from tests.gitops.runner.hub import REPOSITORY, Hub, serve_hub
 from tests.support import processes
 from tests.support.cli import run_here
 from tests.support.waiting import LIMIT_S
@@ -150,6 +153,39 @@ def test_every_example_does_what_it_says(command: str, shop: Server) -> None:
         shop.control.advance(600)  # Losant compiles once in five minutes
 
 
+@pytest.fixture
+def forge(shop: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    with serve_hub() as hub:
+        monkeypatch.setenv("GITHUB_API_URL", hub.url)
+        monkeypatch.setenv("GITHUB_REPOSITORY", REPOSITORY)
+        areas = ("issues", "pull-requests", "statuses")
+        monkeypatch.setenv("GITHUB_TOKEN", hub.token(dict.fromkeys(areas, "write")))
+        yield hub
+
+
+def test_the_examples_of_the_steps_are_a_pipeline(forge: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the order in which a pipeline has them: what one leaves, another takes."""
+    for step, examples in STEPS.items():
+        event = {"pull_request": forge.open_pull(1, head="c")} if step == "comment" else {}
+        Path("event.json").write_text(json.dumps(event))
+        monkeypatch.setenv("GITHUB_EVENT_NAME", "pull_request" if event else "schedule")
+        for line in examples.values():
+            assert line.startswith(f"reconciler ci {step}")
+            code, shown = run(line)
+            assert code == 0, (line, shown)
+    assert len(forge.comments) == 1
+    assert forge.statuses
+
+
+@pytest.mark.parametrize("step", steps.commands)
+def test_the_help_of_a_step_ends_with_examples(step: str) -> None:
+    ended = run_here("ci", step, "--help")
+    assert ended.code == 0
+    _, _, end = ended.out.partition("\n  Examples:\n")
+    lines = [line.removeprefix("    ") for line in end.splitlines()]
+    assert lines == [text for what, line in STEPS[step].items() for text in (f"# {what}", line)] != []
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_help_ends_with_two_or_three_examples(command: str) -> None:
     ended = run_here(command, "--help")
@@ -162,3 +198,4 @@ def test_the_help_ends_with_two_or_three_examples(command: str) -> None:
 
 def test_commands_and_examples_are_the_same() -> None:
     assert set(EXAMPLES) == set(COMMANDS)
+    assert set(STEPS) == set(steps.commands)

@@ -87,6 +87,17 @@ class TestMissingPermission:
         assert there.started(ended) == ""
 
 
+def test_reports_of_another_run_are_no_drift_of_this_one(there: Place, tmp_path: Path) -> None:
+    for number in range(2):
+        folder = tmp_path / "reports" / str(number)
+        folder.mkdir(parents=True)
+        replace(one(number), folder=folder).save()
+    ended = there.step("drift", "--reports", str(tmp_path / "reports"), "--applications", "1")
+    assert ended.code == 1
+    assert "there are 2 reports of 1 application (collect the reports of this run alone" in ended.out
+    assert there.api.writes() == []
+
+
 @pytest.mark.parametrize(("here", "named"), [*permutations(SIGNS, 2)])
 def test_another_provider_than_the_one_that_runs_the_job_decides_nothing(
     here: str, named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -12,6 +12,7 @@ import click
 
 from reconciler.cli import options as opt
 from reconciler.cli.console import Console
+from reconciler.cli.examples import STEPS, ending
 
 
 @click.group
@@ -63,7 +64,7 @@ def _step(name: str, help_text: str, *options: Callable[[Any], Any], function: s
 
     for option in reversed((_provider, *options)):
         option(act)
-    made = command.command(name, help=help_text)(act)
+    made = command.command(name, help=help_text, epilog=ending(STEPS[name]))(act)
     made.params += opt.global_options(hidden=True)
 
 
