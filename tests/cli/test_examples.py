@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
@@ -16,7 +15,6 @@ from reconciler.cli.commands.ci import command as steps
 from reconciler.cli.examples import EXAMPLES, STEPS
 from reconciler.cli.registry import COMMANDS
 from reconciler.simulator import Server, serve
-from tests.gitops.runner.hub import REPOSITORY, Hub, serve_hub
 from tests.support import processes
 from tests.support.cli import run_here
 from tests.support.waiting import LIMIT_S
@@ -151,30 +149,6 @@ def test_every_example_does_what_it_says(command: str, shop: Server) -> None:
         code, shown = run(line)
         assert code == next((code for word, code in CODES.items() if word in line), 0), (line, shown)
         shop.control.advance(600)  # Losant compiles once in five minutes
-
-
-@pytest.fixture
-def forge(shop: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    with serve_hub() as hub:
-        monkeypatch.setenv("GITHUB_API_URL", hub.url)
-        monkeypatch.setenv("GITHUB_REPOSITORY", REPOSITORY)
-        areas = ("issues", "pull-requests", "statuses")
-        monkeypatch.setenv("GITHUB_TOKEN", hub.token(dict.fromkeys(areas, "write")))
-        yield hub
-
-
-def test_the_examples_of_the_steps_are_a_pipeline(forge: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In the order in which a pipeline has them: what one leaves, another takes."""
-    for step, examples in STEPS.items():
-        event = {"pull_request": forge.open_pull(1, head="c")} if step == "comment" else {}
-        Path("event.json").write_text(json.dumps(event))
-        monkeypatch.setenv("GITHUB_EVENT_NAME", "pull_request" if event else "schedule")
-        for line in examples.values():
-            assert line.startswith(f"reconciler ci {step}")
-            code, shown = run(line)
-            assert code == 0, (line, shown)
-    assert len(forge.comments) == 1
-    assert forge.statuses
 
 
 @pytest.mark.parametrize("step", steps.commands)
