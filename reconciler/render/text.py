@@ -47,8 +47,14 @@ def plan_text(plans: Sequence[Plan], digest: str, *, verbose: int = 0, color: bo
     lines += [""] if lines else []
     lines += [line for plan in plans for line in (*_PlanText(plan, verbose=verbose, paint=paint).lines(), "")]
     totals = totals_of(plans)
-    verdict = f"{paint('Plan:', 'bold')} {totals}" if totals else paint("No changes.", "green")
+    verdict = f"{paint('Plan:', 'bold')} {totals}" if totals else _no_changes(plans, paint)
     return "\n".join([*lines, f"Digest: {digest}", verdict, *now_of(plans), ""])
+
+
+def _no_changes(plans: Sequence[Plan], paint: Paint) -> str:
+    """Nothing to send; a guard may refuse it nevertheless, as where rows leave management."""
+    guards = ", ".join(sorted({inert(refusal.guard) for plan in plans for refusal in plan.refused}))
+    return f"No changes. {paint('Refused', 'red')} ({guards})." if guards else paint("No changes.", "green")
 
 
 class _PlanText:

@@ -43,10 +43,12 @@ def test_every_case_fits_in_60_columns_and_ends_as_tools_expect(case: Case) -> N
         *lines, last_but_one, last = text(*plans, verbose=verbose).splitlines()
         assert [line for line in lines if len(line) > WIDTH and not re.search("[0-9a-f]{24}", line)] == []
         assert last_but_one == f"Digest: {digest(plans)}"
-        summary = plans[0].summary
+        summary, guards = plans[0].summary, ", ".join(sorted({one.guard for one in plans[0].refused}))
         assert last == (
             f"Plan: {summary.add} to add, {summary.update} to change, {summary.remove} to destroy."
             if plans[0].changes
+            else f"No changes. Refused ({guards})."
+            if guards
             else "No changes."
         )
 

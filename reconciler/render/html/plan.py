@@ -112,11 +112,13 @@ def plan_html(plans: Sequence[Plan], both: Digests, *, commit: str | None = None
     first = [(view.refusals(room), view.removals(room), view.leaving(room)) for view in views]
     told = [one for plan in plans if plan.rollouts for one in plan.rollouts.reports]
     gone = room.all(gone_of(plans))
+    refused = any(plan.refused for plan in plans)
+    nothing = "No changes, refused" if refused else "No changes"
     rollouts = [view.rollouts(room) for view in views]
     return page(
         "plan.html",
-        title=f"Plan: {totals}" if totals else "No changes",
-        refused=any(plan.refused for plan in plans),
+        title=f"Plan: {totals}" if totals else nothing,
+        refused=refused,
         partial=any(plan.partial for plan in plans),
         totals={op: sum(getattr(plan.summary, op) for plan in plans) for op in Op},
         calls=sum(len(plan.calls) for plan in plans),
