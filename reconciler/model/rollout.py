@@ -176,6 +176,11 @@ class RolloutReport:
         """Whether somebody has to do something: it is stopped or stalled."""
         return self.state in (RolloutState.STOPPED, RolloutState.STALLED)
 
+    @property
+    def failing_by_name(self) -> list[FailingDevice]:
+        """The failing devices by the name that a reader sees; the id decides between equal ones."""
+        return sorted(self.failing, key=lambda one: (one.device_name or "", one.device_id))
+
 
 @dataclass(frozen=True, slots=True)
 class Rollouts:

@@ -6,6 +6,7 @@ If everything is confirmed, the last line of the text is the same as Terraform's
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from heapq import nsmallest
 
 from reconciler.errors import ExitCode, Problem
 from reconciler.model.changes import Op
@@ -171,9 +172,14 @@ def _call(call: CallResult, paint: Paint) -> str:
 def _rows(title: str, rows: Sequence[Unconfirmed | Moved]) -> Iterator[str]:
     if rows:
         yield f"  {title}: {counted(len(rows), 'row')}"
-    for row in rows[:LISTED]:
+    for row in nsmallest(LISTED, rows, key=_in_order):
         yield f"    {_names(row)}: {_moved(row)}"
     yield from left_out(len(rows) - LISTED, "row", indent=4)
+
+
+def _in_order(row: Unconfirmed | Moved) -> tuple[str, str, str, str]:
+    """By the names that a reader sees."""
+    return (row.device_name or "", row.device_id, row.flow_name or "", row.flow_id)
 
 
 def _names(row: Unconfirmed | Moved) -> str:

@@ -33,7 +33,7 @@ from reconciler.render.inert import (
 from reconciler.render.kinds import Cohort, by_kind, by_place
 from reconciler.render.rollouts.tallies import Tally
 from reconciler.render.rollouts.text import rollout_lines, withheld_lines
-from reconciler.render.summary import gone_of, gone_text, leaving_by_group, now_of, ranges, totals_of
+from reconciler.render.summary import by_name, gone_of, gone_text, leaving_by_group, now_of, ranges, totals_of
 
 _SIGN = {Op.ADD: ("+", "green"), Op.UPDATE: ("~", "yellow"), Op.REMOVE: ("-", "red")}
 _ORDER = {op: place for place, op in enumerate(Op)}
@@ -275,7 +275,7 @@ class _PlanText:
         for refusal in self._plan.refused:
             text = f"Refused: {_place(refusal.place)}{inert(refusal.message)}"
             yield from self._painted(text, "Refused:", "red", indent=2)
-            for row in refusal.rows[:LISTED]:
+            for row in by_name(self._plan, refusal.rows)[:LISTED]:
                 yield from wrapped(self._row(row), indent=6)
             yield from left_out(len(refusal.rows) - LISTED, indent=6)
             yield from wrapped(f"Way out: {inert(refusal.hint)}", indent=4)

@@ -13,6 +13,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reconciler.documents.attention import attention
 from reconciler.health import summarise
 from reconciler.model.digest import digest
 from reconciler.model.plan import Plan
@@ -150,6 +151,17 @@ def test_more_devices_than_are_listed_are_counted_and_all_are_there_with_v() -> 
     assert "    Failing: 12 devices\n" in text
     assert "      and 2 more devices\n" in text
     assert (text.count("  - device: "), whole.count("  - device: ")) == (10, 12)
+
+
+def test_failing_devices_go_by_name() -> None:
+    (told,) = made("stopped by many").rollouts.reports  # type: ignore[union-attr]
+    failing = [replace(one, device_name=f"pump-{99 - number}") for number, one in enumerate(told.failing)]
+    told = replace(told, failing=tuple(failing))
+    text = "\n".join(rollout_lines([told], {}, paint=painter(color=False)))
+    assert re.findall(r"^      (pump-\d+) ", text, re.MULTILINE) == [f"pump-{number}" for number in range(88, 98)]
+    error = attention([told])
+    assert error is not None
+    assert re.findall(r"pump-\d+", str(error)) == [f"pump-{number}" for number in range(88, 93)]
 
 
 def test_colour_adds_nothing_but_colour() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from reconciler.model.changes import Changes
 from reconciler.model.digest import digest
-from reconciler.model.plan import Plan, Warning
+from reconciler.model.plan import Guard, Plan, Refusal, Warning
 from reconciler.model.rules import Limits
 from reconciler.model.state import Application, Kind, Live, LogEntry, Place
 from reconciler.model.world import Options, World
@@ -73,6 +73,16 @@ def test_colours() -> None:
         assert styled in shown
     none = plan("b/f=1", live("b/f=1"))
     assert plan_text([none], digest([none]), color=True).endswith("\x1b[32mNo changes.\x1b[0m\n")
+
+
+def test_refused_rows_go_by_name() -> None:
+    names = {"a": "pump-3", "b": "pump-1", "c": "", "d": "pump-2"}
+    made = plan("a/f=2 b/f=2 c/f=2 d/f=2", live("a/f=1 b/f=1 c/f=1 d/f=1"), **names)
+    rows = tuple((one, "f") for one in "abcd")
+    shown = text(replace(made, refused=(Refusal(Guard.CHANGES, "too many", "see", rows),)))
+    assert [line.split()[0] for line in shown.splitlines() if line.endswith(" / f")] == [
+        "c", "pump-1", "pump-2", "pump-3",
+    ]  # fmt: skip
 
 
 def test_the_totals_are_those_of_all_plans() -> None:

@@ -20,7 +20,7 @@ from reconciler.render.html.rollouts import RolloutView, attention, next_time, r
 from reconciler.render.html.room import Listed, Room
 from reconciler.render.inert import EXAMPLES
 from reconciler.render.rollouts.tallies import Tally, by_wave
-from reconciler.render.summary import gone_of, leaving_by_group, ranges, totals_of
+from reconciler.render.summary import by_name, gone_of, leaving_by_group, ranges, totals_of
 
 _REACH: Mapping[type, str] = {RemoveDevice: "remove whole device", RemoveFlow: "remove whole flow"}
 
@@ -148,7 +148,7 @@ class _Names:
 
     def refusals(self, room: Room) -> tuple[RefusalView, ...]:
         return tuple(
-            RefusalView(one, room.take((self._row(row) for row in one.rows), len(one.rows)))
+            RefusalView(one, room.take(map(self._row, by_name(self._plan, one.rows)), len(one.rows)))
             for one in self._plan.refused
         )
 

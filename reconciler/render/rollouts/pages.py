@@ -30,13 +30,13 @@ def rollout_sections(
         page.section("waves", rows, _wave_row, opening=f"{opening}\n\n{head}", rank=Rank.LEADS)
         page.section(
             "failing devices",
-            report.failing,
+            report.failing_by_name,
             _failing_row,
             opening=f"\nFailing: {counted(len(report.failing), 'device')}\n\n",
             rank=Rank.LEADS,
         )
         if report.needs_attention:
-            pins = list(enumerate(pinned(report.group, report.failing, flow_names)))
+            pins = list(enumerate(pinned(report.group, report.failing_by_name, flow_names)))
             page.section("pins", pins, _pin_row, summary="Pins that leave the failing devices out")
 
 

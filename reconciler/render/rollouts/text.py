@@ -116,7 +116,7 @@ def progress(wave: WaveReport, report: RolloutReport) -> str:
 
 
 def _failing(report: RolloutReport, flow_names: Mapping[FlowId, str], *, most: int) -> Iterator[str]:
-    shown = report.failing[:most]
+    shown = report.failing_by_name[:most]
     if shown:
         yield f"    Failing: {counted(len(report.failing), 'device')}"
     for device in shown:
