@@ -47,7 +47,7 @@ def test_what_is_imported_plans_empty(group_by: str) -> None:
     ended = run_here("import", "--application", APPLICATION, "--group-by", group_by)
     assert ended.code == 0
     text = ended.out
-    assert f"application: {APPLICATION}  # plant\n" in text
+    assert f"application: {{id: {APPLICATION}, name: plant}}\n" in text
     assert ("groups:" in text) == (group_by == "auto")
     assert "  # odd\n" in text
     assert ended.err == ""
