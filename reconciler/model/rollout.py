@@ -159,6 +159,7 @@ class RolloutReport:
         reason: why it is stopped, held or stalled, as text.
         earliest: when it may go on at the earliest, as RFC 3339 text, if that is known.
         held_by: what withholds the changes that are next, if nothing is sent now.
+        judged_at: the server's time of the read that it was judged by, as RFC 3339 text, if that is known.
     """
 
     group: Text
@@ -170,6 +171,7 @@ class RolloutReport:
     failing: tuple[FailingDevice, ...] = ()
     earliest: str | None = None
     held_by: Withheld | None = None
+    judged_at: str | None = None
 
     @property
     def needs_attention(self) -> bool:

@@ -239,7 +239,7 @@ def test_pins_are_yaml_whatever_names_contain(make: Any, name: str) -> None:
     assert page.pins
     for text in page.pins:
         assert all(line.isprintable() for line in text.splitlines())
-        first, second = yaml.safe_load(text)["pins"]
+        second, first = yaml.safe_load(text)["pins"]  # the device without a name comes first
         assert first["flows"] == {hex_id(1, "f"): name, hex_id(2, "f"): "absent"}
         assert name[:100] in first["reason"]
         assert second["flows"] == {hex_id(1, "f"): "absent"}

@@ -196,7 +196,7 @@ NASTY = st.text(
 @given(name=NASTY, version=NASTY, error=NASTY, flow_name=NASTY)
 def test_pins_are_yaml_whatever_names_and_versions_contain(name: str, version: str, error: str, flow_name: str) -> None:
     failing = FailingDevice(ident("a"), name, RolloutVerdict.FAILED, None, error, {FLOW: f"v{version}", "e" * 24: None})
-    lines = [*pin_lines("leeds", [failing], {FLOW: flow_name})]
+    lines = [*pin_lines(report(RolloutState.STOPPED), [failing], {FLOW: flow_name})]
     assert all(line.isprintable() for line in lines)
     (pin,) = yaml.safe_load("\n".join(lines))["pins"]
     assert pin == {
@@ -207,11 +207,26 @@ def test_pins_are_yaml_whatever_names_and_versions_contain(name: str, version: s
     }
 
 
+@pytest.mark.parametrize(
+    ("judged_at", "until"),
+    [
+        ("2026-01-31T23:59:59Z", date(2026, 3, 2)),
+        (None, date(2026, 4, 1)),  # no server's time: this clock's day, which is 2026-03-02 here
+        ("9999-12-31T23:59:59Z", date(2026, 4, 1)),
+    ],
+)
+def test_pins_end_thirty_days_after_the_server_s_time(judged_at: str | None, until: date) -> None:
+    failing = FailingDevice(ident("a"), "pump", RolloutVerdict.FAILED, None, None, {FLOW: "v1"})
+    stopped = report(RolloutState.STOPPED, judged_at=judged_at)
+    (pin,) = yaml.safe_load("\n".join(pin_lines(stopped, [failing], {})))["pins"]
+    assert pin["until"] == until
+
+
 def test_pins_go_through_ci_logs_without_a_command_and_back() -> None:
     failing = FailingDevice(
         ident("a"), "##[error]x", RolloutVerdict.SILENT, None, "##vso[task]", {FLOW: "::set-output::1"}
     )
-    text = "\n".join(pin_lines("leeds", [failing], {}))
+    text = "\n".join(pin_lines(report(RolloutState.STOPPED), [failing], {}))
     assert "##" not in text
     assert not re.search(r"^\s*::", text, re.MULTILINE)
     (pin,) = yaml.safe_load(text)["pins"]
@@ -222,7 +237,7 @@ def test_pins_go_through_ci_logs_without_a_command_and_back() -> None:
 def test_a_version_that_no_manifest_can_declare_is_no_pin() -> None:
     odd = FailingDevice(ident("a"), "pump", RolloutVerdict.FAILED, None, None, {FLOW: "develop"})
     fine = replace_former(odd, "v1")
-    lines = [*pin_lines("leeds", [odd, fine], {})]
+    lines = [*pin_lines(report(RolloutState.STOPPED), [odd, fine], {})]
     assert lines[1] == '  # pump ran "develop", which cannot be declared'
     assert len(yaml.safe_load("\n".join(lines))["pins"]) == 1
 

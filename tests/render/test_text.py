@@ -76,8 +76,8 @@ def test_colours() -> None:
 
 
 def test_refused_rows_go_by_name() -> None:
-    names = {"a": "pump-3", "b": "pump-1", "c": "", "d": "pump-2"}
-    made = plan("a/f=2 b/f=2 c/f=2 d/f=2", live("a/f=1 b/f=1 c/f=1 d/f=1"), **names)
+    seen = live("a/f=1 b/f=1 c/f=1 d/f=1")
+    made = plan("a/f=2 b/f=2 c/f=2 d/f=2", seen, a="pump-3", b="pump-1", c="", d="pump-2")
     rows = tuple((one, "f") for one in "abcd")
     shown = text(replace(made, refused=(Refusal(Guard.CHANGES, "too many", "see", rows),)))
     assert [line.split()[0] for line in shown.splitlines() if line.endswith(" / f")] == [

@@ -36,7 +36,7 @@ def rollout_sections(
             rank=Rank.LEADS,
         )
         if report.needs_attention:
-            pins = list(enumerate(pinned(report.group, report.failing_by_name, flow_names)))
+            pins = list(enumerate(pinned(report, report.failing_by_name, flow_names)))
             page.section("pins", pins, _pin_row, summary="Pins that leave the failing devices out")
 
 

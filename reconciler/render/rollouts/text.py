@@ -136,7 +136,7 @@ def _failing(report: RolloutReport, flow_names: Mapping[FlowId, str], *, most: i
         yield from wrapped(f"Ways on: {ways}{':' if shown else ''}", indent=4)
         if shown:
             yield ""
-            yield from (f"    {line}" for line in pin_lines(report.group, shown, flow_names))
+            yield from (f"    {line}" for line in pin_lines(report, shown, flow_names))
 
 
 def when(date: str | None) -> str:
