@@ -17,7 +17,7 @@ from reconciler.documents.waved import GroupPart, PolicyPart, SelectorPart
 from reconciler.errors import Problem
 from reconciler.model.events import CallEvent, WarningEvent
 from reconciler.model.health import Laggard, StatusReport, VersionStatus, Wait
-from reconciler.model.plan import EmptyGroup, Guards, Protected, Refusal, Summary, Warning
+from reconciler.model.plan import EmptyGroup, Gone, Guards, Protected, Refusal, Summary, Warning
 from reconciler.model.requests import Release, Replace
 from reconciler.model.result import Move, Moved, Removal, Result, Unconfirmed
 from reconciler.model.rollout import RolloutReport
@@ -31,6 +31,7 @@ _NAMED = "device_id device_name flow_id flow_name"
 KEYS: Mapping[type, str] = {
     Problem: "path line column message hint",
     Warning: "*place message hint",
+    Gone: "*place message hint",
     Refusal: "guard *place message hint rows",
     Protected: "device_id flow_id forbid *place",
     Locked: "*content *place",

@@ -389,6 +389,9 @@ def test_diff_tells_of_a_file_that_is_gone_and_not_of_one_that_was_renamed(shop:
     ended = here("diff", "main", "--format", "json")
     assert "Warning: main:manifests/one.yaml:1: main:manifests/one.yaml is gone" in ended.err
     assert len(ended.document["differences"]) == 1
+    (told,) = ended.document["warnings"]
+    assert (told["path"], told["line"]) == ("main:manifests/one.yaml", 1)
+    assert told["message"].startswith("main:manifests/one.yaml is gone, and with it what it declared")
 
 
 def test_a_page_shows_what_leaves_beside_the_removals_live_and_saved(shop: Shop, here: Here) -> None:
