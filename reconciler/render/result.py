@@ -115,14 +115,16 @@ def verdict(results: Sequence[Result], code: int, paint: Paint | None = None) ->
         case _:
             add, update, remove = (sum(getattr(result.operations, op) for result in results) for op in Op)
             counts = f"{add:d} added, {update:d} changed, {remove:d} destroyed"
-            yield paint("Apply complete!", "green") + f" Resources: {counts}.{_withheld(results)}"
+            withheld = _withheld(results)
+            color = "yellow" if withheld or code else "green"  # what it says is true of what was sent
+            yield paint("Apply complete!", color) + f" Resources: {counts}.{withheld}"
 
 
 def _withheld(results: Sequence[Result]) -> str:
     """What rollouts hold back for now, and for how long."""
     number = sum(result.withheld or 0 for result in results)
     reports = [report for result in results for report in result.rollouts]
-    return f" {counted(number, 'change')} withheld{next_wave(reports)}." if number else ""
+    return f" {counted(number, 'change')} withheld by rollouts{next_wave(reports)}." if number else ""
 
 
 def _one(result: Result, paint: Paint, *, has_rollouts: bool) -> Iterator[str]:

@@ -201,7 +201,7 @@ def test_a_result_says_what_is_withheld_and_which_rollout_is_stopped() -> None:
     assert len(page.pins) == 1
     assert len(rows(page, "Waves of group leeds")) == 3
     open_one = Page(result_html([result_of(plan(SOAKS.replace("soaking", "to_release")))], exit_code=0)).text
-    assert "2 changes withheld (next wave at the earliest " in open_one
+    assert "2 changes withheld by rollouts (next wave at the earliest " in open_one
 
 
 def test_what_leaves_management_stands_beside_the_removals() -> None:

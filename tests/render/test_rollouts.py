@@ -171,6 +171,13 @@ def test_colour_adds_nothing_but_colour() -> None:
     assert re.sub("\x1b\\[[0-9]+m", "", coloured) == plan_text([made_plan], "sha256:")
 
 
+@pytest.mark.parametrize(("name", "code", "color"), [("open", 0, 33), ("stopped", 7, 33), ("complete", 0, 32)])
+def test_an_apply_is_not_green_while_rollouts_withhold_changes(name: str, code: int, color: int) -> None:
+    (*_, last) = result_text([result_of(made(name))], code=code, color=True).splitlines()
+    assert last.startswith(f"\x1b[{color}mApply complete!\x1b[0m Resources: ")
+    assert (" withheld by rollouts" in last) is (name != "complete")
+
+
 def test_a_row_of_several_groups_is_shown_by_name_of_each() -> None:
     made_plan = made("stopped")
     assert made_plan.rollouts is not None
