@@ -48,6 +48,15 @@ class WasRead(NamedTuple):
     read: Read
 
 
+class PageRead(NamedTuple):
+    """A page of a listing was read: its number, its records, and how many the whole listing has."""
+
+    listing: object
+    number: int
+    records: int
+    total: int
+
+
 class LosantApi:
     """One application's deployments of one kind. Several instances may share a connection."""
 
@@ -59,9 +68,11 @@ class LosantApi:
         application_id: str,
         kind: Kind,
         was_read: Callable[[WasRead], None] | None = None,
+        page_read: Callable[[PageRead], None] | None = None,
     ) -> None:
         self.connection = connection
         self._was_read = was_read
+        self._page_read = page_read
         self.application_id = application_id
         self.kind = kind
         self._token = token
@@ -238,8 +249,13 @@ class LosantApi:
         return _read(request, lambda body: shaped(parse_strictly(body), shape), answer.body)
 
     async def _listing(self, request: ApiRequest, pages: Pages[T], *, per_page: int = PER_PAGE) -> dict[str, T]:
+        listing = object()
+
         async def fetch(number: int, size: int) -> Page[T]:
-            return await self._page(request, pages, number=number, per_page=size)
+            page = await self._page(request, pages, number=number, per_page=size)
+            if self._page_read:
+                self._page_read(PageRead(listing, number, len(page.records), page.total))
+            return page
 
         # Twice as many as may be in flight, so that the next pages are on their way while these are parsed.
         return await read_all(fetch, name=request.name, per_page=per_page, parallelism=2 * self.connection.parallelism)

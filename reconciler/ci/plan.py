@@ -60,6 +60,7 @@ def _plan(provider: Provider, application: Application, folder: Path, against: s
         leaving=(plan.summary.leaving or 0) if plan else 0,
         withheld=(plan.summary.withheld or 0) if plan else 0,
         moving=sum(one.get("wave") is not None and not one.get("withheld") for one in plan.changes) if plan else 0,
+        unverified=sum(one.message.startswith("not verified") for one in plan.warnings) if plan else 0,
         stopped=stopped(plan.rollouts) if plan else (),
         partial=bool(plan and plan.partial),
         problems=error.problems if error else (),

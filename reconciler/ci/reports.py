@@ -45,6 +45,7 @@ class Report:
         leaving: the number of rows that leave management.
         withheld: the number of changes that rollouts withhold.
         moving: the number of changes that rollouts send now.
+        unverified: the number of warnings that something could not be verified.
         stopped: the rollouts that wait for somebody.
         problems: errors and refusals.
         folder: the folder with `plan.json`.
@@ -60,6 +61,7 @@ class Report:
     leaving: int = 0
     withheld: int = 0
     moving: int = 0
+    unverified: int = 0
     stopped: tuple[Stopped, ...] = ()
     partial: bool = False
     problems: tuple[Problem, ...] = ()
@@ -132,7 +134,7 @@ def read_page(file: Path) -> str:
 def body(reports: Sequence[Report], *, max_bytes: int) -> str:
     """The page: the verdict, a table if there are several applications, and as many whole plans as fit."""
     shown = sorted(
-        (one for one in reports if one.changes or one.leaving or one.code or one.stopped),
+        (one for one in reports if one.changes or one.leaving or one.unverified or one.code or one.stopped),
         key=lambda one: (one.planned, one.code != 3, not one.stopped),
     )
     parts = [f"**{_verdict(reports)}**"]
@@ -166,6 +168,7 @@ def _verdict(reports: Sequence[Report]) -> str:
     ending += f" {refused} refused." if refused else ""
     ending += f" {withheld} withheld by rollouts." if withheld else ""
     ending += f" {counted(waiting, 'rollout')} stopped." if waiting else ""
+    ending += " Not everything could be verified." if any(one.unverified for one in reports) else ""
     add, update, remove = (sum(one.summary.get(name, 0) for one in reports) for name in SUMMED)
     if add or update or remove:
         return f"Plan: {add} to add, {update} to change, {remove} to destroy.{ending}"
@@ -187,6 +190,7 @@ def _table(shown: Sequence[Report], quiet: int, max_bytes: int) -> str:
     left = max_bytes - sum(size(line) + 1 for line in lines) - 200
     for number, one in enumerate(shown):
         remark = "no plan" if not one.planned else "refused" if one.code == 3 else "stopped" if one.stopped else ""
+        remark = remark or ("not verified" if one.unverified else "")
         counts = " | ".join(f"{one.summary[name]:,}" if one.planned else "" for name in SUMMED)
         row = f"| {code(one.name)} | {one.kind} | {counts} | {remark} |"
         if size(row) + 1 > left:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from reconciler.cli.connect import connect
+from reconciler.cli.connect import Reading, connect
 from reconciler.cli.console import Console
 from reconciler.cli.events.log import EventLog
 from reconciler.cli.events.option import check_events, open_events
@@ -67,6 +67,7 @@ class _Apply(ApplyObserver):
         self._console = console
         self._flags = flags
         self._display = Display(console, SystemClock())
+        self._reading = Reading(console, self._display.clock)  # until there is a plan
         self._phases: dict[tuple[str, Kind, str], Phase] = {}
         self._run: ApplyRun | None = None
         self._against: Earlier | None = None
@@ -94,6 +95,7 @@ class _Apply(ApplyObserver):
             clock=self._display.clock,
             note=self._display.note,
             was_read=self._events.was_read if self._events else None,
+            page_read=self._reading.page_read,
         )
         request = ApplyRequest(
             options=planning_options(flags),
@@ -107,7 +109,7 @@ class _Apply(ApplyObserver):
             observer=self,
         )
         self._run = ApplyRun(changes, gateway, request)
-        with self._display.shown():
+        with self._display.shown(), self._reading:
             run_async(self._run.carry_out())
 
     def _changes(self) -> Changes:
@@ -157,6 +159,7 @@ class _Apply(ApplyObserver):
 
     def planned(self, plans: Sequence[Plan]) -> None:
         """Show the plans as text on stdout; in other formats stdout gets only the result."""
+        self._reading.end()
         if self._events:
             self._events.planned(plans)
         if self._console.fmt == "text":

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from reconciler.cli.console import Console
@@ -129,14 +130,18 @@ def keep_inputs(what: str, path: str | None, inputs: Iterable[str]) -> None:
 class OutputFile:
     """A file that an option asks for: opened before anything is read or sent, written at the end, and whole."""
 
-    def __init__(self, console: Console, option: str, path: str) -> None:
-        """Open it; UsageError if that fails."""
+    def __init__(self, console: Console, option: str, path: str, *, make_folders: bool = False) -> None:
+        """Open it, with `make_folders` in a new folder, too; UsageError if that fails."""
         self._console = console
         self._option = option
         self._path = path
+        self._made: list[Path] = []
         try:
+            if make_folders:
+                self._make_folders()
             self._file = WholeFile(path)
         except (OSError, ValueError) as error:
+            self._remove_folders()
             raise cannot_write(option, path, error) from None
 
     def __enter__(self) -> OutputFile:
@@ -145,6 +150,19 @@ class OutputFile:
     def __exit__(self, *error: Any) -> None:
         """Leave nothing behind if it was not written."""
         self._file.__exit__(*error)
+        self._remove_folders()
+
+    def _make_folders(self) -> None:
+        for folder in reversed(Path(self._path).parents):
+            if not folder.exists():
+                folder.mkdir(exist_ok=True)
+                self._made.append(folder)
+
+    def _remove_folders(self) -> None:
+        """Those that were made and are still empty."""
+        for folder in reversed(self._made):
+            with suppress(OSError):
+                folder.rmdir()
 
     def forget_old(self) -> None:
         """Remove the file that it is to replace."""

@@ -40,7 +40,7 @@ def _problem(report: RolloutReport) -> Problem:
     message = f"the rollout of group {report.group} is {report.state}: {report.reason or 'no reason is known'}"
     if report.failing:
         more = and_more(len(report.failing) - NAMED if len(report.failing) > NAMED else 0)
-        message += f"; {', '.join(map(_device, report.failing[:NAMED]))}{more}"
+        message += f"; {', '.join(map(_device, report.failing_by_name[:NAMED]))}{more}"
     return Problem(message, hint=ways_on(report))
 
 

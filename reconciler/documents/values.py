@@ -17,9 +17,10 @@ from reconciler.documents.waved import GroupPart, PolicyPart, SelectorPart
 from reconciler.errors import Problem
 from reconciler.model.events import CallEvent, WarningEvent
 from reconciler.model.health import Laggard, StatusReport, VersionStatus, Wait
-from reconciler.model.plan import EmptyGroup, Guards, Protected, Refusal, Summary, Warning
+from reconciler.model.plan import EmptyGroup, Gone, Guards, Protected, Refusal, Summary, Warning
 from reconciler.model.requests import Release, Replace
 from reconciler.model.result import Move, Moved, Removal, Result, Unconfirmed
+from reconciler.model.rollout import RolloutReport
 from reconciler.model.rules import Difference, Limits, Ref, Rules
 from reconciler.model.state import DeviceId, FlowId, Place, Row
 from reconciler.model.versions import Locked
@@ -30,6 +31,7 @@ _NAMED = "device_id device_name flow_id flow_name"
 KEYS: Mapping[type, str] = {
     Problem: "path line column message hint",
     Warning: "*place message hint",
+    Gone: "*place message hint",
     Refusal: "guard *place message hint rows",
     Protected: "device_id flow_id forbid *place",
     Locked: "*content *place",
@@ -56,6 +58,7 @@ KEYS: Mapping[type, str] = {
     Result: "application kind digest review_digest dry_run interrupted stopped_by exit_code rows calls unconfirmed "
     "collateral moved_meanwhile warnings notes operations moves removals wait withheld? rollouts?",
     VersionStatus: "version in_sync pending offline failed drift unmanaged device_deleted withheld?",
+    RolloutReport: "group policy state reason up_to waves failing earliest held_by judged_at?",
     StatusReport: "application kind rows devices flows laggards deleted_devices log rollouts?",
     Rules: "application=application.id name=application.name kind paths",
     CallEvent: "seq time type application kind *call",

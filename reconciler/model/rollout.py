@@ -159,6 +159,7 @@ class RolloutReport:
         reason: why it is stopped, held or stalled, as text.
         earliest: when it may go on at the earliest, as RFC 3339 text, if that is known.
         held_by: what withholds the changes that are next, if nothing is sent now.
+        judged_at: the server's time of the read that it was judged by, as RFC 3339 text, if that is known.
     """
 
     group: Text
@@ -170,11 +171,17 @@ class RolloutReport:
     failing: tuple[FailingDevice, ...] = ()
     earliest: str | None = None
     held_by: Withheld | None = None
+    judged_at: str | None = None
 
     @property
     def needs_attention(self) -> bool:
         """Whether somebody has to do something: it is stopped or stalled."""
         return self.state in (RolloutState.STOPPED, RolloutState.STALLED)
+
+    @property
+    def failing_by_name(self) -> list[FailingDevice]:
+        """The failing devices by the name that a reader sees; the id decides between equal ones."""
+        return sorted(self.failing, key=lambda one: (one.device_name or "", one.device_id))
 
 
 @dataclass(frozen=True, slots=True)

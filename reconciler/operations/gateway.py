@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from reconciler.api.client import LosantApi, WasRead
+from reconciler.api.client import LosantApi, PageRead, WasRead
 from reconciler.api.http.address import DEFAULT_URL
 from reconciler.api.http.connection import Exchange, connect
 from reconciler.api.http.credentials import Token
@@ -33,6 +33,7 @@ class Gateway:
         observe: called for each request.
         count: called with the number of requests by action when a connection is closed.
         was_read: called after each reading of an application's deployments.
+        page_read: called after each page of a listing.
     """
 
     tokens: Mapping[str, Token]
@@ -43,6 +44,7 @@ class Gateway:
     observe: Callable[[Exchange], None] | None = None
     count: Callable[[Counter[str]], None] | None = None
     was_read: Callable[[WasRead], None] | None = None
+    page_read: Callable[[PageRead], None] | None = None
 
     def __post_init__(self) -> None:
         if self.parallelism not in range(1, MAX_PARALLELISM + 1):
@@ -61,8 +63,14 @@ class Gateway:
         ) as connection:
 
             def api_of(application_id: str, kind: Kind) -> LosantApi:
-                token, was_read = self.tokens[application_id], self.was_read
-                return LosantApi(connection, token=token, application_id=application_id, kind=kind, was_read=was_read)
+                return LosantApi(
+                    connection,
+                    token=self.tokens[application_id],
+                    application_id=application_id,
+                    kind=kind,
+                    was_read=self.was_read,
+                    page_read=self.page_read,
+                )
 
             try:
                 yield api_of

@@ -160,7 +160,10 @@ def _summed(laggards: Sequence[Laggard]) -> str:
 
 
 def _listed(laggards: Sequence[Laggard]) -> str:
-    ordered = sorted(laggards, key=lambda one: (one.verdict is not Verdict.FAILED, one.row))
+    ordered = sorted(
+        laggards,
+        key=lambda one: (one.verdict is not Verdict.FAILED, one.device_name or "", one.device_id, one.flow_name or ""),
+    )
     rows = [f"{one.device_name or one.device_id} {one.flow_name or one.flow_id}" for one in ordered[:_LISTED]]
     return ", ".join(rows) + and_more(max(0, len(laggards) - _LISTED), "")
 

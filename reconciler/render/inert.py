@@ -10,9 +10,11 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
 from typing import TypeAlias
 
 from reconciler.model.characters import is_hidden
+from reconciler.model.log import unix_time
 from reconciler.model.state import Application, Kind
 from reconciler.model.text import and_more
 
@@ -42,6 +44,15 @@ def inert(text: str, *, limit: int | None = None) -> str:
 def version_text(version: str | None) -> str:
     """A version, or "nothing"."""
     return "nothing" if version is None else inert(version)
+
+
+def date_text(date: str | None, *, seconds: bool = False) -> str:
+    """A date that is past: `2026-03-02 14:10Z`, in a log with its seconds. What is no date is shown as it is."""
+    try:
+        at = datetime.fromtimestamp(unix_time(date), UTC)
+    except (ValueError, OverflowError):  # of no date, or of one outside of the years 1 to 9999
+        return inert(date or "")
+    return f"{at:%Y-%m-%d %H:%M:%S}Z" if seconds else f"{at:%Y-%m-%d %H:%M}Z"
 
 
 def words(name: str) -> str:

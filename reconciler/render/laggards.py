@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime
 from typing import NamedTuple
 
 from reconciler.model.health import Laggard, Verdict
 from reconciler.model.log import UNDATED, unix_time
 from reconciler.model.state import DeviceId
 from reconciler.model.text import counted
-from reconciler.render.inert import EXAMPLES, LISTED, fitting, inert, left_out, version_text, words, wrapped
+from reconciler.render.inert import EXAMPLES, LISTED, date_text, fitting, inert, left_out, version_text, words, wrapped
 
 TOGETHER_S = 600.0  # between one device that dropped out and the next
 _SEVERITY = {verdict: rank for rank, verdict in enumerate(Verdict)}
@@ -121,7 +120,7 @@ def _together(alike: _Alike) -> Iterator[str]:
 
 
 def _state(reason: _Reason, rows: Sequence[Laggard]) -> str:
-    """`offline since 2026-03-02 03:10 UTC`."""
+    """`offline since 2026-03-02 03:10Z`."""
     state = words(reason.verdict)
     if not reason.is_disconnected:
         return state
@@ -149,15 +148,15 @@ def _released(row: Laggard, at: str) -> str:
 
 
 def _span(dates: Iterable[str | None]) -> str:
-    """The minutes from the first of the dates to the last; empty if none can be read."""
-    times = [moment for moment in map(unix_time, dates) if moment != UNDATED]
+    """The minutes from the first of the dates to the last: `2026-03-02 03:10 to 03:14Z`; empty if none can be read."""
+    times = sorted((moment, date) for date in dates if date and (moment := unix_time(date)) != UNDATED)
     if not times:
         return ""
-    first, last = (f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M}" for at in (min(times), max(times)))
+    first, last = (date_text(date) for _, date in (times[0], times[-1]))
     if first == last:
-        return f"{first} UTC"
+        return first
     day = first.partition(" ")[0]
-    return f"{first} to {last.removeprefix(day).lstrip()} UTC"
+    return f"{first.removesuffix('Z')} to {last.removeprefix(day).lstrip()}"
 
 
 def standing(row: Laggard) -> str | None:
@@ -168,11 +167,11 @@ def standing(row: Laggard) -> str | None:
 def explanation(row: Laggard) -> Iterator[str]:
     """The known reasons why a row has not converged."""
     if row.connected is False:
-        yield f"not connected, last change {inert(row.connection_time or 'never')}"
+        yield f"not connected, last change {date_text(row.connection_time or 'never')}"
     if row.unknown_bundle:
         yield "runs a bundle that the platform does not know"
     if row.error:
         bundle = f" (bundle {inert(row.attempted_bundle)})" if row.attempted_bundle else ""
         yield f"error: {inert(row.error, limit=200)}{bundle}"
     if row.changed_by.type:
-        yield _released(row, inert(row.since or ""))
+        yield _released(row, date_text(row.since))

@@ -6,6 +6,7 @@ If everything is confirmed, the last line of the text is the same as Terraform's
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from heapq import nsmallest
 
 from reconciler.errors import ExitCode, Problem
 from reconciler.model.changes import Op
@@ -114,14 +115,16 @@ def verdict(results: Sequence[Result], code: int, paint: Paint | None = None) ->
         case _:
             add, update, remove = (sum(getattr(result.operations, op) for result in results) for op in Op)
             counts = f"{add:d} added, {update:d} changed, {remove:d} destroyed"
-            yield paint("Apply complete!", "green") + f" Resources: {counts}.{_withheld(results)}"
+            withheld = _withheld(results)
+            color = "yellow" if withheld or code else "green"  # what it says is true of what was sent
+            yield paint("Apply complete!", color) + f" Resources: {counts}.{withheld}"
 
 
 def _withheld(results: Sequence[Result]) -> str:
     """What rollouts hold back for now, and for how long."""
     number = sum(result.withheld or 0 for result in results)
     reports = [report for result in results for report in result.rollouts]
-    return f" {counted(number, 'change')} withheld{next_wave(reports)}." if number else ""
+    return f" {counted(number, 'change')} withheld by rollouts{next_wave(reports)}." if number else ""
 
 
 def _one(result: Result, paint: Paint, *, has_rollouts: bool) -> Iterator[str]:
@@ -171,9 +174,14 @@ def _call(call: CallResult, paint: Paint) -> str:
 def _rows(title: str, rows: Sequence[Unconfirmed | Moved]) -> Iterator[str]:
     if rows:
         yield f"  {title}: {counted(len(rows), 'row')}"
-    for row in rows[:LISTED]:
+    for row in nsmallest(LISTED, rows, key=_in_order):
         yield f"    {_names(row)}: {_moved(row)}"
     yield from left_out(len(rows) - LISTED, "row", indent=4)
+
+
+def _in_order(row: Unconfirmed | Moved) -> tuple[str, str, str, str]:
+    """By the names that a reader sees."""
+    return (row.device_name or "", row.device_id, row.flow_name or "", row.flow_id)
 
 
 def _names(row: Unconfirmed | Moved) -> str:

@@ -11,6 +11,7 @@ from reconciler.render.inert import (
     LISTED,
     WIDTH,
     Paint,
+    date_text,
     inert,
     left_out,
     painter,
@@ -81,7 +82,7 @@ def _named(report: StatusReport) -> list[tuple[str, str | None]]:
 def _log(device_id: str, name: str | None, lines: Sequence[Logged]) -> Iterator[str]:
     yield f"  Log of {with_id(name, device_id)}: {_entries(lines)}"
     for line in lines[:LISTED]:
-        yield f"    {inert(line.date or 'no date')}"
+        yield f"    {date_text(line.date or 'no date', seconds=True)}"
         yield from wrapped(_happening(line), indent=8)
         if who := _who(line):
             yield from wrapped(f"by {inert(who)}", indent=8)
@@ -206,4 +207,4 @@ def _deleted(device: DeletedDevice) -> str:
 def _logged(line: Logged) -> str:
     who = f" by {code(_who(line))}" if _who(line) else ""
     error = f", error: {code(line.error)}" if line.error is not None else ""
-    return f"- {code(line.date or 'no date')} {code(_happening(line))}{who}{error}"
+    return f"- {code(date_text(line.date or 'no date', seconds=True))} {code(_happening(line))}{who}{error}"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from reconciler.model.changes import Op
 from reconciler.model.plan import Gone, Plan
-from reconciler.model.state import DeviceId, FlowId, Version
+from reconciler.model.state import DeviceId, FlowId, Row, Version
 from reconciler.model.text import and_more, counted
 from reconciler.render.inert import inert
 from reconciler.render.rollouts.text import next_wave
@@ -32,6 +32,12 @@ def leaving_by_group(plan: Plan) -> list[tuple[FlowId, Version | None, str | Non
         found[row.flow_id, row.version, row.group].append(row.device_id)
     order = sorted(found, key=lambda key: (plan.flow_names.get(key[0], ""), *(part or "" for part in key)))
     return [(*key, found[key]) for key in order]
+
+
+def by_name(plan: Plan, rows: Iterable[Row]) -> list[Row]:
+    """Rows in the order of the names that a reader sees; ids decide between equal ones."""
+    devices, flows = plan.device_names, plan.flow_names
+    return sorted(rows, key=lambda row: (devices.get(row[0], ""), row[0], flows.get(row[1], ""), row[1]))
 
 
 def totals_of(plans: Sequence[Plan]) -> str:

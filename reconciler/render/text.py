@@ -33,7 +33,7 @@ from reconciler.render.inert import (
 from reconciler.render.kinds import Cohort, by_kind, by_place
 from reconciler.render.rollouts.tallies import Tally
 from reconciler.render.rollouts.text import rollout_lines, withheld_lines
-from reconciler.render.summary import gone_of, gone_text, leaving_by_group, now_of, ranges, totals_of
+from reconciler.render.summary import by_name, gone_of, gone_text, leaving_by_group, now_of, ranges, totals_of
 
 _SIGN = {Op.ADD: ("+", "green"), Op.UPDATE: ("~", "yellow"), Op.REMOVE: ("-", "red")}
 _ORDER = {op: place for place, op in enumerate(Op)}
@@ -47,8 +47,14 @@ def plan_text(plans: Sequence[Plan], digest: str, *, verbose: int = 0, color: bo
     lines += [""] if lines else []
     lines += [line for plan in plans for line in (*_PlanText(plan, verbose=verbose, paint=paint).lines(), "")]
     totals = totals_of(plans)
-    verdict = f"{paint('Plan:', 'bold')} {totals}" if totals else paint("No changes.", "green")
+    verdict = f"{paint('Plan:', 'bold')} {totals}" if totals else _no_changes(plans, paint)
     return "\n".join([*lines, f"Digest: {digest}", verdict, *now_of(plans), ""])
+
+
+def _no_changes(plans: Sequence[Plan], paint: Paint) -> str:
+    """Nothing to send; a guard may refuse it nevertheless, as where rows leave management."""
+    guards = ", ".join(sorted({inert(refusal.guard) for plan in plans for refusal in plan.refused}))
+    return f"No changes. {paint('Refused', 'red')} ({guards})." if guards else paint("No changes.", "green")
 
 
 class _PlanText:
@@ -269,7 +275,7 @@ class _PlanText:
         for refusal in self._plan.refused:
             text = f"Refused: {_place(refusal.place)}{inert(refusal.message)}"
             yield from self._painted(text, "Refused:", "red", indent=2)
-            for row in refusal.rows[:LISTED]:
+            for row in by_name(self._plan, refusal.rows)[:LISTED]:
                 yield from wrapped(self._row(row), indent=6)
             yield from left_out(len(refusal.rows) - LISTED, indent=6)
             yield from wrapped(f"Way out: {inert(refusal.hint)}", indent=4)

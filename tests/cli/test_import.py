@@ -47,7 +47,7 @@ def test_what_is_imported_plans_empty(group_by: str) -> None:
     ended = run_here("import", "--application", APPLICATION, "--group-by", group_by)
     assert ended.code == 0
     text = ended.out
-    assert f"application: {APPLICATION}  # plant\n" in text
+    assert f"application: {{id: {APPLICATION}, name: plant}}\n" in text
     assert ("groups:" in text) == (group_by == "auto")
     assert "  # odd\n" in text
     assert ended.err == ""
@@ -111,6 +111,15 @@ def test_it_writes_a_new_file_and_overwrites_none() -> None:
 
 
 @pytest.mark.usefixtures("server")
+def test_it_makes_the_folder_of_its_file_and_leaves_none_behind_if_it_fails() -> None:
+    ended = run_here("import", "--application", APPLICATION, "--out", "new/folder/m.yaml")
+    assert (ended.code, Path("new/folder/m.yaml").is_file()) == (0, True), ended.err
+    assert run_here("plan", "new").code == 0
+    ended = run_here("import", "--application", "0" * 24, "--out", "new/other/deep/m.yaml")
+    assert (ended.code, sorted(path.name for path in Path("new").iterdir())) == (1, ["folder"])
+
+
+@pytest.mark.usefixtures("server")
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -122,7 +131,7 @@ def test_it_writes_a_new_file_and_overwrites_none() -> None:
         (["--application", "0" * 24], "404"),
         (["--application", APPLICATION, "--group-by", "site"], "is not auto, none or tag:KEY"),
         (["--application", APPLICATION, "--group-by", "tag:"], "is not auto, none or tag:KEY"),
-        (["--application", APPLICATION, "--out", "no/such/folder/m.yaml"], "cannot be written"),
+        (["--application", APPLICATION, "--out", "/dev/null/m.yaml"], "--out /dev/null/m.yaml cannot be written"),
     ],
 )
 def test_mistakes_are_told(arguments: list[str], words: str) -> None:

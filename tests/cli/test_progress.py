@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from reconciler.api.client import PageRead
+from reconciler.cli.connect import PATIENCE_S, Reading
 from reconciler.cli.console import Console
 from reconciler.cli.progress import QUIET_S, Display
 from reconciler.model.health import Laggard, Offline, Verdict, Verdicts, Wait
@@ -62,6 +64,41 @@ def test_what_is_withheld_is_told_where_there_are_rollouts(capsys: pytest.Captur
             clock.advance(QUIET_S)
             converging.waiting(Wait(Offline.SKIP, 1.0, Verdicts(counts, counts, ())))
             assert told(capsys) == [line]
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """Of each drawing at a terminal, how many records were read, of how many."""
+    found: list[tuple[int, int]] = []
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setattr(Display, "draw", lambda _, phase, done, suffix: found.append((done, phase.total)))
+    return found
+
+
+def test_a_reading_that_lasts_is_shown_on_a_terminal_with_all_its_listings(drawn: list[tuple[int, int]]) -> None:
+    clock = FakeClock()
+    deployments, devices = object(), object()
+    with Reading(Console(["plan"]), clock) as reading:
+        reading.page_read(PageRead(deployments, 0, 1_000, 2_500))
+        reading.page_read(PageRead(devices, 0, 100, 100))
+        assert drawn == []
+        clock.advance(PATIENCE_S)
+        reading.page_read(PageRead(deployments, 1, 999, 2_500))
+        reading.page_read(PageRead(deployments, 2, 998, 2_500))  # pages overlap
+        reading.page_read(PageRead(deployments, 0, 1_000, 2_400))  # the list has changed: read again
+        assert drawn == [(2_099, 2_600), (2_600, 2_600), (1_100, 2_500)]
+        reading.end()
+        reading.page_read(PageRead(deployments, 1, 999, 2_400))
+    assert len(drawn) == 3
+
+
+@pytest.mark.parametrize("argv", [["plan", "--format", "json"], ["plan", "--events", "-"], ["status", "--format=json"]])
+def test_a_reading_for_programs_is_not_shown(argv: list[str], drawn: list[tuple[int, int]]) -> None:
+    clock = FakeClock()
+    with Reading(Console(argv), clock) as reading:
+        clock.advance(PATIENCE_S)
+        reading.page_read(PageRead(object(), 0, 1_000, 2_500))
+    assert drawn == []
 
 
 def lagging(number: int, verdict: Verdict, flow: str = "f", name: str | None = None) -> Laggard:

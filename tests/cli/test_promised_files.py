@@ -89,7 +89,7 @@ def test_a_plan_that_cannot_be_written_is_an_error(shop: Shop, here: Here) -> No
     "argv",
     [
         ["plan", "shop.yaml", "--out", "no/such/plan.json"],
-        ["import", "--application", APPLICATION, "--out", "no/such/m.yaml"],
+        ["import", "--application", APPLICATION, "--out", "shop.yaml/m.yaml"],
         ["apply", "shop.yaml", "--yes", "--result", "no/such/result.json"],
         ["plan", "shop.yaml", "--out", "."],
         ["plan", "shop.yaml", "--out", ""],

@@ -144,6 +144,41 @@ def test_several_places_are_listed() -> None:
     assert all("(prod) says v" in place for place in places)
 
 
+PINNED = f"""\
+apiVersion: reconciler/v1
+application: {PROD}
+groups:
+  leeds: {{select: {{all: true}}, flows: {{telemetry: v1}}}}
+pins:
+  - {{device: pump-7, flows: {{telemetry: v0}}, reason: board}}
+"""
+
+
+def test_a_pin_beside_the_only_group_stays_and_is_told() -> None:
+    write_all(alone=PINNED)
+    ended = run_here("set", "telemetry=v2", "alone.yaml")
+    assert ended.code == 0, ended.err
+    assert Path("alone.yaml").read_text() == PINNED.replace("v1}", "v2}")
+    assert 'Note: alone.yaml:6: pin for device "pump-7" stays at v0; --pin edits it.\n' in ended.err
+    assert run_here("set", "telemetry=v3", "--pin", "pump-7", "alone.yaml").code == 0
+    assert Path("alone.yaml").read_text() == PINNED.replace("v1}", "v2}").replace("v0", "v3")
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "devices: {pump-8: {telemetry: v0}}\n",  # said by name, for which no reason is given
+        (
+            f"---\napiVersion: reconciler/v1\napplication: {LAB}\n"
+            "pins: [{device: pump-9, flows: {telemetry: v0}, reason: no exception of that group}]\n"
+        ),
+    ],
+)
+def test_anything_else_beside_the_group_has_to_be_chosen(more: str) -> None:
+    write_all(alone=PINNED + more)
+    assert 'flow "telemetry" is declared in 3 places' in refused("telemetry=v2", "alone.yaml").err
+
+
 @pytest.mark.parametrize(
     ("argv", "told"),
     [

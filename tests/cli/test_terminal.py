@@ -190,6 +190,17 @@ def test_the_plan_is_shown_before_the_question_when_stdout_is_for_programs(shop:
     assert screen.shown.count('{"format_version"') == 1
 
 
+@pytest.mark.parametrize("command", ["plan", "status"])
+def test_a_slow_reading_is_shown_and_leaves_nothing_behind(shop: Shop, command: str) -> None:
+    shop.control.fault(faults.Latency(seconds=1.1, when=faults.When(action="embeddedDeployments.get")))
+    with terminal(shop, command, "shop.yaml") as screen:
+        assert screen.end() == 0
+    shown, _, result = screen.shown.partition("Application shop")
+    assert re.search(r"reading records.*18/18", shown)
+    assert shown.endswith("\x1b[2K\x1b[1m")  # the line of the bar is erased
+    assert "reading" not in result
+
+
 def test_colours(shop: Shop) -> None:
     def shown(*argv: str, **env: str) -> str:
         with terminal(shop, *argv, **env) as screen:
@@ -226,7 +237,7 @@ def test_a_terminal_and_a_pipe_get_the_same_status(shop: Shop) -> None:
     assert screen.shown == piped
     assert piped.isascii()
     assert re.search(
-        r"\n    3 devices offline since .* UTC\n        leeds-2, leeds-3, leeds-4\n        alarms: v1 -> v2\n", piped
+        r"\n    3 devices offline since .*Z\n        leeds-2, leeds-3, leeds-4\n        alarms: v1 -> v2\n", piped
     )
     assert shop.start("status", "shop.yaml", by='"$@" | head -n 1').communicate(timeout=LIMIT_S)[0].count("\n") == 1
 

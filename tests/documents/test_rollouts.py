@@ -84,6 +84,7 @@ def test_what_a_plan_says_of_a_rollout_is_exactly_this() -> None:
             ],
             "earliest": None,
             "held_by": "stopped",
+            "judged_at": "2026-03-02T10:00:00Z",
         }
     ]  # fmt: skip
     at = {"path": "manifests/prod.yaml", "line": 7, "column": 1}

@@ -352,7 +352,7 @@ def test_the_demo_of_a_rollout(tmp_path: Path) -> None:
     told = [
         "+    flows: {telemetry: v1.3.0}\n",
         "Now: 2 changes; withheld: 98 (next wave at the earliest ",
-        "Apply complete! Resources: 0 added, 2 changed, 0 destroyed. 98 changes withheld (",
+        "Apply complete! Resources: 0 added, 2 changed, 0 destroyed. 98 changes withheld by rollouts (",
         "Rollout of group leeds (careful): stopped\n",
         "lab-pump-2 (24355d191c99f205fccc0ff8): failed",
         "pins:\n",

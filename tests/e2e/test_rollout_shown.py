@@ -51,7 +51,7 @@ def test_a_wave_that_soaks(line: Line) -> None:
     )
     applied = run_here("apply", "plant.yaml", "--yes", "--result", "result.json")
     assert applied.code == ExitCode.DONE
-    assert "Apply complete! Resources: 0 added, 2 changed, 0 destroyed. 12 changes withheld" in applied.out
+    assert "Apply complete! Resources: 0 added, 2 changed, 0 destroyed. 12 changes withheld by rollouts" in applied.out
     assert run_here("show", "result.json").out in applied.out
     line.later(seconds=60)
 

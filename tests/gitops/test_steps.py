@@ -214,6 +214,17 @@ class TestPage:
         text = reports.body([one(n, code=0, changes=0) for n in range(3)], max_bytes=MAX_BYTES)
         assert text == "**No changes.**\n\n3 applications, all in sync.\n"
 
+    def test_what_could_not_be_verified_is_shown_where_nothing_changes(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("reconciler.ci.reports.show", lambda file, commit, max_bytes: "the plan")
+        quiet: Any = {"code": 0, "changes": 0}
+        first, _, text = reports.body([one(1, unverified=2, **quiet), one(2, **quiet)], max_bytes=MAX_BYTES).partition(
+            "\n"
+        )
+        assert first == "**No changes. Not everything could be verified.**"
+        assert "| `plant-001` | embedded | 0 | 0 | 0 | not verified |" in text
+        assert "1 more without changes." in text
+        assert text.count("the plan") == 1
+
 
 class TestComment:
     def test_a_job_without_a_report_is_told_and_promises_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -107,8 +107,22 @@ def test_what_is_imported_plans_empty(
     difference = compare(world.desired, world.live)
     assert difference.changes == ()
     assert not listed or world.warnings == ()  # unless a deleted device was listed as any other
-    assert set(api.actions()) <= {"live", "devices"}
+    assert set(api.actions()) <= {"application", "live", "devices"}
     assert_all_is_said(api, world, text, listed=listed)
+
+
+@given(odd_text)
+def test_the_name_of_the_application_is_checked_by_each_plan(
+    tmp_path_factory: pytest.TempPathFactory, name: str
+) -> None:
+    """A name that no manifest can hold is a comment, without what would end it."""
+    text = write_manifest(
+        Live({}), {}, application=APPLICATION._replace(name=name), kind=Kind.EMBEDDED, group_by="auto"
+    ).text
+    (folder := tmp_path_factory.mktemp("import")).joinpath("m.yaml").write_text(text, encoding="utf-8")
+    [rules] = load_manifests([folder / "m.yaml"])
+    holds = len(name) <= 255 and not any(unicodedata.category(char) in ("Cc", "Cs") for char in name)
+    assert (rules.application.id, rules.application.name) == (APPLICATION.id, name if holds else None)
 
 
 def assert_all_is_said(api: FakeApi, world: World, text: str, *, listed: bool) -> None:
@@ -198,7 +212,7 @@ def test_the_version_of_most_devices_is_the_group_s_and_the_rest_are_entries(tmp
 # A group also manages devices that come later: what it selects then gets its versions.
 # Under `devices`, 3 exceptions: other versions, or absent where a device does not run a flow.
 apiVersion: reconciler/v1
-application: {APPLICATION.id}  # plant
+application: {{id: {APPLICATION.id}, name: plant}}
 kind: embedded
 flows:
   alarms: {FLOWS[1]}
@@ -419,7 +433,7 @@ def test_a_name_at_the_head_stays_on_its_line(name: str) -> None:
     assert [line.startswith("# Not written: 1 row of ") for line in lines[:3]] == [True, True, False]
     assert yaml.safe_load("\n".join(lines)) == {
         "apiVersion": "reconciler/v1",
-        "application": int(APPLICATION.id),
+        "application": {"id": int(APPLICATION.id), "name": "plant"},
         "kind": "embedded",
     }
     assert not re.search("##[a-z]*\\[|\u202e|\ud800", "".join(lines))

@@ -201,7 +201,7 @@ def test_a_result_says_what_is_withheld_and_which_rollout_is_stopped() -> None:
     assert len(page.pins) == 1
     assert len(rows(page, "Waves of group leeds")) == 3
     open_one = Page(result_html([result_of(plan(SOAKS.replace("soaking", "to_release")))], exit_code=0)).text
-    assert "2 changes withheld (next wave at the earliest " in open_one
+    assert "2 changes withheld by rollouts (next wave at the earliest " in open_one
 
 
 def test_what_leaves_management_stands_beside_the_removals() -> None:
@@ -239,7 +239,7 @@ def test_pins_are_yaml_whatever_names_contain(make: Any, name: str) -> None:
     assert page.pins
     for text in page.pins:
         assert all(line.isprintable() for line in text.splitlines())
-        first, second = yaml.safe_load(text)["pins"]
+        second, first = yaml.safe_load(text)["pins"]  # the device without a name comes first
         assert first["flows"] == {hex_id(1, "f"): name, hex_id(2, "f"): "absent"}
         assert name[:100] in first["reason"]
         assert second["flows"] == {hex_id(1, "f"): "absent"}

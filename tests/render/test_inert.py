@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.render.inert import inert
+from reconciler.render.inert import date_text, inert
 
 
 @pytest.mark.parametrize(
@@ -58,3 +58,18 @@ def test_never_acts(text: str) -> None:
     assert not any(unicodedata.category(char) == "Zs" and char != " " for char in shown)
     assert not set(shown) & set("\u3164\u115f\u1160\uffa0\u2800\ufe0f\u034f")
     assert shown.splitlines() in ([shown], [])
+
+
+@pytest.mark.parametrize(
+    ("date", "minutes", "with_seconds"),
+    [
+        ("2026-03-02T14:10:59.999Z", "2026-03-02 14:10Z", "2026-03-02 14:10:59Z"),
+        ("2026-03-02T00:10:00+02:00", "2026-03-01 22:10Z", "2026-03-01 22:10:00Z"),
+        ("9999-12-31T23:59:59-14:00", "9999-12-31T23:59:59-14:00", "9999-12-31T23:59:59-14:00"),
+        ("0001-01-01T00:00:00+14:00", "0001-01-01T00:00:00+14:00", "0001-01-01T00:00:00+14:00"),
+        ("\x1b[31mnever", "\\x1b[31mnever", "\\x1b[31mnever"),
+        (None, "", ""),
+    ],
+)
+def test_a_past_date_has_one_style_and_what_is_none_stays(date: str | None, minutes: str, with_seconds: str) -> None:
+    assert (date_text(date), date_text(date, seconds=True)) == (minutes, with_seconds)

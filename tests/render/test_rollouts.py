@@ -13,6 +13,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reconciler.documents.attention import attention
 from reconciler.health import summarise
 from reconciler.model.digest import digest
 from reconciler.model.plan import Plan
@@ -152,11 +153,29 @@ def test_more_devices_than_are_listed_are_counted_and_all_are_there_with_v() -> 
     assert (text.count("  - device: "), whole.count("  - device: ")) == (10, 12)
 
 
+def test_failing_devices_go_by_name() -> None:
+    (told,) = made("stopped by many").rollouts.reports  # type: ignore[union-attr]
+    failing = [replace(one, device_name=f"pump-{99 - number}") for number, one in enumerate(told.failing)]
+    told = replace(told, failing=tuple(failing))
+    text = "\n".join(rollout_lines([told], {}, paint=painter(color=False)))
+    assert re.findall(r"^      (pump-\d+) ", text, re.MULTILINE) == [f"pump-{number}" for number in range(88, 98)]
+    error = attention([told])
+    assert error is not None
+    assert re.findall(r"pump-\d+", str(error)) == [f"pump-{number}" for number in range(88, 93)]
+
+
 def test_colour_adds_nothing_but_colour() -> None:
     made_plan = made("stopped")
     coloured = plan_text([made_plan], "sha256:", color=True)
     assert "\x1b[31mstopped\x1b[0m" in coloured
     assert re.sub("\x1b\\[[0-9]+m", "", coloured) == plan_text([made_plan], "sha256:")
+
+
+@pytest.mark.parametrize(("name", "code", "color"), [("open", 0, 33), ("stopped", 7, 33), ("complete", 0, 32)])
+def test_an_apply_is_not_green_while_rollouts_withhold_changes(name: str, code: int, color: int) -> None:
+    (*_, last) = result_text([result_of(made(name))], code=code, color=True).splitlines()
+    assert last.startswith(f"\x1b[{color}mApply complete!\x1b[0m Resources: ")
+    assert (" withheld by rollouts" in last) is (name != "complete")
 
 
 def test_a_row_of_several_groups_is_shown_by_name_of_each() -> None:
@@ -184,7 +203,7 @@ NASTY = st.text(
 @given(name=NASTY, version=NASTY, error=NASTY, flow_name=NASTY)
 def test_pins_are_yaml_whatever_names_and_versions_contain(name: str, version: str, error: str, flow_name: str) -> None:
     failing = FailingDevice(ident("a"), name, RolloutVerdict.FAILED, None, error, {FLOW: f"v{version}", "e" * 24: None})
-    lines = [*pin_lines("leeds", [failing], {FLOW: flow_name})]
+    lines = [*pin_lines(report(RolloutState.STOPPED), [failing], {FLOW: flow_name})]
     assert all(line.isprintable() for line in lines)
     (pin,) = yaml.safe_load("\n".join(lines))["pins"]
     assert pin == {
@@ -195,11 +214,26 @@ def test_pins_are_yaml_whatever_names_and_versions_contain(name: str, version: s
     }
 
 
+@pytest.mark.parametrize(
+    ("judged_at", "until"),
+    [
+        ("2026-01-31T23:59:59Z", date(2026, 3, 2)),
+        (None, date(2026, 4, 1)),  # no server's time: this clock's day, which is 2026-03-02 here
+        ("9999-12-31T23:59:59Z", date(2026, 4, 1)),
+    ],
+)
+def test_pins_end_thirty_days_after_the_server_s_time(judged_at: str | None, until: date) -> None:
+    failing = FailingDevice(ident("a"), "pump", RolloutVerdict.FAILED, None, None, {FLOW: "v1"})
+    stopped = report(RolloutState.STOPPED, judged_at=judged_at)
+    (pin,) = yaml.safe_load("\n".join(pin_lines(stopped, [failing], {})))["pins"]
+    assert pin["until"] == until
+
+
 def test_pins_go_through_ci_logs_without_a_command_and_back() -> None:
     failing = FailingDevice(
         ident("a"), "##[error]x", RolloutVerdict.SILENT, None, "##vso[task]", {FLOW: "::set-output::1"}
     )
-    text = "\n".join(pin_lines("leeds", [failing], {}))
+    text = "\n".join(pin_lines(report(RolloutState.STOPPED), [failing], {}))
     assert "##" not in text
     assert not re.search(r"^\s*::", text, re.MULTILINE)
     (pin,) = yaml.safe_load(text)["pins"]
@@ -210,7 +244,7 @@ def test_pins_go_through_ci_logs_without_a_command_and_back() -> None:
 def test_a_version_that_no_manifest_can_declare_is_no_pin() -> None:
     odd = FailingDevice(ident("a"), "pump", RolloutVerdict.FAILED, None, None, {FLOW: "develop"})
     fine = replace_former(odd, "v1")
-    lines = [*pin_lines("leeds", [odd, fine], {})]
+    lines = [*pin_lines(report(RolloutState.STOPPED), [odd, fine], {})]
     assert lines[1] == '  # pump ran "develop", which cannot be declared'
     assert len(yaml.safe_load("\n".join(lines))["pins"]) == 1
 

@@ -45,7 +45,7 @@ def test_the_newest_twenty_are_shown_and_the_rest_is_counted() -> None:
 
 def test_lines_without_a_date_come_last_and_nothing_missing_is_made_up() -> None:
     lines = status_text([report(LogEntry(), entry(1))]).splitlines()
-    assert lines.index("    no date") > lines.index("    2026-03-02T09:00:01Z")
+    assert lines.index("    no date") > lines.index("    2026-03-02 09:00:01Z")
     assert "        no details" in lines
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from reconciler.model.changes import Changes
 from reconciler.model.digest import digest
-from reconciler.model.plan import Plan, Warning
+from reconciler.model.plan import Guard, Plan, Refusal, Warning
 from reconciler.model.rules import Limits
 from reconciler.model.state import Application, Kind, Live, LogEntry, Place
 from reconciler.model.world import Options, World
@@ -43,10 +43,12 @@ def test_every_case_fits_in_60_columns_and_ends_as_tools_expect(case: Case) -> N
         *lines, last_but_one, last = text(*plans, verbose=verbose).splitlines()
         assert [line for line in lines if len(line) > WIDTH and not re.search("[0-9a-f]{24}", line)] == []
         assert last_but_one == f"Digest: {digest(plans)}"
-        summary = plans[0].summary
+        summary, guards = plans[0].summary, ", ".join(sorted({one.guard for one in plans[0].refused}))
         assert last == (
             f"Plan: {summary.add} to add, {summary.update} to change, {summary.remove} to destroy."
             if plans[0].changes
+            else f"No changes. Refused ({guards})."
+            if guards
             else "No changes."
         )
 
@@ -71,6 +73,16 @@ def test_colours() -> None:
         assert styled in shown
     none = plan("b/f=1", live("b/f=1"))
     assert plan_text([none], digest([none]), color=True).endswith("\x1b[32mNo changes.\x1b[0m\n")
+
+
+def test_refused_rows_go_by_name() -> None:
+    seen = live("a/f=1 b/f=1 c/f=1 d/f=1")
+    made = plan("a/f=2 b/f=2 c/f=2 d/f=2", seen, a="pump-3", b="pump-1", c="", d="pump-2")
+    rows = tuple((one, "f") for one in "abcd")
+    shown = text(replace(made, refused=(Refusal(Guard.CHANGES, "too many", "see", rows),)))
+    assert [line.split()[0] for line in shown.splitlines() if line.endswith(" / f")] == [
+        "c", "pump-1", "pump-2", "pump-3",
+    ]  # fmt: skip
 
 
 def test_the_totals_are_those_of_all_plans() -> None:

@@ -36,8 +36,8 @@ def command(console: Console, base: str, head: str | None, *, path: str) -> None
         console.note(inert(f"{found.missing.path}: {found.missing.message}: nothing is declared there"))
     if console.wants_json:
         write_warnings(console, found.gone)
-        if found.approvals:
-            console.write_json(differences=found.differences, warnings=found.approvals)
+        if told := (*found.gone, *found.approvals):
+            console.write_json(differences=found.differences, warnings=told)
         else:
             console.write_json(differences=found.differences)
     elif console.fmt == "markdown":

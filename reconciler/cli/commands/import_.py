@@ -12,7 +12,9 @@ from reconciler.cli.console import Console
 @click.command("import")
 @opt.application_id(required=True)
 @opt.kind
-@click.option("--out", metavar="FILE", type=values.new_file, help="Write to a new file instead of stdout.")
+@click.option(
+    "--out", metavar="FILE", type=values.new_file, help="Write to a new file, also in a new folder, instead of stdout."
+)
 @click.option(
     "--group-by",
     type=values.matching("auto|none|tag:.+", "is not auto, none or tag:KEY"),
@@ -36,7 +38,7 @@ def command(console: Console, *, application: str, kind: str, out: str | None, g
         text = live_manifest(console, application, kind, group_by=group_by, parallelism=parallelism)
         console.write(text, is_document=True)
         return
-    with OutputFile(console, "--out", out) as file:
+    with OutputFile(console, "--out", out, make_folders=True) as file:
         file.write(live_manifest(console, application, kind, group_by=group_by, parallelism=parallelism))
     console.note(inert(f"Wrote {out}."))
 

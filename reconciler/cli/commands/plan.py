@@ -45,11 +45,12 @@ def command(console: Console, /, paths: tuple[str, ...], **flags: Any) -> ExitCo
     id), only that flow's records are read, and calls that could reach beyond them are not used, so there may be more
     calls than otherwise.
     """
-    from reconciler.cli.connect import connect
+    from reconciler.cli.connect import Reading, connect
     from reconciler.cli.output import OutputFile, keep_inputs, telling_what_is_gone
     from reconciler.cli.signals import run_async
     from reconciler.operations.applications import load
     from reconciler.operations.plan import plan, refused
+    from reconciler.runtime import SystemClock
 
     if flags["events"] is not None:
         from reconciler.cli.events.option import check_events
@@ -63,9 +64,19 @@ def command(console: Console, /, paths: tuple[str, ...], **flags: Any) -> ExitCo
     against = _earlier(paths, rules, flags) if flags["against"] is not None else None
     log = _log(console, rules, flags) if flags["events"] is not None else None
     ids, was_read = [one.application.id for one in rules], log.was_read if log else None
-    gateway = connect(console, ids, parallelism=flags["parallelism"], was_read=was_read)
+    clock = SystemClock()
+    reading = Reading(console, clock)
+    gateway = connect(
+        console,
+        ids,
+        parallelism=flags["parallelism"],
+        clock=clock,
+        was_read=was_read,
+        page_read=reading.page_read,
+    )
     with OutputFile(console, "--out", flags["out"]) if flags["out"] is not None else nullcontext() as out:
-        planned = run_async(plan(rules, gateway, opt.planning_options(flags), against=against))
+        with reading:
+            planned = run_async(plan(rules, gateway, opt.planning_options(flags), against=against))
         plans = [one.plan for one in planned]
         if log:
             log.planned(plans)

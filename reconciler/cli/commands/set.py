@@ -50,8 +50,9 @@ def command(
 ) -> ExitCode:
     """Edit the one place that says a flow's version; every other byte stays. Prints the diff. Needs no token.
 
-    PATH is a file or a directory; the default is `manifests`. Several places are an error that lists them. Where the
-    place is in a base that other applications reach, too, the document gets an entry of its own, unless --base.
+    PATH is a file or a directory; the default is `manifests`. Several places are an error that lists them, but for the
+    pins beside a single group, which stay. Where the place is in a base that other applications reach, too, the
+    document gets an entry of its own, unless --base.
     """
     from reconciler.cli.edits import finish
     from reconciler.operations.applications import DEFAULT_PATHS

@@ -42,7 +42,7 @@ def command(console: Console, /, paths: tuple[str, ...], devices: tuple[str, ...
     id is shown in Losant's pages and exports. --format openmetrics counts, for Prometheus; it ends with `# EOF` if it
     is whole.
     """
-    from reconciler.cli.connect import connect
+    from reconciler.cli.connect import Reading, connect
     from reconciler.cli.output import write_status, write_warnings
     from reconciler.cli.signals import run_async
     from reconciler.model.log import unix_time
@@ -56,9 +56,11 @@ def command(console: Console, /, paths: tuple[str, ...], devices: tuple[str, ...
         message = "--format openmetrics counts whole applications and cannot be combined with --device or --deployment"
         raise UsageError(message, hint="text, JSON and Markdown show single devices")
     rules = load(*paths, application=flags["application"], kind=flags["kind"], stdin=opt.standard_input(paths))
-    gateway = connect(console, [one.application.id for one in rules], parallelism=flags["parallelism"])
-    read_at = unix_time(gateway.clock.utc_now())
-    found = run_async(status(rules, gateway, devices=devices, deployment_id=flags["deployment"]))
+    ids, clock = [one.application.id for one in rules], SystemClock()
+    with Reading(console, clock) as reading:
+        gateway = connect(console, ids, parallelism=flags["parallelism"], clock=clock, page_read=reading.page_read)
+        read_at = unix_time(clock.utc_now())
+        found = run_async(status(rules, gateway, devices=devices, deployment_id=flags["deployment"]))
     write_warnings(console, found.warnings)
     code = max(report.exit_code(detailed=flags["detailed_exitcode"]) for report in found.reports)  # 7, 5, 2, 0
     if console.fmt == "openmetrics":

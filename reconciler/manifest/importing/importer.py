@@ -1,7 +1,7 @@
 """Writes a manifest of the live state, whose plan is empty.
 
 What devices run is said by groups as far as `grouping` finds any; what they run otherwise, by an entry for each. Names
-are added as comments, and at the head stands what could not be written.
+of devices are added as comments, and at the head stands what could not be written.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def write_manifest(
     Args:
         live: the live state of the whole application, for that kind.
         devices: every device of the kind's class; None if the token may not list them, then nothing is grouped.
-        application: its id, and its name for a comment.
+        application: its id, and its name if it is known: every plan then checks that they belong together.
         kind: the kind of deployments.
         group_by: `auto` for groups by majority, `tag:KEY` for devices that run exactly the same as all others with
             their value of that tag, or `none`.
@@ -68,7 +68,7 @@ def write_manifest(
     lines = [
         *(f"# {on_one_line(line)}" for line in _head(groups, len(entries), found.not_written())),
         "apiVersion: reconciler/v1",
-        f"application: {application.id}{comment(application.name)}",
+        f"application: {_identified(application)}",
         f"kind: {kind}",
         *_section("flows", flow_lines),
         *_section("groups", _group_lines(groups, aliases, names)),
@@ -196,6 +196,13 @@ def _aliases(held: Iterable[Held], flow_names: Mapping[FlowId, str]) -> dict[Flo
         if alias not in aliases.values() and (alias == name or alias not in times):
             aliases[flow_id] = alias
     return aliases
+
+
+def _identified(application: Application) -> str:
+    """The id and the name; without a name, or with one that no manifest can hold, the id."""
+    if application.name is None or not _is_text(application.name):
+        return f"{application.id}{comment(application.name)}"
+    return f"{{id: {application.id}, name: {quoted(application.name)}}}"
 
 
 def _section(key: str, lines: list[str]) -> list[str]:

@@ -14,7 +14,7 @@ from reconciler.model.state import Place
 from reconciler.model.text import and_more, counted
 from reconciler.operations.editing.drafts import Drafts, Edited
 from reconciler.operations.editing.loading import documents_of
-from reconciler.operations.editing.places import Owner, Said, Scope, owner, owner_text, said_by
+from reconciler.operations.editing.places import Owner, Said, Scope, Sort, owner, owner_text, said_by
 from reconciler.operations.editing.reach import Reach, reaching
 
 _LISTED = 20
@@ -58,9 +58,23 @@ def set_version(
     files = Drafts()
     before = _conflicts(files.load(paths))
     documents = documents_of(paths, files, application=application, kind=kind)
-    edit = _edit(files, said_by(documents, flow, scope), version, (flow, paths), base=base)
+    found, excepted = _without_exceptions(said_by(documents, flow, scope))
+    edit = _edit(files, found, version, (flow, paths), base=base)
     new = [str(problem) for problem in _conflicts(files.load(paths)) if problem not in before]
-    return edit._replace(notes=(*edit.notes, *(f"`validate` refuses it now: {one}" for one in new[:_LISTED])))
+    refused = (f"`validate` refuses it now: {one}" for one in new[:_LISTED])
+    return edit._replace(notes=(*edit.notes, *excepted, *refused))
+
+
+def _without_exceptions(found: Sequence[Said]) -> tuple[Sequence[Said], Sequence[str]]:
+    """Where but one group says it, pins are its exceptions: they are left out, and a note says so of each."""
+    groups, pins = ([one for one in found if one.sort is sort] for sort in (Sort.GROUP, Sort.PIN))
+    owners = {owner(one.document) for one in groups}
+    is_one = len({one.place for one in groups}) == 1 and len(groups) + len(pins) == len(found)
+    if not (pins and is_one and owners.issuperset(owner(one.document) for one in pins)):
+        return found, ()
+    kept = dict.fromkeys(f"{one.place}: {one.what} stays at {one.version}; --pin edits it" for one in pins)
+    more = [and_more(len(kept) - _LISTED, "pin").strip()] if len(kept) > _LISTED else []
+    return groups, [*[*kept][:_LISTED], *more]
 
 
 def _conflicts(loaded: Loaded) -> list[Problem]:

@@ -51,6 +51,7 @@ def report(position: Position, step: Step, live: Live, device_names: Mapping[Dev
         failing=tuple(_failing(position, live, device_names)),
         earliest=utc_date(standing.earliest),
         held_by=standing.held_by,
+        judged_at=None if position.judge.now is None else utc_date(position.judge.now),
     )
 
 

@@ -20,7 +20,7 @@ from reconciler.render.html.rollouts import RolloutView, attention, next_time, r
 from reconciler.render.html.room import Listed, Room
 from reconciler.render.inert import EXAMPLES
 from reconciler.render.rollouts.tallies import Tally, by_wave
-from reconciler.render.summary import gone_of, leaving_by_group, ranges, totals_of
+from reconciler.render.summary import by_name, gone_of, leaving_by_group, ranges, totals_of
 
 _REACH: Mapping[type, str] = {RemoveDevice: "remove whole device", RemoveFlow: "remove whole flow"}
 
@@ -112,11 +112,13 @@ def plan_html(plans: Sequence[Plan], both: Digests, *, commit: str | None = None
     first = [(view.refusals(room), view.removals(room), view.leaving(room)) for view in views]
     told = [one for plan in plans if plan.rollouts for one in plan.rollouts.reports]
     gone = room.all(gone_of(plans))
+    refused = any(plan.refused for plan in plans)
+    nothing = "No changes, refused" if refused else "No changes"
     rollouts = [view.rollouts(room) for view in views]
     return page(
         "plan.html",
-        title=f"Plan: {totals}" if totals else "No changes",
-        refused=any(plan.refused for plan in plans),
+        title=f"Plan: {totals}" if totals else nothing,
+        refused=refused,
         partial=any(plan.partial for plan in plans),
         totals={op: sum(getattr(plan.summary, op) for plan in plans) for op in Op},
         calls=sum(len(plan.calls) for plan in plans),
@@ -146,7 +148,7 @@ class _Names:
 
     def refusals(self, room: Room) -> tuple[RefusalView, ...]:
         return tuple(
-            RefusalView(one, room.take((self._row(row) for row in one.rows), len(one.rows)))
+            RefusalView(one, room.take(map(self._row, by_name(self._plan, one.rows)), len(one.rows)))
             for one in self._plan.refused
         )
 

@@ -144,8 +144,8 @@ def withheld(reasons: Mapping[str, int]) -> Iterator[str]:
 
 
 def _failing(report: RolloutReport, flow_names: Mapping[FlowId, str]) -> Iterator[FailingView]:
-    for device in report.failing:
-        pin = pinned(report.group, [device], flow_names)[0] if report.needs_attention else ""
+    for device in report.failing_by_name:
+        pin = pinned(report, [device], flow_names)[0] if report.needs_attention else ""
         yield FailingView(device, tuple(pin.split("\n")) if pin else ())
 
 

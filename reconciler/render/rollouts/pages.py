@@ -8,10 +8,10 @@ from reconciler.documents.attention import ways_on
 from reconciler.model.rollout import FailingDevice, RolloutReport, WaveReport
 from reconciler.model.state import FlowId
 from reconciler.model.text import counted
-from reconciler.render.inert import words
+from reconciler.render.inert import date_text, words
 from reconciler.render.page import Page, Rank, code
 from reconciler.render.rollouts.pins import pinned
-from reconciler.render.rollouts.text import COLUMNS, WHY, earliest, limit, progress, when
+from reconciler.render.rollouts.text import COLUMNS, WHY, earliest, limit, progress, why
 
 
 def rollout_sections(
@@ -23,20 +23,20 @@ def rollout_sections(
         named = f"Rollout of group {code(report.group)} by {code(report.policy)}{limit(report)}"
         opening = f"{above}\n{named}: **{words(report.state)}**"
         if report.reason:
-            opening += f", {code(report.reason)}"
+            opening += f", {code(why(report))}"
         opening += earliest(report)
         opening += f". Ways on: {ways}." if (ways := ways_on(report)) else ""
         rows = [(wave, report) for wave in report.waves]
         page.section("waves", rows, _wave_row, opening=f"{opening}\n\n{head}", rank=Rank.LEADS)
         page.section(
             "failing devices",
-            report.failing,
+            report.failing_by_name,
             _failing_row,
             opening=f"\nFailing: {counted(len(report.failing), 'device')}\n\n",
             rank=Rank.LEADS,
         )
         if report.needs_attention:
-            pins = list(enumerate(pinned(report.group, report.failing, flow_names)))
+            pins = list(enumerate(pinned(report, report.failing_by_name, flow_names)))
             page.section("pins", pins, _pin_row, summary="Pins that leave the failing devices out")
 
 
@@ -49,7 +49,7 @@ def _wave_row(row: tuple[WaveReport, RolloutReport]) -> str:
 
 def _failing_row(device: FailingDevice) -> str:
     name = f"{code(device.device_name)} `{device.device_id}`" if device.device_name else f"`{device.device_id}`"
-    since = f", released {when(device.since)}" if device.since else ""
+    since = f", released {date_text(device.since)}" if device.since else ""
     error = f", error {code(device.error, limit=200)}" if device.error else ""
     return f"- {name}: {words(device.verdict)}{since}{error}"
 

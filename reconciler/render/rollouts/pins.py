@@ -7,10 +7,11 @@ commands of a CI system is an escape sequence of YAML, too, which gives the same
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from reconciler.model.rollout import FailingDevice
+from reconciler.model.log import unix_time
+from reconciler.model.rollout import FailingDevice, RolloutReport
 from reconciler.model.state import FlowId, Version
 from reconciler.render.inert import inert
 from reconciler.runtime import utc_today
@@ -19,17 +20,27 @@ FOR_DAYS: Final = 30
 _UNDECLARABLE = frozenset({"absent", "develop", "default"})  # as versions, they mean something else
 
 
-def pin_lines(group: str, devices: Iterable[FailingDevice], flow_names: Mapping[FlowId, str]) -> Iterator[str]:
-    """The block `pins:`, which ends on a day 30 days from now."""
+def pin_lines(
+    report: RolloutReport, devices: Iterable[FailingDevice], flow_names: Mapping[FlowId, str]
+) -> Iterator[str]:
+    """The block `pins:` for failing devices of a rollout."""
     yield "pins:"
-    for pin in pinned(group, devices, flow_names):
+    for pin in pinned(report, devices, flow_names):
         yield from pin.split("\n")
 
 
-def pinned(group: str, devices: Iterable[FailingDevice], flow_names: Mapping[FlowId, str]) -> list[str]:
-    """One item of the block for each device."""
-    until = utc_today() + timedelta(days=FOR_DAYS)
-    return ["\n".join(_pin(group, device, flow_names, until=until.isoformat())) for device in devices]
+def pinned(report: RolloutReport, devices: Iterable[FailingDevice], flow_names: Mapping[FlowId, str]) -> list[str]:
+    """One item of the block for each device, which ends 30 days after it was judged."""
+    until = _until(report)
+    return ["\n".join(_pin(report.group, device, flow_names, until=until)) for device in devices]
+
+
+def _until(report: RolloutReport) -> str:
+    """By the server's time, so that a wrong clock here does no harm; by this clock only where there is none."""
+    try:
+        return (datetime.fromtimestamp(unix_time(report.judged_at), UTC).date() + timedelta(days=FOR_DAYS)).isoformat()
+    except (ValueError, OverflowError):
+        return (utc_today() + timedelta(days=FOR_DAYS)).isoformat()
 
 
 def _pin(group: str, device: FailingDevice, flow_names: Mapping[FlowId, str], *, until: str) -> Iterator[str]:

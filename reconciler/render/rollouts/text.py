@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -9,9 +10,10 @@ from reconciler.documents.attention import ways_on
 from reconciler.model.rollout import RolloutReport, RolloutState, WaveReport, Withheld
 from reconciler.model.state import FlowId
 from reconciler.model.text import counted
-from reconciler.render.inert import WIDTH, Paint, inert, left_out, with_id, words, wrapped
+from reconciler.render.inert import WIDTH, Paint, date_text, inert, left_out, with_id, words, wrapped
 from reconciler.render.rollouts.pins import pin_lines
 
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 FAILING = 10  # failing devices listed for a rollout
 COLUMNS = ("devices", "proven", "soaking", "waiting", "offline", "failed", "silent", "to_release")
 _ALWAYS = ("devices", "proven")
@@ -60,7 +62,12 @@ def _head(report: RolloutReport, paint: Paint) -> Iterator[str]:
     else:
         yield f"{first.removesuffix(state)}{paint(state, _COLORS.get(report.state, 'yellow'))}"
     if report.reason:
-        yield from wrapped(f"{inert(report.reason)}{earliest(report)}", indent=4)
+        yield from wrapped(f"{inert(why(report))}{earliest(report)}", indent=4)
+
+
+def why(report: RolloutReport) -> str:
+    """The reason, its dates like all others; not inert yet."""
+    return _DATE.sub(lambda found: when(found[0]), report.reason or "")
 
 
 def earliest(report: RolloutReport) -> str:
@@ -116,11 +123,11 @@ def progress(wave: WaveReport, report: RolloutReport) -> str:
 
 
 def _failing(report: RolloutReport, flow_names: Mapping[FlowId, str], *, most: int) -> Iterator[str]:
-    shown = report.failing[:most]
+    shown = report.failing_by_name[:most]
     if shown:
         yield f"    Failing: {counted(len(report.failing), 'device')}"
     for device in shown:
-        since = f", released {when(device.since)}" if device.since else ""
+        since = f", released {date_text(device.since)}" if device.since else ""
         yield from wrapped(f"{with_id(device.device_name, device.device_id)}: {words(device.verdict)}{since}", indent=6)
         if device.error:
             yield from wrapped(f"error: {inert(device.error, limit=200)}", indent=10)
@@ -129,7 +136,7 @@ def _failing(report: RolloutReport, flow_names: Mapping[FlowId, str], *, most: i
         yield from wrapped(f"Ways on: {ways}{':' if shown else ''}", indent=4)
         if shown:
             yield ""
-            yield from (f"    {line}" for line in pin_lines(report.group, shown, flow_names))
+            yield from (f"    {line}" for line in pin_lines(report, shown, flow_names))
 
 
 def when(date: str | None) -> str:
