@@ -139,6 +139,7 @@ class Reader:
         what, _, name = block.note.partition(": ")
         path = self._folder / name
         if what == "file":
+            _expect(block, f"`{name}`" in block.around, f"the prose does not say which file: {name}")
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(block.text, encoding="utf-8")
         elif what == "change" and block.kind == "diff":
