@@ -194,8 +194,10 @@ class Reader:
         )
         self._stack.callback(_stop, server)
         assert server.stdout is not None
-        lines = [server.stdout.readline() for _ in range(3)]
-        _expect(block, lines[2] == "Serving until Ctrl-C.\n", "".join(lines))
+        lines = [server.stdout.readline()]
+        while lines[-1] not in ("", "Serving until Ctrl-C.\n"):
+            lines.append(server.stdout.readline())
+        _expect(block, lines[-1] != "", "".join(lines))
         self._address = lines[0].strip().partition("=")[2]
         self._shown = "".join(lines).replace(self._address, ADDRESS)
 
