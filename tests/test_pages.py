@@ -51,7 +51,7 @@ def test_the_readmes_five_commands_work_as_typed(tmp_path: Path) -> None:
     assert followed(page[0], tmp_path) == []
 
 
-FILE = "<!-- file: a/b.txt -->\n```yaml\none: 1\ntwo: 2\n```\n"
+FILE = "`a/b.txt`:\n\n<!-- file: a/b.txt -->\n```yaml\none: 1\ntwo: 2\n```\n"
 
 
 def test_files_changes_and_commands_follow_one_another_in_one_shell(tmp_path: Path) -> None:
@@ -94,6 +94,7 @@ seen
         (f"{FILE}\n<!-- change: a/b.txt -->\n```diff\n-two: 3\n```\n", "the change does not fit"),
         ('```sh\nexport A=b\n```\n\n```powershell\n$env:A = "c"\n```\n', "not the same as"),
         ("```sh\nexit 0\n```\n", "the shell ended"),
+        ("<!-- file: a.txt -->\n```text\na\n```\n", "the prose does not say which file"),
         ("<!-- another terminal -->\n```sh\nsleep 60\n```\n", "not the simulator"),
     ],
 )

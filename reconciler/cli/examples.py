@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 _ID = "575ec8687ae143cd83dc4a97"
+_COMMIT = "0123456789012345678901234567890123456789"
 
 EXAMPLES: Final[Mapping[str, Mapping[str, str]]] = {
     "validate": {
@@ -74,7 +75,7 @@ EXAMPLES: Final[Mapping[str, Mapping[str, str]]] = {
     "init": {
         "A skeleton, without a workflow": f"reconciler init --application {_ID} --no-workflow",
         "What runs today, with the pipeline for GitHub": (
-            f"reconciler init --application {_ID} --import --provider github --install losant-reconciler==1.0.0"
+            f"reconciler init --application {_ID} --import --provider github --install git+https://example.com/reconciler@{_COMMIT}"
         ),
     },
     "ci": {

@@ -15,6 +15,7 @@ from reconciler.cli.signals import run_async
 from reconciler.errors import ExitCode, ReconcilerError
 from reconciler.operations.applications import load
 from reconciler.operations.init.check import Finding, of_branch, of_files, of_token, of_tokens_kept, why_of
+from reconciler.operations.init.installing import FOLDER
 from reconciler.operations.init.repository import Owned
 from reconciler.render.inert import inert
 
@@ -23,11 +24,23 @@ _PUBLIC = {"GITHUB_API_URL": "https://api.github.com"}
 _WORDS = {True: "ok            ", False: "wrong         ", None: "not verified  "}
 
 
-def check(console: Console, root: Path, forge: str, branch: str, owned: Mapping[str, Owned]) -> ExitCode:
-    """Look at files, tokens and the branch; an error if something is known to be wrong."""
+def check(
+    console: Console,
+    root: Path,
+    forge: str,
+    branch: str,
+    owned: Mapping[str, Owned],
+    *,
+    unknown: ReconcilerError | None = None,
+) -> ExitCode:
+    """Look at files, tokens and the branch; an error if something is known to be wrong.
+
+    `unknown`: why it is not known what the pipeline should install.
+    """
     kept = of_tokens_kept(lambda: _ask(forge, lambda one: one.misplaced()))
     protected = of_branch(branch, lambda name: _ask(forge, lambda one: one.protected(name)))
-    found = [*of_files(root, owned), *_tokens(console, root), kept, protected]
+    installed = [Finding(f"{FOLDER}/", right=None, why=why_of(unknown))] if unknown else []
+    found = [*of_files(root, owned), *installed, *_tokens(console, root), kept, protected]
     console.write("\n".join(inert(_line(one)) for one in found))
     return ExitCode.ERROR if any(one.right is False for one in found) else ExitCode.DONE
 

@@ -102,6 +102,8 @@ def verdict(results: Sequence[Result], code: int, paint: Paint | None = None) ->
         states = {one.state for result in results for one in result.rollouts if one.needs_attention}
         yield paint(f"A rollout is {' and another '.join(sorted(map(words, states))) or 'stopped'}.", "red")
     match code:
+        case ExitCode.INTERRUPTED if not any(result.wrote for result in results):
+            yield paint("Apply interrupted:", "red") + f" nothing was sent, {calls} planned."
         case ExitCode.INTERRUPTED:
             yield paint("Apply interrupted:", "red") + f" {confirmed}"
         case ExitCode.NOT_CONFIRMED:

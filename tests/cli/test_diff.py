@@ -123,6 +123,12 @@ class TestRevisions:
         assert ended.code == 1
         assert "HEAD:manifests/deep/a.yaml:3:10: extends ../../up.yaml leaves the git work tree" in ended.err
 
+    def test_a_branch_that_only_the_remote_has_is_suggested(self) -> None:
+        git("update-ref", "refs/remotes/origin/trunk", "HEAD")
+        ended = run_here("diff", "trunk")
+        assert ended.code == 1
+        assert "git has no revision 'trunk' (did you mean origin/trunk?)" in ended.err
+
     @pytest.mark.parametrize(
         ("arguments", "words"),
         [

@@ -127,7 +127,9 @@ def serves(line: str) -> None:
         assert process.stdout
         assert process.stderr
         assert "LOSANT_API_URL=http://127.0.0.1:" in process.stdout.readline()
-        assert "Serving until Ctrl-C." in process.stderr.readline()
+        told = [*iter(process.stderr.readline, "Serving until Ctrl-C.\n")]
+        assert told
+        assert all(re.fullmatch(r"Application [0-9a-f]{24} \(\w+\)\.\n", line) for line in told)
         process.send_signal(signal.SIGINT)
         assert process.wait(LIMIT_S) in (0, 130)
     finally:

@@ -69,8 +69,10 @@ def test_what_a_pipeline_installs_is_locked_and_this_very_version() -> None:
 
 
 def test_what_is_released_is_installed_as_a_wheel() -> None:
-    assert run_here("init", "--install", "losant-reconciler==1.2.3").code == 0
-    assert Path(INSTALLING[1]).read_text().splitlines()[1:] == ["losant-reconciler==1.2.3"]
+    digest = "ab" * 32
+    assert run_here("init", "--install", f"losant-reconciler==1.2.3#sha256={digest}").code == 0
+    line = f"losant-reconciler==1.2.3 --hash=sha256:{digest}"
+    assert Path(INSTALLING[1]).read_text().splitlines()[1:] == [line]
     assert "--no-deps --only-binary :all: -r " in Path(INSTALLING[2]).read_text()
     assert "hatchling" not in Path(INSTALLING[0]).read_text()
 
@@ -293,7 +295,7 @@ def test_without_an_owner_the_hint_is_a_comment() -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ([], "this version was installed from a folder that only this machine has (pass --install"),
+        (["--install", "losant-reconciler"], "names neither a commit, nor a file with its hash, nor a version"),
         (["--install", "git+https://example.com/r@main"], "the commit to install is not named by its full id"),
         (["--install", f"git+https://example.com/$(id)@{COMMIT}"], "is not a plain https or ssh one"),
         (["--no-workflow", *FROM], "--no-workflow writes no pipeline"),

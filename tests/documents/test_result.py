@@ -106,6 +106,13 @@ def test_words_that_are_not_known_are_shown_as_they_are() -> None:
         read_results(data | {"format_version": "1"})
 
 
+def test_what_is_interrupted_before_it_sends_says_so() -> None:
+    unsent = replace(RESULT, calls=tuple(replace(one, attempts=0) for one in RESULT.calls), interrupted=True)
+    count = f"{len(RESULT.calls)} call" + ("s" if len(RESULT.calls) > 1 else "")
+    assert f"Apply interrupted: nothing was sent, {count} planned." in result_text([unsent], code=130)
+    assert "confirmed." in result_text([RESULT], code=130)
+
+
 def test_no_field_is_forgotten() -> None:
     """Where the keys of a value are listed one by one, a new field has to be listed too, or be named here."""
     whole = KEYS.keys() - {Limits, Rules}  # these are written by their properties

@@ -13,7 +13,7 @@ from tests.gitops.runner.hub import REPOSITORY, Hub, serve_hub
 from tests.support import processes
 from tests.support.cli import run_here
 
-FROM = ("--install", "losant-reconciler==1.2.3")
+FROM = ("--install", f"losant-reconciler==1.2.3#sha256={'ab' * 32}")
 NARROW = f"{FLEET}    tokens: [{{text: may-only-read-deployments, scopes: [embeddedDeployments.get]}}]\n"
 
 
@@ -53,6 +53,24 @@ def test_a_repository_that_is_set_up(world: tuple[Server, Hub]) -> None:
     assert {name.partition(".")[2] for name in world[0].control.counts()} == {"get"}
 
 
+@pytest.mark.usefixtures("world")
+def test_where_it_is_not_known_what_to_install_the_rest_is_looked_at(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("installed")
+    info = folder / "losant_reconciler-1.2.3.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: losant-reconciler\nVersion: 1.2.3\n")
+    (info / "direct_url.json").write_text('{"url": "file:///no/such/folder", "dir_info": {"editable": true}}')
+    monkeypatch.syspath_prepend(folder)
+    ended = run_here("init", "--check")
+    assert ended.code == 0, ended.out
+    assert ".github/workflows/reconcile.yml" in lines("ok", ended.out)
+    (told,) = [line for line in lines("not verified", ended.out) if line.startswith(".reconciler/: ")]
+    assert "this version" in told
+    assert "--install" in told
+
+
 def test_what_is_wrong_is_told_all_at_once_and_nothing_is_written(
     world: tuple[Server, Hub], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -60,7 +78,7 @@ def test_what_is_wrong_is_told_all_at_once_and_nothing_is_written(
     world[1].protected.clear()
     Path(".reconciler/install.sh").unlink()
     Path(".github/workflows/reconcile.yml").write_text("mine\n")
-    ended = run_here("init", "--check", "--install", "losant-reconciler==1.2.4")
+    ended = run_here("init", "--check", "--install", FROM[1].replace("1.2.3", "1.2.4"))
     assert ended.code == 1
     told = "\n".join(lines("wrong", ended.out))
     for what in (

@@ -27,7 +27,7 @@ GH = """\
 # GitHub's command line: keeps a secret, and opens a pull request of the branch that is checked out.
 set -eu
 case "$1 $2" in
-  "secret set") printf '%s' "$5" > "$SECRETS/$3" ;;
+  "secret set") read -r secret && printf '%s' "$secret" > "$SECRETS/$3" ;;
   "pr create") [[ "$*" == "pr create --fill" ]] && git rev-parse --abbrev-ref HEAD > "$SECRETS/opened" ;;
   *) exit 1 ;;
 esac

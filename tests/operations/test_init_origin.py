@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import shutil
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +15,7 @@ from packaging.requirements import Requirement
 
 from reconciler.errors import UsageError
 from reconciler.operations.init.origin import given, installed_from, recorded
+from tests.support import processes
 
 COMMIT, DIGEST = "0123456789" * 4, "ab" * 32
 GIT, WHEEL = "https://example.com/a/reconciler.git", "https://example.com/losant_reconciler-1.2.3-py3-none-any.whl"
@@ -23,7 +29,6 @@ def vcs(**more: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("record", "line", "is_source"),
     [
-        (None, "losant-reconciler==1.2.3", False),
         ({"url": GIT, "vcs_info": vcs()}, COMMITTED, True),
         ({"url": GIT, "vcs_info": vcs(requested_revision="main")}, COMMITTED, True),
         ({"url": GIT, "vcs_info": vcs(), "subdirectory": "a/b"}, f"{COMMITTED}#subdirectory=a/b", True),
@@ -47,7 +52,7 @@ def test_the_record_says_it(record: Any, line: str, is_source: bool) -> None:
 @pytest.mark.parametrize(
     ("record", "told"),
     [
-        ({"url": "file:///home/me/r", "dir_info": {"editable": True}}, "from a folder that only this machine has"),
+        ({"url": "file:///no/such/r", "dir_info": {"editable": True}}, "from a folder that only this machine has"),
         ({"url": "file:///home/me/r", "dir_info": {}}, "from a folder that only this machine has"),
         ({"url": "file:///home/me/r.git", "vcs_info": vcs()}, "from a file that only this machine has"),
         ({"url": "file:///r.whl", "archive_info": {"hashes": {"sha256": DIGEST}}}, "that only this machine has"),
@@ -79,16 +84,112 @@ def test_a_record_that_is_cut_is_refused() -> None:
         recorded("{", "1.2.3")
 
 
-def test_a_work_tree_is_a_folder_that_nobody_else_has() -> None:
-    """The tests run where this project is installed as it is."""
-    with pytest.raises(UsageError, match="only this machine has"):
-        installed_from()
+class Clone:
+    """A clone that this version could run from."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / "reconciler").mkdir(parents=True)
+        (folder / "reconciler/code.py").write_text("new = 1\n")
+        self("init", "-q", "-b", "main")
+        self("add", "--all")
+        self("-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "-qm", "begin")
+
+    def __call__(self, *arguments: str) -> str:
+        return processes.run(["git", "-C", self.folder, *arguments], check=True).stdout.strip()
+
+    def of(self, url: str) -> Clone:
+        self("remote", "add", "origin", url)
+        self("update-ref", "refs/remotes/origin/main", "HEAD")
+        return self
+
+    @property
+    def record(self) -> str:
+        return json.dumps({"url": self.folder.as_uri(), "dir_info": {"editable": True}})
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Clone:
+    return Clone(tmp_path / "a clone")
+
+
+@pytest.mark.parametrize(
+    ("url", "reached"),
+    [
+        (GIT, GIT),
+        ("git@example.com:a/reconciler.git", "ssh://git@example.com/a/reconciler.git"),
+        ("ssh://git@example.com/reconciler", "ssh://git@example.com/reconciler"),
+    ],
+)
+def test_a_clone_is_the_commit_that_is_checked_out(clone: Clone, url: str, reached: str) -> None:
+    (clone.folder / "notes.txt").write_text("not installed\n")
+    found = recorded(clone.of(url).record, "1.2.3")
+    assert found == (f"losant-reconciler @ git+{reached}@{clone('rev-parse', 'HEAD')}", True)
+
+
+def _changed(clone: Clone) -> None:
+    (clone.of(GIT).folder / "reconciler/code.py").write_text("new = 2\n")
+
+
+def _unpushed(clone: Clone) -> None:
+    clone.of(GIT)("update-ref", "-d", "refs/remotes/origin/main")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        (_changed, "has changes that are not committed"),
+        (_unpushed, "has a commit that no remote has"),
+        (lambda clone: clone.of("/srv/reconciler.git"), "was cloned from a folder that only this machine has"),
+        (lambda clone: clone.of("https://me:secret@example.com/r"), "holds a password or a token"),
+        (lambda clone: shutil.rmtree(clone.folder / ".git"), "from a folder that only this machine has"),
+        (lambda clone: shutil.rmtree(clone.folder), "from a folder that only this machine has"),
+    ],
+)
+def test_a_clone_that_others_cannot_have_is_refused(clone: Clone, spoil: Callable[[Clone], object], told: str) -> None:
+    spoil(clone)
+    with pytest.raises(UsageError, match=told) as raised:
+        recorded(clone.record, "1.2.3")
+    assert "--install" in str(raised.value)
+    assert "secret" not in str(raised.value)
+
+
+def test_what_runs_here_is_recorded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    info = tmp_path / "losant_reconciler-1.2.3.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: losant-reconciler\nVersion: 1.2.3\n")
+    (info / "direct_url.json").write_text(json.dumps({"url": GIT, "vcs_info": vcs()}))
+    monkeypatch.syspath_prepend(tmp_path)
+    assert installed_from().line == COMMITTED
+
+
+@pytest.fixture
+def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The hash of version 1.2.3, the only one that pip finds."""
+    folder = tmp_path / "index"
+    folder.mkdir()
+    wheel = folder / "losant_reconciler-1.2.3-py3-none-any.whl"
+    info = "losant_reconciler-1.2.3.dist-info"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: losant-reconciler\nVersion: 1.2.3\n")
+        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(f"{info}/RECORD", "")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
+    return hashlib.sha256(wheel.read_bytes()).hexdigest()
+
+
+def test_a_released_version_is_installed_by_its_hash(index: str) -> None:
+    line = f"losant-reconciler==1.2.3 --hash=sha256:{index}"
+    assert recorded(None, "1.2.3") == given("losant-reconciler==1.2.3") == (line, False)
+    with pytest.raises(UsageError, match=r"pip finds no wheel of losant-reconciler 1\.2\.4"):
+        given("losant-reconciler==1.2.4")
 
 
 @pytest.mark.parametrize(
     ("spec", "line"),
     [
-        ("losant-reconciler==1.2.3rc1", "losant-reconciler==1.2.3rc1"),
+        (f"losant-reconciler==1.2.3rc1#sha256={DIGEST}", f"losant-reconciler==1.2.3rc1 --hash=sha256:{DIGEST}"),
         (f"git+{GIT}@{COMMIT}", COMMITTED),
         (COMMITTED, COMMITTED),
         (f"git+ssh://git@example.com/r@{COMMIT}", f"losant-reconciler @ git+ssh://git@example.com/r@{COMMIT}"),
@@ -106,6 +207,7 @@ def test_what_is_named_becomes_a_line(spec: str, line: str) -> None:
         "losant-reconciler",
         "losant-reconciler==",
         "losant-reconciler==1.0 --index-url=x",
+        "losant-reconciler==1.0#sha256=abc",
         "other==1.0",
         WHEEL,
         f"{WHEEL}#sha256=abc",

@@ -86,7 +86,7 @@ def test_a_version_is_published_again_under_its_name_and_created_anew(pumps: Api
         ("connect", {}, 400, "device"),
         ("connect", {"device": "pump-1", "x": 1}, 400, "x"),
         ("advance", {"seconds": "soon"}, 400, "seconds"),
-        ("advance", [], 400, "dict"),
+        ("advance", [], 400, "arguments: "),
         ("fault", {"fault": {"kind": "earthquake"}}, 400, "earthquake"),
         ("set_released", {"device": "gateway-1", "flow": "telemetry", "version": "v1"}, 400, "gateway"),
         ("set_reported", {"device": "pump-4", "flow": "telemetry", "version": "v1"}, 400, "never deployed"),

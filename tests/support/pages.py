@@ -139,6 +139,7 @@ class Reader:
         what, _, name = block.note.partition(": ")
         path = self._folder / name
         if what == "file":
+            _expect(block, f"`{name}`" in block.around, f"the prose does not say which file: {name}")
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(block.text, encoding="utf-8")
         elif what == "change" and block.kind == "diff":
@@ -193,8 +194,10 @@ class Reader:
         )
         self._stack.callback(_stop, server)
         assert server.stdout is not None
-        lines = [server.stdout.readline() for _ in range(3)]
-        _expect(block, lines[2] == "Serving until Ctrl-C.\n", "".join(lines))
+        lines = [server.stdout.readline()]
+        while lines[-1] not in ("", "Serving until Ctrl-C.\n"):
+            lines.append(server.stdout.readline())
+        _expect(block, lines[-1] != "", "".join(lines))
         self._address = lines[0].strip().partition("=")[2]
         self._shown = "".join(lines).replace(self._address, ADDRESS)
 

@@ -16,6 +16,7 @@ from reconciler.errors import ExitCode, UsageError
 from reconciler.operations.init.forges import written_for
 
 if TYPE_CHECKING:
+    from reconciler.operations.init.origin import Origin
     from reconciler.operations.init.writing import Written
 
 # Values that are written to files are restricted to patterns without special characters.
@@ -24,6 +25,7 @@ _OWNER = values.matching(
     r"(?a)@[\w.-]+(/[\w.-]+)*|[\w.+-]+@[\w.-]+", "is not an owner: write @user, @org/team or an e-mail address"
 )
 _API_URL = values.matching(r"(?a)[\w.:/~%\[\]-]+", "cannot be written into a pipeline: it has special characters")
+_PLACE = "Security > Application API Tokens > Add Application Token"
 
 
 @click.command
@@ -39,8 +41,8 @@ _API_URL = values.matching(r"(?a)[\w.:/~%\[\]-]+", "cannot be written into a pip
 @click.option(
     "--install",
     metavar="SPEC",
-    help="What the pipeline installs: git+URL@COMMIT, URL#sha256=HASH or losant-reconciler==VERSION;"
-    " by default where this version came from.",
+    help="What the pipeline installs: git+URL@COMMIT, URL#sha256=HASH or losant-reconciler==VERSION, of which pip is"
+    " asked for the hash; by default where this version came from.",
 )
 @click.option("--no-workflow", is_flag=True, help="Write no pipeline.")
 @click.option("--branch", type=_BRANCH, default="main", show_default=True, help="The branch whose merges are applied.")
@@ -69,7 +71,6 @@ def command(
     """
     from reconciler.operations.init import repository
     from reconciler.operations.init.forges import forge_of
-    from reconciler.operations.init.origin import given, installed_from
     from reconciler.operations.init.writing import put
 
     if from_live and application is None:
@@ -81,30 +82,50 @@ def command(
         hint = "pass the top folder, or create a repository with `git init`"
         raise UsageError(f"{folder} is not the top folder of a git repository", hint=hint)
     forge = provider or forge_of(root)
-    api_url = (console.api_url or os.environ.get("LOSANT_API_URL") or "").strip()
-    if api_url:
-        from reconciler.api.http.address import api_url as valid_url
-
-        valid_url(api_url)  # first, since it does not repeat a password
-        _API_URL(api_url)
-    owned = {}
+    owned, unknown = {}, None
+    api_url = _api_url(console)
     if not no_workflow:
-        origin = given(install) if install else installed_from()
-        owned = repository.owned(forge, origin, branch=branch, api_url=api_url or None)
+        origin, unknown = _origin(install, may_be_unknown=check)
+        owned = repository.owned(forge, origin, branch=branch, api_url=api_url)
     schema = repository.schema()
     if check:
         from reconciler.cli.init_check import check as look
 
-        return look(console, root, forge, branch, {repository.SCHEMA: schema, **owned})
+        return look(console, root, forge, branch, {repository.SCHEMA: schema, **owned}, unknown=unknown)
     written = [_manifest(console, root, application, kind, from_live=from_live)]
     written.append(put(root, repository.SCHEMA, schema.text, mark=schema.mark))
     written += [put(root, name, one.text, mark=one.mark) for name, one in owned.items()]
     owners = repository.code_owners(root, forge, owner, owned)
     told = [*map(_line, written), *(_hinted(*owners) if owners else ()), *_hinted(*repository.ignored(root))]
-    steps = _next_steps(application, kind, branch, None if no_workflow else forge)
+    steps = _next_steps(application, kind, branch, None if no_workflow else forge, from_live=from_live)
     differ = [one.diff.rstrip("\n") for one in written if one.diff]
     console.write("\n".join([*told, "", *(line for diff in differ for line in (diff, "")), *steps]))
     return ExitCode.DONE
+
+
+def _origin(install: str | None, *, may_be_unknown: bool) -> tuple[Origin | None, UsageError | None]:
+    """What the pipeline installs, or why that is not known."""
+    from reconciler.operations.init.origin import given, installed_from
+
+    if install:
+        return given(install), None
+    try:
+        return installed_from(), None
+    except UsageError as error:
+        if may_be_unknown:
+            return None, error
+        raise
+
+
+def _api_url(console: Console) -> str | None:
+    """The API's address, if it is not Losant's own and can be written into a pipeline."""
+    text = (console.api_url or os.environ.get("LOSANT_API_URL") or "").strip()
+    if not text:
+        return None
+    from reconciler.api.http.address import api_url
+
+    api_url(text)  # first, since it does not repeat a password
+    return _API_URL(text)
 
 
 def _manifest(console: Console, root: Path, application: str | None, kind: str, *, from_live: bool) -> Written:
@@ -134,14 +155,17 @@ def _hinted(written: Written, lines: str) -> Iterator[str]:
     yield from (f"         {line}" for line in lines.splitlines())
 
 
-def _next_steps(application: str | None, kind: str, branch: str, forge: str | None) -> list[str]:
+def _next_steps(application: str | None, kind: str, branch: str, forge: str | None, *, from_live: bool) -> list[str]:
     from reconciler.operations.init.forges import FORGES
     from reconciler.operations.init.scopes import to_apply, to_plan
 
     secret = f"LOSANT_API_TOKEN_{application or '<APPLICATION ID>'}"
+    begin = "Declare in manifests/ what each device should run, and check it: reconciler validate"
+    if from_live:
+        begin = "Commit it all and push it: the manifest says what runs today, so nothing moves."
     steps = [
-        "Declare in manifests/ what each device should run, and check it: reconciler validate",
-        f"In Losant, make an API token of the application with the scopes {', '.join(to_plan(kind))}.",
+        begin,
+        f"In Losant, make a token of the application ({_PLACE}) with the scopes {', '.join(to_plan(kind))}.",
         f"For an apply it needs besides: {', '.join(to_apply(kind))}.",
     ]
     if forge is None:

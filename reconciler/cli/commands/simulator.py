@@ -13,6 +13,7 @@ import click
 from reconciler.cli.console import Console
 from reconciler.errors import Problem, ReconcilerError, UsageError
 
+_TAKEN = "stop what has it, such as another simulator, or let --port 0 take a free one"
 _FIRST_YEAR, _LAST_YEAR = 1970, 9000
 
 
@@ -59,6 +60,8 @@ def command(
 
     def announce(server: Server) -> None:
         console.write(f"LOSANT_API_URL={server.url}\nLOSANT_API_TOKEN={server.token}\n")
+        for one, name in server.applications.items():
+            console.note(f"Application {one} ({inert(name)}).")
         console.note("Serving until Ctrl-C.")
 
     stored = db is not None and Path(db).exists()
@@ -76,7 +79,11 @@ def command(
     except ControlError as error:
         raise UsageError(f"--clock: {error}") from None
     except OSError as error:
-        hint = "--port 0 takes a port that is free" if error.errno == EADDRINUSE else None
+        hint = (
+            "stop what has it, such as another simulator, or let --port 0 take a free one"
+            if error.errno == EADDRINUSE
+            else None
+        )
         raise UsageError(f"the simulator cannot start: {error.strerror or error}", hint=hint) from None
 
 

@@ -111,7 +111,9 @@ def _spellings(stem: str) -> Iterator[str]:
 
 def _missing(name: str) -> UsageError:
     if not is_shallow():
-        return NoRevision(f"git has no revision {name!r}", hint="give a commit, branch or tag, or a folder with a /")
+        remote = f"origin/{name}"
+        hint = f"did you mean {remote}?" if _look_up(remote) else "give a commit, branch or tag, or a folder with a /"
+        return NoRevision(f"git has no revision {name!r}", hint=hint)
     one = f"git fetch --depth=1 origin {name}" if is_full_id(name) else "git fetch --unshallow"
     hint = f"fetch it: `{one}`; in a pipeline, check out the whole history (fetch-depth: 0, GIT_DEPTH: 0)"
     return NoRevision(f"git has no revision {name!r} in this clone, which is shallow", hint=hint)

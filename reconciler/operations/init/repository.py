@@ -27,9 +27,9 @@ class Owned(NamedTuple):
     mark: str
 
 
-def owned(forge: str, origin: Origin, *, branch: str, api_url: str | None) -> dict[str, Owned]:
-    """The pipeline and what it installs."""
-    texts = {**pipeline(forge, branch=branch, api_url=api_url), **installing(origin)}
+def owned(forge: str, origin: Origin | None, *, branch: str, api_url: str | None) -> dict[str, Owned]:
+    """The pipeline, and what it installs if that is known."""
+    texts = {**pipeline(forge, branch=branch, api_url=api_url), **(installing(origin) if origin else {})}
     return {name: Owned(marked(text), MARK) for name, text in texts.items()}
 
 

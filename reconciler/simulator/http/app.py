@@ -73,7 +73,7 @@ class Simulator:
             return Reply(403, b"")
         command = path.removeprefix(CONTROL).removesuffix("/")
         status, said = await run_in_threadpool(carry_out, self.control, command, method=http.method, body=body)
-        return Reply(status, json.dumps(said).encode(), JSON)
+        return Reply(status, f"{json.dumps(said)}\n".encode(), JSON)
 
     async def _serve(self, request: Request, scope: Scope, send: Send) -> None:
         found = route(request.method, request.path)

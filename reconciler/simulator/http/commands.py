@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 
-from pydantic import TypeAdapter, validate_call
+from pydantic import TypeAdapter, ValidationError, validate_call
+from pydantic_core import ErrorDetails
 
 from reconciler.simulator.control import Control
 from reconciler.simulator.world.store import Row
@@ -26,5 +27,11 @@ def carry_out(control: Control, command: str, *, method: str, body: bytes) -> tu
     try:
         arguments = TypeAdapter(Row).validate_json(body if method == "POST" and body else b"{}")
         return 200, {"result": validate_call(getattr(control, command))(**arguments)}
+    except ValidationError as error:
+        return 400, {"error": "; ".join(map(_told, error.errors(include_url=False)))}
     except (ValueError, TypeError) as error:
         return 400, {"error": str(error)}
+
+
+def _told(error: ErrorDetails) -> str:
+    return f"{'.'.join(map(str, error['loc'])) or 'arguments'}: {error['msg']} ({error['type']})"

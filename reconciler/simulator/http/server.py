@@ -43,6 +43,7 @@ class Server:
     Attributes:
         url: where it listens, e.g. `http://127.0.0.1:40123`.
         application_id: the id of the first application of the fleet.
+        applications: the name of each application, by its id.
         token: an application token for it, with all scopes that such a token can have.
         control: changes and inspects the world while it runs.
         outbox: the folder for what would be sent by e-mail.
@@ -91,6 +92,8 @@ class Server:
             self._stack = stack.pop_all()
         self.url = f"http://{HOST}:{self._socket.getsockname()[1]}"
         self.application_id = world.recall("first_application") or ""
+        names = world.rows("select id, name from applications order by rowid")
+        self.applications = {row["id"]: row["name"] for row in names}
         self.token = default_token(self.application_id)
         self._is_ready = threading.Event()
 
