@@ -6,13 +6,14 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from reconciler.cli.connect import Reading, connect
+from reconciler.cli.connect import connect
 from reconciler.cli.console import Console
 from reconciler.cli.events.log import EventLog
 from reconciler.cli.events.option import check_events, open_events
 from reconciler.cli.options import planning_options, refuse_stdin, standard_input
 from reconciler.cli.output import OutputFile, keep_inputs, telling_what_is_gone, write_results
 from reconciler.cli.progress import Display, Phase
+from reconciler.cli.reading import Reading
 from reconciler.cli.signals import current, run_async, undisturbed
 from reconciler.documents.json import dump
 from reconciler.documents.result import result_document

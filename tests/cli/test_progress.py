@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from reconciler.api.client import PageRead
-from reconciler.cli.connect import PATIENCE_S, Reading
 from reconciler.cli.console import Console
 from reconciler.cli.progress import QUIET_S, Display
+from reconciler.cli.reading import PATIENCE_S, Reading
 from reconciler.model.health import Laggard, Offline, Verdict, Verdicts, Wait
 from reconciler.model.log import unix_time
 from reconciler.model.result import CallResult, CallState

@@ -45,8 +45,9 @@ def command(console: Console, /, paths: tuple[str, ...], **flags: Any) -> ExitCo
     id), only that flow's records are read, and calls that could reach beyond them are not used, so there may be more
     calls than otherwise.
     """
-    from reconciler.cli.connect import Reading, connect
+    from reconciler.cli.connect import connect
     from reconciler.cli.output import OutputFile, keep_inputs, telling_what_is_gone
+    from reconciler.cli.reading import Reading
     from reconciler.cli.signals import run_async
     from reconciler.operations.applications import load
     from reconciler.operations.plan import plan, refused

@@ -42,8 +42,9 @@ def command(console: Console, /, paths: tuple[str, ...], devices: tuple[str, ...
     id is shown in Losant's pages and exports. --format openmetrics counts, for Prometheus; it ends with `# EOF` if it
     is whole.
     """
-    from reconciler.cli.connect import Reading, connect
+    from reconciler.cli.connect import connect
     from reconciler.cli.output import write_status, write_warnings
+    from reconciler.cli.reading import Reading
     from reconciler.cli.signals import run_async
     from reconciler.model.log import unix_time
     from reconciler.operations.applications import load
