@@ -431,7 +431,9 @@ class TestChild:
         with pytest.raises(ReconcilerError, match=refused):
             start(fits + 1)
         assert not child.exists()
-        start(fits + 1, RECONCILER_MOST_JOBS="2000")
+        with pytest.raises(ReconcilerError, match="and GitLab takes 1"):
+            start(1, RECONCILER_MOST_JOBS="1")
+        start(1, RECONCILER_MOST_JOBS="5")
         with pytest.raises(UsageError, match="RECONCILER_MOST_JOBS is not a number: many"):
             start(1, RECONCILER_MOST_JOBS="many")
 

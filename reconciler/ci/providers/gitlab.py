@@ -125,10 +125,10 @@ class GitLab:
             file.write(f"{OUTPUT}{name.upper().replace('-', '_')}={value}\n")
 
     def start_jobs(self, rows: Sequence[Row]) -> None:
-        from reconciler.ci.providers.gitlab_child import Child, written  # noqa: PLC0415 - one step needs it
+        from reconciler.ci.providers.gitlab_child import Child, jobs_in, made_of, written  # noqa: PLC0415 - one step needs it
 
         trigger, by_hand = self._trigger(), self._trigger() is Trigger.HAND
-        made = Child(
+        child = Child(
             self._environment,
             source=self.source(),
             number=self._env("CI_MERGE_REQUEST_IID") if trigger is Trigger.REVIEW else "",
@@ -138,13 +138,14 @@ class GitLab:
             require_review=self._optional("RECONCILER_REQUIRE_REVIEWED_PLAN").lower() == "true" and not by_hand,
             scheduled=trigger is Trigger.SCHEDULE,
         )
-        text, jobs = written(made, rows)
-        if jobs > (most := self._most_jobs()):
+        pipeline = made_of(child, rows)
+        if (jobs := jobs_in(pipeline)) > (most := self._most_jobs()):
             raise ReconcilerError(
                 f"the pipeline of {len(rows):,} applications has {jobs:,} jobs with an environment,"
                 f" and GitLab takes {most:,}",
                 hint=f"{_SPLIT}, or set RECONCILER_MOST_JOBS to the limit of your own instance",
             )
+        text = written(pipeline)
         if len(text) > CHILD_BYTES:
             raise ReconcilerError(
                 f"the pipeline of {len(rows)} applications has {len(text):,} bytes, and GitLab reads {CHILD_BYTES:,}",

@@ -10,7 +10,7 @@ import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import yaml
 
@@ -75,18 +75,14 @@ class Child:
         return self.environment.get("RECONCILER_PATH") or "manifests"
 
 
-class Written(NamedTuple):
-    """The file, and how many jobs it has; each has an environment."""
-
-    text: bytes
-    jobs: int
+def jobs_in(pipeline: Job) -> int:
+    """How many jobs it has; each has an environment."""
+    return sum("stage" in one or "extends" in one for name, one in pipeline.items() if name[0] != ".")
 
 
-def written(child: Child, rows: Sequence[Row]) -> Written:
-    """The pipeline of these applications."""
-    pipeline = _pipeline(child, rows)
-    text = yaml.dump(pipeline, Dumper=_Plain, sort_keys=False, width=1000).encode()
-    return Written(text, sum("stage" in one or "extends" in one for name, one in pipeline.items() if name[0] != "."))
+def written(pipeline: Job) -> bytes:
+    """The file."""
+    return yaml.dump(pipeline, Dumper=_Plain, sort_keys=False, width=1000).encode()
 
 
 class _Plain(yaml.SafeDumper):
@@ -96,7 +92,8 @@ class _Plain(yaml.SafeDumper):
         return True
 
 
-def _pipeline(child: Child, rows: Sequence[Row]) -> Job:
+def made_of(child: Child, rows: Sequence[Row]) -> Job:
+    """The pipeline of these applications."""
     given = {f"RECONCILER_{name}": child.environment.get(f"RECONCILER_{name}", "") for name in _PASSED}
     given |= {"LOSANT_API_URL": child.environment.get("LOSANT_API_URL", ""), SOURCE: child.source}
     default: Job = {"before_script": [_OURS, *_INSTALL]}
