@@ -14,7 +14,8 @@ import pytest
 from tests.support.pages import Block, PageError, Reader, blocks, differs, renewed
 
 DOCS = Path(__file__).parent.parent / "docs"
-PAGES = [DOCS / "tutorial.md", DOCS / "migration.md", *sorted((DOCS / "howto").glob("*.md"))]
+TUTORIAL = DOCS / "tutorial.md"
+PAGES = [TUTORIAL, DOCS / "migration.md", *sorted((DOCS / "howto").glob("*.md"))]
 ROOT = DOCS.parent
 
 
@@ -24,7 +25,11 @@ def followed(page: str, folder: Path) -> list[tuple[Block, str]]:
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(DOCS)))
-def test_a_reader_who_types_along_sees_what_the_page_shows(path: Path, tmp_path: Path) -> None:
+def test_a_reader_who_types_along_sees_what_the_page_shows(
+    path: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    if path == TUTORIAL:
+        request.getfixturevalue("installed")
     for block, seen in followed(path.read_text(encoding="utf-8"), tmp_path):
         assert not differs(block.text, seen), f"{path.name}, line {block.line}, is out of date. Today it is:\n{seen}"
 
@@ -41,6 +46,7 @@ def test_what_the_architecture_names_is_in_the_code() -> None:
     assert [name for name in sorted(named) if not (DOCS.parent / "reconciler" / name).exists()] == []
 
 
+@pytest.mark.usefixtures("installed")
 def test_the_readmes_five_commands_work_as_typed(tmp_path: Path) -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     page = re.search(r"^## Try it\n.*?(?=^## )", text, re.DOTALL | re.MULTILINE)
