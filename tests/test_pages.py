@@ -14,8 +14,7 @@ import pytest
 from tests.support.pages import Block, PageError, Reader, blocks, differs, renewed
 
 DOCS = Path(__file__).parent.parent / "docs"
-TUTORIAL = DOCS / "tutorial.md"
-PAGES = [TUTORIAL, DOCS / "migration.md", *sorted((DOCS / "howto").glob("*.md"))]
+PAGES = [DOCS / "tutorial.md", DOCS / "migration.md", *sorted((DOCS / "howto").glob("*.md"))]
 ROOT = DOCS.parent
 
 
@@ -25,11 +24,7 @@ def followed(page: str, folder: Path) -> list[tuple[Block, str]]:
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(DOCS)))
-def test_a_reader_who_types_along_sees_what_the_page_shows(
-    path: Path, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
-    if path == TUTORIAL:
-        request.getfixturevalue("installed")
+def test_a_reader_who_types_along_sees_what_the_page_shows(path: Path, tmp_path: Path) -> None:
     for block, seen in followed(path.read_text(encoding="utf-8"), tmp_path):
         assert not differs(block.text, seen), f"{path.name}, line {block.line}, is out of date. Today it is:\n{seen}"
 

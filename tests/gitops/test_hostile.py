@@ -121,7 +121,6 @@ def test_drift_at_a_path_of_any_spelling_is_an_issue(named: World) -> None:
     harmless(issue["body"].replace("](https://github.example/acme/fleet/actions/runs/7)", ""))
 
 
-@pytest.mark.usefixtures("installed")
 def test_a_committed_link_is_not_written_through(build: Build, tmp_path: Path) -> None:
     """Nothing is written into the checkout at all: the links wait under every name that a step writes to."""
     world = build(fleet=fleet(["pump"]), files={"manifests/plant.yaml": manifest("v1")})
