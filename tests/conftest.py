@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.support import warm
+
 settings.register_profile("default", max_examples=50, deadline=None)
 settings.register_profile(
     "ci",
@@ -26,7 +28,8 @@ SCRUBBED = {
     "NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS", "LINES", "NETRC",
     "CI", "GITHUB_ACTIONS", "GITLAB_CI", "TF_BUILD",
     "SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE", "REQUESTS_CA_BUNDLE",
-    "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SOURCE_DATE_EPOCH", "PYTHONDONTWRITEBYTECODE",
+    "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SOURCE_DATE_EPOCH",
+    "PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED",
 }  # fmt: skip
 
 
@@ -38,6 +41,12 @@ def pytest_collection_finish() -> None:
 
 class NetworkRefused(AssertionError):
     """A test reached for the network. Not an OSError, so that no code under test takes it for a bad connection."""
+
+
+@pytest.fixture
+def installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The test runs the installed command throughout, and no warm one."""
+    monkeypatch.setattr(warm, "folder", lambda: warm.INSTALLED)
 
 
 @pytest.fixture(autouse=True)

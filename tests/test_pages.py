@@ -41,6 +41,7 @@ def test_what_the_architecture_names_is_in_the_code() -> None:
     assert [name for name in sorted(named) if not (DOCS.parent / "reconciler" / name).exists()] == []
 
 
+@pytest.mark.usefixtures("installed")
 def test_the_readmes_five_commands_work_as_typed(tmp_path: Path) -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     page = re.search(r"^## Try it\n.*?(?=^## )", text, re.DOTALL | re.MULTILINE)

@@ -316,6 +316,7 @@ def test_an_apply_that_ignores_a_closed_window_does_all_and_says_so(more: list[s
     with terminal(shop, *APPLY, *more, HANG_UP="ignored") as screen:
         until(lambda: is_sending(shop))
         screen.close()
+        shop.control.clear_faults()
         assert screen.end() == 0
     result = shop.read_json("result.json")
     assert result["error"] is None
@@ -330,6 +331,7 @@ def test_an_apply_with_nothing_to_do_is_done_without_a_window(shop: Shop) -> Non
     with terminal(shop, *APPLY, "--format", "json", HANG_UP="ignored") as screen:
         until(lambda: len(shop.control.requests()) > asked)
         screen.close()
+        shop.control.clear_faults()
         assert screen.end() == 0
     assert shop.read_json("result.json")["error"] is None
 
@@ -339,6 +341,7 @@ def test_a_plan_that_nobody_can_see_is_not_carried_out(shop: Shop) -> None:
     with terminal(shop, *APPLY, HANG_UP="ignored") as screen:
         until(shop.control.requests)
         screen.close()
+        shop.control.clear_faults()
         assert screen.end() == 1
     (problem,) = shop.read_json("result.json")["error"]["problems"]
     assert problem["message"] == "stdout was closed by its reader, so nothing was sent"

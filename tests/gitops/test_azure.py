@@ -16,11 +16,11 @@ from tests.gitops.conftest import FLEET, PLANT, Git, manifest, waved
 from tests.gitops.runner.azure import Agent, Data, Job, Leg, Run
 from tests.gitops.runner.compiled import compiled
 from tests.gitops.runner.devops import DevOps, serve_devops
-from tests.gitops.runner.steps import BIN, PROJECT, load
+from tests.gitops.runner.pipeline import executable_installer
+from tests.gitops.runner.steps import PROJECT, load
 
 MANIFEST = "manifests/plant.yaml"
 PLAN = "Plan: 0 to add, 20 to change, 0 to destroy."
-INSTALL = f'mkdir -p "$1/bin" && ln -s "{BIN}/reconciler" "$1/bin/reconciler"\n'
 TEMPLATE = (PROJECT / "reconciler/cli/init_files/azure.yml").read_text(encoding="utf-8")
 PARAMETERS = {one["name"]: one["default"] for one in load(TEMPLATE)["parameters"]}
 PLAN_JOB, APPLY_JOB = f"plan embedded_{PLANT}", f"apply embedded_{PLANT}"
@@ -98,7 +98,7 @@ def build(tmp_path: Path) -> Iterator[Callable[..., World]]:
         def begin(*, groups: Mapping[str, Mapping[str, str]] | None = None, **variables: str) -> World:
             server, devops = stack.enter_context(serve(FLEET)), stack.enter_context(serve_devops())
             git = Git(tmp_path / "origin")
-            git.commit({MANIFEST: manifest("v1"), ".reconciler/install.sh": INSTALL})
+            git.commit({MANIFEST: manifest("v1"), ".reconciler/install.sh": executable_installer()})
             own = {f"LOSANT_API_TOKEN_{PLANT}": server.token}
             groups = groups or {"reconciler-fleet": own, "reconciler-plan": own, "reconciler-forge": {}}
             agent = Agent(tmp_path / "scratch", git.folder, devops, groups)
@@ -112,6 +112,7 @@ def world(build: Callable[..., World]) -> World:
     return build()
 
 
+@pytest.mark.usefixtures("installed")
 def test_a_pull_request_is_planned_then_applied_then_in_sync(world: World) -> None:
     opened = world.pull(1, {MANIFEST: manifest("v2")})
     assert opened.result == "Succeeded", "\n".join(job.log for job in opened.jobs)

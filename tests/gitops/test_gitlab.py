@@ -119,6 +119,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 
 class TestPipeline:
+    @pytest.mark.usefixtures("installed")
     def test_from_a_merge_request_to_the_fleet(self, world: World) -> None:
         planned = world.request(1, {"manifests/plant.yaml": manifest("v2")})
         assert planned.codes() == {"check": 0, "applications": None, "plan": 0, "comment": 0}, planned.log

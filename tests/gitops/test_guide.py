@@ -17,7 +17,7 @@ import pytest
 
 from reconciler.simulator import Server, serve
 from tests.gitops.conftest import FLEET, WORKFLOW, Build, Git, World, manifest
-from tests.gitops.runner.steps import BIN, PROJECT, PYTHON, executable, load
+from tests.gitops.runner.steps import BIN, PROJECT, executable, fake_python, load
 from tests.support import processes
 
 GUIDE = (PROJECT / "docs/ci.md").read_text(encoding="utf-8")
@@ -100,7 +100,7 @@ def shell(tmp_path: Path, fleet: Server) -> Any:
     tools = tmp_path / "tools"
     tools.mkdir()
     for tool in ("python", "python3"):
-        executable(tools / tool, PYTHON.format(bin=BIN))
+        executable(tools / tool, fake_python())
     project = Git(tmp_path / "project")
     install = ".github/actions/setup/install.sh"
     pin = project.commit({install: (PROJECT / install).read_text()})

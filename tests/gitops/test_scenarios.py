@@ -50,6 +50,7 @@ def test_a_mistake_is_told_on_its_line_and_ends_the_run(world: World) -> None:
     assert run.ran() == ["check", "comment"]
 
 
+@pytest.mark.usefixtures("installed")
 def test_merging_applies_what_was_reviewed(world: World) -> None:
     world.pull(1, {MANIFEST: manifest("v2")})
     merged = world.merge(1)

@@ -65,6 +65,7 @@ def test_what_is_in_the_folder_already_is_cleared(tmp_path: Path) -> None:
     assert run.conclusion == "success", run.job("try").log
 
 
+@pytest.mark.usefixtures("installed")
 def test_python_looks_for_no_module_in_the_repository_that_it_is_run_in(tmp_path: Path) -> None:
     git = Git(tmp_path / "origin")
     trap = "raise SystemExit('the repository was asked')"

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.gitops.runner.lab import PROJECT_ID, Lab
-from tests.gitops.runner.steps import BIN, load
-from tests.support import processes
+from tests.gitops.runner.steps import load
+from tests.support import processes, warm
 
 SERVER = "https://gitlab.example"
 HANDLED = {
@@ -254,4 +254,4 @@ def _holds(text: str, values: Mapping[str, str]) -> bool:
 
 def executable_installer() -> str:
     """In place of `.reconciler/install.sh`, which would need the network."""
-    return f'mkdir -p "$1/bin" && ln -s "{BIN}/reconciler" "$1/bin/reconciler"\n'
+    return f'mkdir -p "$1/bin" && ln -s "{warm.folder()}/reconciler" "$1/bin/reconciler"\n'

@@ -21,7 +21,7 @@ import yaml
 
 from tests.gitops.runner.expressions import as_text, condition, render
 from tests.gitops.runner.hub import REPOSITORY
-from tests.support import processes
+from tests.support import processes, warm
 
 PROJECT = Path(__file__).parents[3]
 HOME = "example/reconciler"  # where the tests pretend that this project lives
@@ -35,7 +35,7 @@ if [[ "$1" == "-I" ]]; then isolated=(-I) && shift; fi
 if [[ "$1" == "-m" && -f "$2.py" ]]; then "{bin}/python" "${{isolated[@]}}" -c "import $2" || exit; fi
 if [[ "$1 $2" == "-m venv" ]]; then
   [[ "$3" != "--clear" ]] || {{ rm -rf "$4" && set -- "$1" "$2" "$4"; }}
-  mkdir -p "$3/bin" && ln -sf "{bin}/reconciler" "$3/bin/reconciler" && ln -sf "$0" "$3/bin/python"
+  mkdir -p "$3/bin" && ln -sf "{commands}/reconciler" "$3/bin/reconciler" && ln -sf "$0" "$3/bin/python"
 elif [[ "$1 $2" == "-m pip" ]]; then
   echo "${{isolated[@]}}" "$@" >> "${{RUNNER_TEMP:-$HOME}}/pip.log"
 else
@@ -55,6 +55,11 @@ for word in "$@"; do
 done
 echo gh "$@"
 """
+
+
+def fake_python() -> str:
+    """`python` of a runner, whose environments have the command in them."""
+    return PYTHON.format(bin=BIN, commands=warm.folder())
 
 
 class Loader(yaml.SafeLoader):
@@ -111,7 +116,7 @@ class Machine:
         for place in (self.workspace, self.temp, self.folder / "home", self.folder / "tools"):
             place.mkdir(parents=True)
         self.summary.touch()
-        for tool, text in {"python": PYTHON.format(bin=BIN), "python3": PYTHON.format(bin=BIN), "gh": GH}.items():
+        for tool, text in {"python": fake_python(), "python3": fake_python(), "gh": GH}.items():
             executable(self.folder / "tools" / tool, text)
         self.path = [str(self.folder / "tools"), os.environ["PATH"]]
         home = f"https://github.example/{REPOSITORY}"
