@@ -112,7 +112,6 @@ def world(build: Callable[..., World]) -> World:
     return build()
 
 
-@pytest.mark.usefixtures("installed")
 def test_a_pull_request_is_planned_then_applied_then_in_sync(world: World) -> None:
     opened = world.pull(1, {MANIFEST: manifest("v2")})
     assert opened.result == "Succeeded", "\n".join(job.log for job in opened.jobs)
@@ -180,6 +179,7 @@ def test_a_name_can_not_become_a_secret(world: World) -> None:
     assert run.job("plan").seen[0]["RECONCILER_NAME"] == f"$ (LOSANT_API_TOKEN_{PLANT})"
 
 
+@pytest.mark.usefixtures("installed")
 def test_an_old_run_that_is_run_again_applies_the_tip(world: World) -> None:
     old = world.git("rev-parse", "main")
     world.git.commit({MANIFEST: manifest("v2")})

@@ -119,7 +119,6 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 
 class TestPipeline:
-    @pytest.mark.usefixtures("installed")
     def test_from_a_merge_request_to_the_fleet(self, world: World) -> None:
         planned = world.request(1, {"manifests/plant.yaml": manifest("v2")})
         assert planned.codes() == {"check": 0, "applications": None, "plan": 0, "comment": 0}, planned.log
@@ -157,6 +156,7 @@ class TestPipeline:
         assert problem["severity"] == "critical"
         assert "error: manifests/plant.yaml:5:1: " in done.one("check").log
 
+    @pytest.mark.usefixtures("installed")
     def test_an_old_pipeline_that_is_run_again_applies_the_tip(self, world: World) -> None:
         old = world.git("rev-parse", "main")
         world.git.commit({"manifests/plant.yaml": manifest("v2")})

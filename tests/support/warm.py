@@ -6,8 +6,8 @@ working directory, umask, streams, exit code and signals; `warm_client.py` says 
 steps of pipelines (tests/gitops) and the readers of pages (tests/test_pages.py) run it.
 
 The promises that name the installed command are kept by tests that run nothing else: whatever starts a process in
-tests/e2e and tests/cli; by the fixture `installed`, one pipeline of each forge from a pull request to the fleet, and
-the README's commands.
+tests/e2e and tests/cli; by the fixture `installed`, pipelines of each forge that apply, on GitHub from a pull request
+to the fleet, and the README's commands.
 """
 
 from __future__ import annotations
