@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from sys import intern
 from types import MappingProxyType
 from typing import Annotated, NamedTuple, TypeAlias
 
@@ -212,7 +213,7 @@ class Decision(NamedTuple):
     @property
     def group(self) -> str | None:
         """The name of the group that decided, if it was a group."""
-        return self.rule[6:] if self.rule.startswith("group ") else None
+        return intern(self.rule[6:]) if self.rule.startswith("group ") else None  # one text, however many rows ask
 
 
 @dataclass(frozen=True, slots=True)
