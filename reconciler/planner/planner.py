@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from reconciler.model.changes import LeavingRow, Op, PendingRow, UnmanagedRow
+from reconciler.model.changes import Difference, LeavingRow, Op, PendingRow, UnmanagedRow
 from reconciler.model.plan import Plan, Summary
 from reconciler.model.rules import Limits, Source
 from reconciler.model.world import Options, World
@@ -14,7 +14,7 @@ from reconciler.planner import guards
 from reconciler.planner.calls.cover import cover
 from reconciler.planner.calls.prove import prove
 from reconciler.planner.deception import deceptive
-from reconciler.planner.diff import Difference, compare
+from reconciler.planner.diff import compare, difference_of
 from reconciler.planner.resolution.filters import Scope, scopes_of
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def make_plan(
         PlanUnsound: the plan failed its own proof, which is a bug in reconciler.
     """
     (scope,) = (scope,) if scope else scopes_of([world], options)
-    whole = difference = compare(world.desired, world.live)
+    whole = difference = difference_of(world)
     if scope.is_partial:  # unmanaged is decided without filters, then listed within the scope
         unmanaged = tuple(row for row in whole.unmanaged if scope.holds(row.device_id, row.flow_id))
         difference = replace(compare(scope.desired, world.live), unmanaged=unmanaged)
