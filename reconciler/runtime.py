@@ -6,12 +6,14 @@ import contextlib
 import gc
 import random
 import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Any, TypeVar, cast
 
 DEFAULT_PARALLELISM, MAX_PARALLELISM = 4, 32  # requests in flight
+
+T = TypeVar("T")
 
 
 class SystemClock:
@@ -106,6 +108,32 @@ async def turns() -> None:
 
     for _ in range(4):
         await asyncio.sleep(0)
+
+
+async def gather_in_order(works: Sequence[Callable[[], Coroutine[Any, Any, T]]]) -> list[T]:
+    """Run concurrently what could be run one after the other, and fail as that would.
+
+    The failure that is raised is that of the first in their order that fails, whichever failed first in time. It
+    cancels those that come after it.
+    """
+    import asyncio  # noqa: PLC0415 - as above
+
+    failures: dict[int, Exception] = {}
+
+    async def run(place: int, work: Callable[[], Coroutine[Any, Any, T]]) -> T | None:
+        try:
+            return await work()
+        except Exception as error:  # noqa: BLE001 - kept, and raised below
+            failures[place] = error
+            for later in tasks[place + 1 :]:
+                later.cancel()
+            return None
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(run(place, work)) for place, work in enumerate(works)]
+    if failures:
+        raise failures[min(failures)]
+    return [cast("T", task.result()) for task in tasks]
 
 
 async def gather(*coroutines: Coroutine[Any, Any, Any]) -> list[Any]:

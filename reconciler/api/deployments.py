@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final, TypeVar
 
 from reconciler.api.evidence import Bundles, Condenser, Log
@@ -54,18 +54,35 @@ class DeploymentPages(Pages[T]):
         """
 
 
-def log_entry(item: Mapping[str, Any], fields: Mapping[str, str], flow_id: FlowId | None) -> LogEntry:
+def log_fields(**fields: str) -> tuple[str | None, ...]:
+    """The API's names of the fields of `LogEntry`, in their order; None, which no JSON has as a key, for the others.
+
+    `fields`: those in which the kinds differ.
+    """
+    names = _LOG_FIELDS | fields
+    return tuple(map(names.get, LogEntry._fields))
+
+
+_LOG_FIELDS: Final = {
+    "date": "date",
+    "change": "changeType",
+    "error": "error",
+    "source_type": "sourceType",
+    "source_id": "sourceId",
+}
+_TEXTS: Final = frozenset({str, type(None)})
+
+
+def log_entry(item: Any, fields: Sequence[str | None], flow_id: FlowId | None) -> LogEntry:
     """A log entry. It is informational only, so a field of an unexpected type is dropped, not an error.
 
-    `fields`: the kind's names of the fields that differ between embedded and edge.
+    `fields`: as of `log_fields`. A poll of a wait makes one for each line of each device that has not converged.
     """
-    log = {key: value for key, value in item.items() if isinstance(value, str)}
-    return LogEntry(
-        date=log.get("date"),
-        change=log.get("changeType"),
-        flow_id=flow_id,
-        error=log.get("error"),
-        source_type=log.get("sourceType"),
-        source_id=log.get("sourceId"),
-        **{name: log.get(field) for name, field in fields.items()},
-    )
+    values = [*map(item.get, fields)]
+    values[_FLOW_ID] = flow_id
+    if not _TEXTS.issuperset(map(type, values)):
+        values = [value if isinstance(value, str) else None for value in values]
+    return LogEntry(*values)
+
+
+_FLOW_ID: Final = LogEntry._fields.index("flow_id")

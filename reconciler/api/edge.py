@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from reconciler.api.deployments import CONNECTED, DeploymentPages, log_entry
+from reconciler.api.deployments import CONNECTED, DeploymentPages, log_entry, log_fields
 from reconciler.api.evidence import Bundles, Log
 from reconciler.api.wire import EdgeShape, Missing, shaped
 from reconciler.model.state import (
@@ -26,12 +26,9 @@ from reconciler.model.state import (
 )
 
 CUSTOM_NODE = "customNode"
-_LOG_FIELDS: Final = {
-    "version": "newValue",
-    "bundle": "newEtag",
-    "attempted": "attemptedValue",
-    "previous": "previousValue",
-}
+_LOG_FIELDS: Final = log_fields(
+    version="newValue", bundle="newEtag", attempted="attemptedValue", previous="previousValue"
+)
 
 
 class EdgeRecord(NamedTuple):

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from operator import itemgetter
 from typing import Any, Final, TypeAlias
 
-from reconciler.api.deployments import CONNECTED, DeploymentPages, log_entry
+from reconciler.api.deployments import CONNECTED, DeploymentPages, log_entry, log_fields
 from reconciler.api.evidence import Bundles, Log
 from reconciler.api.wire import (
     RELEASED,
@@ -26,12 +26,7 @@ from reconciler.model.text import is_id
 
 _NO_FLOWS: Final[dict[str, dict[str, Any]]] = {}
 _NO_CUSTOM_NODES: Final[frozenset[FlowId]] = frozenset()
-_LOG_FIELDS: Final = {
-    "version": RELEASED,
-    "bundle": "newBundle",
-    "attempted": "attemptedBundle",
-    "update": "updateType",
-}
+_LOG_FIELDS: Final = log_fields(version=RELEASED, bundle="newBundle", attempted="attemptedBundle", update="updateType")
 
 Record: TypeAlias = tuple[DeviceId, LiveDevice]
 

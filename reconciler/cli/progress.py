@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -96,15 +96,15 @@ class Display:
                 phase.task = self.bars.add_task(phase.title, total=total)
         return phase
 
-    def draw(self, phase: Phase, done: int, suffix: str, awaited: str = "") -> None:
-        """Show a phase at `done` steps, and what it waits for."""
+    def draw(self, phase: Phase, done: int, suffix: str, awaited: Callable[[], str] = str) -> None:
+        """Show a phase at `done` steps, and what it waits for, which is asked only when it is shown."""
         with self._harmless():
             if self.bars is not None and phase.task is not None:
-                self.bars.awaited = {**self.bars.awaited, phase.task: awaited}
+                self.bars.awaited = {**self.bars.awaited, phase.task: awaited()}
                 self.bars.update(phase.task, completed=done, total=phase.total, description=f"{phase.title}{suffix}")
             elif self.clock.monotonic() - self._last_line >= QUIET_S:
                 self._last_line = self.clock.monotonic()
-                waiting = f"; {awaited}" if awaited else ""
+                waiting = f"; {text}" if (text := awaited()) else ""
                 self._console.note(f"{phase.title}: {done:,} of {phase.total:,}{suffix}{waiting}")
 
     def drop(self, phase: Phase) -> None:
@@ -139,7 +139,7 @@ class Phase(Observer):
     def call(self, call: CallResult) -> None:
         """A call changed its state; errors are shown at once."""
         self.calls[call.id] = call
-        self.display.draw(self, self.done, "", awaited_calls(self.calls.values(), self.flow_names))
+        self.display.draw(self, self.done, "", self._awaited_calls)
         if call.state in _REPORTED:
             error = f": {call.error}" if call.error else ""
             self.display.note(f"call #{call.id} ({call.action}) {call.state}{error}")
@@ -147,7 +147,10 @@ class Phase(Observer):
     def rows(self, confirmed: int, total: int) -> None:
         """This many of all changes are confirmed."""
         self.done, self.total = confirmed, total
-        self.display.draw(self, confirmed, "", awaited_calls(self.calls.values(), self.flow_names))
+        self.display.draw(self, confirmed, "", self._awaited_calls)
+
+    def _awaited_calls(self) -> str:
+        return awaited_calls(self.calls.values(), self.flow_names)
 
     def note(self, text: str) -> None:
         """Show a message."""
@@ -162,7 +165,8 @@ class Phase(Observer):
         counts = ", ".join(f"{rows[verdict]:,} {words(verdict)}" for verdict in others)
         self.total = sum(rows.values())
         suffix = "; ".join(filter(None, [counts, "" if self.soaks else self.held]))
-        self.display.draw(self, rows[Verdict.CONVERGED], f" ({suffix})" if suffix else "", awaited_devices(wait))
+        suffix = f" ({suffix})" if suffix else ""
+        self.display.draw(self, rows[Verdict.CONVERGED], suffix, lambda: awaited_devices(wait))
 
     def rolling(self, reports: Sequence[RolloutReport], now: float | None) -> None:
         """What rollouts wait for, and for how long: a bar for each on a terminal, else told with the next line."""

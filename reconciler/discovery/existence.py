@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from reconciler.discovery.device_index import DeviceIndex
 from reconciler.errors import ApiError, ManifestError, NotFound, PermissionDenied, Problem
+from reconciler.model.changes import Compared
 from reconciler.model.plan import Warning
 from reconciler.model.rules import Rules
 from reconciler.model.state import Desired, DeviceId, Flow, FlowId, Live, Place, Version
@@ -30,6 +31,7 @@ class ExistenceChecks:
     flows: Collection[Flow] | None
     problems: list[Problem] = field(default_factory=list, init=False)
     warnings: list[Warning] = field(default_factory=list, init=False)
+    compared: Compared | None = field(default=None, init=False)
 
     async def run(self, desired: Desired, resolution: Resolution, excluded: Collection[DeviceId]) -> list[Warning]:
         """Check the rows of `desired`, and return what could not be verified.
@@ -37,7 +39,8 @@ class ExistenceChecks:
         Raises:
             ManifestError: lists everything that does not exist.
         """
-        changes = compare(desired, self.live).changes
+        self.compared = Compared(desired, self.live, compare(desired, self.live))
+        changes = self.compared.difference.changes
         versions: dict[FlowId, dict[Version, Place]] = defaultdict(dict)
         decisions, written = desired.devices, resolution.written
         for moves, device_ids in changes.cohorts.items():

@@ -102,6 +102,7 @@ class _Discovery:
             empty_groups=resolution.empty_groups,
             leaving=loss and loss.leaving,
             leaving_rows=loss.rows if loss else (),
+            compared=checks.compared,
             may_be_empty=tuple(sorted(group.name for group in self.rules.groups if group.may_be_empty)),
         )
 

@@ -11,7 +11,7 @@ from reconciler.model.health import FlowStatus, Laggard, Logged, Standing, Statu
 from reconciler.model.log import unix_time
 from reconciler.model.state import NO_RECORD, NOTHING, DeviceId, FlowId, Version
 from reconciler.model.world import World
-from reconciler.planner.diff import compare
+from reconciler.planner.diff import difference_of
 from reconciler.planner.rollout.look import look
 
 _DETAILS = attrgetter("date", "change", "update", "version", "previous", "bundle", "attempted", "error", "changed_by")
@@ -31,7 +31,7 @@ def summarise(world: World, *, only: Collection[DeviceId] | None = None) -> Stat
     }
     looked = None
     if world.rollouts:
-        looked = look(world.rollouts, compare(world.desired, live).changes, world.read, flow_names)
+        looked = look(world.rollouts, difference_of(world).changes, world.read, flow_names)
     has_rollouts = looked is not None or bool(world.waved)
     for row, version in managed.items():
         record = live.devices.get(row[0], NO_RECORD)

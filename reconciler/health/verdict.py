@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from reconciler.model.health import Laggard, Verdict, Verdicts
-from reconciler.model.log import history_of
+from reconciler.model.log import DeviceLog
 from reconciler.model.rollout import RolloutVerdict
-from reconciler.model.state import NO_RECORD, NOBODY, NOTHING, Desired, DeviceId, Live, LiveDevice, Row, Version
+from reconciler.model.state import (
+    NO_RECORD,
+    NOBODY,
+    NOTHING,
+    Decision,
+    Desired,
+    DeviceId,
+    FlowId,
+    Live,
+    LiveDevice,
+    Row,
+    Version,
+)
 from reconciler.planner.rollout.look import Look
 
 _OF_DEVICE: dict[RolloutVerdict | None, Verdict] = {
@@ -18,17 +29,26 @@ _OF_DEVICE: dict[RolloutVerdict | None, Verdict] = {
     RolloutVerdict.WAITING: Verdict.PENDING,
 }
 """In a group with a policy a row is as its device, which is judged as a whole; other devices' rows are as they are."""
-_SEVERITY = {verdict: rank for rank, verdict in enumerate(Verdict)}
 
 
 def expected_rows(desired: Desired, live: Live) -> dict[Row, Version | None]:
     """The managed rows and the version that each should run, without custom-node records, which never change."""
-    records = live.devices
     return {
         (device_id, flow_id): decision.version
-        for device_id, flow_id, decision in desired.rows()
-        if flow_id not in records.get(device_id, NO_RECORD).unmanageable
+        for device_id, flows in open_rows(desired, live).items()
+        for flow_id, decision in flows.items()
     }
+
+
+def open_rows(desired: Desired, live: Live) -> dict[DeviceId, Mapping[FlowId, Decision]]:
+    """The same rows by device; devices that the same rules decide share one mapping."""
+    found: dict[DeviceId, Mapping[FlowId, Decision]] = {}
+    for device_id, flows in desired.devices.items():
+        if unmanageable := live.devices.get(device_id, NO_RECORD).unmanageable:
+            flows = {flow_id: flows[flow_id] for flow_id in flows if flow_id not in unmanageable}  # noqa: PLW2901
+        if flows:
+            found[device_id] = flows
+    return found
 
 
 def judge(
@@ -41,18 +61,19 @@ def judge(
     device_name: str | None,
     rollouts: Look | None = None,
     group: str | None = None,
+    log: DeviceLog | None = None,
 ) -> Laggard | None:
     """The verdict on a row that has not converged, with its explanation; None if it has converged.
 
     `record`: the record of its device, or `NO_RECORD`. `reachable`: the device was seen connected at least once.
-    `rollouts`: those of the application, judged by the same read.
+    `rollouts`: those of the application, judged by the same read. `log`: the record's, if other rows share it.
     """
     device_id, flow_id = row
     released, reported = record.flows.get(flow_id, NOTHING)
     of_device = _OF_DEVICE.get(rollouts.verdict(row)) if rollouts is not None else None
     if expected == released == reported and not record.unknown_bundle and of_device is None:
         return None
-    release, error = history_of(record.logs, flow_id)
+    release, error = (log or DeviceLog(record.logs)).history_of(flow_id)
     if released != expected:
         verdict = Verdict.DRIFT
     elif error or record.unknown_bundle:
@@ -63,23 +84,23 @@ def judge(
         verdict = Verdict.WITHHELD if rollouts is not None and rollouts.is_withheld(row) else Verdict.DRIFT
     elif of_device is not None:
         verdict = of_device
-    return Laggard(
-        device_id=device_id,
-        flow_id=flow_id,
-        verdict=verdict,
-        expected=expected,
-        released=released,
-        reported=reported,
-        connected=record.connected,
-        connection_time=record.connection_time,
-        unknown_bundle=record.unknown_bundle,
-        attempted_bundle=error.attempted if error else None,
-        error=error.error if error else None,
-        since=release.date if release else None,
-        changed_by=release.changed_by if release else NOBODY,
-        device_name=device_name,
-        flow_name=flow_name,
-        group=group,
+    return Laggard(  # by position: there may be 300,000 of them, and by name each takes twice as long
+        device_id,
+        flow_id,
+        verdict,
+        expected,
+        released,
+        reported,
+        record.connected,
+        record.connection_time,
+        record.unknown_bundle,
+        error.attempted if error else None,
+        error.error if error else None,
+        release.date if release else None,
+        release.changed_by if release else NOBODY,
+        device_name,
+        flow_name,
+        group,
     )
 
 
@@ -88,14 +109,18 @@ def tally(laggards: Iterable[Laggard], *, rows: int, devices: int, has_rollouts:
 
     `withheld` is counted only where there are rollouts.
     """
-    listed = sorted(laggards, key=lambda laggard: (-_SEVERITY[laggard.verdict], laggard.row))
-    by_row = Counter(laggard.verdict for laggard in listed)
-    worst: dict[DeviceId, Verdict] = {}
-    for laggard in listed:
-        worst.setdefault(laggard.device_id, laggard.verdict)
-    by_device = Counter(worst.values())
-    by_row[Verdict.CONVERGED] = rows - len(listed)
-    by_device[Verdict.CONVERGED] = devices - len(worst)
+    alike: dict[Verdict, list[Laggard]] = {verdict: [] for verdict in Verdict}
+    for laggard in laggards:
+        alike[laggard.verdict].append(laggard)
+    listed: list[Laggard] = []
+    by_device, counted = dict.fromkeys(Verdict, 0), set[DeviceId]()
+    for verdict in reversed(Verdict):
+        listed += sorted(alike[verdict])  # by device and flow, of which no two are equal
+        its_devices = {laggard.device_id for laggard in alike[verdict]} - counted
+        by_device[verdict] = len(its_devices)
+        counted |= its_devices
+    by_row = {verdict: len(found) for verdict, found in alike.items()}
+    by_row[Verdict.CONVERGED], by_device[Verdict.CONVERGED] = rows - len(listed), devices - len(counted)
     verdicts = [verdict for verdict in Verdict if has_rollouts or verdict is not Verdict.WITHHELD]
     return Verdicts(
         {verdict: by_row[verdict] for verdict in verdicts},

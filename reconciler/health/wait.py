@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Protocol
 
 from reconciler.errors import NotFound, PermissionDenied, ReconcilerError
-from reconciler.health.verdict import expected_rows, judge, tally
+from reconciler.health.verdict import judge, open_rows, tally
 from reconciler.model.health import Laggard, Offline, Verdict, Verdicts, Wait
-from reconciler.model.state import NO_RECORD, Desired, DeviceId, FlowId, Live, Read, Row
+from reconciler.model.log import DeviceLog
+from reconciler.model.state import NO_RECORD, Decision, Desired, DeviceId, FlowId, Live, Read, Row
 from reconciler.planner.rollout.look import Look
 from reconciler.ports import Clock, Reader
 from reconciler.runtime import PollPause
@@ -61,7 +62,7 @@ async def wait(
     watch = _Watch(desired, first.live, clock=clock, offline=offline, rollouts=rollouts, began=began)
     pause = PollPause(FIRST_POLL_S, POLL_GROWTH, LONGEST_POLL_S)
     while True:
-        before = len(watch.open)
+        before = watch.open
         standing = await watch.look(reader, until_s=timeout_s)
         left_s = timeout_s - standing.elapsed_s
         over = standing.stopped_by is not None or watch.is_due() or not watch.is_open(left_s)
@@ -70,7 +71,7 @@ async def wait(
             observe(standing)
         if over or standing.timed_out:
             return standing
-        if before != len(watch.open):
+        if before != watch.open:
             pause.restart()
         await clock.sleep(pause.wait_s(took_s=watch.read_took_s, left_s=left_s))
 
@@ -97,10 +98,9 @@ class _Watch:
         self._began = clock.monotonic() if began is None else began
         self._rollouts = rollouts
         self._looked: Look | None = None
-        self.open = expected_rows(desired, first)
-        self._desired = desired
-        self._rows = len(self.open)
-        self._devices = len({device_id for device_id, _ in self.open})
+        self._open = open_rows(desired, first)
+        self._rows = self.open
+        self._devices = len(self._open)
         self._reachable = {device_id for device_id, record in first.devices.items() if record.connected}
         self._laggards: list[Laggard] = []
         self._drifting: dict[Row, float] = {}
@@ -112,6 +112,11 @@ class _Watch:
         self._looked_at = self._began
         self._may_look = True
         self.read_took_s = 0.0
+
+    @property
+    def open(self) -> int:
+        """How many rows are still open."""
+        return sum(map(len, self._open.values()))
 
     def is_open(self, left_s: float) -> bool:
         """Whether waiting longer can change anything."""
@@ -188,18 +193,19 @@ class _Watch:
 
         By flow only if every row wants a version: it is unknown whether that filter finds flows being removed.
         """
-        devices = {device_id for device_id, _ in self.open}
-        if len(devices) == 1:
-            return None, devices.pop()
-        flows = {flow_id for _, flow_id in self.open}
-        return (flows.pop(), None) if len(flows) == 1 and None not in self.open.values() else (None, None)
+        if len(self._open) == 1:
+            return None, next(iter(self._open))
+        distinct = {id(rows): rows for rows in self._open.values()}.values()
+        flows = {flow_id for rows in distinct for flow_id in rows}
+        removes = any(decision.version is None for rows in distinct for decision in rows.values())
+        return (flows.pop(), None) if len(flows) == 1 and not removes else (None, None)
 
     async def _find_deleted(self, reader: Reader) -> bool:
         """Look which devices with open rows were deleted, if it is time to. Returns whether there are any.
 
         A look that fails changes nothing; the next one may succeed.
         """
-        open_devices = {device_id for device_id, _ in self.open}
+        open_devices = self._open.keys()
         not_found, self._not_found = open_devices & {self._not_found}, None
         every_s = DELETED_EVERY_S if len(open_devices) <= MANY else MANY_DELETED_EVERY_S
         is_time = bool(not_found) or self._clock.monotonic() - self._looked_at >= every_s
@@ -216,7 +222,7 @@ class _Watch:
             except ReconcilerError:
                 return False
             else:
-                found = open_devices.difference(device.id for device in there)
+                found = open_devices - {device.id for device in there}
         self._deleted |= found
         return bool(found)
 
@@ -225,30 +231,41 @@ class _Watch:
         self._looked = self._rollouts.look(read, self._deleted) if self._rollouts else None
         self._reachable |= {device_id for device_id, record in live.devices.items() if record.connected}
         self._laggards = []
-        for row, expected in list(self.open.items()):
-            device_id, flow_id = row
-            record = live.devices.get(device_id, NO_RECORD)
-            laggard = judge(
-                row,
-                expected,
+        drifting: dict[Row, float] = {}
+        for device_id, rows in list(self._open.items()):
+            laggards = self._lagging(device_id, rows, live)
+            if device_id in self._deleted:
+                self._left += [laggard._replace(verdict=Verdict.DEVICE_DELETED) for laggard in laggards]
+                laggards = []
+            if not laggards:
+                del self._open[device_id]
+            elif len(laggards) < len(rows):
+                self._open[device_id] = {laggard.flow_id: rows[laggard.flow_id] for laggard in laggards}
+            for laggard in laggards:
+                if laggard.verdict is Verdict.DRIFT:
+                    drifting[laggard.row] = self._drifting.get(laggard.row, now)
+            self._laggards += laggards
+        self._drifting = drifting
+        every = [*self._laggards, *self._left]
+        return tally(every, rows=self._rows, devices=self._devices, has_rollouts=self._looked is not None)
+
+    def _lagging(self, device_id: DeviceId, rows: Mapping[FlowId, Decision], live: Live) -> list[Laggard]:
+        """The rows of a device that have not converged."""
+        record = live.devices.get(device_id, NO_RECORD)
+        log, names = DeviceLog(record.logs), live.flow_names
+        reachable = device_id in self._reachable
+        judged = [
+            judge(
+                (device_id, flow_id),
+                decision.version,
                 record,
-                reachable=device_id in self._reachable,
-                flow_name=live.flow_names.get(flow_id),
+                reachable=reachable,
+                flow_name=names.get(flow_id),
                 device_name=record.name,
                 rollouts=self._looked,
-                group=self._desired.devices[device_id][flow_id].group,
+                group=decision.group,
+                log=log,
             )
-            if laggard is None:
-                del self.open[row]
-                continue
-            if device_id in self._deleted:
-                del self.open[row]
-                self._left.append(laggard._replace(verdict=Verdict.DEVICE_DELETED))
-                continue
-            if laggard.verdict is Verdict.DRIFT:
-                self._drifting.setdefault(row, now)
-            else:
-                self._drifting.pop(row, None)
-            self._laggards.append(laggard)
-        laggards = [*self._laggards, *self._left]
-        return tally(laggards, rows=self._rows, devices=self._devices, has_rollouts=self._looked is not None)
+            for flow_id, decision in rows.items()
+        ]
+        return [laggard for laggard in judged if laggard is not None]

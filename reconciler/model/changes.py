@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 from itertools import repeat
 from typing import Any, NamedTuple, TypeVar, overload
 
-from reconciler.model.state import Decision, DeviceId, FlowId, Place, Row, Version
+from reconciler.model.state import Decision, Desired, DeviceId, FlowId, Live, Place, Row, Version
 
 Mark = TypeVar("Mark", bound=Hashable)
 
@@ -232,3 +233,32 @@ class UnmanagedRow(NamedTuple):
     flow_id: FlowId
     released: Version | None
     reported: Version | None
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """The result of a comparison. Lists are sorted by device, then flow.
+
+    `rows` counts the managed rows, `released` those of them with a released version, `devices` the distinct devices
+    that have a managed row.
+    """
+
+    changes: Changes
+    pending: tuple[PendingRow, ...]
+    unmanaged: tuple[UnmanagedRow, ...]
+    rows: int
+    released: int
+    devices: int
+
+    @property
+    def kept(self) -> int:
+        """Managed rows that need no change, the pending ones included."""
+        return self.rows - len(self.changes)
+
+
+class Compared(NamedTuple):
+    """A comparison, and what was compared."""
+
+    desired: Desired
+    live: Live
+    difference: Difference

@@ -34,14 +34,33 @@ class History(NamedTuple):
     error: LogEntry | None = None
 
 
+NO_HISTORY = History()
+
+
+class DeviceLog:
+    """The log of a device, for the history of each of its flows: it is put in order once, and only if it is asked."""
+
+    __slots__ = ("_entries", "_lines")
+
+    def __init__(self, entries: Sequence[LogEntry]) -> None:
+        self._entries = entries
+        self._lines: list[LogEntry] | None = None
+
+    def history_of(self, flow_id: FlowId) -> History:
+        """The history of a flow."""
+        if not self._entries:
+            return NO_HISTORY
+        if self._lines is None:
+            self._lines = [line for _, line in in_order((unix_time(log.date), log) for log in self._entries)]
+        lines = self._lines
+        release = last_release(lines, flow_id)
+        error = last_error(lines, (flow_id,), release)
+        return History(None if release is None else lines[release], None if error is None else lines[error])
+
+
 def history_of(logs: Sequence[LogEntry], flow_id: FlowId) -> History:
     """The history of a flow in a device's log."""
-    if not logs:
-        return History()
-    lines = [line for _, line in in_order((unix_time(log.date), log) for log in logs)]
-    release = last_release(lines, flow_id)
-    error = last_error(lines, {flow_id}, release)
-    return History(None if release is None else lines[release], None if error is None else lines[error])
+    return DeviceLog(logs).history_of(flow_id)
 
 
 def in_order(dated: Iterable[tuple[float, AnyLine]]) -> list[tuple[float, AnyLine]]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Annotated, NamedTuple, TypeAlias
 
@@ -212,7 +213,12 @@ class Decision(NamedTuple):
     @property
     def group(self) -> str | None:
         """The name of the group that decided, if it was a group."""
-        return self.rule[6:] if self.rule.startswith("group ") else None
+        return _group(self.rule)
+
+
+@lru_cache(maxsize=1000)  # one text, however many rows ask
+def _group(rule: str) -> str | None:
+    return rule[6:] if rule.startswith("group ") else None
 
 
 @dataclass(frozen=True, slots=True)

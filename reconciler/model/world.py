@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from reconciler.errors import UsageError
-from reconciler.model.changes import LeavingRow
+from reconciler.model.changes import Compared, LeavingRow
 from reconciler.model.plan import EmptyGroup, Gone, Leaving, Protected, Warning
 from reconciler.model.requests import MAX_DEVICES
 from reconciler.model.rollout import Rollout
@@ -26,7 +26,7 @@ class World:
     devices, which are not in `desired`. `rollouts`: the groups with a policy, by name,
     if they can be judged; `waved`: names of all of these groups. `empty_groups`: groups that
     select nothing, with their flows. `may_be_empty`: names of the groups that may. `leaving`, `leaving_rows`: what
-    leaves management, if an earlier revision was given.
+    leaves management, if an earlier revision was given. `compared`: a comparison that was made while reading.
     """
 
     application: Application
@@ -49,6 +49,7 @@ class World:
     may_be_empty: tuple[str, ...] = ()
     leaving: Leaving | None = None
     leaving_rows: tuple[LeavingRow, ...] = ()
+    compared: Compared | None = field(default=None, repr=False, compare=False)
 
     @property
     def live(self) -> Live:

@@ -8,7 +8,6 @@ from typing import BinaryIO, NamedTuple
 
 from reconciler.errors import ManifestError
 from reconciler.manifest import load as manifests
-from reconciler.manifest.comparing.symbolic import resolve_symbolically
 from reconciler.manifest.files import DiskFiles, Files
 from reconciler.manifest.lock.reading import with_locks
 from reconciler.model.plan import Warning
@@ -82,6 +81,8 @@ def load_sound(paths: Iterable[str | PathLike[str]], files: Files) -> manifests.
     Raises:
         ManifestError: every problem, including conflicts that can be found without the API.
     """
+    from reconciler.manifest.comparing.symbolic import resolve_symbolically  # noqa: PLC0415 - a plan does without it
+
     loaded = manifests.load(paths, files)
     conflicts = [problem for rules in loaded.rules for problem in resolve_symbolically(rules).resolution.problems]
     if problems := dict.fromkeys([*loaded.problems, *conflicts]):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import repeat
 
 from reconciler.discovery import EVERYTHING, Extent, discover
 from reconciler.errors import ManifestError, Problem, Refused
@@ -11,12 +13,13 @@ from reconciler.model.digest import digest, digests
 from reconciler.model.plan import Guard, Plan, Refusal, Warning
 from reconciler.model.rules import Rules
 from reconciler.model.state import Desired
+from reconciler.model.versions import Lock
 from reconciler.model.world import Earlier, Options, World
 from reconciler.operations.gateway import Gateway
 from reconciler.operations.lock.judging import judged, lock_for
 from reconciler.planner.planner import make_plan
 from reconciler.planner.resolution.filters import scopes_of
-from reconciler.runtime import gc_paused, utc_today
+from reconciler.runtime import gather_in_order, gc_paused, utc_today
 
 NO_OPTIONS = Options()
 _LIMITS = frozenset({Guard.REMOVALS, Guard.CHANGES, Guard.LEAVING})  # judged by more than one flow's records
@@ -105,13 +108,13 @@ async def _judged(
     locked = [lock_for(one, frozen=options.frozen) for one in rules]
     if not any(locked):
         return tuple(planned)
-    found = []
     async with gateway.open() as api_of:
-        for one, lock in zip(planned, locked, strict=True):
+
+        async def by(lock: Lock | None, one: Planned) -> Planned:
             plan = replace(one.plan, guards=one.plan.guards._replace(lock=lock))
-            made = await judged(plan, api_of(plan.application.id, plan.kind))
-            found.append(replace(one, plan=made))
-    return tuple(found)
+            return replace(one, plan=await judged(plan, api_of(plan.application.id, plan.kind)))
+
+        return tuple(await gather_in_order([*map(partial, repeat(by), locked, planned)]))
 
 
 async def read(
@@ -122,31 +125,32 @@ async def read(
     extent: Extent = EVERYTHING,
     against: Earlier | None = None,
 ) -> tuple[World, ...]:
-    """The world of each application. What concerns all of them is told in the first.
+    """The world of each application, all of which are read at once. What concerns all is told in the first.
 
     Raises:
         ManifestError: the problems of all applications' manifests.
+        ApiError, IncompleteRead: reading failed; if it did of several applications, the first one's error.
     """
-    problems: list[Problem] = []
-    worlds: list[World] = []
+    today = utc_today()
     async with gateway.open() as api_of:
-        for one in rules:
-            api = api_of(one.application.id, one.kind)
+
+        async def world_of(one: Rules) -> World | ManifestError:
             try:
-                world = await discover(
+                return await discover(
                     one,
-                    api,
-                    today=utc_today(),
+                    api_of(one.application.id, one.kind),
+                    today=today,
                     excluded_devices=excluded_devices,
                     extent=extent,
                     former=against.of(one) if against else None,
                 )
             except ManifestError as error:
-                problems += error.problems
-            else:
-                worlds.append(world)
-    if problems:
+                return error
+
+        found = await gather_in_order([partial(world_of, one) for one in rules])
+    if problems := [problem for one in found if isinstance(one, ManifestError) for problem in one.problems]:
         raise ManifestError(problems)
+    worlds = [one for one in found if isinstance(one, World)]
     if against and worlds:
         told = (*against.concerns, *_gone_files(rules, worlds, against.revision))
         worlds[0] = replace(worlds[0], warnings=(*worlds[0].warnings, *told))

@@ -22,7 +22,7 @@ from reconciler.model.world import World
 from reconciler.operations.editing.carry import Carried, Promotion
 from reconciler.operations.editing.places import Said, owner
 from reconciler.operations.gateway import ApiOf, Gateway
-from reconciler.planner.diff import compare
+from reconciler.planner.diff import difference_of
 from reconciler.planner.resolution.names import Spelling
 from reconciler.planner.rollout.evidence import Judge
 from reconciler.planner.rollout.look import look
@@ -134,7 +134,7 @@ def _rows(world: World, groups: Mapping[str, Said]) -> Iterator[tuple[str, Place
     """The rows that groups decide: the group, the place that says it, and what lags."""
     looked = None
     if world.rollouts:
-        changes = compare(world.desired, world.live).changes
+        changes = difference_of(world).changes
         looked = look(world.rollouts, changes, world.read, world.flow_names)
     for device_id, flow_id, decision in world.desired.rows():
         record = world.live.devices.get(device_id, NO_RECORD)

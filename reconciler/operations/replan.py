@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Container, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
+from reconciler.api.client import LosantApi
 from reconciler.discovery.device_index import DeviceIndex
 from reconciler.documents.saved_plan import load_plans as read_plans
 from reconciler.errors import PermissionDenied, Problem, Stale, UsageError
@@ -20,6 +22,7 @@ from reconciler.operations.plan import Plans
 from reconciler.planner.guards import check, guards_again
 from reconciler.planner.replan import calls_for, remaining, step_of, with_deciders
 from reconciler.ports import Reader
+from reconciler.runtime import gather_in_order
 
 
 def load_plans(path: str, *, application: str | None = None, kind: str | None = None) -> Plans:
@@ -63,32 +66,37 @@ async def replan(plans: Plans, gateway: Gateway, options: Options, *, is_expecte
         ManifestError: the manifests that the plan names are there, but not valid.
         ApiError, IncompleteRead: reading failed.
     """
-    remains: list[Left] = []
-    drift: list[Problem] = []
     async with gateway.open() as api_of:
-        for saved in plans:
-            api = api_of(saved.application.id, saved.kind)
-            read = await api.live(evidence=saved.rollouts is not None)
-            only = frozenset(change.row for change in saved.sent) if saved.rollouts else None
-            rest = remaining(replace(saved, changes=with_deciders(saved)), read, only=only)
-            calls = calls_for(rest, mode=options.calls, chunk=options.chunk)
-            drift += [_drift(saved, change, entry.released) for change, entry in rest.moved]
-            drift += [_gone(saved, device_id) for device_id in await _missing(api, saved, read, rest.left, only)]
-            left = step_of(saved, rest, calls)
-            lifted = lifting(saved.guards)
-            guards, notes = await guarding(saved, api, read)
-            if lifted and is_expected:
-                guards = guards._replace(allow_removals=0, allow_empty=False)
-                notes = (*notes, f"{lifted}, with which the plan was saved, is in no digest: give it again to use it")
-            elif lifted:
-                notes = (*notes, f"guards are lifted by what the plan was saved with: {lifted}")
-            guards = guards_again(replace(saved, guards=guards), read.live, options)
-            plan = replace(left, guards=guards, notes=notes)
-            plan = await judged(replace(plan, refused=check(plan)), api)
-            remains.append(Left(plan, read, _managed(saved), only))
-    if drift:
+
+        async def left_of(saved: Plan) -> tuple[Left, list[Problem]]:
+            return await _left(saved, api_of(saved.application.id, saved.kind), options, is_expected=is_expected)
+
+        found = await gather_in_order([partial(left_of, saved) for saved in plans])
+    if drift := [problem for _, of_plan in found for problem in of_plan]:
         raise Stale(drift)
-    return remains
+    return [left for left, _ in found]
+
+
+async def _left(saved: Plan, api: LosantApi, options: Options, *, is_expected: bool) -> tuple[Left, list[Problem]]:
+    """What remains of a plan, and what of it was moved or deleted by others."""
+    read = await api.live(evidence=saved.rollouts is not None)
+    only = frozenset(change.row for change in saved.sent) if saved.rollouts else None
+    rest = remaining(replace(saved, changes=with_deciders(saved)), read, only=only)
+    calls = calls_for(rest, mode=options.calls, chunk=options.chunk)
+    drift = [_drift(saved, change, entry.released) for change, entry in rest.moved]
+    drift += [_gone(saved, device_id) for device_id in await _missing(api, saved, read, rest.left, only)]
+    left = step_of(saved, rest, calls)
+    lifted = lifting(saved.guards)
+    guards, notes = await guarding(saved, api, read)
+    if lifted and is_expected:
+        guards = guards._replace(allow_removals=0, allow_empty=False)
+        notes = (*notes, f"{lifted}, with which the plan was saved, is in no digest: give it again to use it")
+    elif lifted:
+        notes = (*notes, f"guards are lifted by what the plan was saved with: {lifted}")
+    guards = guards_again(replace(saved, guards=guards), read.live, options)
+    plan = replace(left, guards=guards, notes=notes)
+    plan = await judged(replace(plan, refused=check(plan)), api)
+    return Left(plan, read, _managed(saved), only), drift
 
 
 def _drift(plan: Plan, change: Change, released: Version | None) -> Problem:

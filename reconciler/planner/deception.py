@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 
+from reconciler.model.changes import Difference
 from reconciler.model.characters import apart, look_alikes
 from reconciler.model.plan import Warning
 from reconciler.model.state import DeviceId, FlowId, Version
-from reconciler.planner.diff import Difference
 
 _SHOWN = 20  # warnings of one kind; the others are counted
 _HINT = "rename one of them in Losant"

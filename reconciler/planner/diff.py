@@ -11,35 +11,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import dataclass
 from operator import itemgetter
 from typing import NamedTuple
 
-from reconciler.model.changes import Changes, Move, PendingRow, UnmanagedRow
+from reconciler.model.changes import Changes, Difference, Move, PendingRow, UnmanagedRow
 from reconciler.model.log import history_of
 from reconciler.model.state import NO_RECORD, NOTHING, Decision, Desired, DeviceId, Entry, FlowId, Live, LiveDevice
+from reconciler.model.world import World
 from reconciler.planner.numbers import entries_of, numbers
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """The result of a comparison. Lists are sorted by device, then flow.
-
-    `rows` counts the managed rows, `released` those of them with a released version, `devices` the distinct devices
-    that have a managed row.
-    """
-
-    changes: Changes
-    pending: tuple[PendingRow, ...]
-    unmanaged: tuple[UnmanagedRow, ...]
-    rows: int
-    released: int
-    devices: int
-
-    @property
-    def kept(self) -> int:
-        """Managed rows that need no change, the pending ones included."""
-        return self.rows - len(self.changes)
 
 
 class _Compared(NamedTuple):
@@ -54,6 +33,14 @@ class _Compared(NamedTuple):
 
 _ROW = itemgetter(0, 1)
 _NO_DECISIONS: Mapping[FlowId, Decision] = {}
+
+
+def difference_of(world: World) -> Difference:
+    """The comparison of a world; that which was made while it was read, if that was of these very rows and records."""
+    known = world.compared
+    if known and known.desired is world.desired and known.live is world.live:
+        return known.difference
+    return compare(world.desired, world.live)
 
 
 def compare(desired: Desired, live: Live) -> Difference:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from reconciler.model.changes import LeavingRow, Op, PendingRow, UnmanagedRow
+from reconciler.model.changes import Difference, LeavingRow, Op, PendingRow, UnmanagedRow
 from reconciler.model.plan import Plan, Summary
 from reconciler.model.rules import Limits, Source
 from reconciler.model.world import Options, World
@@ -13,9 +14,11 @@ from reconciler.planner import guards
 from reconciler.planner.calls.cover import cover
 from reconciler.planner.calls.prove import prove
 from reconciler.planner.deception import deceptive
-from reconciler.planner.diff import compare
+from reconciler.planner.diff import compare, difference_of
 from reconciler.planner.resolution.filters import Scope, scopes_of
-from reconciler.planner.rollout.look import look
+
+if TYPE_CHECKING:
+    from reconciler.planner.rollout.look import Look
 
 
 def make_plan(
@@ -35,12 +38,12 @@ def make_plan(
         PlanUnsound: the plan failed its own proof, which is a bug in reconciler.
     """
     (scope,) = (scope,) if scope else scopes_of([world], options)
-    whole = difference = compare(world.desired, world.live)
+    whole = difference = difference_of(world)
     if scope.is_partial:  # unmanaged is decided without filters, then listed within the scope
         unmanaged = tuple(row for row in whole.unmanaged if scope.holds(row.device_id, row.flow_id))
         difference = replace(compare(scope.desired, world.live), unmanaged=unmanaged)
-    looked = look(world.rollouts, difference.changes, world.read, world.flow_names)
-    sent = looked.step.sent
+    looked = _look(world, difference) if world.rollouts else None
+    sent = looked.step.sent if looked else difference.changes
     calls = cover(sent, world.live, mode=options.calls, chunk=options.chunk)
     prove(sent, calls, world.live)
     ops: Counter[Op] = Counter()
@@ -56,7 +59,7 @@ def make_plan(
     judged = [one for one, flows in world.empty_groups.items() if scope.holds_group(one.group, flows)]
     left_out = {one.warning for one in world.empty_groups if one not in judged}
     warnings = {*world.warnings, *scope.warnings, *left_out, *deceptive(difference, device_names, flow_names)}
-    warnings.update(looked.warnings)
+    warnings.update(looked.warnings if looked else ())
     plan = Plan(
         application=world.application,
         kind=world.kind,
@@ -84,7 +87,13 @@ def make_plan(
         device_names=device_names,
         deleted_devices=world.deleted({row.device_id for row in difference.unmanaged}) if world.deleted_devices else (),
         flow_names=flow_names,
-        rollouts=looked.rollouts(world.device_names),
+        rollouts=looked.rollouts(world.device_names) if looked else None,
         leaving=None if world.leaving is None else world.leaving_rows,
     )
     return replace(plan, refused=guards.check(plan))
+
+
+def _look(world: World, difference: Difference) -> Look:
+    from reconciler.planner.rollout.look import look  # noqa: PLC0415 - a dozen modules, for plans with rollouts only
+
+    return look(world.rollouts, difference.changes, world.read, world.flow_names)

@@ -254,7 +254,8 @@ class Control:
         """The requests so far, oldest first, without their tokens.
 
         Each has `method`, `path`, `action` (empty if none has this path and method), `query`, `body` (JSON data, or
-        text if it is not valid JSON), `status` (None if the connection was reset) and `faults` (the kinds).
+        text if it is not valid JSON), `status` (None if the connection was reset), `faults` (the kinds) and `in_flight`
+        (how many were being answered when it came, itself included; without a latency hardly more than one).
         """
         with self.world.lock:
             return list(self.log)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from reconciler.model.state import Kind
-from reconciler.simulator import Server, serve
+from reconciler.simulator import Server, faults, serve
 from tests.support.cli import Ended, run_installed
 from tests.support.fleet import application
 
@@ -109,3 +109,29 @@ def test_a_refusal_in_one_stops_all_before_the_first_write(server: Server, tmp_p
     assert "refused (changes)" in ended.err
     assert "Plan: 12 to add, 6 to change" in ended.out
     assert all(request["method"] == "GET" for request in server.control.requests())
+
+
+def test_all_are_read_at_once_with_no_more_requests_in_flight_than_allowed(server: Server, tmp_path: Path) -> None:
+    server.control.fault(faults.Latency(seconds=0.2))
+    ended = reconciler(server, tmp_path, "plan", "--parallelism", "4", "environments")
+    assert ended.code == 0, ended.err
+    seen = server.control.requests()
+    assert {one["action"] for one in seen[:2]} == {"application.get"}
+    assert len({one["path"] for one in seen[:2]}) == 2  # of two applications
+    assert max(one["in_flight"] for one in seen) == 4
+
+
+def test_the_error_is_that_of_the_first_application_even_if_another_fails_sooner(
+    server: Server, tmp_path: Path
+) -> None:
+    """The first in the plan's order is staging; dev is refused while that is still being answered."""
+    server.control.fault(faults.Latency(seconds=0.3, when=faults.When(path=f"{IDS['staging']}/.*deployments")))
+    for name in ("dev", "staging"):
+        at = faults.When(path=f"{IDS[name]}/.*deployments")
+        server.control.fault(faults.Status(status=400, message=f"not in {name}", when=at))
+    ended = reconciler(server, tmp_path, "plan", "environments")
+    assert (ended.code, ended.out) == (1, "")
+    assert "not in staging" in ended.err
+    assert "not in dev" not in ended.err
+    refused = [one["path"] for one in server.control.requests() if one["status"] == 400]
+    assert [IDS["dev"] in path for path in refused] == [True, False]

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from reconciler.errors import AuthenticationFailed, ExitCode, PermissionDenied, ServerFailed
 from reconciler.health import wait
-from reconciler.model.health import Offline, Verdict, Wait
+from reconciler.model.health import Laggard, Offline, Verdict, Wait
+from reconciler.model.state import Live, LiveDevice
 from tests.builders import desired, entry, live, read
 from tests.fakes import FakeApi
 
@@ -24,7 +28,13 @@ class Fleet:
         self.wanted = desired(wanted)
         self.told: list[Wait] = []
 
-    def wait(self, *, timeout_s: float = 900, offline: Offline = Offline.SKIP) -> Wait:
+    def wait(
+        self,
+        *,
+        timeout_s: float = 900,
+        offline: Offline = Offline.SKIP,
+        observe: Callable[[Wait], None] | None = None,
+    ) -> Wait:
         return asyncio.run(
             wait(
                 self.wanted,
@@ -33,7 +43,7 @@ class Fleet:
                 timeout_s=timeout_s,
                 first=self.first,
                 offline=offline,
-                observe=self.told.append,
+                observe=observe or self.told.append,
             )
         )
 
@@ -234,6 +244,20 @@ def test_a_slow_list_is_not_read_all_the_time() -> None:
     fleet.api.latency_s["live"] = 20
     fleet.wait(timeout_s=400)
     assert len(fleet.reads) <= 11
+
+
+def test_a_read_is_forgotten_once_it_is_judged() -> None:
+    """A wait of many polls takes no more memory than one of two: that of the first read and of the newest verdicts."""
+    fleet = Fleet("a/f=2>1 a/g=2>1 b/f=2>1", "a/f=2 a/g=2 b/f=2")
+    kept: list[Counter[type]] = []
+    gc.collect()  # what other tests left
+
+    def count(_: Wait) -> None:
+        kept.append(Counter(type(one) for one in gc.get_objects() if type(one) in (Live, LiveDevice, Laggard)))
+
+    assert fleet.wait(timeout_s=300, observe=count).timed_out
+    assert len(kept) > 10
+    assert kept[1] == kept[-1]
 
 
 def test_a_deadline_is_a_deadline_amid_a_read() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,10 +10,11 @@ from deepdiff import DeepDiff
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.model.changes import Change, Op, PendingRow, UnmanagedRow
-from reconciler.model.state import Decision, Desired, Entry, Live, LiveDevice, LogEntry
-from reconciler.planner.diff import Difference, compare
-from tests.builders import PLACE, desired, live
+from reconciler.model.changes import Change, Compared, Difference, Op, PendingRow, UnmanagedRow
+from reconciler.model.state import Application, Decision, Desired, Entry, Kind, Live, LiveDevice, LogEntry
+from reconciler.model.world import World
+from reconciler.planner.diff import compare, difference_of
+from tests.builders import PLACE, desired, live, read
 
 
 def rows(found: Difference) -> dict[str, list[str]]:
@@ -52,6 +54,16 @@ def test_one_row(wanted: str | None, seen: str | None, listed: str | None) -> No
     assert found.rows == found.devices == (wanted is not None)
     assert found.kept == found.rows - len(found.changes)
     assert found.released == (wanted is not None and seen is not None and seen[0] != "-")
+
+
+def test_a_comparison_counts_only_for_the_very_rows_and_records_that_it_is_of() -> None:
+    wanted, seen = desired("a/f=2"), live("a/f=1")
+    made = Compared(wanted, seen, compare(wanted, seen))
+    world = World(Application("a"), Kind.EMBEDDED, wanted, read(seen), compared=made)
+    assert difference_of(world) is made.difference
+    assert not difference_of(replace(world, desired=desired("a/f=1"))).changes
+    assert not difference_of(replace(world, read=read(live("a/f=2")))).changes
+    assert rows(difference_of(replace(world, compared=None))) == rows(made.difference)
 
 
 def test_a_change_holds_what_a_reviewer_needs() -> None:

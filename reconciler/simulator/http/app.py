@@ -43,6 +43,7 @@ class Simulator:
         self.outbox = outbox
         self.connections: set[Any] = set()
         self._jobs = ThreadPoolExecutor(thread_name_prefix="export")
+        self._in_flight = 0
 
     def close(self) -> None:
         """Wait for the running export job; start no other."""
@@ -79,9 +80,14 @@ class Simulator:
         found = route(request.method, request.path)
         action = found[0].name if found else ""
         struck = self._strike(request, action)
-        await asyncio.sleep(_seconds(struck, faults.Latency))
+        self._in_flight += 1
+        in_flight = self._in_flight
+        try:
+            await asyncio.sleep(_seconds(struck, faults.Latency))
+        finally:
+            self._in_flight -= 1
         reply, job = self._outcome(request, struck)
-        self._log(request, action, struck, None if reply is None else reply.status)
+        self._log(request, action, struck, None if reply is None else reply.status, in_flight)
         transport = next((one.transport for one in self.connections if one.client == scope["client"]), None)
         if reply is None:
             abort(transport)
@@ -139,12 +145,15 @@ class Simulator:
                 _LOG.exception("internal error in the simulator at %s %s", request.method, request.path)
                 return Answer(500, {"type": "Error", "message": "Internal error in the simulator"})
 
-    def _log(self, request: Request, action: str, struck: tuple[Fault, ...], status: int | None) -> None:
+    def _log(
+        self, request: Request, action: str, struck: tuple[Fault, ...], status: int | None, in_flight: int
+    ) -> None:
         query = {name: value for name, value in request.query.items() if name not in _SECRET_PARAMS}
         entry = {"method": request.method, "path": request.path, "action": action, "query": query}
         names = tuple(fault.kind for fault in struck)
         with self.world.lock:
-            self.control.log.append({**entry, "body": _loggable(request.body), "status": status, "faults": names})
+            seen = {"body": _loggable(request.body), "status": status, "faults": names, "in_flight": in_flight}
+            self.control.log.append({**entry, **seen})
 
 
 def _of_a_page(http: HttpRequest, path: str) -> str | None:
