@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.api.client import PageRead
+from reconciler.api.pages import PageRead
 from reconciler.cli.connect import PATIENCE_S, Reading
 from reconciler.cli.console import Console
 from reconciler.cli.progress import QUIET_S, Display
