@@ -21,7 +21,7 @@ from reconciler.api.inventory import (
     VersionPages,
     content_of,
 )
-from reconciler.api.pages import Page, Pages
+from reconciler.api.pages import Page, PageRead, Pages
 from reconciler.api.paging import read_all
 from reconciler.api.queries import narrowings, of_class, queries
 from reconciler.api.wire import Missing, NamedShape, S, SuccessShape, Unreadable, parse_strictly, shaped
@@ -46,15 +46,6 @@ class WasRead(NamedTuple):
     flow_id: FlowId | None
     device_id: DeviceId | None
     read: Read
-
-
-class PageRead(NamedTuple):
-    """A page of a listing was read: its number, its records, and how many the whole listing has."""
-
-    listing: object
-    number: int
-    records: int
-    total: int
 
 
 class LosantApi:

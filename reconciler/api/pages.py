@@ -43,6 +43,15 @@ class Page(Generic[T]):
         return span.begin + len(self.records) >= self.total
 
 
+class PageRead(NamedTuple):
+    """A page of a listing was read: its number, its records, and how many the whole listing has."""
+
+    listing: object
+    number: int
+    records: int
+    total: int
+
+
 class Pages(ABC, Generic[T]):
     """Parses the records of one listing, page by page.
 

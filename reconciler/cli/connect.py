@@ -6,10 +6,11 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterable
 
-from reconciler.api.client import PageRead, WasRead
+from reconciler.api.client import WasRead
 from reconciler.api.http.address import api_url
 from reconciler.api.http.connection import Exchange
 from reconciler.api.http.credentials import Token, find_token
+from reconciler.api.pages import PageRead
 from reconciler.cli.console import Console
 from reconciler.operations.gateway import Gateway
 from reconciler.ports import Clock

@@ -6,7 +6,7 @@ import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from reconciler.api.client import PageRead
+from reconciler.api.pages import PageRead
 from reconciler.cli.console import Console
 from reconciler.ports import Clock
 

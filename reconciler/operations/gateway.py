@@ -8,10 +8,11 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from reconciler.api.client import LosantApi, PageRead, WasRead
+from reconciler.api.client import LosantApi, WasRead
 from reconciler.api.http.address import DEFAULT_URL
 from reconciler.api.http.connection import Exchange, connect
 from reconciler.api.http.credentials import Token
+from reconciler.api.pages import PageRead
 from reconciler.errors import UsageError
 from reconciler.model.state import Kind
 from reconciler.ports import Clock

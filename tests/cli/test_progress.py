@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.api.client import PageRead
+from reconciler.api.pages import PageRead
 from reconciler.cli.console import Console
 from reconciler.cli.progress import QUIET_S, Display
 from reconciler.cli.reading import PATIENCE_S, Reading
