@@ -116,6 +116,8 @@ def _removals(plan: Plan) -> Iterator[Refusal]:
 
 def _changes(plan: Plan) -> Iterator[Refusal]:
     limits, base = plan.guards.limits, plan.guards.released
+    if limits.changes_count is None and limits.changes_percent is None:
+        return
     counted = plan.changes if plan.rollouts is None else _unwaved(plan.changes, plan.rollouts)
     number = len(counted)
     if crossed := _crossed(number, "change", base, limits.changes_count, limits.changes_percent):

@@ -19,7 +19,7 @@ from reconciler.model.text import and_more, counted, is_id
 from reconciler.planner.resolution.names import Inventory, Names, Spelling
 
 _SUGGESTED = 5  # tags in a hint
-_MOST = b"\xff" * 9  # above every hash of 8 bytes
+_MOST = b"\xff" * 33  # above every hash
 
 
 def is_glob(ref: Ref) -> bool:
@@ -255,10 +255,7 @@ def _fits(name: str, parts: Sequence[str]) -> bool:
 def within_percent(device_ids: Iterable[DeviceId], percent: Decimal, salt: str) -> Iterable[DeviceId]:
     """The devices whose hash with the salt is below a percentage: always the same ones, and more as it grows."""
     limit = limit_of(percent)
-    if limit is None:
-        return device_ids
-    prefix = f"{salt}\0".encode()
-    return [one for one in device_ids if hashlib.sha256(prefix + one.encode()).digest()[:8] < limit]
+    return device_ids if limit is None else hashes_of(device_ids, salt, below=limit)
 
 
 def limit_of(percent: Decimal) -> bytes | None:
@@ -271,8 +268,13 @@ def limit_of(percent: Decimal) -> bytes | None:
 def hashes_of(device_ids: Iterable[DeviceId], salt: str, *, below: bytes = _MOST) -> dict[DeviceId, bytes]:
     """The hash of each device with a salt, by which `percent` picks and by which devices take turns.
 
-    The id follows the hash, so that no two are equal; a hash is below a limit (`limit_of`) with its id or without.
+    `below`: leave out the others; a limit (`limit_of`) is compared with the first 8 bytes.
     """
-    prefix, sha256 = f"{salt}\0".encode(), hashlib.sha256
-    hashed = ((one, sha256(prefix + (own := one.encode())).digest()[:8] + own) for one in device_ids)
-    return {one: own for one, own in hashed if own < below}
+    salted = hashlib.sha256(f"{salt}\0".encode())
+    hashes = {}
+    for one in device_ids:
+        own = salted.copy()
+        own.update(one.encode())
+        if (hashed := own.digest()) < below:
+            hashes[one] = hashed
+    return hashes

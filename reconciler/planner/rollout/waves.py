@@ -37,14 +37,14 @@ def rollouts_of(
 
 def rows_by_group(decided: Mapping[DeviceId, Mapping[FlowId, Decision]]) -> dict[str, dict[DeviceId, Rows]]:
     """The rows that each group decides. Devices that shared a mapping of decisions still share one."""
-    shared: dict[int, dict[str, Rows]] = {}
+    shared: dict[int, list[tuple[dict[DeviceId, Rows], Rows]]] = {}
     found: dict[str, dict[DeviceId, Rows]] = defaultdict(dict)
     for device_id, decisions in decided.items():
         parts = shared.get(id(decisions))
         if parts is None:
-            parts = shared[id(decisions)] = _by_group(decisions)
-        for group, rows in parts.items():
-            found[group][device_id] = rows
+            parts = shared[id(decisions)] = [(found[group], rows) for group, rows in _by_group(decisions).items()]
+        for of_group, rows in parts:
+            of_group[device_id] = rows
     return found
 
 

@@ -37,8 +37,9 @@ _Parts: TypeAlias = tuple[Position | _Follower | None, ...]  # who decides each 
 
 
 class _Said(NamedTuple):
-    """Who decides the moves of a device, and what is said of each."""
+    """The moves of a device, who decides each, and what is said of it. Devices of which the same is said share it."""
 
+    moves: tuple[Move, ...]
     parts: _Parts
     holds: Holds
 
@@ -83,9 +84,10 @@ class _Withholding:
         """Ask the waves of each device with changes."""
         decided, records, said, going = self._changes.decided, self._read.live.devices, self._said, self._going
         has_budget = any(one.rollout.policy.budget for one in self._by_group.values())
-        known: dict[Hashable, _Said] = {}
         for moves, device_ids in self._changes.cohorts.items():
+            known: dict[Hashable, _Said] = {}
             parts_of: dict[int, tuple[_Parts, list[Mapping[DeviceId, int]]]] = {}
+            unconcerned = _Said(moves, (None,) * len(moves), (NO_HOLD,) * len(moves))
             for device_id in device_ids:
                 key = id(decided[device_id])
                 if key not in parts_of:
@@ -94,24 +96,25 @@ class _Withholding:
                 parts, numbered = parts_of[key]
                 if not numbered:
                     going.add(device_id)
+                    said[device_id] = unconcerned
                     continue
                 device = records.get(device_id, NO_RECORD)
                 waves = numbered[0][device_id] if len(numbered) == 1 else tuple([one[device_id] for one in numbered])
-                alike = (key, id(moves), waves, id(device.flows), id(device.evidence.lines), device.unknown_bundle)
+                alike = (key, waves, id(device.flows), id(device.evidence.lines), device.unknown_bundle)
                 if (found := known.get(alike)) is None:
-                    found = _Said(parts, tuple(map(_hold, parts, repeat(device_id), repeat(device), moves)))
-                    if self._is_timeless(found, device, moves):
+                    found = _Said(moves, parts, tuple(map(_hold, parts, repeat(device_id), repeat(device), moves)))
+                    if self._is_timeless(found, device):
                         known[alike] = found
                 said[device_id] = found
                 if has_budget:
                     self._ask(device_id, found)
 
     @staticmethod
-    def _is_timeless(said: _Said, device: LiveDevice, moves: Iterable[Move]) -> bool:
+    def _is_timeless(said: _Said, device: LiveDevice) -> bool:
         """Whether the same is said of every device that is alike, whatever the times in its log."""
         return not any(
             isinstance(part, Position) and part.judge.depends_on_times(device, move)
-            for part, move in zip(said.parts, moves, strict=True)
+            for part, move in zip(said.parts, said.moves, strict=True)
         )
 
     def _parts(self, device_id: DeviceId, decisions: Mapping[FlowId, Decision], moves: Sequence[Move]) -> _Parts:
@@ -164,18 +167,18 @@ class _Withholding:
             else hold
             for part, hold in zip(said.parts, said.holds, strict=True)
         )
-        self._said[device_id] = _Said(said.parts, holds)
+        self._said[device_id] = said._replace(holds=holds)
 
     def follow(self) -> None:
         """A row that only `prune` moves waits for the other rows of its device, or they would leave a gap."""
-        for device_id, (parts, holds) in self._said.items() if self._has_followers else ():
-            if any(isinstance(part, _Follower) for part in parts):
-                why = min([*holds, *self._left_out(device_id)], key=_reason).withheld
+        for device_id, said in self._said.items() if self._has_followers else ():
+            if any(isinstance(part, _Follower) for part in said.parts):
+                why = min([*said.holds, *self._left_out(device_id)], key=_reason).withheld
                 follow = [
                     hold._replace(withheld=why) if isinstance(part, _Follower) else hold
-                    for part, hold in zip(parts, holds, strict=True)
+                    for part, hold in zip(said.parts, said.holds, strict=True)
                 ]
-                self._said[device_id] = _Said(parts, tuple(follow))
+                self._said[device_id] = said._replace(holds=tuple(follow))
 
     def _left_out(self, device_id: DeviceId) -> Iterator[Hold]:
         """What the waves say of the device's other rows: filters leave changes out, but a gap would be the same."""
@@ -189,19 +192,23 @@ class _Withholding:
 
     def step(self, full: Mapping[str, tuple[Room, ...]]) -> Step:
         """The changes that are sent, those of devices that are alike together."""
-        of_device = {device_id: said.holds for device_id, said in self._said.items()}
+        alike: dict[int, list[DeviceId]] = defaultdict(list)
+        for device_id, said in self._said.items():
+            alike[id(said)].append(device_id)
+        of_device: dict[DeviceId, Holds] = {}
         counts: Counter[tuple[str, int, Withheld | None]] = Counter()
-        is_whole = True
-        distinct = {id(said): said for said in self._said.values()}
-        for key, number in Counter(map(id, self._said.values())).items():
-            parts, holds = distinct[key]
-            is_whole = is_whole and all(map(_is_sent, holds))
+        cohorts: dict[tuple[Move, ...], list[DeviceId]] = defaultdict(list)
+        for device_ids in alike.values():
+            moves, parts, holds = self._said[device_ids[0]]
+            if any(parts):
+                of_device.update(dict.fromkeys(device_ids, holds))
             for part, hold in zip(parts, holds, strict=True):
                 if isinstance(part, Position):
-                    counts[part.rollout.group, hold.wave or 0, hold.withheld] += number
-        if is_whole:
-            return Step(self._changes, of_device, counts, full)
-        return Step(self._changes.picked(of_device, _is_sent), of_device, counts, full)
+                    counts[part.rollout.group, hold.wave or 0, hold.withheld] += len(device_ids)
+            if kept := tuple(move for move, hold in zip(moves, holds, strict=True) if _is_sent(hold)):
+                cohorts[kept] += device_ids
+        sent = Changes(cohorts, self._changes.decided)
+        return Step(self._changes if len(sent) == len(self._changes) else sent, of_device, counts, full)
 
 
 def _goes_anyway(part: Position | _Follower | None, hold: Hold) -> bool:
