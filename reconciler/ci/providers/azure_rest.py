@@ -18,6 +18,7 @@ from reconciler.ci.provider import Gone, Merged, Post, Unsettled, settled
 from reconciler.ci.providers.rest import Data, Rest
 from reconciler.errors import ReconcilerError
 from reconciler.model.text import ID_PATTERN
+from reconciler.operations.init.check import KEPT_APART, Finding
 
 _VERSION = {"api-version": "7.1"}
 _FORBIDDEN = "check that the pipeline's build service has the permissions that the guide lists"
