@@ -20,7 +20,7 @@ from reconciler.cli.commands.ci import command as steps
 from reconciler.errors import Problem, ReconcilerError, UsageError
 from reconciler.simulator import Server, serve
 from tests.gitops.conftest import FLEET, PLANT, Git, manifest, waved
-from tests.gitops.runner.lab import MARKER, PROJECT_ID, Lab, serve_lab
+from tests.gitops.runner.lab import MARKER, PROJECT_ID, REPORTER, Lab, serve_lab
 from tests.gitops.runner.pipeline import Pipeline, Runner, Variable, executable_installer
 from tests.gitops.runner.steps import BIN, PROJECT, load
 from tests.support import processes
@@ -112,7 +112,7 @@ def world(tmp_path: Path) -> Iterator[World]:
         settings = [
             Variable(f"LOSANT_API_TOKEN_{PLANT}", server.token, "reconciler-fleet"),
             Variable(f"LOSANT_API_TOKEN_{'b' * 24}", "the-token-of-another-application", "reconciler-fleet"),
-            Variable("RECONCILER_FORGE_TOKEN", lab.token(), "reconciler-forge"),
+            Variable("RECONCILER_FORGE_TOKEN", lab.token(role=REPORTER), "reconciler-forge"),
             Variable("RECONCILER_MARK_TOKEN", lab.token(user=MARKER), "reconciler-forge", protected=True),
         ]
         lab.may_merge.add(MARKER)

@@ -14,7 +14,7 @@ from reconciler.ci.providers.gitlab import FORGE_TOKEN, MARK_TOKEN
 from reconciler.ci.providers.rest import PASSING, Data, Rest, first_bearers
 from reconciler.operations.init.check import Finding
 
-_FORBIDDEN = f"{FORGE_TOKEN} has to be a project access token with the scope api and the role Developer"
+_FORBIDDEN = f"{FORGE_TOKEN} has to be a project access token with the scope api and the role Reporter"
 _MAY_NOT_MARK = (
     f"GitLab lets only those mark a commit of a protected branch who may merge to it: {MARK_TOKEN} has to be a project"
     " access token with the scope api that the branch allows to merge, or with the role Maintainer"

@@ -54,7 +54,7 @@ FORGES: Mapping[str, ForgeFacts] = {
         (
             "Add it on GitLab: Settings > CI/CD > Variables, masked, protected, scope reconciler-fleet, as SECRET.",
             "Add one with the first scopes alone under the same name, masked, for the environment reconciler-fleet*.",
-            "Add a project access token (role Developer, scope api) for reconciler-forge, as RECONCILER_FORGE_TOKEN.",
+            "Add a project access token (role Reporter, scope api) for reconciler-forge, as RECONCILER_FORGE_TOKEN.",
             "Add another one that may merge to BRANCH, protected, for reconciler-forge, as RECONCILER_MARK_TOKEN.",
             'Turn off there: "Allow merge request pipelines to access protected variables and runners".',
         ),
@@ -71,7 +71,7 @@ FORGES: Mapping[str, ForgeFacts] = {
             "Add one with the first scopes alone under the same name to a variable group reconciler-plan.",
             "Make a variable group reconciler-forge with RECONCILER_WORK_ITEM_TYPE, such as Task.",
         ),
-        "Project settings > Repositories > Policies: require a minimum number of reviewers",
+        "Project settings > Repositories > Policies: require reviewers by name (docs/ci.md, Reviewers)",
         (
             "Make the pipeline of /azure-pipelines.yml, and permit it the three groups: Pipelines > New pipeline.",
             "Let PROJECT Build Service contribute to pull requests, edit build quality and edit work items.",
