@@ -301,6 +301,17 @@ class TestRest:
         assert project().protected("main") is protected
 
 
+def test_what_no_pipeline_may_read_is_not_verified(devops: DevOps) -> None:
+    found = project().settings([A])
+    assert {one.right for one in found} == {None}
+    assert [one.what for one in found] == [
+        "tokens are kept apart",
+        "reconciler-fleet has the check Exclusive Lock",
+        "reconciler-fleet has the check Branch control",
+    ]
+    assert all(one.why for one in found)
+
+
 class TestMarks:
     def test_a_mark_is_a_tag_that_names_the_commit(self, devops: DevOps) -> None:
         project().mark(COMMIT, MARK, f"apply ended with exit code 5, sealed {SEAL}", "url")

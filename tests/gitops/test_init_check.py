@@ -14,7 +14,10 @@ from tests.support import processes
 from tests.support.cli import run_here
 
 FROM = ("--install", "losant-reconciler==1.2.3")
-NARROW = f"{FLEET}    tokens: [{{text: may-only-read-deployments, scopes: [embeddedDeployments.get]}}]\n"
+NARROW = f"""{FLEET}    tokens:
+      - {{text: may-only-read-deployments, scopes: [embeddedDeployments.get]}}
+      - {{text: may-not-read-versions, scopes: [embeddedDeployments.get, devices.get, flows.get, application.get]}}
+"""
 
 
 @pytest.fixture
@@ -40,7 +43,7 @@ def test_a_repository_that_is_set_up(world: tuple[Server, Hub]) -> None:
     ended = run_here("init", "--check", *FROM)
     assert (ended.code, lines("wrong", ended.out)) == (0, []), ended.out
     assert {"manifests/schema.json", ".reconciler/install.sh", "branch main is protected"} <= {*lines("ok", ended.out)}
-    assert {f"scope {one} of {PLANT}" for one in ("devices.get", "embeddedDeployments.get")} <= {
+    assert {f"scope {one} of {PLANT}" for one in ("devices.get", "embeddedDeployments.get", "flowVersions.get")} <= {
         *lines("ok", ended.out)
     }
     assert lines("not verified", ended.out) == [
@@ -71,9 +74,21 @@ def test_what_is_wrong_is_told_all_at_once_and_nothing_is_written(
         "branch main is protected: everybody can push",
     ):
         assert what in told
-    assert ".github/workflows/reconcile.yml: not written by reconciler init" in lines("not verified", ended.out)
+    unknown = lines("not verified", ended.out)
+    assert ".github/workflows/reconcile.yml: not written by reconciler init" in unknown
+    assert f"scope flowVersions.get of {PLANT}: it is asked of a flow, and the flows cannot be read" in unknown
     assert not Path(".reconciler/install.sh").exists()
     assert "may-only-read" not in ended.out + ended.err
+
+
+def test_a_token_that_may_not_read_versions_is_wrong(
+    world: tuple[Server, Hub], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"LOSANT_API_TOKEN_{PLANT}", "may-not-read-versions")
+    ended = run_here("init", "--check", *FROM)
+    assert ended.code == 1
+    (wrong,) = lines("wrong", ended.out)
+    assert wrong.startswith(f"scope flowVersions.get of {PLANT}: ")
 
 
 def test_a_token_that_is_missing_is_wrong_and_a_branch_that_cannot_be_read_is_not_verified(
