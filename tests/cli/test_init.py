@@ -225,11 +225,11 @@ def test_the_token_is_asked_for_by_scopes_and_place() -> None:
 @pytest.mark.parametrize(
     ("forge", "told"),
     [
-        ("github", ["Safer: only the first scopes there; the others under that name in an environment of trunk"]),
+        ("github", ["Safer: there one with the first scopes; the one that may write in an environment of trunk"]),
         (
             "gitlab",
             [
-                "Add another one that may merge to trunk, protected, for reconciler-forge, as RECONCILER_MARK_TOKEN.",
+                "Add one that may merge to trunk, masked, protected, for reconciler-forge, as RECONCILER_MARK_TOKEN.",
                 'Turn off there: "Allow merge request pipelines to access protected variables and runners".',
                 "Add a schedule for trunk, such as 17 3 * * *, which looks for drift",
             ],

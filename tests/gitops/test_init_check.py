@@ -10,6 +10,7 @@ import pytest
 from reconciler.simulator import Server, serve
 from tests.gitops.conftest import FLEET, PLANT
 from tests.gitops.runner.hub import REPOSITORY, Hub, serve_hub
+from tests.gitops.runner.lab import MAINTAINER, PROJECT_ID, serve_lab
 from tests.support import processes
 from tests.support.cli import run_here
 
@@ -103,3 +104,20 @@ def test_a_token_that_is_missing_is_wrong_and_a_branch_that_cannot_be_read_is_no
     assert [line for line in lines("not verified", ended.out) if line.startswith("branch main is protected: ")]
     monkeypatch.delenv("GITHUB_TOKEN")
     assert "not verified  branch main is protected: GITHUB_TOKEN is not set" in run_here("init", "--check", *FROM).out
+
+
+def test_on_gitlab_each_application_of_the_manifests_needs_its_token(
+    world: tuple[Server, Hub], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serve_lab() as lab:
+        monkeypatch.setenv("CI_API_V4_URL", lab.url)
+        monkeypatch.setenv("CI_PROJECT_ID", str(PROJECT_ID))
+        monkeypatch.setenv("RECONCILER_FORGE_TOKEN", lab.token(role=MAINTAINER))
+        other = {"key": f"LOSANT_API_TOKEN_{'a' * 24}", "environment_scope": "reconciler-fleet"}
+        lab.variables.append({**other, "protected": True, "masked": True})
+        ended = run_here("init", "--check", "--provider", "gitlab", *FROM)
+    assert ended.code == 1
+    told = "\n".join(lines("wrong", ended.out))
+    assert f"no variable LOSANT_API_TOKEN_{PLANT} or LOSANT_API_TOKEN" in told
+    assert "protected variables are kept from merge requests: turn " in told
+    assert "a pipeline by hand may get variables: an apply by hand needs one" in told

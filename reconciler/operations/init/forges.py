@@ -42,7 +42,7 @@ FORGES: Mapping[str, ForgeFacts] = {
         (".github/CODEOWNERS", "CODEOWNERS", "docs/CODEOWNERS"),
         (
             "Add it on GitHub: Settings > Secrets and variables > Actions > New repository secret, named SECRET.",
-            "Safer: only the first scopes there; the others under that name in an environment of BRANCH (docs/ci.md).",
+            "Safer: there one with the first scopes; the one that may write in an environment of BRANCH (docs/ci.md).",
         ),
         "Settings > Rules > Rulesets: require a pull request and a review from code owners",
         (),
@@ -54,8 +54,8 @@ FORGES: Mapping[str, ForgeFacts] = {
         (
             "Add it on GitLab: Settings > CI/CD > Variables, masked, protected, scope reconciler-fleet, as SECRET.",
             "Add one with the first scopes alone under the same name, masked, for the environment reconciler-fleet*.",
-            "Add a project access token (role Reporter, scope api) for reconciler-forge, as RECONCILER_FORGE_TOKEN.",
-            "Add another one that may merge to BRANCH, protected, for reconciler-forge, as RECONCILER_MARK_TOKEN.",
+            "Add a project token (role Reporter, scope api), masked, for reconciler-forge, as RECONCILER_FORGE_TOKEN.",
+            "Add one that may merge to BRANCH, masked, protected, for reconciler-forge, as RECONCILER_MARK_TOKEN.",
             'Turn off there: "Allow merge request pipelines to access protected variables and runners".',
         ),
         "Settings > Repository > Protected branches: nobody pushes, code owners approve",
