@@ -95,15 +95,20 @@ def _notes(folder: Path) -> Iterator[Applied]:
 
 def seal_of(application: Application, commit: str) -> str:
     """What the mark of a commit bears, as only the token of the application can make it."""
-    return application.token().seal(f"{mark_of(application.id, application.kind)} {commit}")
+    return application.token().seal(_sealed(application, commit))
 
 
 def is_let_through(application: Application, seal: str) -> bool:
     """Whether a seal is that of the commit that is checked out, or of one with the same manifests."""
-    given = seal.encode()
-    return bool(given) and any(
-        hmac.compare_digest(seal_of(application, one).encode(), given) for one in _alike(application)
-    )
+    if not (given := seal.encode()):
+        return False
+    token = application.token()  # once: a command may give it
+    made = (token.seal(_sealed(application, one)).encode() for one in _alike(application))
+    return any(hmac.compare_digest(one, given) for one in made)
+
+
+def _sealed(application: Application, commit: str) -> str:
+    return f"{mark_of(application.id, application.kind)} {commit}"
 
 
 def look(provider: Provider, *, application: Application, wait: int) -> int:

@@ -253,10 +253,10 @@ class TestLetThrough:
         git.commit({"README.md": "words"})
         return git
 
-    def apply(self, folder: Path, seal: str, digest: str = "") -> Ended:
+    def apply(self, folder: Path, seal: str, digest: str = "", *more: str) -> Ended:
         options = ("--marked", seal, "--result", str(folder / "result/result.json"), "--require-reviewed-plan")
         about = ("--path", "manifests", "--application", PLANT, "--kind", "embedded", "--api-url", "http://127.0.0.1:9")
-        return run_here("ci", "apply", *about, *options, "--expect-digest", digest)
+        return run_here("ci", "apply", *about, *options, "--expect-digest", digest, *more)
 
     @pytest.mark.parametrize("digest", ["", f"sha256:{'0' * 64}"])
     @pytest.mark.parametrize("forged", ["", SEAL, "token", "kind", "the manifests before", "text"])
@@ -273,6 +273,15 @@ class TestLetThrough:
         assert "run apply by hand" in ended.out
         assert ("was not made with this token" if seal else "has no mark") in ended.out
         assert [*(job_files / "result").iterdir()] == []
+
+    def test_a_command_that_gives_the_token_is_run_once(
+        self, git: Git, job_files: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delenv("LOSANT_API_TOKEN")
+        script = f"echo asked >> {job_files}/asked; echo {TOKEN}"
+        ended = self.apply(job_files, SEAL, "", "--token-command", f"sh -c '{script}'")
+        assert ended.code == 4
+        assert (job_files / "asked").read_text() == "asked\n"
 
     @pytest.mark.parametrize("of", ["HEAD", "HEAD^"])
     def test_that_of_the_same_manifests_is(self, of: str, git: Git, job_files: Path) -> None:

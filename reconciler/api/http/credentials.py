@@ -40,7 +40,7 @@ class Token:
 
     def seal(self, message: str) -> str:
         """What only whoever has this token can make of a message, and what tells nothing about the token."""
-        return hmac.new(self._text.encode(), message.encode(), hashlib.sha256).hexdigest()[:32]
+        return hmac.new(self.header.encode(), message.encode(), hashlib.sha256).hexdigest()[:32]
 
     def redact(self, text: str) -> str:
         """The text without the token and without any substring of it of 12 or more characters."""
