@@ -10,7 +10,7 @@ from pathlib import Path
 
 from reconciler.ci.against import mark_of
 from reconciler.ci.command import Application
-from reconciler.ci.marks import Applied
+from reconciler.ci.marks import ENDED, Applied, is_let_through, seal_of
 from reconciler.ci.plan import commit
 from reconciler.ci.provider import Provider, Trigger, say
 from reconciler.ci.reports import show
@@ -38,15 +38,13 @@ def step(
 
     A required review passes its digest to `apply --expect-digest`, which refuses (exit 4) if the plan has changed.
     If nothing is left to do, nothing needs a review, so a job can be run again. A schedule has no review: it applies
-    what was let through before, the commit that is `marked`.
+    what was let through before, as the seal of a mark proves, which is passed as `marked`.
     """
     result.parent.mkdir(parents=True, exist_ok=True)
     expected, tip = expect_digest, commit(provider)
     if require_reviewed_plan and provider.run().trigger is Trigger.SCHEDULE:
-        if marked != tip:
-            name = mark_of(application.id, application.kind)
-            message = f"the tip of the branch, {tip}, has no mark {name}: its apply did not end, so nothing is applied"
-            raise Stale(message, hint=f"run apply by hand: {provider.by_hand('apply')}")
+        if not is_let_through(application, marked):
+            raise _not_let_through(provider, application, tip, marked)
     elif require_reviewed_plan and not expected:
         plans = read_document(application.run("plan", "--format", "json").document())["plans"]
         nothing_to_do = len(plans) == 1 and not plans[0].changes
@@ -56,12 +54,23 @@ def step(
     options = ["--yes", "--wait", "--timeout", timeout, "--offline", offline, "--result", str(result)]
     options += ["--expect-digest", expected] if expected else []
     options += ["--against", against] if against else []
+    seal = seal_of(application, tip)
     code = application.run("apply", *options, capture=False).code
-    Applied(application.id, application.kind, tip, code).save(result.parent)
+    # Whoever reads the results could use the seal: a commit that was refused must not get one.
+    Applied(application.id, application.kind, tip, code, seal if code in ENDED else "").save(result.parent)
     if code == ExitCode.STALE:
         message = f"The plan is not the one that was reviewed ({expected}), so nothing was applied: {_remedy(provider)}"
         say(provider, "error", message)
     return code
+
+
+def _not_let_through(provider: Provider, application: Application, tip: str, marked: str) -> Stale:
+    name, hint = mark_of(application.id, application.kind), f"run apply by hand: {provider.by_hand('apply')}"
+    if marked:
+        why = "was not made with this token for these manifests: it is forged, or the token is a new one"
+        return Stale(f"the mark {name} of the tip of the branch, {tip}, {why}, so nothing is applied", hint=hint)
+    why = "its apply did not end, so nothing is applied"
+    return Stale(f"the tip of the branch, {tip}, has no mark {name}: {why}", hint=hint)
 
 
 def report(provider: Provider, *, pull_request: str, reviewed: str, result: Path) -> int:

@@ -7,10 +7,12 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from reconciler.errors import ReconcilerError
+from reconciler.api.http.credentials import Token
+from reconciler.errors import ReconcilerError, UsageError
 from reconciler.manifest.git import command as git_command
 
 # -P: do not import modules from the working directory, which a pull request may add.
@@ -40,6 +42,10 @@ class Answer:
         return document
 
 
+def _no_token() -> Token:
+    raise UsageError("this step has no token of the fleet")
+
+
 @dataclass(frozen=True, slots=True)
 class Application:
     """The application of a job.
@@ -48,6 +54,7 @@ class Application:
         path: the path of the manifests.
         name: the display name; may be empty.
         options: global options for every command.
+        token: reads the application's token.
     """
 
     path: str
@@ -55,6 +62,7 @@ class Application:
     kind: str
     name: str = ""
     options: tuple[str, ...] = ()
+    token: Callable[[], Token] = _no_token
 
     def run(self, command: str, *options: str, capture: bool = True) -> Answer:
         """Run a command for this application; output that is not captured goes to the log."""

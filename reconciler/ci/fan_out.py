@@ -17,8 +17,8 @@ _NAME = 80  # maximum characters of a display name, since the size of job output
 def step(provider: Provider, *, path: str, application: str, expect_digest: str, require_reviewed_plan: bool) -> int:
     """Start the jobs; output their number, and the pull request that the commit came from, if it may be applied.
 
-    `require_reviewed_plan`: on a schedule, tell each job the commit that bears its mark, for pipelines whose jobs
-    of the fleet cannot ask for it.
+    `require_reviewed_plan`: on a schedule, tell each job the seal of the mark that the tip bears, for pipelines whose
+    jobs of the fleet cannot ask for it.
     """
     picked = [one for one in load(path) if application in ("", one.application.id, one.application.name)]
     if not picked:

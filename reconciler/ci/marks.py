@@ -2,10 +2,15 @@
 
 The job that has the fleet's token leaves a note of what it applied; another one, which may write to the forge, marks
 it. A schedule that needs a review applies a commit that bears the mark: somebody has let it through before.
+
+Others may write such marks, too: any workflow of a branch, or whoever has the token of the forge. So each bears a seal,
+which only the token that may apply can make, and the apply of the schedule checks it.
 """
 
 from __future__ import annotations
 
+import hmac
+import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -26,16 +31,18 @@ ENDED = frozenset({ExitCode.DONE, ExitCode.NOT_CONVERGED, ExitCode.NOT_CONFIRMED
 _PAUSE_S = 5
 _COMMITS = 50  # that are asked for the mark; each is a request at most
 _NOTE = "applied.json"
+_SEAL = re.compile(r"sealed ([0-9a-f]{32})")
 
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """How the apply of a commit ended, for one application and kind."""
+    """How the apply of a commit ended, for one application and kind. Only one that ended has a `seal`."""
 
     application: Annotated[str, Field(pattern=f"^{ID_PATTERN}$")]
     kind: Annotated[str, Field(pattern="^(embedded|edge)$")]
     commit: Annotated[str, Field(pattern="^[0-9a-f]{40,64}$")]
     code: int
+    seal: Annotated[str, Field(pattern="^([0-9a-f]{32})?$")] = ""
 
     def save(self, folder: Path) -> None:
         """Write the note into the folder of the result."""
@@ -44,6 +51,11 @@ class Applied:
     @property
     def description(self) -> str:
         """What the mark says."""
+        return f"{self.ending}, sealed {self.seal}"
+
+    @property
+    def ending(self) -> str:
+        """How it ended."""
         return f"apply ended with exit code {self.code}"
 
 
@@ -56,9 +68,9 @@ def step(provider: Provider, *, results: Path) -> int:
         name = mark_of(one.application, one.kind)
         if one.code in ENDED:
             _mark(provider, one, name)
-            provider.log(f"{one.commit} bears {name}: {one.description}")
+            provider.log(f"{one.commit} bears {name}: {one.ending}")
         else:
-            provider.log(f"{one.commit} gets no {name}: {one.description}")
+            provider.log(f"{one.commit} gets no {name}: {one.ending}")
     return 0
 
 
@@ -81,33 +93,51 @@ def _notes(folder: Path) -> Iterator[Applied]:
             raise ReconcilerError(f"{file} is no note of an apply", hint="run the job again that writes it") from None
 
 
-def look(provider: Provider, *, application: Application, wait: int) -> int:
-    """Output the `commit` that is checked out, if it bears the mark; otherwise an empty one.
+def seal_of(application: Application, commit: str) -> str:
+    """What the mark of a commit bears, as only the token of the application can make it."""
+    return application.token().seal(_sealed(application, commit))
 
-    So does a commit since whose mark none of the manifests changed: a push that touches none starts no apply.
+
+def is_let_through(application: Application, seal: str) -> bool:
+    """Whether a seal is that of the commit that is checked out, or of one with the same manifests."""
+    if not (given := seal.encode()):
+        return False
+    token = application.token()  # once: a command may give it
+    made = (token.seal(_sealed(application, one)).encode() for one in _alike(application))
+    return any(hmac.compare_digest(one, given) for one in made)
+
+
+def _sealed(application: Application, commit: str) -> str:
+    return f"{mark_of(application.id, application.kind)} {commit}"
+
+
+def look(provider: Provider, *, application: Application, wait: int) -> int:
+    """Output the `seal` of the mark that the commit bears which is checked out; without a mark, an empty one.
+
+    It bears that of a commit since which none of the manifests changed: a push that touches none starts no apply.
     `wait`: for so many seconds the mark may be on its way, after the apply that this one waited for.
     """
     name, forge, commits = mark_of(application.id, application.kind), provider.forge(), _alike(application)
-    marked = _bearer(forge, commits, name)
+    seal = _borne(forge, commits, name)
     for _ in range(wait // _PAUSE_S):
-        if marked:
+        if seal:
             break
         time.sleep(_PAUSE_S)
-        marked = _bearer(forge, dict.fromkeys((commits[0], commits[-1])), name)
-    provider.output("commit", commits[0] if marked else "")
-    provider.log(f"{commits[0]} bears {name}, by {marked}" if marked else f"{commits[0]} does not bear {name}")
+        seal = _borne(forge, dict.fromkeys((commits[0], commits[-1])), name)
+    provider.output("seal", seal)
+    provider.log(f"{commits[0]} {'bears' if seal else 'does not bear'} {name}")
     return 0
 
 
 def marked(forge: Forge, application: Application) -> str:
-    """The commit that is checked out, if it bears the mark now; otherwise nothing."""
-    commits = _alike(application)
-    return commits[0] if _bearer(forge, commits, mark_of(application.id, application.kind)) else ""
+    """The seal of the mark that the commit bears which is checked out; without a mark, an empty one."""
+    return _borne(forge, _alike(application), mark_of(application.id, application.kind))
 
 
-def _bearer(forge: Forge, commits: Iterable[str], name: str) -> str:
-    """The first of the commits that bears a mark, or nothing."""
-    return next((one for one in commits if name in forge.marks(one)), "")
+def _borne(forge: Forge, commits: Iterable[str], name: str) -> str:
+    """The seal on the first of the commits that bears such a mark, or nothing."""
+    seals = (_SEAL.search(forge.marks(one).get(name, "")) for one in commits)
+    return next((match[1] for match in seals if match), "")
 
 
 def _alike(application: Application) -> Sequence[str]:

@@ -9,9 +9,12 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 from reconciler.errors import Problem, ReconcilerError
+
+if TYPE_CHECKING:
+    from reconciler.operations.init.check import Finding
 
 PAUSES_S = (1, 5, 20)
 LONGEST_PAUSE_S = 60  # that a job waits for a forge between two requests
@@ -79,8 +82,8 @@ class Forge(Protocol):
     def protected(self, branch: str) -> bool:
         """Whether a branch is protected against pushes by everybody; ReconcilerError if that may not be read."""
 
-    def misplaced(self) -> Sequence[str]:
-        """What is wrong with where the pipeline's tokens are kept; ReconcilerError if the forge does not tell."""
+    def settings(self, applications: Collection[str]) -> Iterable[Finding]:
+        """Whether the tokens of these applications are kept apart, and what else keeps them so, as the forge tells."""
 
     def comments(self, number: int) -> Iterable[Post]:
         """Our comments on a pull request, oldest first."""

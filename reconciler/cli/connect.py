@@ -46,7 +46,7 @@ def connect(
     clock = clock or SystemClock()
     url = api_url(console.api_url or os.environ.get("LOSANT_API_URL"))
     return Gateway(
-        {one: _token(console, one, clock) for one in dict.fromkeys(application_ids)},
+        {one: token_of(console, one, clock) for one in dict.fromkeys(application_ids)},
         url,
         parallelism,
         clock,
@@ -58,7 +58,8 @@ def connect(
     )
 
 
-def _token(console: Console, application_id: str, clock: Clock) -> Token:
+def token_of(console: Console, application_id: str, clock: Clock) -> Token:
+    """The token of an application."""
     if console.token_command is None:
         return find_token(os.environ, application_id, token_file=console.token_file)
     from reconciler.api.http.token_command import command_token

@@ -224,6 +224,55 @@ def test_the_token_is_asked_for_by_scopes_and_place() -> None:
     assert "Settings > Secrets and variables > Actions > New repository secret" in out
 
 
+@pytest.mark.parametrize(
+    ("forge", "told"),
+    [
+        ("github", ["Safer: there one with the first scopes; the one that may write in an environment of trunk"]),
+        (
+            "gitlab",
+            [
+                "Add one that may merge to trunk, masked, protected, for reconciler-forge, as RECONCILER_MARK_TOKEN.",
+                'Turn off there: "Allow merge request pipelines to access protected variables and runners".',
+                "Add a schedule for trunk, such as 17 3 * * *, which looks for drift",
+            ],
+        ),
+        (
+            "azure",
+            [
+                "checks Branch control (refs/heads/trunk) and Exclusive Lock.",
+                "Make the pipeline of /azure-pipelines.yml, and permit it the three groups",
+                "Let PROJECT Build Service contribute to pull requests, edit build quality and edit work items.",
+                "Make it a required build validation of trunk, path /manifests/*",
+            ],
+        ),
+    ],
+)
+def test_all_that_it_takes_until_a_pull_request_shows_a_plan_is_listed(forge: str, told: list[str]) -> None:
+    out = run_here("init", "--provider", forge, "--branch", "trunk", *FROM).out
+    steps = [line for line in out.splitlines() if re.match(r"  \d+\. ", line)]
+    for one in told:
+        assert [line for line in steps if one in line], one
+    assert "BRANCH" not in out
+    assert "SECRET" not in out
+    assert out.endswith("\nThen open a pull request: it shows the plan. Merging it to trunk applies it.\n")
+
+
+@pytest.mark.parametrize(
+    ("forge", "file"), [("github", WORKFLOW), ("gitlab", ".gitlab-ci.yml"), ("azure", "azure-pipelines.yml")]
+)
+def test_a_pipeline_of_somebody_else_promises_no_plan(forge: str, file: str) -> None:
+    Path(file).parent.mkdir(parents=True, exist_ok=True)
+    Path(file).write_text("mine\n")
+    out = run_here("init", "--provider", forge, *FROM).out
+    assert (
+        f"\n{file} was there and is not of reconciler init, so no plan is shown yet: move it and run init again" in out
+    )
+    assert "it shows the plan" not in out
+    Path(file).unlink()
+    run_here("init", "--provider", forge, *FROM)
+    assert "it shows the plan" in run_here("init", "--provider", forge, *FROM).out
+
+
 def test_the_scopes_are_those_of_the_page_about_them() -> None:
     page = (ROOT / "docs/scopes.md").read_text()
     rows = {
@@ -290,6 +339,30 @@ def test_owners_and_branch_get_into_the_files() -> None:
 def test_without_an_owner_the_hint_is_a_comment() -> None:
     assert run_here("init", "--no-workflow").code == 0
     assert all(line.startswith("#") for line in Path(CODEOWNERS).read_text().splitlines())
+
+
+@pytest.mark.parametrize(
+    ("forge", "place", "workflow"),
+    [
+        ("github", ".github/CODEOWNERS", True),
+        ("github", ".github/CODEOWNERS", False),
+        ("github", "docs/CODEOWNERS", True),
+        ("github", "CODEOWNERS", True),
+        ("gitlab", "CODEOWNERS", True),
+        ("gitlab", ".gitlab/CODEOWNERS", True),
+    ],
+)
+@pytest.mark.parametrize("there", [False, True])
+def test_the_owners_own_their_list(forge: str, place: str, *, workflow: bool, there: bool) -> None:
+    """Else one request takes the owners away unreviewed, and the next one changes the fleet."""
+    if there:
+        Path(place).parent.mkdir(parents=True, exist_ok=True)
+        Path(place).write_text("# /CODEOWNERS is not yet owned\n")
+    with_or_without = ["--provider", forge, *FROM] if workflow else ["--no-workflow"]
+    out = run_here("init", "--owner", "@acme/fleet", *with_or_without).out
+    (found,) = [name for name in files() if name.endswith("CODEOWNERS")]
+    rules = re.findall(r"^ *(/\S+) @acme/fleet$", out if there else Path(found).read_text(), re.MULTILINE)
+    assert f"/{found}" in rules or any(found.startswith(rule[1:]) for rule in rules if rule.endswith("/"))
 
 
 @pytest.mark.parametrize(

@@ -129,7 +129,8 @@ def test_a_pull_request_is_planned_then_applied_then_in_sync(world: World) -> No
     assert "Applied as reviewed on pull request !1" in merged.job("apply").summary
     assert world.reported() == {"v2"}
     tip = world.git("rev-parse", "main")
-    assert f"reconciler-applied.{PLANT}.embedded.0.{tip}" in world.devops.runs[2]["tags"]
+    (mark,) = [tag for tag in world.devops.runs[2]["tags"] if tag != "reconciler-applied"]
+    assert mark.startswith(f"reconciler-applied.{PLANT}.embedded.0.{tip}.")
 
     night = world.start("Schedule")
     assert night.result == "Succeeded", "\n".join(job.log for job in night.jobs)
@@ -294,6 +295,21 @@ def test_a_schedule_that_needs_a_review_applies_what_is_marked(build: Callable[.
     night = world.start("Schedule")
     assert night.job("apply").codes["Apply"] == 4
     assert "has no mark reconciler/applied" in night.job("apply").log
+    assert world.reported() == {"v2"}
+
+
+def test_a_forged_tag_lets_no_schedule_apply(build: Callable[..., World]) -> None:
+    """Whatever a pull request makes of the pipeline may tag any run: with a seal of another commit, say."""
+    world = build(RECONCILER_REQUIRE_REVIEWED_PLAN="true", RECONCILER_SCHEDULED_APPLY="true")
+    world.pull(1, {MANIFEST: manifest("v2")})
+    assert world.merge(1).result == "Succeeded"
+    tags = world.devops.runs[2]["tags"]
+    seal = tags[0].rpartition(".")[2]
+    tip = world.git.commit({MANIFEST: manifest("v3")})
+    tags.append(f"reconciler-applied.{PLANT}.embedded.0.{tip}.{seal}")
+    apply = world.start("Schedule").job("apply")
+    assert apply.codes["Apply"] == 4
+    assert "was not made with this token" in apply.log
     assert world.reported() == {"v2"}
 
 

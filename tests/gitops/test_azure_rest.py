@@ -31,6 +31,7 @@ from tests.support.cli import Ended, run_here
 A, B = "5f0c8a1b2d3e4f5061728394", "5f0c8a1b2d3e4f5061728395"
 COMMIT, OLDER = "c0ffee00" * 5, "deadbeef" * 5
 MARK = f"reconciler/applied: {A} embedded"
+SEAL = "5ea1" * 8
 MALLORY = {"id": "mallory", "displayName": "Mallory"}
 REVIEW = {
     "BUILD_REASON": "PullRequest",
@@ -300,17 +301,28 @@ class TestRest:
         assert project().protected("main") is protected
 
 
+def test_what_no_pipeline_may_read_is_not_verified(devops: DevOps) -> None:
+    found = project().settings([A])
+    assert {one.right for one in found} == {None}
+    assert [one.what for one in found] == [
+        "tokens are kept apart",
+        "reconciler-fleet has the check Exclusive Lock",
+        "reconciler-fleet has the check Branch control",
+    ]
+    assert all(one.why for one in found)
+
+
 class TestMarks:
     def test_a_mark_is_a_tag_that_names_the_commit(self, devops: DevOps) -> None:
-        project().mark(COMMIT, MARK, "apply ended with exit code 5", "url")
-        assert devops.runs[40]["tags"] == [f"reconciler-applied.{A}.embedded.5.{COMMIT}", "reconciler-applied"]
-        assert project().marks(COMMIT) == {MARK: "apply ended with exit code 5"}
+        project().mark(COMMIT, MARK, f"apply ended with exit code 5, sealed {SEAL}", "url")
+        assert devops.runs[40]["tags"] == [f"reconciler-applied.{A}.embedded.5.{COMMIT}.{SEAL}", "reconciler-applied"]
+        assert project().marks(COMMIT) == {MARK: f"apply ended with exit code 5, sealed {SEAL}"}
         assert project().marks(OLDER) == {}
         other = f"reconciler/applied: {B} edge"
         assert project().applied([COMMIT, OLDER], [MARK, other]) == {MARK: COMMIT}
 
     def test_the_first_of_the_commits_counts(self, devops: DevOps) -> None:
-        tags = [f"reconciler-applied.{A}.embedded.0.{commit}" for commit in (COMMIT, OLDER)]
+        tags = [f"reconciler-applied.{A}.embedded.0.{commit}.{SEAL}" for commit in (COMMIT, OLDER)]
         devops.run(41, tags=("reconciler-applied", tags[1]))
         devops.run(42, tags=("reconciler-applied", tags[0]))
         devops.run(43, tags=("reconciler-applied", tags[1]))
@@ -319,7 +331,7 @@ class TestMarks:
 
     @pytest.mark.parametrize("ref", ["refs/pull/3/merge", "refs/heads/other", "refs/tags/main"])
     def test_a_mark_on_a_run_for_anything_else_is_none(self, ref: str, devops: DevOps) -> None:
-        devops.run(41, ref=ref, tags=("reconciler-applied", f"reconciler-applied.{A}.embedded.0.{COMMIT}"))
+        devops.run(41, ref=ref, tags=("reconciler-applied", f"reconciler-applied.{A}.embedded.0.{COMMIT}.{SEAL}"))
         assert project().applied([COMMIT], [MARK]) == {}
         assert project().marks(COMMIT) == {}
 
@@ -327,11 +339,11 @@ class TestMarks:
         for application, code in ((A, 0), (B, 3)):
             folder = job / "results" / application
             folder.mkdir(parents=True)
-            note = {"application": application, "kind": "embedded", "commit": COMMIT, "code": code}
+            note = {"application": application, "kind": "embedded", "commit": COMMIT, "code": code, "seal": SEAL}
             (folder / "applied.json").write_text(json.dumps(note))
         for _ in range(2):
             assert run_here("ci", "mark", "--results", "results").code == 0
-        assert project().marks(COMMIT) == {MARK: "apply ended with exit code 0"}
+        assert project().marks(COMMIT) == {MARK: f"apply ended with exit code 0, sealed {SEAL}"}
         assert len(devops.writes()) == 2
 
 

@@ -71,7 +71,7 @@ class TestMissingPermission:
     def test_a_mark_that_cannot_be_written_is_red(self, there: Place, tmp_path: Path) -> None:
         folder = tmp_path / "results" / "one"
         folder.mkdir(parents=True)
-        Applied(PLANT, "embedded", "c" * 40, 0).save(folder)
+        Applied(PLANT, "embedded", "c" * 40, 0, "5ea1" * 8).save(folder)
         there.read_with(there.weak)
         ended = there.step("mark", "--results", str(folder.parent))
         assert ended.code == 1

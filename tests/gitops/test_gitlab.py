@@ -13,14 +13,14 @@ import click
 import pytest
 
 from reconciler.ci.provider import Trigger
-from reconciler.ci.providers.gitlab import FORGE_TOKEN, GitLab
+from reconciler.ci.providers.gitlab import FORGE_TOKEN, MARK_TOKEN, GitLab
 from reconciler.ci.providers.gitlab_child import FLEET as FLEET_JOBS
 from reconciler.ci.providers.gitlab_child import FORGE as FORGE_JOBS
 from reconciler.cli.commands.ci import command as steps
 from reconciler.errors import Problem, ReconcilerError, UsageError
 from reconciler.simulator import Server, serve
 from tests.gitops.conftest import FLEET, PLANT, Git, manifest, waved
-from tests.gitops.runner.lab import PROJECT_ID, Lab, serve_lab
+from tests.gitops.runner.lab import MARKER, PROJECT_ID, REPORTER, Lab, serve_lab
 from tests.gitops.runner.pipeline import Pipeline, Runner, Variable, executable_installer
 from tests.gitops.runner.steps import BIN, PROJECT, load
 from tests.support import processes
@@ -112,8 +112,10 @@ def world(tmp_path: Path) -> Iterator[World]:
         settings = [
             Variable(f"LOSANT_API_TOKEN_{PLANT}", server.token, "reconciler-fleet"),
             Variable(f"LOSANT_API_TOKEN_{'b' * 24}", "the-token-of-another-application", "reconciler-fleet"),
-            Variable("RECONCILER_FORGE_TOKEN", lab.token(), "reconciler-forge"),
+            Variable("RECONCILER_FORGE_TOKEN", lab.token(role=REPORTER), "reconciler-forge"),
+            Variable("RECONCILER_MARK_TOKEN", lab.token(user=MARKER), "reconciler-forge", protected=True),
         ]
+        lab.may_merge.add(MARKER)
         (tmp_path / "jobs").mkdir()
         yield World(git, lab, server, Runner(tmp_path / "jobs", git.folder, lab, settings))
 
@@ -171,6 +173,7 @@ class TestPipeline:
         assert refused.codes() == {"check": 0, "applications": None, "apply": 4, "mark": 0}, refused.log
         assert "does not belong to a merge request, so no plan was shown" in refused.log
         assert "Run pipeline, with the variable RECONCILER_COMMAND=apply" in refused.log
+        assert "Minimum role to use pipeline variables" in refused.log
         assert world.released() == {"v1"}
         scheduled = world.schedule(RECONCILER_SCHEDULED_APPLY="true")
         assert scheduled.codes()["marked"] == 0, scheduled.log
@@ -455,12 +458,13 @@ class TestGuide:
         rows = re.findall(
             r"^\| (?:`([A-Z_]+).*|the same name) \| `(reconciler-[a-z*]+)` \| (.*) \|$", self.section, re.MULTILINE
         )
-        assert [scope for _, scope, _ in rows] == [FLEET_JOBS, f"{FLEET_JOBS}*", FORGE_JOBS]
+        assert [scope for _, scope, _ in rows] == [FLEET_JOBS, f"{FLEET_JOBS}*", FORGE_JOBS, FORGE_JOBS]
         assert "*protected*" in rows[0][2]
-        assert rows[2][0] == FORGE_TOKEN
+        assert [name for name, _, _ in rows[2:]] == [FORGE_TOKEN, MARK_TOKEN]
+        assert "*protected*" in rows[3][2]
 
     def test_each_variable_is_one_that_the_steps_read(self) -> None:
-        listed = set(re.findall(r"`(RECONCILER_[A-Z_]+)`", self.section)) - {FORGE_TOKEN}
+        listed = set(re.findall(r"`(RECONCILER_[A-Z_]+)`", self.section)) - {FORGE_TOKEN, MARK_TOKEN}
         options = {f"RECONCILER_{name}" for name in ("RUNNER_TAGS", "PATH", "MOST_JOBS")}
         for step in steps.commands.values():
             options |= {str(one.envvar) for one in step.params if isinstance(one, click.Option) and one.envvar}

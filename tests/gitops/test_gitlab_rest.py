@@ -20,13 +20,24 @@ from reconciler.ci.providers.gitlab_rest import Project
 from reconciler.ci.reports import Report
 from reconciler.ci.stopped import Stopped
 from reconciler.errors import Problem, ReconcilerError, UsageError
-from tests.gitops.runner.lab import MAINTAINER, MALLORY, PROJECT_ID, REPORTER, US, Lab, serve_lab
+from tests.gitops.runner.lab import (
+    DEVELOPER,
+    MAINTAINER,
+    MALLORY,
+    MARKER,
+    PROJECT_ID,
+    REPORTER,
+    US,
+    Lab,
+    serve_lab,
+)
 from tests.gitops.runner.reports import in_sync, one
 from tests.gitops.runner.standin import Trouble
 from tests.support.cli import Ended, run_here
 
-A = "0" * 24
+A, C = "0" * 24, "c" * 24
 MARK = f"reconciler/applied: {A} embedded"
+SEAL = "5ea1" * 8
 SHA = "c" * 40
 
 
@@ -79,8 +90,27 @@ class TestRest:
         with pytest.raises(ReconcilerError, match="returned 403 for POST issues; RECONCILER_FORGE_TOKEN has to be"):
             project().write_issue("x", "y", None)
         monkeypatch.setenv("RECONCILER_FORGE_TOKEN", lab.token(role=REPORTER))
-        with pytest.raises(ReconcilerError, match=f"returned 403 for POST statuses/{SHA}; .* the role Developer"):
+        with pytest.raises(
+            ReconcilerError, match=f"returned 403 for POST statuses/{SHA}; .* RECONCILER_MARK_TOKEN has"
+        ):
             project().mark(SHA, MARK, "x", "https://gitlab.example")
+
+    @pytest.mark.parametrize("may", ["nothing", "merge", "maintain"])
+    def test_a_commit_of_a_protected_branch_is_marked_by_who_may_merge_to_it(
+        self, may: str, lab: Lab, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The role Developer alone does not suffice: a status updates the pipeline of the branch."""
+        lab.may_merge = {MARKER} if may == "merge" else set()
+        role = MAINTAINER if may == "maintain" else DEVELOPER
+        monkeypatch.setenv("RECONCILER_MARK_TOKEN", lab.token(user=MARKER, role=role))
+        if may == "nothing":
+            with pytest.raises(ReconcilerError, match="the branch allows to merge, or with the role Maintainer"):
+                project().mark(SHA, MARK, "x", "https://gitlab.example")
+            return
+        project().mark(SHA, MARK, "x", "https://gitlab.example")
+        assert project().marks(SHA) == {MARK: "x"}
+        monkeypatch.setenv("RECONCILER_MARK_TOKEN", "")
+        assert project().marks(SHA) == {}, "they are of another user"
 
     @pytest.mark.parametrize(("role", "status"), [(0, 404), (None, 401)])
     def test_a_token_of_another_project_and_one_that_is_revoked(
@@ -277,18 +307,22 @@ class TestDrift:
 
 
 class TestMarks:
+    @pytest.fixture(autouse=True)
+    def may_merge(self, lab: Lab) -> None:
+        lab.may_merge.add(US)
+
     def mark(self, folder: Path, code: int) -> Ended:
         (folder / "results/one").mkdir(parents=True, exist_ok=True)
-        Applied(A, "embedded", SHA, code).save(folder / "results/one")
+        Applied(A, "embedded", SHA, code, SEAL).save(folder / "results/one")
         return run_here("ci", "mark", "--results", "results")
 
     def test_what_ended_is_marked_once(self, lab: Lab, tmp_path: Path) -> None:
         for _ in range(2):
             assert self.mark(tmp_path, 0).code == 0
-        assert project().marks(SHA) == {MARK: "apply ended with exit code 0"}
+        assert project().marks(SHA) == {MARK: f"apply ended with exit code 0, sealed {SEAL}"}
         assert lab.writes() == [f"POST statuses/{SHA}"]
         assert self.mark(tmp_path, 7).code == 0
-        assert project().marks(SHA) == {MARK: "apply ended with exit code 7"}
+        assert project().marks(SHA) == {MARK: f"apply ended with exit code 7, sealed {SEAL}"}
 
     def test_what_did_not_end_is_not(self, lab: Lab, tmp_path: Path) -> None:
         assert self.mark(tmp_path, 4).code == 0
@@ -322,32 +356,92 @@ class TestKept:
         kept("LOSANT_API_TOKEN", "reconciler-fleet", protected=True),
         kept("LOSANT_API_TOKEN", "reconciler-fleet*"),
         kept("RECONCILER_FORGE_TOKEN", "reconciler-forge"),
+        kept("RECONCILER_MARK_TOKEN", "reconciler-forge", protected=True),
         kept("OTHER", "*", masked=False),
     )
 
-    def test_tokens_that_are_kept_apart(self, lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    @pytest.fixture(autouse=True)
+    def maintainer(self, lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("RECONCILER_FORGE_TOKEN", lab.token(role=MAINTAINER))
-        lab.variables[:] = self.APART
-        assert project().misplaced() == ()
+        lab.protect_merge_request_pipelines = False
+        lab.ci_pipeline_variables_minimum_override_role = "maintainer"
+
+    @pytest.mark.parametrize("own", ["", f"_{A}", f"_{C.upper()}"])
+    def test_tokens_that_are_kept_apart(self, own: str, lab: Lab) -> None:
+        lab.variables[:] = [
+            one | {"key": str(one["key"]).replace("API_TOKEN", f"API_TOKEN{own}")} for one in self.APART
+        ]
+        found = project().settings([C if own.lower().endswith(C) else A])
+        assert [(one.what, one.right, one.why) for one in found] == [
+            ("tokens are kept apart", True, ""),
+            ("protected variables are kept from merge requests", True, ""),
+            ("a pipeline by hand may get variables", True, ""),
+        ]
 
     @pytest.mark.parametrize(
         ("number", "wrong", "told"),
         [
             (0, kept("LOSANT_API_TOKEN", "reconciler-fleet"), "LOSANT_API_TOKEN of reconciler-fleet is not protected"),
-            (1, kept("LOSANT_API_TOKEN_A", "*"), "LOSANT_API_TOKEN_A of * is to be of reconciler-fleet"),
+            (
+                0,
+                kept("LOSANT_API_TOKEN", "reconciler-fleet*"),
+                "no LOSANT_API_TOKEN of reconciler-fleet, protected for",
+            ),
+            (
+                1,
+                kept("LOSANT_API_TOKEN", "reconciler-fleet", protected=True),
+                "no LOSANT_API_TOKEN of reconciler-fleet*",
+            ),
+            (4, kept("LOSANT_API_TOKENS", "reconciler-fleet", protected=True), "LOSANT_API_TOKENS is read by no job"),
+            (4, kept("LOSANT_API_TOKEN_A", "*"), "LOSANT_API_TOKEN_A of * is to be of reconciler-fleet"),
+            (
+                4,
+                kept(f"LOSANT_API_TOKEN_{A}", "reconciler-fleet*"),
+                f"no LOSANT_API_TOKEN_{A} of reconciler-fleet, prot",
+            ),
             (2, kept("RECONCILER_FORGE_TOKEN", "*"), "RECONCILER_FORGE_TOKEN of * is to be of reconciler-forge"),
             (2, kept("RECONCILER_FORGE_TOKEN", "reconciler-forge", masked=False), "is not masked"),
             (2, kept("MINE", "*"), "no variable RECONCILER_FORGE_TOKEN"),
+            (
+                3,
+                kept("RECONCILER_MARK_TOKEN", "reconciler-forge"),
+                "RECONCILER_MARK_TOKEN of reconciler-forge is not prot",
+            ),
+            (3, kept("MINE", "*"), "no variable RECONCILER_MARK_TOKEN"),
         ],
     )
-    def test_each_that_is_not_is_told(
-        self, lab: Lab, monkeypatch: pytest.MonkeyPatch, number: int, wrong: dict[str, object], told: str
-    ) -> None:
-        monkeypatch.setenv("RECONCILER_FORGE_TOKEN", lab.token(role=MAINTAINER))
+    def test_each_that_is_not_is_told(self, lab: Lab, number: int, wrong: dict[str, object], told: str) -> None:
         lab.variables[:] = [*self.APART[:number], wrong, *self.APART[number + 1 :]]
-        (only,) = project().misplaced()
-        assert told in only
+        apart, *_ = project().settings([A])
+        assert (apart.right, apart.why.count("; ")) == (False, 0), apart.why
+        assert told in apart.why
 
-    def test_a_role_that_may_not_read_them_is_no_verdict(self, lab: Lab) -> None:
-        with pytest.raises(ReconcilerError, match="GitLab returned 403 for GET variables"):
-            project().misplaced()
+    @pytest.mark.parametrize("key", [f"LOSANT_API_TOKEN_{C}", "LOSANT_API_TOKENS"])
+    def test_the_token_of_another_application_is_none(self, key: str, lab: Lab) -> None:
+        named = [one | {"key": key} if str(one["key"]).startswith("LOSANT") else one for one in self.APART]
+        lab.variables[:] = named
+        apart, *_ = project().settings([A])
+        assert apart.right is False
+        assert f"no variable LOSANT_API_TOKEN_{A} or LOSANT_API_TOKEN" in apart.why
+
+    @pytest.mark.parametrize(("given", "right"), [(True, False), (False, True), (None, None)])
+    def test_whether_merge_requests_get_what_is_protected(
+        self, given: bool | None, right: bool | None, lab: Lab
+    ) -> None:
+        lab.protect_merge_request_pipelines = given
+        _, found, _ = project().settings([A])
+        assert found.right is right
+        assert ("Allow merge request pipelines to access protected variables and runners" in found.why) is (not right)
+
+    def test_where_no_pipeline_may_get_variables_none_can_apply_by_hand(self, lab: Lab) -> None:
+        lab.ci_pipeline_variables_minimum_override_role = "no_one_allowed"
+        *_, found = project().settings([A])
+        assert found.right is False
+        assert "Settings > CI/CD > Variables > Minimum role to use pipeline variables" in found.why
+
+    def test_a_role_that_may_not_read_them_is_no_verdict(self, lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("RECONCILER_FORGE_TOKEN", lab.token())
+        apart, requests, by_hand = project().settings([A])
+        assert (apart.right, requests.right, by_hand.right) == (None, None, None)
+        told = "GitLab returned 403 for GET variables; only the role Maintainer may read where variables are kept"
+        assert apart.why == told

@@ -10,11 +10,15 @@ import pytest
 from reconciler.simulator import Server, serve
 from tests.gitops.conftest import FLEET, PLANT
 from tests.gitops.runner.hub import REPOSITORY, Hub, serve_hub
+from tests.gitops.runner.lab import MAINTAINER, PROJECT_ID, serve_lab
 from tests.support import processes
 from tests.support.cli import run_here
 
 FROM = ("--install", f"losant-reconciler==1.2.3#sha256={'ab' * 32}")
-NARROW = f"{FLEET}    tokens: [{{text: may-only-read-deployments, scopes: [embeddedDeployments.get]}}]\n"
+NARROW = f"""{FLEET}    tokens:
+      - {{text: may-only-read-deployments, scopes: [embeddedDeployments.get]}}
+      - {{text: may-not-read-versions, scopes: [embeddedDeployments.get, devices.get, flows.get, application.get]}}
+"""
 
 
 @pytest.fixture
@@ -40,7 +44,7 @@ def test_a_repository_that_is_set_up(world: tuple[Server, Hub]) -> None:
     ended = run_here("init", "--check", *FROM)
     assert (ended.code, lines("wrong", ended.out)) == (0, []), ended.out
     assert {"manifests/schema.json", ".reconciler/install.sh", "branch main is protected"} <= {*lines("ok", ended.out)}
-    assert {f"scope {one} of {PLANT}" for one in ("devices.get", "embeddedDeployments.get")} <= {
+    assert {f"scope {one} of {PLANT}" for one in ("devices.get", "embeddedDeployments.get", "flowVersions.get")} <= {
         *lines("ok", ended.out)
     }
     assert lines("not verified", ended.out) == [
@@ -89,9 +93,21 @@ def test_what_is_wrong_is_told_all_at_once_and_nothing_is_written(
         "branch main is protected: everybody can push",
     ):
         assert what in told
-    assert ".github/workflows/reconcile.yml: not written by reconciler init" in lines("not verified", ended.out)
+    unknown = lines("not verified", ended.out)
+    assert ".github/workflows/reconcile.yml: not written by reconciler init" in unknown
+    assert f"scope flowVersions.get of {PLANT}: it is asked of a flow, and the flows cannot be read" in unknown
     assert not Path(".reconciler/install.sh").exists()
     assert "may-only-read" not in ended.out + ended.err
+
+
+def test_a_token_that_may_not_read_versions_is_wrong(
+    world: tuple[Server, Hub], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"LOSANT_API_TOKEN_{PLANT}", "may-not-read-versions")
+    ended = run_here("init", "--check", *FROM)
+    assert ended.code == 1
+    (wrong,) = lines("wrong", ended.out)
+    assert wrong.startswith(f"scope flowVersions.get of {PLANT}: ")
 
 
 def test_a_token_that_is_missing_is_wrong_and_a_branch_that_cannot_be_read_is_not_verified(
@@ -106,3 +122,20 @@ def test_a_token_that_is_missing_is_wrong_and_a_branch_that_cannot_be_read_is_no
     assert [line for line in lines("not verified", ended.out) if line.startswith("branch main is protected: ")]
     monkeypatch.delenv("GITHUB_TOKEN")
     assert "not verified  branch main is protected: GITHUB_TOKEN is not set" in run_here("init", "--check", *FROM).out
+
+
+def test_on_gitlab_each_application_of_the_manifests_needs_its_token(
+    world: tuple[Server, Hub], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serve_lab() as lab:
+        monkeypatch.setenv("CI_API_V4_URL", lab.url)
+        monkeypatch.setenv("CI_PROJECT_ID", str(PROJECT_ID))
+        monkeypatch.setenv("RECONCILER_FORGE_TOKEN", lab.token(role=MAINTAINER))
+        other = {"key": f"LOSANT_API_TOKEN_{'a' * 24}", "environment_scope": "reconciler-fleet"}
+        lab.variables.append({**other, "protected": True, "masked": True})
+        ended = run_here("init", "--check", "--provider", "gitlab", *FROM)
+    assert ended.code == 1
+    told = "\n".join(lines("wrong", ended.out))
+    assert f"no variable LOSANT_API_TOKEN_{PLANT} or LOSANT_API_TOKEN" in told
+    assert "protected variables are kept from merge requests: turn " in told
+    assert "a pipeline by hand may get variables: an apply by hand needs one" in told

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from reconciler.api.http.credentials import Token
 from reconciler.ci.against import mark_of
 from reconciler.ci.marks import Applied
 from tests.gitops.conftest import PLANT, Build, Git, World, manifest
@@ -23,6 +24,17 @@ __all__ = ["pauses"]
 MANIFEST = "manifests/plant.yaml"
 MARK = mark_of(PLANT, "embedded")
 COMMIT = "c0ffee" * 6 + "cafe"
+SEAL = "5ea1" * 8
+TOKEN = "a-token-that-may-write-to-the-fleet"
+
+
+def says(code: int, seal: str = SEAL) -> str:
+    return f"apply ended with exit code {code}, sealed {seal}"
+
+
+def sealed(commit: str, *, token: str = TOKEN, kind: str = "embedded") -> str:
+    """The seal that the apply of a commit makes."""
+    return Token(token, source="").seal(f"{mark_of(PLANT, kind)} {commit}")
 
 
 def test_its_name_is_that_of_the_application_and_the_kind() -> None:
@@ -34,13 +46,13 @@ class TestMark:
         """The report job's step, for one apply that ended so."""
         home = folder / f"results/{kind}"
         home.mkdir(parents=True, exist_ok=True)
-        Applied(PLANT, kind, COMMIT, code).save(home)
+        Applied(PLANT, kind, COMMIT, code, SEAL).save(home)
         return run_here("ci", "mark", "--results", "results")
 
     @pytest.mark.parametrize("code", [0, 5, 6, 7])
     def test_an_apply_that_ended_is_marked_with_its_exit_code(self, code: int, hub: Hub, job_files: Path) -> None:
         assert self.mark(job_files, code).code == 0
-        assert hub.marks(COMMIT) == {MARK: f"apply ended with exit code {code}"}
+        assert hub.marks(COMMIT) == {MARK: says(code)}
         (status,) = hub.statuses[COMMIT]
         assert (status["state"], status["target_url"]) == (
             "success",
@@ -58,8 +70,8 @@ class TestMark:
         self.mark(job_files, 0)
         self.mark(job_files, 7, kind="edge")
         assert hub.marks(COMMIT) == {
-            MARK: "apply ended with exit code 0",
-            mark_of(PLANT, "edge"): "apply ended with exit code 7",
+            MARK: says(0),
+            mark_of(PLANT, "edge"): says(7),
         }
 
     def test_what_it_says_already_is_not_written_again(self, hub: Hub, job_files: Path) -> None:
@@ -67,7 +79,7 @@ class TestMark:
         for code in (0, 0, 7, 7, 0):
             assert self.mark(job_files, code).code == 0
         assert hub.writes() == [f"POST statuses/{COMMIT}"] * 3
-        assert hub.marks(COMMIT) == {MARK: "apply ended with exit code 0"}
+        assert hub.marks(COMMIT) == {MARK: says(0)}
 
     @pytest.mark.parametrize("status", [0, 502])
     def test_a_write_of_unknown_outcome_is_written_once(
@@ -95,7 +107,14 @@ class TestMark:
 
     @pytest.mark.parametrize(
         "change",
-        [{"commit": "../../issues"}, {"commit": "main"}, {"kind": "other"}, {"application": "x"}, {"code": "a"}],
+        [
+            {"commit": "../../issues"},
+            {"commit": "main"},
+            {"kind": "other"},
+            {"application": "x"},
+            {"code": "a"},
+            {"seal": "x"},
+        ],
     )
     def test_a_damaged_note_marks_nothing(self, change: dict[str, str], hub: Hub, job_files: Path) -> None:
         (job_files / "results/one").mkdir(parents=True)
@@ -122,14 +141,14 @@ class TestMarked:
         output.unlink(missing_ok=True)
         arguments = ("--path", "manifests", "--application", PLANT, "--kind", "embedded")
         assert run_here("ci", "marked", *arguments).code == 0
-        return read_outputs(output.read_text())["commit"]
+        return read_outputs(output.read_text())["seal"]
 
-    def test_the_tip_with_the_mark_is_given_back(
+    def test_the_seal_of_the_mark_of_the_tip_is_given(
         self, git: Git, hub: Hub, job_files: Path, pauses: list[float]
     ) -> None:
         tip = git("rev-parse", "HEAD")
-        hub.mark(tip, MARK)
-        assert self.look(job_files) == tip
+        hub.mark(tip, MARK, description=says(0))
+        assert self.look(job_files) == SEAL
         assert max(pauses, default=0) < 1
 
     @pytest.mark.parametrize(
@@ -139,13 +158,14 @@ class TestMarked:
             {"context": mark_of("0" * 24, "embedded")},
             {"context": MARK, "state": "failure"},
             {"context": MARK, "user": {"login": "mallory", "type": "User"}},
+            {"context": MARK, "description": "apply ended with exit code 0"},
         ],
-        ids=["kind", "application", "state", "somebody"],
+        ids=["kind", "application", "state", "somebody", "no seal"],
     )
     def test_no_other_mark_will_do(
         self, bad: dict[str, Any], git: Git, hub: Hub, job_files: Path, pauses: list[float]
     ) -> None:
-        hub.mark(git("rev-parse", "HEAD"), **bad)
+        hub.mark(git("rev-parse", "HEAD"), **{"description": says(0), **bad})
         assert self.look(job_files) == ""
 
     @pytest.mark.parametrize("of", ["the tip", "the commit of the manifests"])
@@ -159,10 +179,10 @@ class TestMarked:
         def pause(seconds: float) -> None:
             made.append(seconds)
             if made.count(5) == 2:
-                hub.mark(tip if of == "the tip" else applied, MARK)
+                hub.mark(tip if of == "the tip" else applied, MARK, description=says(0))
 
         monkeypatch.setattr(time, "sleep", pause)
-        assert self.look(job_files) == tip
+        assert self.look(job_files) == SEAL
         assert made.count(5) == 2
 
     def test_it_is_awaited_for_a_minute(self, git: Git, hub: Hub, job_files: Path, pauses: list[float]) -> None:
@@ -172,13 +192,13 @@ class TestMarked:
     def test_a_tip_whose_manifests_are_those_of_a_marked_commit_bears_the_mark_with_it(
         self, git: Git, hub: Hub, job_files: Path, pauses: list[float]
     ) -> None:
-        hub.mark(git("rev-parse", "HEAD"), MARK)
+        hub.mark(git("rev-parse", "HEAD"), MARK, description=says(0))
         git.commit({"README.md": "words"})
         git("switch", "-qc", "feature")
         git.commit({"src/main.c": "int main(void) { return 0; }\n"})
         git("switch", "-q", "main")
         git("merge", "-q", "--no-ff", "-m", "merge", "feature")
-        assert self.look(job_files) == git("rev-parse", "HEAD")
+        assert self.look(job_files) == SEAL
 
     @pytest.mark.parametrize("file", [MANIFEST, "manifests/other.yaml", "bases/base.yaml", "gone"])
     def test_a_change_of_any_manifest_needs_a_mark_of_its_own(
@@ -191,7 +211,7 @@ class TestMarked:
             "bases/base.yaml": base,
             "manifests/more.yaml": more,
         }
-        hub.mark(git.commit(files), MARK)
+        hub.mark(git.commit(files), MARK, description=says(0))
         if file == "gone":
             git("rm", "-q", "manifests/more.yaml")
             git.commit({})
@@ -204,7 +224,7 @@ class TestMarked:
     def test_what_was_reverted_is_another_commit(
         self, git: Git, hub: Hub, job_files: Path, pauses: list[float]
     ) -> None:
-        hub.mark(git("rev-parse", "HEAD"), MARK)
+        hub.mark(git("rev-parse", "HEAD"), MARK, description=says(0))
         git.commit({MANIFEST: manifest("v2")})
         git.commit({MANIFEST: manifest("v1")})
         assert self.look(job_files) == ""
@@ -212,7 +232,7 @@ class TestMarked:
     def test_a_shallow_clone_knows_the_tip_alone(
         self, git: Git, hub: Hub, job_files: Path, pauses: list[float], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        hub.mark(git("rev-parse", "HEAD"), MARK)
+        hub.mark(git("rev-parse", "HEAD"), MARK, description=says(0))
         git.commit({"README.md": "words"})
         clone = ["git", "clone", "-q", "--depth=1", git.folder.as_uri(), str(job_files / "shallow")]
         processes.run(clone, check=True)
@@ -220,22 +240,67 @@ class TestMarked:
         assert self.look(job_files) == ""
 
 
-@pytest.mark.parametrize("marked", ["", "the commit before"])
-def test_a_tip_that_moved_since_the_look_is_not_applied(
-    marked: str, job_files: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The mark is that of what is checked out, or of nothing: no request is made for any other."""
-    git = Git(job_files / "checkout")
-    monkeypatch.chdir(git.folder)
-    before = git.commit({MANIFEST: manifest("v1")})
-    git.commit({MANIFEST: manifest("v2")})
-    options = ("--marked", before if marked else "", "--result", str(job_files / "result/result.json"))
-    about = ("--path", "manifests", "--application", PLANT, "--kind", "embedded", "--api-url", "http://127.0.0.1:9")
-    for digest in ("", f"sha256:{'0' * 64}"):
-        ended = run_here("ci", "apply", *about, *options, "--require-reviewed-plan", "--expect-digest", digest)
+class TestLetThrough:
+    """The apply of the schedule: is the seal that of what is checked out, made with this very token?"""
+
+    @pytest.fixture
+    def git(self, job_files: Path, monkeypatch: pytest.MonkeyPatch) -> Git:
+        git = Git(job_files / "checkout")
+        monkeypatch.chdir(git.folder)
+        monkeypatch.setenv("LOSANT_API_TOKEN", TOKEN)
+        git.commit({MANIFEST: manifest("v1")})
+        git.commit({MANIFEST: manifest("v2")})
+        git.commit({"README.md": "words"})
+        return git
+
+    def apply(self, folder: Path, seal: str, digest: str = "", *more: str) -> Ended:
+        options = ("--marked", seal, "--result", str(folder / "result/result.json"), "--require-reviewed-plan")
+        about = ("--path", "manifests", "--application", PLANT, "--kind", "embedded", "--api-url", "http://127.0.0.1:9")
+        return run_here("ci", "apply", *about, *options, "--expect-digest", digest, *more)
+
+    @pytest.mark.parametrize("digest", ["", f"sha256:{'0' * 64}"])
+    @pytest.mark.parametrize("forged", ["", SEAL, "token", "kind", "the manifests before", "text"])
+    def test_no_other_seal_is_applied(self, forged: str, digest: str, git: Git, job_files: Path) -> None:
+        tip = git("rev-parse", "HEAD")
+        seal = {
+            "token": sealed(tip, token=f"{TOKEN}2"),
+            "kind": sealed(tip, kind="edge"),
+            "the manifests before": sealed(git("rev-parse", "HEAD^^")),
+            "text": f"\xe9{sealed(tip)}",
+        }.get(forged, forged)
+        ended = self.apply(job_files, seal, digest)
         assert ended.code == 4
         assert "run apply by hand" in ended.out
-    assert [*(job_files / "result").iterdir()] == []
+        assert ("was not made with this token" if seal else "has no mark") in ended.out
+        assert [*(job_files / "result").iterdir()] == []
+
+    def test_a_command_that_gives_the_token_is_run_once(
+        self, git: Git, job_files: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delenv("LOSANT_API_TOKEN")
+        script = f"echo asked >> {job_files}/asked; echo {TOKEN}"
+        ended = self.apply(job_files, SEAL, "", "--token-command", f"sh -c '{script}'")
+        assert ended.code == 4
+        assert (job_files / "asked").read_text() == "asked\n"
+
+    @pytest.mark.parametrize("of", ["HEAD", "HEAD^"])
+    def test_that_of_the_same_manifests_is(self, of: str, git: Git, job_files: Path) -> None:
+        ended = self.apply(job_files, sealed(git("rev-parse", of)))
+        assert ended.code == 1, "there is no API at that port"
+        # It did not end, so there is no seal: whoever reads results could mark with it what was refused.
+        note = json.loads((job_files / "result/applied.json").read_text())
+        assert (note["code"], note["seal"]) == (1, "")
+
+
+def test_a_forged_mark_lets_no_schedule_apply(build: Build) -> None:
+    world = build(**{"require-reviewed-plan": True, "scheduled-apply": True})
+    world.git.commit({MANIFEST: manifest("v2")})  # pushed, and its run was lost
+    world.hub.mark(world.git("rev-parse", "HEAD"), MARK, description=says(0))
+    night = world.night()
+    apply = night.job("apply")
+    assert (night.conclusion, apply.exit_codes["Apply"]) == ("failure", 4)
+    assert any("was not made with this token" in line for line in apply.annotations)
+    assert world.released() == {"v1"}
 
 
 def test_a_schedule_that_needs_a_review_applies_no_commit_without_its_mark(build: Build) -> None:
@@ -258,7 +323,7 @@ def test_the_job_that_marks_has_no_token_of_the_fleet_and_the_one_that_has_it_ma
     world.pull(1, {MANIFEST: manifest("v2")})
     merged = world.merge(1)
     tip = world.git("rev-parse", "HEAD")
-    assert world.hub.marks(tip) == {MARK: "apply ended with exit code 0"}
+    assert world.hub.marks(tip) == {MARK: says(0, sealed(tip, token=world.server.token))}
     report = merged.job("report")
     assert not [env for env in report.seen if world.server.token in env.values()]
     assert [line for line in world.hub.log if line.startswith("POST statuses")] == [f"POST statuses/{tip}"]
@@ -270,7 +335,7 @@ def test_what_is_marked_is_what_was_applied_not_what_started_the_run(world: Worl
     tip = world.git.commit({MANIFEST: manifest("v3")})
     assert world.push(sha=first).conclusion == "success"
     assert first not in world.hub.statuses
-    assert world.hub.marks(tip) == {MARK: "apply ended with exit code 0"}
+    assert world.hub.marks(tip) == {MARK: says(0, sealed(tip, token=world.server.token))}
 
 
 def test_an_apply_that_is_refused_leaves_no_mark(world: World) -> None:

@@ -20,6 +20,7 @@ from reconciler.model.rollout import RolloutReport, RolloutState
 from tests.gitops.conftest import PLANT, Build, Git, World
 from tests.gitops.runner.hub import Hub
 from tests.gitops.runner.reports import one
+from tests.gitops.test_marks import says, sealed
 from tests.support.cli import Ended, run_here
 
 MANIFEST = "manifests/plant.yaml"
@@ -75,7 +76,7 @@ def test_a_schedule_moves_a_rollout_on(world: World) -> None:
     assert "Applied as reviewed on pull request #1" in merged.job("apply").summary
     assert runs(world) == {"canary": {"v2"}, "pump": {"v1"}}
     tip = world.git("rev-parse", "HEAD")
-    assert world.hub.marks(tip) == {MARK: "apply ended with exit code 0"}
+    assert world.hub.marks(tip) == {MARK: says(0, sealed(tip, token=world.server.token))}
 
     soaking = world.night()  # what is withheld is no drift
     assert soaking.conclusion == "success"
@@ -104,7 +105,8 @@ def test_a_stopped_rollout_is_red_and_has_one_issue_until_it_goes_on(world: Worl
     assert apply.exit_codes["Apply"] == 7
     assert any("the rollout of group all is stopped" in line and WAYS in line for line in apply.annotations)
     assert f"Ways on: {WAYS}." in apply.summary
-    assert world.hub.marks(world.git("rev-parse", "HEAD")) == {MARK: "apply ended with exit code 7"}
+    tip = world.git("rev-parse", "HEAD")
+    assert world.hub.marks(tip) == {MARK: says(7, sealed(tip, token=world.server.token))}
 
     night = world.night()
     assert night.conclusion == "failure"

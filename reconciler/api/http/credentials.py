@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -35,6 +37,10 @@ class Token:
     def header(self) -> str:
         """Value of the `Authorization` header."""
         return f"Bearer {self._text}"
+
+    def seal(self, message: str) -> str:
+        """What only whoever has this token can make of a message, and what tells nothing about the token."""
+        return hmac.new(self.header.encode(), message.encode(), hashlib.sha256).hexdigest()[:32]
 
     def redact(self, text: str) -> str:
         """The text without the token and without any substring of it of 12 or more characters."""

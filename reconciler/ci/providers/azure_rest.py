@@ -18,6 +18,7 @@ from reconciler.ci.provider import Gone, Merged, Post, Unsettled, settled
 from reconciler.ci.providers.rest import Data, Rest
 from reconciler.errors import ReconcilerError
 from reconciler.model.text import ID_PATTERN
+from reconciler.operations.init.check import KEPT_APART, Finding
 
 _VERSION = {"api-version": "7.1"}
 _FORBIDDEN = "check that the pipeline's build service has the permissions that the guide lists"
@@ -30,8 +31,10 @@ _TAGGED = (
 _APPLIED = "reconciler-applied"
 _NEWEST = 200  # runs with marks that are read
 _MARK = re.compile(rf"reconciler/applied: ({ID_PATTERN}) (embedded|edge)")
-_BORNE = re.compile(rf"{_APPLIED}\.({ID_PATTERN})\.(embedded|edge)\.([0-9]{{1,3}})\.([0-9a-f]{{40,64}})")
-_SAYS = "apply ended with exit code"
+_BORNE = re.compile(
+    rf"{_APPLIED}\.({ID_PATTERN})\.(embedded|edge)\.([0-9]{{1,3}})\.([0-9a-f]{{40,64}})\.([0-9a-f]{{32}})"
+)
+_SAYS = re.compile("apply ended with exit code ([0-9]{1,3}), sealed ([0-9a-f]{32})")
 _PATCH = {"Content-Type": "application/json-patch+json"}
 
 
@@ -125,14 +128,15 @@ class Project:
         for run in self._rest.read(f"{self._api}/build/builds", dict, query)["value"]:
             if run["sourceBranch"] == self._place.ref:
                 for match in filter(None, map(_BORNE.fullmatch, run.get("tags") or ())):
-                    yield f"reconciler/applied: {match[1]} {match[2]}", match[4], f"{_SAYS} {match[3]}"
+                    says = f"apply ended with exit code {match[3]}, sealed {match[5]}"
+                    yield f"reconciler/applied: {match[1]} {match[2]}", match[4], says
 
     def mark(self, commit: str, name: str, description: str, url: str) -> None:  # noqa: ARG002 - a tag is on the run
         # A tag may have no colon and no slash, and says all by itself: a run applies the tip, not its own commit.
-        match, code = _MARK.fullmatch(name), description.removeprefix(f"{_SAYS} ")
-        if not match or not code.isdigit():
+        match, says = _MARK.fullmatch(name), _SAYS.fullmatch(description)
+        if not match or not says:
             raise ReconcilerError(f"no tag can say {name}: {description}")
-        for tag in (f"{_APPLIED}.{match[1]}.{match[2]}.{code}.{commit}", _APPLIED):
+        for tag in (f"{_APPLIED}.{match[1]}.{match[2]}.{says[1]}.{commit}.{says[2]}", _APPLIED):
             self._rest.send("PUT", f"{self._api}/build/builds/{self._place.run}/tags/{tag}", query=_VERSION)
 
     def protected(self, branch: str) -> bool:
@@ -140,8 +144,14 @@ class Project:
         policies = self._rest.read(f"{self._api}/git/policy/configurations", dict, query)["value"]
         return any(one["isEnabled"] and one["isBlocking"] and not one.get("isDeleted") for one in policies)
 
-    def misplaced(self) -> Sequence[str]:
-        raise ReconcilerError("Azure DevOps shows variable groups to their users only")
+    def settings(self, applications: Collection[str]) -> Sequence[Finding]:  # noqa: ARG002
+        # A pipeline is a user of no group but those that it names, and reads the checks of none.
+        where = "its page Approvals and checks tells, which no pipeline may read"
+        return [
+            Finding(KEPT_APART, right=None, why="Azure DevOps shows variable groups to their users only"),
+            Finding("reconciler-fleet has the check Exclusive Lock", right=None, why=where),
+            Finding("reconciler-fleet has the check Branch control", right=None, why=where),
+        ]
 
     def comments(self, number: int) -> Iterator[Post]:
         for thread in self._rest.read(f"{self._git}/pullRequests/{number}/threads", dict, _VERSION)["value"]:

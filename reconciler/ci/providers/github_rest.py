@@ -13,7 +13,7 @@ from reconciler.api.http.credentials import read_token
 from reconciler.api.http.failures import LONGEST_S
 from reconciler.ci.provider import Gone, Merged, Post
 from reconciler.ci.providers.rest import Data, Rest, first_bearers
-from reconciler.errors import ReconcilerError
+from reconciler.operations.init.check import KEPT_APART, Finding
 
 _BOT = "github-actions[bot]"  # the author of what a job's own token writes
 _FORBIDDEN = "check that the calling job grants the permissions that the guide lists"
@@ -71,8 +71,8 @@ class Repository:
     def protected(self, branch: str) -> bool:
         return bool(self._rest.read(f"branches/{quote(branch, safe='')}", dict)["protected"])
 
-    def misplaced(self) -> Sequence[str]:
-        raise ReconcilerError("GitHub shows the names of secrets to administrators only")
+    def settings(self, applications: Collection[str]) -> Sequence[Finding]:  # noqa: ARG002
+        return [Finding(KEPT_APART, right=None, why="GitHub shows the names of secrets to administrators only")]
 
     def comments(self, number: int) -> Iterator[Post]:
         for comment in self._rest.pages(f"issues/{number}/comments"):

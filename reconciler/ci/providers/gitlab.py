@@ -18,6 +18,8 @@ from reconciler.render.inert import inert
 FOLDER = "reconciler-ci"  # in the checkout, since artifacts cannot be elsewhere
 SOURCE = "RECONCILER_PIPELINE_SOURCE"  # in a child: what started its parent
 FORGE_TOKEN = "RECONCILER_FORGE_TOKEN"  # noqa: S105 - the name of a variable
+MARK_TOKEN = "RECONCILER_MARK_TOKEN"  # noqa: S105
+MINIMUM_ROLE = "Settings > CI/CD > Variables > Minimum role to use pipeline variables"
 OUTPUT = "RECONCILER_OUTPUT_"
 CHILD_BYTES = 1024 * 1024  # GitLab's limit for a configuration, unless an administrator changed it
 MOST_JOBS = 500  # with an environment in one pipeline: GitLab's limit, unless an administrator changed it
@@ -48,7 +50,8 @@ class GitLab:
         return f"merge request !{number}"
 
     def by_hand(self, command: str) -> str:
-        return f"Run pipeline, with the variable RECONCILER_COMMAND={command}"
+        refused = f"; where GitLab refuses variables there, change {MINIMUM_ROLE}" if command == "apply" else ""
+        return f"Run pipeline, with the variable RECONCILER_COMMAND={command}{refused}"
 
     def run(self) -> Run:
         trigger = self._trigger()
@@ -93,7 +96,7 @@ class GitLab:
         from reconciler.ci.providers.gitlab_rest import Project  # noqa: PLC0415 - most steps make no request
 
         url = f"{self._env('CI_API_V4_URL')}/projects/{self._env('CI_PROJECT_ID')}"
-        return Project(url, self._token(), self.log)
+        return Project(url, self._token(), self.log, mark_token=self._optional(MARK_TOKEN))
 
     def _token(self) -> str:
         if not (token := self._optional(FORGE_TOKEN)):

@@ -150,7 +150,7 @@ def _marked() -> Job:
 def _apply(child: Child) -> Job:
     result = f"--result {FOLDER}/results/{_AT}/result.json"
     shown = f'--pull-request "{child.merged}" --reviewed "$ROW_REVIEWED" {result}'
-    apply = f'reconciler ci apply {_APPLICATION} --against "$ROW_AGAINST" --marked "${{{OUTPUT}COMMIT:-}}" {shown}'
+    apply = f'reconciler ci apply {_APPLICATION} --against "$ROW_AGAINST" --marked "${{{OUTPUT}SEAL:-}}" {shown}'
     return {
         "stage": "apply",
         "rules": [{"when": "on_success"}],

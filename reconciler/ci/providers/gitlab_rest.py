@@ -10,29 +10,46 @@ from urllib.parse import quote
 
 from reconciler.api.http.credentials import read_token
 from reconciler.ci.provider import Gone, Merged, Post
-from reconciler.ci.providers.gitlab import FORGE_TOKEN
-from reconciler.ci.providers.gitlab_child import FLEET, FORGE
+from reconciler.ci.providers.gitlab import FORGE_TOKEN, MARK_TOKEN
 from reconciler.ci.providers.rest import PASSING, Data, Rest, first_bearers
+from reconciler.operations.init.check import Finding
 
-_FORBIDDEN = f"{FORGE_TOKEN} has to be a project access token with the scope api and the role Developer"
+_FORBIDDEN = f"{FORGE_TOKEN} has to be a project access token with the scope api and the role Reporter"
+_MAY_NOT_MARK = (
+    f"GitLab lets only those mark a commit of a protected branch who may merge to it: {MARK_TOKEN} has to be a project"
+    " access token with the scope api that the branch allows to merge, or with the role Maintainer"
+)
+_MAY_NOT_READ = "only the role Maintainer may read where variables are kept"
 _COMMAND = re.compile(r"^([ \t]*)/(?=[A-Za-z])", re.MULTILINE)
 _BUSY = frozenset({409})  # somebody else writes at the same time
 
 
 class Project:
-    """The project of the pipeline, as a `Forge`. What is ours was written by the token's own user."""
+    """The project of the pipeline, as a `Forge`. What is ours was written by the token's own user.
 
-    def __init__(self, url: str, token: str, log: Callable[[str], None]) -> None:
+    Marks may have a token of their own. It is protected, so that no merge request can write one.
+    """
+
+    def __init__(self, url: str, token: str, log: Callable[[str], None], *, mark_token: str = "") -> None:
         """`url`: the API's URL of the project."""
-        read = read_token(token, source=FORGE_TOKEN, issuer="GitLab")
-        headers = {"Authorization": read.header, "Accept": "application/json"}
-        passing = PASSING | _BUSY
-        self._rest = Rest("GitLab", url, read, headers=headers, forbidden=_FORBIDDEN, log=log, passing=passing)
+
+        def rest(text: str, source: str, forbidden: str) -> Rest:
+            read = read_token(text, source=source, issuer="GitLab")
+            headers = {"Authorization": read.header, "Accept": "application/json"}
+            return Rest("GitLab", url, read, headers=headers, forbidden=forbidden, log=log, passing=PASSING | _BUSY)
+
+        self._rest = rest(token, FORGE_TOKEN, _FORBIDDEN)
+        self._reading = rest(token, FORGE_TOKEN, _MAY_NOT_READ)
+        self._marking = rest(mark_token or token, MARK_TOKEN if mark_token else FORGE_TOKEN, _MAY_NOT_MARK)
         self._url, self._user = url, f"{url.rpartition('/projects/')[0]}/user"
 
     @cached_property
     def _me(self) -> int:
         return int(self._rest.read(self._user, dict)["id"])
+
+    @cached_property
+    def _marker(self) -> int:
+        return int(self._marking.read(self._user, dict)["id"])
 
     def head(self, number: int) -> str:
         return str(self._rest.read(f"merge_requests/{number}", dict)["sha"])
@@ -54,20 +71,23 @@ class Project:
         newest: dict[str, Data] = {}
         # All: a status of somebody else with the same name would otherwise hide ours.
         for status in self._rest.pages(f"repository/commits/{commit}/statuses", all="true"):
-            if self._is_by_us(status) and status["id"] >= newest.get(status["name"], status)["id"]:
+            by = (status["author"] or {}).get("id")
+            if by == self._marker and status["id"] >= newest.get(status["name"], status)["id"]:
                 newest[status["name"]] = status
         return {name: one["description"] or "" for name, one in newest.items() if one["status"] == "success"}
 
     def mark(self, commit: str, name: str, description: str, url: str) -> None:
         body = {"state": "success", "name": name, "description": description, "target_url": url}
-        self._rest.send("POST", f"statuses/{commit}", body)
+        self._marking.send("POST", f"statuses/{commit}", body)
 
     def protected(self, branch: str) -> bool:
         # Not by `protected_branches/NAME`, which does not know a branch that a wildcard protects.
         return bool(self._rest.read(f"repository/branches/{quote(branch, safe='')}", dict)["protected"])
 
-    def misplaced(self) -> Sequence[str]:
-        return tuple(_misplaced([*self._rest.pages("variables")]))
+    def settings(self, applications: Collection[str]) -> Sequence[Finding]:
+        from reconciler.ci.providers.gitlab_kept import settings  # noqa: PLC0415 - only `init --check` asks
+
+        return settings(self._reading, self._url, applications)
 
     def comments(self, number: int) -> Iterator[Post]:
         for note in self._rest.pages(f"merge_requests/{number}/notes", sort="asc", order_by="created_at"):
@@ -98,22 +118,6 @@ class Project:
 
     def _is_by_us(self, post: Data) -> bool:
         return (post["author"] or {}).get("id") == self._me
-
-
-def _misplaced(variables: Sequence[Data]) -> Iterator[str]:
-    """By environment, so that no job gets the token of the fleet and that of the forge."""
-    for prefix, environment in (("LOSANT_API_TOKEN", FLEET), (FORGE_TOKEN, FORGE)):
-        found = [one for one in variables if one["key"].startswith(prefix)]
-        if not found:
-            yield f"no variable {prefix}"
-        for one in found:
-            scope, name = one["environment_scope"], f"{one['key']} of {one['environment_scope']}"
-            if scope != environment and (prefix == FORGE_TOKEN or scope != f"{environment}*"):
-                yield f"{name} is to be of {environment}"
-            elif scope == FLEET and not one["protected"]:
-                yield f"{name} is not protected: whoever may push a branch can print it"
-            if not one["masked"]:
-                yield f"{name} is not masked: logs can show it"
 
 
 def _inactive(text: str) -> str:

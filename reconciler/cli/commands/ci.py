@@ -42,7 +42,9 @@ def _step(name: str, help_text: str, *options: Callable[[Any], Any], function: s
     def act(console: Console, /, **inputs: Any) -> int:
         from reconciler.ci.command import Application
         from reconciler.ci.providers import adapter, choose
+        from reconciler.cli.connect import token_of
         from reconciler.errors import ReconcilerError
+        from reconciler.runtime import SystemClock
 
         provider = adapter(inputs.pop("provider") or choose(os.environ), os.environ, console.write)
         if "kind" in inputs:  # commands that the step runs get the same global options
@@ -54,7 +56,10 @@ def _step(name: str, help_text: str, *options: Callable[[Any], Any], function: s
             common = [word for option, value in given.items() if value for word in (option, value)]
             path, kind, label = inputs.pop("path"), inputs.pop("kind"), inputs.pop("name", "")
             common += ["-v"] * console.verbose
-            inputs["application"] = Application(path, inputs["application"], kind, label, tuple(common))
+            own = inputs["application"]
+            inputs["application"] = Application(
+                path, own, kind, label, tuple(common), lambda: token_of(console, own, SystemClock())
+            )
         try:
             step = getattr(import_module(f"reconciler.ci.{module}"), attribute)
             return int(step(provider, **inputs))
@@ -113,7 +118,7 @@ _step(
     _digest,
     _given(
         "require-reviewed-plan",
-        "On a schedule, tell each job the commit that bears its mark.",
+        "On a schedule, tell each job the seal of the mark.",
         is_flag=True,
         default=False,
     ),
@@ -133,7 +138,7 @@ _step(
     *_application,
     *_shown,
     _given("require-reviewed-plan", "Refuse any other plan than the one shown.", is_flag=True, default=False),
-    _given("marked", "On a schedule that needs a review: the commit that `marked` found to bear the mark."),
+    _given("marked", "On a schedule that needs a review: the seal that `marked` found."),
     _digest,
     _against,
     _given("timeout", "How long to wait for the devices.", default="15m", show_default=True),
@@ -153,7 +158,7 @@ _step(
 )
 _step(
     "marked",
-    "Output the `commit` that is checked out, if its apply ended before. Reads commit statuses.",
+    "Output the `seal` of the mark, if the commit's apply ended before. Reads commit statuses.",
     *_application,
     _given(
         "wait", "Seconds that the mark may be on its way.", type=click.IntRange(min=0), default=60, show_default=True

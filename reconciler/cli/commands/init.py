@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -99,7 +99,8 @@ def command(
     told = [*map(_line, written), *(_hinted(*owners) if owners else ()), *_hinted(*repository.ignored(root))]
     steps = _next_steps(application, kind, branch, None if no_workflow else forge, from_live=from_live)
     differ = [one.diff.rstrip("\n") for one in written if one.diff]
-    console.write("\n".join([*told, "", *(line for diff in differ for line in (diff, "")), *steps]))
+    end = [] if no_workflow else ["", *_promise(written, forge, branch)]
+    console.write("\n".join([*told, "", *(line for diff in differ for line in (diff, "")), *steps, *end]))
     return ExitCode.DONE
 
 
@@ -171,7 +172,21 @@ def _next_steps(application: str | None, kind: str, branch: str, forge: str | No
     if forge is None:
         steps.append(f"Set the token in the environment as {secret}, and run: reconciler plan")
     else:
-        steps += [text.replace("SECRET", secret) for text in FORGES[forge].secrets]
+        steps += [text.replace("SECRET", secret).replace("BRANCH", branch) for text in FORGES[forge].secrets]
         steps.append(f"Protect {branch}. {FORGES[forge].protect}.")
-        steps.append(f"Open a pull request: it shows the plan. Merging it to {branch} applies it.")
+        steps += [text.replace("BRANCH", branch) for text in FORGES[forge].start]
     return ["Next:", *(f"  {number}. {step}" for number, step in enumerate(steps, 1))]
+
+
+def _promise(written: Iterable[Written], forge: str, branch: str) -> list[str]:
+    """What comes after the steps, or what has to come before it: a pipeline of somebody else shows no plan."""
+    from reconciler.operations.init.forges import FORGES
+    from reconciler.operations.init.writing import is_foreign
+
+    found = [one.name for one in written if one.name in FORGES[forge].pipeline and is_foreign(one)]
+    if not found:
+        return [f"Then open a pull request: it shows the plan. Merging it to {branch} applies it."]
+    return [
+        f"{name} was there and is not of reconciler init, so no plan is shown yet: {FORGES[forge].taken}."
+        for name in found
+    ]

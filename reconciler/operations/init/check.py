@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +12,9 @@ from reconciler.operations.gateway import Gateway
 from reconciler.operations.init.repository import Owned
 from reconciler.operations.init.scopes import to_apply
 from reconciler.operations.init.writing import look
+from reconciler.ports import Reader
+
+KEPT_APART = "tokens are kept apart"
 
 
 class Finding(NamedTuple):
@@ -50,6 +53,7 @@ async def of_token(rules: Rules, gateway: Gateway) -> list[Finding]:
             "application.get": api.application,
         }
         found = [await _read(f"scope {scope} of {own}", read) for scope, read in reads.items()]
+        found.append(await _of_versions(f"scope flowVersions.get of {own}", api))
     why = "shown only by a write"
     return [*found, *(Finding(f"scope {scope} of {own}", right=None, why=why) for scope in to_apply(kind.value))]
 
@@ -64,19 +68,28 @@ def of_branch(branch: str, protected: Callable[[str], bool]) -> Finding:
     return Finding(what, right=is_protected, why="" if is_protected else "everybody can push to it, and so apply")
 
 
-def of_tokens_kept(misplaced: Callable[[], Sequence[str]]) -> Finding:
+def of_settings(settings: Callable[[], Iterable[Finding]]) -> list[Finding]:
     """Whether each token is kept where only its jobs get it, as far as the forge tells."""
-    what = "tokens are kept apart"
     try:
-        wrong = misplaced()
+        return [*settings()]
     except ReconcilerError as error:
-        return Finding(what, right=None, why=why_of(error))
-    return Finding(what, right=not wrong, why="; ".join(wrong))
+        return [Finding(KEPT_APART, right=None, why=why_of(error))]
 
 
 def why_of(error: ReconcilerError) -> str:
     """The problems of an error on one line."""
     return "; ".join(one.text if one.place is None else str(one) for one in told(error.problems))
+
+
+async def _of_versions(what: str, api: Reader) -> Finding:
+    """Versions are read of a flow: without one that may be read there is nothing to ask for."""
+    try:
+        flow = next(iter(await api.flows()), None)
+    except ReconcilerError:
+        return Finding(what, right=None, why="it is asked of a flow, and the flows cannot be read")
+    if flow is None:
+        return Finding(what, right=None, why="it is asked of a flow, and the application has none")
+    return await _read(what, lambda: api.versions(flow.id))
 
 
 async def _read(what: str, read: Callable[[], Awaitable[object]]) -> Finding:

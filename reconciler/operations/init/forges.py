@@ -19,13 +19,17 @@ class ForgeFacts(NamedTuple):
 
     Attributes:
         owners: the places of CODEOWNERS, of which the forge uses the first that exists; none if it knows no such file.
-        secrets: where a secret is kept, one sentence each.
+        secrets: where a secret is kept, one line each.
+        start: what else it takes until a pull request shows a plan, one line each.
+        taken: what to do where its pipeline's file is somebody else's.
     """
 
     pipeline: Mapping[str, str]
     owners: tuple[str, ...]
     secrets: tuple[str, ...]
     protect: str
+    start: tuple[str, ...]
+    taken: str
 
 
 FORGES: Mapping[str, ForgeFacts] = {
@@ -36,8 +40,13 @@ FORGES: Mapping[str, ForgeFacts] = {
             ".github/workflows/reconcile-applications.yml": "github-applications.yml",
         },
         (".github/CODEOWNERS", "CODEOWNERS", "docs/CODEOWNERS"),
-        ("Add it on GitHub: Settings > Secrets and variables > Actions > New repository secret, named SECRET.",),
+        (
+            "Add it on GitHub: Settings > Secrets and variables > Actions > New repository secret, named SECRET.",
+            "Safer: there one with the first scopes; the one that may write in an environment of BRANCH (docs/ci.md).",
+        ),
         "Settings > Rules > Rulesets: require a pull request and a review from code owners",
+        (),
+        "move it and run init again, or add what docs/ci.md has under GitHub",
     ),
     "gitlab": ForgeFacts(
         {".gitlab-ci.yml": "gitlab.yml"},
@@ -45,20 +54,30 @@ FORGES: Mapping[str, ForgeFacts] = {
         (
             "Add it on GitLab: Settings > CI/CD > Variables, masked, protected, scope reconciler-fleet, as SECRET.",
             "Add one with the first scopes alone under the same name, masked, for the environment reconciler-fleet*.",
-            "Add a project access token (role Developer, scope api) for reconciler-forge, as RECONCILER_FORGE_TOKEN.",
+            "Add a project token (role Reporter, scope api), masked, for reconciler-forge, as RECONCILER_FORGE_TOKEN.",
+            "Add one that may merge to BRANCH, masked, protected, for reconciler-forge, as RECONCILER_MARK_TOKEN.",
+            'Turn off there: "Allow merge request pipelines to access protected variables and runners".',
         ),
         "Settings > Repository > Protected branches: nobody pushes, code owners approve",
+        ("Add a schedule for BRANCH, such as 17 3 * * *, which looks for drift: Build > Pipeline schedules.",),
+        "move it and run init again, or add what docs/ci.md has under GitLab CI",
     ),
     "azure": ForgeFacts(
         {"azure-pipelines.yml": "azure.yml"},
         (),
         (
             "Add it on Azure DevOps: Pipelines > Library > Variable group reconciler-fleet, as a secret named SECRET.",
-            "Give that group the checks Branch control and Exclusive Lock.",
+            "Give that group the checks Branch control (refs/heads/BRANCH) and Exclusive Lock.",
             "Add one with the first scopes alone under the same name to a variable group reconciler-plan.",
             "Make a variable group reconciler-forge with RECONCILER_WORK_ITEM_TYPE, such as Task.",
         ),
-        "Project settings > Repositories > Policies: require a minimum number of reviewers",
+        "Project settings > Repositories > Policies: require reviewers by name (docs/ci.md, Reviewers)",
+        (
+            "Make the pipeline of /azure-pipelines.yml, and permit it the three groups: Pipelines > New pipeline.",
+            "Let PROJECT Build Service contribute to pull requests, edit build quality and edit work items.",
+            "Make it a required build validation of BRANCH, path /manifests/*: Repos > Branches > Branch policies.",
+        ),
+        "move it and run init again, or add what docs/ci.md has under Azure Pipelines",
     ),
 }
 

@@ -60,13 +60,17 @@ def code_owners(root: Path, forge: str, owner: str | None, guarded: Mapping[str,
     if not places:
         return None
     tops = dict.fromkeys(f"/{name.split('/')[0]}/" if "/" in name else f"/{name}" for name in guarded)
-    rules = [f"{path} {owner or '@your-org/your-team'}\n" for path in ("/manifests/", *tops)]
-    # Without an owner the example stays a comment: the forge would reject a file with it.
-    text = template("CODEOWNERS") + "".join(rules if owner else [f"# {rule}" for rule in rules])
     found = next((place for place in places if (root / place).exists()), None)
+    place = found or places[0]
+    # Also the file itself: else one request takes the owners away, and the next one changes the fleet.
+    itself = [] if f"/{place.split('/')[0]}/" in tops else [f"/{place}"]
+    rules = [f"{path} {owner or '@your-org/your-team'}\n" for path in ("/manifests/", *tops, *itself)]
     if found is None:
-        return put(root, places[0], text), ""
-    present = there(root, found)
+        # Without an owner the example stays a comment: the forge would reject a file with it.
+        text = template("CODEOWNERS") + "".join(rules if owner else [f"# {rule}" for rule in rules])
+        return put(root, place, text), ""
+    lines = (line if owner else line.lstrip("# ") for line in there(root, found).splitlines())
+    present = {line.split()[0] for line in lines if line.strip()}
     missing = [rule for rule in rules if rule.split()[0] not in present]
     return Written(found, State.KEPT), "".join(missing)
 

@@ -61,6 +61,11 @@ def put(root: Path, name: str, text: str, *, mark: str = "") -> Written:
     return Written(name, State.WROTE)
 
 
+def is_foreign(written: Written) -> bool:
+    """Whether a file was there that somebody else wrote."""
+    return written.state is State.KEPT and not written.same
+
+
 def look(root: Path, name: str, text: str, *, mark: str) -> Written | None:
     """How a file that is there compares; None if there is none."""
     target = root / name

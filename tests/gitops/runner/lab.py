@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from tests.gitops.runner.standin import Asked, Trouble, serve_forge
 
 PROJECT_ID = 4711
-US, MALLORY = 77, 13
+US, MARKER, MALLORY = 77, 78, 13
 GUEST, REPORTER, DEVELOPER, MAINTAINER = 10, 20, 30, 40
 
 
@@ -31,6 +31,9 @@ class Lab:
 
     url: str = ""
     issues_access_level: str = "enabled"
+    protect_merge_request_pipelines: bool | None = True  # as in new projects; None as before 18.10
+    ci_pipeline_variables_minimum_override_role: str = "no_one_allowed"  # as in new namespaces
+    may_merge: set[int] = field(default_factory=set)  # to a protected branch, Maintainers aside
     requests: dict[int, dict[str, Any]] = field(default_factory=dict)
     commits: dict[str, list[int]] = field(default_factory=dict)
     issues: dict[int, dict[str, Any]] = field(default_factory=dict)
@@ -105,7 +108,7 @@ class Lab:
         return 404, {"error": "404 Not Found"}
 
     def _endpoints(self) -> Iterator[tuple[str, str, int, Callable[..., tuple[int, Any]]]]:
-        yield "GET", r"", GUEST, lambda *_: (200, {"issues_access_level": self.issues_access_level})
+        yield "GET", r"", GUEST, self._project
         yield "GET", r"repository/commits/(\w+)/merge_requests", REPORTER, self._requests_of
         yield "GET", r"repository/commits/(\w+)/statuses", REPORTER, self._statuses_of
         yield "POST", r"statuses/(\w+)", DEVELOPER, self._add_status
@@ -120,6 +123,16 @@ class Lab:
         yield "PUT", r"issues/(\d+)", REPORTER, self._edit_issue
         yield "POST", r"issues/(\d+)/notes", REPORTER, self._add_note
 
+    def _project(self, who: Bearer, _query: Any, _body: Any) -> tuple[int, Any]:
+        """Its settings are shown to Maintainers."""
+        about: dict[str, Any] = {"issues_access_level": self.issues_access_level}
+        if who.role >= MAINTAINER and self.protect_merge_request_pipelines is not None:
+            about["protect_merge_request_pipelines"] = self.protect_merge_request_pipelines
+        if who.role >= MAINTAINER:
+            role = "ci_pipeline_variables_minimum_override_role"
+            about[role] = getattr(self, role)
+        return 200, about
+
     def _request(self, _who: Bearer, _query: Any, _body: Any, iid: str) -> tuple[int, Any]:
         found = self.requests.get(int(iid))
         return (200, found) if found else (404, {"message": "404 Not found"})
@@ -133,6 +146,9 @@ class Lab:
 
     def _add_status(self, who: Bearer, _query: Any, body: Any, commit: str) -> tuple[int, Any]:
         assert len(body["description"]) <= 255
+        # A status updates the pipeline of its commit; all commits here are of main.
+        if "main" in self.protected and who.role < MAINTAINER and who.user not in self.may_merge:
+            return 403, {"message": "403 Forbidden"}
         return 201, self.mark(commit, status=body.pop("state"), user=who.user, **body)
 
     def _branch(self, _who: Bearer, _query: Any, _body: Any, name: str) -> tuple[int, Any]:
