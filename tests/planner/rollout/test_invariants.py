@@ -144,7 +144,7 @@ def what_is_withheld_is_called(patch: pytest.MonkeyPatch) -> None:
         whole.append(changes)
         return look(rollouts, changes, *rest)
 
-    patch.setattr(planner, "look", looked)
+    patch.setattr("reconciler.planner.rollout.look.look", looked)
     patch.setattr(planner, "cover", lambda sent, live, **how: cover(whole[-1], live, **how))
     patch.setattr(planner, "prove", lambda *_: None)
 
@@ -173,7 +173,7 @@ def proofs_expire(patch: pytest.MonkeyPatch) -> None:
 
 def something_is_withheld(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
-        "reconciler.planner.planner.look",
+        "reconciler.planner.rollout.look.look",
         lambda rollouts, changes, *rest: look(rollouts, Changes.of(changes[1:]), *rest),
     )
 
