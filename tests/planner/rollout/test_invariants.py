@@ -172,10 +172,11 @@ def proofs_expire(patch: pytest.MonkeyPatch) -> None:
 
 
 def something_is_withheld(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(
-        "reconciler.planner.rollout.look.look",
-        lambda rollouts, changes, *rest: look(rollouts, Changes.of(changes[1:]), *rest),
-    )
+    """Without any policy, the first change is not sent."""
+    from reconciler.planner import planner
+
+    patch.setattr(planner, "cover", lambda sent, live, **how: cover(Changes.of(sent[1:]), live, **how))
+    patch.setattr(planner, "prove", lambda *_: None)
 
 
 def second_runner(seed: int) -> None:
