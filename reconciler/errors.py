@@ -24,8 +24,9 @@ Exceptions of other packages are mapped to these where they arise; only `cli.app
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
+from typing import Self
 
 
 class ExitCode(IntEnum):
@@ -98,6 +99,13 @@ class ReconcilerError(Exception):
             problems = (Problem(problems, hint=hint),)
         self.problems = tuple(problems)
         super().__init__("\n".join(str(problem) for problem in told(self.problems)))
+
+    def at(self, path: str, line: int, column: int) -> Self:
+        """This error, with that place for each problem that has none."""
+        own = (one if one.path else replace(one, path=path, line=line, column=column) for one in self.problems)
+        self.problems = tuple(own)
+        self.args = ("\n".join(str(problem) for problem in told(self.problems)),)
+        return self
 
 
 class UsageError(ReconcilerError):

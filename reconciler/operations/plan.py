@@ -8,7 +8,7 @@ from functools import partial
 from itertools import repeat
 
 from reconciler.discovery import EVERYTHING, Extent, discover
-from reconciler.errors import ManifestError, Problem, Refused
+from reconciler.errors import ManifestError, NotFound, Problem, Refused
 from reconciler.model.digest import digest, digests
 from reconciler.model.plan import Guard, Plan, Refusal, Warning
 from reconciler.model.rules import Rules
@@ -146,6 +146,8 @@ async def read(
                 )
             except ManifestError as error:
                 return error
+            except NotFound as error:  # of the application itself: where it is declared
+                raise error.at(*one.application.place) from None
 
         found = await gather_in_order([partial(world_of, one) for one in rules])
     if problems := [problem for one in found if isinstance(one, ManifestError) for problem in one.problems]:

@@ -112,12 +112,12 @@ MISTAKES = {
     ),
     "unknown application": mistake(
         "plan shop.yaml",
-        r'Error: .*HTTP 404, .*"Application was not found" \(check the application\'s id',
+        r'shop\.yaml:2:14: .*HTTP 404, .*"Application was not found" \(check the application\'s id',
         arm=manifest(NOWHERE),
     ),
     "HTML": mistake("plan shop.yaml", r"Error: .* \(.+\)$", arm=answer(faults.Garble(how="html"))),
     "HTML with an error": mistake(
-        "apply shop.yaml --yes", r"Error: .*HTTP 404", arm=answer(faults.Status(status=404, body="html"))
+        "apply shop.yaml --yes", r"shop\.yaml:2:14: .*HTTP 404", arm=answer(faults.Status(status=404, body="html"))
     ),
     "no token": mistake(
         "plan shop.yaml",
