@@ -197,8 +197,11 @@ class Provider(Protocol):
     def output(self, name: str, value: str) -> None:
         """Set an output for later jobs."""
 
-    def start_jobs(self, rows: Sequence[Row]) -> None:
-        """Start a job for each row."""
+    def start_jobs(self, rows: Sequence[Row], *, require_review: bool) -> None:
+        """Start a job for each row. `require_review`: an apply refuses any other plan than the one shown.
+
+        Where the pipeline's file passes that on to its jobs by itself, it is not needed here.
+        """
 
 
 def say(provider: Provider, level: str, message: str) -> None:

@@ -370,11 +370,11 @@ class TestFiles:
 
 class TestChild:
     def child(self, folder: Path, *, number: int = 1, **outputs: str) -> dict[str, Any]:
-        made = provider(folder, CI_PIPELINE_SOURCE="schedule", RECONCILER_REQUIRE_REVIEWED_PLAN="true")
+        made = provider(folder, CI_PIPELINE_SOURCE="schedule")
         for name, text in outputs.items():
             made.output(name, text)
         row: dict[str, Any] = {"kind": "embedded", "name": "same", "against": "a" * 40, "reviewed": ""}
-        made.start_jobs([{**row, "application": f"{one:024x}"} for one in range(number)])
+        made.start_jobs([{**row, "application": f"{one:024x}"} for one in range(number)], require_review=True)
         pipeline: dict[str, Any] = load((folder / "reconciler-ci/child.yml").read_text())
         return {
             name.split()[0]: {**pipeline[one["extends"]], **one} if "extends" in one else one
@@ -418,11 +418,11 @@ class TestChild:
         """GitLab counts the jobs that have an environment: here all, one to three an application."""
 
         def start(number: int, **variables: str) -> None:
-            made = provider(tmp_path, CI_PIPELINE_SOURCE=source, RECONCILER_REQUIRE_REVIEWED_PLAN="true", **variables)
+            made = provider(tmp_path, CI_PIPELINE_SOURCE=source, **variables)
             made.output("apply", "true")
             made.output("plan", plan)
             row = {"kind": "embedded", "name": "same", "against": "a" * 40, "reviewed": ""}
-            made.start_jobs([{**row, "application": f"{one:024x}"} for one in range(number)])
+            made.start_jobs([{**row, "application": f"{one:024x}"} for one in range(number)], require_review=True)
 
         child = tmp_path / "reconciler-ci/child.yml"
         start(fits)

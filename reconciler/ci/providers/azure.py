@@ -112,7 +112,7 @@ class Azure:
         # Azure expands `$(NAME)` within the values of variables, secrets included, so none may come from the manifests.
         self._set(name, _no_macro(value))
 
-    def start_jobs(self, rows: Sequence[Row]) -> None:
+    def start_jobs(self, rows: Sequence[Row], *, require_review: bool) -> None:  # noqa: ARG002
         """Set an output such as `matrix_0` for each batch that the pipeline has stages for; an empty batch is `{}`.
 
         A job's variables are those that the steps read as inputs. Azure replaces the one value with a macro by the

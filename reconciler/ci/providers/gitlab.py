@@ -124,7 +124,7 @@ class GitLab:
         with self._file("outputs.env").open("a", encoding="utf-8") as file:
             file.write(f"{OUTPUT}{name.upper().replace('-', '_')}={value}\n")
 
-    def start_jobs(self, rows: Sequence[Row]) -> None:
+    def start_jobs(self, rows: Sequence[Row], *, require_review: bool) -> None:
         from reconciler.ci.providers.gitlab_child import Child, written  # noqa: PLC0415 - one step needs it
 
         trigger, by_hand = self._trigger(), self._trigger() is Trigger.HAND
@@ -135,7 +135,7 @@ class GitLab:
             apply=self._told("apply") == "true",
             plan=self._told("plan"),
             merged=self._told("pull-request"),
-            require_review=self._optional("RECONCILER_REQUIRE_REVIEWED_PLAN").lower() == "true" and not by_hand,
+            require_review=require_review and not by_hand,
             scheduled=trigger is Trigger.SCHEDULE,
         )
         text, jobs = written(made, rows)

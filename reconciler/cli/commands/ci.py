@@ -112,7 +112,7 @@ _step(
     _digest,
     _given(
         "require-reviewed-plan",
-        "On a schedule, tell each job the commit that bears its mark.",
+        "The jobs refuse any other plan than the one shown; on a schedule, any commit without their mark.",
         is_flag=True,
         default=False,
     ),
