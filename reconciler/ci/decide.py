@@ -31,7 +31,8 @@ def decide(run: Run, *, command: str = "", branch: str = "", scheduled_apply: bo
     """Decide by the trigger of the run and the pipeline's inputs.
 
     Raises:
-        UsageError: an apply from a branch other than the trusted one, or an unknown command.
+        UsageError: an apply from a branch other than the trusted one, or nobody says which that is; or an unknown
+            command.
     """
     if command not in COMMANDS:
         raise UsageError(f"command {command!r} is not validate, plan or apply")
@@ -42,17 +43,24 @@ def decide(run: Run, *, command: str = "", branch: str = "", scheduled_apply: bo
         why = run.withheld or "the plan is shown before it is merged"
         return Decision(apply=False, plan="" if run.withheld else "review", reason=why)
     if run.trigger is Trigger.SCHEDULE:
-        if scheduled_apply and branch and run.branch != branch:
-            raise UsageError(f"only {branch} is applied, and schedules run for {run.branch or 'no branch'}")
+        if scheduled_apply and run.branch != (trusted := _trusted(run, branch)):
+            raise UsageError(f"only {trusted} is applied, and schedules run for {run.branch or 'no branch'}")
         return Decision(apply=scheduled_apply, plan="drift", reason="a scheduled run looks for drift")
     if command != "apply" and (run.trigger is not Trigger.PUSH or command == "plan"):
         return Decision(apply=False, plan="plan", reason="a plan was requested")
-    trusted = branch or run.default_branch
-    if trusted and run.branch == trusted:
+    trusted = _trusted(run, branch)
+    if run.branch == trusted:
         return Decision(apply=True, plan="", reason=f"{trusted} is applied")
     if command == "apply":
         raise UsageError(f"only {trusted} is applied, and this run is for {run.branch or 'no branch'}")
     return Decision(apply=False, plan="", reason=f"only pushes to {trusted} are applied")
+
+
+def _trusted(run: Run, branch: str) -> str:
+    """The only branch that is ever applied."""
+    if not (found := branch or run.default_branch):
+        raise UsageError("which branch is applied is not said", hint="set RECONCILER_BRANCH to its name")
+    return found
 
 
 def step(provider: Provider, *, path: str, command: str, branch: str, scheduled_apply: bool, only_related: bool) -> int:

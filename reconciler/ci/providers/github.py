@@ -49,11 +49,13 @@ class GitHub:
         event = json.loads(Path(self._env("GITHUB_EVENT_PATH")).read_text(encoding="utf-8"))
         pull: Mapping[str, Any] = event.get("pull_request") or {}
         repository = self._env("GITHUB_REPOSITORY")
+        branch = ref.removeprefix("refs/heads/") if ref.startswith("refs/heads/") else ""
+        default = branch if _TRIGGERS[name] is Trigger.SCHEDULE else ""  # schedules run for no other
         return Run(
             _TRIGGERS[name],
             url=f"{self._env('GITHUB_SERVER_URL')}/{repository}/actions/runs/{self._env('GITHUB_RUN_ID')}",
-            branch=ref.removeprefix("refs/heads/") if ref.startswith("refs/heads/") else "",
-            default_branch=event.get("repository", {}).get("default_branch", ""),
+            branch=branch,
+            default_branch=event.get("repository", {}).get("default_branch", "") or default,
             number=pull.get("number", 0),
             head=pull["head"]["sha"] if pull else "",
             before=str(event.get("before") or "").strip("0") and str(event["before"]),
@@ -88,7 +90,7 @@ class GitHub:
         mark = secrets.token_hex(16)  # random, so that no value can contain it
         self._append("GITHUB_OUTPUT", f"{name}<<{mark}\n{value}\n{mark}\n")
 
-    def start_jobs(self, rows: Sequence[Row]) -> None:
+    def start_jobs(self, rows: Sequence[Row], *, require_review: bool) -> None:  # noqa: ARG002
         # A matrix of batches calls a workflow that has a matrix of rows.
         batches = [rows[start : start + MOST_JOBS] for start in range(0, len(rows), MOST_JOBS)]
         if len(batches) > 1:
