@@ -33,7 +33,7 @@ _OURS = (
     f'if [ -n "$(git ls-files -- {FOLDER})" ]; then'
     f' echo "{FOLDER}/ is where the pipeline keeps its files, so remove it from the repository"; exit 1; fi'
 )
-# The tip when this job's turn comes, so that a late or repeated one never goes back.
+# The tip when this job's turn comes, so that a late or repeated one never goes back: of what is installed, too.
 _TIP = (
     'if [ -n "$CI_COMMIT_BRANCH" ]; then git fetch --quiet origin "refs/heads/$CI_COMMIT_BRANCH";'
     " git checkout --quiet --detach FETCH_HEAD; fi"
@@ -99,7 +99,7 @@ class _Plain(yaml.SafeDumper):
 def _pipeline(child: Child, rows: Sequence[Row]) -> Job:
     given = {f"RECONCILER_{name}": child.environment.get(f"RECONCILER_{name}", "") for name in _PASSED}
     given |= {"LOSANT_API_URL": child.environment.get("LOSANT_API_URL", ""), SOURCE: child.source}
-    default: Job = {"before_script": [_OURS, *_INSTALL]}
+    default: Job = {"before_script": [_TIP, _OURS, *_INSTALL]}
     if image := child.environment.get("CI_JOB_IMAGE"):
         default["image"] = image
     if tags := child.environment.get("RECONCILER_RUNNER_TAGS", "").split():
@@ -145,7 +145,7 @@ def _marked() -> Job:
         "stage": "marked",
         "rules": [{"when": "on_success"}],
         "environment": {"name": FORGE, "action": "access"},
-        "script": [_TIP, _OURS, f"reconciler ci marked {_APPLICATION}"],
+        "script": [f"reconciler ci marked {_APPLICATION}"],
         "artifacts": {"reports": {"dotenv": f"{FOLDER}/outputs.env"}},
     }
 
@@ -161,8 +161,6 @@ def _apply(child: Child) -> Job:
         "interruptible": False,
         "timeout": "6 hours",
         "script": [
-            _TIP,
-            _OURS,
             _NARROWED,
             f'export RECONCILER_REQUIRE_REVIEWED_PLAN="{"true" if child.require_review else ""}"',
             "CODE=0",
@@ -182,8 +180,6 @@ def _plan(child: Child) -> Job:
         "environment": {"name": FLEET, "action": "access"},
         "timeout": "1 hour",
         "script": [
-            _TIP,
-            _OURS,
             _NARROWED,
             f"mkdir -p {FOLDER}/reports",
             f"reconciler ci plan {_APPLICATION} {shown} --out {FOLDER}/reports/{_AT}",
