@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from reconciler.ci.provider import Provider, Run, Trigger
 from reconciler.ci.related import is_related
 from reconciler.errors import UsageError
+from reconciler.manifest.git.revision import NoRevision, commit_of
 
 COMMANDS = ("", "validate", "plan", "apply")
 
@@ -63,14 +64,28 @@ def _trusted(run: Run, branch: str) -> str:
     return found
 
 
+def _since(run: Run, decision: Decision) -> str:
+    """The revision that a pull request or a push is a change of; empty if that is not known, or for other runs."""
+    if decision.plan == "review":
+        return run.base
+    if run.trigger is Trigger.PUSH and decision.apply and run.before:
+        try:
+            return commit_of(run.before)
+        except NoRevision:
+            return ""  # as after a forced push: it is applied
+    return ""
+
+
 def step(provider: Provider, *, path: str, command: str, branch: str, scheduled_apply: bool, only_related: bool) -> int:
     """Output `apply` and `plan`, and whether somebody started the run `by-hand`.
 
-    `only_related`: a pull request gets no plan if it changes nothing that the manifests are read from.
+    `only_related`: a pull request that changes nothing that the manifests are read from gets no plan, and such a push
+    no apply.
     """
     run = provider.run()
     decision = decide(run, command=command, branch=branch, scheduled_apply=scheduled_apply)
-    if only_related and decision.plan == "review" and not is_related(path, run.base):
+    since = _since(run, decision) if only_related else ""
+    if since and not is_related(path, since):
         decision = Decision(apply=False, plan="", reason="no manifest changed")
     provider.output("apply", str(decision.apply).lower())
     provider.output("plan", decision.plan)

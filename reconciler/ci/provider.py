@@ -172,6 +172,8 @@ class Provider(Protocol):
     """Its term for a pull request."""
     max_bytes: int
     """Maximum size of a comment or an issue."""
+    filtered: str
+    """What decides by a file's path whether a run starts, before a step could; empty where nothing does."""
 
     def named(self, number: int | str) -> str:
         """The display name of a pull request with this number."""

@@ -27,9 +27,7 @@ def git(tmp_path: Path, there: Place, monkeypatch: pytest.MonkeyPatch) -> Git:
     ("word", "required"),
     [("true", True), ("1", True), ("yes", True), ("on", True), (" TRUE ", True), ("", False), ("0", False)],
 )
-def test_a_review_that_is_required_in_any_words_is_passed_on(
-    word: str, required: bool, there: Place, git: Git
-) -> None:
+def test_a_review_that_is_required_in_any_words_is_passed_on(word: str, required: bool, there: Place, git: Git) -> None:
     """The other pipelines hand the word itself to the apply."""
     there.run_for_push()
     there.set(REQUIRE, word)

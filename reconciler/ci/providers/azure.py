@@ -31,6 +31,7 @@ class Azure:
     """The `Provider` for Azure Pipelines."""
 
     noun = "pull request"
+    filtered = "`paths` of the pipeline's trigger, and to the path filter of the build validation if it has one"
     max_bytes = 64_000  # Azure accepts 150,000 characters of a comment; nobody reads as many
 
     def __init__(self, environment: Mapping[str, str], log: Callable[[str], None]) -> None:

@@ -28,6 +28,7 @@ class GitHub:
     """The `Provider` for GitHub Actions."""
 
     noun = "pull request"
+    filtered = ""
     max_bytes = 64_000  # GitHub accepts 65,536 characters
 
     def __init__(self, environment: Mapping[str, str], log: Callable[[str], None]) -> None:

@@ -37,6 +37,7 @@ class GitLab:
     """The `Provider` for GitLab CI/CD."""
 
     noun = "merge request"
+    filtered = ""
     max_bytes = 250_000  # GitLab accepts a million characters
 
     def __init__(self, environment: Mapping[str, str], log: Callable[[str], None]) -> None:

@@ -96,7 +96,12 @@ _step(
     _given("command", "validate, plan or apply, if requested."),
     _given("branch", "The only branch that is ever applied. Default: the repository's default branch."),
     _scheduled,
-    _given("only-related", "No plan where a pull request changes no manifest.", is_flag=True, default=False),
+    _given(
+        "only-related",
+        "No plan and no apply where no manifest changes, nor what they are read from.",
+        is_flag=True,
+        default=False,
+    ),
 )
 _step(
     "check",
