@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.gitops.conftest import Git, manifest
 from tests.gitops.runner.places import Place
+from tests.gitops.runner.reports import one
+from tests.support.cli import Ended
 
 REQUIRE, SCHEDULED = "RECONCILER_REQUIRE_REVIEWED_PLAN", "RECONCILER_SCHEDULED_APPLY"
 
@@ -45,6 +49,32 @@ def test_what_is_neither_yes_nor_no_is_an_error(there: Place, git: Git) -> None:
     assert there.started(ended) == ""
     there.set(SCHEDULED, "enabled")
     assert there.step("decide").code == 1
+
+
+def test_drift_of_one_application_alone_has_an_issue_of_its_own(there: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Schedules that each look at one application neither close nor overwrite what another one found."""
+
+    def night(application: str, *, drifts: bool) -> Ended:
+        folder = there.folder / "reports" / (application or "all")
+        folder.mkdir(parents=True, exist_ok=True)
+        number = int(application == "other")
+        replace(one(number, code=2 * drifts, changes=int(drifts)), folder=folder).save()
+        (folder / "plan.json").write_text("{}")
+        there.set("RECONCILER_APPLICATION", application)
+        return there.step("drift", "--reports", str(folder.parent), "--applications", "1")
+
+    monkeypatch.setattr("reconciler.ci.reports.show", lambda *_, **__: "a plan")
+    assert night("other", drifts=True).code == 1
+    (issue,) = there.forge.issues()
+    shutil.rmtree(there.folder / "reports")
+    assert night("plant", drifts=False).code == 0
+    assert list(there.forge.issues()) == [issue]
+    shutil.rmtree(there.folder / "reports")
+    assert night("", drifts=False).code == 0
+    assert list(there.forge.issues()) == [issue]
+    shutil.rmtree(there.folder / "reports")
+    assert night("other", drifts=False).code == 0
+    assert list(there.forge.issues()) == []
 
 
 class TestBranch:

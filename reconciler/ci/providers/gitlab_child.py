@@ -18,7 +18,7 @@ from reconciler.ci.provider import Row
 from reconciler.ci.providers.gitlab import FOLDER, OUTPUT, SOURCE
 
 FLEET, FORGE = "reconciler-fleet", "reconciler-forge"
-_PASSED = ("PATH", "TIMEOUT", "OFFLINE", "EXPECT_DIGEST", "SCHEDULED_APPLY")
+_PASSED = ("PATH", "APPLICATION", "TIMEOUT", "OFFLINE", "EXPECT_DIGEST", "SCHEDULED_APPLY")
 _ROW = {"application": "ID", "kind": "KIND", "name": "NAME", "against": "AGAINST", "reviewed": "REVIEWED"}
 
 Job = dict[str, Any]

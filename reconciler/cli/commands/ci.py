@@ -165,4 +165,10 @@ _step(
     function="marks.look",
 )
 _step("comment", "Create or update the comment on the pull request.", *_reports)
-_step("drift", "Open, update or close the drift issue. Fails on drift and stopped rollouts.", *_reports, _scheduled)
+_step(
+    "drift",
+    "Open, update or close the drift issue. Fails on drift and stopped rollouts.",
+    *_reports,
+    _given("application", "The only application that was looked at; it has an issue of its own."),
+    _scheduled,
+)
