@@ -74,9 +74,7 @@ def _title(about: About, *, drifted: bool, stopped: bool) -> str:
     drift = f"Drift: Losant is not as {named} says"
     if not stopped:
         return drift
-    return (
-        f"{drift}, and a rollout is stopped" if drifted else f"Stopped: a rollout of {named} waits for somebody"
-    )
+    return f"{drift}, and a rollout is stopped" if drifted else f"Stopped: a rollout of {named} waits for somebody"
 
 
 def first_line(path: str, application: str = "") -> str:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import NamedTuple, Protocol, TypeVar
 
-from reconciler.errors import Problem, ReconcilerError
+from reconciler.errors import Problem, ReconcilerError, UsageError
+from reconciler.render.inert import inert
 
 PAUSES_S = (1, 5, 20)
 LONGEST_PAUSE_S = 60  # that a job waits for a forge between two requests
@@ -204,6 +205,16 @@ class Provider(Protocol):
 
         Where the pipeline's file passes that on to its jobs by itself, it is not needed here.
         """
+
+
+def number(name: str, text: str) -> int:
+    """The value of a variable that holds a number."""
+    if not (text.isascii() and text.isdigit()):
+        raise UsageError(
+            f"{name} is not a number: {inert(text, limit=60)}",
+            hint="write digits alone; what the CI system sets is to be left as it is",
+        )
+    return int(text)
 
 
 def say(provider: Provider, level: str, message: str) -> None:

@@ -237,7 +237,7 @@ class TestRequired:
         head, groups = manifest("v1").split("groups:")
         base = f"apiVersion: reconciler/v1\ngroups:{groups}"
         world.git.commit({"manifests/plant.yaml": f"{head}extends: ../base.yaml\n", "base.yaml": base})
-        opened = world.pull(1, {"base.yaml": base.replace("v1", "v2")})
+        opened = world.pull(1, {"base.yaml": base.replace("telemetry: v1", "telemetry: v2")})
         assert "plan plant embedded" in opened.ran()
         assert world.merge(1).job("reconciled").conclusion == "success"
         assert world.reported() == {"v2"}

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from reconciler.ci.provider import Forge, Row, Run, Trigger
+from reconciler.ci.provider import Forge, Row, Run, Trigger, number
 from reconciler.errors import Problem, UsageError, told
 from reconciler.render.inert import inert
 
@@ -150,10 +150,7 @@ class Azure:
         return self._env("SYSTEM_COLLECTIONURI").rstrip("/") + "/"
 
     def _number(self, name: str) -> int:
-        text = self._env(name)
-        if not (text.isascii() and text.isdigit()):
-            raise UsageError(f"{name} is not a number: {inert(text, limit=60)}")
-        return int(text)
+        return number(name, self._env(name))
 
     def _env(self, name: str) -> str:
         # Azure leaves a macro as it is where there is no such variable.

@@ -23,6 +23,9 @@ _TRIGGERS = {
 }
 """Events that are handled. Of all others, most run with secrets for whoever may comment, fork or open an issue."""
 
+_JOB = "this step is for a job of GitHub Actions"
+_EVENT_HINT = "GITHUB_EVENT_PATH has to be as GitHub sets it"
+
 
 class GitHub:
     """The `Provider` for GitHub Actions."""
@@ -47,7 +50,13 @@ class GitHub:
         if name not in _TRIGGERS:
             why = "secrets would go to whoever can cause it, a fork included"
             raise UsageError(f"runs for the event {name} are refused: {why}", hint=f"trigger on {', '.join(_TRIGGERS)}")
-        event = json.loads(Path(self._env("GITHUB_EVENT_PATH")).read_text(encoding="utf-8"))
+        event = self._event()
+        try:
+            return self._of(event, name, ref)
+        except (AttributeError, KeyError, TypeError):
+            raise UsageError("the event is not as GitHub documents it", hint=_EVENT_HINT) from None
+
+    def _of(self, event: Mapping[str, Any], name: str, ref: str) -> Run:
         pull: Mapping[str, Any] = event.get("pull_request") or {}
         repository = self._env("GITHUB_REPOSITORY")
         branch = ref.removeprefix("refs/heads/") if ref.startswith("refs/heads/") else ""
@@ -63,6 +72,18 @@ class GitHub:
             base="HEAD^1",  # the checkout of a pull request is the merge of its head into its base
             withheld=self._withheld(pull) if pull else "",
         )
+
+    def _event(self) -> Mapping[str, Any]:
+        """What GitHub says of what started the run."""
+        file = self._env("GITHUB_EVENT_PATH")
+        try:
+            event = json.loads(Path(file).read_bytes())
+        except (OSError, ValueError) as error:
+            why = (error.strerror if isinstance(error, OSError) else None) or "it is not JSON"
+            raise UsageError(f"the event cannot be read from {inert(file)}: {why}", hint=_EVENT_HINT) from None
+        if not isinstance(event, dict):
+            raise UsageError(f"the event in {inert(file)} is not an object", hint=_EVENT_HINT)
+        return event
 
     def _withheld(self, pull: Mapping[str, Any]) -> str:
         head = pull["head"]["repo"] or {}  # null if the fork was deleted
@@ -99,14 +120,18 @@ class GitHub:
         self.output("batches", json.dumps(batches, ensure_ascii=False, separators=(",", ":")))
 
     def _append(self, variable: str, text: str) -> None:
-        with Path(self._env(variable)).open("a", encoding="utf-8") as file:
-            file.write(text)
+        name = self._env(variable)
+        try:
+            with Path(name).open("a", encoding="utf-8") as file:
+                file.write(text)
+        except OSError as error:
+            why = f"{variable} cannot be written: {inert(name)}: {error.strerror or error}"
+            raise UsageError(why, hint=_JOB) from None
 
     def _env(self, name: str) -> str:
-        try:
-            return self._environment[name]
-        except KeyError:
-            raise UsageError(f"{name} is not set", hint="this step is for a job of GitHub Actions") from None
+        if not (value := self._environment.get(name, "")):
+            raise UsageError(f"{name} is not set", hint=_JOB)
+        return value
 
 
 def _data(text: str) -> str:

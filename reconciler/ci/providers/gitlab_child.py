@@ -208,7 +208,8 @@ def _last(child: Child, count: int) -> Iterator[tuple[str, Job]]:
     if child.plan == "drift":
         yield "drift", _forge(f"reconciler ci drift {reports}", group=f"reconciler-drift-{place}")
     if child.apply:
-        yield "mark", _forge(f'reconciler ci mark --results "{FOLDER}/results"')
+        collected = f'mkdir -p "{FOLDER}/results"'  # where no apply left anything
+        yield "mark", _forge(collected, f'reconciler ci mark --results "{FOLDER}/results"')
 
 
 def _forge(*script: str, group: str = "") -> Job:
