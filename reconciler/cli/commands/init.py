@@ -19,7 +19,11 @@ if TYPE_CHECKING:
     from reconciler.operations.init.writing import Written
 
 # Values that are written to files are restricted to patterns without special characters.
-_BRANCH = values.matching(r"(?a)[\w./-]+", "is not a valid branch name")
+_BRANCH = values.matching(
+    # As `git check-ref-format --branch` has it, without what would need quotes.
+    r"(?a)(?!HEAD$|[-/.]|.*(?:\.\.|//|/\.|\.lock/|\.lock$))[\w./-]*[\w-]",
+    "is not a valid branch name",
+)
 _OWNER = values.matching(
     r"(?a)@[\w.-]+(/[\w.-]+)*|[\w.+-]+@[\w.-]+", "is not an owner: write @user, @org/team or an e-mail address"
 )
@@ -69,7 +73,7 @@ def command(
     """
     from reconciler.api.http.address import api_url as valid_url
     from reconciler.operations.init import repository
-    from reconciler.operations.init.forges import forge_of
+    from reconciler.operations.init.forges import chosen_for
     from reconciler.operations.init.origin import given, installed_from
     from reconciler.operations.init.writing import put
 
@@ -81,7 +85,7 @@ def command(
     if not (root / ".git").exists():
         hint = "pass the top folder, or create a repository with `git init`"
         raise UsageError(f"{folder} is not the top folder of a git repository", hint=hint)
-    forge = provider or forge_of(root)
+    forge, why = (provider, "") if provider else chosen_for(root)
     api_url = (console.api_url or os.environ.get("LOSANT_API_URL") or "").strip()
     if api_url:
         valid_url(api_url)  # first, since it does not repeat a password
@@ -100,6 +104,10 @@ def command(
     written += [put(root, name, one.text, mark=one.mark) for name, one in owned.items()]
     owners = repository.code_owners(root, forge, owner, owned)
     told = [*map(_line, written), *(_hinted(*owners) if owners else ()), *_hinted(*repository.ignored(root))]
+    if owner and owners is None:
+        told.append(f"left   CODEOWNERS: {forge} knows no such file, so --owner has no effect; require reviewers there")
+    if why and not no_workflow:
+        told += ["", f"The pipeline is for {forge}, since {why}; --provider names another."]
     steps = _next_steps(application, kind, branch, None if no_workflow else forge)
     differ = [one.diff.rstrip("\n") for one in written if one.diff]
     console.write("\n".join([*told, "", *(line for diff in differ for line in (diff, "")), *steps]))
