@@ -207,7 +207,7 @@ class Provider(Protocol):
         """
 
 
-def number(name: str, text: str) -> int:
+def as_number(name: str, text: str) -> int:
     """The value of a variable that holds a number."""
     if not (text.isascii() and text.isdigit()):
         raise UsageError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -55,7 +54,7 @@ def _links(path: str, most: int = 40) -> Iterator[str]:
     for number, part in enumerate(parts, 1):
         at = at.parent if part == ".." and at.name not in ("", "..") else at / part
         if at.is_symlink() and most:
-            target = join(at.parent.as_posix(), os.readlink(at))
+            target = join(at.parent.as_posix(), at.readlink())
             yield at.as_posix()
             yield from _links(target, most - 1)  # a folder as a whole, since files may be gone from it
             yield from _links(join(target, *parts[number:]), most - 1)

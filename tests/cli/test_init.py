@@ -145,8 +145,10 @@ def test_an_owner_that_the_forge_takes_from_no_file_is_told() -> None:
 
 @pytest.mark.parametrize(
     "branch",
-    ["main", "release/1.10", "a-b_c", "x.locked", "1", "-x", "../x", "a..b", "/x", "x/", "x.lock", "x.lock/y"]
-    + ["a/.b", ".a", "a.", "a//b", "a./b", "HEAD", "HEAD/x", "head", "-", "a/-b"],
+    [
+        *("main", "release/1.10", "a-b_c", "x.locked", "1", "head", "HEAD", "HEAD/x", "a./b", "a/-b", "a/.b", ".a"),
+        *("-x", "-", "../x", "a..b", "/x", "x/", "a//b", "x.lock", "x.lock/y", "a."),
+    ],
 )
 def test_a_branch_is_what_git_takes_for_one(branch: str) -> None:
     taken = processes.run(["git", "check-ref-format", "--branch", branch]).returncode == 0

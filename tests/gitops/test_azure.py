@@ -336,7 +336,7 @@ def test_of_several_attempts_the_latest_counts(job: str, tmp_path: Path) -> None
 @pytest.mark.parametrize("command", ["plan", "apply"])
 def test_a_token_that_nobody_defined_is_missing_and_not_wrong(build: Callable[..., World], command: str) -> None:
     """Azure leaves a macro as it is where there is no such variable: it is no token, and is not sent."""
-    world = build(groups=dict.fromkeys(("reconciler-fleet", "reconciler-plan", "reconciler-forge"), {}))
+    world = build(groups={f"reconciler-{name}": {} for name in ("fleet", "plan", "forge")})
     run = world.start("Manual", command=command)
     assert run.result == "Failed"
     assert f"LOSANT_API_TOKEN_{PLANT}" in run.job(command).log

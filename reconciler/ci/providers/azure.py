@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from reconciler.ci.provider import Forge, Row, Run, Trigger, number
+from reconciler.ci.provider import Forge, Row, Run, Trigger, as_number
 from reconciler.errors import Problem, UsageError, told
 from reconciler.render.inert import inert
 
@@ -150,7 +150,7 @@ class Azure:
         return self._env("SYSTEM_COLLECTIONURI").rstrip("/") + "/"
 
     def _number(self, name: str) -> int:
-        return number(name, self._env(name))
+        return as_number(name, self._env(name))
 
     def _env(self, name: str) -> str:
         # Azure leaves a macro as it is where there is no such variable.

@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from reconciler.ci.provider import Forge, Row, Run, Trigger, number
+from reconciler.ci.provider import Forge, Row, Run, Trigger, as_number
 from reconciler.errors import Problem, ReconcilerError, UsageError, told
 from reconciler.render.inert import inert
 
@@ -173,7 +173,7 @@ class GitLab:
         return folder / name
 
     def _number(self, name: str) -> int:
-        return number(name, self._env(name))
+        return as_number(name, self._env(name))
 
     def _optional(self, name: str) -> str:
         return self._environment.get(name, "")
