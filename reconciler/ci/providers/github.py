@@ -120,7 +120,8 @@ class GitHub:
         self.output("batches", json.dumps(batches, ensure_ascii=False, separators=(",", ":")))
 
     def _append(self, variable: str, text: str) -> None:
-        name = self._env(variable)
+        if not (name := self._env(variable)):
+            raise UsageError(f"{variable} is not set", hint=_JOB)
         try:
             with Path(name).open("a", encoding="utf-8") as file:
                 file.write(text)
@@ -129,9 +130,10 @@ class GitHub:
             raise UsageError(why, hint=_JOB) from None
 
     def _env(self, name: str) -> str:
-        if not (value := self._environment.get(name, "")):
-            raise UsageError(f"{name} is not set", hint=_JOB)
-        return value
+        try:
+            return self._environment[name]
+        except KeyError:
+            raise UsageError(f"{name} is not set", hint=_JOB) from None
 
 
 def _data(text: str) -> str:
