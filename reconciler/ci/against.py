@@ -15,7 +15,7 @@ from reconciler.errors import UsageError
 from reconciler.manifest.files import NothingThere
 from reconciler.manifest.git.checkout import places_of
 from reconciler.manifest.git.files import GitFiles
-from reconciler.manifest.git.revision import NoRevision, is_shallow
+from reconciler.manifest.git.revision import NoRevision, commit_of, is_shallow
 from reconciler.manifest.load import load
 from reconciler.model.rules import Rules
 
@@ -38,27 +38,33 @@ def revisions(provider: Provider, rules: Sequence[Rules], *, path: str) -> list[
     applied = provider.forge().applied(commits, marks)
     if len(applied.keys() & set(marks)) < len(set(marks)) and len(commits) < _COMMITS and is_shallow():
         raise UsageError("which commit was applied last cannot be told, since this clone is shallow", hint=_WHOLE)
-    former = "" if applied.keys() >= set(marks) else _usable(provider, _former_tip(run), rules, path)
-    return [_usable(provider, applied[mark], rules, path) if mark in applied else former for mark in marks]
+    former = "" if applied.keys() >= set(marks) else _former_tip(provider, run)
+    return [_usable(provider, applied.get(mark, former), rules, path) for mark in marks]
 
 
-def _former_tip(run: Run) -> str:
-    """The tip before the push, as long as this clone has it: after a forced push it may not."""
+def _former_tip(provider: Provider, run: Run) -> str:
+    """The tip before the push; after a forced one, which this clone may not have, the parent. Empty: there is none."""
     if run.before:
         try:
-            GitFiles(run.before)
-        except UsageError:
-            return "HEAD^1"
-    return run.before or "HEAD^1"
+            return commit_of(run.before)
+        except NoRevision:
+            if is_shallow():
+                raise
+    if "parent " in git("cat-file", "commit", "HEAD").partition("\n\n")[0]:
+        return commit_of("HEAD^1")  # an error where the clone is cut off
+    provider.log("This is the first commit, so there is none to compare with.")
+    return ""
 
 
 def _usable(provider: Provider, revision: str, rules: Sequence[Rules], path: str) -> str:
-    """The commit's id, if it has manifests there; where it has them elsewhere, that is said."""
-    try:
-        files = GitFiles(revision)
-    except NoRevision:
-        provider.log(f"There is no {revision} to compare with.")
+    """The commit's id, if it has manifests there; where it has them elsewhere, that is said.
+
+    Raises:
+        UsageError: git cannot tell what the revision is, or this clone does not have it.
+    """
+    if not revision:
         return ""
+    files = GitFiles(revision)
     if not any(isinstance(one, NothingThere) for one in files.expand(path)[1]):
         return files.commit if _tells(files.commit, path) else ""
     if places := places_of([one.application.id for one in rules], files.commit):

@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from reconciler.ci.provider import Provider, Trigger
-from reconciler.errors import ManifestError
+from reconciler.ci.related import outside
+from reconciler.errors import ManifestError, Problem
 from reconciler.model.plan import Gone
+from reconciler.model.state import Place
 from reconciler.operations.applications import validate
 from reconciler.operations.diff import diff as compare
 from reconciler.render.differences import differences_markdown
+from reconciler.render.inert import inert
 from reconciler.render.page import code
 
 _SUMMARY_BYTES, _COMMENT_BYTES = 60_000, 15_000  # the comment needs room for the plans
@@ -20,6 +23,8 @@ def step(provider: Provider, *, path: str, diff: Path) -> int:
     """Validate, then write the diff to the summary and to a file for the comment. Raises ManifestError."""
     checked = validate([path])
     provider.annotate("warning", [one.problem for one in checked.warnings])
+    if provider.filtered:
+        provider.annotate("warning", [_unseen(provider, *one) for one in outside(path, checked.rules)])
     provider.log(f"{len(checked.rules)} applications, no problems")
     run = provider.run()
     if run.trigger is Trigger.REVIEW:
@@ -29,6 +34,11 @@ def step(provider: Provider, *, path: str, diff: Path) -> int:
         diff.parent.mkdir(parents=True, exist_ok=True)
         diff.write_text(difference(path, run.base, max_bytes=_COMMENT_BYTES).rstrip("\n") + "\n", encoding="utf-8")
     return 0
+
+
+def _unseen(provider: Provider, file: str, place: Place) -> Problem:
+    message = f"this is read from {inert(file)}, where a change by itself starts no run unless the path filters know it"
+    return Problem(message, place.path, place.line, place.column, hint=f"add it to {provider.filtered}")
 
 
 def lost(path: str, base: str) -> Sequence[Gone]:

@@ -3,13 +3,15 @@
 Drift is a plan with changes that no rollout withholds, or one that a guard refuses. A rollout that is stopped or
 stalled waits for somebody, so it has the same issue. A failed plan shows neither drift nor its absence: it fails the
 run and leaves the issue unchanged. So does a partial plan, which does not cover everything.
+A run for one application alone has an issue of its own.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from reconciler.ci.comment import hidden
 from reconciler.ci.provider import Forge, Gone, Post, Provider, put, say, settled
@@ -20,12 +22,16 @@ from reconciler.render.inert import inert
 from reconciler.render.page import code
 
 
-def step(provider: Provider, *, path: str, reports: Path, applications: int, scheduled_apply: bool) -> int:
+def step(
+    provider: Provider, *, path: str, application: str, reports: Path, applications: int, scheduled_apply: bool
+) -> int:
     """Update the issue from the reports in the folder; fails on drift, on stopped rollouts and on failed plans.
 
+    `application`: the only one that was looked at, as it was selected. It has an issue of its own, since such a run
+    knows nothing of the others, whose issue it must not close.
     `scheduled_apply`: schedules apply, so what a rollout may send now is no drift: the next one sends it.
     """
-    found, url, forge = load_reports(reports), provider.run().url, provider.forge()
+    found, url, forge, about = load_reports(reports), provider.run().url, provider.forge(), About(path, application)
     whole = [one for one in found if one.planned and not one.partial]
     drifted = [one for one in whole if one.drift(moved_on=scheduled_apply)]
     waiting = sum(len(one.stopped) for one in whole)
@@ -35,13 +41,13 @@ def step(provider: Provider, *, path: str, reports: Path, applications: int, sch
         raise ReconcilerError(found_more, hint="collect the reports of this run alone, each job's once")
     try:
         if drifted or waiting:
-            title = _title(path, drifted=bool(drifted), stopped=bool(waiting))
-            page = text(found, path=path, run_url=url, max_bytes=provider.max_bytes, drifted=bool(drifted))
+            title = _title(about, drifted=bool(drifted), stopped=bool(waiting))
+            page = text(found, about, run_url=url, max_bytes=provider.max_bytes, drifted=bool(drifted))
             number = settled(
-                lambda: put(lambda over: forge.write_issue(title, page, over), _find(forge, path)), provider.log
+                lambda: put(lambda over: forge.write_issue(title, page, over), _find(forge, about)), provider.log
             )
             provider.log(f"Issue #{number} reports it.")
-        elif applications and not unread and (closed := settled(lambda: _close(forge, path, url), provider.log)):
+        elif applications and not unread and (closed := settled(lambda: _close(forge, about, url), provider.log)):
             provider.log(f"Issue #{closed.id} is closed.")
     except Gone:
         why = "issues are disabled in this repository, or closed to this job"
@@ -55,24 +61,35 @@ def step(provider: Provider, *, path: str, reports: Path, applications: int, sch
     return 0
 
 
-def _title(path: str, *, drifted: bool, stopped: bool) -> str:
-    drift = f"Drift: Losant is not as {inert(path)} says"
+class About(NamedTuple):
+    """What an issue is about: the path of the manifests, and the only application that was looked at, if any."""
+
+    path: str
+    application: str = ""
+
+    def named(self, show: Callable[[str], str]) -> str:
+        """The path as shown, and the application."""
+        return show(self.path) + (f" ({show(self.application)} alone)" if self.application else "")
+
+
+def _title(about: About, *, drifted: bool, stopped: bool) -> str:
+    named = about.named(inert)
+    drift = f"Drift: Losant is not as {named} says"
     if not stopped:
         return drift
-    return (
-        f"{drift}, and a rollout is stopped" if drifted else f"Stopped: a rollout of {inert(path)} waits for somebody"
-    )
+    return f"{drift}, and a rollout is stopped" if drifted else f"Stopped: a rollout of {named} waits for somebody"
 
 
-def first_line(path: str) -> str:
+def first_line(path: str, application: str = "") -> str:
     """The first line of the issue, which identifies it."""
-    return hidden(f"drift {json.dumps(path)}")
+    return hidden(" ".join(["drift", *(json.dumps(one) for one in (path, application) if one)]))
 
 
-def text(reports: Sequence[Report], *, path: str, run_url: str, max_bytes: int, drifted: bool = True) -> str:
+def text(reports: Sequence[Report], about: About, *, run_url: str, max_bytes: int, drifted: bool = True) -> str:
     """The body of the issue: the plans, and as much of the devices' health as fits."""
-    what = f"Losant is not as {code(path)} says." if drifted else f"A rollout of {code(path)} does not go on by itself."
-    head = f"{first_line(path)}\n{what} What an apply would do now, by [the latest run]({run_url}):\n\n"
+    named = about.named(code)
+    what = f"Losant is not as {named} says." if drifted else f"A rollout of {named} does not go on by itself."
+    head = f"{first_line(*about)}\n{what} What an apply would do now, by [the latest run]({run_url}):\n\n"
     page = head + body(reports, max_bytes=max_bytes - len(head.encode()))
     for one in reports:
         if (one.changes or one.stopped) and (status := read_page(one.folder / "status.md")):
@@ -82,12 +99,12 @@ def text(reports: Sequence[Report], *, path: str, run_url: str, max_bytes: int, 
     return page
 
 
-def _find(forge: Forge, path: str) -> Post | None:
-    return next((post for post in forge.issues() if post.first_line == first_line(path)), None)
+def _find(forge: Forge, about: About) -> Post | None:
+    return next((post for post in forge.issues() if post.first_line == first_line(*about)), None)
 
 
-def _close(forge: Forge, path: str, url: str) -> Post | None:
-    issue = _find(forge, path)
+def _close(forge: Forge, about: About, url: str) -> Post | None:
+    issue = _find(forge, about)
     if issue:
         forge.close_issue(issue, f"The drift is gone, and no rollout is stopped, by [this run]({url}).")
     return issue

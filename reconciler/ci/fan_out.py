@@ -17,8 +17,8 @@ _NAME = 80  # maximum characters of a display name, since the size of job output
 def step(provider: Provider, *, path: str, application: str, expect_digest: str, require_reviewed_plan: bool) -> int:
     """Start the jobs; output their number, and the pull request that the commit came from, if it may be applied.
 
-    `require_reviewed_plan`: on a schedule, tell each job the seal of the mark that the tip bears, for pipelines whose
-    jobs of the fleet cannot ask for it.
+    `require_reviewed_plan`: an apply refuses any other plan than the one shown. On a schedule, each job is told the
+    seal of the mark that the tip bears, for pipelines whose jobs of the fleet cannot ask for it.
     """
     picked = [one for one in load(path) if application in ("", one.application.id, one.application.name)]
     if not picked:
@@ -43,7 +43,7 @@ def step(provider: Provider, *, path: str, application: str, expect_digest: str,
     if require_reviewed_plan and run.trigger is Trigger.SCHEDULE:
         for row in rows:
             row["marked"] = marked(provider.forge(), Application(path, row["application"], row["kind"]))
-    provider.start_jobs(rows)
+    provider.start_jobs(rows, require_review=require_reviewed_plan)
     provider.output("applications", str(len(rows)))  # last: only what was started has to report
     provider.log(f"{len(rows)} to do" + (f", as reviewed on {provider.named(number)}" if number and review else ""))
     return 0

@@ -24,8 +24,9 @@ from reconciler.ci.command import Application, git
 from reconciler.ci.provider import Forge, Provider, settled
 from reconciler.ci.related import read_from
 from reconciler.ci.reports import read_page
-from reconciler.errors import ExitCode, ReconcilerError
+from reconciler.errors import ExitCode, ReconcilerError, UsageError
 from reconciler.model.text import ID_PATTERN
+from reconciler.render.inert import inert
 
 ENDED = frozenset({ExitCode.DONE, ExitCode.NOT_CONVERGED, ExitCode.NOT_CONFIRMED, ExitCode.ROLLOUT_STOPPED})
 _PAUSE_S = 5
@@ -64,6 +65,9 @@ _DOCUMENT = TypeAdapter(Applied)
 
 def step(provider: Provider, *, results: Path) -> int:
     """Mark the commits of all notes in the folder whose apply ended."""
+    if not results.is_dir():
+        hint = "collect what the jobs of `apply` left; where none left anything, make an empty folder"
+        raise UsageError(f"there is no folder {inert(str(results))} with results", hint=hint)
     for one in _notes(results):
         name = mark_of(one.application, one.kind)
         if one.code in ENDED:

@@ -10,7 +10,8 @@ from reconciler.ci.provider import Provider, Trigger, say
 from reconciler.ci.reports import SUMMED, Report, show
 from reconciler.ci.stopped import stopped
 from reconciler.documents.saved_plan import read_document
-from reconciler.errors import ExitCode
+from reconciler.errors import ExitCode, UsageError
+from reconciler.render.inert import inert
 
 _STATUS_BYTES = "20000"  # it shares an issue with the plans
 
@@ -21,7 +22,11 @@ def step(provider: Provider, *, application: Application, out: Path, status: boo
     `against`: the revision to compare with, if any. A rollout that is stopped fails the job, with 7; but on a pull
     request only if its group or its policy is what changes, or nothing else could be merged meanwhile.
     """
-    out.mkdir(parents=True)
+    try:
+        out.mkdir(parents=True)
+    except OSError as error:
+        why = f"the folder {inert(str(out))} cannot be made: {error.strerror or error}"
+        raise UsageError(why, hint="give --out a folder that does not exist yet") from None
     report = _plan(provider, application, out, against)
     if report.planned:
         provider.summary(show(out / "plan.json", commit=report.commit))

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
-from reconciler.errors import Problem, ReconcilerError
+from reconciler.errors import Problem, ReconcilerError, UsageError
+from reconciler.render.inert import inert
 
 if TYPE_CHECKING:
     from reconciler.operations.init.check import Finding
@@ -175,6 +176,8 @@ class Provider(Protocol):
     """Its term for a pull request."""
     max_bytes: int
     """Maximum size of a comment or an issue."""
+    filtered: str
+    """What decides by a file's path whether a run starts, before a step could; empty where nothing does."""
 
     def named(self, number: int | str) -> str:
         """The display name of a pull request with this number."""
@@ -200,8 +203,21 @@ class Provider(Protocol):
     def output(self, name: str, value: str) -> None:
         """Set an output for later jobs."""
 
-    def start_jobs(self, rows: Sequence[Row]) -> None:
-        """Start a job for each row."""
+    def start_jobs(self, rows: Sequence[Row], *, require_review: bool) -> None:
+        """Start a job for each row. `require_review`: an apply refuses any other plan than the one shown.
+
+        Where the pipeline's file passes that on to its jobs by itself, it is not needed here.
+        """
+
+
+def as_number(name: str, text: str) -> int:
+    """The value of a variable that holds a number."""
+    if not (text.isascii() and text.isdigit()):
+        raise UsageError(
+            f"{name} is not a number: {inert(text, limit=60)}",
+            hint="write digits alone; what the CI system sets is to be left as it is",
+        )
+    return int(text)
 
 
 def say(provider: Provider, level: str, message: str) -> None:

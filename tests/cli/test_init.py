@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from reconciler.manifest.load import load_manifests
-from reconciler.operations.init.forges import FORGES, forge_at, forge_of, written_for
+from reconciler.operations.init.forges import FORGES, chosen_for, forge_at, written_for
 from reconciler.operations.init.scopes import to_apply, to_plan
 from reconciler.operations.init.writing import MARK
 from reconciler.simulator import serve
@@ -109,14 +109,54 @@ def test_the_script_makes_the_folder_with_two_calls_of_pip(tmp_path: Path) -> No
         ("git@ssh.dev.azure.com:v3/acme/fleet/fleet", "azure"),
         ("https://acme.visualstudio.com/fleet/_git/fleet", "azure"),
         ("https://github.com/gitlab/fleet", "github"),
-        ("/srv/git/fleet.git", "github"),
-        ("", "github"),
+        ("https://github.acme.example/acme/fleet", "github"),
     ],
 )
 def test_the_forge_is_told_by_the_remote(url: str, forge: str) -> None:
     assert forge_at(url) == forge
-    processes.run(["git", "remote", "add", "origin", url or "x"], check=True)
-    assert forge_of(Path()) == (forge if forge in written_for() else "github")
+    processes.run(["git", "remote", "add", "origin", url], check=True)
+    assert chosen_for(Path()) == (forge, "")
+    assert "--provider" not in run_here("init", *FROM).out
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("https://bitbucket.org/acme/fleet.git", "its remote is at bitbucket.org, which says no forge"),
+        ("git@git.acme.example:fleet", "its remote is at git.acme.example, which says no forge"),
+        ("/srv/git/fleet.git", "its remote `origin` names no host"),
+        ("https://[/fleet", "its remote `origin` names no host"),
+        ("", "the repository has no remote `origin`"),
+    ],
+)
+def test_where_the_remote_tells_no_forge_it_says_which_was_chosen_and_why(url: str, why: str) -> None:
+    if url:
+        processes.run(["git", "remote", "add", "origin", url], check=True)
+    assert f"The pipeline is for github, since {why}; --provider names another.\n" in run_here("init", *FROM).out
+    assert "--provider" not in run_here("init", *FROM, "--provider", "github").out
+    assert "--provider" not in run_here("init", "--no-workflow").out
+
+
+def test_an_owner_that_the_forge_takes_from_no_file_is_told() -> None:
+    ended = run_here("init", *FROM, "--provider", "azure", "--owner", "@acme/fleet")
+    assert ended.code == 0
+    assert (
+        "left   CODEOWNERS: azure knows no such file, so --owner has no effect; require reviewers there\n" in ended.out
+    )
+
+
+@pytest.mark.parametrize(
+    "branch",
+    [
+        *("main", "release/1.10", "a-b_c", "x.locked", "1", "head", "HEAD", "HEAD/x", "a./b", "a/-b", "a/.b", ".a"),
+        *("-x", "-", "../x", "a..b", "/x", "x/", "a//b", "x.lock", "x.lock/y", "a."),
+    ],
+)
+def test_a_branch_is_what_git_takes_for_one(branch: str) -> None:
+    taken = processes.run(["git", "check-ref-format", "--branch", branch]).returncode == 0
+    ended = run_here("init", "--no-workflow", f"--branch={branch}")
+    assert ended.code == (0 if taken else 1), ended.err
+    assert ("is not a valid branch name" in ended.err) is not taken
 
 
 def test_every_template_of_a_forge_is_there_or_the_forge_is_no_choice() -> None:
@@ -147,6 +187,17 @@ def test_run_again_it_shows_what_it_would_write_now_and_git_takes_that(repositor
     processes.run(["git", "apply"], input=ended.out, check=True)
     assert "f" * 40 in Path(INSTALLING[1]).read_text()
     assert "---" not in run_here("init", *newer).out
+
+
+@pytest.mark.parametrize("kept", ["", "\n"], ids=["its-end-is-missing", "whole"])
+def test_git_takes_the_difference_of_a_file_whatever_it_ends_with(kept: str) -> None:
+    assert run_here("init", *FROM).code == 0
+    wanted = Path(INSTALLING[1]).read_text()
+    Path(INSTALLING[1]).write_text(f"{MARK}mine\x0cand\u2028yours{kept}")
+    ended = run_here("init", *FROM)
+    assert ("\\ No newline at end of file\n" in ended.out) is (kept == "")
+    processes.run(["git", "apply"], input=ended.out, check=True)
+    assert Path(INSTALLING[1]).read_text() == wanted
 
 
 def test_what_is_somebody_elses_is_never_compared() -> None:
@@ -182,7 +233,12 @@ def test_another_api_gets_into_the_pipeline(forge: str) -> None:
         assert pipeline["jobs"]["reconcile"]["with"]["api-url"] == url
     else:
         assert pipeline["variables"]["LOSANT_API_URL"] == url
-        assert pipeline["variables"]["RECONCILER_BRANCH"] == "1.10"
+        assert pipeline["variables"].get("RECONCILER_BRANCH", "1.10") == "1.10"
+    if forge == "gitlab":
+        assert '$CI_COMMIT_BRANCH == "1.10"' in pipeline["workflow"]["rules"][1]["if"]
+        assert '--branch "1.10"' in text
+    if forge == "azure":
+        assert pipeline["trigger"]["branches"]["include"] == ["1.10"] == pipeline["schedules"][0]["branches"]["include"]
     Path(next(iter(FORGES[forge].pipeline))).unlink()
     assert run_here("init", "--provider", forge, *FROM).code == 0
     assert "LOSANT_API_URL" not in Path(next(iter(FORGES[forge].pipeline))).read_text()

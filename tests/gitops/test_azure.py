@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from tests.gitops.runner.compiled import compiled
 from tests.gitops.runner.devops import DevOps, serve_devops
 from tests.gitops.runner.pipeline import executable_installer
 from tests.gitops.runner.steps import PROJECT, load
+from tests.support import processes
 
 MANIFEST = "manifests/plant.yaml"
 PLAN = "Plan: 0 to add, 20 to change, 0 to destroy."
@@ -202,6 +205,8 @@ def test_other_branches_and_tags_are_not_applied(world: World) -> None:
     world.git("branch", "-D", "gone")
     deleted = world.start("IndividualCI", "refs/heads/gone", sha=sha)
     assert (deleted.result, deleted.ran()) == ("Failed", ["check"])
+    (told,) = deleted.job("check").issues
+    assert told.endswith("]The branch of this run is gone, or is none: nothing is read and nothing applied.")
     world.git("update-ref", "refs/tags/main", "main")
     assert world.start("Manual", "refs/tags/main", command="apply").result == "Failed"
     assert world.reported() == {"v1"}
@@ -327,6 +332,33 @@ def test_a_rollout_that_is_stopped_is_red_and_has_one_work_item_until_it_goes_on
     assert world.start("Schedule").result == "Succeeded"
     assert item["fields"]["System.State"] == "Done"
     assert {row["released"] for row in world.server.control.rows()} == {"v1", "v3"}
+
+
+@pytest.mark.parametrize("job", ["report", "comment", "drift"])
+def test_of_several_attempts_the_latest_counts(job: str, tmp_path: Path) -> None:
+    (stage,) = [one for one in load(TEMPLATE)["stages"] if one.get("stage") == "forge"]
+    (steps,) = [one["steps"] for one in stage["jobs"] if one["job"] == job]
+    (script,) = [one["bash"] for one in steps if one.get("displayName") == "Collect what the jobs left"]
+    kinds = {"report": ["result-embedded-a"], "comment": ["diff", "plan-edge-a"], "drift": ["plan-embedded-a"]}[job]
+    for kind, attempt in product(kinds, ("1", "2", "9", "10", "11", "100")):
+        folder = tmp_path / f"w/reconciler-{kind}-{attempt}"
+        folder.mkdir(parents=True)
+        (folder / "file").write_text(attempt)
+    env = {"PATH": os.environ["PATH"], "PIPELINE_WORKSPACE": str(tmp_path / "w"), "AGENT_TEMPDIRECTORY": str(tmp_path)}
+    processes.run(["bash", "-c", script], env=env, check=True)
+    found = {file.parent.name: file.read_text() for file in (tmp_path / "collected").rglob("file")}
+    assert found == {f"reconciler-{kind}": "100" for kind in kinds}
+
+
+@pytest.mark.parametrize("command", ["plan", "apply"])
+def test_a_token_that_nobody_defined_is_missing_and_not_wrong(build: Callable[..., World], command: str) -> None:
+    """Azure leaves a macro as it is where there is no such variable: it is no token, and is not sent."""
+    world = build(groups={f"reconciler-{name}": {} for name in ("fleet", "plan", "forge")})
+    run = world.start("Manual", command=command)
+    assert run.result == "Failed"
+    assert f"LOSANT_API_TOKEN_{PLANT}" in run.job(command).log
+    assert "expired" not in run.job(command).log
+    assert world.server.control.requests() == []
 
 
 def test_a_token_for_all_applications_serves_where_there_is_no_own(build: Callable[..., World]) -> None:

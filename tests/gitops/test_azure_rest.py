@@ -171,7 +171,7 @@ class TestCommands:
     def test_an_output_of_a_manifest_is_no_macro(self, capsys: pytest.CaptureFixture[str]) -> None:
         """Azure expands macros within values: a name must not become a secret that a comment then shows."""
         row = {"application": A, "kind": "edge", "name": "$(LOSANT_API_TOKEN)50%", "against": "", "reviewed": ""}
-        Azure(BATCHES, print).start_jobs([row])
+        Azure(BATCHES, print).start_jobs([row], require_review=False)
         Azure({}, print).output("pull-request", "$(X)\n##vso[a]")
         out = capsys.readouterr().out
         leg = {
@@ -195,7 +195,7 @@ class TestCommands:
         self, number: int, sizes: list[int], capsys: pytest.CaptureFixture[str]
     ) -> None:
         rows = [{"application": f"{n:024x}", "kind": "edge"} for n in range(number)]
-        Azure(BATCHES, print).start_jobs(rows)
+        Azure(BATCHES, print).start_jobs(rows, require_review=False)
         out = capsys.readouterr().out
         found = matrices(out)
         assert [(name, len(legs)) for name, legs in found] == [(f"matrix_{n}", size) for n, size in enumerate(sizes)]
@@ -209,14 +209,14 @@ class TestCommands:
     ) -> None:
         rows = [{"application": f"{n:024x}", "kind": "edge"} for n in range(number)]
         with pytest.raises(UsageError, match=f"{number} applications, but this pipeline has stages for") as refused:
-            Azure({"RECONCILER_BATCHES": batches}, print).start_jobs(rows)
+            Azure({"RECONCILER_BATCHES": batches}, print).start_jobs(rows, require_review=False)
         assert refused.value.problems[0].hint == "add another number to RECONCILER_BATCHES in the pipeline's file"
         assert capsys.readouterr().out == ""
-        Azure({"RECONCILER_BATCHES": f"{batches} 4"}, print).start_jobs(rows)
+        Azure({"RECONCILER_BATCHES": f"{batches} 4"}, print).start_jobs(rows, require_review=False)
 
     def test_a_pipeline_that_does_not_say_its_batches_starts_nothing(self, capsys: pytest.CaptureFixture[str]) -> None:
         with pytest.raises(UsageError, match="RECONCILER_BATCHES is not set"):
-            Azure({}, print).start_jobs([{"application": A, "kind": "edge"}])
+            Azure({}, print).start_jobs([{"application": A, "kind": "edge"}], require_review=False)
         assert capsys.readouterr().out == ""
 
     def test_summaries_are_files_of_their_own(self, job: Path, capsys: pytest.CaptureFixture[str]) -> None:

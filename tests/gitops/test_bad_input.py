@@ -140,6 +140,31 @@ class TestShallowClone:
         assert "which commit was applied last cannot be told, since this clone is shallow" in ended.out
         assert there.started(ended) == ""
 
+    def test_the_former_tip_is_cut_off_so_no_job_starts(self, there: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Where the clone has as many commits as are asked for a mark, and none bears it."""
+        monkeypatch.setattr("reconciler.ci.against._COMMITS", 1)
+        there.run_for_push()
+        ended = there.fan_out()
+        assert ended.code == 1
+        assert "in this clone, which is shallow" in ended.out
+        assert there.started(ended) == ""
+
+    def test_the_base_of_a_pull_request_is_cut_off_so_no_job_starts(self, there: Place) -> None:
+        there.run_for(1, head="c")
+        ended = there.fan_out()
+        assert ended.code == 1
+        assert "in this clone, which is shallow" in ended.out
+        assert there.started(ended) == ""
+
+
+def test_only_the_first_commit_of_a_whole_clone_is_compared_with_none(there: Place, git: Git) -> None:
+    git("checkout", "-q", "--detach", "HEAD^1")
+    there.run_for_push()
+    ended = there.fan_out()
+    assert ended.code == 0, ended.out
+    assert "This is the first commit, so there is none to compare with." in ended.out
+    assert PLANT in there.started(ended)
+
 
 def test_a_branch_that_is_gone_when_its_run_starts_applies_nothing(world: World) -> None:
     """On GitHub; the pipelines of GitLab and Azure have the same test."""

@@ -26,6 +26,7 @@ from tests.gitops.runner.steps import BIN, PROJECT, load
 from tests.support import processes
 
 TEMPLATE = PROJECT / "reconciler/cli/init_files/gitlab.yml"
+BASE = "apiVersion: reconciler/v1\ngroups:\n  all: {{select: {{all: true}}, flows: {{telemetry: {}}}}}\n"
 MARK = f"reconciler/applied: {PLANT} embedded"
 
 
@@ -105,7 +106,7 @@ def world(tmp_path: Path) -> Iterator[World]:
     with serve(FLEET) as server, serve_lab() as lab:
         git = Git(tmp_path / "origin")
         template = TEMPLATE.read_text()
-        assert template.count("main") == 1
+        assert template.count("main") == 2
         url = f"variables:\n  LOSANT_API_URL: {server.url}\n"
         files = {".reconciler/install.sh": executable_installer(), "manifests/plant.yaml": manifest("v1")}
         git.commit({".gitlab-ci.yml": template.replace("variables:\n", url, 1), **files})
@@ -164,6 +165,27 @@ class TestPipeline:
         world.git.commit({"manifests/plant.yaml": manifest("v2")})
         assert world.push(sha=old).passed
         assert world.released() == {"v2"}
+
+    def test_an_old_pipeline_that_is_run_again_installs_what_the_tip_says(self, world: World) -> None:
+        """Also in the jobs that have a token: they would apply the tip with what its commit has replaced."""
+        installer = executable_installer()
+        old = world.git.commit({".reconciler/install.sh": f"{installer}echo installed the old one\n"})
+        files = {".reconciler/install.sh": f"{installer}echo installed the new one\n"}
+        world.git.commit({**files, "manifests/plant.yaml": manifest("v2")})
+        again = world.push(sha=old)
+        assert again.codes() == {"check": 0, "applications": None, "apply": 0, "mark": 0}, again.log
+        assert "installed the old one" not in again.log
+        assert again.log.count("installed the new one") == 3
+
+    def test_no_variable_makes_another_branch_the_one_that_is_applied(self, world: World) -> None:
+        """Those that somebody gives a pipeline count before those of the file."""
+        world.git("switch", "-qc", "other")
+        world.git.commit({"manifests/plant.yaml": manifest("v2")})
+        world.git("switch", "-q", "main")
+        refused = world.by_hand("apply", branch="other", RECONCILER_BRANCH="other")
+        assert refused.codes() == {"check": 1, "applications": None}, refused.log
+        assert "only main is applied, and this run is for other" in refused.log
+        assert world.released() == {"v1"}
 
     def test_a_review_that_is_required(self, world: World) -> None:
         config = world.git("show", "main:.gitlab-ci.yml")
@@ -265,11 +287,23 @@ class TestPipeline:
         assert not any("touch" in line for job in done.jobs.values() for line in job.keywords.get("script", ()))
         assert not list(world.runner.folder.rglob("taken"))
 
-    def test_an_unrelated_push_has_no_pipeline(self, world: World) -> None:
+    def test_a_push_applies_only_what_the_manifests_are_read_from(self, world: World) -> None:
+        world.before = world.git("rev-parse", "main")
+        world.git.commit({"README.md": "hello\n"})
+        assert world.push().codes() == {"check": 0, "applications": None, "nothing": 0}
+        base = manifest("v2").split("groups:")[0]
+        world.git.commit({"manifests/plant.yaml": f"{base}extends: ../base.yaml\n", "base.yaml": BASE.format("v1")})
+        world.before = world.git("rev-parse", "main")
+        planned = world.request(1, {"base.yaml": BASE.format("v2")})
+        assert planned.codes() == {"check": 0, "applications": None, "plan": 0, "comment": 0}, planned.log
+        assert "20 to change" in world.lab.bodies(1)[0]
+        merged = world.merge(1)
+        assert merged.codes() == {"check": 0, "applications": None, "apply": 0, "mark": 0}, merged.log
+        assert world.released() == {"v2"}
+
+    def test_other_pushes_have_no_pipeline(self, world: World) -> None:
         config = load(TEMPLATE.read_text())
-        about = {"CI_PIPELINE_SOURCE": "push", "CI_COMMIT_BRANCH": "main"}
-        assert world.runner.run(config, about, changed=False) is None
-        assert world.runner.run(config, {**about, "CI_COMMIT_BRANCH": "other"}) is None
+        assert world.runner.run(config, {"CI_PIPELINE_SOURCE": "push", "CI_COMMIT_BRANCH": "other"}) is None
         assert world.runner.run(config, {"CI_PIPELINE_SOURCE": "external_pull_request_event"}) is None
 
 
@@ -374,11 +408,11 @@ class TestFiles:
 
 class TestChild:
     def child(self, folder: Path, *, number: int = 1, **outputs: str) -> dict[str, Any]:
-        made = provider(folder, CI_PIPELINE_SOURCE="schedule", RECONCILER_REQUIRE_REVIEWED_PLAN="true")
+        made = provider(folder, CI_PIPELINE_SOURCE="schedule")
         for name, text in outputs.items():
             made.output(name, text)
         row: dict[str, Any] = {"kind": "embedded", "name": "same", "against": "a" * 40, "reviewed": ""}
-        made.start_jobs([{**row, "application": f"{one:024x}"} for one in range(number)])
+        made.start_jobs([{**row, "application": f"{one:024x}"} for one in range(number)], require_review=True)
         pipeline: dict[str, Any] = load((folder / "reconciler-ci/child.yml").read_text())
         return {
             name.split()[0]: {**pipeline[one["extends"]], **one} if "extends" in one else one
@@ -422,11 +456,11 @@ class TestChild:
         """GitLab counts the jobs that have an environment: here all, one to three an application."""
 
         def start(number: int, **variables: str) -> None:
-            made = provider(tmp_path, CI_PIPELINE_SOURCE=source, RECONCILER_REQUIRE_REVIEWED_PLAN="true", **variables)
+            made = provider(tmp_path, CI_PIPELINE_SOURCE=source, **variables)
             made.output("apply", "true")
             made.output("plan", plan)
             row = {"kind": "embedded", "name": "same", "against": "a" * 40, "reviewed": ""}
-            made.start_jobs([{**row, "application": f"{one:024x}"} for one in range(number)])
+            made.start_jobs([{**row, "application": f"{one:024x}"} for one in range(number)], require_review=True)
 
         child = tmp_path / "reconciler-ci/child.yml"
         start(fits)

@@ -218,8 +218,7 @@ class TestRequired:
     def caller(self, text: str) -> str:
         """The workflow of a caller who follows the guide."""
         workflow, advised = load(text), load(snippet("required"))
-        del workflow["on"]["pull_request"]["paths"]
-        workflow["jobs"] = {name: {**workflow["jobs"].get(name, {}), **job} for name, job in advised["jobs"].items()}
+        workflow["jobs"] |= advised["jobs"]
         return json.dumps(workflow)
 
     @pytest.fixture
@@ -231,7 +230,17 @@ class TestRequired:
     def test_it_ends_green_where_no_manifest_changed(self, world: World) -> None:
         run = world.pull(1, {"README.md": "words"})
         assert run.conclusion == "success"
-        assert run.ran() == ["changed", "reconciled"]
+        assert run.ran() == ["check", "reconciled"]
+
+    def test_a_base_beside_the_manifests_counts(self, world: World) -> None:
+        """It is in no path filter, and what a merge of it applies has been shown."""
+        head, groups = manifest("v1").split("groups:")
+        base = f"apiVersion: reconciler/v1\ngroups:{groups}"
+        world.git.commit({"manifests/plant.yaml": f"{head}extends: ../base.yaml\n", "base.yaml": base})
+        opened = world.pull(1, {"base.yaml": base.replace("telemetry: v1", "telemetry: v2")})
+        assert "plan plant embedded" in opened.ran()
+        assert world.merge(1).job("reconciled").conclusion == "success"
+        assert world.reported() == {"v2"}
 
     def test_it_ends_as_the_plan_does(self, world: World) -> None:
         good = world.pull(1, {"manifests/plant.yaml": manifest("v2"), "README.md": "words"})

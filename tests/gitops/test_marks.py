@@ -102,6 +102,7 @@ class TestMark:
         assert f"::error::GitHub returned 403 for POST statuses/{COMMIT}; check that the calling job" in ended.out
 
     def test_no_result_is_no_mark(self, hub: Hub, job_files: Path) -> None:
+        Path("none").mkdir()
         assert run_here("ci", "mark", "--results", "none").code == 0
         assert hub.log == []
 

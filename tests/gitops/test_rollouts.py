@@ -250,7 +250,10 @@ class TestIssue:
         monkeypatch.setattr("reconciler.ci.reports.show", lambda file, commit, max_bytes: "the plan")
         told = Stopped("all", "careful", Problem(REASON + "x" * 600, hint=WAYS))
         page = drift.text(
-            [one(1, code=7, stopped=(told,) * number), one(2)], path="manifests", run_url="https://x", max_bytes=64_000
+            [one(1, code=7, stopped=(told,) * number), one(2)],
+            drift.About("manifests"),
+            run_url="https://x",
+            max_bytes=64_000,
         )
         assert len(page.encode()) <= 64_000
         assert page.index(f"- `plant-001 embedded`: `{REASON}") < page.index("| application |")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from reconciler.ci.provider import Forge, Row, Run, Trigger
+from reconciler.ci.provider import Forge, Row, Run, Trigger, as_number
 from reconciler.errors import Problem, UsageError, told
 from reconciler.render.inert import inert
 
@@ -31,6 +31,7 @@ class Azure:
     """The `Provider` for Azure Pipelines."""
 
     noun = "pull request"
+    filtered = "`paths` of the pipeline's trigger, and to the path filter of the build validation if it has one"
     max_bytes = 64_000  # Azure accepts 150,000 characters of a comment; nobody reads as many
 
     def __init__(self, environment: Mapping[str, str], log: Callable[[str], None]) -> None:
@@ -112,7 +113,7 @@ class Azure:
         # Azure expands `$(NAME)` within the values of variables, secrets included, so none may come from the manifests.
         self._set(name, _no_macro(value))
 
-    def start_jobs(self, rows: Sequence[Row]) -> None:
+    def start_jobs(self, rows: Sequence[Row], *, require_review: bool) -> None:  # noqa: ARG002
         """Set an output such as `matrix_0` for each batch that the pipeline has stages for; an empty batch is `{}`.
 
         A job's variables are those that the steps read as inputs. Azure replaces the one value with a macro by the
@@ -149,10 +150,7 @@ class Azure:
         return self._env("SYSTEM_COLLECTIONURI").rstrip("/") + "/"
 
     def _number(self, name: str) -> int:
-        text = self._env(name)
-        if not (text.isascii() and text.isdigit()):
-            raise UsageError(f"{name} is not a number: {inert(text, limit=60)}")
-        return int(text)
+        return as_number(name, self._env(name))
 
     def _env(self, name: str) -> str:
         # Azure leaves a macro as it is where there is no such variable.

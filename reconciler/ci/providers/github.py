@@ -23,11 +23,15 @@ _TRIGGERS = {
 }
 """Events that are handled. Of all others, most run with secrets for whoever may comment, fork or open an issue."""
 
+_JOB = "this step is for a job of GitHub Actions"
+_EVENT_HINT = "GITHUB_EVENT_PATH has to be as GitHub sets it"
+
 
 class GitHub:
     """The `Provider` for GitHub Actions."""
 
     noun = "pull request"
+    filtered = ""
     max_bytes = 64_000  # GitHub accepts 65,536 characters
 
     def __init__(self, environment: Mapping[str, str], log: Callable[[str], None]) -> None:
@@ -46,20 +50,40 @@ class GitHub:
         if name not in _TRIGGERS:
             why = "secrets would go to whoever can cause it, a fork included"
             raise UsageError(f"runs for the event {name} are refused: {why}", hint=f"trigger on {', '.join(_TRIGGERS)}")
-        event = json.loads(Path(self._env("GITHUB_EVENT_PATH")).read_text(encoding="utf-8"))
+        event = self._event()
+        try:
+            return self._of(event, name, ref)
+        except (AttributeError, KeyError, TypeError):
+            raise UsageError("the event is not as GitHub documents it", hint=_EVENT_HINT) from None
+
+    def _of(self, event: Mapping[str, Any], name: str, ref: str) -> Run:
         pull: Mapping[str, Any] = event.get("pull_request") or {}
         repository = self._env("GITHUB_REPOSITORY")
+        branch = ref.removeprefix("refs/heads/") if ref.startswith("refs/heads/") else ""
+        default = branch if _TRIGGERS[name] is Trigger.SCHEDULE else ""  # schedules run for no other
         return Run(
             _TRIGGERS[name],
             url=f"{self._env('GITHUB_SERVER_URL')}/{repository}/actions/runs/{self._env('GITHUB_RUN_ID')}",
-            branch=ref.removeprefix("refs/heads/") if ref.startswith("refs/heads/") else "",
-            default_branch=event.get("repository", {}).get("default_branch", ""),
+            branch=branch,
+            default_branch=event.get("repository", {}).get("default_branch", "") or default,
             number=pull.get("number", 0),
             head=pull["head"]["sha"] if pull else "",
             before=str(event.get("before") or "").strip("0") and str(event["before"]),
             base="HEAD^1",  # the checkout of a pull request is the merge of its head into its base
             withheld=self._withheld(pull) if pull else "",
         )
+
+    def _event(self) -> Mapping[str, Any]:
+        """What GitHub says of what started the run."""
+        file = self._env("GITHUB_EVENT_PATH")
+        try:
+            event = json.loads(Path(file).read_bytes())
+        except (OSError, ValueError) as error:
+            why = (error.strerror if isinstance(error, OSError) else None) or "it is not JSON"
+            raise UsageError(f"the event cannot be read from {inert(file)}: {why}", hint=_EVENT_HINT) from None
+        if not isinstance(event, dict):
+            raise UsageError(f"the event in {inert(file)} is not an object", hint=_EVENT_HINT)
+        return event
 
     def _withheld(self, pull: Mapping[str, Any]) -> str:
         head = pull["head"]["repo"] or {}  # null if the fork was deleted
@@ -88,7 +112,7 @@ class GitHub:
         mark = secrets.token_hex(16)  # random, so that no value can contain it
         self._append("GITHUB_OUTPUT", f"{name}<<{mark}\n{value}\n{mark}\n")
 
-    def start_jobs(self, rows: Sequence[Row]) -> None:
+    def start_jobs(self, rows: Sequence[Row], *, require_review: bool) -> None:  # noqa: ARG002
         # A matrix of batches calls a workflow that has a matrix of rows.
         batches = [rows[start : start + MOST_JOBS] for start in range(0, len(rows), MOST_JOBS)]
         if len(batches) > 1:
@@ -96,14 +120,20 @@ class GitHub:
         self.output("batches", json.dumps(batches, ensure_ascii=False, separators=(",", ":")))
 
     def _append(self, variable: str, text: str) -> None:
-        with Path(self._env(variable)).open("a", encoding="utf-8") as file:
-            file.write(text)
+        if not (name := self._env(variable)):
+            raise UsageError(f"{variable} is not set", hint=_JOB)
+        try:
+            with Path(name).open("a", encoding="utf-8") as file:
+                file.write(text)
+        except OSError as error:
+            why = f"{variable} cannot be written: {inert(name)}: {error.strerror or error}"
+            raise UsageError(why, hint=_JOB) from None
 
     def _env(self, name: str) -> str:
         try:
             return self._environment[name]
         except KeyError:
-            raise UsageError(f"{name} is not set", hint="this step is for a job of GitHub Actions") from None
+            raise UsageError(f"{name} is not set", hint=_JOB) from None
 
 
 def _data(text: str) -> str:

@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from reconciler.ci.provider import Forge, Row, Run, Trigger
+from reconciler.ci.provider import Forge, Row, Run, Trigger, as_number
 from reconciler.errors import Problem, ReconcilerError, UsageError, told
 from reconciler.render.inert import inert
 
@@ -39,6 +39,7 @@ class GitLab:
     """The `Provider` for GitLab CI/CD."""
 
     noun = "merge request"
+    filtered = ""
     max_bytes = 250_000  # GitLab accepts a million characters
 
     def __init__(self, environment: Mapping[str, str], log: Callable[[str], None]) -> None:
@@ -65,7 +66,7 @@ class GitLab:
             trigger,
             url,
             default_branch=default,
-            number=int(self._env("CI_MERGE_REQUEST_IID")),
+            number=self._number("CI_MERGE_REQUEST_IID"),
             head=self._optional("CI_MERGE_REQUEST_SOURCE_BRANCH_SHA") or self._env("CI_COMMIT_SHA"),
             base=merged or self._env("CI_MERGE_REQUEST_DIFF_BASE_SHA"),
             withheld=self._withheld(),
@@ -127,7 +128,7 @@ class GitLab:
         with self._file("outputs.env").open("a", encoding="utf-8") as file:
             file.write(f"{OUTPUT}{name.upper().replace('-', '_')}={value}\n")
 
-    def start_jobs(self, rows: Sequence[Row]) -> None:
+    def start_jobs(self, rows: Sequence[Row], *, require_review: bool) -> None:
         from reconciler.ci.providers.gitlab_child import Child, jobs_in, made_of, written  # noqa: PLC0415 - one step needs it
 
         trigger, by_hand = self._trigger(), self._trigger() is Trigger.HAND
@@ -138,7 +139,7 @@ class GitLab:
             apply=self._told("apply") == "true",
             plan=self._told("plan"),
             merged=self._told("pull-request"),
-            require_review=self._optional("RECONCILER_REQUIRE_REVIEWED_PLAN").lower() == "true" and not by_hand,
+            require_review=require_review and not by_hand,
             scheduled=trigger is Trigger.SCHEDULE,
         )
         pipeline = made_of(child, rows)
@@ -157,10 +158,7 @@ class GitLab:
         self._file("child.yml").write_bytes(text)
 
     def _most_jobs(self) -> int:
-        text = self._optional("RECONCILER_MOST_JOBS") or str(MOST_JOBS)
-        if not (text.isascii() and text.isdigit()):
-            raise UsageError(f"RECONCILER_MOST_JOBS is not a number: {inert(text, limit=60)}")
-        return int(text)
+        return self._number("RECONCILER_MOST_JOBS") if self._optional("RECONCILER_MOST_JOBS") else MOST_JOBS
 
     def _told(self, name: str) -> str:
         """An output of this job, the latest of its name."""
@@ -171,8 +169,15 @@ class GitLab:
 
     def _file(self, name: str) -> Path:
         folder = Path(self._env("CI_PROJECT_DIR")) / FOLDER
-        folder.mkdir(exist_ok=True)
+        try:
+            folder.mkdir(exist_ok=True)
+        except OSError as error:
+            why = f"{inert(str(folder))} cannot be made: {error.strerror or error}"
+            raise UsageError(why, hint="CI_PROJECT_DIR has to be the folder of the checkout") from None
         return folder / name
+
+    def _number(self, name: str) -> int:
+        return as_number(name, self._env(name))
 
     def _optional(self, name: str) -> str:
         return self._environment.get(name, "")

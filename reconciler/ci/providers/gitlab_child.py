@@ -18,7 +18,7 @@ from reconciler.ci.provider import Row
 from reconciler.ci.providers.gitlab import FOLDER, OUTPUT, SOURCE
 
 FLEET, FORGE = "reconciler-fleet", "reconciler-forge"
-_PASSED = ("PATH", "TIMEOUT", "OFFLINE", "EXPECT_DIGEST", "SCHEDULED_APPLY")
+_PASSED = ("PATH", "APPLICATION", "TIMEOUT", "OFFLINE", "EXPECT_DIGEST", "SCHEDULED_APPLY")
 _ROW = {"application": "ID", "kind": "KIND", "name": "NAME", "against": "AGAINST", "reviewed": "REVIEWED"}
 
 Job = dict[str, Any]
@@ -33,7 +33,7 @@ _OURS = (
     f'if [ -n "$(git ls-files -- {FOLDER})" ]; then'
     f' echo "{FOLDER}/ is where the pipeline keeps its files, so remove it from the repository"; exit 1; fi'
 )
-# The tip when this job's turn comes, so that a late or repeated one never goes back.
+# The tip when this job's turn comes, so that a late or repeated one never goes back: of what is installed, too.
 _TIP = (
     'if [ -n "$CI_COMMIT_BRANCH" ]; then git fetch --quiet origin "refs/heads/$CI_COMMIT_BRANCH";'
     " git checkout --quiet --detach FETCH_HEAD; fi"
@@ -96,7 +96,7 @@ def made_of(child: Child, rows: Sequence[Row]) -> Job:
     """The pipeline of these applications."""
     given = {f"RECONCILER_{name}": child.environment.get(f"RECONCILER_{name}", "") for name in _PASSED}
     given |= {"LOSANT_API_URL": child.environment.get("LOSANT_API_URL", ""), SOURCE: child.source}
-    default: Job = {"before_script": [_OURS, *_INSTALL]}
+    default: Job = {"before_script": [_TIP, _OURS, *_INSTALL]}
     if image := child.environment.get("CI_JOB_IMAGE"):
         default["image"] = image
     if tags := child.environment.get("RECONCILER_RUNNER_TAGS", "").split():
@@ -142,7 +142,7 @@ def _marked() -> Job:
         "stage": "marked",
         "rules": [{"when": "on_success"}],
         "environment": {"name": FORGE, "action": "access"},
-        "script": [_TIP, _OURS, f"reconciler ci marked {_APPLICATION}"],
+        "script": [f"reconciler ci marked {_APPLICATION}"],
         "artifacts": {"reports": {"dotenv": f"{FOLDER}/outputs.env"}},
     }
 
@@ -158,8 +158,6 @@ def _apply(child: Child) -> Job:
         "interruptible": False,
         "timeout": "6 hours",
         "script": [
-            _TIP,
-            _OURS,
             _NARROWED,
             f'export RECONCILER_REQUIRE_REVIEWED_PLAN="{"true" if child.require_review else ""}"',
             "CODE=0",
@@ -179,8 +177,6 @@ def _plan(child: Child) -> Job:
         "environment": {"name": FLEET, "action": "access"},
         "timeout": "1 hour",
         "script": [
-            _TIP,
-            _OURS,
             _NARROWED,
             f"mkdir -p {FOLDER}/reports",
             f"reconciler ci plan {_APPLICATION} {shown} --out {FOLDER}/reports/{_AT}",
@@ -209,7 +205,8 @@ def _last(child: Child, count: int) -> Iterator[tuple[str, Job]]:
     if child.plan == "drift":
         yield "drift", _forge(f"reconciler ci drift {reports}", group=f"reconciler-drift-{place}")
     if child.apply:
-        yield "mark", _forge(f'reconciler ci mark --results "{FOLDER}/results"')
+        collected = f'mkdir -p "{FOLDER}/results"'  # where no apply left anything
+        yield "mark", _forge(collected, f'reconciler ci mark --results "{FOLDER}/results"')
 
 
 def _forge(*script: str, group: str = "") -> Job:

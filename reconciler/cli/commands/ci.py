@@ -102,7 +102,12 @@ _step(
     _given("command", "validate, plan or apply, if requested."),
     _given("branch", "The only branch that is ever applied. Default: the repository's default branch."),
     _scheduled,
-    _given("only-related", "No plan where a pull request changes no manifest.", is_flag=True, default=False),
+    _given(
+        "only-related",
+        "No plan and no apply where no manifest changes, nor what they are read from.",
+        is_flag=True,
+        default=False,
+    ),
 )
 _step(
     "check",
@@ -118,7 +123,7 @@ _step(
     _digest,
     _given(
         "require-reviewed-plan",
-        "On a schedule, tell each job the seal of the mark.",
+        "The jobs refuse any other plan than the one shown; on a schedule, they are told the seal of the mark.",
         is_flag=True,
         default=False,
     ),
@@ -166,4 +171,10 @@ _step(
     function="marks.look",
 )
 _step("comment", "Create or update the comment on the pull request.", *_reports)
-_step("drift", "Open, update or close the drift issue. Fails on drift and stopped rollouts.", *_reports, _scheduled)
+_step(
+    "drift",
+    "Open, update or close the drift issue. Fails on drift and stopped rollouts.",
+    *_reports,
+    _given("application", "The only application that was looked at; it has an issue of its own."),
+    _scheduled,
+)

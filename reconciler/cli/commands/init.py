@@ -20,7 +20,11 @@ if TYPE_CHECKING:
     from reconciler.operations.init.writing import Written
 
 # Values that are written to files are restricted to patterns without special characters.
-_BRANCH = values.matching(r"(?a)[\w./-]+", "is not a valid branch name")
+_BRANCH = values.matching(
+    # As `git check-ref-format --branch` has it, without what would need quotes.
+    r"(?a)(?!HEAD$|[-/.]|.*(?:\.\.|//|/\.|\.lock/|\.lock$))[\w./-]*[\w-]",
+    "is not a valid branch name",
+)
 _OWNER = values.matching(
     r"(?a)@[\w.-]+(/[\w.-]+)*|[\w.+-]+@[\w.-]+", "is not an owner: write @user, @org/team or an e-mail address"
 )
@@ -70,7 +74,7 @@ def command(
     Nothing is committed.
     """
     from reconciler.operations.init import repository
-    from reconciler.operations.init.forges import forge_of
+    from reconciler.operations.init.forges import chosen_for
     from reconciler.operations.init.writing import put
 
     if from_live and application is None:
@@ -81,7 +85,7 @@ def command(
     if not (root / ".git").exists():
         hint = "pass the top folder, or create a repository with `git init`"
         raise UsageError(f"{folder} is not the top folder of a git repository", hint=hint)
-    forge = provider or forge_of(root)
+    forge, why = (provider, "") if provider else chosen_for(root)
     owned, unknown = {}, None
     api_url = _api_url(console)
     if not no_workflow:
@@ -97,6 +101,10 @@ def command(
     written += [put(root, name, one.text, mark=one.mark) for name, one in owned.items()]
     owners = repository.code_owners(root, forge, owner, owned)
     told = [*map(_line, written), *(_hinted(*owners) if owners else ()), *_hinted(*repository.ignored(root))]
+    if owner and owners is None:
+        told.append(f"left   CODEOWNERS: {forge} knows no such file, so --owner has no effect; require reviewers there")
+    if why and not no_workflow:
+        told += ["", f"The pipeline is for {forge}, since {why}; --provider names another."]
     steps = _next_steps(application, kind, branch, None if no_workflow else forge, from_live=from_live)
     differ = [one.diff.rstrip("\n") for one in written if one.diff]
     end = [] if no_workflow else ["", *_promise(written, forge, branch)]

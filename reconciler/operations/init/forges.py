@@ -94,25 +94,35 @@ def written_for() -> tuple[str, ...]:
     )
 
 
-def forge_of(root: Path) -> str:
-    """The forge that a repository's remote leads to; GitHub where that cannot be told."""
+def chosen_for(root: Path) -> tuple[str, str]:
+    """The forge that a repository's remote leads to; GitHub where that cannot be told, and then why it cannot."""
     from reconciler.manifest.git.command import git  # noqa: PLC0415 - only where nobody says which
 
     try:
         url = git("-C", str(root), "config", "--get", "remote.origin.url").decode("utf-8", "replace").strip()
     except ReconcilerError:
-        return "github"
-    found = forge_at(url)
-    return found if found in written_for() else "github"
+        return "github", "the repository has no remote `origin`"
+    host = _host(url)
+    if found := forge_at(url):
+        return (found, "") if found in written_for() else ("github", f"there is none for {found} yet")
+    return "github", f"its remote is at {host}, which says no forge" if host else "its remote `origin` names no host"
+
+
+def _host(url: str) -> str:
+    """The host of a URL; of `git@host:path`, too."""
+    scp = re.match(r"(?:[^@/]+@)?([^:/]+):(?!//)", url)
+    try:
+        return (scp[1] if scp else urlsplit(url).hostname or "").lower()
+    except ValueError:
+        return ""
 
 
 def forge_at(url: str) -> str:
-    """The forge at a URL, by its host; `git@host:path` is one, too."""
-    scp = re.match(r"(?:[^@/]+@)?([^:/]+):(?!//)", url)
-    host = (scp[1] if scp else urlsplit(url).hostname or "").lower()
+    """The forge at a URL, by its host; empty where that does not tell."""
+    host = _host(url)
     if host.endswith(("dev.azure.com", ".visualstudio.com")):
         return "azure"
-    return "gitlab" if "gitlab" in host.split(".") else "github"
+    return next((one for one in ("gitlab", "github") if one in host.split(".")), "")
 
 
 def pipeline(forge: str, *, branch: str, api_url: str | None) -> dict[str, str]:

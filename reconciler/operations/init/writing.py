@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from difflib import unified_diff
 from enum import Enum, auto
 from pathlib import Path
@@ -85,5 +86,15 @@ def _compared(root: Path, name: str, text: str, mark: str) -> Written:
     found = there(root, name).replace("\r\n", "\n")
     if found == text or mark not in found:
         return Written(name, State.KEPT, same=found == text)
-    lines = unified_diff(found.splitlines(keepends=True), text.splitlines(keepends=True), f"a/{name}", f"b/{name}")
-    return Written(name, State.DIFFERS, "".join(lines))
+    lines = unified_diff(_lines(found), _lines(text), f"a/{name}", f"b/{name}")
+    return Written(name, State.DIFFERS, "".join(map(_ended, lines)))
+
+
+def _lines(text: str) -> list[str]:
+    """The lines of a text as git has them: what ends one is a line feed alone."""
+    return re.findall(r"[^\n]*\n|[^\n]+", text)
+
+
+def _ended(line: str) -> str:
+    """A line of a diff; of a file's last line git wants to be told that it has no end."""
+    return line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"

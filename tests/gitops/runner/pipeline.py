@@ -91,14 +91,12 @@ class Runner:
     protected: frozenset[str] = frozenset({"main"})
     _count: int = 0
 
-    def run(self, config: Mapping[str, Any], about: Mapping[str, str], *, changed: bool = True) -> Pipeline | None:
+    def run(self, config: Mapping[str, Any], about: Mapping[str, str]) -> Pipeline | None:
         """The pipeline, or None if its `workflow:` has none; `about`: what GitLab says of what started it."""
         self._count += 1
         about = {**self._predefined(), **about}
-        values = {**about, **config["variables"]}
-        if not any(
-            _holds(rule["if"], values) and (changed or "changes" not in rule) for rule in config["workflow"]["rules"]
-        ):
+        values = {**config["variables"], **about}
+        if not any(_holds(rule["if"], values) for rule in config["workflow"]["rules"]):
             return None
         done = Pipeline()
         self._jobs(config, about, done)
@@ -155,7 +153,8 @@ class Runner:
         (include,) = trigger["include"]
         assert trigger["forward"] == {"yaml_variables": False, "pipeline_variables": False}
         text = (here[include["job"]].artifacts / include["artifact"]).read_text(encoding="utf-8")
-        self._jobs(load(text), {**about, "CI_PIPELINE_SOURCE": "parent_pipeline"}, done)
+        predefined = {name: text for name, text in about.items() if _is_predefined(name)}
+        self._jobs(load(text), {**predefined, "CI_PIPELINE_SOURCE": "parent_pipeline"}, done)
 
     def _one(self, job: Job, config: Mapping[str, Any], about: Mapping[str, str], brings: Sequence[Job]) -> None:
         place = self.folder / f"{self._count}-{len(list(self.folder.iterdir()))}"
@@ -177,11 +176,13 @@ class Runner:
             "LANG": "C.UTF-8",
             "TMPDIR": str(place),
             "CI_PROJECT_DIR": str(project),
-            **about,
+            # As GitLab documents it, the last one counts: those of the pipeline's own start most.
+            **{name: text for name, text in about.items() if _is_predefined(name)},
             **_texts(config.get("variables", {})),
             **_texts(job.keywords.get("variables", {})),
-            **self._scoped(job, about),
             **{name: text for one in brings for name, text in one.dotenv.items()},
+            **self._scoped(job, about),
+            **{name: text for name, text in about.items() if not _is_predefined(name)},
             "RECONCILER_WAIT": "0",  # jobs run here one after the other: no mark is on its way
         }
         lines = [*config.get("default", {}).get("before_script", []), *job.keywords["script"]]
@@ -217,6 +218,11 @@ class Runner:
             lines = (project / wanted["reports"]["dotenv"]).read_text().splitlines()
             assert all(re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*=.*", line) for line in lines)
             job.dotenv = dict(line.split("=", 1) for line in lines)
+
+
+def _is_predefined(name: str) -> bool:
+    """Whether GitLab sets it; the others are given by whoever starts the pipeline, or by its schedule."""
+    return name.startswith(("CI_", "GITLAB_")) or name == "CI"
 
 
 def _extended(job: Any, config: Mapping[str, Any]) -> Any:

@@ -183,6 +183,7 @@ def _job(name: str, api: Any, folder: Path) -> dict[str, str]:
         "BUILD_REPOSITORY_PROVIDER": "TfsGit",
         "BUILD_SOURCEBRANCH": "refs/heads/main",
         "RECONCILER_BATCHES": "0 1 2 3",
+        "RECONCILER_BRANCH": "main",
         "SYSTEM_COLLECTIONURI": api.url,
         "SYSTEM_DEFINITIONID": str(devops.PIPELINE),
         "SYSTEM_TEAMPROJECT": devops.PROJECT,
