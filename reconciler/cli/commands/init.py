@@ -71,7 +71,6 @@ def command(
     safe to run again: what it wrote earlier and would write otherwise now is shown as a diff, which `git apply` takes.
     Nothing is committed.
     """
-    from reconciler.api.http.address import api_url as valid_url
     from reconciler.operations.init import repository
     from reconciler.operations.init.forges import chosen_for
     from reconciler.operations.init.origin import given, installed_from
@@ -88,6 +87,8 @@ def command(
     forge, why = (provider, "") if provider else chosen_for(root)
     api_url = (console.api_url or os.environ.get("LOSANT_API_URL") or "").strip()
     if api_url:
+        from reconciler.api.http.address import api_url as valid_url  # it takes long to load
+
         valid_url(api_url)  # first, since it does not repeat a password
         _API_URL(api_url)
     owned = {}
