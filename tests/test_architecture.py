@@ -154,7 +154,13 @@ def test_httpx_is_whole_without_its_command_line() -> None:
 
 ONE_HARNESS = re.compile(r"reconciler\.cli(?:\.app| import app)|\"-m\", \"reconciler\"")
 # The harness, what it is tested with, and what is measured or interrupted in a process of its own.
-KNOW_THE_APP = {"support/cli.py", "cli/test_interrupts.py", "test_architecture.py"}
+KNOW_THE_APP = {
+    "support/cli.py",
+    "support/warm_client.py",
+    "support/test_warm.py",
+    "cli/test_interrupts.py",
+    "test_architecture.py",
+}
 
 
 def test_only_the_harness_runs_the_command() -> None:

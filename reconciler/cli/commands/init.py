@@ -131,7 +131,7 @@ def _api_url(console: Console) -> str | None:
     text = (console.api_url or os.environ.get("LOSANT_API_URL") or "").strip()
     if not text:
         return None
-    from reconciler.api.http.address import api_url
+    from reconciler.api.http.address import api_url  # it takes long to load
 
     api_url(text)  # first, since it does not repeat a password
     return _API_URL(text)
