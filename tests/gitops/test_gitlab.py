@@ -434,6 +434,10 @@ class TestChild:
         assert jobs["drift"]["resource_group"].startswith("reconciler-drift-")
         assert "resource_group" not in self.child(tmp_path, apply="false", plan="plan")["plan"]
 
+    def test_a_push_cancels_no_pipeline_before_it(self) -> None:
+        """It may change no manifest, and then would apply nothing."""
+        assert load(TEMPLATE.read_text())["workflow"]["auto_cancel"] == {"on_new_commit": "none"}
+
     def test_each_job_is_in_the_environment_of_its_token_and_only_an_apply_deploys(self, tmp_path: Path) -> None:
         jobs = self.child(tmp_path, apply="true", plan="drift")
         found = {name: one["environment"] for name, one in jobs.items() if "script" in one}
