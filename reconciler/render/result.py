@@ -23,6 +23,7 @@ from reconciler.render.rollouts.pages import rollout_sections
 from reconciler.render.rollouts.text import next_wave, rollout_lines
 
 _COLORS = {CallState.CONFIRMED: "green", CallState.FAILED: "red", CallState.UNKNOWN: "red"}
+_BEFORE = "The rollouts as they were before this apply:"
 
 
 def result_text(results: Sequence[Result], *, code: int, problems: Sequence[Problem] = (), color: bool = False) -> str:
@@ -60,7 +61,8 @@ def result_markdown(
     page.section("lines", lines, str, opening="\n", rank=Rank.LEADS)
     headings = [heading(result.application, result.kind) for result in results]
     for head, result in zip(headings, results, strict=True):
-        rollout_sections(page, head, result.rollouts, _flow_names(result))
+        above = f"{head}\n{_BEFORE}\n" if _is_before(result) else head
+        rollout_sections(page, above, result.rollouts, _flow_names(result))
     for head, result in zip(headings, results, strict=True):
         confirmed = f"{result.confirmed:,} of {counted(result.total, 'change')} confirmed. Digest: `{result.digest}`"
         opening = f"{head}\n{confirmed}\n{MOVES}"
@@ -134,12 +136,18 @@ def _one(result: Result, paint: Paint, *, has_rollouts: bool) -> Iterator[str]:
     lines += _warnings(result.warnings, paint)
     lines += _what_became(result, paint)
     if has_rollouts:
+        lines += ["", f"  {_BEFORE}"] if _is_before(result) else []
         lines += rollout_lines(result.rollouts, _flow_names(result), paint=paint)
     if not lines:
         return
     yield paint(title(result.application, result.kind), "bold")
     yield from lines
     yield ""
+
+
+def _is_before(result: Result) -> bool:
+    """Whether the rollouts are those of the read before what was sent, since no wait looked at them again."""
+    return bool(result.rollouts) and result.wrote and result.wait is None
 
 
 def _warnings(warnings: Sequence[Warning], paint: Paint) -> Iterator[str]:

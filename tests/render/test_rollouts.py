@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from reconciler.documents.attention import attention
 from reconciler.health import summarise
 from reconciler.model.digest import digest
+from reconciler.model.health import Offline, Wait
 from reconciler.model.plan import Plan
 from reconciler.model.result import Result, not_started
 from reconciler.model.rollout import FailingDevice, RolloutReport, RolloutState, RolloutVerdict, WaveReport
@@ -176,6 +177,15 @@ def test_an_apply_is_not_green_while_rollouts_withhold_changes(name: str, code: 
     (*_, last) = result_text([result_of(made(name))], code=code, color=True).splitlines()
     assert last.startswith(f"\x1b[{color}mApply complete!\x1b[0m Resources: ")
     assert (" withheld by rollouts" in last) is (name != "complete")
+
+
+def test_rollouts_that_nobody_looked_at_after_the_apply_are_said_to_be_from_before() -> None:
+    unsent = result_of(made("open"))
+    sent = replace(unsent, calls=tuple(replace(one, attempts=1) for one in unsent.calls))
+    waited = replace(sent, wait=Wait(Offline.SKIP, 1.0))
+    for result, told in ((unsent, False), (sent, True), (waited, False)):
+        for shown in (result_text([result], code=0), result_markdown([result], exit_code=0)):
+            assert ("The rollouts as they were before this apply:" in shown) is told
 
 
 def test_a_row_of_several_groups_is_shown_by_name_of_each() -> None:
