@@ -179,6 +179,16 @@ def test_an_apply_is_not_green_while_rollouts_withhold_changes(name: str, code: 
     assert (" withheld by rollouts" in last) is (name != "complete")
 
 
+def test_nothing_is_shut_or_needed_where_no_change_is_left() -> None:
+    made_plan = made("complete")
+    assert made_plan.rollouts is not None
+    (report,) = made_plan.rollouts.reports
+    later = replace(report.waves[-1], open=False, passed=False, needs="0 of 5 proven")
+    rollouts = replace(made_plan.rollouts, reports=(replace(report, waves=(later,)),))
+    text = plan_text([replace(made_plan, rollouts=rollouts)], "sha256:")
+    assert f"    {later.wave}: the rest\n" in text
+
+
 def test_rollouts_that_nobody_looked_at_after_the_apply_are_said_to_be_from_before() -> None:
     unsent = result_of(made("open"))
     sent = replace(unsent, calls=tuple(replace(one, attempts=1) for one in unsent.calls))

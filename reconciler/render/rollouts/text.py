@@ -111,11 +111,16 @@ def _who(wave: WaveReport) -> str:
 
 
 def progress(wave: WaveReport, report: RolloutReport) -> str:
-    """Whether it is open or has passed, and what it still needs; nothing of that matters while a rollout is stopped."""
+    """Whether it is open or has passed, and what it still needs.
+
+    Nothing of that matters while a rollout is stopped, nor what is shut or needed where no change is left.
+    """
     if report.state is RolloutState.STOPPED or not wave.devices:
         return ""
     if wave.passed and wave.open:
         return ", passed"
+    if report.state is RolloutState.COMPLETE:
+        return ""
     if not wave.open:
         return ", shut"
     at = f", at the earliest {when(wave.earliest)}" if wave.earliest else ""
