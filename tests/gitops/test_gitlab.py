@@ -88,9 +88,8 @@ class World:
         assert done is not None
         left = [done.log, *(one["body"] for one in self.lab.notes.values()), json.dumps(list(self.lab.issues.values()))]
         for job in done.jobs.values():
-            left += [
-                file.read_text() for file in job.artifacts.rglob("*") if file.is_file() and job.artifacts != Path()
-            ]
+            if job.artifacts != Path():  # else it would be the working directory
+                left += [file.read_text() for file in job.artifacts.rglob("*") if file.is_file()]
             held = {name for name in job.seen if name.startswith("LOSANT_API_TOKEN")}
             assert not (held and "RECONCILER_FORGE_TOKEN" in job.seen), f"{job.name} has both tokens"
         for secret in self.runner.settings:
