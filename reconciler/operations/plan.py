@@ -22,7 +22,6 @@ from reconciler.planner.resolution.filters import scopes_of
 from reconciler.runtime import gather_in_order, gc_paused, utc_today
 
 NO_OPTIONS = Options()
-_LIMITS = frozenset({Guard.REMOVALS, Guard.CHANGES, Guard.LEAVING})  # judged by more than one flow's records
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +76,7 @@ async def plan(
     """
     flow = _only_flow(options)
     planned = await _plan(rules, gateway, options, Extent(flow=flow), against)
-    limited = {refusal.guard for one in planned for refusal in one.plan.refused} & _LIMITS
+    limited = {refusal.guard for one in planned for refusal in one.plan.refused} & {Guard.REMOVALS, Guard.CHANGES}
     return await _plan(rules, gateway, options, EVERYTHING, against) if flow and limited else planned
 
 

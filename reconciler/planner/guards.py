@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
-from reconciler.model.changes import Change, Changes, LeavingRow, Op
+from reconciler.model.changes import Change, Changes, Op
 from reconciler.model.plan import EmptyGroup, Guard, Guards, Plan, Protected, Refusal
 from reconciler.model.rollout import Rollouts
 from reconciler.model.rules import Forbid, Limits
@@ -133,23 +133,15 @@ def _unwaved(changes: Sequence[Change], rollouts: Rollouts) -> Changes:
 def _leaving(plan: Plan) -> Iterator[Refusal]:
     """Refuse what takes more out of management than the limits say, though nothing is sent for these rows."""
     limits, leaving = plan.guards.limits, plan.guards.leaving
-    lost = tuple(row[:2] for row in plan.leaving or () if _is_lost(row, plan.guards.only_flow))
-    if leaving is None or not (over := _over(len(lost), leaving.managed, limits.leaving_count, limits.leaving_percent)):
+    if leaving is None or not (
+        over := _over(leaving.rows, leaving.managed, limits.leaving_count, limits.leaving_percent)
+    ):
         return
     share, crossed = over
-    verb = "leaves" if len(lost) == 1 else "leave"
-    others = leaving.rows - len(lost)
-    uncounted = f"; {others:,} more with nothing to lose are not counted" if others else ""
-    message = (
-        f"{counted(len(lost), 'row')} {verb} management, {share} that {leaving.against} manages: {crossed}{uncounted}"
-    )
+    verb = "leaves" if leaving.rows == 1 else "leave"
+    message = f"{counted(leaving.rows, 'row')} {verb} management, {share} that {leaving.against} manages: {crossed}"
     hint = "see whether a tag or a name changed; if it is meant, raise limits.leaving in the same pull request"
-    yield Refusal(Guard.LEAVING, message, hint, lost, limits.place)
-
-
-def _is_lost(row: LeavingRow, only_flow: FlowId | None) -> bool:
-    """Whether a row loses anything: not if it was `absent`, and is known to have nothing released."""
-    return row.version is not None or row.released is not None or only_flow not in (None, row.flow_id)
+    yield Refusal(Guard.LEAVING, message, hint, tuple(row[:2] for row in plan.leaving or ()), limits.place)
 
 
 def _crossed(number: int, noun: str, base: int, count: int | None, percent: Decimal | None) -> str:

@@ -141,45 +141,6 @@ def test_what_only_prune_reached_was_not_managed_and_does_not_leave(shop: Shop, 
     assert plan_of(against(here))["leaving"] == []
 
 
-RETIRED = YORK.replace("v1", "v1, alarms: absent")
-
-
-@pytest.mark.parametrize("filters", [[], ["--target", "flow=telemetry"]])
-def test_absent_rows_of_which_nothing_is_released_have_nothing_to_lose(
-    shop: Shop, here: Here, filters: list[str]
-) -> None:
-    """The line of a flow that is retired everywhere is deleted: it is listed, and counts in no limit."""
-    shop.write(FILE, f"{HEAD}groups:\n{LEEDS}{RETIRED}")
-    commit("retired in york, where nothing of it runs")
-    shop.write(FILE, BEFORE)
-    ended = against(here, *filters)
-    assert (ended.code, plan_of(ended)["summary"]["leaving"]) == (0, 2), ended.err  # 2 of 12, more than ten percent
-    assert {(row["version"], row["released"]) for row in plan_of(ended)["leaving"]} == {(None, None)}
-
-    shop.write(FILE, f"{HEAD}groups:\n{LEEDS}")  # with them go two rows that run something
-    ended = against(here)
-    (refused,) = plan_of(ended)["refused"]
-    assert {row["flow_id"] for row in refused["rows"]} == {
-        row["flow_id"] for row in plan_of(ended)["leaving"] if row["version"] == "v1"
-    }
-    assert refused["message"] == (
-        "2 rows leave management, 16.7% of the 12 that main manages: more than 10%; "
-        "2 more with nothing to lose are not counted"
-    )
-    against(here, "--out", "plan.json")
-    shown = here("show", "plan.json", "--format", "json").document["plans"][0]["refused"]
-    assert shown == [refused]
-
-
-def test_absent_rows_that_still_run_the_flow_do_leave(shop: Shop, here: Here) -> None:
-    shop.write(FILE, f"{HEAD}groups:\n{LEEDS.replace('alarms: v1', 'alarms: absent')}{YORK}")
-    commit("retired, but never applied")
-    shop.write(FILE, f"{HEAD}groups:\n{LEEDS.replace(', alarms: v1', '')}{YORK}")
-    for filters in ([], ["--target", "flow=telemetry"]):  # the other flow's records are not read for that alone
-        ended = against(here, *filters)
-        assert (guards(ended), len(plan_of(ended)["refused"][0]["rows"])) == (["leaving"], 4)
-
-
 def test_targets_make_no_difference(shop: Shop, here: Here) -> None:
     shop.write(FILE, WITHOUT_LEEDS)
     for filters in (["--target", "group=york"], ["--target", "flow=alarms"], ["--exclude", "device=leeds-1"]):
