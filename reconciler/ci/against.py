@@ -11,6 +11,7 @@ from functools import cache
 
 from reconciler.ci.command import git
 from reconciler.ci.provider import Provider, Run, Trigger, say
+from reconciler.ci.related import read_from
 from reconciler.errors import UsageError
 from reconciler.manifest.files import NothingThere
 from reconciler.manifest.git.checkout import places_of
@@ -20,7 +21,7 @@ from reconciler.manifest.load import load
 from reconciler.model.rules import Rules
 
 _WHOLE = "fetch the history: fetch-depth: 0 on GitHub, GIT_DEPTH: 0 on GitLab, fetchDepth: 0 on Azure"
-_COMMITS = 100  # that are asked for a mark, newest first; each is a request at most
+_COMMITS = 100  # that are asked for a mark, and as many that changed the manifests; each is a request at most
 
 
 def mark_of(application: str, kind: str) -> str:
@@ -34,12 +35,21 @@ def revisions(provider: Provider, rules: Sequence[Rules], *, path: str) -> list[
     if run.trigger is Trigger.REVIEW:
         return [_usable(provider, run.base, rules, path)] * len(rules)
     marks = [mark_of(one.application.id, one.kind) for one in rules]
-    commits = git("rev-list", "--first-parent", f"--max-count={_COMMITS}", "HEAD").splitlines()
+    newest = _commits()
+    # Those that changed the manifests may be further back, where many changed something else.
+    commits = list(dict.fromkeys([*newest, *_commits(*read_from(path))]))
     applied = provider.forge().applied(commits, marks)
-    if len(applied.keys() & set(marks)) < len(set(marks)) and len(commits) < _COMMITS and is_shallow():
+    if len(applied.keys() & set(marks)) < len(set(marks)) and len(newest) < _COMMITS and is_shallow():
         raise UsageError("which commit was applied last cannot be told, since this clone is shallow", hint=_WHOLE)
     former = "" if applied.keys() >= set(marks) else _former_tip(provider, run)
     return [_usable(provider, applied.get(mark, former), rules, path) for mark in marks]
+
+
+def _commits(*paths: str) -> list[str]:
+    """The newest commits, or those that changed one of the paths."""
+    which = ("--", *paths) if paths else ()
+    listing = ("rev-list", "--first-parent", f"--max-count={_COMMITS}", "HEAD", *which)
+    return git("--literal-pathspecs", *listing).splitlines()
 
 
 def _former_tip(provider: Provider, run: Run) -> str:

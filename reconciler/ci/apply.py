@@ -37,17 +37,20 @@ def step(
     """Apply; exits like `reconciler apply`. How it ended is noted beside the result.
 
     A required review passes its digest to `apply --expect-digest`, which refuses (exit 4) if the plan has changed.
-    If nothing is left to do, nothing needs a review, so a job can be run again. A schedule has no review: it applies
+    If nothing is left to do, nothing needs a review, so a job can be run again; but then its commit is let through only
+    if it was shown. A schedule has no review: it applies
     what was let through before, as the seal of a mark proves, which is passed as `marked`.
     """
     result.parent.mkdir(parents=True, exist_ok=True)
-    expected, tip = expect_digest, commit(provider)
+    expected, tip, was_shown = expect_digest, commit(provider), True
     if require_reviewed_plan and provider.run().trigger is Trigger.SCHEDULE:
         if not is_let_through(application, marked):
             raise _not_let_through(provider, application, tip, marked)
     elif require_reviewed_plan and not expected:
-        plans = read_document(application.run("plan", "--format", "json").document())["plans"]
+        planned = read_document(application.run("plan", "--format", "json").document())
+        plans = planned["plans"]
         nothing_to_do = len(plans) == 1 and not plans[0].changes
+        was_shown = not nothing_to_do or reviewed in (planned["digest"], planned.get("review_digest"))
         expected = plans[0].digest if nothing_to_do else reviewed
         if not expected:
             raise Stale(f"{_not_shown(provider, pull_request)}, and a reviewed plan is required: {_remedy(provider)}")
@@ -57,7 +60,8 @@ def step(
     seal = seal_of(application, tip)
     code = application.run("apply", *options, capture=False).code
     # Whoever reads the results could use the seal: a commit that was refused must not get one.
-    Applied(application.id, application.kind, tip, code, seal if code in ENDED else "").save(result.parent)
+    is_sealed = was_shown and code in ENDED
+    Applied(application.id, application.kind, tip, code, seal if is_sealed else "").save(result.parent)
     if code == ExitCode.STALE:
         message = f"The plan is not the one that was reviewed ({expected}), so nothing was applied: {_remedy(provider)}"
         say(provider, "error", message)

@@ -12,8 +12,10 @@ from __future__ import annotations
 import hmac
 import re
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Annotated
 
@@ -21,7 +23,7 @@ from pydantic import Field, TypeAdapter
 
 from reconciler.ci.against import mark_of
 from reconciler.ci.command import Application, git
-from reconciler.ci.provider import Forge, Provider, settled
+from reconciler.ci.provider import Forge, Gone, Provider, settled
 from reconciler.ci.related import read_from
 from reconciler.ci.reports import read_page
 from reconciler.errors import ExitCode, ReconcilerError, UsageError
@@ -30,14 +32,18 @@ from reconciler.render.inert import inert
 
 ENDED = frozenset({ExitCode.DONE, ExitCode.NOT_CONVERGED, ExitCode.NOT_CONFIRMED, ExitCode.ROLLOUT_STOPPED})
 _PAUSE_S = 5
-_COMMITS = 50  # that are asked for the mark; each is a request at most
+_COMMITS = 50  # that are asked for the mark, and the one that changed the manifests; each is a request at most
 _NOTE = "applied.json"
-_SEAL = re.compile(r"sealed ([0-9a-f]{32})")
+_SEAL = re.compile("[0-9a-f]{32}")
+_SEALED = re.compile(f"sealed ({_SEAL.pattern})")
 
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """How the apply of a commit ended, for one application and kind. Only one that ended has a `seal`."""
+    """How the apply of a commit ended, for one application and kind.
+
+    Only one that ended has a `seal`, and where a review is required, only one that was shown.
+    """
 
     application: Annotated[str, Field(pattern=f"^{ID_PATTERN}$")]
     kind: Annotated[str, Field(pattern="^(embedded|edge)$")]
@@ -68,25 +74,33 @@ def step(provider: Provider, *, results: Path) -> int:
     if not results.is_dir():
         hint = "collect what the jobs of `apply` left; where none left anything, make an empty folder"
         raise UsageError(f"there is no folder {inert(str(results))} with results", hint=hint)
+    forge, url = provider.forge(), provider.run().url
+    borne: dict[str, Mapping[str, str]] = {}
     for one in _notes(results):
         name = mark_of(one.application, one.kind)
-        if one.code in ENDED:
-            _mark(provider, one, name)
-            provider.log(f"{one.commit} bears {name}: {one.ending}")
-        else:
+        if one.code not in ENDED or not one.seal:
             provider.log(f"{one.commit} gets no {name}: {one.ending}")
+            continue
+        if one.commit not in borne:  # all applications are of one commit, as a rule
+            borne[one.commit] = settled(partial(forge.marks, one.commit), provider.log)
+        if borne[one.commit].get(name) != one.description:  # a commit has room for a thousand of one name
+            _mark(provider, forge, one, name, url)
+        provider.log(f"{one.commit} bears {name}: {one.ending}")
     return 0
 
 
-def _mark(provider: Provider, one: Applied, name: str) -> None:
-    """Write the mark, unless it is there and says the same: a commit has room for a thousand of one name."""
-    forge, url = provider.forge(), provider.run().url
+def _mark(provider: Provider, forge: Forge, one: Applied, name: str, url: str) -> None:
+    """Write a mark once, also where it is not known whether an earlier try wrote it."""
+    tries = count()
 
     def write() -> None:
-        if forge.marks(one.commit).get(name) != one.description:
+        if not next(tries) or forge.marks(one.commit).get(name) != one.description:
             forge.mark(one.commit, name, one.description, url)
 
-    settled(write, provider.log)
+    try:
+        settled(write, provider.log)
+    except Gone as error:
+        raise ReconcilerError(f"there is nothing to mark any more: {error}", hint="run apply by hand") from None
 
 
 def _notes(folder: Path) -> Iterator[Applied]:
@@ -104,15 +118,14 @@ def seal_of(application: Application, commit: str) -> str:
 
 def is_let_through(application: Application, seal: str) -> bool:
     """Whether a seal is that of the commit that is checked out, or of one with the same manifests."""
-    if not (given := seal.encode()):
+    if not _SEAL.fullmatch(seal):
         return False
     token = application.token()  # once: a command may give it
-    made = (token.seal(_sealed(application, one)).encode() for one in _alike(application))
-    return any(hmac.compare_digest(one, given) for one in made)
+    return any(hmac.compare_digest(token.seal(_sealed(application, one)), seal) for one in _alike(application))
 
 
 def _sealed(application: Application, commit: str) -> str:
-    return f"{mark_of(application.id, application.kind)} {commit}"
+    return f"{mark_of(application.id, application.kind)} {commit} {application.path}"
 
 
 def look(provider: Provider, *, application: Application, wait: int) -> int:
@@ -140,7 +153,7 @@ def marked(forge: Forge, application: Application) -> str:
 
 def _borne(forge: Forge, commits: Iterable[str], name: str) -> str:
     """The seal on the first of the commits that bears such a mark, or nothing."""
-    seals = (_SEAL.search(forge.marks(one).get(name, "")) for one in commits)
+    seals = (_SEALED.search(forge.marks(one).get(name, "")) for one in commits)
     return next((match[1] for match in seals if match), "")
 
 
@@ -150,4 +163,4 @@ def _alike(application: Application) -> Sequence[str]:
     listing = ("rev-list", "--first-parent")
     newest = git("--literal-pathspecs", *listing, "--max-count=1", "HEAD", "--", *paths)
     commits = git(*listing, f"--max-count={_COMMITS}", "HEAD").splitlines()
-    return commits[: commits.index(newest) + 1] if newest in commits else commits if newest else commits[:1]
+    return commits[: commits.index(newest) + 1] if newest in commits else [*commits, newest] if newest else commits[:1]

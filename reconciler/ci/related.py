@@ -16,6 +16,8 @@ from reconciler.model.state import Place
 from reconciler.model.versions import LOCK_NAME
 from reconciler.operations.applications import load, load_sound
 
+PIPELINES = (".github/workflows", ".gitlab-ci.yml", "azure-pipelines.yml", ".reconciler")
+"""Where a pipeline says which manifests it reads, and with which version."""
 _EXTENDS = re.compile(r"""extends:\s+["']?([^"'#]*[^"'#\s])""")
 
 
@@ -63,7 +65,9 @@ def _links(path: str, most: int = 40) -> Iterator[str]:
 
 
 def is_related(path: str, base: str) -> bool:
-    """Whether anything that the manifests are read from differs from the base; also where that cannot be told.
+    """Whether anything that the manifests are read from differs from the base, or what the pipeline is.
+
+    Also where that cannot be told.
 
     Raises:
         UsageError: this clone does not have the base.
@@ -75,4 +79,5 @@ def is_related(path: str, base: str) -> bool:
         paths = read_from(path, files)
     except ManifestError:
         return True  # the check tells of the mistakes
-    return bool(git("--literal-pathspecs", "diff", "--name-only", "--no-renames", commit, "HEAD", "--", *paths))
+    differs = ("--literal-pathspecs", "diff", "--name-only", "--no-renames", commit, "HEAD")
+    return bool(git(*differs, "--", *paths, *PIPELINES))

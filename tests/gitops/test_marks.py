@@ -32,9 +32,9 @@ def says(code: int, seal: str = SEAL) -> str:
     return f"apply ended with exit code {code}, sealed {seal}"
 
 
-def sealed(commit: str, *, token: str = TOKEN, kind: str = "embedded") -> str:
+def sealed(commit: str, *, token: str = TOKEN, kind: str = "embedded", path: str = "manifests") -> str:
     """The seal that the apply of a commit makes."""
-    return Token(token, source="").seal(f"{mark_of(PLANT, kind)} {commit}")
+    return Token(token, source="").seal(f"{mark_of(PLANT, kind)} {commit} {path}")
 
 
 def test_its_name_is_that_of_the_application_and_the_kind() -> None:
@@ -260,12 +260,13 @@ class TestLetThrough:
         return run_here("ci", "apply", *about, *options, "--expect-digest", digest, *more)
 
     @pytest.mark.parametrize("digest", ["", f"sha256:{'0' * 64}"])
-    @pytest.mark.parametrize("forged", ["", SEAL, "token", "kind", "the manifests before", "text"])
+    @pytest.mark.parametrize("forged", ["", SEAL, "token", "kind", "path", "the manifests before", "text"])
     def test_no_other_seal_is_applied(self, forged: str, digest: str, git: Git, job_files: Path) -> None:
         tip = git("rev-parse", "HEAD")
         seal = {
             "token": sealed(tip, token=f"{TOKEN}2"),
             "kind": sealed(tip, kind="edge"),
+            "path": sealed(tip, path="fleet"),
             "the manifests before": sealed(git("rev-parse", "HEAD^^")),
             "text": f"\xe9{sealed(tip)}",
         }.get(forged, forged)
