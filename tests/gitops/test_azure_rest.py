@@ -292,12 +292,17 @@ class TestRest:
             ({"isBlocking": False}, False),
             ({"isDeleted": True}, False),
             ({"ref": "refs/heads/other"}, False),
+            ({"settings": {"scope": [{"refName": None, "matchKind": "DefaultBranch", "repositoryId": None}]}}, True),
+            ({"settings": {"scope": [{"repositoryId": None}]}}, False),  # such as a limit of a file's size
+            ({"settings": {}}, False),
         ],
     )
     def test_a_branch_is_protected_by_a_policy(
         self, policy: dict[str, object], protected: bool, devops: DevOps
     ) -> None:
-        devops.policies.append({"ref": "refs/heads/main", "isEnabled": True, "isBlocking": True, **policy})
+        scope = {"refName": "refs/heads/main", "matchKind": "Exact", "repositoryId": None}
+        own = {"ref": "refs/heads/main", "isEnabled": True, "isBlocking": True, "settings": {"scope": [scope]}}
+        devops.policies.append({**own, **policy})
         assert project().protected("main") is protected
 
 

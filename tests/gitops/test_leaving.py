@@ -58,6 +58,19 @@ class TestMark:
             repository().applied(["new"], [MARK])
 
 
+def test_a_loss_that_was_refused_is_not_forgotten_behind_many_commits(world: World) -> None:
+    world.git.commit({MANIFEST: f"{manifest('v1')}# applied\n"})
+    assert world.push().conclusion == "success"
+    world.git.commit({MANIFEST: KEPT})
+    assert world.push().job("apply").exit_codes["Apply"] == 3
+    for number in range(101):
+        world.git.commit({"README.md": f"{number}"})
+    world.git.commit({MANIFEST: f"{KEPT}# again\n"})
+    apply = world.push().job("apply")
+    assert apply.exit_codes["Apply"] == 3
+    assert TOLD in apply.log
+
+
 def test_a_pull_request_is_compared_with_its_base_and_may_raise_the_limit(world: World) -> None:
     refused = world.pull(1, {MANIFEST: KEPT})
     assert refused.conclusion == "failure"

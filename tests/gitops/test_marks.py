@@ -93,6 +93,25 @@ class TestMark:
         assert self.mark(job_files, 0).code == 0
         assert len(hub.statuses[COMMIT]) == 1
 
+    def test_what_is_gone_is_told(self, hub: Hub, job_files: Path) -> None:
+        hub.troubles.append(Trouble("POST .*", 410, "{}"))
+        ended = self.mark(job_files, 0)
+        assert ended.code == 1
+        assert "there is nothing to mark any more: " in ended.out
+
+    def test_what_was_not_shown_has_no_seal_and_gets_no_mark(self, hub: Hub, job_files: Path) -> None:
+        home = job_files / "results/embedded"
+        home.mkdir(parents=True)
+        Applied(PLANT, "embedded", COMMIT, 0).save(home)
+        assert run_here("ci", "mark", "--results", "results").code == 0
+        assert hub.log == []
+
+    def test_a_commit_is_asked_once_for_all_its_marks(self, hub: Hub, job_files: Path) -> None:
+        self.mark(job_files, 0, kind="edge")
+        hub.log.clear()
+        self.mark(job_files, 0)
+        assert hub.log.count(f"GET commits/{COMMIT}/statuses") == 1
+
     def test_without_the_permission_it_is_told(
         self, hub: Hub, job_files: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -222,6 +241,14 @@ class TestMarked:
             git.commit({"README.md": "words"})
         assert self.look(job_files) == ""
 
+    def test_it_is_found_behind_many_commits_of_other_files(
+        self, git: Git, hub: Hub, job_files: Path, pauses: list[float]
+    ) -> None:
+        hub.mark(git("rev-parse", "HEAD"), MARK, description=says(0))
+        for number in range(51):
+            git.commit({"README.md": f"{number}"})
+        assert self.look(job_files) == SEAL
+
     def test_what_was_reverted_is_another_commit(
         self, git: Git, hub: Hub, job_files: Path, pauses: list[float]
     ) -> None:
@@ -303,6 +330,15 @@ def test_a_forged_mark_lets_no_schedule_apply(build: Build) -> None:
     assert (night.conclusion, apply.exit_codes["Apply"]) == ("failure", 4)
     assert any("was not made with this token" in line for line in apply.annotations)
     assert world.released() == {"v1"}
+
+
+def test_what_nobody_was_shown_is_not_let_through_because_it_changes_nothing_yet(build: Build) -> None:
+    """A group for devices to come changes nothing today, and what joins it would get its version by the schedule."""
+    world = build(**{"require-reviewed-plan": True, "scheduled-apply": True})
+    world.git.commit({MANIFEST: f"{manifest('v1')}# for later\n"})
+    assert world.push().conclusion == "success"
+    assert world.hub.statuses == {}
+    assert world.night().job("apply").exit_codes["Apply"] == 4
 
 
 def test_a_schedule_that_needs_a_review_applies_no_commit_without_its_mark(build: Build) -> None:

@@ -38,8 +38,12 @@ def git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Git:
         ({"bases/common.yaml": BASE + "# a comment\n"}, True),
         ({"manifests/reconciler.lock": "{}"}, True),
         ({PLANT: "nonsense: true\n"}, True),
+        ({".github/workflows/fleet.yml": "on: push\n"}, True),
+        ({".gitlab-ci.yml": "{}"}, True),
+        ({"azure-pipelines.yml": "{}"}, True),
+        ({".reconciler/reconciler.txt": "losant-reconciler==2"}, True),
     ],
-    ids=["readme", "beside", "manifest", "new", "base", "lock", "mistake"],
+    ids=["readme", "beside", "manifest", "new", "base", "lock", "mistake", "github", "gitlab", "azure", "version"],
 )
 def test_what_the_manifests_are_read_from(files: Mapping[str, str], related: bool, git: Git) -> None:
     git.commit(files)

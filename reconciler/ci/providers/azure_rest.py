@@ -142,7 +142,7 @@ class Project:
     def protected(self, branch: str) -> bool:
         query = {**_VERSION, "repositoryId": self._place.repository, "refName": f"refs/heads/{branch}"}
         policies = self._rest.read(f"{self._api}/git/policy/configurations", dict, query)["value"]
-        return any(one["isEnabled"] and one["isBlocking"] and not one.get("isDeleted") for one in policies)
+        return any(_closes_a_branch(one) for one in policies)
 
     def settings(self, applications: Collection[str]) -> Sequence[Finding]:  # noqa: ARG002
         # A pipeline is a user of no group but those that it names, and reads the checks of none.
@@ -218,6 +218,13 @@ class Project:
             return answer
 
         return settled(ask, self._log)
+
+
+def _closes_a_branch(policy: Data) -> bool:
+    """Whether nobody can push to the branch; policies of the whole repository, such as a file's size, let them."""
+    scopes = (policy.get("settings") or {}).get("scope") or ()
+    is_of_branch = any(one.get("refName") or one.get("matchKind") == "DefaultBranch" for one in scopes)
+    return is_of_branch and policy["isEnabled"] and policy["isBlocking"] and not policy.get("isDeleted")
 
 
 def _status(text: str) -> str:
