@@ -426,6 +426,14 @@ class TestChild:
         checked = processes.run([str(BIN / "check-jsonschema"), *options, *files])
         assert checked.returncode == 0, checked.stdout
 
+    @pytest.mark.parametrize("own", [PLANT, PLANT.upper()])
+    def test_a_job_has_the_token_of_its_application_however_its_id_is_written(self, own: str, tmp_path: Path) -> None:
+        jobs = self.child(tmp_path, apply="true", plan="")
+        (line,) = [line for line in jobs["apply"]["script"] if line.startswith("for NAME in ${!LOSANT")]
+        env = {"ROW_ID": PLANT, f"LOSANT_API_TOKEN_{own}": "1", f"LOSANT_API_TOKEN_{'b' * 24}": "2"}
+        done = processes.run(["bash", "-ec", f"{line}; compgen -v LOSANT_API_TOKEN_"], env={**env, "PATH": "/usr/bin"})
+        assert done.stdout == f"LOSANT_API_TOKEN_{own}\n"
+
     def test_jobs_exclude_each_other_where_they_must(self, tmp_path: Path) -> None:
         jobs = self.child(tmp_path, apply="true", plan="drift")
         assert jobs["apply"]["resource_group"] == jobs["plan"]["resource_group"] == f"reconciler-{0:024x}-embedded"

@@ -11,11 +11,12 @@ from typing import ClassVar
 
 import pytest
 
+from reconciler.api.http.credentials import VARIABLE
 from reconciler.ci.comment import Review, find_comment, read_review
 from reconciler.ci.drift import first_line
 from reconciler.ci.marks import Applied
 from reconciler.ci.provider import PAUSES_S, Merged, Post
-from reconciler.ci.providers.gitlab import GitLab
+from reconciler.ci.providers.gitlab import FORGE_TOKEN, GitLab
 from reconciler.ci.providers.gitlab_rest import Project
 from reconciler.ci.reports import Report
 from reconciler.ci.stopped import Stopped
@@ -376,6 +377,11 @@ class TestKept:
             ("tokens are kept apart", True, ""),
             ("protected variables are kept from merge requests", True, ""),
             ("a pipeline by hand may get variables", True, ""),
+            (
+                "variables of groups and of the instance",
+                None,
+                f"a project does not show them; see that none of them is named {VARIABLE} or {FORGE_TOKEN}",
+            ),
         ]
 
     @pytest.mark.parametrize(
@@ -408,6 +414,17 @@ class TestKept:
                 "RECONCILER_MARK_TOKEN of reconciler-forge is not prot",
             ),
             (3, kept("MINE", "*"), "no variable RECONCILER_MARK_TOKEN"),
+            (1, kept("LOSANT_API_TOKEN", "reconciler-fleet*", protected=True), "merge requests do not get it"),
+            (
+                2,
+                kept("RECONCILER_FORGE_TOKEN", "reconciler-forge", protected=True),
+                "RECONCILER_FORGE_TOKEN of reconciler-forge is protected: merge requests do not get it",
+            ),
+            (
+                2,
+                kept("RECONCILER_FORGE_TOKEN", "reconciler-forge") | {"variable_type": "file"},
+                "is of the type File",
+            ),
         ],
     )
     def test_each_that_is_not_is_told(self, lab: Lab, number: int, wrong: dict[str, object], told: str) -> None:
@@ -429,19 +446,19 @@ class TestKept:
         self, given: bool | None, right: bool | None, lab: Lab
     ) -> None:
         lab.protect_merge_request_pipelines = given
-        _, found, _ = project().settings([A])
+        _, found, *_ = project().settings([A])
         assert found.right is right
         assert ("Allow merge request pipelines to access protected variables and runners" in found.why) is (not right)
 
     def test_where_no_pipeline_may_get_variables_none_can_apply_by_hand(self, lab: Lab) -> None:
         lab.ci_pipeline_variables_minimum_override_role = "no_one_allowed"
-        *_, found = project().settings([A])
+        *_, found, _ = project().settings([A])
         assert found.right is False
         assert "Settings > CI/CD > Variables > Minimum role to use pipeline variables" in found.why
 
     def test_a_role_that_may_not_read_them_is_no_verdict(self, lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("RECONCILER_FORGE_TOKEN", lab.token())
-        apart, requests, by_hand = project().settings([A])
+        apart, requests, by_hand, _ = project().settings([A])
         assert (apart.right, requests.right, by_hand.right) == (None, None, None)
         told = "GitLab returned 403 for GET variables; only the role Maintainer may read where variables are kept"
         assert apart.why == told

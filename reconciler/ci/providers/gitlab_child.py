@@ -40,7 +40,8 @@ _TIP = (
 )
 # Each job has the tokens of all applications; what it starts has its own.
 _NARROWED = (
-    'for NAME in ${!LOSANT_API_TOKEN_*}; do if [ "$NAME" != "LOSANT_API_TOKEN_$ROW_ID" ]; then unset "$NAME"; fi; done'
+    "for NAME in ${!LOSANT_API_TOKEN_*}; do "
+    'if [ "${NAME,,}" != "losant_api_token_${ROW_ID,,}" ]; then unset "$NAME"; fi; done'
 )
 _APPLICATION = '--application "$ROW_ID" --kind "$ROW_KIND"'
 _AT = '"$ROW_ID-$ROW_KIND"'

@@ -11,9 +11,12 @@ from reconciler.ci.providers.rest import Data, Rest
 from reconciler.errors import ReconcilerError
 from reconciler.operations.init.check import KEPT_APART, Finding, why_of
 
+_ALLOWED = {FORGE_TOKEN: (FORGE,), MARK_TOKEN: (FORGE,)}
 _PLANS = f"{FLEET}*"  # of two variables with one name a job of the fleet gets the one of the exact environment
 _FROM_MERGE_REQUESTS = "protected variables are kept from merge requests"
 _BY_HAND = "a pipeline by hand may get variables"
+_ABOVE = "variables of groups and of the instance"
+_UNSEEN = f"a project does not show them; see that none of them is named {VARIABLE} or {FORGE_TOKEN}"
 _ROLES = ("developer", "maintainer", "owner")
 _SETTING = (
     'turn "Allow merge request pipelines to access protected variables and runners" off'
@@ -39,7 +42,7 @@ def settings(rest: Rest, project: str, applications: Collection[str]) -> Sequenc
         return Finding(_BY_HAND, None if role is None else role != "no_one_allowed", "" if role in _ROLES else why)
 
     looks = {KEPT_APART: kept, _FROM_MERGE_REQUESTS: from_merge_requests, _BY_HAND: by_hand}
-    return [_told(what, look) for what, look in looks.items()]
+    return [*(_told(what, look) for what, look in looks.items()), Finding(_ABOVE, right=None, why=_UNSEEN)]
 
 
 def _told(what: str, look: Callable[[], Finding]) -> Finding:
@@ -51,25 +54,31 @@ def _told(what: str, look: Callable[[], Finding]) -> Finding:
 
 def misplaced(variables: Sequence[Data], applications: Collection[str]) -> Iterator[str]:
     """What is wrong: a job that lacks its token, or gets one that it should not have."""
-    allowed = {FORGE_TOKEN: (FORGE,), MARK_TOKEN: (FORGE,)}
     for one in variables:
-        key, scope = one["key"], one["environment_scope"]
-        name = f"{key} of {scope}"
-        if not key.startswith((VARIABLE, *allowed)):
-            continue
-        if key not in (*allowed, VARIABLE) and not key.startswith(f"{VARIABLE}_"):
-            yield f"{key} is read by no job"
-        elif scope not in allowed.get(key, (FLEET, _PLANS)):
-            yield f"{name} is to be of {FORGE if key in allowed else FLEET}"
-        elif (scope == FLEET or key == MARK_TOKEN) and not one["protected"]:
-            yield f"{name} is not protected: whoever may push a branch can print it"
-        if not one["masked"]:
-            yield f"{name} is not masked: logs can show it"
-    for key in allowed:
+        if one["key"].startswith((VARIABLE, *_ALLOWED)):
+            yield from _wrong(one)
+    for key in _ALLOWED:
         if not _of(variables, key):
             yield f"no variable {key}"
     for application in applications or ("",):
         yield from _missing(variables, application)
+
+
+def _wrong(variable: Data) -> Iterator[str]:
+    key, scope = variable["key"], variable["environment_scope"]
+    name = f"{key} of {scope}"
+    if key not in (*_ALLOWED, VARIABLE) and not key.startswith(f"{VARIABLE}_"):
+        yield f"{key} is read by no job"
+    elif scope not in _ALLOWED.get(key, (FLEET, _PLANS)):
+        yield f"{name} is to be of {FORGE if key in _ALLOWED else FLEET}"
+    elif (scope == FLEET or key == MARK_TOKEN) and not variable["protected"]:
+        yield f"{name} is not protected: whoever may push a branch can print it"
+    elif (scope == _PLANS or key == FORGE_TOKEN) and variable["protected"]:
+        yield f"{name} is protected: merge requests do not get it"
+    if variable.get("variable_type") == "file":
+        yield f"{name} is of the type File: its value would be the name of a file"
+    if not variable["masked"]:
+        yield f"{name} is not masked: logs can show it"
 
 
 def _missing(variables: Sequence[Data], application: str) -> Iterator[str]:
