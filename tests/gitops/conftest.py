@@ -79,6 +79,12 @@ class Git:
         self("commit", "-qm", message)
         return self("rev-parse", "HEAD")
 
+    def advance(self, commits: int) -> None:
+        """So many commits that change no file."""
+        one = "commit refs/heads/main\ncommitter t <t@example.com> now\ndata 5\nwords\nfrom refs/heads/main^0\n\n"
+        load = ["git", "-C", str(self.folder), "fast-import", "--quiet", "--date-format=now"]
+        processes.run(load, input=one * commits, check=True)
+
 
 @dataclass
 class World:

@@ -63,8 +63,7 @@ def test_a_loss_that_was_refused_is_not_forgotten_behind_many_commits(world: Wor
     assert world.push().conclusion == "success"
     world.git.commit({MANIFEST: KEPT})
     assert world.push().job("apply").exit_codes["Apply"] == 3
-    for number in range(101):
-        world.git.commit({"README.md": f"{number}"})
+    world.git.advance(101)
     world.git.commit({MANIFEST: f"{KEPT}# again\n"})
     apply = world.push().job("apply")
     assert apply.exit_codes["Apply"] == 3

@@ -245,8 +245,7 @@ class TestMarked:
         self, git: Git, hub: Hub, job_files: Path, pauses: list[float]
     ) -> None:
         hub.mark(git("rev-parse", "HEAD"), MARK, description=says(0))
-        for number in range(51):
-            git.commit({"README.md": f"{number}"})
+        git.advance(51)
         assert self.look(job_files) == SEAL
 
     def test_what_was_reverted_is_another_commit(
