@@ -81,9 +81,12 @@ class Git:
 
     def advance(self, commits: int) -> None:
         """So many commits that change no file."""
-        one = "commit refs/heads/main\ncommitter t <t@example.com> now\ndata 5\nwords\nfrom refs/heads/main^0\n\n"
+        before = int(self("rev-list", "--count", "main"))
+        one = "commit refs/heads/main\ncommitter t <t@example.com> now\ndata 5\nwords\n"
+        text = f"{one}from refs/heads/main^0\n\n" + f"{one}\n" * (commits - 1)
         load = ["git", "-C", str(self.folder), "fast-import", "--quiet", "--date-format=now"]
-        processes.run(load, input=one * commits, check=True)
+        processes.run(load, input=text, check=True)
+        assert int(self("rev-list", "--count", "main")) == before + commits
 
 
 @dataclass
