@@ -251,3 +251,13 @@ def there(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
     folder.mkdir()
     with place(request.param, folder, monkeypatch) as made:
         yield made
+
+
+@pytest.fixture
+def git(tmp_path: Path, there: Place, monkeypatch: pytest.MonkeyPatch) -> Git:
+    """The checkout of that job: two commits, of two versions."""
+    git = Git(tmp_path / "origin")
+    git.commit({"manifests/plant.yaml": manifest("v1")})
+    git.commit({"manifests/plant.yaml": manifest("v2")})
+    monkeypatch.chdir(git.folder)
+    return git

@@ -230,8 +230,8 @@ class TestCommands:
 class TestRest:
     def test_every_thread_is_read(self, devops: DevOps) -> None:
         line = Review("manifests", COMMIT, {}).line()
-        for number in range(250):
-            devops.thread(1, line if number == 249 else "talk")
+        for number in range(25_000):
+            devops.thread(1, line if number == 24_999 else "talk")
         found = find_comment(project(), 1, "manifests")
         assert found is not None
         assert devops.threads[found[0].id]["comments"][0]["content"] == line

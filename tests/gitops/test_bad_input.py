@@ -35,15 +35,6 @@ COMMANDS = {
 """What a forge acts on in a log."""
 
 
-@pytest.fixture
-def git(tmp_path: Path, there: Place, monkeypatch: pytest.MonkeyPatch) -> Git:
-    git = Git(tmp_path / "origin")
-    git.commit({"manifests/plant.yaml": manifest("v1")})
-    git.commit({"manifests/plant.yaml": manifest("v2")})
-    monkeypatch.chdir(git.folder)
-    return git
-
-
 def review(path: str, commit: str, digest: str) -> str:
     """The first line of our comment on a pull request whose plan has this digest."""
     return Review(path, commit, {f"{PLANT} embedded": digest}, complete=True).line()

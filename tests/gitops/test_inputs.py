@@ -5,25 +5,15 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-from tests.gitops.conftest import Git, manifest
+from tests.gitops.conftest import Git
 from tests.gitops.runner.places import Place
 from tests.gitops.runner.reports import one
 from tests.support.cli import Ended
 
 REQUIRE, SCHEDULED = "RECONCILER_REQUIRE_REVIEWED_PLAN", "RECONCILER_SCHEDULED_APPLY"
-
-
-@pytest.fixture
-def git(tmp_path: Path, there: Place, monkeypatch: pytest.MonkeyPatch) -> Git:
-    git = Git(tmp_path / "origin")
-    git.commit({"manifests/plant.yaml": manifest("v1")})
-    git.commit({"manifests/plant.yaml": manifest("v2")})
-    monkeypatch.chdir(git.folder)
-    return git
 
 
 @pytest.mark.parametrize("there", ["gitlab"], indirect=True)
