@@ -119,6 +119,7 @@ def clone(tmp_path: Path) -> Clone:
         (GIT, GIT),
         ("git@example.com:a/reconciler.git", "ssh://git@example.com/a/reconciler.git"),
         ("ssh://git@example.com/reconciler", "ssh://git@example.com/reconciler"),
+        ("ssh://git@example.com:2222/reconciler", "ssh://git@example.com:2222/reconciler"),
     ],
 )
 def test_a_clone_is_the_commit_that_is_checked_out(clone: Clone, url: str, reached: str) -> None:
@@ -131,6 +132,11 @@ def _changed(clone: Clone) -> None:
     (clone.of(GIT).folder / "reconciler/code.py").write_text("new = 2\n")
 
 
+def _added(clone: Clone) -> None:
+    (clone.of(GIT).folder / "reconciler/more.py").write_text("new = 2\n")
+    clone("config", "status.showUntrackedFiles", "no")
+
+
 def _unpushed(clone: Clone) -> None:
     clone.of(GIT)("update-ref", "-d", "refs/remotes/origin/main")
 
@@ -139,6 +145,7 @@ def _unpushed(clone: Clone) -> None:
     ("spoil", "told"),
     [
         (_changed, "has changes that are not committed"),
+        (_added, "has changes that are not committed"),
         (_unpushed, "has a commit that no remote has"),
         (lambda clone: clone.of("/srv/reconciler.git"), "was cloned from a folder that only this machine has"),
         (lambda clone: clone.of("https://me:secret@example.com/r"), "holds a password or a token"),

@@ -26,7 +26,7 @@ def checked_out(folder: Path, hint: str) -> tuple[str, str]:
     try:
         commit = _git(folder, "rev-parse", "HEAD")
         is_whole = Path(_git(folder, "rev-parse", "--show-toplevel")) == folder.resolve()
-        changes = _git(folder, "status", "--porcelain", "--", *_INSTALLED)
+        changes = _git(folder, "status", "--porcelain", "--untracked-files", "--", *_INSTALLED)
         bearers = _git(folder, "for-each-ref", "--contains", commit, "--format=%(refname:lstrip=2)", "refs/remotes")
         remotes = [name.partition("/")[0] for name in bearers.split()]
         remote = "origin" if "origin" in remotes else next(iter(remotes), "")
@@ -40,9 +40,11 @@ def checked_out(folder: Path, hint: str) -> tuple[str, str]:
         raise UsageError(f"{what} has changes that are not committed", hint=f"commit and push them, or {hint}")
     if not remote:
         raise UsageError(f"{what} has a commit that no remote has", hint=f"push it, or {hint}")
-    if "://" not in url and not _SCP.fullmatch(url):
+    if match := _SCP.fullmatch(url):
+        return f"ssh://{match[1]}/{match[2]}", commit
+    if "://" not in url:
         raise UsageError(f"{what} was cloned from a folder that only this machine has", hint=hint)
-    return _SCP.sub(r"ssh://\1/\2", url), commit
+    return url, commit
 
 
 def _git(folder: Path, *arguments: str) -> str:
