@@ -77,13 +77,14 @@ class TestRest:
             Trouble("GET .*"),
             Trouble("GET .*", 500),
             Trouble("GET .*", 502),
+            Trouble("GET .*", 409, "{}"),
             Trouble("GET .*", 429),
             Trouble("GET .*", 403, headers={"Retry-After": "1"}),
             Trouble("GET .*", 200),
             Trouble("GET .*", 200, '{"message": "try again"}'),
             Trouble("GET .*", 200, "[", headers={"X": "y"}),
         ],
-        ids=["cut", "500", "502", "429", "rate", "html", "object", "half"],
+        ids=["cut", "500", "502", "409", "429", "rate", "html", "object", "half"],
     )
     def test_what_may_pass_is_asked_again(self, trouble: Trouble, hub: Hub, pauses: list[float]) -> None:
         hub.open_pull(1, head="c")

@@ -51,7 +51,7 @@ class Place(NamedTuple):
 
 
 class _Azure(Rest):
-    """Azure's answers: a page to sign in has status 203, and a conflict passes."""
+    """Azure's answers: a page to sign in has status 203."""
 
     def accepts(self, answer: httpx.Response) -> bool:
         return answer.is_success and answer.status_code != httpx.codes.NON_AUTHORITATIVE_INFORMATION
@@ -61,8 +61,6 @@ class _Azure(Rest):
         if code in (203, 401):
             hint = "it does not accept SYSTEM_ACCESSTOKEN; map $(System.AccessToken) into the step"
             return ReconcilerError(f"{self.forge} returned {code} for {method} {path}: {hint}")
-        if code == httpx.codes.CONFLICT:
-            return Unsettled(f"{self.forge} returned {code} for {method} {path}", asked_s=self.asked_s(answer) or 0)
         if "/_apis/wit/" in path and code in (403, 404):
             return Gone(path)  # there are no boards, or none for this pipeline
         return super()._error(answer, method, path)

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from reconciler.api.http.credentials import read_token
 from reconciler.ci.provider import Gone, Merged, Post
 from reconciler.ci.providers.gitlab import FORGE_TOKEN, MARK_TOKEN
-from reconciler.ci.providers.rest import PASSING, Data, Rest, first_bearers
+from reconciler.ci.providers.rest import Data, Rest, first_bearers
 from reconciler.operations.init.check import Finding
 
 _FORBIDDEN = f"{FORGE_TOKEN} has to be a project access token with the scope api and the role Reporter"
@@ -21,7 +21,6 @@ _MAY_NOT_MARK = (
 )
 _MAY_NOT_READ = "only the role Maintainer may read where variables are kept"
 _COMMAND = re.compile(r"^([ \t]*)/(?=[A-Za-z])", re.MULTILINE)
-_BUSY = frozenset({409})  # somebody else writes at the same time
 
 
 class Project:
@@ -36,7 +35,7 @@ class Project:
         def rest(text: str, source: str, forbidden: str) -> Rest:
             read = read_token(text, source=source, issuer="GitLab")
             headers = {"Authorization": read.header, "Accept": "application/json"}
-            return Rest("GitLab", url, read, headers=headers, forbidden=forbidden, log=log, passing=PASSING | _BUSY)
+            return Rest("GitLab", url, read, headers=headers, forbidden=forbidden, log=log)
 
         self._rest = rest(token, FORGE_TOKEN, _FORBIDDEN)
         self._reading = rest(token, FORGE_TOKEN, _MAY_NOT_READ)

@@ -21,7 +21,7 @@ from reconciler.render.inert import inert
 TIMEOUT_S = 30
 MAX_BODY = 64 * 1024 * 1024
 PER_PAGE = 100
-PASSING = frozenset({429, 500, 502, 503, 504})
+PASSING = frozenset({409, 429, 500, 502, 503, 504})  # 409: somebody else writes at the same time
 
 Data = Mapping[str, Any]
 T = TypeVar("T")
@@ -44,11 +44,10 @@ class Rest:
         headers: Mapping[str, str],
         forbidden: str,
         log: Callable[[str], None],
-        passing: Collection[int] = PASSING,
     ) -> None:
-        """`headers` authorize, and say what else the forge wants. `passing`: statuses that may be transient."""
+        """`headers` authorize, and say what else the forge wants."""
         self.forge, self.forbidden = forge, forbidden
-        self._log, self._token, self._passing = log, token, passing
+        self._log, self._token = log, token
         way = way_to(httpx.URL(url))
         self._http = httpx.Client(
             base_url=url,
@@ -114,7 +113,7 @@ class Rest:
             return Gone(path)
         reason = f"{self.forge} returned {code} for {method} {path}"
         asked_s = self.asked_s(answer)
-        if code in self._passing or (code == 403 and asked_s is not None):
+        if code in PASSING or (code == 403 and asked_s is not None):
             return Unsettled(reason, asked_s=asked_s or 0)
         if code == 401:
             return ReconcilerError(f"{reason}: {self._token.source} is not valid, or has expired")
