@@ -11,7 +11,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from reconciler.model.requests import Request
-from reconciler.model.state import Application, Device, DeviceId, Flow, FlowId, Read, Version
+from reconciler.model.state import Application, Device, DeviceId, Flow, FlowId, Quiet, Read, Version
 from reconciler.model.versions import Content, Published
 
 
@@ -22,11 +22,17 @@ class Reader(Protocol):
         """The application's own record."""
 
     async def live(
-        self, *, flow_id: FlowId | None = None, device_id: DeviceId | None = None, evidence: bool = False
+        self,
+        *,
+        flow_id: FlowId | None = None,
+        device_id: DeviceId | None = None,
+        evidence: bool = False,
+        quiet: Quiet | None = None,
     ) -> Read:
         """Read every deployment record, or those with that flow, or that device's.
 
-        `evidence`: with what rollouts are judged by, of every device (`LiveDevice.evidence`). The result is complete:
+        `evidence`: with what rollouts are judged by, of every device (`LiveDevice.evidence`). `quiet`: the logs of
+        which only the date need be kept. The result is complete:
         pages are sorted by id, de-duplicated, and checked against `totalCount`.
         """
 

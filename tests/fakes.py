@@ -32,6 +32,7 @@ from reconciler.model.state import (
     LiveDevice,
     LogEntry,
     LogLine,
+    Quiet,
     Read,
     Row,
 )
@@ -353,7 +354,14 @@ class FakeApi:
         await self._enter("application")
         return self._application
 
-    async def live(self, *, flow_id: str | None = None, device_id: str | None = None, evidence: bool = False) -> Read:
+    async def live(
+        self,
+        *,
+        flow_id: str | None = None,
+        device_id: str | None = None,
+        evidence: bool = False,
+        quiet: Quiet | None = None,
+    ) -> Read:
         began, server_time = self.clock.monotonic(), float(int(unix_time(self.clock.utc_now())))
         await self._enter("live", flow_id=flow_id, device_id=device_id)
         if device_id is not None and device_id not in self.devices_by_id:

@@ -27,7 +27,19 @@ from reconciler.api.queries import narrowings, of_class, queries
 from reconciler.api.wire import Missing, NamedShape, S, SuccessShape, Unreadable, parse_strictly, shaped
 from reconciler.errors import IncompleteRead
 from reconciler.model.requests import Request
-from reconciler.model.state import Application, Device, DeviceId, Flow, FlowId, Kind, Live, LiveDevice, Read, Version
+from reconciler.model.state import (
+    Application,
+    Device,
+    DeviceId,
+    Flow,
+    FlowId,
+    Kind,
+    Live,
+    LiveDevice,
+    Quiet,
+    Read,
+    Version,
+)
 from reconciler.model.versions import Content, Published
 from reconciler.runtime import gather, turns
 
@@ -78,7 +90,12 @@ class LosantApi:
         return Application(shape.id, shape.name)
 
     async def live(
-        self, *, flow_id: FlowId | None = None, device_id: DeviceId | None = None, evidence: bool = False
+        self,
+        *,
+        flow_id: FlowId | None = None,
+        device_id: DeviceId | None = None,
+        evidence: bool = False,
+        quiet: Quiet | None = None,
     ) -> Read:
         """Read every deployment record, or those with that flow, or that device's."""
         began = self.connection.clock.monotonic()
@@ -90,7 +107,7 @@ class LosantApi:
             {key: value for key, value in params.items() if value is not None},
         )
         # For a single device the log is always wanted.
-        pages = self._pages(keep_logs=device_id is not None, evidence=evidence)
+        pages = self._pages(keep_logs=device_id is not None, evidence=evidence, quiet=quiet)
         found = await self._listing(request, pages)
         devices = _read(request, pages.merged, found)
         live = _narrowed(devices, pages.flow_names, flow_id=flow_id, device_id=device_id)
@@ -99,8 +116,10 @@ class LosantApi:
             self._was_read(WasRead(self.application_id, self.kind, flow_id, device_id, read))
         return read
 
-    def _pages(self, *, keep_logs: bool, evidence: bool = False) -> DeploymentPages[Any]:
-        return (EmbeddedPages if self.kind is Kind.EMBEDDED else EdgePages)(keep_logs=keep_logs, evidence=evidence)
+    def _pages(self, *, keep_logs: bool, evidence: bool = False, quiet: Quiet | None = None) -> DeploymentPages[Any]:
+        if self.kind is Kind.EMBEDDED:
+            return EmbeddedPages(keep_logs=keep_logs, evidence=evidence, quiet=quiet)
+        return EdgePages(keep_logs=keep_logs, evidence=evidence)
 
     async def devices(
         self,

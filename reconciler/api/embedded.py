@@ -11,7 +11,8 @@ from operator import itemgetter
 from typing import Any, Final, TypeAlias
 
 from reconciler.api.deployments import CONNECTED, DeploymentPages, log_entry, log_fields
-from reconciler.api.evidence import Bundles, Log
+from reconciler.api.evidence import Bundles, Condenser, Log, QuietLogs
+from reconciler.api.pages import Page
 from reconciler.api.wire import (
     RELEASED,
     RELEASED_BUNDLE,
@@ -21,10 +22,21 @@ from reconciler.api.wire import (
     Missing,
     Unreadable,
 )
-from reconciler.model.state import NO_EVIDENCE, NOTHING, DeviceId, Entry, FlowId, LiveDevice, LogEntry, Version
+from reconciler.model.state import (
+    NO_EVIDENCE,
+    NOTHING,
+    DeviceId,
+    Entry,
+    Evidence,
+    FlowId,
+    LiveDevice,
+    LogEntry,
+    Quiet,
+    Version,
+)
 from reconciler.model.text import is_id
 
-_NO_FLOWS: Final[dict[str, dict[str, Any]]] = {}
+_NO_FLOWS: Final[dict[str, Any]] = {}
 _NO_CUSTOM_NODES: Final[frozenset[FlowId]] = frozenset()
 _LOG_FIELDS: Final = log_fields(version=RELEASED, bundle="newBundle", attempted="attemptedBundle", update="updateType")
 
@@ -37,12 +49,19 @@ class EmbeddedPages(DeploymentPages[Record]):
     shape = EmbeddedShape
     line_fields = ("bundle", "change", "flow_id", "version", "error", "update")
 
-    def __init__(self, *, keep_logs: bool = False, evidence: bool = False) -> None:
+    def __init__(self, *, keep_logs: bool = False, evidence: bool = False, quiet: Quiet | None = None) -> None:
         super().__init__(keep_logs=keep_logs, evidence=evidence)
+        self._quiet = QuietLogs(quiet) if quiet else None
         # The flows of the previous device: the next one often has the same, and then shares the parsed result.
         self._raw = _NO_FLOWS
         self._shared: dict[tuple[object, ...], dict[FlowId, Entry]] = {}
         self._made = self._entries_of(_NO_FLOWS)
+
+    def page(self, body: bytes) -> Page[Record]:
+        """See `Pages.page`."""
+        if self._quiet:
+            self._quiet.at(self.sent_at)
+        return super().page(body)
 
     def record(self, item: Any) -> tuple[str, Record]:
         """See `Pages.record`. This is the hot path: it runs once per device."""
@@ -71,15 +90,23 @@ class EmbeddedPages(DeploymentPages[Record]):
         record_id = device_id if (own := item.get("id")) is None else own.lower()
         if reported_bundle == released_bundle:
             reported_bundle = released_bundle  # one text instead of two
+        steady = flows if settled and connected and not unknown else _NO_FLOWS
         condenser = self._condenser
-        evidence = (
-            condenser.evidence(logs or (), get("lastUpdated"), None, reported_bundle) if condenser else NO_EVIDENCE
-        )
+        evidence = self._evidence_of(condenser, item, steady, reported_bundle) if condenser else NO_EVIDENCE
         unknown = bool(unknown)
         device = LiveDevice(
             flows, name, connected, time, unknown, released_bundle, reported_bundle, kept, _NO_CUSTOM_NODES, evidence
         )
         return record_id, (device_id, device)
+
+    def _evidence_of(
+        self, condenser: Condenser, item: Any, steady: Mapping[FlowId, Entry], bundle: str | None
+    ) -> Evidence:
+        """What rollouts are judged by. `steady`: the flows of a device that may have a quiet log."""
+        log, updated = item.get("logs") or (), item.get("lastUpdated")
+        if steady and self._quiet and (evidence := self._quiet.evidence(log, updated, steady)):
+            return evidence
+        return condenser.evidence(log, updated, None, bundle)
 
     @staticmethod
     def line_values(log: Log, bundles: Bundles) -> list[tuple[object, ...]]:

@@ -13,16 +13,20 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias, TypeVar
 
+from reconciler.api.wire import RELEASED
 from reconciler.model.log import UNDATED, in_order, placed, rank, unix_time
-from reconciler.model.state import Evidence, FlowId, LogLine
+from reconciler.model.state import NO_EVIDENCE, NOTHING, Entry, Evidence, FlowId, LogLine, Quiet
 
 _MOST_KINDS: Final = 10_000
 _EPOCH: Final = datetime.fromtimestamp(0, UTC)
+_DAY: Final = 24 * 3600
+_QUIET: Final = LogLine(change="quiet")
 
 BUNDLE: Final = 0  # where among the values of an entry the bundle is, if it is a number
 Bundles: TypeAlias = dict[object, int | None]  # the names of the bundles of a log -> numbers that stand for them
 Log: TypeAlias = Sequence[Mapping[str, Any]]
 Values: TypeAlias = tuple[object, ...]
+Pair: TypeAlias = tuple[Any, Any]  # a flow and a version as a line names them
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -130,6 +134,58 @@ class Condenser:
         dated = in_order(pair for part in parts for pair in zip(part.instants, part.lines, strict=True))
         lines = self._shared(tuple(line for _, line in dated))
         return Evidence(lines, array("d", [at for at, _ in dated]), max(part.updated for part in parts))
+
+
+class QuietLogs:
+    """Tells which logs of embedded devices are quiet, see `Quiet`; with one evidence for all that are.
+
+    This is the way of most devices in most reads, so dates are compared as text. A date that names a zone may be almost
+    a day later than its text, so they have to be older by a day.
+    """
+
+    def __init__(self, quiet: Quiet) -> None:
+        self._quiet = quiet
+        self._sent_at: float | None = None
+        self._limit = ""  # no text is smaller
+        self._evidence = NO_EVIDENCE
+        self._harmless: dict[int, tuple[Mapping[FlowId, Entry], set[Pair]]] = {}  # by the flows of a device
+
+    def at(self, now: float | None) -> None:
+        """Look at logs by the server's time of a read."""
+        if now == self._sent_at:
+            return
+        self._sent_at, self._limit = now, ""
+        before = 0.0 if now is None else now - self._quiet.for_s
+        if before > _DAY:
+            self._limit = datetime.fromtimestamp(before - _DAY, UTC).isoformat()
+            self._evidence = Evidence((_QUIET,), array("d", [before]))
+
+    def evidence(self, log: Log, updated: Any, flows: Mapping[FlowId, Entry]) -> Evidence | None:
+        """The evidence of a connected device that runs what is released to it if its log is quiet, else None.
+
+        `flows`: devices with equal ones share them.
+        """
+        try:
+            if (newest := max([line["date"] for line in log])) >= self._limit or (updated or "") >= self._limit:
+                return None
+            pairs = [(line.get("updateFlowId"), line.get(RELEASED)) for line in log]
+            known = self._harmless.get(id(flows)) or self._harmless.setdefault(id(flows), (flows, set()))
+            if not known[1].issuperset(pairs) and not self._are_harmless(pairs, *known):
+                return None
+            datetime.fromisoformat(newest)
+        except (AttributeError, KeyError, TypeError, ValueError):
+            return None
+        return self._evidence
+
+    def _are_harmless(self, pairs: Sequence[Pair], flows: Mapping[FlowId, Entry], known: set[Pair]) -> bool:
+        """Whether a log names no version that a rollout may move a flow to. What is harmless is noted."""
+        for flow_id, version in pairs:
+            now = NOTHING if flow_id is None else flows.get(flow_id.lower(), NOTHING)
+            if version in self._quiet.versions and version != now.released:
+                return False
+        if len(known) < _MOST_KINDS:
+            known.update(pairs)
+        return True
 
 
 def _instant(date: object) -> float:

@@ -8,6 +8,7 @@ from reconciler.discovery.device_index import DeviceIndex
 from reconciler.discovery.flows import flows_to_name
 from reconciler.errors import ManifestError, PermissionDenied, RequestRefused
 from reconciler.model.plan import Warning
+from reconciler.model.rollout import quiet_of
 from reconciler.model.rules import Prune, Rules
 from reconciler.model.state import Application, DeviceId, Flow, FlowId, Place, Read
 from reconciler.model.text import is_id
@@ -98,7 +99,8 @@ class Reads:
 
     async def _live(self, flow_id: FlowId | None) -> Read:
         evidence = self.extent.evidence or self.has_rollouts
-        return self.extent.read or await self.reader.live(flow_id=flow_id, evidence=evidence)
+        quiet = None if self.extent.evidence else quiet_of(self.rules)
+        return self.extent.read or await self.reader.live(flow_id=flow_id, evidence=evidence, quiet=quiet)
 
     async def _only_flow(self, needs: Needs) -> FlowId | None:
         """The id of the extent's flow, if there is one and its id can be found. A rollout is judged as a whole."""

@@ -11,11 +11,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
-from typing import NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from reconciler.model.changes import Change
-from reconciler.model.rules import Policy
-from reconciler.model.state import Count, DeviceId, FlowId, Place, Text, Version
+from reconciler.model.rules import Policy, Rules
+from reconciler.model.state import Count, DeviceId, FlowId, Place, Quiet, Text, Version
+
+STALLED_S: Final = 7 * 24 * 3600  # and the soak: so long without a release or a new proof
 
 Rows: TypeAlias = Mapping[FlowId, Version | None]
 """What a group decides on a device: flow -> version, None for `absent`."""
@@ -47,6 +49,20 @@ class Rollout:
     def last_wave(self) -> int:
         """The number of the last wave, which is the rest."""
         return len(self.policy.waves) + 1
+
+
+def quiet_of(rules: Rules) -> Quiet | None:
+    """Which logs decide nothing in the rollouts of some rules; None where any may.
+
+    That is where a rollout removes a flow: it goes back on a device that ran without, and a log says that in many ways.
+    """
+    waved = [group for group in rules.groups if group.rollout]
+    versions = {rule.version for group in waved for rule in group.flows}
+    if None in versions:
+        return None
+    longest = max((policy.gate.soak_s for policy in rules.policies_in_use), default=0)
+    proven_s = longest + 1  # so long after its last line a device is proven, at the latest
+    return Quiet(STALLED_S + longest + proven_s, frozenset(filter(None, versions)))
 
 
 class RolloutVerdict(StrEnum):

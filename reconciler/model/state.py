@@ -106,9 +106,9 @@ class Evidence(NamedTuple):
     """What a read keeps of a device for rollouts: its condensed log, and when its record was last updated.
 
     `lines` are in the order of `model.log.in_order`, oldest first, and shared by devices whose logs say the same;
-    `instants` has the Unix time of each (without a readable date inf for an error, else -inf). `updated`: the record's
-    `lastUpdated`; -inf if it is unknown. `bundle`: the reported bundle as the lines name it; None if they do not.
-    `records`: of edge devices, by flow.
+    `instants` has the Unix time of each (without a readable date inf for an error, else -inf); a quiet log is one line,
+    at a time after all of its own. `updated`: the record's `lastUpdated`; -inf if it is unknown. `bundle`: the reported
+    bundle as the lines name it; None if they do not. `records`: of edge devices, by flow.
     """
 
     lines: tuple[LogLine, ...] = ()
@@ -119,6 +119,19 @@ class Evidence(NamedTuple):
 
 
 NO_EVIDENCE = Evidence()
+
+
+class Quiet(NamedTuple):
+    """When the log of a device decides nothing in any rollout, so that its date is all that a read keeps of it.
+
+    The device is connected and runs what is released to it; nothing of its record is newer than `for_s` seconds; and of
+    `versions`, which are all that rollouts may move a device to, the log names none but those that are released. So it
+    is proven wherever its rows are at their targets, nothing of it goes back, and it has been idle for too long to keep
+    a rollout from being stalled.
+    """
+
+    for_s: float
+    versions: frozenset[Version]
 
 
 class LiveDevice(NamedTuple):

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from reconciler.errors import NotFound, UsageError
 from reconciler.model.requests import Release, RemoveDevice, RemoveFlow, RemoveRow, Replace, Request
-from reconciler.model.state import NO_EVIDENCE, Application, Device, Entry, Flow, Kind, LogLine
+from reconciler.model.state import NO_EVIDENCE, Application, Device, Entry, Flow, Kind, LogLine, Quiet
 from reconciler.model.versions import Published
 from tests.builders import entry
 from tests.contract.subjects import APPLICATION, FAN, FLOWS, LATE, PUMP, THINGS, UNKNOWN, Side, open_side, rows
@@ -121,8 +121,25 @@ def test_the_log_of_a_settled_device_comes_where_the_device_was_asked_for(side: 
 @pytest.mark.parametrize("evidence", [False, True])
 def test_every_read_has_the_servers_time(side: str, kind: Kind, evidence: bool) -> None:
     async def script(world: Side) -> None:
-        for narrowed in ({}, {"flow_id": FAN}, {"device_id": D1}):
-            assert (await world.api.live(**narrowed, evidence=evidence)).server_time == world.began
+        for flow_id, device_id in ((None, None), (FAN, None), (None, D1)):
+            read = await world.api.live(flow_id=flow_id, device_id=device_id, evidence=evidence)
+            assert read.server_time == world.began
+
+    during(side, script, kind=kind)
+
+
+@both
+@kinds
+def test_of_quiet_logs_a_line_may_be_all_that_is_kept(side: str, kind: Kind) -> None:
+    """It is later than all of the log; who asks about the devices gets the same answers."""
+
+    async def script(world: Side) -> None:
+        whole = (await world.api.live(evidence=True)).live.devices
+        brief = (await world.api.live(evidence=True, quiet=Quiet(-2 * 24 * 3600, frozenset()))).live.devices
+        for device_id, device in brief.items():
+            kept, log = device.evidence, whole[device_id].evidence
+            assert kept == log or (len(kept.lines) == 1 and kept.instants[0] > max(log.instants))
+            assert device._replace(evidence=log) == whole[device_id]
 
     during(side, script, kind=kind)
 

@@ -70,14 +70,14 @@ class Position:
         return self.rollout.waves
 
 
-def idle_since(position: Position, live: Live, threshold: float) -> float | None:
-    """When the last release or new proof was, if that was before a time; else, and if nothing is known, None."""
+def is_idle(position: Position, live: Live, threshold: float) -> bool:
+    """Whether the last release or new proof was before a time; not where nothing is known of either."""
     last = UNDATED
     for device_id, rows in position.rollout.rows.items():
         last = max(last, position.judge.last_step(live.devices.get(device_id, NO_RECORD), rows))
         if last >= threshold:
-            return None
-    return last if last > UNDATED else None
+            return False
+    return last > UNDATED
 
 
 def position_of(rollout: Rollout, read: Read, flow_names: Mapping[FlowId, str]) -> Position:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from reconciler.model.log import LATEST, UNDATED
 from reconciler.model.plan import Warning
 from reconciler.model.rollout import (
+    STALLED_S,
     FailingDevice,
     RolloutReport,
     RolloutState,
@@ -21,10 +22,9 @@ from reconciler.model.text import and_more, counted
 from reconciler.planner.resolution.selector import selector_text
 from reconciler.planner.rollout.budget import Room, away_since
 from reconciler.planner.rollout.history import former_versions
-from reconciler.planner.rollout.position import Position, idle_since
+from reconciler.planner.rollout.position import Position, is_idle
 from reconciler.planner.rollout.withhold import Step
 
-STALLED_S = 7 * 24 * 3600  # and the soak: so long without a release or a new proof
 _NAMED = 3  # devices of a set without room
 
 
@@ -83,12 +83,10 @@ def _standing(position: Position, step: Step, live: Live, device_names: Mapping[
         return _Standing(RolloutState.OPEN)
     _, why = min(found, key=lambda one: one[0])
     reason, earliest = _why(position, why, step.full.get(group, ()), live, device_names)
-    if now is not None and why not in (Withheld.UP_TO, Withheld.WINDOW):
-        since = idle_since(position, live, now - STALLED_S - position.rollout.policy.gate.soak_s)
-    else:
-        since = None
-    if since is not None:
-        reason = f"nothing was released or proven since {utc_date(since)}; {reason}"
+    idle_s = STALLED_S + position.rollout.policy.gate.soak_s
+    may_stall = now is not None and why not in (Withheld.UP_TO, Withheld.WINDOW)
+    if may_stall and is_idle(position, live, (now or 0.0) - idle_s):
+        reason = f"nothing was released or proven for over {STALLED_S // 86400} days; {reason}"
         return _Standing(RolloutState.STALLED, reason, earliest, why)
     return _Standing(RolloutState.HELD, reason, earliest, why)
 
