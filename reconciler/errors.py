@@ -24,9 +24,8 @@ Exceptions of other packages are mapped to these where they arise; only `cli.app
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 from enum import IntEnum
-from typing import Self
+from typing import NamedTuple, Self
 
 
 class ExitCode(IntEnum):
@@ -43,8 +42,7 @@ class ExitCode(IntEnum):
     INTERRUPTED = 130
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(NamedTuple):
     """One problem: its place (if in a file), its cause, and its remedy.
 
     `line` and `column` count from 1. `hint` is the remedy, without a final full stop.
@@ -102,7 +100,7 @@ class ReconcilerError(Exception):
 
     def at(self, path: str, line: int, column: int) -> Self:
         """This error, with that place for each problem that has none."""
-        own = (one if one.path else replace(one, path=path, line=line, column=column) for one in self.problems)
+        own = (one if one.path else one._replace(path=path, line=line, column=column) for one in self.problems)
         self.problems = tuple(own)
         self.args = ("\n".join(str(problem) for problem in told(self.problems)),)
         return self

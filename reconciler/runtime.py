@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 DEFAULT_PARALLELISM, MAX_PARALLELISM = 4, 32  # requests in flight
 
@@ -40,8 +40,7 @@ class SystemClock:
         return asyncio.timeout(seconds)
 
 
-@dataclass(frozen=True, slots=True)
-class Backoff:
+class Backoff(NamedTuple):
     """Exponential back-off with full jitter: 0 to `base_s`, doubled with each further try, capped at `cap_s`."""
 
     base_s: float

@@ -75,7 +75,7 @@ NEEDS: dict[str, set[str]] = {
     "show status.json": set(),
     "show status.json --format html": {"jinja2"},
     "apply a.yaml --yes": MANIFESTS | NETWORK | {"rich"},
-    "import --application 575ec8687ae143cd83dc4a97": NETWORK,
+    "import --application 575ec8687ae143cd83dc4a97": NETWORK - {"pydantic"},
     "export --application 575ec8687ae143cd83dc4a97 --email a@example.com": NETWORK | {"rich"},
 }
 LOADED = """\

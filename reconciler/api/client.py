@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import replace
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from reconciler.api.deployments import DeploymentPages
-from reconciler.api.edge import EdgePages, EdgeRecord
 from reconciler.api.embedded import EmbeddedPages
 from reconciler.api.http.connection import Connection
 from reconciler.api.http.credentials import Token
@@ -19,12 +17,13 @@ from reconciler.api.inventory import (
     FlowPages,
     PublishedPages,
     VersionPages,
+    application_of,
     content_of,
 )
 from reconciler.api.pages import Page, PageRead, Pages
 from reconciler.api.paging import read_all
 from reconciler.api.queries import narrowings, of_class, queries
-from reconciler.api.wire import Missing, NamedShape, S, SuccessShape, Unreadable, parse_strictly, shaped
+from reconciler.api.wire import Missing, Unreadable, parse_strictly
 from reconciler.errors import IncompleteRead
 from reconciler.model.requests import Request
 from reconciler.model.state import (
@@ -42,6 +41,9 @@ from reconciler.model.state import (
 )
 from reconciler.model.versions import Content, Published
 from reconciler.runtime import gather, turns
+
+if TYPE_CHECKING:
+    from reconciler.api.shapes import SuccessShape
 
 PER_PAGE = 1000
 PER_PAGE_OF_FLOWS = 100  # each includes all of its nodes, so a page of 1000 could be enormous
@@ -86,8 +88,8 @@ class LosantApi:
     async def application(self) -> Application:
         """The application's own record."""
         request = ApiRequest("application.get", "GET", self._path())
-        shape = await self._answer(request, NamedShape, retry=True)
-        return Application(shape.id, shape.name)
+        answer = await self.connection.read(request, self._token)
+        return _read(request, application_of, answer.body)
 
     async def live(
         self,
@@ -119,6 +121,8 @@ class LosantApi:
     def _pages(self, *, keep_logs: bool, evidence: bool = False, quiet: Quiet | None = None) -> DeploymentPages[Any]:
         if self.kind is Kind.EMBEDDED:
             return EmbeddedPages(keep_logs=keep_logs, evidence=evidence, quiet=quiet)
+        from reconciler.api.edge import EdgePages
+
         return EdgePages(keep_logs=keep_logs, evidence=evidence)
 
     async def devices(
@@ -219,7 +223,7 @@ class LosantApi:
         answer = await self.connection.read(request, self._token)
         pages = self._pages(keep_logs=True)
         record = _read(request, pages.one, answer.body)
-        only_flow = record.flow_id if isinstance(record, EdgeRecord) else None
+        only_flow = record.flow_id if self.kind is Kind.EDGE else None
         live = Live(pages.merged({deployment_id: record}), pages.flow_names, only_flow)
         return Read(live, began, self.connection.clock.monotonic(), answer.sent_at)
 
@@ -243,7 +247,10 @@ class LosantApi:
             body=body,
             remedy="check that the flow and the version still exist, and that the token belongs to this application",
         )
-        shape = await self._answer(request, SuccessShape, retry=False)
+        from reconciler.api.shapes import SuccessShape, shaped
+
+        answer = await self.connection.once(request, self._token)
+        shape = _read(request, lambda body: shaped(parse_strictly(body), SuccessShape), answer.body)
         if not shape.success:
             raise unreadable(request, "the response does not have success: true")
         return shape
@@ -252,11 +259,6 @@ class LosantApi:
 
     def _path(self, *parts: str) -> str:
         return path("applications", self.application_id, *parts)
-
-    async def _answer(self, request: ApiRequest, shape: type[S], *, retry: bool) -> S:
-        send = self.connection.read if retry else self.connection.once
-        answer = await send(request, self._token)
-        return _read(request, lambda body: shaped(parse_strictly(body), shape), answer.body)
 
     async def _listing(self, request: ApiRequest, pages: Pages[T], *, per_page: int = PER_PAGE) -> dict[str, T]:
         listing = object()
@@ -273,7 +275,7 @@ class LosantApi:
     async def _page(self, request: ApiRequest, pages: Pages[T], *, number: int, per_page: int) -> Page[T]:
         """Fetch and parse one page."""
         paging = {"sortField": "id", "sortDirection": "asc", "page": str(number), "perPage": str(per_page)}
-        request = replace(request, params={**request.params, **paging})
+        request = request._replace(params={**request.params, **paging})
         answer = await self.connection.read(request, self._token)
         if number == 0:
             pages.sent_at = answer.sent_at

@@ -12,7 +12,8 @@ from typing import Any, Final, NamedTuple
 
 from reconciler.api.deployments import CONNECTED, DeploymentPages, log_entry, log_fields
 from reconciler.api.evidence import Bundles, Log
-from reconciler.api.wire import EdgeShape, Missing, shaped
+from reconciler.api.shapes import EdgeShape, shaped
+from reconciler.api.wire import Missing
 from reconciler.model.state import (
     NO_EVIDENCE,
     NOTHING,
@@ -49,8 +50,12 @@ class EdgeRecord(NamedTuple):
 class EdgePages(DeploymentPages[EdgeRecord]):
     """The pages of edgeDeployments.get."""
 
-    shape = EdgeShape
     line_fields = ("change", "version", "bundle", "error", "previous")
+
+    @staticmethod
+    def shape() -> type[EdgeShape]:
+        """See `Pages.shape`."""
+        return EdgeShape
 
     def record(self, item: Any) -> tuple[str, EdgeRecord]:
         """See `Pages.record`."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from operator import itemgetter
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from reconciler.api.deployments import CONNECTED, DeploymentPages, log_entry, log_fields
 from reconciler.api.evidence import Bundles, Condenser, Log, QuietLogs
@@ -18,7 +18,6 @@ from reconciler.api.wire import (
     RELEASED_BUNDLE,
     REPORTED,
     REPORTED_BUNDLE,
-    EmbeddedShape,
     Missing,
     Unreadable,
 )
@@ -36,6 +35,9 @@ from reconciler.model.state import (
 )
 from reconciler.model.text import is_id
 
+if TYPE_CHECKING:
+    from reconciler.api.shapes import Shape
+
 _NO_FLOWS: Final[dict[str, Any]] = {}
 _NO_CUSTOM_NODES: Final[frozenset[FlowId]] = frozenset()
 _LOG_FIELDS: Final = log_fields(version=RELEASED, bundle="newBundle", attempted="attemptedBundle", update="updateType")
@@ -46,7 +48,6 @@ Record: TypeAlias = tuple[DeviceId, LiveDevice]
 class EmbeddedPages(DeploymentPages[Record]):
     """The pages of embeddedDeployments.get."""
 
-    shape = EmbeddedShape
     line_fields = ("bundle", "change", "flow_id", "version", "error", "update")
 
     def __init__(self, *, keep_logs: bool = False, evidence: bool = False, quiet: Quiet | None = None) -> None:
@@ -56,6 +57,13 @@ class EmbeddedPages(DeploymentPages[Record]):
         self._raw = _NO_FLOWS
         self._shared: dict[tuple[object, ...], dict[FlowId, Entry]] = {}
         self._made = self._entries_of(_NO_FLOWS)
+
+    @staticmethod
+    def shape() -> type[Shape]:
+        """See `Pages.shape`."""
+        from reconciler.api.shapes import EmbeddedShape
+
+        return EmbeddedShape
 
     def page(self, body: bytes) -> Page[Record]:
         """See `Pages.page`."""

@@ -6,21 +6,46 @@ import json
 from collections.abc import Mapping
 from hashlib import sha256
 from sys import intern
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from reconciler.api.pages import Pages
-from reconciler.api.wire import (
-    DeviceShape,
-    FlowShape,
-    PublishedShape,
-    Unreadable,
-    VersionShape,
-    parse_strictly,
-    shaped,
-)
-from reconciler.model.state import NO_TAGS, Device, Flow, FlowId, Version
+from reconciler.api.wire import Unreadable, parse_strictly
+from reconciler.model.state import NO_TAGS, Application, Device, Flow, FlowId, Version
 from reconciler.model.text import is_id
 from reconciler.model.versions import Content, Published
+
+if TYPE_CHECKING:
+    from reconciler.api.shapes import Shape
+
+
+def _text(item: Any, key: str) -> str | None:
+    value = item.get(key)
+    if value is not None and type(value) is not str:
+        raise Unreadable
+    return value
+
+
+def _id(item: Any) -> str:
+    found = item["id"]
+    if not is_id(found):
+        raise Unreadable
+    return str(found).lower()
+
+
+def application_of(body: bytes) -> Application:
+    """What a response of application.get says.
+
+    Raises:
+        Unreadable: it does not have the API's format.
+    """
+    item = parse_strictly(body)
+    try:
+        return Application(_id(item), _text(item, "name"))
+    except (AttributeError, KeyError, TypeError, Unreadable):
+        from reconciler.api.shapes import NamedShape, shaped
+
+        shape = shaped(item, NamedShape)  # says what is wrong
+        return Application(shape.id, shape.name)
 
 
 class DevicePages(Pages[Device]):
@@ -28,8 +53,6 @@ class DevicePages(Pages[Device]):
 
     As with deployments, there may be 100,000 devices, so records are read by key instead of with pydantic.
     """
-
-    shape = DeviceShape
 
     def __init__(self) -> None:
         self._tags: dict[tuple[tuple[str, str], ...], Mapping[str, tuple[str, ...]]] = {}
@@ -45,6 +68,13 @@ class DevicePages(Pages[Device]):
         tags = self._shared(item.get("tags"))
         device = Device(device_id.lower(), name, device_class and intern(device_class), tags)
         return device.id, device
+
+    @staticmethod
+    def shape() -> type[Shape]:
+        """See `Pages.shape`."""
+        from reconciler.api.shapes import DeviceShape
+
+        return DeviceShape
 
     def _shared(self, tags: list[dict[str, str]] | None) -> Mapping[str, tuple[str, ...]]:
         """All values of each key, in the API's order; a key may occur more than once."""
@@ -66,34 +96,53 @@ class DevicePages(Pages[Device]):
 class FlowPages(Pages[Flow]):
     """The pages of flows.get."""
 
-    shape = FlowShape
-
     def record(self, item: Any) -> tuple[str, Flow]:
         """See `Pages.record`."""
-        shape = shaped(item, FlowShape)
-        return shape.id, Flow(shape.id, shape.name, shape.flowClass)
+        flow = Flow(_id(item), _text(item, "name"), _text(item, "flowClass"))
+        return flow.id, flow
+
+    @staticmethod
+    def shape() -> type[Shape]:
+        """See `Pages.shape`."""
+        from reconciler.api.shapes import FlowShape
+
+        return FlowShape
 
 
 class VersionPages(Pages[Version]):
     """The pages of flowVersions.get."""
 
-    shape = VersionShape
-
     def record(self, item: Any) -> tuple[str, Version]:
         """See `Pages.record`."""
-        shape = shaped(item, VersionShape)
-        return shape.id, shape.version
+        record_id, version = item["id"], item["version"]
+        if type(record_id) is not str or type(version) is not str:
+            raise Unreadable
+        return record_id, version
+
+    @staticmethod
+    def shape() -> type[Shape]:
+        """See `Pages.shape`."""
+        from reconciler.api.shapes import VersionShape
+
+        return VersionShape
 
 
 class PublishedPages(Pages[Published]):
     """The pages of flowVersions.get, with the ids and dates of the versions."""
 
-    shape = PublishedShape
-
     def record(self, item: Any) -> tuple[str, Published]:
         """See `Pages.record`."""
+        from reconciler.api.shapes import PublishedShape, shaped
+
         shape = shaped(item, PublishedShape)
         return shape.id, Published(shape.version, shape.id, shape.creationDate)
+
+    @staticmethod
+    def shape() -> type[Shape]:
+        """See `Pages.shape`."""
+        from reconciler.api.shapes import PublishedShape
+
+        return PublishedShape
 
 
 _DEFINITION = ("triggers", "nodes", "globals", "minimumAgentVersion")
@@ -105,6 +154,8 @@ def content_of(body: bytes, flow_id: FlowId) -> Content:
     Raises:
         Unreadable: it does not have the API's format.
     """
+    from reconciler.api.shapes import PublishedShape, shaped
+
     data = parse_strictly(body)
     shape = shaped(data, PublishedShape)
     if not isinstance(data, dict):  # `shaped` accepts nothing else

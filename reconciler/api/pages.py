@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
-from reconciler.api.wire import Missing, Shape, Unreadable, envelope, parse_quickly, parse_strictly, shaped
-from reconciler.model.text import is_id
+from reconciler.api.wire import Unreadable, envelope, parse_quickly, parse_strictly
 from reconciler.runtime import gc_paused
+
+if TYPE_CHECKING:
+    from reconciler.api.shapes import Shape
 
 T = TypeVar("T")
 
@@ -30,8 +31,7 @@ class Span(NamedTuple):
         return self.begin + self.size
 
 
-@dataclass(frozen=True, slots=True)
-class Page(Generic[T]):
+class Page(NamedTuple, Generic[T]):
     """One page: the total and page size that it states, and its records as `(record id, value)`."""
 
     total: int
@@ -58,12 +58,16 @@ class Pages(ABC, Generic[T]):
     `sent_at`: when the server sent its first page, by its own clock; a listing that is read again begins anew.
     """
 
-    shape: ClassVar[type[Shape]]
     sent_at: float | None = None
 
     @abstractmethod
     def record(self, item: Any) -> tuple[str, T]:
-        """A record's id and value. If it raises an exception of `_ODD`, `shape` explains what is wrong."""
+        """A record's id and value. If it raises an exception of `_ODD`, its shape explains what is wrong."""
+
+    @staticmethod
+    @abstractmethod
+    def shape() -> type[Shape]:
+        """The schema of a record."""
 
     def page(self, body: bytes) -> Page[T]:
         """The records of one page.
@@ -82,7 +86,7 @@ class Pages(ABC, Generic[T]):
             try:
                 records.append(self.record(item))
             except _ODD:
-                raise _explained(item, number, self.shape) from None
+                raise self._explained(item, number) from None
         return Page(total, per_page, records)
 
     def one(self, body: bytes) -> T:
@@ -95,23 +99,12 @@ class Pages(ABC, Generic[T]):
         try:
             return self.record(item)[1]
         except _ODD:
-            raise _explained(item, 0, self.shape) from None
+            raise self._explained(item, 0) from None
+
+    def _explained(self, item: object, number: int) -> Unreadable:
+        from reconciler.api.shapes import explained
+
+        return explained(item, number, self.shape())
 
 
 _ODD = (AttributeError, KeyError, TypeError, Unreadable)
-
-
-def _explained(item: object, number: int, shape: type[Shape]) -> Unreadable:
-    """The error for a malformed record, found by validating it against its shape."""
-    if not isinstance(item, dict):
-        return Unreadable(f"record {number} is not an object")
-    for key in shape.identity:
-        if item.get(key) is None:
-            return Missing(f"record {number} has no {key}")
-    device_id = item.get("deviceId")
-    place = f"record {number}" + (f" (device {device_id})" if isinstance(device_id, str) and is_id(device_id) else "")
-    try:
-        shaped(item, shape)
-    except Unreadable as error:
-        return Unreadable(f"{place}: {error}")
-    return Unreadable(f"{place} does not have the API's format")

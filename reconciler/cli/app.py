@@ -18,6 +18,7 @@ from reconciler.cli.registry import COMMANDS
 from reconciler.cli.signals import current, interruptible
 from reconciler.cli.terraform import ours
 from reconciler.errors import ExitCode, Interrupted, Problem, ReconcilerError, UsageError
+from reconciler.model.text import nearest
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -62,10 +63,8 @@ class LazyGroup(click.Group):
         """Suggest the nearest name for an unknown command."""
         name = args[0]
         if self.get_command(ctx, name) is None and not name.startswith("-") and not ctx.resilient_parsing:
-            from difflib import get_close_matches
-
-            near = get_close_matches(name, self.list_commands(ctx), n=1)
-            meant = f"; did you mean {near[0]!r}?" if near else ""
+            near = nearest(name, self.list_commands(ctx))
+            meant = f"; did you mean {near!r}?" if near else ""
             raise click.UsageError(f"there is no command {name!r}{meant}", ctx)
         ctx.ensure_object(Console).command = name
         return super().resolve_command(ctx, args)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from reconciler.discovery.device_index import DeviceIndex
 from reconciler.discovery.flows import flows_to_name
@@ -17,8 +17,7 @@ from reconciler.ports import Reader
 from reconciler.runtime import gather
 
 
-@dataclass(frozen=True, slots=True)
-class Extent:
+class Extent(NamedTuple):
     """The rows of an application to read; a world of this extent contains no others.
 
     `flow`: an alias, id or name. The listing is restricted to that flow (`Live.only_flow`) if its id is known without

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import replace
 from datetime import date
+from typing import TYPE_CHECKING
 
 from reconciler.discovery.existence import ExistenceChecks
 from reconciler.discovery.flows import ids_by_name
-from reconciler.discovery.former import Additions, Lost, Queries, lost
 from reconciler.discovery.reads import EVERYTHING, Extent, Reads
 from reconciler.errors import ManifestError, PermissionDenied
 from reconciler.model.plan import Warning
@@ -22,6 +21,9 @@ from reconciler.planner.resolution.prune import omitted, prune
 from reconciler.planner.resolution.resolve import Resolution, resolve
 from reconciler.planner.resolution.selector import needs_of
 from reconciler.ports import Reader
+
+if TYPE_CHECKING:
+    from reconciler.discovery.former import Lost, Queries
 
 
 async def discover(
@@ -108,6 +110,7 @@ class _Discovery:
 
     async def lost(self, former: Former, resolution: Resolution, live: Live, queries: Queries) -> Lost:
         """What leaves management since an earlier revision."""
+        from reconciler.discovery.former import Additions, lost  # noqa: PLC0415 - most plans compare with none
 
         async def list_flows() -> None:
             if self.reads.flows is None:
@@ -174,7 +177,7 @@ class _Discovery:
             if (only is None or only in flows) and (devices is None or device_id in devices)
         }
         written = {device_id: place for device_id, place in resolution.written.items() if device_id in narrowed}
-        return Desired(narrowed), replace(resolution, written=written)
+        return Desired(narrowed), resolution._replace(written=written)
 
     def resolved(self, queries: Queries, rules: Rules | None = None) -> Resolution:
         """Resolve the rules, or those of an earlier revision, with what has been read so far."""
@@ -207,4 +210,4 @@ def _without(rollout: Rollout, deleted: Collection[DeviceId]) -> Rollout:
     if not gone:
         return rollout
     rows = {one: flows for one, flows in rollout.rows.items() if one not in gone}
-    return replace(rollout, rows=rows, waves={one: rollout.waves[one] for one in rows})
+    return rollout._replace(rows=rows, waves={one: rollout.waves[one] for one in rows})

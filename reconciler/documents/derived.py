@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from operator import attrgetter
 from typing import get_args
 
@@ -38,7 +37,7 @@ def derived(plan: Plan, *at: str | int) -> Plan:
         notes.append(f"the summary did not match the changes ({EDITED}); it is counted again")
     _leaving(plan, *at, "leaving")
     _refusals(plan, *at, "refused")
-    return replace(plan, calls=calls, summary=summary, notes=tuple(notes))
+    return plan._replace(calls=calls, summary=summary, notes=tuple(notes))
 
 
 def _summary(plan: Plan, calls: Sequence[PlannedCall]) -> Summary:

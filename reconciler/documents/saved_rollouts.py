@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Final, TypeAlias
 from zoneinfo import ZoneInfo
 
@@ -118,7 +117,7 @@ def _with_sets(rollout: Rollout, budget: Budget, shared: _Sets, *at: str | int) 
     sets = shared[budget.by] if budget.by else dict.fromkeys(rollout.rows, ("",))
     if not sets.keys() >= rollout.rows.keys():
         raise wrong("has a device that is in no set of the budget", *at, "rows")
-    return replace(rollout, sets=sets)
+    return rollout._replace(sets=sets)
 
 
 def _check_rows(rollouts: Iterable[Rollout], *at: str | int) -> None:

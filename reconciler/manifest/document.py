@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Generic, NamedTuple, TypeVar
 
@@ -35,7 +34,7 @@ from reconciler.model.rules import (
     Source,
     Wave,
 )
-from reconciler.model.state import Kind, Place
+from reconciler.model.state import NO_ITEMS, Kind, Place
 from reconciler.model.text import is_id
 
 
@@ -62,8 +61,7 @@ class Placed(NamedTuple, Generic[T]):
     value: T
 
 
-@dataclass(frozen=True, slots=True)
-class Layer:
+class Layer(NamedTuple):
     """One document. `extends` is the base's path as written; `limits` has `removals_count` etc. if set.
 
     `refused_policies`: names of policies that were dropped for their problems; None if nobody knows how many.
@@ -74,13 +72,13 @@ class Layer:
     application: ApplicationRef | None = None
     kind: Kind | None = None
     prune: Placed[Prune] | None = None
-    aliases: Mapping[str, Placed[Ref]] = field(default_factory=dict)
-    groups: Mapping[str, GroupLayer] = field(default_factory=dict)
-    devices: Mapping[str, DeviceRules] = field(default_factory=dict)
+    aliases: Mapping[str, Placed[Ref]] = NO_ITEMS
+    groups: Mapping[str, GroupLayer] = NO_ITEMS
+    devices: Mapping[str, DeviceRules] = NO_ITEMS
     pins: tuple[Pin, ...] = ()
     protect: tuple[Protection, ...] = ()
     limits: Placed[Mapping[str, int | Decimal]] | None = None
-    policies: Mapping[str, PolicyLayer] = field(default_factory=dict)
+    policies: Mapping[str, PolicyLayer] = NO_ITEMS
     refused_policies: frozenset[str] | None = frozenset()
     manifests: tuple[Source, ...] = ()
 

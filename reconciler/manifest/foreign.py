@@ -20,7 +20,7 @@ _BEGINNINGS = (
     (b"-----BEGIN PGP MESSAGE-----", "encrypted by PGP", _DECRYPT),
     (b"U2FsdGVkX1", "encrypted by OpenSSL, as transcrypt does", _DECRYPT),
 )
-_CONFLICT = re.compile(rb"^<{7}(?: [^\r\n]*)?$|^>{7}(?: [^\r\n]*)?$", re.MULTILINE)
+_CONFLICT = rb"(?m)^<{7}(?: [^\r\n]*)?$|^>{7}(?: [^\r\n]*)?$"
 _LINK = re.compile(rb"[^\s:#\[\]{}\"']{1,4095}")
 _SHOWN = 60
 
@@ -39,7 +39,7 @@ def foreign(data: bytes, path: str) -> list[Problem]:
 def _conflicts(data: bytes, path: str) -> Iterator[Problem]:
     """One for each conflict: at its opening mark, or at a closing one whose opening was removed."""
     is_open = False
-    for mark in _CONFLICT.finditer(data.replace(b"\r\n", b"\n")):
+    for mark in re.finditer(_CONFLICT, data.replace(b"\r\n", b"\n")):
         opens = mark[0].startswith(b"<")
         if opens or not is_open:
             line = mark.string.count(b"\n", 0, mark.start()) + 1

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from os import PathLike
-from typing import BinaryIO, NoReturn
+from typing import BinaryIO, NamedTuple, NoReturn
 
 from pydantic import ValidationError
 
@@ -30,8 +30,7 @@ from reconciler.runtime import gc_paused
 MAX_BASES = 50  # per chain of `extends`
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
+class Loaded(NamedTuple):
     """The contents of paths. `files`: the number of files read. `rules`: sorted by application and kind.
 
     `documents`: each document with an application, merged with its bases.
@@ -90,7 +89,7 @@ def validate(tree: Node, path: str, source: Source) -> tuple[Layer | None, list[
         else:
             layer = layer_of(document, tree, path, source, problems)
             refused = None if written is None else written - layer.policies.keys()
-            return replace(layer, refused_policies=refused), problems
+            return layer._replace(refused_policies=refused), problems
     return None, problems
 
 
@@ -130,7 +129,7 @@ class _Loader:
         merging: list[Problem] = []
         skipped = tuple(sorted(self._files.skipped))
         rules = tuple(
-            replace(merge(layers[key], merging, complete=self._complete), skipped=skipped) for key in sorted(layers)
+            merge(layers[key], merging, complete=self._complete)._replace(skipped=skipped) for key in sorted(layers)
         )
         problems = dict.fromkeys([*self._problems, *merging])
         warnings = tuple(sorted(self._warnings, key=lambda warning: warning.sort_key))

@@ -5,7 +5,6 @@ A policy is kept as its keys until all documents are known, since a document may
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from decimal import Decimal
 from itertools import pairwise
@@ -16,6 +15,7 @@ from reconciler.manifest.scalars import NO_ROLLOUT
 from reconciler.manifest.tree import shown
 from reconciler.model.rules import Budget, Gate, GroupRollout, Policy, Ref, Selector, Wave, Window
 from reconciler.model.state import Place
+from reconciler.model.text import nearest
 from reconciler.planner.resolution.selector import selector_text
 
 _EVERY_DAY = tuple(range(7))
@@ -122,11 +122,9 @@ def group_rollout(
 
 
 def _unknown(policy: Ref, names: Collection[str]) -> Problem:
-    near = difflib.get_close_matches(policy.text, [*sorted(names), NO_ROLLOUT], n=1)
+    near = nearest(policy.text, [*sorted(names), NO_ROLLOUT])
     hint = f"policies: {', '.join(sorted(names))}" if names else "declare it in `rollouts`, or write `none`"
-    return policy.place.problem(
-        f"there is no policy {shown(policy.text)}", f"did you mean {near[0]}?" if near else hint
-    )
+    return policy.place.problem(f"there is no policy {shown(policy.text)}", f"did you mean {near}?" if near else hint)
 
 
 def _policy(layer: PolicyLayer, problems: list[Problem]) -> Policy | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
@@ -13,6 +12,7 @@ from reconciler.errors import Problem
 from reconciler.manifest import scalars, schema
 from reconciler.manifest.tree import EMPTY, REFUSED, Map, Mark, Node, Seq, place_of, shown
 from reconciler.model.characters import named
+from reconciler.model.text import nearest
 
 Loc: TypeAlias = tuple[int | str, ...]
 
@@ -141,8 +141,8 @@ def _unknown_key(key: str, parent: Loc) -> tuple[str, str]:
     pattern = tuple("*" if index == 1 else part for index, part in enumerate(parent[:3]))
     model = _MODELS.get(pattern, schema.Document)
     known = [field.alias or name for name, field in model.model_fields.items()]
-    near = difflib.get_close_matches(key, known, n=1)
-    return f"unknown key {shown(key)}", f"did you mean {near[0]}?" if near else f"known keys: {', '.join(known)}"
+    near = nearest(key, known)
+    return f"unknown key {shown(key)}", f"did you mean {near}?" if near else f"known keys: {', '.join(known)}"
 
 
 # Keys of a selector that a wave does not have.

@@ -6,7 +6,6 @@ below, never by YAML's.
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from collections.abc import Callable
@@ -19,7 +18,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from reconciler.manifest.tree import shown
-from reconciler.model.text import ID_PATTERN, is_id
+from reconciler.model.text import ID_PATTERN, is_id, nearest
 
 OWN = "manifest"  # type of the errors that bring their own message
 
@@ -126,8 +125,8 @@ def _found(value: Any) -> str:
 
 def _zone(text: str) -> str:
     if text not in (zones := time_zones()):
-        near = difflib.get_close_matches(text, sorted(zones), n=1)
-        hint = f"did you mean {near[0]}?" if near else "such as Europe/London or UTC"
+        near = nearest(text, sorted(zones))
+        hint = f"did you mean {near}?" if near else "such as Europe/London or UTC"
         raise wrong(f"there is no time zone {shown(text)}", hint)
     return text
 

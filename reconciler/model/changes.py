@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 from itertools import repeat
@@ -235,8 +234,7 @@ class UnmanagedRow(NamedTuple):
     reported: Version | None
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(NamedTuple):
     """The result of a comparison. Lists are sorted by device, then flow.
 
     `rows` counts the managed rows, `released` those of them with a released version, `devices` the distinct devices

@@ -11,8 +11,10 @@ from collections.abc import Iterable, Mapping
 _CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"})
 # Assigned and of another category, and yet nothing to see: Default_Ignorable_Code_Point of Unicode's
 # DerivedCoreProperties, and what is blank by design (the empty Braille pattern, a note without a head).
-_BLANK = re.compile(
-    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\ufffc\U0001d159\U00016fe4\U000e0100-\U000e01ef]"
+# It is compiled when text has such characters at all, as the other below.
+_BLANK = (
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164"
+    "\ufe00-\ufe0f\uffa0\ufffc\U0001d159\U00016fe4\U000e0100-\U000e01ef]"
 )
 # Letters, dashes, strokes and dots that look like one of ASCII, by their numbers: here they would deceive, too.
 _FOREIGN = {
@@ -49,7 +51,7 @@ _DIGITS = str.maketrans("1i|0", "lllo")
 
 
 # What reorders text, or takes no room in it: bidirectional controls, zero width characters, fillers.
-_DECEIVING = re.compile(
+_DECEIVING = (
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u2800\u3164"
     "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffc\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U00016fe4\U000e0000-\U000e0fff]"
 )
@@ -61,7 +63,7 @@ def is_hidden(char: str) -> bool:
     """Whether a reader sees nothing, or nothing certain, where this character is."""
     if " " <= char <= "~":
         return False
-    return unicodedata.category(char) in _CATEGORIES or bool(_BLANK.match(char))
+    return unicodedata.category(char) in _CATEGORIES or re.match(_BLANK, char) is not None
 
 
 def skeleton(text: str) -> str:
@@ -107,7 +109,7 @@ def _spelt(text: str) -> str:
 def deceiving(text: str) -> Mapping[str, list[int]]:
     """The characters that reorder text or take no room in it, and where they are; not those that make up an emoji."""
     found: dict[str, list[int]] = defaultdict(list)
-    for match in _DECEIVING.finditer(text):
+    for match in () if text.isascii() else re.finditer(_DECEIVING, text):
         before, after = text[max(0, match.start() - 1) : match.start()] or " ", text[match.end() : match.end() + 1]
         of_emoji = before in _IN_EMOJI or after == _KEYCAP or unicodedata.category(before) in ("So", "Sk", "Sm")
         if match[0] not in _IN_EMOJI or not of_emoji:

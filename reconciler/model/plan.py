@@ -177,8 +177,7 @@ class Summary(NamedTuple):
     withheld: Count | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """The plan of one application and kind. Everything is sorted; equal inputs give equal bytes.
 
     `device_names` and `flow_names`: the names of the rows' devices and flows, of those that have one.

@@ -8,14 +8,13 @@ manifests, the live state with its logs, and the server's time.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 from typing import Final, NamedTuple, TypeAlias
 
 from reconciler.model.changes import Change
 from reconciler.model.rules import Policy, Rules
-from reconciler.model.state import Count, DeviceId, FlowId, Place, Quiet, Text, Version
+from reconciler.model.state import NO_ITEMS, Count, DeviceId, FlowId, Place, Quiet, Text, Version
 
 STALLED_S: Final = 7 * 24 * 3600  # and the soak: so long without a release or a new proof
 
@@ -23,8 +22,7 @@ Rows: TypeAlias = Mapping[FlowId, Version | None]
 """What a group decides on a device: flow -> version, None for `absent`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rollout:
+class Rollout(NamedTuple):
     """A group with a policy, resolved.
 
     Attributes:
@@ -43,7 +41,7 @@ class Rollout:
     up_to: Count | None
     rows: Mapping[DeviceId, Rows]
     waves: Mapping[DeviceId, int]
-    sets: Mapping[DeviceId, tuple[str, ...]] = field(default_factory=dict)
+    sets: Mapping[DeviceId, tuple[str, ...]] = NO_ITEMS
 
     @property
     def last_wave(self) -> int:
@@ -117,8 +115,7 @@ class RolloutState(StrEnum):
     STALLED = "stalled"
 
 
-@dataclass(frozen=True, slots=True)
-class WaveReport:
+class WaveReport(NamedTuple):
     """One wave: who is in it and how many of them stand where.
 
     Attributes:
@@ -150,8 +147,7 @@ class WaveReport:
     earliest: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class FailingDevice:
+class FailingDevice(NamedTuple):
     """A device that failed or fell silent, its last error, and the versions that it ran before, as far as known.
 
     `former` has every flow that the group decides on the device, None for nothing: what a pin would say.
@@ -165,8 +161,7 @@ class FailingDevice:
     former: Mapping[FlowId, Version | None]
 
 
-@dataclass(frozen=True, slots=True)
-class RolloutReport:
+class RolloutReport(NamedTuple):
     """Where the rollout of one group stands.
 
     Attributes:
@@ -200,8 +195,7 @@ class RolloutReport:
         return sorted(self.failing, key=lambda one: (one.device_name or "", one.device_id))
 
 
-@dataclass(frozen=True, slots=True)
-class Rollouts:
+class Rollouts(NamedTuple):
     """What the rollouts of a plan say.
 
     Attributes:

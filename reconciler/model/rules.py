@@ -8,13 +8,13 @@ or a Losant name; `resolve` turns them into ids, using an inventory.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Final, NamedTuple
 
-from reconciler.model.state import Count, Kind, Place, Text, Version
+from reconciler.model.state import NO_ITEMS, Count, Kind, Place, Text, Version
 from reconciler.model.versions import Lock
 
 
@@ -228,8 +228,7 @@ class Source(NamedTuple):
 DEFAULT_LIMITS: Final = Limits()
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
+class Rules(NamedTuple):
     """The merged manifests of one application and kind.
 
     `policies`: the `rollouts`, by name.
@@ -241,13 +240,13 @@ class Rules:
     kind: Kind = Kind.EMBEDDED
     prune: Prune = Prune.OFF
     prune_place: Place | None = None
-    aliases: Mapping[str, Ref] = field(default_factory=dict)  # alias -> flow id or name, with its place
+    aliases: Mapping[str, Ref] = NO_ITEMS  # alias -> flow id or name, with its place
     groups: tuple[Group, ...] = ()
     devices: tuple[DeviceRules, ...] = ()
     pins: tuple[Pin, ...] = ()
     protect: tuple[Protection, ...] = ()
     limits: Limits = DEFAULT_LIMITS
-    policies: Mapping[str, Policy] = field(default_factory=dict)
+    policies: Mapping[str, Policy] = NO_ITEMS
     manifests: tuple[Source, ...] = ()
     skipped: tuple[str, ...] = ()
     roots: tuple[str, ...] = ()
@@ -272,8 +271,7 @@ class Former(NamedTuple):
     rules: Rules | None
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(NamedTuple):
     """One difference between two sets of rules; None means "nothing".
 
     Attributes:

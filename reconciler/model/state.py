@@ -8,11 +8,10 @@ nothing. A missing entry, an entry with both None and a missing record are equiv
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Annotated, NamedTuple, TypeAlias
+from typing import Annotated, Any, Final, NamedTuple, TypeAlias
 
 from reconciler.errors import Problem
 
@@ -25,6 +24,9 @@ Version: TypeAlias = Text
 Count: TypeAlias = Annotated[int, "count"]  # never negative
 Digest: TypeAlias = Annotated[str, "digest"]
 Row: TypeAlias = tuple[DeviceId, FlowId]
+
+
+NO_ITEMS: Final[Mapping[Any, Any]] = MappingProxyType({})  # the default of maps in named tuples
 
 
 class Kind(StrEnum):
@@ -157,8 +159,7 @@ class LiveDevice(NamedTuple):
 NO_RECORD = LiveDevice(flows={})
 
 
-@dataclass(frozen=True, slots=True)
-class Live:
+class Live(NamedTuple):
     """The released and reported versions of an application, as read from the API.
 
     `only_flow`: the listing was restricted to that flow, so rows of other flows are unknown, not absent.
@@ -166,7 +167,7 @@ class Live:
     """
 
     devices: Mapping[DeviceId, LiveDevice]
-    flow_names: Mapping[FlowId, str] = field(default_factory=dict)
+    flow_names: Mapping[FlowId, str] = NO_ITEMS
     only_flow: FlowId | None = None
 
     def entry(self, device_id: DeviceId, flow_id: FlowId) -> Entry:
@@ -234,8 +235,7 @@ def _group(rule: str) -> str | None:
     return rule[6:] if rule.startswith("group ") else None
 
 
-@dataclass(frozen=True, slots=True)
-class Desired:
+class Desired(NamedTuple):
     """The resolved manifests: device -> flow -> decision. Nothing else is called desired."""
 
     devices: Mapping[DeviceId, Mapping[FlowId, Decision]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Final
 
 ID_PATTERN: Final = "[0-9A-Fa-f]{24}"
@@ -13,6 +14,13 @@ def encoding_of(data: bytes) -> str:
     """The encoding of a file, by its mark: UTF-16 with one, else UTF-8 with or without one."""
     utf_16 = data.startswith((b"\xff\xfe", b"\xfe\xff")) and not data.startswith(b"\xff\xfe\0\0")
     return "utf-16" if utf_16 else "utf-8-sig"
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """What somebody may have meant by a word that is not known."""
+    from difflib import get_close_matches  # noqa: PLC0415 - slow to import, and only mistakes need it
+
+    return next(iter(get_close_matches(word, [*known], n=1)), None)
 
 
 def counted(number: int, noun: str) -> str:

@@ -8,7 +8,6 @@ and created anew with the same definition has another id and another date, and i
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from reconciler.model.state import Application, FlowId, Id, Kind, Place, Text, Version
@@ -51,8 +50,7 @@ class Locked(NamedTuple):
         return self.content.key
 
 
-@dataclass(frozen=True, slots=True)
-class Lock:
+class Lock(NamedTuple):
     """What the locks of one application and kind say, and what was found.
 
     `paths`: the files, or where one would be if there is none. `found`: the content that the API had of the versions

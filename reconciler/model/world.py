@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 from reconciler.errors import UsageError
 from reconciler.model.changes import Compared, LeavingRow
@@ -12,11 +13,10 @@ from reconciler.model.plan import EmptyGroup, Gone, Leaving, Protected, Warning
 from reconciler.model.requests import MAX_DEVICES
 from reconciler.model.rollout import Rollout
 from reconciler.model.rules import Former, Rules
-from reconciler.model.state import Application, DeletedDevice, Desired, DeviceId, FlowId, Kind, Live, Read
+from reconciler.model.state import NO_ITEMS, Application, DeletedDevice, Desired, DeviceId, FlowId, Kind, Live, Read
 
 
-@dataclass(frozen=True, slots=True)
-class World:
+class World(NamedTuple):
     """Everything that planning uses, for one application and kind: read, resolved, pruned, checked.
 
     `groups`: every group of the manifests, even those that decide no row. `excluded_devices`: names given to
@@ -35,9 +35,9 @@ class World:
     read: Read
     protected: tuple[Protected, ...] = ()
     warnings: tuple[Warning, ...] = ()
-    device_names: Mapping[DeviceId, str] = field(default_factory=dict)
-    flow_names: Mapping[FlowId, str] = field(default_factory=dict)
-    aliases: Mapping[str, FlowId] = field(default_factory=dict)
+    device_names: Mapping[DeviceId, str] = NO_ITEMS
+    flow_names: Mapping[FlowId, str] = NO_ITEMS
+    aliases: Mapping[str, FlowId] = NO_ITEMS
     groups: frozenset[str] = frozenset()
     excluded_devices: frozenset[str] = frozenset()
     deleted_devices: frozenset[DeviceId] = frozenset()
@@ -45,7 +45,7 @@ class World:
     deleted_rows: int = 0
     rollouts: tuple[Rollout, ...] = ()
     waved: frozenset[str] = frozenset()
-    empty_groups: Mapping[EmptyGroup, frozenset[FlowId]] = field(default_factory=dict)
+    empty_groups: Mapping[EmptyGroup, frozenset[FlowId]] = NO_ITEMS
     may_be_empty: tuple[str, ...] = ()
     leaving: Leaving | None = None
     leaving_rows: tuple[LeavingRow, ...] = ()
@@ -79,8 +79,7 @@ class World:
         return self.flow_names.get(flow_id) or self.live.flow_names.get(flow_id)
 
 
-@dataclass(frozen=True, slots=True)
-class Earlier:
+class Earlier(NamedTuple):
     """The rules of an earlier revision, what they had that is gone, and what could not be read of them."""
 
     revision: str

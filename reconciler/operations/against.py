@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from os import PathLike
 
 from reconciler.errors import ReconcilerError, UsageError
@@ -73,7 +72,7 @@ def _loaded(name: str, where: Sequence[str], files: GitFiles) -> Loaded:
     if not there:
         problem = next(one for path in where for one in files.expand(path)[1])
         hint = f"if they were elsewhere then, write --against {name}:PATH; if there were none, leave --against out"
-        raise NothingEarlier([replace(problem, message=f"{problem.message}: {name} has no manifests here", hint=hint)])
+        raise NothingEarlier([problem._replace(message=f"{problem.message}: {name} has no manifests here", hint=hint)])
     loaded = load_rules(there, files)
     if not loaded.rules and not loaded.problems:
         hint = "give a revision whose manifests have one, or leave --against out"

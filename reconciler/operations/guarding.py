@@ -8,7 +8,6 @@ protections, and of each version what either has locked.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import TypeVar
@@ -81,8 +80,8 @@ async def _protected(rules: Rules, reader: Reader, read: Read) -> tuple[Protecte
     """The protections, their names resolved; nothing else of the rules is."""
     if not rules.protect:
         return ()
-    bare = replace(
-        rules, application=rules.application._replace(name=None), prune=Prune.OFF, groups=(), devices=(), pins=()
+    bare = rules._replace(
+        application=rules.application._replace(name=None), prune=Prune.OFF, groups=(), devices=(), pins=()
     )
     return (await discover(bare, reader, today=utc_today(), extent=Extent(read=read))).protected
 

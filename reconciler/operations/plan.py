@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import repeat
+from typing import NamedTuple
 
 from reconciler.discovery import EVERYTHING, Extent, discover
 from reconciler.errors import ManifestError, NotFound, Problem, Refused
@@ -16,7 +17,6 @@ from reconciler.model.state import Desired
 from reconciler.model.versions import Lock
 from reconciler.model.world import Earlier, Options, World
 from reconciler.operations.gateway import Gateway
-from reconciler.operations.lock.judging import judged, lock_for
 from reconciler.planner.planner import make_plan
 from reconciler.planner.resolution.filters import scopes_of
 from reconciler.runtime import gather_in_order, gc_paused, utc_today
@@ -24,8 +24,7 @@ from reconciler.runtime import gather_in_order, gc_paused, utc_today
 NO_OPTIONS = Options()
 
 
-@dataclass(frozen=True, slots=True)
-class Planned:
+class Planned(NamedTuple):
     """One application's plan and the world that it was made from.
 
     `desired`: the declared rows that the plan covers.
@@ -104,14 +103,16 @@ async def _judged(
     planned: Sequence[Planned], rules: Sequence[Rules], gateway: Gateway, options: Options
 ) -> tuple[Planned, ...]:
     """The plans judged by the locks beside their manifests. Without locks nothing is read."""
-    locked = [lock_for(one, frozen=options.frozen) for one in rules]
-    if not any(locked):
+    if not options.frozen and not any(one.lock for one in rules):
         return tuple(planned)
+    from reconciler.operations.lock.judging import judged, lock_for  # noqa: PLC0415 - most teams have no lock
+
+    locked = [lock_for(one, frozen=options.frozen) for one in rules]
     async with gateway.open() as api_of:
 
         async def by(lock: Lock | None, one: Planned) -> Planned:
-            plan = replace(one.plan, guards=one.plan.guards._replace(lock=lock))
-            return replace(one, plan=await judged(plan, api_of(plan.application.id, plan.kind)))
+            plan = one.plan._replace(guards=one.plan.guards._replace(lock=lock))
+            return one._replace(plan=await judged(plan, api_of(plan.application.id, plan.kind)))
 
         return tuple(await gather_in_order([*map(partial, repeat(by), locked, planned)]))
 
@@ -154,7 +155,7 @@ async def read(
     worlds = [one for one in found if isinstance(one, World)]
     if against and worlds:
         told = (*against.concerns, *_gone_files(rules, worlds, against.revision))
-        worlds[0] = replace(worlds[0], warnings=(*worlds[0].warnings, *told))
+        worlds[0] = worlds[0]._replace(warnings=(*worlds[0].warnings, *told))
     return tuple(worlds)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Container, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
@@ -81,7 +80,7 @@ async def _left(saved: Plan, api: LosantApi, options: Options, *, is_expected: b
     """What remains of a plan, and what of it was moved or deleted by others."""
     read = await api.live(evidence=saved.rollouts is not None)
     only = frozenset(change.row for change in saved.sent) if saved.rollouts else None
-    rest = remaining(replace(saved, changes=with_deciders(saved)), read, only=only)
+    rest = remaining(saved._replace(changes=with_deciders(saved)), read, only=only)
     calls = calls_for(rest, mode=options.calls, chunk=options.chunk)
     drift = [_drift(saved, change, entry.released) for change, entry in rest.moved]
     drift += [_gone(saved, device_id) for device_id in await _missing(api, saved, read, rest.left, only)]
@@ -93,9 +92,9 @@ async def _left(saved: Plan, api: LosantApi, options: Options, *, is_expected: b
         notes = (*notes, f"{lifted}, with which the plan was saved, is in no digest: give it again to use it")
     elif lifted:
         notes = (*notes, f"guards are lifted by what the plan was saved with: {lifted}")
-    guards = guards_again(replace(saved, guards=guards), read.live, options)
-    plan = replace(left, guards=guards, notes=notes)
-    plan = await judged(replace(plan, refused=check(plan)), api)
+    guards = guards_again(saved._replace(guards=guards), read.live, options)
+    plan = left._replace(guards=guards, notes=notes)
+    plan = await judged(plan._replace(refused=check(plan)), api)
     return Left(plan, read, _managed(saved), only), drift
 
 

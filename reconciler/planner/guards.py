@@ -7,7 +7,6 @@ They check a finished plan, so a refused plan can still be shown and saved. Ther
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from decimal import Decimal
 
 from reconciler.model.changes import Change, Changes, Op
@@ -70,7 +69,7 @@ def guards_again(saved: Plan, live: Live, options: Options) -> Guards:
 def _lock_again(lock: Lock | None, *, frozen: bool) -> Lock | None:
     if lock is None:
         return Lock((), frozen=True) if frozen else None
-    return replace(lock, found=(), frozen=lock.frozen or frozen)
+    return lock._replace(found=(), frozen=lock.frozen or frozen)
 
 
 def _released_rows(live: Live, only_flow: FlowId | None) -> int:

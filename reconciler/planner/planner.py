@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconciler.model.changes import Difference, LeavingRow, Op, PendingRow, UnmanagedRow
@@ -41,7 +40,7 @@ def make_plan(
     whole = difference = difference_of(world)
     if scope.is_partial:  # unmanaged is decided without filters, then listed within the scope
         unmanaged = tuple(row for row in whole.unmanaged if scope.holds(row.device_id, row.flow_id))
-        difference = replace(compare(scope.desired, world.live), unmanaged=unmanaged)
+        difference = compare(scope.desired, world.live)._replace(unmanaged=unmanaged)
     looked = _look(world, difference) if world.rollouts else None
     sent = looked.step.sent if looked else difference.changes
     calls = cover(sent, world.live, mode=options.calls, chunk=options.chunk)
@@ -90,7 +89,7 @@ def make_plan(
         rollouts=looked.rollouts(world.device_names) if looked else None,
         leaving=None if world.leaving is None else world.leaving_rows,
     )
-    return replace(plan, refused=guards.check(plan))
+    return plan._replace(refused=guards.check(plan))
 
 
 def _look(world: World, difference: Difference) -> Look:

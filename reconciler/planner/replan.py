@@ -73,8 +73,7 @@ def _without(rollout: Rollout, device_ids: Collection[DeviceId]) -> Rollout:
     """A rollout without some devices."""
     if not device_ids:
         return rollout
-    return replace(
-        rollout,
+    return rollout._replace(
         rows={one: rows for one, rows in rollout.rows.items() if one not in device_ids},
         waves={one: wave for one, wave in rollout.waves.items() if one not in device_ids},
         sets={one: sets for one, sets in rollout.sets.items() if one not in device_ids},
@@ -122,7 +121,7 @@ def step_of(plan: Plan, rest: Remaining, calls: tuple[PlannedCall, ...]) -> Plan
         withheld=len(rest.left) - len(rest.looked.step.sent) if plan.rollouts else None,
     )
     rollouts = rest.looked.rollouts(plan.device_names)
-    return replace(plan, changes=rest.left, calls=calls, summary=summary, rollouts=rollouts)
+    return plan._replace(changes=rest.left, calls=calls, summary=summary, rollouts=rollouts)
 
 
 def with_deciders(plan: Plan) -> Changes:

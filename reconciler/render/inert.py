@@ -26,8 +26,8 @@ Paint: TypeAlias = Callable[[str, str], str]
 
 _ANSI = {"bold": 1, "red": 31, "green": 32, "yellow": 33}
 _SUSPECT = re.compile(r"[^\x20-\x7e]|##|^\s*::", re.ASCII)
-_CI_ANYWHERE = re.compile(r"##(?=[a-z]*\[)", re.IGNORECASE)
-_CI_AT_START = re.compile(r"^(\s*):(?=:)")
+_CI_ANYWHERE = r"(?i)##(?=[a-z]*\[)"
+_CI_AT_START = r"^(\s*):(?=:)"
 
 
 def inert(text: str, *, limit: int | None = None) -> str:
@@ -37,8 +37,8 @@ def inert(text: str, *, limit: int | None = None) -> str:
     if not _SUSPECT.search(text):
         return text
     text = "".join(_escape(char) for char in text)
-    text = _CI_ANYWHERE.sub(r"#\\x23", text)
-    return _CI_AT_START.sub(r"\1\\x3a", text)
+    text = re.sub(_CI_ANYWHERE, r"#\\x23", text)
+    return re.sub(_CI_AT_START, r"\1\\x3a", text)
 
 
 def version_text(version: str | None) -> str:

@@ -32,7 +32,6 @@ from reconciler.render.inert import (
 )
 from reconciler.render.kinds import Cohort, by_kind, by_place
 from reconciler.render.rollouts.tallies import Tally
-from reconciler.render.rollouts.text import rollout_lines, withheld_lines
 from reconciler.render.summary import by_name, gone_of, gone_text, leaving_by_group, now_of, ranges, totals_of
 
 _SIGN = {Op.ADD: ("+", "green"), Op.UPDATE: ("~", "yellow"), Op.REMOVE: ("-", "red")}
@@ -194,6 +193,8 @@ class _PlanText:
 
     def _rollouts(self) -> Iterator[str]:
         if self._plan.rollouts:
+            from reconciler.render.rollouts.text import rollout_lines, withheld_lines  # noqa: PLC0415 - it is rare
+
             names = self._plan.flow_names
             yield from rollout_lines(self._plan.rollouts.reports, names, paint=self._paint, verbose=self._verbose)
             yield from withheld_lines(self._tally.reasons, self._tally.going_back)

@@ -10,7 +10,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from reconciler.api.inventory import DevicePages
-from reconciler.api.wire import DeviceShape, Missing, Unreadable, shaped
+from reconciler.api.shapes import DeviceShape, shaped
+from reconciler.api.wire import Missing, Unreadable
 from reconciler.model.state import Device
 from tests.api.speaking import listing
 from tests.builders import hex_id

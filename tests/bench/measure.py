@@ -55,6 +55,7 @@ def serving(folder: Path, *, latency_s: float = 0.0, polls: int = 0) -> Iterator
 def run(argv: Sequence[str], *, url: str = "", cwd: Path | None = None) -> Cost:
     """One whole process and its cost. It must end with 0."""
     env = {**os.environ, "LOSANT_API_URL": url, "LOSANT_API_TOKEN": "a-token-for-the-bench"}
+    env.pop("PYTHONDONTWRITEBYTECODE", None)  # or every run would compile what no user's run does
     launched = [sys.executable, "-S", str(HERE / "launch.py"), *argv]
     told = subprocess.run(launched, env=env, cwd=cwd, stdout=subprocess.PIPE, check=True, text=True).stdout.split()
     if told[3] != "0":

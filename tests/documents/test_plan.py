@@ -7,7 +7,6 @@ import hashlib
 import json
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -37,8 +36,7 @@ SEEN = live(
     flow_names={"f": "telemetry"},
     offline=["c"],
 )
-AT = replace(
-    world(desired("a/f=2 a/g=absent b/f=2 c/f=2 e/f=2", place=PLACE), SEEN),
+AT = world(desired("a/f=2 a/g=absent b/f=2 c/f=2 e/f=2", place=PLACE), SEEN)._replace(
     warnings=(Warning("pin 1 has expired", PLACE, "renew it"), Warning("odd")),
     protected=(Protected(None, "g", Forbid.REMOVAL, PLACE),),
     deleted_devices=frozenset("de"),
@@ -141,7 +139,7 @@ def test_what_a_plan_is_judged_by_is_exactly_this() -> None:
     limits = Limits(7, Decimal("0.50"), None, Decimal("1E+1"), 20, None, PLACE)
     options = Options(allow_removals=3, allow_empty=True, strict=True)
     protected = (Protected(None, "g", Forbid.REMOVAL, OTHER), Protected("a", None, Forbid.CHANGE, PLACE))
-    at = replace(AT, protected=protected)
+    at = AT._replace(protected=protected)
     told = saved(make_plan(at, limits=limits, manifests=(), options=options))["guards"]
     assert told == {
         JUDGED: {
@@ -181,8 +179,8 @@ def test_what_a_plan_is_judged_by_is_exactly_this() -> None:
 
 def test_the_document_holds_plans_by_application_and_kind() -> None:
     one = plan()
-    edge = replace(one, kind=Kind.EDGE)
-    other = replace(one, application=Application("4" * 24))
+    edge = one._replace(kind=Kind.EDGE)
+    other = one._replace(application=Application("4" * 24))
     told = saved(one, edge, other)
     assert {key: told[key] for key in ("format_version", "command", "error")} == {
         "format_version": "1",
@@ -206,8 +204,8 @@ def test_the_digest_is_of_changes_and_nothing_else() -> None:
         for device_id, device in SEEN.devices.items()
     }
     quiet = make_plan(
-        replace(
-            AT, read=read(replace(SEEN, devices=offline)), warnings=(), application=Application("5" * 24, "renamed")
+        AT._replace(
+            read=read(SEEN._replace(devices=offline)), warnings=(), application=Application("5" * 24, "renamed")
         ),
         limits=Limits(None, None),
         manifests=(),
@@ -215,13 +213,13 @@ def test_the_digest_is_of_changes_and_nothing_else() -> None:
     )
     assert digest([quiet]) == base
     more = make_plan(
-        replace(AT, read=read(replace(SEEN, devices={**SEEN.devices, "b": LiveDevice({})}))),
+        AT._replace(read=read(SEEN._replace(devices={**SEEN.devices, "b": LiveDevice({})}))),
         limits=Limits(),
         manifests=(),
         options=Options(),
     )
     assert digest([more]) != base
-    assert digest([replace(plan(), kind=Kind.EDGE)]) != base
+    assert digest([plan()._replace(kind=Kind.EDGE)]) != base
     assert digest([]) == "sha256:" + hashlib.sha256(b"[]").hexdigest()
 
 
@@ -229,7 +227,7 @@ def test_the_review_digest_is_of_the_changes_and_of_what_the_manifests_guard_wit
     application, kind = "5" * 24, "embedded"
     protected = (Protected(None, "g", Forbid.REMOVAL, OTHER), Protected("a", None, Forbid.CHANGE, PLACE))
     judged = make_plan(
-        replace(AT, protected=protected), limits=Limits(7, Decimal("0.50"), None, Decimal("1E+1")), manifests=(),
+        AT._replace(protected=protected), limits=Limits(7, Decimal("0.50"), None, Decimal("1E+1")), manifests=(),
         options=Options(),
     )  # fmt: skip
     hashed = [
@@ -254,8 +252,8 @@ def test_the_review_digest_is_the_same_wherever_the_guards_are_written_and_whate
     for same in (
         plan(chunk=1, allow_removals=9, allow_empty=True, strict=True),
         make_plan(AT, limits=Limits(removals_percent=Decimal("10.00")), manifests=(), options=Options()),
-        replace(
-            plan(), guards=plan().guards._replace(protect=tuple(p._replace(place=OTHER) for p in AT.protected * 2))
+        plan()._replace(
+            guards=plan().guards._replace(protect=tuple(p._replace(place=OTHER) for p in AT.protected * 2))
         ),
     ):
         assert digests([same]) == base
@@ -265,12 +263,12 @@ def test_the_review_digest_is_the_same_wherever_the_guards_are_written_and_whate
         Limits(changes_count=10),
         Limits(changes_percent=Decimal(1)),
     ):
-        told = digests([replace(plan(), guards=plan().guards._replace(limits=other))])
+        told = digests([plan()._replace(guards=plan().guards._replace(limits=other))])
         assert told.changes == base.changes
         assert told.review != base.review
-    lifted = digests([replace(plan(), guards=plan().guards._replace(protect=()))])
+    lifted = digests([plan()._replace(guards=plan().guards._replace(protect=()))])
     softer = plan().guards._replace(protect=tuple(p._replace(forbid=Forbid.CHANGE) for p in AT.protected))
-    assert len({base.review, lifted.review, digests([replace(plan(), guards=softer)]).review}) == 3
+    assert len({base.review, lifted.review, digests([plan()._replace(guards=softer)]).review}) == 3
 
 
 def test_names_that_are_not_ascii_are_hashed_as_they_are() -> None:

@@ -165,7 +165,7 @@ def test_a_saved_plan_is_the_plan_again(
     read = again(written)
 
     assert read.rollouts == written.rollouts
-    assert replace(read, calls=written.calls) == written
+    assert read._replace(calls=written.calls) == written
     assert [(one.request, [*one.rows], one.after) for one in read.calls] == [
         (one.request, [*one.rows], one.after) for one in written.calls
     ]
@@ -179,10 +179,10 @@ def test_two_groups_may_wave_rows_of_one_device_in_the_same_wave() -> None:
     (leeds,) = one.rollouts
     flow, record = "e" * 24, one.live.devices[ident("a")]
     rows = {flow: "w2"}
-    york = replace(leeds, group="york", rows=dict.fromkeys(leeds.rows, rows))
+    york = leeds._replace(group="york", rows=dict.fromkeys(leeds.rows, rows))
     decided = {FLOW: one.desired.devices[ident("a")][FLOW], flow: Decision("w2", PLACE, "group york")}
-    read = one.read._replace(live=replace(one.live, devices=dict.fromkeys(one.live.devices, record)))
-    both = replace(one, desired=Desired(dict.fromkeys(leeds.rows, decided)), rollouts=(leeds, york), read=read)
+    read = one.read._replace(live=one.live._replace(devices=dict.fromkeys(one.live.devices, record)))
+    both = one._replace(desired=Desired(dict.fromkeys(leeds.rows, decided)), rollouts=(leeds, york), read=read)
     written = make_plan(both, limits=NO_LIMITS, manifests=(), options=Options())
     assert len(written.changes) == 4
     assert again(written).rollouts == written.rollouts
@@ -196,10 +196,9 @@ def test_a_removal_by_prune_waits_with_its_device_in_a_saved_plan_too() -> None:
         for device_id, record in one.live.devices.items()
     }
     decided = {**one.desired.devices[ident("a")], flow: Decision(None, PLACE, PRUNE)}
-    both = replace(
-        one,
+    both = one._replace(
         desired=Desired(dict.fromkeys(devices, decided)),
-        read=one.read._replace(live=replace(one.live, devices=devices)),
+        read=one.read._replace(live=one.live._replace(devices=devices)),
     )
     written = make_plan(both, limits=NO_LIMITS, manifests=(), options=Options())
     document = saved(written)
@@ -389,7 +388,7 @@ def test_calls_and_summary_are_derived_from_what_is_sent() -> None:
 
 
 def test_a_plan_without_rollouts_has_no_key_of_theirs() -> None:
-    document = saved(replace(plan(OPEN), rollouts=None, summary=plan(OPEN).summary._replace(withheld=None)))
+    document = saved(plan(OPEN)._replace(rollouts=None, summary=plan(OPEN).summary._replace(withheld=None)))
     (part,) = document["plans"]
     assert not {"rollouts", "waved"} & part.keys()
     assert "withheld" not in part["summary"]
@@ -436,8 +435,8 @@ def test_the_error_names_a_few_failing_devices_and_counts_the_others() -> None:
     (problem,) = stopped.problems
     assert stopped.exit_code == ExitCode.ROLLOUT_STOPPED
     assert problem.message.endswith(f"c4 failed: {'x' * 200} and 4 more devices")
-    assert attention(replace(one, state=RolloutState.HELD) for one in made.rollouts.reports) is None
-    stalled = attention(replace(one, state=RolloutState.STALLED, failing=()) for one in made.rollouts.reports)
+    assert attention(one._replace(state=RolloutState.HELD) for one in made.rollouts.reports) is None
+    stalled = attention(one._replace(state=RolloutState.STALLED, failing=()) for one in made.rollouts.reports)
     assert stalled is not None
     assert (
         stalled.problems[0].hint

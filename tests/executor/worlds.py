@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from reconciler.executor import Execution, Observer
@@ -81,7 +81,7 @@ class Stage:
     async def plan(self) -> tuple[Plan, Read]:
         read = await self.api.live()
         plan = plan_for(self.wanted, read.live, calls=self.calls, chunk=self.chunk, kind=self.api.kind)
-        return (replace(plan, calls=self.planned_calls) if self.planned_calls else plan), read
+        return (plan._replace(calls=self.planned_calls) if self.planned_calls else plan), read
 
     def by(self, *calls: tuple[Request, str, tuple[int, ...]]) -> Stage:
         """Fix the calls: each with the rows that it carries (`a/f b/f`) and the calls that it waits for."""

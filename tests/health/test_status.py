@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from reconciler.documents.values import data
 from reconciler.errors import ExitCode
 from reconciler.health import summarise
@@ -57,7 +55,7 @@ def test_only_some_devices() -> None:
 
 def test_names_of_the_inventory_win() -> None:
     base = world(desired("a/f=2"), live("a/f=1", names={"a": "old"}, flow_names={"f": "older"}))
-    report = summarise(replace(base, device_names={"a": "new"}, flow_names={"f": "newer"}))
+    report = summarise(base._replace(device_names={"a": "new"}, flow_names={"f": "newer"}))
     assert (report.laggards[0].device_name, report.laggards[0].flow_name) == ("new", "newer")
     assert report.flows[0].flow_name == "newer"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -141,7 +140,7 @@ AT = world(desired("a/f=absent a/g=2 b/f=1 b/g=absent c/g=7"), live("a/f=1 a/g=1
     ],
 )
 def test_protection(device: str | None, flow: str | None, forbid: Forbid, rows: str) -> None:
-    found = refusals(replace(AT, protected=(protected(device, flow, forbid, 9),)), OFF)
+    found = refusals(AT._replace(protected=(protected(device, flow, forbid, 9),)), OFF)
     assert [one.guard for one in found] == [Guard.PROTECT] * bool(rows)
     for one in found:
         assert " ".join(device + flow for device, flow in one.rows) == rows
@@ -154,7 +153,7 @@ def test_protection(device: str | None, flow: str | None, forbid: Forbid, rows: 
 
 def test_protections_are_told_in_the_order_of_the_file() -> None:
     both = (protected(None, "g", Forbid.REMOVAL, 12), protected("a", None, Forbid.REMOVAL, 3))
-    assert [one.place for one in refusals(replace(AT, protected=both), OFF)] == [
+    assert [one.place for one in refusals(AT._replace(protected=both), OFF)] == [
         Place("prod.yaml", 3),
         Place("prod.yaml", 12),
     ]
@@ -171,13 +170,13 @@ def test_empty_is_refused_unless_allowed() -> None:
 
 
 def test_a_device_without_rows_is_still_empty() -> None:
-    at = replace(world(desired(), live()), desired=type(desired())({"a": {}}))
+    at = world(desired(), live())._replace(desired=type(desired())({"a": {}}))
     assert [one.guard for one in refusals(at, OFF)] == [Guard.EMPTY]
 
 
 def test_strict_turns_warnings_into_a_refusal() -> None:
     warnings = (Warning("pin 3 has expired", PLACE), Warning("group x selects nothing", Place("prod.yaml", 41)))
-    at = replace(fleet(0, 1), warnings=warnings)
+    at = fleet(0, 1)._replace(warnings=warnings)
     assert refusals(at, OFF) == ()
     assert refusals(fleet(0, 1), OFF, strict=True) == ()
     (found,) = refusals(at, OFF, strict=True)
@@ -187,13 +186,12 @@ def test_strict_turns_warnings_into_a_refusal() -> None:
         "see to the warnings, or run without --strict",
         place=PLACE,
     )
-    (single,) = refusals(replace(at, warnings=warnings[1:]), OFF, strict=True)
+    (single,) = refusals(at._replace(warnings=warnings[1:]), OFF, strict=True)
     assert single.message == "1 warning under --strict, the first: group x selects nothing"
 
 
 def test_refusals_come_in_a_fixed_order() -> None:
-    at = replace(
-        AT,
+    at = AT._replace(
         protected=(protected("a", None, Forbid.CHANGE),),
         warnings=(Warning("odd"),),
     )
@@ -215,7 +213,7 @@ def test_a_refused_plan_is_whole() -> None:
 def again(made: Plan, at: Live, **options: object) -> tuple[Refusal, ...]:
     """What judging a saved plan again gives, whatever refusals it was saved with."""
     guards = guard.guards_again(made, at, Options(**options))  # type: ignore[arg-type]
-    return guard.check(replace(made, guards=guards, refused=()))
+    return guard.check(made._replace(guards=guards, refused=()))
 
 
 def kinds(found: Sequence[Refusal]) -> list[Guard]:
@@ -223,7 +221,7 @@ def kinds(found: Sequence[Refusal]) -> list[Guard]:
 
 
 def test_a_saved_plan_is_judged_again_by_what_it_was_judged_by() -> None:
-    at = replace(fleet(3, 0), protected=(protected(None, "f", Forbid.REMOVAL),))
+    at = fleet(3, 0)._replace(protected=(protected(None, "f", Forbid.REMOVAL),))
     made = plan(at)
     assert again(made, at.live) == made.refused
     assert kinds(again(made, at.live)) == [Guard.REMOVALS, Guard.PROTECT]
@@ -244,7 +242,7 @@ def test_an_empty_desired_state_is_allowed_at_planning_or_when_it_is_carried_out
 
 
 def test_strict_at_planning_or_when_it_is_carried_out() -> None:
-    warned = replace(fleet(0, 1), warnings=(Warning("odd"),))
+    warned = fleet(0, 1)._replace(warnings=(Warning("odd"),))
     for planned, carried_out in ((False, False), (False, True), (True, False), (True, True)):
         made = plan(warned, strict=planned)
         assert kinds(again(made, warned.live, strict=carried_out)) == [Guard.STRICT] * (planned or carried_out)
@@ -265,7 +263,7 @@ def test_percentages_are_of_what_is_released_now_where_that_is_less() -> None:
 def test_rows_that_nobody_manages_count_for_no_percentage(target: str | None) -> None:
     unmanaged = [f"other-{index:04}/f=1 1-{index:04}/g=1" for index in range(90)]
     at = fleet(10, 90)
-    at = replace(at, read=read(live(*unmanaged, *(f"{device_id}/f=1" for device_id in at.live.devices))))
+    at = at._replace(read=read(live(*unmanaged, *(f"{device_id}/f=1" for device_id in at.live.devices))))
     targets = {"flow": (Filter("flow", "f"),), "device": tuple(Filter("device", f"absent-{n:04}") for n in range(10))}
     made = plan(at, targets=targets.get(target or "", ()))
     assert made.partial == bool(target)
@@ -277,7 +275,7 @@ def test_rows_that_nobody_manages_count_for_no_percentage(target: str | None) ->
 
 def test_a_plan_on_one_flow_alone_is_judged_again_on_that_flow() -> None:
     at = fleet(10, 90)
-    at = replace(at, read=read(replace(at.live, only_flow="f")))
+    at = at._replace(read=read(at.live._replace(only_flow="f")))
     made = plan(at)
     assert made.guards.only_flow == "f"
     others = [f"other-{index:04}/g=1" for index in range(90)]  # all is read when it is carried out
@@ -288,7 +286,7 @@ def test_a_plan_on_one_flow_alone_is_judged_again_on_that_flow() -> None:
 
 def test_more_rows_gone_than_were_managed_leaves_none() -> None:
     at = fleet(1, 9)
-    at = replace(at, read=read(live("absent-0000/f=1", *(f"1-{n:04}/f=1 1-{n:04}/g=1" for n in range(9)))))
+    at = at._replace(read=read(live("absent-0000/f=1", *(f"1-{n:04}/f=1 1-{n:04}/g=1" for n in range(9)))))
     (found,) = again(plan(at), live())
     assert found.message == "1 removal, of 0 managed rows with something released: more than 10%"
 
@@ -313,7 +311,7 @@ def test_warnings_are_sorted_by_place_and_told_once() -> None:
         Warning("b", PLACE, "b hint"),
     )
     given = (*reversed(ordered), Warning("b", PLACE))
-    assert plan(replace(fleet(0, 1), warnings=given)).warnings == ordered
+    assert plan(fleet(0, 1)._replace(warnings=given)).warnings == ordered
 
 
 def test_what_only_omission_removes_is_not_declared() -> None:

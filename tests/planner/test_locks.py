@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-from dataclasses import replace
 
 import pytest
 
@@ -51,9 +50,9 @@ def lock(knowledge: str, *, frozen: bool) -> Lock:
 
 def judged(state: str, held: Lock) -> Plan:
     plan = make_plan(STATES[state], limits=ANY, manifests=SOURCES, options=Options())
-    plan = replace(plan, guards=plan.guards._replace(lock=held))
-    return replace(
-        plan, warnings=tuple(locks.warnings(plan)), notes=tuple(locks.notes(plan)), refused=guards.check(plan)
+    plan = plan._replace(guards=plan.guards._replace(lock=held))
+    return plan._replace(
+        warnings=tuple(locks.warnings(plan)), notes=tuple(locks.notes(plan)), refused=guards.check(plan)
     )
 
 
@@ -86,7 +85,7 @@ def test_what_is_refused_warned_of_and_noted(state: str, knowledge: str, frozen:
 
 @pytest.mark.parametrize("knowledge", ["same", "other", "not locked", "not read"])
 def test_a_saved_plan_holds_the_lock_as_it_was(knowledge: str) -> None:
-    plan = replace(judged("moved", lock(knowledge, frozen=True)), warnings=(), notes=())
+    plan = judged("moved", lock(knowledge, frozen=True))._replace(warnings=(), notes=())
     (again,) = read_plans(json.loads(json.dumps(plan_document([plan], "plan"))))
     assert again.guards == plan.guards
     assert again.refused == plan.refused
@@ -103,7 +102,7 @@ def test_the_review_digest_covers_what_was_locked_and_nothing_that_was_found() -
     digest = digests([plan])
 
     def again(held: Lock | None) -> tuple[bool, bool]:
-        now = digests([replace(plan, guards=plan.guards._replace(lock=held))])
+        now = digests([plan._replace(guards=plan.guards._replace(lock=held))])
         return now.changes == digest.changes, now.review == digest.review
 
     assert again(Lock(("elsewhere",), (other, one._replace(place=Place(PATH, 9))), (content("c"),), frozen=True)) == (

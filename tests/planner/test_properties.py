@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 import re
-from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
@@ -210,7 +209,7 @@ def test_the_order_of_inputs_does_not_matter(world: World, chunk: int, seed: int
     dice = random.Random(seed)
     options = Options(chunk=chunk)
     texts = set()
-    shuffled = replace(world, desired=_shuffled(world.desired, dice), read=read(_shuffled_live(world.live, dice)))
+    shuffled = world._replace(desired=_shuffled(world.desired, dice), read=read(_shuffled_live(world.live, dice)))
     for each in (world, shuffled):
         plan = make_plan(each, limits=Limits(), manifests=(), options=options)
         texts.add(json.dumps(plan_document([plan], "plan")))

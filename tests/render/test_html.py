@@ -213,8 +213,8 @@ def test_what_matters_stands_first_in_a_plan() -> None:
 
 
 def test_a_plan_without_changes_says_so() -> None:
-    made = replace(hostile.plan(PLAIN), changes=(), calls=(), refused=(), partial=False, pending=(), rollouts=None)
-    made = replace(made, summary=made.summary._replace(add=0, update=0, remove=0, calls=0))
+    made = hostile.plan(PLAIN)._replace(changes=(), calls=(), refused=(), partial=False, pending=(), rollouts=None)
+    made = made._replace(summary=made.summary._replace(add=0, update=0, remove=0, calls=0))
     text = Page(plan_html([made], digests([made]))).text
     assert "reconciler plan No changes" in text
     assert "Nothing changes here: 9 rows are in sync." in text
@@ -288,8 +288,8 @@ def test_a_plan_of_many_changes_has_room_for_refusals_and_removals_first() -> No
     changes = [gone._replace(device_id=hex_id(at)) for at in range(1_500)] + [
         made.changes[0]._replace(device_id=hex_id(at + 1_500)) for at in range(1_500)
     ]
-    made = replace(made, changes=tuple(changes), summary=made.summary._replace(add=0, update=1_500, remove=1_500))
-    made = replace(made, rollouts=None)
+    made = made._replace(changes=tuple(changes), summary=made.summary._replace(add=0, update=1_500, remove=1_500))
+    made = made._replace(rollouts=None)
     text = Page(plan_html([made], digests([made]))).text
     assert "more removals" not in text
     assert re.search(r"1,\d\d\d more changes of 1,500 are not listed on this page", text)
@@ -326,7 +326,7 @@ def test_nothing_at_all_is_a_page() -> None:
 def test_a_plan_from_a_later_version_is_shown() -> None:
     made: Plan = hostile.plan(PLAIN)
     later = replace(made.calls[0], request=type("Later", (), {"action": "recall"})(), rows=())
-    text = Page(plan_html([replace(made, calls=(later,))], digests([made]))).text
+    text = Page(plan_html([made._replace(calls=(later,))], digests([made]))).text
     assert "recall" in text
     assert made.changes[0].op is Op.UPDATE
     assert "no call" in text

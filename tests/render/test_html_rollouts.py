@@ -106,7 +106,7 @@ def test_a_status_says_first_which_rollout_is_stopped_and_why() -> None:
 def test_more_rollouts_than_three_that_need_attention_are_counted_at_the_top() -> None:
     report = summarise(world(FAILS))
     (told,) = report.rollouts or ()
-    many = tuple(replace(told, group=f"g{at}") for at in range(5))
+    many = tuple(told._replace(group=f"g{at}") for at in range(5))
     lead = Page(status_html([replace(report, rollouts=many)])).text.partition("Application")[0]
     assert re.findall(r"group (\w+) is stopped", lead) == ["g0", "g1", "g2"]
     assert "2 more rollouts need attention." in lead
@@ -158,8 +158,8 @@ def test_a_removal_by_prune_counts_in_the_wave_that_it_waits_with() -> None:
     first, second = made.rollouts.groups
     device_id = made.changes[3].device_id
     elsewhere = {one: {hex_id(9, "f"): "v1"} if one == device_id else flows for one, flows in first.rows.items()}
-    groups: tuple[Rollout, ...] = (replace(first, rows=elsewhere), second)
-    tallies = by_wave(replace(made, rollouts=replace(made.rollouts, groups=groups)))
+    groups: tuple[Rollout, ...] = (first._replace(rows=elsewhere), second)
+    tallies = by_wave(made._replace(rollouts=made.rollouts._replace(groups=groups)))
     assert tallies[first.group, 4] == WaveTally(0, {"wave": 1})
 
 
@@ -219,9 +219,9 @@ def test_a_plan_from_which_nothing_leaves_says_so() -> None:
     made = hostile.plan(PLAIN)
     compared = made.guards.leaving
     assert compared is not None
-    made = replace(made, leaving=(), guards=made.guards._replace(leaving=compared._replace(rows=0)))
+    made = made._replace(leaving=(), guards=made.guards._replace(leaving=compared._replace(rows=0)))
     assert "Nothing leaves management, of 12 rows that pump-7 manages." in plan_page(made).text
-    silent = replace(made, leaving=None, guards=made.guards._replace(leaving=None))
+    silent = made._replace(leaving=None, guards=made.guards._replace(leaving=None))
     assert "eaves management" not in plan_page(silent).text
 
 
@@ -252,7 +252,7 @@ def test_many_pins_stay_whole_and_the_page_small() -> None:
     )
     report = replace(summarise(world(FAILS)), laggards=())
     (told,) = report.rollouts or ()
-    html = status_html([replace(report, rollouts=(replace(told, failing=failing),))])
+    html = status_html([replace(report, rollouts=(told._replace(failing=failing),))])
     assert len(html.encode()) < 5_000_000
     page = Page(html)
     pins = yaml.safe_load(page.pins[0])["pins"]
@@ -292,6 +292,6 @@ def test_only_withheld_rows_do_not_make_a_status_alarming() -> None:
 
 def test_times_are_never_too_early_and_text_that_is_none_is_shown() -> None:
     (told,) = summarise(world(SOAKS)).rollouts or ()
-    assert str(next_time([replace(told, earliest="2026-03-02T11:00:01.000Z")])) == "2026-03-02 11:01:00+00:00"
-    assert next_time([replace(told, earliest="soon")]) == "soon"
-    assert next_time([replace(told, state=RolloutState.STOPPED, earliest="2026-03-02T11:00:01.000Z")]) is None
+    assert str(next_time([told._replace(earliest="2026-03-02T11:00:01.000Z")])) == "2026-03-02 11:01:00+00:00"
+    assert next_time([told._replace(earliest="soon")]) == "soon"
+    assert next_time([told._replace(state=RolloutState.STOPPED, earliest="2026-03-02T11:00:01.000Z")]) is None

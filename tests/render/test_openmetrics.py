@@ -134,7 +134,7 @@ def test_many_devices_are_no_more_series_than_one() -> None:
 def test_names_are_inert_and_stay_one_label(name: str) -> None:
     seen = live("a/f=1 b/g=1", flow_names={"f": name, "g": name})
     made = summarise(world(desired("a/f=1 b/g=1"), seen))
-    made = replace(made, application=made.application._replace(name=name), rollouts=(replace(ROLLOUT, group=name),))
+    made = replace(made, application=made.application._replace(name=name), rollouts=(ROLLOUT._replace(group=name),))
     text = status_openmetrics([made], read_at=READ_AT)
     assert not any(char in text for char in ("\x1b", "\x07", "\r", "\u202e", "\u2028", "\x85"))
     assert samples(parsed(text)) == samples(parsed_as_text(text))

@@ -102,7 +102,7 @@ def several(most: int) -> st.SearchStrategy[list[Plan]]:
 
     def numbered(made: list[Plan]) -> list[Plan]:
         applications = [Application(hex_id(at), plan.application.name) for at, plan in enumerate(made)]
-        return [replace(plan, application=one) for plan, one in zip(made, applications, strict=True)]
+        return [plan._replace(application=one) for plan, one in zip(made, applications, strict=True)]
 
     return st.lists(plans(), min_size=1, max_size=most).map(numbered)
 
@@ -235,7 +235,7 @@ def test_a_name_is_plain_text_in_a_terminal_and_in_a_log_and_whole_in_json(name:
     for text in (
         plan_text([made], "sha256:0", verbose=2),
         result_text([done], code=ExitCode.NOT_CONFIRMED, problems=[Problem(name, hint=name)]),
-        differences_text([changed, replace(changed, what="limits", flow=None)], verbose=True),
+        differences_text([changed, changed._replace(what="limits", flow=None)], verbose=True),
         plan_markdown([made], "sha256:0"),
         result_markdown([done], exit_code=ExitCode.NOT_CONFIRMED, problems=[Problem(name, hint=name)]),
         differences_markdown([changed], name, name),

@@ -157,7 +157,7 @@ def test_more_devices_than_are_listed_are_counted_and_all_are_there_with_v() -> 
 def test_failing_devices_go_by_name() -> None:
     (told,) = made("stopped by many").rollouts.reports  # type: ignore[union-attr]
     failing = [replace(one, device_name=f"pump-{99 - number}") for number, one in enumerate(told.failing)]
-    told = replace(told, failing=tuple(failing))
+    told = told._replace(failing=tuple(failing))
     text = "\n".join(rollout_lines([told], {}, paint=painter(color=False)))
     assert re.findall(r"^      (pump-\d+) ", text, re.MULTILINE) == [f"pump-{number}" for number in range(88, 98)]
     error = attention([told])
@@ -183,9 +183,9 @@ def test_nothing_is_shut_or_needed_where_no_change_is_left() -> None:
     made_plan = made("complete")
     assert made_plan.rollouts is not None
     (report,) = made_plan.rollouts.reports
-    later = replace(report.waves[-1], open=False, passed=False, needs="0 of 5 proven")
-    rollouts = replace(made_plan.rollouts, reports=(replace(report, waves=(later,)),))
-    text = plan_text([replace(made_plan, rollouts=rollouts)], "sha256:")
+    later = report.waves[-1]._replace(open=False, passed=False, needs="0 of 5 proven")
+    rollouts = made_plan.rollouts._replace(reports=(report._replace(waves=(later,)),))
+    text = plan_text([made_plan._replace(rollouts=rollouts)], "sha256:")
     assert f"    {later.wave}: the rest\n" in text
 
 
@@ -202,8 +202,8 @@ def test_a_row_of_several_groups_is_shown_by_name_of_each() -> None:
     made_plan = made("stopped")
     assert made_plan.rollouts is not None
     (report,) = made_plan.rollouts.reports
-    both = replace(made_plan.rollouts, reports=(report, replace(report, group="york", failing=())))
-    text = plan_text([replace(made_plan, rollouts=both)], "sha256:")
+    both = made_plan.rollouts._replace(reports=(report, report._replace(group="york", failing=())))
+    text = plan_text([made_plan._replace(rollouts=both)], "sha256:")
     assert [line for line in text.splitlines() if line.startswith("  Rollout")] == [
         "  Rollout of group leeds (careful): stopped",
         "  Rollout of group york (careful): stopped",
@@ -270,7 +270,7 @@ def test_a_version_that_no_manifest_can_declare_is_no_pin() -> None:
 
 
 def replace_former(device: FailingDevice, version: str) -> FailingDevice:
-    return replace(device, former={FLOW: version})
+    return device._replace(former={FLOW: version})
 
 
 # --- parts ------------------------------------------------------------------------------------------------------
@@ -316,9 +316,9 @@ def test_the_next_wave_goes_at_the_earliest_of_all_rollouts() -> None:
     assert (
         next_wave([going, report(RolloutState.HELD, earliest=soon)]) == " (next wave at the earliest 2026-03-02 11:00Z)"
     )
-    assert next_wave([replace(going, up_to=1)]) == ""
-    assert next_wave([replace(going, waves=(going.waves[0], wave(2)))]) == ""
-    assert next_wave([replace(going, state=RolloutState.STOPPED, earliest=soon)]) == ""
+    assert next_wave([going._replace(up_to=1)]) == ""
+    assert next_wave([going._replace(waves=(going.waves[0], wave(2)))]) == ""
+    assert next_wave([going._replace(state=RolloutState.STOPPED, earliest=soon)]) == ""
     assert next_wave([report(RolloutState.HELD), report(RolloutState.COMPLETE)]) == ""
 
 
@@ -326,7 +326,7 @@ def test_names_and_reasons_are_inert() -> None:
     bad = "\x1b[2J##[error]"
     failing = FailingDevice(ident("a"), bad, RolloutVerdict.FAILED, bad, bad, {FLOW: bad})
     told = RolloutReport(
-        bad, bad, RolloutState.STOPPED, bad, None, (replace(wave(1, needs=bad), select=bad),), (failing,)
+        bad, bad, RolloutState.STOPPED, bad, None, (wave(1, needs=bad)._replace(select=bad),), (failing,)
     )
     for text in (
         "\n".join(rollout_lines([told], {FLOW: bad}, paint=painter(color=False))),

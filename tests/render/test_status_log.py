@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from reconciler.health import summarise
@@ -17,7 +15,7 @@ from tests.hostile import NAMES, check_page
 def report(*log: LogEntry) -> StatusReport:
     seen = live("a/f=1", names={"a": "pump-1"}, flow_names={"f": "telemetry"})
     devices = {"a": seen.devices["a"]._replace(logs=log)}
-    return summarise(world(desired("a/f=1"), replace(seen, devices=devices)), only={"a"})
+    return summarise(world(desired("a/f=1"), seen._replace(devices=devices)), only={"a"})
 
 
 def entry(number: int) -> LogEntry:

@@ -79,7 +79,7 @@ def test_refused_rows_go_by_name() -> None:
     seen = live("a/f=1 b/f=1 c/f=1 d/f=1")
     made = plan("a/f=2 b/f=2 c/f=2 d/f=2", seen, a="pump-3", b="pump-1", c="", d="pump-2")
     rows = tuple((one, "f") for one in "abcd")
-    shown = text(replace(made, refused=(Refusal(Guard.CHANGES, "too many", "see", rows),)))
+    shown = text(made._replace(refused=(Refusal(Guard.CHANGES, "too many", "see", rows),)))
     assert [line.split()[0] for line in shown.splitlines() if line.endswith(" / f")] == [
         "c", "pump-1", "pump-2", "pump-3",
     ]  # fmt: skip
@@ -87,7 +87,7 @@ def test_refused_rows_go_by_name() -> None:
 
 def test_the_totals_are_those_of_all_plans() -> None:
     one = plan("a/f=1 b/f=2 c/f=absent", live("b/f=1 c/f=1"))
-    other = replace(plan("d/f=9", live("d/f=1 x/f=1")), application=Application("6" * 24, None))
+    other = plan("d/f=9", live("d/f=1 x/f=1"))._replace(application=Application("6" * 24, None))
     shown = text(one, other)
     assert shown.splitlines()[0] == f"Application plant ({'5' * 24}), embedded"
     assert f"\nApplication {'6' * 24}, embedded\n" in shown
@@ -164,7 +164,7 @@ def test_kinds_of_rows_are_told_not_every_row() -> None:
     one_by_one = Changes.of(
         change._replace(source=Place("m.yaml", 10 + number)) for number, change in enumerate(made.changes)
     )
-    shown = text(replace(made, changes=one_by_one), verbose=1)
+    shown = text(made._replace(changes=one_by_one), verbose=1)
     assert "        m.yaml:10-1609  1,600 devices\n            d0000, d0001, d0002 and 1,597 more\n" in shown
 
 
@@ -197,6 +197,6 @@ def test_call_numbers() -> None:
 
 def test_a_saved_plan_has_no_reasons_to_show() -> None:
     one = plan("a/f=2 b/f=2", live("a/f=1 b/f=1"))
-    one = replace(one, calls=tuple(replace(call, reason="") for call in one.calls))
+    one = one._replace(calls=tuple(replace(call, reason="") for call in one.calls))
     assert "    #0 release f -> 2, 2 changes\n" in text(one, verbose=1)
-    assert "2 devices\n" in text(replace(one, calls=()), verbose=1)
+    assert "2 devices\n" in text(one._replace(calls=()), verbose=1)

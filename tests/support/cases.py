@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -109,7 +109,7 @@ class Case:
 
     def plan(self, kind: Kind | None = None) -> Plan:
         """The plan of the case, of its own kind if none is given."""
-        world = replace(self.world, kind=kind or self.world.kind)
+        world = self.world._replace(kind=kind or self.world.kind)
         manifests = (Source("manifests/test.yaml", "0" * 64),)
         return make_plan(world, limits=self.limits, manifests=manifests, options=self.options)
 

@@ -66,7 +66,7 @@ def failing(text: str) -> tuple[FailingDevice, ...]:
 
 def rollouts(text: str) -> tuple[RolloutReport, ...]:
     """A rollout in every state, whose group, policy, reason, waves and devices have that name."""
-    waves = (wave(1, text), wave(2, f"all, {text}"), wave(3, None), replace(wave(4, None), open=False))
+    waves = (wave(1, text), wave(2, f"all, {text}"), wave(3, None), wave(4, None)._replace(open=False))
     return tuple(
         RolloutReport(f"{text}{number}", text, state, text, number, waves, failing(text), text)
         for number, state in enumerate(RolloutState)

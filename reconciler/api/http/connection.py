@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from email.utils import format_datetime
 from functools import partial
+from typing import NamedTuple
 
 import httpx
 
@@ -46,8 +47,7 @@ MAX_ERROR_BODY = 64 * 1024
 KEEPALIVE_S = 4.0
 
 
-@dataclass(frozen=True, slots=True)
-class Timeouts:
+class Timeouts(NamedTuple):
     """Timeouts in seconds: to connect, between two chunks of a body, and for a request as a whole."""
 
     connect_s: float = 10.0
@@ -55,8 +55,7 @@ class Timeouts:
     total_s: float = 300.0
 
 
-@dataclass(frozen=True, slots=True)
-class Exchange:
+class Exchange(NamedTuple):
     """One request that was sent, for verbose logs, without headers or body. `status` is None without a response."""
 
     action: str
@@ -65,8 +64,7 @@ class Exchange:
     duration_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """A 2xx response, read in full. `date` is its header, empty without one."""
 
     status: int

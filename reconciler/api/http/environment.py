@@ -10,8 +10,8 @@ import ipaddress
 import os
 import re
 import ssl
-from dataclasses import dataclass
 from importlib.util import find_spec
+from typing import NamedTuple
 from urllib.request import getproxies
 
 import httpx
@@ -26,8 +26,7 @@ _RULE = re.compile(
 _PORTS = {"http": 80, "https": 443}
 
 
-@dataclass(frozen=True, slots=True)
-class Way:
+class Way(NamedTuple):
     """Arguments for an HTTP client, besides `trust_env=False`."""
 
     verify: ssl.SSLContext | bool

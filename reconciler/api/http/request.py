@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from typing import NamedTuple
 from urllib.parse import quote, urlencode
 
 from reconciler.errors import UsageError
+from reconciler.model.state import NO_ITEMS
 
 # Responses without links, permitted actions and embedded entities are smaller. The server accepts only this spelling of
 # a boolean.
@@ -15,8 +16,7 @@ FLAGS = {"_actions": "false", "_links": "false", "_embedded": "false"}
 _SHOWN = ("page", "flowId", "deviceId")
 
 
-@dataclass(frozen=True, slots=True)
-class ApiRequest:
+class ApiRequest(NamedTuple):
     """A request to the API.
 
     Attributes:
@@ -29,7 +29,7 @@ class ApiRequest:
     action: str
     method: str
     path: str
-    params: Mapping[str, str] = field(default_factory=dict)
+    params: Mapping[str, str] = NO_ITEMS
     body: Mapping[str, object] | None = None
     remedy: str = "check the application's id in the manifest, and that the token belongs to that application"
 

@@ -7,7 +7,6 @@ no group has it any more, the same selector.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from typing import NamedTuple
 
 from reconciler.manifest.comparing.loosening import KEYS, is_looser, policy_text
@@ -75,7 +74,7 @@ class Rollouts:
                     yield Difference(*self._key, what, f"{name} {key}", None, before, after, new.place)
         elif one := old or new:
             whole = Difference(*self._key, "policy", name, None, None, None, one.place)
-            yield replace(whole, before=policy_text(one)) if old else replace(whole, after=policy_text(one))
+            yield whole._replace(before=policy_text(one)) if old else whole._replace(after=policy_text(one))
 
     def _of_group(self, subject: str, flow: str | None, old: _Guard | None, new: _Guard | None) -> Iterator[Difference]:
         before, after = old and old.text, new and new.text

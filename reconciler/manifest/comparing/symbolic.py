@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from typing import TypeAlias
 
@@ -36,7 +36,7 @@ def resolve_symbolically(rules: Rules) -> Offline:
     """Resolve without an inventory. `resolution.problems` are conflicts that no state of the API can remove."""
     groups = tuple(group if is_explicit(group.select) else symbolic(group) for group in rules.groups)
     unwaved = tuple(group._replace(rollout=None) for group in groups)  # which devices a wave has, only the API knows
-    rules = replace(rules, groups=unwaved, policies={})
+    rules = rules._replace(groups=unwaved, policies={})
     needs = needs_of(rules)
     inventory = Inventory(
         devices={name: Device(name, name) for name in needs.device_names},

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
@@ -57,7 +57,7 @@ def with_locks(rules: Sequence[Rules]) -> tuple[tuple[Rules, ...], list[Problem]
             if path not in files:
                 files[path] = read_lock(path)
         there = [files[path] for path in paths if files[path].data is not None]
-        locked.append(replace(one, lock=_lock_of(one, there)) if there else one)
+        locked.append(one._replace(lock=_lock_of(one, there)) if there else one)
     found = [problem for file in files.values() for problem in file.problems]
     return tuple(locked), [*found, *_of_others(locked, files)]
 
@@ -98,7 +98,7 @@ def read_lock(path: str) -> LockFile:
         file.problems.append(Problem("too large for a lock", path, hint=REMEDY))
         return file
     documents, problems = parse(data, path)
-    file.problems += [replace(one, hint=one.hint or REMEDY) for one in problems]
+    file.problems += [one._replace(hint=one.hint or REMEDY) for one in problems]
     if not problems:
         _Reader(file).read(documents)
     return file

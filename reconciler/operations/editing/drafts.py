@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import NamedTuple
 
@@ -128,7 +127,7 @@ class _Expected(NamedTuple):
 
 def _meaning(document: Layer, changed: Mapping[Place, str | None]) -> object:
     """A document without its places, in which some rules have another version."""
-    parts = (one.name for one in fields(document) if one.name not in ("place", "manifests"))
+    parts = (part for part in Layer._fields if part not in ("place", "manifests"))
     return [_bare(getattr(document, part), changed) for part in parts]
 
 

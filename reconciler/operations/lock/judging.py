@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from contextlib import suppress
-from dataclasses import replace
 
 from reconciler.errors import ManifestError, NotFound, PermissionDenied
 from reconciler.manifest.lock.reading import lock_path
@@ -26,7 +25,7 @@ def lock_for(rules: Rules, *, frozen: bool) -> Lock | None:
     """What a plan is judged by: the locks that there are; if it is frozen, one that is missing locks nothing."""
     if rules.lock is None and frozen:
         return Lock(tuple(sorted({path for root in rules.roots if (path := lock_path(root))})), frozen=True)
-    return rules.lock and replace(rules.lock, frozen=frozen)
+    return rules.lock and rules.lock._replace(frozen=frozen)
 
 
 def stricter(saved: Guards, now: Lock | None) -> Guards:
@@ -37,7 +36,7 @@ def stricter(saved: Guards, now: Lock | None) -> Guards:
     known = {one.content for one in was.versions}
     added = [one for one in now.versions if one.content not in known]
     paths = tuple(dict.fromkeys([*was.paths, *now.paths]))
-    return saved._replace(lock=replace(was, paths=paths, versions=tuple(sorted([*was.versions, *added]))))
+    return saved._replace(lock=was._replace(paths=paths, versions=tuple(sorted([*was.versions, *added]))))
 
 
 async def judged(plan: Plan, reader: Reader) -> Plan:
@@ -61,15 +60,14 @@ async def judged(plan: Plan, reader: Reader) -> Plan:
         unread.append(Warning(f"not verified: content of {counted(number, 'locked version')}", hint=SCOPES))
     else:
         read = tuple(sorted(one for of_flow in found for one in of_flow))
-        plan = replace(plan, guards=plan.guards._replace(lock=replace(lock, found=read)))
+        plan = plan._replace(guards=plan.guards._replace(lock=lock._replace(found=read)))
         unread += _gone(plan)
     warnings = {*plan.warnings, *unread, *locks.warnings(plan)}
-    plan = replace(
-        plan,
+    plan = plan._replace(
         warnings=tuple(sorted(warnings, key=lambda warning: warning.sort_key)),
         notes=(*plan.notes, *locks.notes(plan)),
     )
-    return replace(plan, refused=check(plan))
+    return plan._replace(refused=check(plan))
 
 
 def _gone(plan: Plan) -> list[Warning]:

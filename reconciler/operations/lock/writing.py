@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Sequence, Set
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from reconciler.errors import ManifestError, PermissionDenied, Problem, Refused, UsageError
@@ -129,7 +129,7 @@ def _beside(rules: Rules, folder: Folder) -> Rules:
     loaded = folder.loaded or load(folder.roots, DiskFiles())
     for one in loaded.rules:
         if (one.application.id, one.kind) == (rules.application.id, rules.kind):
-            return replace(one, aliases={**rules.aliases, **one.aliases})
+            return one._replace(aliases={**rules.aliases, **one.aliases})
     return rules
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from reconciler.model.requests import Replace, Request, outcome
 from reconciler.model.state import Entry, Version
@@ -34,8 +34,7 @@ _MATCHES: Mapping[Reading, Callable[[bool, bool], bool]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class RowState:
+class RowState(NamedTuple):
     """The possible states of a row: versions that may be released, and versions that it may report.
 
     `reports_anything`: the device runs an unknown bundle.

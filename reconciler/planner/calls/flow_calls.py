@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from reconciler.model.changes import FlowDevices
@@ -47,8 +46,7 @@ def best_mix(total: int, sizes: Sequence[int], chunk: int) -> Mix:
     return best
 
 
-@dataclass(frozen=True, slots=True)
-class FlowCalls:
+class FlowCalls(NamedTuple):
     """The changes of one flow to one version (None: removals), and the calls for them. Device ids are sorted.
 
     `chunk`: the most rows one release may name. `cohorts`: by old version, the rows that an allowed replace certainly
@@ -90,14 +88,14 @@ class FlowCalls:
     def without_replace(self, old: Version, why_named: str) -> FlowCalls:
         """The same changes with one of the replaces disallowed."""
         cohorts = {version: ids for version, ids in self.cohorts.items() if version != old}
-        return replace(self, cohorts=cohorts, why_named=why_named)
+        return self._replace(cohorts=cohorts, why_named=why_named)
 
     def without_devices(self, gone: Collection[DeviceId]) -> FlowCalls:
         """The changes without the rows of some devices; a replace may or may not still move those."""
         device_ids = [device_id for device_id in self.device_ids if device_id not in gone]
         cohorts = {old: [one for one in ids if one not in gone] for old, ids in self.cohorts.items()}
         maybe = {old: self.maybe[old] + len(ids) - len(cohorts[old]) for old, ids in self.cohorts.items()}
-        return replace(self, device_ids=device_ids, cohorts=largest_first(cohorts), maybe=maybe)
+        return self._replace(device_ids=device_ids, cohorts=largest_first(cohorts), maybe=maybe)
 
     def drafts(self, saving: str) -> Iterator[Draft]:
         """The calls of the best mix. `saving`: what the wildcards save, as text."""

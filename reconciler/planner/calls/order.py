@@ -10,8 +10,8 @@ from __future__ import annotations
 import heapq
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
+from typing import NamedTuple
 
 from reconciler.errors import PlanUnsound
 from reconciler.model.changes import FlowDevices
@@ -20,8 +20,7 @@ from reconciler.model.requests import Replace, Request, outcome
 from reconciler.model.state import FlowId, Row, Version
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(NamedTuple):
     """A call before it has a place in the order. `rows` are sorted."""
 
     request: Request

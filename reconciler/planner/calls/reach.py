@@ -110,8 +110,7 @@ class Cohort:
     sure: list[DeviceId] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class FlowRows:
+class FlowRows(NamedTuple):
     """A flow's rows by version and, separately, where the rows of devices with an unknown bundle end."""
 
     flow_id: FlowId

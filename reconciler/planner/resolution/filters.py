@@ -7,8 +7,7 @@ A row outside the scope is not changed, so it blocks wildcards like any other ro
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from reconciler.errors import Problem, UsageError
 from reconciler.model.plan import Warning
@@ -20,8 +19,7 @@ from reconciler.planner.resolution.names import Spelling
 _Known: TypeAlias = Mapping[str, Mapping[str, set[str]]]  # `device`, `flow` or `group` -> text -> what it refers to
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(NamedTuple):
     """The rows that a list of filters selects, by device, flow or group."""
 
     devices: frozenset[DeviceId] = frozenset()
@@ -33,8 +31,7 @@ class Choice:
         return device_id in self.devices or flow_id in self.flows or group in self.groups
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(NamedTuple):
     """The rows that a plan covers: all, or those that the filters select.
 
     `desired`: the declared rows in scope. `targets` None means all rows. `is_partial`: there are filters, even if those
@@ -69,7 +66,7 @@ class Scope:
                 shared[key] = {one: to for one, to in flows.items() if self.holds(device_id, one, to.group)}
             if shared[key]:
                 kept[device_id] = shared[key]
-        return replace(self, desired=Desired(kept))
+        return self._replace(desired=Desired(kept))
 
 
 def scopes_of(worlds: Sequence[World], options: Options) -> tuple[Scope, ...]:
@@ -102,7 +99,7 @@ def scopes_of(worlds: Sequence[World], options: Options) -> tuple[Scope, ...]:
         targets = _choice(options.targets, matches) if options.targets else None
         excludes = _choice(options.excludes, matches)
         scopes.append(Scope(world.desired, targets, excludes, is_partial=True).narrowed())
-    scopes[0] = replace(scopes[0], warnings=tuple(deleted))  # told once
+    scopes[0] = scopes[0]._replace(warnings=tuple(deleted))  # told once
     return tuple(scopes)
 
 

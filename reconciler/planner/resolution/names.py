@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import bisect
-import difflib
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
@@ -14,14 +12,13 @@ from reconciler.errors import Problem
 from reconciler.model.characters import apart, skeleton
 from reconciler.model.plan import Warning
 from reconciler.model.rules import Ref
-from reconciler.model.state import Device, DeviceId, FlowId, Place
+from reconciler.model.state import NO_ITEMS, Device, DeviceId, FlowId, Place
 from reconciler.model.text import and_more, is_id
 
 _SUGGESTIONS = 20  # names to suggest corrections for; the search is slow
 
 
-@dataclass(frozen=True, slots=True)
-class Inventory:
+class Inventory(NamedTuple):
     """What the API knows about what the rules reference.
 
     `devices`: those of the manifest's class that were read, by id. `flows`: ids by name; a name may have several.
@@ -30,11 +27,11 @@ class Inventory:
     that no device has; `missing`: ids that no device has; both only of those that were looked up.
     """
 
-    devices: Mapping[DeviceId, Device] = field(default_factory=dict)
-    flows: Mapping[str, tuple[FlowId, ...]] = field(default_factory=dict)
-    queries: Mapping[str, frozenset[DeviceId]] = field(default_factory=dict)
-    other_classes: Mapping[str, str] = field(default_factory=dict)
-    deleted: Mapping[str, tuple[DeviceId, ...]] = field(default_factory=dict)
+    devices: Mapping[DeviceId, Device] = NO_ITEMS
+    flows: Mapping[str, tuple[FlowId, ...]] = NO_ITEMS
+    queries: Mapping[str, frozenset[DeviceId]] = NO_ITEMS
+    other_classes: Mapping[str, str] = NO_ITEMS
+    deleted: Mapping[str, tuple[DeviceId, ...]] = NO_ITEMS
     missing: frozenset[DeviceId] = frozenset()
 
 
@@ -194,7 +191,9 @@ class Spelling:
         """The most similar names, best first."""
         folded = text.casefold()
         near = {*_around(self._by_beginning, folded), *(name[::-1] for name in _around(self._by_end, folded[::-1]))}
-        matches = difflib.get_close_matches(folded, sorted(near), n=count, cutoff=0.6)
+        from difflib import get_close_matches  # noqa: PLC0415 - slow to import, and only mistakes need it
+
+        matches = get_close_matches(folded, sorted(near), n=count, cutoff=0.6)
         return [self._names[match] for match in matches]
 
 

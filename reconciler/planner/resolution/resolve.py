@@ -12,7 +12,6 @@ from __future__ import annotations
 import itertools
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, field
 from datetime import date
 from typing import NamedTuple, TypeAlias
 
@@ -20,12 +19,11 @@ from reconciler.errors import Problem
 from reconciler.model.plan import EmptyGroup, Protected, Warning
 from reconciler.model.rollout import Rollout
 from reconciler.model.rules import FlowRule, Group, Pin, Rules, Selector
-from reconciler.model.state import Decision, Desired, DeviceId, FlowId, Place
+from reconciler.model.state import NO_ITEMS, Decision, Desired, DeviceId, FlowId, Place
 from reconciler.model.text import and_more
 from reconciler.planner.resolution.names import Inventory, Names
 from reconciler.planner.resolution.rule_warnings import expired_pins, idle_policies, skipped_files
 from reconciler.planner.resolution.selector import Selection, asks
-from reconciler.planner.rollout.waves import rollouts_of
 
 Decisions: TypeAlias = Mapping[FlowId, Decision]
 
@@ -42,8 +40,7 @@ class Vote(NamedTuple):
     flow_text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Resolution:
+class Resolution(NamedTuple):
     """The result of resolving rules. If there are `problems`, nothing else may be used.
 
     `flows`: those that some rule gives a version or `absent`, whether or not it selects a device. `written`: devices
@@ -57,14 +54,14 @@ class Resolution:
     protected: tuple[Protected, ...] = ()
     warnings: tuple[Warning, ...] = ()
     problems: tuple[Problem, ...] = ()
-    aliases: Mapping[str, FlowId] = field(default_factory=dict)
+    aliases: Mapping[str, FlowId] = NO_ITEMS
     flows: frozenset[FlowId] = frozenset()
-    written: Mapping[DeviceId, Place] = field(default_factory=dict)
+    written: Mapping[DeviceId, Place] = NO_ITEMS
     unknown: frozenset[str] = frozenset()
     excluded_devices: frozenset[str] = frozenset()
     forgivable: frozenset[str] = frozenset()
     rollouts: tuple[Rollout, ...] = ()
-    empty_groups: Mapping[EmptyGroup, frozenset[FlowId]] = field(default_factory=dict)
+    empty_groups: Mapping[EmptyGroup, frozenset[FlowId]] = NO_ITEMS
 
 
 def resolve(rules: Rules, inventory: Inventory, *, today: date, excluded_devices: Collection[str] = ()) -> Resolution:
@@ -140,6 +137,9 @@ class _Resolver:
         )
 
     def rollouts(self, desired: Desired) -> tuple[Rollout, ...]:
+        """The rollouts of the groups with a policy."""
+        from reconciler.planner.rollout.waves import rollouts_of  # noqa: PLC0415 - most plans have no rollouts
+
         def members(selector: Selector, salt: str, among: Set[DeviceId]) -> Set[DeviceId]:
             return self.selection.members(selector, salt, among=among)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from math import inf
 
 import pytest
@@ -126,7 +125,7 @@ def test_evidence_in_an_overlay_is_never_older_than_the_rows() -> None:
     def seen(updated: float, *rows: str, only_flow: str | None = None) -> Live:
         bare = live(*rows, only_flow=only_flow)
         devices = {key: device._replace(evidence=Evidence(updated=updated)) for key, device in bare.devices.items()}
-        return replace(bare, devices=devices)
+        return bare._replace(devices=devices)
 
     whole = seen(1, "a/f=1 a/g=1 b/f=1 b/g=1 c/g=3")
     laid = overlay(whole, seen(2, "a/f=2", only_flow="f"))

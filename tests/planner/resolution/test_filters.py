@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from reconciler.errors import UsageError
@@ -50,11 +48,11 @@ def options(*, target: str = "", exclude: str = "") -> Options:
 def test_a_flow_is_known_wherever_it_is_met(where: str) -> None:
     flow = hex_id(12, "abc")
     at = {
-        "live": replace(WORLD, read=read(live(f"{ONE}/{flow}=1"))),
-        "desired": replace(WORLD, desired=Desired({ONE: {flow: CANARY}})),
-        "named": replace(WORLD, flow_names={flow: "new"}),
-        "named by a record": replace(WORLD, read=read(live(flow_names={flow: "new"}))),
-        "aliased": replace(WORLD, aliases={"n": flow}),
+        "live": WORLD._replace(read=read(live(f"{ONE}/{flow}=1"))),
+        "desired": WORLD._replace(desired=Desired({ONE: {flow: CANARY}})),
+        "named": WORLD._replace(flow_names={flow: "new"}),
+        "named by a record": WORLD._replace(read=read(live(flow_names={flow: "new"}))),
+        "aliased": WORLD._replace(aliases={"n": flow}),
     }[where]
     assert scope(target=f"flow={flow}", at=at).holds(ONE, flow)
     with pytest.raises(UsageError):
@@ -119,14 +117,14 @@ def test_many_of_a_name_are_not_all_listed(number: int, more: str) -> None:
     devices = {hex_id(index): "many" for index in range(number)}
     listed = ", ".join(sorted(devices)[:5])
     with pytest.raises(UsageError) as raised:
-        scope(target="device=many", at=replace(WORLD, device_names=devices))
+        scope(target="device=many", at=WORLD._replace(device_names=devices))
     (problem,) = raised.value.problems
     assert problem.message == f"--target device=many: {number} devices have that name"
     assert problem.hint == f"use one of their ids: {listed}{more}"
 
 
 def test_several_near_names_are_offered() -> None:
-    at = replace(WORLD, device_names={ONE: "north-1", TWO: "north-2"}, read=read(live("x/f=1")))
+    at = WORLD._replace(device_names={ONE: "north-1", TWO: "north-2"}, read=read(live("x/f=1")))
     with pytest.raises(UsageError) as raised:
         scope(target="device=north-3", at=at)
     assert raised.value.problems[0].hint == "nearest: north-2, north-1"
@@ -146,7 +144,7 @@ def test_every_wrong_filter_is_told_at_once() -> None:
 
 
 def test_an_excluded_device_that_resolution_dropped_need_not_exist() -> None:
-    at = replace(WORLD, excluded_devices=frozenset({"gone", ONE[:-1] + "e"}))
+    at = WORLD._replace(excluded_devices=frozenset({"gone", ONE[:-1] + "e"}))
     assert scope(exclude="device=gone", at=at).holds(*ROWS[0])
     assert scope(exclude=f"device={ONE[:-1].upper()}E", at=at).holds(*ROWS[0])
     for flag in ("target", "exclude"):
@@ -171,7 +169,7 @@ def test_a_filter_has_to_name_something_in_one_application_of_a_run() -> None:
 
 
 def test_an_excluded_device_may_be_unknown_where_one_application_of_the_run_names_it() -> None:
-    named = replace(WORLD, excluded_devices=frozenset({"gone"}))
+    named = WORLD._replace(excluded_devices=frozenset({"gone"}))
     assert all(one.is_partial for one in scopes_of([WORLD, named], options(exclude="device=gone")))
     with pytest.raises(UsageError):
         scopes_of([WORLD, named], options(target="device=gone", exclude="device=gone"))
@@ -179,7 +177,7 @@ def test_an_excluded_device_may_be_unknown_where_one_application_of_the_run_name
 
 def test_devices_that_shared_decisions_share_them_again() -> None:
     shared = {"f": Decision("1", PLACE, "device"), "g": Decision("1", PLACE, "device")}
-    at = replace(WORLD, desired=Desired({"a": shared, "b": shared, "c": shared}), read=read(live("a/f=1 b/f=1 c/f=1")))
+    at = WORLD._replace(desired=Desired({"a": shared, "b": shared, "c": shared}), read=read(live("a/f=1 b/f=1 c/f=1")))
     narrowed = scope(target="flow=f device=c", at=at).desired
     assert narrowed.devices["a"] is narrowed.devices["b"]
     assert (set(narrowed.devices["a"]), set(narrowed.devices["c"])) == ({"f"}, {"f", "g"})

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -60,9 +59,9 @@ def test_without_rollouts_evidence_and_time_change_nothing(seed: int) -> None:
 
 
 def without_rollouts(seed: int) -> None:
-    world = replace(random_world(random.Random(seed)), rollouts=())
+    world = random_world(random.Random(seed))._replace(rollouts=())
     devices = {one: record._replace(evidence=Evidence()) for one, record in world.live.devices.items()}
-    bare = replace(world, read=world.read._replace(live=replace(world.live, devices=devices), server_time=None))
+    bare = world._replace(read=world.read._replace(live=world.live._replace(devices=devices), server_time=None))
     made, other = (make_plan(one, limits=NO_LIMITS, manifests=(), options=Options()) for one in (world, bare))
     demand(12, made == other and made.rollouts is None, "evidence or the time changes a plan without rollouts")
     changes = compare(world.desired, world.live).changes
