@@ -266,21 +266,21 @@ class LosantApi:
         async def fetch(number: int, size: int) -> Page[T]:
             page = await self._page(request, pages, number=number, per_page=size)
             if self._page_read:
-                self._page_read(PageRead(listing, number, len(page.records), page.total))
+                self._page_read(PageRead(listing, number, len(page.ids), page.total))
             return page
 
-        # Twice as many as may be in flight, so that the next pages are on their way while these are parsed.
         return await read_all(fetch, name=request.name, per_page=per_page, parallelism=2 * self.connection.parallelism)
 
     async def _page(self, request: ApiRequest, pages: Pages[T], *, number: int, per_page: int) -> Page[T]:
         """Fetch and parse one page."""
         paging = {"sortField": "id", "sortDirection": "asc", "page": str(number), "perPage": str(per_page)}
         request = request._replace(params={**request.params, **paging})
-        answer = await self.connection.read(request, self._token)
-        if number == 0:
-            pages.sent_at = answer.sent_at
-        await turns()
-        return _read(request, pages.page, answer.body)
+        async with self.connection.pages:
+            answer = await self.connection.read(request, self._token)
+            if number == 0:
+                pages.sent_at = answer.sent_at
+            await turns()
+            return _read(request, pages.page, answer.body)
 
 
 def _read(request: ApiRequest, read: Callable[[A], T], answer: A) -> T:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from operator import itemgetter
+from sys import intern
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from reconciler.api.deployments import CONNECTED, DeploymentPages, log_entry, log_fields
@@ -82,12 +83,8 @@ class EmbeddedPages(DeploymentPages[Record]):
         time = connected = None
         if connection := get("deviceConnectionInfo"):
             time, connected = connection.get("time"), CONNECTED[connection.get("connected")]
-        kept: tuple[LogEntry, ...] = ()
-        if logs := get("logs"):
-            if type(logs) is not list:
-                raise Unreadable
-            if unknown or not settled or self._keep_logs:
-                kept = tuple(map(_log_entry, logs))
+        logs = get("logs")
+        kept = self._kept(logs, is_wanted=unknown or not settled) if logs else ()
         for text in (name, time, released_bundle, reported_bundle):
             if text is not None and type(text) is not str:
                 raise Unreadable
@@ -96,8 +93,11 @@ class EmbeddedPages(DeploymentPages[Record]):
         device_id = device_id.lower()
         # The API's schema does not require a record id; with one record per device, the device id identifies it.
         record_id = device_id if (own := item.get("id")) is None else own.lower()
+        if record_id == device_id:
+            record_id = device_id  # one text instead of two, as below
+        released_bundle = released_bundle and intern(released_bundle)
         if reported_bundle == released_bundle:
-            reported_bundle = released_bundle  # one text instead of two
+            reported_bundle = released_bundle
         steady = flows if settled and connected and not unknown else _NO_FLOWS
         condenser = self._condenser
         evidence = self._evidence_of(condenser, item, steady, reported_bundle) if condenser else NO_EVIDENCE
@@ -106,6 +106,12 @@ class EmbeddedPages(DeploymentPages[Record]):
             flows, name, connected, time, unknown, released_bundle, reported_bundle, kept, _NO_CUSTOM_NODES, evidence
         )
         return record_id, (device_id, device)
+
+    def _kept(self, logs: Any, *, is_wanted: bool) -> tuple[LogEntry, ...]:
+        """The log, if it is asked for, or its device has not converged."""
+        if type(logs) is not list:
+            raise Unreadable
+        return tuple(map(_log_entry, logs)) if is_wanted or self._keep_logs else ()
 
     def _evidence_of(
         self, condenser: Condenser, item: Any, steady: Mapping[FlowId, Entry], bundle: str | None

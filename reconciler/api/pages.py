@@ -32,15 +32,21 @@ class Span(NamedTuple):
 
 
 class Page(NamedTuple, Generic[T]):
-    """One page: the total and page size that it states, and its records as `(record id, value)`."""
+    """One page: the total and page size that it states, the ids of its records, and what each of them says."""
 
     total: int
     per_page: int | None
-    records: list[tuple[str, T]]
+    ids: list[str]
+    values: list[T]
+
+    @property
+    def records(self) -> list[tuple[str, T]]:
+        """The records by their ids."""
+        return [*zip(self.ids, self.values, strict=True)]
 
     def reaches_end(self, span: Span) -> bool:
         """Whether no record follows, by its own total."""
-        return span.begin + len(self.records) >= self.total
+        return span.begin + len(self.ids) >= self.total
 
 
 class PageRead(NamedTuple):
@@ -81,13 +87,16 @@ class Pages(ABC, Generic[T]):
 
     def _page(self, body: bytes) -> Page[T]:
         items, total, per_page = envelope(parse_quickly(body))
-        records = []
+        ids: list[str] = []
+        values: list[T] = []
         for number, item in enumerate(items):
             try:
-                records.append(self.record(item))
+                record_id, value = self.record(item)
             except _ODD:
                 raise self._explained(item, number) from None
-        return Page(total, per_page, records)
+            ids.append(record_id)
+            values.append(value)
+        return Page(total, per_page, ids, values)
 
     def one(self, body: bytes) -> T:
         """The record of a response that is a single record.

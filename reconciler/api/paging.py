@@ -102,19 +102,19 @@ async def _read_overlapping(fetch: Fetch[T], *, name: str, limit: int, paralleli
     for number, ((span, page), (_, after)) in enumerate(pairwise(pages)):
         if page.reaches_end(span):
             break  # what follows has come since
-        if {key for key, _ in page.records}.isdisjoint(key for key, _ in after.records):
+        if set(page.ids).isdisjoint(after.ids):
             raise _Changed(f"pages {number} and {number + 1} of {len(pages)} share no record", size)
     return _complete(pages, size)
 
 
 def _size_of(first: Page[Any], limit: int) -> int:
     """The size of pages by the first one; that of a server which does not echo it shows where more follow."""
-    got = len(first.records)
+    got = len(first.ids)
     return first.per_page or (got if 0 < got < first.total else limit)
 
 
 def _is_in_order(page: Page[Any]) -> bool:
-    ids = [*dict(page.records)]
+    ids = [*dict.fromkeys(page.ids)]
     return ids == sorted(ids)
 
 
@@ -166,7 +166,9 @@ def _complete(pages: list[tuple[Span, Page[T]]], size: int) -> dict[str, T]:
     span, last = pages[-1]
     if not last.reaches_end(span):
         raise _Changed("the list grew", size)
-    found = {key: value for _, page in pages for key, value in page.records}
+    found: dict[str, T] = {}
+    for _, page in pages:
+        found.update(zip(page.ids, page.values, strict=True))
     if len(found) < (total := min(page.total for _, page in pages)):
         why = f"{len(found)} different records came on {len(pages)} pages, but totalCount says {total}"
         raise _Changed(why, size)
@@ -208,14 +210,14 @@ def _check_filled(page: Page[Any], span: Span) -> None:
 
     Otherwise a server that promises millions of records, and sends one at a time, would be read for hours.
     """
-    got, promised = len(page.records), min(span.size, page.total - span.begin)
+    got, promised = len(page.ids), min(span.size, page.total - span.begin)
     if 2 * got < promised:
         raise _Changed(f"page {span.number} holds {got} of the {promised} records that its total promises")
 
 
 def _check_size(page: Page[Any], span: Span) -> None:
     """Whether the server sent as many records as were requested."""
-    size, got = page.per_page, len(page.records)
+    size, got = page.per_page, len(page.ids)
     if size is None:
         size = span.size if got == min(span.size, max(0, page.total - span.begin)) else max(got, span.size + 1)
     if size > span.size:

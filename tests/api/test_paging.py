@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from itertools import islice, pairwise
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 import pytest
@@ -27,6 +27,8 @@ from reconciler.model.state import Live
 from tests.api.speaking import Pages, api_over, listing, record
 from tests.builders import hex_id
 from tests.fakes import FakeClock
+
+T = TypeVar("T")
 
 
 def read(handler: Callable[[httpx.Request], httpx.Response], **options: Any) -> Live:
@@ -277,10 +279,14 @@ def test_a_list_that_grows_for_ever_is_an_error(monkeypatch: pytest.MonkeyPatch)
 
     async def fetch(number: int, size: int) -> Page[int]:
         begin = number * size
-        return Page(begin + size + 1, size, [(f"{n:09}", n) for n in range(begin, begin + size)])
+        return page_of(begin + size + 1, size, [(f"{n:09}", n) for n in range(begin, begin + size)])
 
     with pytest.raises(IncompleteRead, match="is not plausible"):
         asyncio.run(read_all(fetch, name="listing", per_page=20, parallelism=1))
+
+
+def page_of(total: int, per_page: int | None, records: list[tuple[str, T]]) -> Page[T]:
+    return Page(total, per_page, [key for key, _ in records], [value for _, value in records])
 
 
 class Shifting:
@@ -295,7 +301,7 @@ class Shifting:
     async def fetch(self, number: int, size: int) -> Page[int]:
         size = min(size, self.cap) if self.honours_sizes else self.cap
         page = sorted(self.now)[number * size : (number + 1) * size]
-        answer = Page(len(self.now), size, [(f"{one:02}", one) for one in page])
+        answer = page_of(len(self.now), size, [(f"{one:02}", one) for one in page])
         gone = self.data.draw(st.sets(st.integers(0, 99), max_size=3), label="gone")
         come = self.data.draw(st.sets(st.integers(0, 99), max_size=3), label="come, or restored")
         self.now = (self.now - gone) | (come if self.restores else come - self.seen)
@@ -381,7 +387,7 @@ def test_whatever_the_server_does_the_answer_is_whole_or_an_error(data: st.DataO
         served.update(records)
         totals.append(total)
         per_page = data.draw(st.sampled_from([2, 2, 2, 1, None]))
-        return Page(total, per_page, [(key, key) for key in records])
+        return page_of(total, per_page, [(key, key) for key in records])
 
     try:
         found = asyncio.run(read_all(fetch, name="listing", per_page=2, parallelism=2))
@@ -401,7 +407,7 @@ def test_pages_are_fetched_at_once_but_not_more_than_allowed() -> None:
         most = max(most, under_way)
         await asyncio.sleep(0)
         under_way -= 1
-        return Page(100, size, [(f"{n:03}", n) for n in range(number * size, min(number * size + size, 100))])
+        return page_of(100, size, [(f"{n:03}", n) for n in range(number * size, min(number * size + size, 100))])
 
     found = asyncio.run(read_all(fetch, name="listing", per_page=10, parallelism=4))
     assert list(found.values()) == list(range(100))
@@ -452,7 +458,7 @@ def test_cancelling_a_read_cancels_its_pages() -> None:
         async def fetch(number: int, size: int) -> Page[int]:
             nonlocal under_way
             if number == 0:
-                return Page(100, 10, [(str(n), n) for n in range(10)])
+                return page_of(100, 10, [(str(n), n) for n in range(10)])
             under_way += 1
             try:
                 await asyncio.Event().wait()
