@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -49,7 +49,7 @@ class World(NamedTuple):
     may_be_empty: tuple[str, ...] = ()
     leaving: Leaving | None = None
     leaving_rows: tuple[LeavingRow, ...] = ()
-    compared: Compared | None = field(default=None, repr=False, compare=False)
+    compared: Compared | None = None
 
     @property
     def live(self) -> Live:
