@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Set
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from reconciler.discovery.device_index import DeviceIndex
@@ -11,7 +11,18 @@ from reconciler.errors import ApiError, ManifestError, NotFound, PermissionDenie
 from reconciler.model.changes import Compared
 from reconciler.model.plan import Warning
 from reconciler.model.rules import Rules
-from reconciler.model.state import Desired, DeviceId, Flow, FlowId, Live, Place, Version
+from reconciler.model.state import (
+    NO_ITEMS,
+    Desired,
+    DeviceId,
+    Flow,
+    FlowId,
+    Live,
+    Place,
+    Version,
+    are_same,
+    values_of,
+)
 from reconciler.model.text import counted
 from reconciler.planner.diff import compare
 from reconciler.planner.resolution.names import Spelling
@@ -45,14 +56,14 @@ class ExistenceChecks:
         decisions, written = desired.devices, resolution.written
         for moves, device_ids in changes.cohorts.items():
             kept = [one for one in device_ids if one not in excluded] if excluded else device_ids
-            deciding = {id(flows): flows for flows in map(decisions.__getitem__, kept)}.values()
+            deciding = {id(flows): flows for flows in values_of(decisions, kept, NO_ITEMS)}.values()
             for flow_id, _, version, _ in moves if deciding else ():
                 if version is not None:
                     place = min(flows[flow_id].place for flows in deciding)
                     versions[flow_id][version] = min(place, versions[flow_id].get(version, place))
-        unseen = (written.keys() - self.live.devices.keys()) | changes.devices.keys()
         await self._check_devices(
-            unseen.difference(excluded),
+            [one for one in written if one not in self.live.devices and one not in excluded],
+            [one for one in changes.devices if one not in excluded] if excluded else changes.devices,
             lambda one: written.get(one) or min(decisions[one][move.flow_id].place for move in changes.devices[one]),
         )
         self._check_custom_nodes(desired, versions)
@@ -80,10 +91,15 @@ class ExistenceChecks:
             message = f"flow {self._name(flow_id)} is a custom node: its declaration is ignored"
             self.warnings.append(Warning(message, place, "it is deployed with the flows that use it"))
 
-    async def _check_devices(self, ids: Set[DeviceId], place_of: Callable[[DeviceId], Place]) -> None:
+    async def _check_devices(
+        self, written: Iterable[DeviceId], changing: Collection[DeviceId], place_of: Callable[[DeviceId], Place]
+    ) -> None:
+        known = self.index.devices
+        ids = set() if are_same(changing, known) else {one for one in changing if one not in known}
+        ids.update(one for one in written if one not in known)
         try:
             await self.index.look_up(ids=ids)
-            missing = sorted(ids - self.index.devices.keys())
+            missing = sorted(ids - known.keys())
             await self.index.other_class(missing)
         except PermissionDenied:
             message = f"not verified: existence and class of {counted(len(ids), 'device')}"

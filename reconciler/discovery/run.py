@@ -13,7 +13,7 @@ from reconciler.errors import ManifestError, PermissionDenied
 from reconciler.model.plan import Warning
 from reconciler.model.rollout import Rollout
 from reconciler.model.rules import Former, Prune, Rules
-from reconciler.model.state import Desired, DeviceId, Live
+from reconciler.model.state import Desired, DeviceId, Live, are_same
 from reconciler.model.text import counted, is_id
 from reconciler.model.world import World
 from reconciler.planner.resolution.names import Inventory
@@ -132,7 +132,7 @@ class _Discovery:
         if self.excluded:
             names |= {one for one in self.excluded if not is_id(one)}.difference(self.device_names(live).values())
         named = {one: record.name for one, record in records.items() if record.name in names} if names else {}
-        left = records.keys() - known.keys()
+        left = set() if are_same(records, known) else records.keys() - known.keys()
         if not self.index.complete:
             left = {one for one in left if not records[one].connected}
         self.missing = await self.index.missing(ids | named.keys(), left)
@@ -157,7 +157,7 @@ class _Discovery:
     def device_names(self, live: Live) -> dict[DeviceId, str]:
         """Every name that is known; that in the device list counts before that in a deployment record."""
         names = {device_id: device.name for device_id, device in self.index.devices.items() if device.name}
-        others = sorted(live.devices.keys() - names.keys())
+        others = [] if are_same(live.devices, names) else sorted(live.devices.keys() - names.keys())
         return names | {one: name for one in others if (name := live.devices[one].name)}
 
     def excluded_ids(self, live: Live) -> frozenset[DeviceId]:

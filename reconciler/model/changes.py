@@ -10,10 +10,10 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from functools import cached_property
-from itertools import repeat
+from itertools import chain, repeat
 from typing import Any, NamedTuple, TypeVar, overload
 
-from reconciler.model.state import Decision, Desired, DeviceId, FlowId, Live, Place, Row, Version
+from reconciler.model.state import Decision, Desired, DeviceId, FlowId, Live, Place, Row, Version, by_id
 
 Mark = TypeVar("Mark", bound=Hashable)
 
@@ -121,21 +121,20 @@ class Changes(Sequence[Change]):
     @cached_property
     def devices(self) -> dict[DeviceId, tuple[Move, ...]]:
         """What happens to each device, in the order of ids."""
-        unsorted: dict[DeviceId, tuple[Move, ...]] = {}
+        found: dict[DeviceId, tuple[Move, ...]] = {}
         for moves, device_ids in self.cohorts.items():
-            unsorted.update(dict.fromkeys(device_ids, moves))
-        return {device_id: unsorted[device_id] for device_id in sorted(unsorted)}
+            found.update(dict.fromkeys(device_ids, moves))
+        return by_id(found)
 
     @cached_property
-    def by_move(self) -> dict[Move, list[DeviceId]]:
+    def by_move(self) -> dict[Move, Sequence[DeviceId]]:
         """The devices of each move, sorted; moves in the order of their flows."""
-        found: dict[Move, list[DeviceId]] = defaultdict(list)
+        found: dict[Move, list[Sequence[DeviceId]]] = defaultdict(list)
         for moves, device_ids in self.cohorts.items():
+            ordered = sorted(device_ids)
             for move in moves:
-                found[move] += device_ids
-        for ids in found.values():
-            ids.sort()
-        return {move: found[move] for move in sorted(found, key=str)}
+                found[move].append(ordered)
+        return {move: _merged(found[move]) for move in sorted(found, key=str)}
 
     @cached_property
     def _rows(self) -> tuple[Change, ...]:
@@ -169,6 +168,10 @@ class Changes(Sequence[Change]):
 
     def __repr__(self) -> str:
         return f"Changes.of({self._rows!r})"
+
+
+def _merged(parts: Sequence[Sequence[DeviceId]]) -> Sequence[DeviceId]:
+    return parts[0] if len(parts) == 1 else sorted(chain(*parts))
 
 
 class FlowDevices(Sequence[Row]):

@@ -7,11 +7,12 @@ nothing. A missing entry, an entry with both None and a missing record are equiv
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from functools import lru_cache
+from operator import eq
 from types import MappingProxyType
-from typing import Annotated, Any, Final, NamedTuple, TypeAlias
+from typing import Annotated, Any, Final, NamedTuple, TypeAlias, TypeVar
 
 from reconciler.errors import Problem
 
@@ -24,9 +25,26 @@ Version: TypeAlias = Text
 Count: TypeAlias = Annotated[int, "count"]  # never negative
 Digest: TypeAlias = Annotated[str, "digest"]
 Row: TypeAlias = tuple[DeviceId, FlowId]
+V = TypeVar("V")
 
 
 NO_ITEMS: Final[Mapping[Any, Any]] = MappingProxyType({})  # the default of maps in named tuples
+
+
+def are_same(ids: Collection[DeviceId], others: Collection[DeviceId]) -> bool:
+    """Whether these are the same ids in the same order: of a large fleet that is told much sooner than by hashing."""
+    return len(ids) == len(others) and all(map(eq, ids, others))
+
+
+def values_of(found: Mapping[DeviceId, V], ids: Collection[DeviceId], default: V) -> Iterable[V]:
+    """The value of each id."""
+    return found.values() if are_same(ids, found) else (found.get(one, default) for one in ids)
+
+
+def by_id(found: dict[DeviceId, V]) -> dict[DeviceId, V]:
+    """The same in the order of ids."""
+    ids = sorted(found)
+    return found if ids == [*found] else {one: found[one] for one in ids}
 
 
 class Kind(StrEnum):

@@ -16,7 +16,19 @@ from typing import NamedTuple
 
 from reconciler.model.changes import Changes, Difference, Move, PendingRow, UnmanagedRow
 from reconciler.model.log import history_of
-from reconciler.model.state import NO_RECORD, NOTHING, Decision, Desired, DeviceId, Entry, FlowId, Live, LiveDevice
+from reconciler.model.state import (
+    NO_RECORD,
+    NOTHING,
+    Decision,
+    Desired,
+    DeviceId,
+    Entry,
+    FlowId,
+    Live,
+    LiveDevice,
+    are_same,
+    values_of,
+)
 from reconciler.model.world import World
 from reconciler.planner.numbers import entries_of, numbers
 
@@ -86,11 +98,10 @@ def _alike(desired: Desired, live: Live) -> Iterable[list[DeviceId]]:
     wanted = numbers([*decided.values(), _NO_DECISIONS], _versions_of)
     seen = numbers([device.flows for device in records.values()], entries_of)
     found: dict[tuple[int, int, frozenset[FlowId]], list[DeviceId]] = defaultdict(list)
-    decisions_of = decided.get
-    for device_id, device in records.items():
-        decisions = decisions_of(device_id, _NO_DECISIONS)
+    beside = values_of(decided, records, _NO_DECISIONS)
+    for (device_id, device), decisions in zip(records.items(), beside, strict=True):
         found[wanted[id(decisions)], seen[id(device.flows)], device.unmanageable].append(device_id)
-    for device_id in decided.keys() - records.keys():
+    for device_id in () if are_same(decided, records) else decided.keys() - records.keys():
         found[wanted[id(decided[device_id])], -1, NO_RECORD.unmanageable].append(device_id)
     return found.values()
 

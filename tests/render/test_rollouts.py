@@ -156,7 +156,7 @@ def test_more_devices_than_are_listed_are_counted_and_all_are_there_with_v() -> 
 
 def test_failing_devices_go_by_name() -> None:
     (told,) = made("stopped by many").rollouts.reports  # type: ignore[union-attr]
-    failing = [replace(one, device_name=f"pump-{99 - number}") for number, one in enumerate(told.failing)]
+    failing = [one._replace(device_name=f"pump-{99 - number}") for number, one in enumerate(told.failing)]
     told = told._replace(failing=tuple(failing))
     text = "\n".join(rollout_lines([told], {}, paint=painter(color=False)))
     assert re.findall(r"^      (pump-\d+) ", text, re.MULTILINE) == [f"pump-{number}" for number in range(88, 98)]

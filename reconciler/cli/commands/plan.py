@@ -51,7 +51,7 @@ def command(console: Console, /, paths: tuple[str, ...], **flags: Any) -> ExitCo
     from reconciler.cli.signals import run_async
     from reconciler.operations.applications import load
     from reconciler.operations.plan import plan, refused
-    from reconciler.runtime import SystemClock
+    from reconciler.runtime import SystemClock, gc_spared
 
     if flags["events"] is not None:
         from reconciler.cli.events.option import check_events
@@ -76,7 +76,7 @@ def command(console: Console, /, paths: tuple[str, ...], **flags: Any) -> ExitCo
         page_read=reading.page_read,
     )
     with OutputFile(console, "--out", flags["out"]) if flags["out"] is not None else nullcontext() as out:
-        with reading:
+        with reading, gc_spared():
             planned = run_async(plan(rules, gateway, opt.planning_options(flags), against=against))
         plans = [one.plan for one in planned]
         if log:

@@ -72,13 +72,12 @@ def cover(
 
 def _parts(changes: Changes, moves: Moves, live: Live, mode: CallMode, chunk: int) -> Iterator[FlowCalls]:
     """The changes by flow and target, with the wildcards that are allowed and, together, can be ordered."""
-    targets: dict[FlowId, dict[Version | None, list[DeviceId]]] = defaultdict(lambda: defaultdict(list))
+    targets: dict[FlowId, dict[Version | None, Sequence[DeviceId]]] = defaultdict(dict)
     for move, device_ids in changes.by_move.items():
-        targets[move.flow_id][move.to_version] += device_ids
+        others = targets[move.flow_id].get(move.to_version)
+        targets[move.flow_id][move.to_version] = sorted([*others, *device_ids]) if others else device_ids
     explicit, fleet = mode is CallMode.EXPLICIT, None
     for flow_id, ids in targets.items():
-        for devices in ids.values():
-            devices.sort()
         if explicit or all(len(devices) <= chunk for devices in ids.values()):
             why = "as --calls explicit asks" if explicit else "one call does"
             for to, named in ids.items():
@@ -89,9 +88,17 @@ def _parts(changes: Changes, moves: Moves, live: Live, mode: CallMode, chunk: in
             yield from _break_cycles({to: _part(rows, to, named, chunk, moves) for to, named in ids.items()}).values()
 
 
-def _part(rows: FlowRows, version: Version | None, device_ids: list[DeviceId], chunk: int, moves: Moves) -> FlowCalls:
-    members = set(device_ids)
-    whole = {old: [one for one in cohort.sure if one in members] for old, cohort in rows.cohorts.items()}
+def _part(
+    rows: FlowRows, version: Version | None, device_ids: Sequence[DeviceId], chunk: int, moves: Moves
+) -> FlowCalls:
+    whole: dict[Version, Sequence[DeviceId]] = {}
+    members: set[DeviceId] = set()
+    for old, cohort in rows.cohorts.items():
+        if cohort.sure == device_ids:  # the whole fleet moves alike
+            whole[old] = device_ids
+        else:
+            members = members or set(device_ids)
+            whole[old] = [one for one in cohort.sure if one in members]
     allowed = {old: ids for old, ids in whole.items() if rows.may_replace(old, version)}
     return FlowCalls(
         rows.flow_id,
@@ -105,7 +112,7 @@ def _part(rows: FlowRows, version: Version | None, device_ids: list[DeviceId], c
     )
 
 
-def _why_named(rows: FlowRows, version: Version | None, cohorts: Mapping[Version, list[DeviceId]]) -> str:
+def _why_named(rows: FlowRows, version: Version | None, cohorts: Mapping[Version, Sequence[DeviceId]]) -> str:
     """Why the largest cohort that no replace may move gets releases. Names are unknown here, so devices are by id."""
     if rows.live.only_flow is not None:
         return "only the records of this flow were read, and a replace could reach others"

@@ -103,8 +103,8 @@ class FlowCalls(NamedTuple):
             reason = f"no device is to run the flow ({len(self.device_ids):,} lose it); {saving}"
             yield self._draft(RemoveFlow(self.flow_id), self.device_ids, reason)
             return
-        rest = set(self.device_ids)
-        for old in self.replaced:
+        replaced = self.replaced
+        for old in replaced:
             ids, maybe = self.cohorts[old], self.maybe[old]
             if maybe:
                 sure = f"{len(ids):,} surely, {maybe:,} maybe"
@@ -112,8 +112,9 @@ class FlowCalls(NamedTuple):
             else:
                 what = f"every device on {old} is managed and wants {self.version or 'absent'} ({len(ids):,})"
             yield self._draft(Replace(self.flow_id, old, self.version), sorted(ids), f"{what}; {saving}")
-            rest.difference_update(ids)
-        left = sorted(rest)
+        left: Sequence[DeviceId] = ()
+        if sum(len(self.cohorts[old]) for old in replaced) < len(self.device_ids):
+            left = sorted(set(self.device_ids).difference(*map(self.cohorts.__getitem__, replaced)))
         for start in range(0, len(left), self.chunk):
             named = tuple(left[start : start + self.chunk])
             request: Request = Release(self.flow_id, self.version, named)

@@ -16,13 +16,25 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import NamedTuple, NoReturn, TypeAlias
 
 from reconciler.errors import PlanUnsound, Problem
 from reconciler.model.changes import Change, Changes, FlowDevices, Move
 from reconciler.model.plan import PlannedCall
 from reconciler.model.requests import Release, RemoveDevice, RemoveFlow, RemoveRow, Replace, outcome
-from reconciler.model.state import NO_RECORD, NOTHING, DeviceId, Entry, FlowId, Live, Row, Version
+from reconciler.model.state import (
+    NO_RECORD,
+    NOTHING,
+    DeviceId,
+    Entry,
+    FlowId,
+    Live,
+    Row,
+    Version,
+    are_same,
+    values_of,
+)
 from reconciler.planner.calls.effects import Reading, as_read
 from reconciler.planner.numbers import entries_of, numbers
 
@@ -153,7 +165,10 @@ def _profiles(changes: Changes, index: _CallIndex, live: Live) -> dict[_Profile,
         targets = {move.flow_id: move.to_version for move in moves}
         for flow_id in flow_ids:
             entry = flows.get(flow_id, NOTHING)
-            examples = dict(zip(map(index.naming[flow_id].get, device_ids), device_ids, strict=True))
+            naming = index.naming[flow_id]
+            examples = (
+                dict(zip(map(naming.get, device_ids), device_ids, strict=True)) if naming else {None: device_ids[0]}
+            )
             for named, device_id in examples.items():
                 calls = (named or ()) + cleared
                 if calls or flow_id in targets or flow_id in index.flow_wide:
@@ -167,16 +182,20 @@ _Likeness: TypeAlias = tuple[int, bool, tuple[Move, ...], tuple[int, ...]]
 
 def _alike(changes: Changes, index: _CallIndex, live: Live) -> dict[_Likeness, list[DeviceId]]:
     """The devices that were read, are to change or are named; those with the same entries and changes together."""
-    records, moves_of, cleared_by = live.devices, changes.devices.get, index.clearing.get
+    records, changing, cleared_by = live.devices, changes.devices, index.clearing.get
     found: dict[_Likeness, list[DeviceId]] = defaultdict(list)
-    named = {*changes.devices, *index.clearing}.union(*index.naming.values())
-    read = records if index.flow_wide else {one: records[one] for one in sorted(records.keys() & named)}
+    others = chain(() if are_same(changing, records) else changing, index.clearing, *index.naming.values())
+    unread = {one for one in others if one not in records}
+    read = records
+    if not index.flow_wide:
+        named = {*changing, *index.clearing}.union(*index.naming.values())
+        read = {one: records[one] for one in sorted(records.keys() & named)}
     entries = numbers([device.flows for device in read.values()], entries_of)
-    for device_id, device in read.items():
-        moves, cleared = moves_of(device_id, ()), cleared_by(device_id, ())
+    for (device_id, device), moves in zip(read.items(), values_of(changing, read, ()), strict=True):
+        cleared = cleared_by(device_id, ()) if index.clearing else ()
         found[entries[id(device.flows)], device.unknown_bundle, moves, cleared].append(device_id)
-    for device_id in sorted(named - records.keys()):
-        found[-1, False, moves_of(device_id, ()), cleared_by(device_id, ())].append(device_id)
+    for device_id in sorted(unread):
+        found[-1, False, changing.get(device_id, ()), cleared_by(device_id, ())].append(device_id)
     return found
 
 

@@ -17,7 +17,7 @@ from typing import NamedTuple, TypeAlias
 
 from reconciler.model.changes import Change, Changes, Move
 from reconciler.model.requests import RemoveDevice, RemoveFlow, Replace, Request, Wildcard, named_rows, outcome
-from reconciler.model.state import NO_EVIDENCE, NOTHING, DeviceId, Entry, FlowId, Live, Row, Version
+from reconciler.model.state import NO_EVIDENCE, NOTHING, DeviceId, Entry, FlowId, Live, Row, Version, values_of
 from reconciler.planner.numbers import entries_of, numbers
 
 Moves: TypeAlias = Mapping[FlowId, Mapping[DeviceId, Version | None]]  # changes: flow -> device -> new version
@@ -45,9 +45,9 @@ def alike(changes: Changes, live: Live) -> list[Alike]:
     """The devices of a read, those together that are alike."""
     entries = numbers([device.flows for device in live.devices.values()], entries_of)
     found: dict[tuple[int, bool, tuple[Move, ...]], list[DeviceId]] = defaultdict(list)
-    moves_of_device = changes.devices.get
-    for device_id, device in live.devices.items():
-        found[entries[id(device.flows)], device.unknown_bundle, moves_of_device(device_id, ())].append(device_id)
+    beside = values_of(changes.devices, live.devices, ())
+    for (device_id, device), moves in zip(live.devices.items(), beside, strict=True):
+        found[entries[id(device.flows)], device.unknown_bundle, moves].append(device_id)
     return [
         Alike(live.devices[ids[0]].flows, unknown_bundle, {move.flow_id: move.to_version for move in moves}, ids)
         for (_, unknown_bundle, moves), ids in found.items()
@@ -125,8 +125,8 @@ class FlowRows(NamedTuple):
 
     def reached(self, old: Version) -> int:
         """How many rows a `replace` could move."""
-        parts = (self.cohorts[old].ends, self.unknown_ends)
-        return len(set().union(*(devices for ends in parts for devices in ends.values())))
+        reached = [*self.cohorts[old].ends.values(), *self.unknown_ends.values()]
+        return len(reached[0]) if len(reached) == 1 else len(set().union(*reached))
 
     def blockers(self, old: Version, new: Version | None) -> tuple[int, DeviceId, Version | None] | None:
         """How many rows a `replace` could move and must not, and the first device, with where its row ends."""

@@ -19,7 +19,7 @@ from reconciler.errors import Problem
 from reconciler.model.plan import EmptyGroup, Protected, Warning
 from reconciler.model.rollout import Rollout
 from reconciler.model.rules import FlowRule, Group, Pin, Rules, Selector
-from reconciler.model.state import NO_ITEMS, Decision, Desired, DeviceId, FlowId, Place
+from reconciler.model.state import NO_ITEMS, Decision, Desired, DeviceId, FlowId, Place, by_id
 from reconciler.model.text import and_more
 from reconciler.planner.resolution.names import Inventory, Names
 from reconciler.planner.resolution.rule_warnings import expired_pins, idle_policies, skipped_files
@@ -117,7 +117,7 @@ class _Resolver:
         shared = {one: mask for one, mask in masks.items() if one not in decided} if decided else masks
         decided.update(self.decide_shared(shared))
         protected = tuple(self.protections())
-        desired = Desired({device_id: decided[device_id] for device_id in sorted(decided)})
+        desired = Desired(by_id(decided))
         rollouts = self.rollouts(desired) if self.rules.policies_in_use else ()
         problems = [*self.names.problems(), *self.problems, *itertools.starmap(self.conflict, self.conflicts.items())]
         return Resolution(
@@ -156,14 +156,25 @@ class _Resolver:
         return votes
 
     def masks(self) -> dict[DeviceId, int]:
-        """Each selected device with its set of groups, as a bit mask."""
-        masks: dict[DeviceId, int] = {}
+        """Each selected device with its set of groups, as a bit mask. Groups by tags are told once a kind of tags."""
+        of_kind: dict[int, int] = {}
+        of_device: dict[DeviceId, int] = {}
         for index, group in enumerate(self.groups):
-            bit = 1 << index
-            members = self.selection.members(group.select, group.effective_salt)
-            masks.update({device_id: masks.get(device_id, 0) | bit for device_id in members})
-            if not members:
+            kinds = self.selection.kinds(group.select)
+            members = self.selection.members(group.select, group.effective_salt) if kinds is None else ()
+            of_kind.update({kind: of_kind.get(kind, 0) | 1 << index for kind in kinds or ()})
+            of_device.update({one: of_device.get(one, 0) | 1 << index for one in members})
+            if not kinds and not members:
                 self.note_empty(group, index)
+        if not of_kind:
+            return of_device
+        devices, by_name = self.inventory.devices, of_device.get
+        masks = {
+            device_id: mask
+            for device_id, device in devices.items()
+            if (mask := of_kind.get(id(device.tags), 0) | (by_name(device_id, 0) if of_device else 0))
+        }
+        masks.update({one: mask for one, mask in of_device.items() if one not in devices})
         return masks
 
     def note_empty(self, group: Group, index: int) -> None:
@@ -236,6 +247,8 @@ class _Resolver:
             affected = [device_id for device_id, its in masks.items() if its == mask] if conflicts else []
             for conflict in conflicts:
                 self.conflicts[conflict] += affected
+        if len(by_mask) == 1 and all(by_mask.values()):
+            return dict.fromkeys(masks, *by_mask.values())
         return {device_id: decisions for device_id, mask in masks.items() if (decisions := by_mask[mask])}
 
     def group_rows(self, mask: int) -> list[Vote]:
