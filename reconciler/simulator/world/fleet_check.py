@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
 from typing import TypeAlias
 
-from reconciler.model.text import nearest
 from reconciler.simulator.world.fleet import Application, Device, Fleet, Version
 from reconciler.simulator.world.records import Kind
 
@@ -106,8 +106,8 @@ def _check_use(
 
 
 def _nearest(wanted: str, known: Iterable[str]) -> str:
-    near = nearest(wanted, known)
-    return f" (nearest: {near})" if near else ""
+    near = get_close_matches(wanted, list(known), n=1)
+    return f" (nearest: {near[0]})" if near else ""
 
 
 def spell(place: Place) -> str:
