@@ -8,20 +8,42 @@ script `floor.py`, for starts an interpreter that imports click.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 
 from tests.bench.documents import documents
 from tests.bench.fleet import SHAPES
-from tests.bench.fleets import applies, plans, rollouts, waits
+from tests.bench.fleets import applies, latency, plans, rollouts, waits
 from tests.bench.imports import imports
 from tests.bench.peer import peers
 from tests.bench.planner import planner
 from tests.bench.starts import starts
 
-SECTIONS = ("starts", "plans", "rollouts", "planner", "applies", "waits", "imports", "documents", "peers")
+SECTIONS = ("starts", "plans", "latency", "rollouts", "planner", "applies", "waits", "imports", "documents", "peers")
 
 
 def main() -> None:
     """Measure what the arguments name, and print the tables."""
+    asked = _asked()
+    sizes, changed, shapes, runs = asked.devices, asked.changed, asked.shapes, asked.runs
+    most = asked.largest_device_style
+    tables: dict[str, Callable[[], None]] = {
+        "starts": lambda: starts(runs),
+        "plans": lambda: plans(sizes, changed, asked.styles, shapes, asked.latency_ms, runs, largest_device_style=most),
+        "latency": lambda: latency(sizes, changed, [one for one in asked.latency_ms if one] or [100], runs),
+        "rollouts": lambda: rollouts(sizes, changed, shapes, runs),
+        "planner": lambda: planner(sizes, asked.styles, runs, largest_device_style=most),
+        "applies": lambda: applies(sizes, asked.latency_ms, runs),
+        "waits": lambda: waits(sizes, runs),
+        "imports": lambda: imports(sizes, runs),
+        "documents": lambda: documents(sizes, runs),
+        "peers": lambda: peers([devices for devices in sizes if devices <= most], runs),
+    }
+    for name, measure in tables.items():
+        if name in asked.only:
+            measure()
+
+
+def _asked() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--only", nargs="+", default=SECTIONS, choices=SECTIONS, help="these tables")
     parser.add_argument("--devices", type=int, nargs="+", default=[2_000, 20_000, 100_000])
@@ -31,34 +53,7 @@ def main() -> None:
     parser.add_argument("--latency-ms", type=int, nargs="+", default=[0])
     parser.add_argument("--largest-device-style", type=int, default=20_000, help="most devices written one by one")
     parser.add_argument("--runs", type=int, default=3)
-    asked = parser.parse_args()
-    written_out = [devices for devices in asked.devices if devices <= asked.largest_device_style]
-    if "starts" in asked.only:
-        starts(asked.runs)
-    if "plans" in asked.only:
-        plans(
-            asked.devices,
-            asked.changed,
-            asked.styles,
-            asked.shapes,
-            asked.latency_ms,
-            asked.runs,
-            largest_device_style=asked.largest_device_style,
-        )
-    if "rollouts" in asked.only:
-        rollouts(asked.devices, asked.changed, asked.shapes, asked.runs)
-    if "planner" in asked.only:
-        planner(asked.devices, asked.styles, asked.runs, largest_device_style=asked.largest_device_style)
-    if "applies" in asked.only:
-        applies(asked.devices, asked.latency_ms, asked.runs)
-    if "waits" in asked.only:
-        waits(asked.devices, asked.runs)
-    if "imports" in asked.only:
-        imports(asked.devices, asked.runs)
-    if "documents" in asked.only:
-        documents(asked.devices, asked.runs)
-    if "peers" in asked.only:
-        peers(written_out, asked.runs)
+    return parser.parse_args()
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from typing import Any
 APPLICATION = "5f0c8a1b2d3e4f5061728394"
 FLOWS = {"telemetry": "a" * 24, "alarms": "b" * 24, "control": "c" * 24}
 SITES = ("leeds", "york", "hull")
+LOGGED = "2026-03-02"  # the day of the logs
 LISTINGS = ("before", "released", "reported", "devices")
 
 Record = dict[str, Any]
@@ -26,16 +27,16 @@ def device_id(number: int) -> str:
 
 def _logs(one: str, number: int) -> list[Record]:
     """As many lines as a device has that was released to often."""
-    line = {"sourceType": "user", "sourceId": APPLICATION, "date": "2026-03-02T09:15:31.902Z", "changeType": "desired"}
+    line = {"sourceType": "user", "sourceId": APPLICATION, "date": f"{LOGGED}T09:15:31.902Z", "changeType": "desired"}
     line |= {
         "updateType": "newFlow",
         "updateFlowId": FLOWS["telemetry"],
         "desiredVersion": "v1",
         "flowName": "telemetry",
     }
-    seen = {"sourceType": "device", "sourceId": one, "date": "2026-03-02T09:15:31.902Z", "changeType": "current"}
+    seen = {"sourceType": "device", "sourceId": one, "date": f"{LOGGED}T09:15:31.902Z", "changeType": "current"}
     seen |= {"updateType": "device", "newBundle": "1772442847", "oldBundle": "1772442846"}
-    return [line | {"date": f"2026-03-02T09:{minute:02}:31.902Z"} if minute % 2 else seen for minute in range(number)]
+    return [line | {"date": f"{LOGGED}T09:{minute:02}:31.902Z"} if minute % 2 else seen for minute in range(number)]
 
 
 # What the records have beside what is needed: by the vendor's schema, by its clients, and fields that nobody knows yet.

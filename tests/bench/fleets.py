@@ -5,13 +5,16 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections.abc import Sequence
+from datetime import timedelta
 from itertools import product
 from pathlib import Path
 
-from tests.bench.fleet import LISTINGS, Bench, in_waves, lay_out
+from reconciler.runtime import utc_today
+from tests.bench.fleet import LISTINGS, LOGGED, Bench, in_waves, lay_out
 from tests.bench.measure import HERE, Cost, exponent, header, median, row, run, serving
 from tests.support.cli import RECONCILER
 
+PARALLELISM = 4
 POLLS = (1, 4)  # until every device has converged
 
 
@@ -77,17 +80,20 @@ def _growth(told: dict[tuple[str, int, int], dict[int, float]]) -> None:
 
 
 def rollouts(sizes: Sequence[int], changed: Sequence[int], shapes: Sequence[str], runs: int) -> None:
-    """`plan` with a policy on the group, beside the same plan without."""
+    """`plan` with a policy on the group, beside the same plan without; for logs that are old, and of this week."""
     header(
         "plan with a policy",
-        *("devices", "changed", "records", "without: wall, CPU, memory", "with: wall, CPU, memory"),
+        *("devices", "changed", "records", "logs", "without: wall, CPU, memory", "with: wall, CPU, memory"),
         *("CPU with / without", "memory with / without"),
     )
-    for devices, percent, shape in product(sizes, changed, shapes):
+    for devices, percent, shape, age in product(sizes, changed, shapes, ("old", "of this week")):
         bench = Bench(devices, percent, "group", shape)
         with tempfile.TemporaryDirectory(prefix="reconciler-bench-") as name:
             folder = Path(name)
             lay_out(bench, folder)
+            if age == "of this week":
+                recent, records = f"{utc_today() - timedelta(days=3)}", (folder / "before").read_bytes()
+                (folder / "before").write_bytes(records.replace(LOGGED.encode(), recent.encode()))
             manifests = folder / "fleet.yaml", folder / "waves.yaml"
             manifests[1].write_text(in_waves(manifests[0].read_text(encoding="utf-8")), encoding="utf-8")
             costs: tuple[list[Cost], list[Cost]] = [], []
@@ -97,7 +103,30 @@ def rollouts(sizes: Sequence[int], changed: Sequence[int], shapes: Sequence[str]
                         found.append(run([*RECONCILER, "plan", str(manifest)], url=served.url))
         without, waved = map(median, costs)
         ratios = waved.cpu_s / without.cpu_s, waved.memory_mib / without.memory_mib
-        row(f"{devices:,}", f"{percent} %", shape, _shown(without), _shown(waved), *ratios)
+        row(f"{devices:,}", f"{percent} %", shape, age, _shown(without), _shown(waved), *ratios)
+
+
+def latency(sizes: Sequence[int], changed: Sequence[int], latencies_ms: Sequence[int], runs: int) -> None:
+    """`plan` over a network, beside fetching the same pages with as many requests in flight."""
+    columns = ("requests", "fetching alone: wall", "plan: wall, CPU, memory", "wall / fetching alone")
+    header("latency", "devices", "changed", "latency", *columns)
+    for devices, percent, latency_ms in product(sizes, changed, latencies_ms):
+        with tempfile.TemporaryDirectory(prefix="reconciler-bench-") as name:
+            folder = Path(name)
+            lay_out(Bench(devices, percent), folder)
+            plans, alone, number = [], [], 0
+            for _ in range(runs):
+                with serving(folder, latency_s=latency_ms / 1000) as served:
+                    argv = [*RECONCILER, "plan", "--parallelism", f"{PARALLELISM}", str(folder / "fleet.yaml")]
+                    plans.append(run(argv, url=served.url))
+                number, fetched = len(served.fetched), folder / "fetched"
+                fetched.write_text("".join(f"{target}\n" for target in served.fetched), encoding="utf-8")
+                with serving(folder, latency_s=latency_ms / 1000) as served:
+                    argv = [sys.executable, str(HERE / "fetch.py"), served.url, str(fetched), f"{PARALLELISM}"]
+                    alone.append(run(argv))
+            plan, floor = median(plans), median(alone)
+            cells = f"{devices:,}", f"{percent} %", f"{latency_ms} ms", number, f"{floor.wall_s:.2f} s", _shown(plan)
+            row(*cells, plan.wall_s / floor.wall_s)
 
 
 def applies(sizes: Sequence[int], latencies_ms: Sequence[int], runs: int) -> None:
