@@ -269,18 +269,18 @@ class LosantApi:
                 self._page_read(PageRead(listing, number, len(page.ids), page.total))
             return page
 
+        # Twice as many as may be in flight, so that the next pages are on their way while these are parsed.
         return await read_all(fetch, name=request.name, per_page=per_page, parallelism=2 * self.connection.parallelism)
 
     async def _page(self, request: ApiRequest, pages: Pages[T], *, number: int, per_page: int) -> Page[T]:
         """Fetch and parse one page."""
         paging = {"sortField": "id", "sortDirection": "asc", "page": str(number), "perPage": str(per_page)}
         request = request._replace(params={**request.params, **paging})
-        async with self.connection.pages:
-            answer = await self.connection.read(request, self._token)
-            if number == 0:
-                pages.sent_at = answer.sent_at
-            await turns()
-            return _read(request, pages.page, answer.body)
+        answer = await self.connection.read(request, self._token)
+        if number == 0:
+            pages.sent_at = answer.sent_at
+        await turns()
+        return _read(request, pages.page, answer.body)
 
 
 def _read(request: ApiRequest, read: Callable[[A], T], answer: A) -> T:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 from reconciler.api.wire import RELEASED
 from reconciler.model.log import UNDATED, in_order, placed, rank, unix_time
@@ -19,14 +19,13 @@ from reconciler.model.state import NO_EVIDENCE, NOTHING, Entry, Evidence, FlowId
 
 _MOST_KINDS: Final = 10_000
 _EPOCH: Final = datetime.fromtimestamp(0, UTC)
-_DAY: Final = 24 * 3600
+_SLACK_S: Final = 5 * 24 * 3600
 _QUIET: Final = LogLine(change="quiet")
 
 BUNDLE: Final = 0  # where among the values of an entry the bundle is, if it is a number
 Bundles: TypeAlias = dict[object, int | None]  # the names of the bundles of a log -> numbers that stand for them
 Log: TypeAlias = Sequence[Mapping[str, Any]]
 Values: TypeAlias = tuple[object, ...]
-Pair: TypeAlias = tuple[Any, Any]  # a flow and a version as a line names them
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -139,8 +138,8 @@ class Condenser:
 class QuietLogs:
     """Tells which logs of embedded devices are quiet, see `Quiet`; with one evidence for all that are.
 
-    This is the way of most devices in most reads, so dates are compared as text. A date that names a zone may be almost
-    a day later than its text, so they have to be older by a day.
+    This is the way of most devices in most reads, so dates are compared as text. A date that names a zone or the week
+    of a year may be days later than its text, so they have to be older by some days more.
     """
 
     def __init__(self, quiet: Quiet) -> None:
@@ -148,7 +147,7 @@ class QuietLogs:
         self._sent_at: float | None = None
         self._limit = ""  # no text is smaller
         self._evidence = NO_EVIDENCE
-        self._harmless: dict[int, tuple[Mapping[FlowId, Entry], set[Pair]]] = {}  # by the flows of a device
+        self._known = _Kinds[int, _Known]()  # by the `id` of the flows
 
     def at(self, now: float | None) -> None:
         """Look at logs by the server's time of a read."""
@@ -156,8 +155,8 @@ class QuietLogs:
             return
         self._sent_at, self._limit = now, ""
         before = 0.0 if now is None else now - self._quiet.for_s
-        if before > _DAY:
-            self._limit = datetime.fromtimestamp(before - _DAY, UTC).isoformat()
+        if before > _SLACK_S:
+            self._limit = datetime.fromtimestamp(before - _SLACK_S, UTC).isoformat()
             self._evidence = Evidence((_QUIET,), array("d", [before]))
 
     def evidence(self, log: Log, updated: Any, flows: Mapping[FlowId, Entry]) -> Evidence | None:
@@ -166,26 +165,37 @@ class QuietLogs:
         `flows`: devices with equal ones share them.
         """
         try:
-            if (newest := max([line["date"] for line in log])) >= self._limit or (updated or "") >= self._limit:
+            newest = max([line["date"] for line in log])
+            if newest >= self._limit or (updated or "") >= self._limit:
                 return None
-            pairs = [(line.get("updateFlowId"), line.get(RELEASED)) for line in log]
-            known = self._harmless.get(id(flows)) or self._harmless.setdefault(id(flows), (flows, set()))
-            if not known[1].issuperset(pairs) and not self._are_harmless(pairs, *known):
-                return None
-            datetime.fromisoformat(newest)
+            said = [(line.get("updateFlowId"), line.get(RELEASED), line.get("error")) for line in log]
+            datetime.fromisoformat(newest)  # if that can be read, others that cannot alter nothing
+            return self._evidence if self._are_harmless(said, flows) else None
         except (AttributeError, KeyError, TypeError, ValueError):
             return None
-        return self._evidence
 
-    def _are_harmless(self, pairs: Sequence[Pair], flows: Mapping[FlowId, Entry], known: set[Pair]) -> bool:
-        """Whether a log names no version that a rollout may move a flow to. What is harmless is noted."""
-        for flow_id, version in pairs:
+    def _are_harmless(self, said: Sequence[_Said], flows: Mapping[FlowId, Entry]) -> bool:
+        """Whether lines tell no error, and no version that a rollout may move a flow to."""
+        known = self._known.get(id(flows)) or self._known.keep(id(flows), _Known(flows, set()))
+        if known.harmless.issuperset(said):
+            return True
+        for flow_id, version, error in said:
             now = NOTHING if flow_id is None else flows.get(flow_id.lower(), NOTHING)
-            if version in self._quiet.versions and version != now.released:
+            if error is not None or (version in self._quiet.versions and version != now.released):
                 return False
-        if len(known) < _MOST_KINDS:
-            known.update(pairs)
+        if len(known.harmless) < _MOST_KINDS:
+            known.harmless.update(said)
         return True
+
+
+_Said: TypeAlias = tuple[Any, Any, Any]  # the flow, the version and the error of a line
+
+
+class _Known(NamedTuple):
+    """The flows of devices, and what lines of their logs have said that is harmless."""
+
+    flows: Mapping[FlowId, Entry]
+    harmless: set[_Said]
 
 
 def _instant(date: object) -> float:

@@ -39,11 +39,6 @@ class Page(NamedTuple, Generic[T]):
     ids: list[str]
     values: list[T]
 
-    @property
-    def records(self) -> list[tuple[str, T]]:
-        """The records by their ids."""
-        return [*zip(self.ids, self.values, strict=True)]
-
     def reaches_end(self, span: Span) -> bool:
         """Whether no record follows, by its own total."""
         return span.begin + len(self.ids) >= self.total

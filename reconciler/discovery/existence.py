@@ -94,6 +94,7 @@ class ExistenceChecks:
     async def _check_devices(
         self, written: Iterable[DeviceId], changing: Collection[DeviceId], place_of: Callable[[DeviceId], Place]
     ) -> None:
+        """Check devices that the manifests name without a record, and those that would change, in the order of ids."""
         known = self.index.devices
         ids = set() if are_same(changing, known) else {one for one in changing if one not in known}
         ids.update(one for one in written if one not in known)

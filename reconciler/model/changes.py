@@ -134,7 +134,7 @@ class Changes(Sequence[Change]):
             ordered = sorted(device_ids)
             for move in moves:
                 found[move].append(ordered)
-        return {move: _merged(found[move]) for move in sorted(found, key=str)}
+        return {move: merged(found[move]) for move in sorted(found, key=str)}
 
     @cached_property
     def _rows(self) -> tuple[Change, ...]:
@@ -170,7 +170,8 @@ class Changes(Sequence[Change]):
         return f"Changes.of({self._rows!r})"
 
 
-def _merged(parts: Sequence[Sequence[DeviceId]]) -> Sequence[DeviceId]:
+def merged(parts: Sequence[Sequence[DeviceId]]) -> Sequence[DeviceId]:
+    """All ids of sorted parts, sorted."""
     return parts[0] if len(parts) == 1 else sorted(chain(*parts))
 
 

@@ -6,16 +6,19 @@ import contextlib
 import json
 import random
 from collections.abc import AsyncIterator, Callable, Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 
 from reconciler.api.client import LosantApi
 from reconciler.api.http.credentials import Token
+from reconciler.api.pages import Page
 from reconciler.model.state import Kind
 from tests.builders import hex_id
 from tests.fakes import FakeClock
 from tests.support.api import open_api
+
+T = TypeVar("T")
 
 APPLICATION = hex_id(0xA)
 FLOW = hex_id(0xF)
@@ -79,3 +82,8 @@ class Pages:
 
 def body_of(request: httpx.Request) -> Any:
     return json.loads(request.content)
+
+
+def records_of(page: Page[T]) -> dict[str, T]:
+    """The records of a page by their ids."""
+    return dict(zip(page.ids, page.values, strict=True))

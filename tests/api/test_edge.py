@@ -10,7 +10,7 @@ from reconciler.api.edge import EdgePages
 from reconciler.api.wire import Missing, Unreadable
 from reconciler.errors import IncompleteRead
 from reconciler.model.state import Entry, Kind, Live, LiveDevice, LogEntry
-from tests.api.speaking import Pages, api_over, listing
+from tests.api.speaking import Pages, api_over, listing, records_of
 from tests.builders import hex_id
 
 DEVICE, PUMP, FAN = hex_id(1, "d"), hex_id(1, "f"), hex_id(2, "f")
@@ -25,7 +25,7 @@ def row(number: int, device_id: str = DEVICE, flow_id: str = PUMP, **fields: Any
 def read(*rows: dict[str, Any]) -> dict[str, LiveDevice]:
     body = json.dumps(listing(rows)).encode()
     pages = EdgePages()
-    return pages.merged(dict(pages.page(body).records))
+    return pages.merged(records_of(pages.page(body)))
 
 
 def test_records_of_a_device_become_one() -> None:

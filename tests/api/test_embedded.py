@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from reconciler.api.embedded import EmbeddedPages
 from reconciler.api.wire import Missing, Unreadable, parse_quickly
 from reconciler.model.state import Entry, LiveDevice, LogEntry
-from tests.api.speaking import listing
+from tests.api.speaking import listing, records_of
 from tests.builders import hex_id
 
 DEVICE, PUMP, FAN = hex_id(1, "d"), hex_id(1, "f"), hex_id(2, "f")
@@ -20,7 +20,7 @@ def page(*records: Any, pages: EmbeddedPages | None = None, **more: Any) -> dict
     """Devices of one page that holds these records."""
     body = json.dumps(listing(records, **more), separators=(",", ":")).encode()
     pages = pages or EmbeddedPages()
-    return pages.merged(dict(pages.page(body).records))
+    return pages.merged(records_of(pages.page(body)))
 
 
 def only(**fields: Any) -> LiveDevice:
@@ -275,7 +275,7 @@ def test_the_fast_way_reads_what_the_plain_way_reads(
     separators = (",", ":") if indent is None else None
     text = json.dumps(listing(items), ensure_ascii=ascii_only, indent=indent, separators=separators)
     pages = EmbeddedPages()
-    found = pages.merged(dict(pages.page(text.encode()).records))
+    found = pages.merged(records_of(pages.page(text.encode())))
     assert found == {item["deviceId"]: plainly(item) for item in items}
 
 

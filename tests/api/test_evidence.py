@@ -18,7 +18,7 @@ from reconciler.api.embedded import EmbeddedPages
 from reconciler.api.wire import Unreadable
 from reconciler.model.log import in_order, unix_time
 from reconciler.model.state import NO_EVIDENCE, EdgeEvidence, Evidence, Kind, LiveDevice, LogLine
-from tests.api.speaking import Pages, api_over, listing
+from tests.api.speaking import Pages, api_over, listing, records_of
 from tests.builders import hex_id
 
 DEVICE, PUMP, FAN = hex_id(1, "d"), hex_id(1, "f"), hex_id(2, "f")
@@ -27,7 +27,7 @@ UNKNOWN = float("-inf")
 
 
 def read(pages: DeploymentPages[Any], *records: dict[str, Any]) -> dict[str, LiveDevice]:
-    return pages.merged(dict(pages.page(json.dumps(listing(records)).encode()).records))
+    return pages.merged(records_of(pages.page(json.dumps(listing(records)).encode())))
 
 
 def embedded(*logs: Any, number: int = 1, **fields: Any) -> dict[str, Any]:

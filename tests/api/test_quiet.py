@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from reconciler.api.embedded import EmbeddedPages
 from reconciler.manifest.files import DiskFiles
 from reconciler.manifest.load import load
-from reconciler.model.rollout import STALLED_S, Rollout, quiet_of
-from reconciler.model.rules import Gate, Limits, Policy, Selector, Wave
+from reconciler.model.rollout import STALLED_S, Rollout, Rollouts, quiet_of
+from reconciler.model.rules import Budget, Gate, Limits, Policy, Selector, Wave
 from reconciler.model.state import Decision, Desired, Evidence, Kind, Live, LiveDevice, Quiet, Read
 from reconciler.model.world import Options, World
 from reconciler.planner.planner import make_plan
-from tests.api.speaking import listing
+from tests.api.speaking import listing, records_of
 from tests.builders import APPLICATION, PLACE, hex_id
 
 NOW, HOUR, DAY = 1_772_323_200.0, 3600.0, 86400.0
@@ -29,7 +29,7 @@ FOR_S = STALLED_S + 2 * SOAK_S + 1
 PUMP, FAN, DEVICE = hex_id(1, "f"), hex_id(2, "f"), hex_id(1, "d")
 VERSIONS = frozenset({"v1", "v2"})
 QUIET = Quiet(FOR_S, VERSIONS)
-LONG_AGO = NOW - FOR_S - DAY - HOUR
+LONG_AGO = NOW - FOR_S - 5 * DAY - HOUR
 WAVE = Wave(PLACE, Selector(PLACE, percent=Decimal(10)))
 POLICY = Policy("careful", PLACE, (WAVE, WAVE), Gate(Decimal(50), SOAK_S, 1))
 
@@ -43,7 +43,7 @@ def read(
 ) -> dict[str, LiveDevice]:
     pages = EmbeddedPages(evidence=True, quiet=quiet)
     pages.sent_at = sent_at
-    return pages.merged(dict(pages.page(json.dumps(listing(list(records))).encode()).records))
+    return pages.merged(records_of(pages.page(json.dumps(listing(list(records))).encode())))
 
 
 def released(at: float, version: str = "v1", flow_id: str = PUMP, **more: Any) -> dict[str, Any]:
@@ -91,6 +91,8 @@ def test_devices_with_quiet_logs_share_one_line_that_is_later_than_all_of_theirs
         ((*OLD, loaded(0, date=None)), {}),
         ((*OLD, loaded(0, date="soon")), {}),
         ((loaded(0, date="1"),), {}),  # none that can be read
+        ((*OLD, loaded(LONG_AGO, error="full")), {}),  # an error, which counts as later than all if its date is odd
+        ((*OLD, released(0, "v0", date="", error="full")), {}),
         ((), {}),
         (OLD, {"lastUpdated": text_of(NOW)}),
         ((*OLD, released(LONG_AGO - DAY, "v2")), {}),  # a version that a rollout may go back to
@@ -118,7 +120,7 @@ def test_a_listing_that_is_read_again_is_judged_by_its_new_time() -> None:
     pages = EmbeddedPages(evidence=True, quiet=QUIET)
     body = json.dumps(listing([record(*OLD)])).encode()
     for pages.sent_at, lines in ((NOW, 1), (NOW - 30 * DAY, len(OLD)), (NOW + DAY, 1)):
-        assert len(pages.merged(dict(pages.page(body).records))[DEVICE].evidence.lines) == lines
+        assert len(pages.merged(records_of(pages.page(body)))[DEVICE].evidence.lines) == lines
 
 
 MANIFEST = f"""\
@@ -151,7 +153,10 @@ moments = st.sampled_from(
     [LONG_AGO - 99 * DAY, LONG_AGO - HOUR, LONG_AGO, LONG_AGO + HOUR, NOW - FOR_S, NOW - 3 * DAY, NOW - HOUR, NOW + DAY]
 )
 shifts = st.sampled_from(["Z", "Z", "Z", "+14:00", "-12:00", ""])
+weeks = st.builds(lambda at: "{}-W{:02}-{}".format(*datetime.fromtimestamp(at, UTC).isocalendar()), moments)
 dates = st.one_of(
+    weeks,
+    st.builds(lambda at, zone: f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M}{zone}", moments, shifts),
     st.builds(lambda at, shift: text_of(at)[:-1] + shift, moments, shifts),
     st.sampled_from([None, "", "soon", "1"]),
 )
@@ -166,6 +171,7 @@ lines = st.one_of(
     ),
     st.builds(lambda bundle: loaded(0, newBundle=bundle), st.sampled_from(["16", "17"])),
     st.just(loaded(0, error="full", newBundle=None)),
+    st.builds(lambda flow: released(0, "v0", flow, error="full"), flow_ids),
     st.just({"changeType": "desired", "updateType": "clear"}),
     st.just({"changeType": "desired", "updateType": "globals", "newBundle": "18"}),
 )
@@ -199,20 +205,27 @@ def records(draw: st.DrawFn, number: int) -> dict[str, Any]:
     )
 
 
+Fleet = tuple[dict[str, Any], ...]
 fleets = st.integers(1, 2).flatmap(lambda size: st.tuples(*[records(number) for number in range(1, size + 1)]))
 targets = st.fixed_dictionaries({}, optional=dict.fromkeys([PUMP, FAN], st.sampled_from(sorted(VERSIONS))))
 
 
 def told(
-    fleet: tuple[dict[str, Any], ...], rows: Mapping[str, str], waves: list[int], quiet: Quiet | None
-) -> Iterator[object]:
-    """All that a plan says and sends."""
+    fleet: Fleet, rows: Mapping[str, str], waves: list[int], budget: int | None, quiet: Quiet | None
+) -> tuple[Rollouts, object]:
+    """All that a plan says and sends. With a budget, a pin moves the first device, beside what the group decides."""
     live = Live(read(*fleet, quiet=quiet))
     decided = {
         one: {flow: Decision(version, PLACE, "group leeds") for flow, version in rows.items()} for one in live.devices
     }
-    numbers = dict(zip(live.devices, waves, strict=False))
-    rollout = Rollout("leeds", PLACE, POLICY, None, dict.fromkeys(live.devices, rows), numbers)
+    mine, sets = dict.fromkeys(live.devices, rows), {}
+    if budget is not None:
+        pinned, sets = min(live.devices), dict.fromkeys(live.devices, ("",))
+        decided[pinned] = {flow: decision._replace(rule="pin") for flow, decision in decided[pinned].items()}
+        del mine[pinned]
+    numbers = dict(zip(mine, waves, strict=False))
+    policy = POLICY._replace(budget=None if budget is None else Budget((), budget, None))
+    rollout = Rollout("leeds", PLACE, policy, None, mine, numbers, sets)
     world = World(
         APPLICATION,
         Kind.EMBEDDED,
@@ -223,13 +236,22 @@ def told(
     )
     plan = make_plan(world, limits=Limits(None, None), manifests=(), options=Options())
     assert plan.rollouts
-    yield from (plan.rollouts.reports, plan.rollouts.sent, plan.rollouts.holds, plan.calls, plan.warnings)
+    return plan.rollouts, (plan.calls, plan.warnings)
 
 
 @settings(max_examples=1_000)
-@given(fleets, targets.filter(bool), st.lists(st.integers(1, 3), min_size=2, max_size=2))
+@given(
+    fleets, targets.filter(bool), st.lists(st.integers(1, 3), min_size=2, max_size=2), st.sampled_from([None, None, 1])
+)
 def test_a_read_that_keeps_no_quiet_logs_judges_alike(
-    fleet: tuple[dict[str, Any], ...], rows: dict[str, str], waves: list[int]
+    fleet: Fleet, rows: dict[str, str], waves: list[int], budget: int | None
 ) -> None:
-    brief, whole = told(fleet, rows, waves, QUIET), told(fleet, rows, waves, None)
-    assert list(brief) == list(whole)
+    assert told(fleet, rows, waves, budget, QUIET) == told(fleet, rows, waves, budget, None)
+
+
+def test_a_budget_without_room_names_no_date_for_a_device_that_is_sent_something() -> None:
+    """It is away from now on; and the date that is kept of a quiet log would be another at each reading."""
+    fleet = record(*OLD), record(*OLD, number=2)
+    rollouts, _ = told(fleet, {PUMP: "v2"}, [1, 1], 1, QUIET)
+    why = f"the budget has no room: the group (1 of 1 away: {DEVICE}, sent something now)"
+    assert str(rollouts.reports[0].reason).endswith(why)

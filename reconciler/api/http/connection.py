@@ -83,12 +83,7 @@ class Answer(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """An open connection, made by `connect`.
-
-    `pages`: room for the pages of listings that are on their way or not parsed yet. There are a few more than may be in
-    flight, so that the next ones come while one is parsed, and few are in memory as text. `counts`: requests sent, by
-    the API's name of the action.
-    """
+    """An open connection, made by `connect`. `counts`: requests sent, by the API's name of the action."""
 
     http: httpx.AsyncClient
     way: Way
@@ -98,7 +93,6 @@ class Connection:
     retries: Retries
     timeouts: Timeouts
     observe: Callable[[Exchange], None] | None
-    pages: asyncio.Semaphore
     counts: Counter[str] = field(default_factory=Counter)
 
     async def read(self, request: ApiRequest, token: Token) -> Answer:
@@ -178,7 +172,6 @@ class Connection:
         return Answer(status, body, response.headers.get("date", ""))
 
 
-_AHEAD = 2  # pages that are read and wait to be parsed
 _LOCATION = "reconciler.location"
 
 
@@ -216,8 +209,7 @@ async def connect(
     way = Way(verify=False, proxy=None) if transport else way_to(httpx.URL(url))
     async with _open_http(url, way, parallelism, timeouts, transport) as http:
         retries = Retries(clock, rng, budget=retry_budget, note=note)
-        pace, pages = Pace(parallelism, clock), asyncio.Semaphore(parallelism + _AHEAD)
-        yield Connection(http, way, clock, parallelism, pace, retries, timeouts, observe, pages)
+        yield Connection(http, way, clock, parallelism, Pace(parallelism, clock), retries, timeouts, observe)
 
 
 def _open_http(

@@ -38,7 +38,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from reconciler.model.changes import Change, Changes
+from reconciler.model.changes import Change, Changes, merged
 from reconciler.model.plan import PlannedCall
 from reconciler.model.requests import RemoveDevice, RemoveFlow
 from reconciler.model.state import DeviceId, FlowId, Live, Version
@@ -72,12 +72,12 @@ def cover(
 
 def _parts(changes: Changes, moves: Moves, live: Live, mode: CallMode, chunk: int) -> Iterator[FlowCalls]:
     """The changes by flow and target, with the wildcards that are allowed and, together, can be ordered."""
-    targets: dict[FlowId, dict[Version | None, Sequence[DeviceId]]] = defaultdict(dict)
+    targets: dict[FlowId, dict[Version | None, list[Sequence[DeviceId]]]] = defaultdict(lambda: defaultdict(list))
     for move, device_ids in changes.by_move.items():
-        others = targets[move.flow_id].get(move.to_version)
-        targets[move.flow_id][move.to_version] = sorted([*others, *device_ids]) if others else device_ids
+        targets[move.flow_id][move.to_version].append(device_ids)
     explicit, fleet = mode is CallMode.EXPLICIT, None
-    for flow_id, ids in targets.items():
+    for flow_id, parts in targets.items():
+        ids = {to: merged(some) for to, some in parts.items()}
         if explicit or all(len(devices) <= chunk for devices in ids.values()):
             why = "as --calls explicit asks" if explicit else "one call does"
             for to, named in ids.items():

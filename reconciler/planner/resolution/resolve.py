@@ -156,23 +156,24 @@ class _Resolver:
         return votes
 
     def masks(self) -> dict[DeviceId, int]:
-        """Each selected device with its set of groups, as a bit mask. Groups by tags are told once a kind of tags."""
+        """Each selected device with its set of groups, as a bit mask; groups by tags are told by the kind of tags."""
         of_kind: dict[int, int] = {}
         of_device: dict[DeviceId, int] = {}
         for index, group in enumerate(self.groups):
-            kinds = self.selection.kinds(group.select)
-            members = self.selection.members(group.select, group.effective_salt) if kinds is None else ()
-            of_kind.update({kind: of_kind.get(kind, 0) | 1 << index for kind in kinds or ()})
-            of_device.update({one: of_device.get(one, 0) | 1 << index for one in members})
-            if not kinds and not members:
+            bit, kinds = 1 << index, self.selection.kinds(group.select)
+            if kinds is not None:
+                of_kind.update({kind: of_kind.get(kind, 0) | bit for kind in kinds})
+            elif members := self.selection.members(group.select, group.effective_salt):
+                of_device.update({one: of_device.get(one, 0) | bit for one in members})
+            if not (members if kinds is None else kinds):
                 self.note_empty(group, index)
         if not of_kind:
             return of_device
-        devices, by_name = self.inventory.devices, of_device.get
+        devices, own = self.inventory.devices, of_device.get
         masks = {
             device_id: mask
             for device_id, device in devices.items()
-            if (mask := of_kind.get(id(device.tags), 0) | (by_name(device_id, 0) if of_device else 0))
+            if (mask := of_kind.get(id(device.tags), 0) | (own(device_id, 0) if of_device else 0))
         }
         masks.update({one: mask for one, mask in of_device.items() if one not in devices})
         return masks

@@ -7,6 +7,7 @@ checking, and on the first call.
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -21,7 +22,7 @@ from reconciler.planner.resolution.names import Inventory, Names, Spelling
 
 _SUGGESTED = 5  # tags in a hint
 _MOST = b"\xff" * 33  # above every hash
-_MOST_KINDS = 1_000  # of tags, which are looked at for each group
+_MOST_KINDS = 1_000  # of tags; where there are more, devices are looked at one by one
 
 
 def is_glob(ref: Ref) -> bool:
@@ -189,17 +190,24 @@ class Selection:
         place, _devices, tags, _query, everything, _percent, _exclude = selector
         if selector != Selector(place, tags=tags, all=everything) or len(self._kinds) > _MOST_KINDS:
             return None
-        wanted = [(key, frozenset(values)) for key, values in (tags or {}).items()]
-        return [
-            kind
-            for kind, its in self._kinds.items()
-            if not any(values.isdisjoint(its.get(key, ())) for key, values in wanted)
-        ]
+        of = self._kinds_by_tag.get
+        parts = [set[int]().union(*[of((key, one), ()) for one in values]) for key, values in (tags or {}).items()]
+        return set.intersection(*parts) if parts else self._kinds.keys()
 
     @cached_property
     def _kinds(self) -> Mapping[int, Mapping[str, tuple[str, ...]]]:
         """The different tags. Devices with equal ones share them."""
         return {id(device.tags): device.tags for device in self._inventory.devices.values()}
+
+    @cached_property
+    def _kinds_by_tag(self) -> Mapping[tuple[str, str], set[int]]:
+        """The kinds that have a value of a tag."""
+        found: dict[tuple[str, str], set[int]] = defaultdict(set)
+        for kind, tags in self._kinds.items():
+            for key, values in tags.items():
+                for value in values:
+                    found[key, value].add(kind)
+        return found
 
     def nothing(self, selector: Selector, salt: str) -> Nothing | None:
         """Why a selector that found no device selects nothing; None if only a share drew nobody."""

@@ -20,7 +20,7 @@ from reconciler.model.rollout import (
 from reconciler.model.state import NO_RECORD, DeviceId, Live
 from reconciler.model.text import and_more, counted
 from reconciler.planner.resolution.selector import selector_text
-from reconciler.planner.rollout.budget import Room, away_since
+from reconciler.planner.rollout.budget import Room, away_since, is_away
 from reconciler.planner.rollout.history import former_versions
 from reconciler.planner.rollout.position import Position, is_idle
 from reconciler.planner.rollout.withhold import Step
@@ -83,12 +83,12 @@ def _standing(position: Position, step: Step, live: Live, device_names: Mapping[
         return _Standing(RolloutState.OPEN)
     _, why = min(found, key=lambda one: one[0])
     reason, earliest = _why(position, why, step.full.get(group, ()), live, device_names)
-    idle_s = STALLED_S + position.rollout.policy.gate.soak_s
-    may_stall = now is not None and why not in (Withheld.UP_TO, Withheld.WINDOW)
-    if may_stall and is_idle(position, live, (now or 0.0) - idle_s):
-        reason = f"nothing was released or proven for over {STALLED_S // 86400} days; {reason}"
-        return _Standing(RolloutState.STALLED, reason, earliest, why)
-    return _Standing(RolloutState.HELD, reason, earliest, why)
+    if now is None or why in (Withheld.UP_TO, Withheld.WINDOW):
+        return _Standing(RolloutState.HELD, reason, earliest, why)
+    if not is_idle(position, live, now - STALLED_S - position.rollout.policy.gate.soak_s):
+        return _Standing(RolloutState.HELD, reason, earliest, why)
+    reason = f"nothing was released or proven for over {STALLED_S // 86400} days; {reason}"
+    return _Standing(RolloutState.STALLED, reason, earliest, why)
 
 
 def _why(
@@ -106,7 +106,7 @@ def _why(
             opens_at = position.opens_at or LATEST
             return f"the window opens at {utc_date(opens_at)}", opens_at
         case Withheld.BUDGET:
-            rooms = "; ".join(_room(room, live, device_names) for room in full)
+            rooms = "; ".join(_room(room, position, live, device_names) for room in full)
             return f"the budget has no room: {rooms}", LATEST
         case _:
             if position.judge.now is None:
@@ -115,15 +115,19 @@ def _why(
             return f"wave {number} has not passed: {gate.needs}", gate.earliest
 
 
-def _room(room: Room, live: Live, device_names: Mapping[DeviceId, str]) -> str:
-    some = ", ".join(_away(one, live, device_names) for one in room.away[:_NAMED])
+def _room(room: Room, position: Position, live: Live, device_names: Mapping[DeviceId, str]) -> str:
+    some = ", ".join(_away(one, position, live, device_names) for one in room.away[:_NAMED])
     more = and_more(max(0, len(room.away) - _NAMED), "")
     return f"{room.name or 'the group'} ({len(room.away):,} of {room.allowed:,} away: {some}{more})"
 
 
-def _away(device_id: DeviceId, live: Live, device_names: Mapping[DeviceId, str]) -> str:
-    since = utc_date(away_since(live.devices.get(device_id, NO_RECORD)))
-    return f"{device_names.get(device_id, device_id)}{f' since {since}' if since else ''}"
+def _away(device_id: DeviceId, position: Position, live: Live, device_names: Mapping[DeviceId, str]) -> str:
+    """A device that is away, or that is sent something now, which takes its place in the budget as well."""
+    name, device = device_names.get(device_id, device_id), live.devices.get(device_id, NO_RECORD)
+    if not is_away(device, position.judge.now, position.rollout.policy.patience_s):
+        return f"{name}, sent something now"
+    since = utc_date(away_since(device))
+    return f"{name} since {since}" if since else name
 
 
 def _wave(position: Position, wave: int) -> WaveReport:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import date
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from reconciler.model.rules import ApplicationRef, DeviceRules, FlowRule, Group, Pin, Protection, Ref, Rules, Selector
 from reconciler.model.state import Device, Place
+from reconciler.planner.resolution import selector as selector_module
 from reconciler.planner.resolution.names import Inventory, Names
+from reconciler.planner.resolution.resolve import resolve
 from reconciler.planner.resolution.selector import Needs, Selection, needs_of
 from tests.builders import hex_id
 
@@ -86,3 +92,28 @@ def test_a_query_picks_together_with_the_other_keys(selector: Selector, numbers:
     inventory = Inventory(FLEET, queries=QUERIES)
     picked = Selection(inventory, Names({}, inventory)).members(selector, "salt")
     assert sorted(picked) == [hex_id(number) for number in numbers]
+
+
+tag_values = st.lists(st.sampled_from("abc"), min_size=1, max_size=2).map(tuple)
+tag_maps = st.dictionaries(st.sampled_from(["site", "ring"]), tag_values, max_size=2)
+
+
+@given(st.lists(st.sampled_from(range(4)), max_size=8), st.tuples(*[tag_maps] * 4), st.lists(tag_maps, max_size=4))
+def test_groups_by_tags_are_the_same_by_kind_of_tags_and_device_by_device(
+    kinds: list[int], tags: tuple[Mapping[str, tuple[str, ...]], ...], selected: list[Mapping[str, tuple[str, ...]]]
+) -> None:
+    known = {hex_id(number): Device(hex_id(number), tags=tags[kind]) for number, kind in enumerate(kinds)}
+    groups = [Group(f"g{n}", AT, Selector(AT, tags=one or None, all=not one), ()) for n, one in enumerate(selected)]
+    groups += [Group("named", AT, Selector(AT, devices=devices(ONE, TWO)), ())]
+    flows = (FlowRule(Ref(FLOW, AT), "v1"),)
+    rules = Rules(ApplicationRef("5" * 24, AT), groups=tuple(group._replace(flows=flows) for group in groups))
+    by_kind = resolve(rules, Inventory(known), today=date(2026, 3, 2))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(selector_module, "_MOST_KINDS", -1)
+        assert by_kind == resolve(rules, Inventory(known), today=date(2026, 3, 2))
+    picked = {
+        one
+        for group in groups
+        for one in Selection(Inventory(known), Names({}, Inventory(known))).members(group.select, "")
+    }
+    assert [*by_kind.desired.devices] == sorted(picked)
