@@ -170,17 +170,16 @@ class QuietLogs:
                 return None
             said = [(line.get("updateFlowId"), line.get(RELEASED), line.get("error")) for line in log]
             datetime.fromisoformat(newest)  # if that can be read, others that cannot alter nothing
-            return self._evidence if self._are_harmless(said, flows) else None
+            known = self._known.get(id(flows)) or self._known.keep(id(flows), _Known(flows, set()))
+            is_quiet = known.harmless.issuperset(said) or self._are_harmless(said, known)
         except (AttributeError, KeyError, TypeError, ValueError):
             return None
+        return self._evidence if is_quiet else None
 
-    def _are_harmless(self, said: Sequence[_Said], flows: Mapping[FlowId, Entry]) -> bool:
-        """Whether lines tell no error, and no version that a rollout may move a flow to."""
-        known = self._known.get(id(flows)) or self._known.keep(id(flows), _Known(flows, set()))
-        if known.harmless.issuperset(said):
-            return True
+    def _are_harmless(self, said: Sequence[_Said], known: _Known) -> bool:
+        """Whether lines tell no error, and no version that a rollout may move a flow to. If so, that is noted."""
         for flow_id, version, error in said:
-            now = NOTHING if flow_id is None else flows.get(flow_id.lower(), NOTHING)
+            now = NOTHING if flow_id is None else known.flows.get(flow_id.lower(), NOTHING)
             if error is not None or (version in self._quiet.versions and version != now.released):
                 return False
         if len(known.harmless) < _MOST_KINDS:

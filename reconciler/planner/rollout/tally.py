@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from reconciler.model.log import unix_time
 from reconciler.model.rollout import Rollout, RolloutVerdict, Rows
-from reconciler.model.state import NO_RECORD, DeviceId, FlowId, LiveDevice, Read
+from reconciler.model.state import NO_RECORD, DeviceId, FlowId, LiveDevice, Read, values_of
 from reconciler.planner.rollout.evidence import Judge, Judgement
 
 _BAD = (RolloutVerdict.FAILED, RolloutVerdict.SILENT)
@@ -64,13 +64,18 @@ class Tally:
 
     def look(self) -> None:
         """Judge each device, and count it; whose target is not released yet has nothing to be judged by."""
-        waves, records, known, at_a_glance = self.rollout.waves, self.live.devices, self.rows, self.judge.at_a_glance
+        decided, known, at_a_glance = self.rollout.rows, self.rows, self.judge.at_a_glance
         numbers: dict[tuple[int, int, int], int] = defaultdict(int)  # verdicts by `id`: hashing one takes long
-        for device_id, rows in self.rollout.rows.items():
-            device = records.get(device_id, NO_RECORD)
+        beside = zip(
+            decided.items(),
+            values_of(self.live.devices, decided, NO_RECORD),
+            values_of(self.rollout.waves, decided, 0),  # each has one
+            strict=True,
+        )
+        for (device_id, rows), device, wave in beside:
             if device.unmanageable and not (rows := manageable(rows, device)):
                 continue
-            wave, key = waves[device_id], id(rows)
+            key = id(rows)
             known[key] = rows
             verdict = at_a_glance(device, rows) or self._judge(device_id, device, rows, wave)
             numbers[wave, key, id(verdict)] += 1

@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeAlias
 
 from reconciler.model.changes import Changes, Move
 from reconciler.model.rollout import NO_HOLD, Hold, Withheld
-from reconciler.model.state import NO_RECORD, NOTHING, Decision, DeviceId, FlowId, LiveDevice, Read
+from reconciler.model.state import NO_ITEMS, NO_RECORD, NOTHING, Decision, DeviceId, FlowId, LiveDevice, Read, values_of
 from reconciler.planner.resolution.prune import PRUNE
 from reconciler.planner.resolution.selector import hashes_of
 from reconciler.planner.rollout.budget import Room, Rooms, turns
@@ -88,17 +88,22 @@ class _Withholding:
             known: dict[Hashable, _Said] = {}
             parts_of: dict[int, tuple[_Parts, list[Mapping[DeviceId, int]]]] = {}
             unconcerned = _Said(moves, (None,) * len(moves), (NO_HOLD,) * len(moves))
-            for device_id in device_ids:
-                key = id(decided[device_id])
+            beside = zip(
+                device_ids,
+                values_of(decided, device_ids, NO_ITEMS),
+                values_of(records, device_ids, NO_RECORD),
+                strict=True,
+            )
+            for device_id, decisions, device in beside:
+                key = id(decisions)
                 if key not in parts_of:
-                    parts = self._parts(device_id, decided[device_id], moves)
+                    parts = self._parts(device_id, decisions, moves)
                     parts_of[key] = parts, [*{id(part.waves): part.waves for part in parts if part}.values()]
                 parts, numbered = parts_of[key]
                 if not numbered:
                     going.add(device_id)
                     said[device_id] = unconcerned
                     continue
-                device = records.get(device_id, NO_RECORD)
                 waves = numbered[0][device_id] if len(numbered) == 1 else tuple([one[device_id] for one in numbered])
                 alike = (key, waves, id(device.flows), id(device.evidence.lines), device.unknown_bundle)
                 if (found := known.get(alike)) is None:
