@@ -66,8 +66,10 @@ class Static:
                     (int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")), 0
                 )
                 body = await reader.readexactly(length)
-                await asyncio.sleep(self.latency_s)
+                asked = asyncio.get_running_loop().time()
                 status, answer = self.answer(method.decode(), target.decode(), body)
+                # What it takes to make the answer is part of the latency.
+                await asyncio.sleep(asked + self.latency_s - asyncio.get_running_loop().time())
                 writer.write(
                     b"HTTP/1.1 %s\r\nContent-Type: application/json\r\nDate: %s\r\nContent-Length: %d\r\n\r\n"
                     % (status, formatdate(usegmt=True).encode(), len(answer))
