@@ -98,7 +98,7 @@ class Reads:
 
     async def _live(self, flow_id: FlowId | None) -> Read:
         evidence = self.extent.evidence or self.has_rollouts
-        quiet = None if self.extent.evidence else quiet_of(self.rules)
+        quiet = quiet_of(self.rules) if self.has_rollouts and not self.extent.evidence else None
         return self.extent.read or await self.reader.live(flow_id=flow_id, evidence=evidence, quiet=quiet)
 
     async def _only_flow(self, needs: Needs) -> FlowId | None:
