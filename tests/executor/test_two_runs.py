@@ -15,7 +15,7 @@ from reconciler.executor import Execution
 from reconciler.model.plan import Plan
 from reconciler.model.requests import Request
 from reconciler.model.result import Result
-from reconciler.model.state import Kind, Quiet, Read
+from reconciler.model.state import Kind, Read
 from reconciler.model.world import CallMode
 from tests.builders import desired
 from tests.executor.worlds import Stage, plan_for
@@ -40,15 +40,8 @@ class Side:
             parallelism=1,
         )
 
-    async def live(
-        self,
-        *,
-        flow_id: str | None = None,
-        device_id: str | None = None,
-        evidence: bool = False,
-        quiet: Quiet | None = None,
-    ) -> Read:
-        read = await self.stage.api.live(flow_id=flow_id, device_id=device_id, evidence=evidence, quiet=quiet)
+    async def live(self, **asked: Any) -> Read:
+        read = await self.stage.api.live(**asked)
         self.order.append((self.name, "read"))
         return read
 

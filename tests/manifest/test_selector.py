@@ -22,13 +22,13 @@ from reconciler.manifest.schema import SELECTING, SelectPart
 from reconciler.model.rules import Rules, Selector
 from reconciler.model.state import Device
 from reconciler.planner.resolution.names import Inventory, Names
+from reconciler.planner.resolution.percent import within_percent
 from reconciler.planner.resolution.selector import (
     Needs,
     Selection,
     is_explicit,
     needs_of,
     selector_text,
-    within_percent,
 )
 from tests.builders import hex_id
 

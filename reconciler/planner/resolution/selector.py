@@ -6,12 +6,9 @@ checking, and on the first call.
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from decimal import Decimal
-from fractions import Fraction
 from functools import cached_property
 from typing import NamedTuple
 
@@ -19,9 +16,9 @@ from reconciler.model.rules import DeviceRules, Group, Pin, Ref, Rules, Selector
 from reconciler.model.state import DeviceId, Place
 from reconciler.model.text import and_more, counted, is_id
 from reconciler.planner.resolution.names import Inventory, Names, Spelling
+from reconciler.planner.resolution.percent import within_percent
 
 _SUGGESTED = 5  # tags in a hint
-_MOST = b"\xff" * 33  # above every hash
 _MOST_KINDS = 1_000  # of tags; where there are more, devices are looked at one by one
 
 
@@ -292,31 +289,3 @@ def _fits(name: str, parts: Sequence[str]) -> bool:
             return False
         position = found + len(part)
     return True
-
-
-def within_percent(device_ids: Iterable[DeviceId], percent: Decimal, salt: str) -> Iterable[DeviceId]:
-    """The devices whose hash with the salt is below a percentage: always the same ones, and more as it grows."""
-    limit = limit_of(percent)
-    return device_ids if limit is None else hashes_of(device_ids, salt, below=limit)
-
-
-def limit_of(percent: Decimal) -> bytes | None:
-    """The hash below which a percentage keeps devices; None if it keeps all."""
-    threshold = Fraction(percent) * 2**64 / 100
-    # A hash h is kept when h < threshold; for whole numbers that is h < ceil(threshold), compared as 8 bytes.
-    return None if threshold >= 2**64 else (-(-threshold.numerator // threshold.denominator)).to_bytes(8, "big")
-
-
-def hashes_of(device_ids: Iterable[DeviceId], salt: str, *, below: bytes = _MOST) -> dict[DeviceId, bytes]:
-    """The hash of each device with a salt, by which `percent` picks and by which devices take turns.
-
-    `below`: leave out the others; a limit (`limit_of`) is compared with the first 8 bytes.
-    """
-    salted = hashlib.sha256(f"{salt}\0".encode())
-    hashes = {}
-    for one in device_ids:
-        own = salted.copy()
-        own.update(one.encode())
-        if (hashed := own.digest()) < below:
-            hashes[one] = hashed
-    return hashes

@@ -9,7 +9,7 @@ from typing import TypeAlias
 from reconciler.model.rollout import Rollout, Rows
 from reconciler.model.rules import Budget, Group, Policy, Selector
 from reconciler.model.state import Decision, Device, DeviceId, FlowId, Version
-from reconciler.planner.resolution.selector import hashes_of, limit_of
+from reconciler.planner.resolution.percent import hashes_of, limit_of
 
 Members: TypeAlias = Callable[[Selector, str, Set[DeviceId]], Set[DeviceId]]
 """The devices that a selector picks from some, `percent` hashed with a salt."""

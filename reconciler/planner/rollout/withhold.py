@@ -14,8 +14,8 @@ from typing import NamedTuple, TypeAlias
 from reconciler.model.changes import Changes, Move
 from reconciler.model.rollout import NO_HOLD, Hold, Withheld
 from reconciler.model.state import NO_ITEMS, NO_RECORD, NOTHING, Decision, DeviceId, FlowId, LiveDevice, Read, values_of
+from reconciler.planner.resolution.percent import hashes_of
 from reconciler.planner.resolution.prune import PRUNE
-from reconciler.planner.resolution.selector import hashes_of
 from reconciler.planner.rollout.budget import Room, Rooms, turns
 from reconciler.planner.rollout.position import Position
 

@@ -17,8 +17,8 @@ from reconciler.model.plan import Warning
 from reconciler.model.rules import ApplicationRef, DeviceRules, FlowRule, Group, Pin, Protection, Ref, Rules, Selector
 from reconciler.model.state import Decision, Device, Place
 from reconciler.planner.resolution.names import Inventory
+from reconciler.planner.resolution.percent import within_percent
 from reconciler.planner.resolution.resolve import Resolution, resolve
-from reconciler.planner.resolution.selector import within_percent
 from tests.builders import hex_id
 
 TODAY = date(2026, 6, 15)
